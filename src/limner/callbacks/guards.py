@@ -1,0 +1,71 @@
+"""What every run has, whatever its config: seeded updates, and an orderly stop on a signal."""
+
+__all__ = ["Interrupts", "SeedUpdates"]
+
+import signal
+from types import FrameType
+
+import lightning as L
+import torch
+
+from limner.callbacks.checkpoints import Checkpoints
+from limner.errors import Interrupted
+from limner.randomness import seed_for
+
+
+class SeedUpdates(L.Callback):
+    """Seeds torch before each update from (seed, update, rank), so that a resumed run is the same.
+
+    Args:
+        seed: The run's seed.
+    """
+
+    def __init__(self, *, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, model: L.LightningModule, *args: object
+    ) -> None:
+        torch.manual_seed(seed_for(self.seed, "step", trainer.global_step, trainer.global_rank))
+
+    def on_validation_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        torch.manual_seed(seed_for(self.seed, "validation", trainer.global_step, trainer.global_rank))
+
+
+class Interrupts(L.Callback):
+    """On SIGINT or SIGTERM: finishes the batch, saves last.ckpt and raises `Interrupted`."""
+
+    def __init__(self) -> None:
+        self._received = False
+        self._previous: dict[int, object] = {}
+
+    def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._on_signal)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, model: L.LightningModule, *args: object
+    ) -> None:
+        if not trainer.is_last_batch:
+            self._stop_if_received(trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        self._stop_if_received(trainer)
+
+    def teardown(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._received and number == signal.SIGINT:
+            raise KeyboardInterrupt  # pressed twice: at once
+        self._received = True
+
+    def _stop_if_received(self, trainer: L.Trainer) -> None:
+        if not trainer.strategy.reduce_boolean_decision(self._received, all=False):
+            return
+        for callback in trainer.callbacks:
+            if isinstance(callback, Checkpoints):
+                callback.save_last(trainer)
+        raise Interrupted(f"Stopped after update {trainer.global_step}.")

@@ -1,0 +1,77 @@
+"""Hands the values of a run to its loggers, counted by updates."""
+
+__all__ = ["Log"]
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch
+
+from limner.callbacks.divergence import check_finite
+
+
+class Log(L.Callback):
+    """Logs what `training_step` returned every few updates, and `val/...` after each epoch.
+
+    Beside the losses: `train/learning_rate` of each optimizer, `train/images_seen`, and
+    `time/images_per_second` since the last look. The values of other updates never leave the
+    device, so nothing waits for them. A loss that is not finite ends the run here.
+
+    Args:
+        every_num_updates: Interval between two looks.
+    """
+
+    def __init__(self, *, every_num_updates: int) -> None:
+        self.every_num_updates = every_num_updates
+        self.latest: dict[str, float] = {}
+        """The newest value of everything logged, for whoever shows it."""
+        self._since: tuple[float, int] | None = None
+
+    def on_train_epoch_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        self._since = (time.perf_counter(), trainer.global_step)
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        model: L.LightningModule,
+        outputs: Mapping[str, Any],
+        batch: Mapping[str, Any],
+        batch_idx: int,
+    ) -> None:
+        update = trainer.global_step
+        if update % self.every_num_updates != 0 and not trainer.is_last_batch:
+            return
+        names = list(outputs)
+        losses = torch.stack([outputs[name].detach().float() for name in names]).tolist()
+        values = {f"train/{name}": value for name, value in zip(names, losses, strict=True)}
+        check_finite(values, update)
+        num_images = len(batch["image"]) * trainer.world_size
+        values |= _learning_rates(trainer)
+        values["train/images_seen"] = update * num_images
+        start, first = self._since
+        seconds = time.perf_counter() - start
+        if update > first:
+            values["time/images_per_second"] = (update - first) * num_images / seconds
+        self._since = (time.perf_counter(), update)
+        self._write(trainer, values)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        values = {name: float(value) for name, value in metrics.items() if name.startswith("val/")}
+        fresh = {name: value for name, value in values.items() if self.latest.get(name) != value}
+        if fresh:
+            self._write(trainer, fresh)
+
+    def _write(self, trainer: L.Trainer, values: dict[str, float]) -> None:
+        self.latest |= values
+        for logger in trainer.loggers:
+            logger.log_metrics({**values, "epoch": trainer.current_epoch}, step=trainer.global_step)
+
+
+def _learning_rates(trainer: L.Trainer) -> dict[str, float]:
+    """The rate of each optimizer; of two, the second is the discriminator's."""
+    names = ["train/learning_rate", "train/learning_rate_discriminator"]
+    rates = [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers]
+    return dict(zip(names, rates, strict=False))

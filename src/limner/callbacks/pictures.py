@@ -1,0 +1,97 @@
+"""Grids of samples at intervals, always of the same noise, so that one sees what training does."""
+
+__all__ = ["Pictures"]
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning as L
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from limner.interfaces import Reconstructs, Samples
+from limner.pixels import to_float, to_uint8
+from limner.randomness import generator_for
+
+SMALLEST_TILE = 48  # pixels; smaller images are enlarged by a whole factor, to be seen at all
+
+
+class Pictures(L.Callback):
+    """Writes `samples/update_<n>.png` into the run folder, and `final.png` at the end.
+
+    A model that reconstructs also leaves `samples/update_<n>_reconstructions.png`: images that it
+    was not trained on above, their reconstructions below. Loggers that take images get them too.
+
+    Args:
+        every_num_updates: Interval between pictures.
+        num_images: Images in a grid of samples.
+        seed: Of the noise.
+    """
+
+    def __init__(self, *, every_num_updates: int, num_images: int, seed: int) -> None:
+        self.every_num_updates, self.num_images, self.seed = every_num_updates, num_images, seed
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, model: L.LightningModule, *args: object
+    ) -> None:
+        if trainer.global_step % self.every_num_updates == 0:
+            self._draw(trainer, model, f"samples/update_{trainer.global_step:08d}")
+
+    def on_train_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        self._draw(trainer, model, "final")
+
+    def _draw(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
+        if not trainer.is_global_zero:
+            return
+        if isinstance(model, Samples):
+            generator = generator_for(self.seed, "pictures")
+            images = model.sample(self.num_images, generator=generator)
+            self._write(trainer, images, name, columns=round(self.num_images**0.5))
+        if isinstance(model, Reconstructs):
+            originals = _held_out(trainer, self.num_images // 2).to(model.device)
+            images = _interleave(originals, model.reconstruct(originals), columns=8)
+            self._write(trainer, images, f"{name}_reconstructions", columns=8)
+
+    def _write(self, trainer: L.Trainer, images: Tensor, name: str, *, columns: int) -> None:
+        image = grid(images, columns=columns)
+        path = Path(trainer.default_root_dir, f"{name}.png")
+        path.parent.mkdir(exist_ok=True)
+        image.save(path)
+        key = "reconstructions" if name.endswith("reconstructions") else "samples"
+        for logger in trainer.loggers:
+            if hasattr(logger, "log_image"):
+                logger.log_image(key=key, images=[image], step=trainer.global_step)
+
+
+def grid(images: Tensor, *, columns: int) -> Image.Image:
+    """One picture of images (N, C, H, W) in [-1, 1], row by row, enlarged if they are tiny."""
+    pixels = to_uint8(images).cpu()
+    channels = pixels.shape[1]
+    if channels not in (1, 3, 4):
+        pixels = pixels[:, :3] if channels > 3 else pixels[:, :1]
+    factor = max(1, -(-SMALLEST_TILE // max(pixels.shape[2:])))
+    pixels = pixels.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    tiles = make_grid(pixels, nrow=columns, padding=2, pad_value=255)
+    return Image.fromarray(tiles.permute(1, 2, 0).contiguous().numpy())
+
+
+def _interleave(above: Tensor, below: Tensor, *, columns: int) -> Tensor:
+    """Rows of `above`, each followed by its row of `below`; whole rows only."""
+    rows: Sequence[Tensor] = [
+        part
+        for pair in zip(above.split(columns), below.split(columns), strict=True)
+        for part in pair
+        if len(part) == columns
+    ]
+    return torch.cat(rows) if rows else torch.cat([above, below])
+
+
+def _held_out(trainer: L.Trainer, num_images: int) -> Tensor:
+    """The first images of the validation split, or of the training split without one."""
+    for name in ("validation", "train"):
+        store, indices = trainer.datamodule.split(name)
+        if len(indices):
+            return to_float(store.gather(indices[:num_images]))
+    raise AssertionError("a training split is never empty")

@@ -1,0 +1,258 @@
+"""The shape of a config: which keys there are, whether every class gets what it takes, and parts
+made from it.
+
+With cli, training and loading this is the only module that knows Hydra.
+"""
+
+__all__ = [
+    "CONFIG_DIR",
+    "RunConfig",
+    "build",
+    "check",
+    "composed",
+    "register",
+    "similar",
+]
+
+import difflib
+import inspect
+import re
+import secrets
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    InterpolationKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from limner.errors import UserError
+
+_CLONE = Path(__file__).parents[2] / "conf"
+CONFIG_DIR = _CLONE if _CLONE.is_dir() else Path(__file__).parent / "conf"
+"""conf/ of a clone, or the copy inside an installed package."""
+
+
+@dataclass
+class RunConfig:
+    """The top level of a config: these keys and no others."""
+
+    seed: int = 0
+    resume: str | None = None
+    debug: bool = False
+    run_dir: str | None = None
+    trainer: Any = None
+    model: Any = None
+    network: Any = None
+    data: Any = None
+    optimizer: Any = None
+    metrics: Any = None
+    logger: Any = None
+    callbacks: Any = None
+
+
+def register() -> None:
+    """Tells Hydra of the schema and OmegaConf of our resolver; may be called again."""
+    ConfigStore.instance().store(name="schema", node=RunConfig)
+    if not OmegaConf.has_resolver("limner.suffix"):
+        # two runs that start in the same second get folders of their own
+        OmegaConf.register_new_resolver("limner.suffix", lambda: secrets.token_hex(2), use_cache=True)
+
+
+def composed(config: DictConfig) -> dict[str, Any]:
+    """The config as plain data, with every `${...}` replaced. Raises `UserError` where one fails."""
+    try:
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} must be given: {error.full_key}=...") from error
+    except InterpolationKeyError as error:
+        role = re.search(r"'network\.(\w+)'", str(error))
+        if role is None:
+            raise UserError(str(error).splitlines()[0]) from error
+        fitting = [
+            file.stem
+            for file in sorted((CONFIG_DIR / "model" / "network").glob("*.yaml"))
+            if role[1] in OmegaConf.load(file)
+        ]
+        raise UserError(
+            f"This model needs a network with the part {role[1]}; model/network offers it in: "
+            + ", ".join(fitting)
+        ) from error
+    except OmegaConfBaseException as error:
+        raise UserError(str(error).splitlines()[0]) from error
+
+
+def check(config: DictConfig) -> None:
+    """Compares every `_target_` node with the signature of its class.
+
+    Raises:
+        UserError: If a key is no parameter, a parameter is missing, or a value has a wrong type.
+    """
+    values, written, read = composed(config), OmegaConf.to_container(config), _read_keys(config)
+    del values["network"]  # a shelf of parts: each is checked where it is used
+    values["metrics"].pop("choices", None)
+    values["model"] = values.pop("model")  # last: it reads the others, whose own names are clearer
+    for path, node in _targets(values, written):
+        _check_node(path, node, read)
+
+
+def build(config: DictConfig, key: str, **more: Any) -> Any:
+    """Makes the objects of the node at `key`; `more` are further arguments of its `_target_`.
+
+    Raises:
+        UserError: If a constructor refuses its arguments by ValueError, TypeError or UserError.
+    """
+    node = _without_shared(key, composed(config)[key], _read_keys(config))
+    try:
+        return instantiate(node, **more, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, UserError):
+            raise cause from error
+        if isinstance(cause, ValueError | TypeError | ImportError):
+            raise UserError(str(cause)) from error
+        raise
+
+
+def similar(name: str, names: Sequence[str]) -> str:
+    """`; did you mean X?` for the likeliest of `names`, or the whole list."""
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(sorted(names))}"
+
+
+def _read_keys(config: DictConfig) -> set[str]:
+    """The keys that others read as `${key}`."""
+    return set(re.findall(r"\$\{([\w.]+)\}", OmegaConf.to_yaml(config)))
+
+
+def _targets(
+    node: Any, written: Any, path: str = ""
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(path, node) of every node with a `_target_`, outermost first.
+
+    The path is where the node was `written`: that of `${network.encoder}` is network.encoder.
+    """
+    if isinstance(written, str) and (link := re.fullmatch(r"\$\{([\w.]+)\}", written)):
+        path, written = link[1], node
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield path, node
+        for key, value in node.items():
+            yield from _targets(value, written[key], f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            yield from _targets(value, written[i], f"{path}[{i}]")
+
+
+def _without_shared(path: str, node: Any, read: set[str]) -> Any:
+    """The node without keys that its class does not take but other keys read, as `data.root`."""
+    if isinstance(node, list):
+        return [_without_shared(f"{path}[{i}]", value, read) for i, value in enumerate(node)]
+    if not isinstance(node, Mapping):
+        return node
+    taken = _parameters(get_object(node["_target_"])) if "_target_" in node else None
+    return {
+        key: _without_shared(f"{path}.{key}", value, read)
+        for key, value in node.items()
+        if taken is None or key.startswith("_") or key in taken or f"{path}.{key}" not in read
+    }
+
+
+def _parameters(target: Any) -> dict[str, inspect.Parameter]:
+    """The parameters by name; an entry `**` stands for "any other"."""
+    parameters = inspect.signature(target).parameters
+    return {("**" if p.kind is p.VAR_KEYWORD else name): p for name, p in parameters.items()}
+
+
+def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
+    try:
+        target = get_object(node["_target_"])
+        parameters = _parameters(target)
+    except Exception as error:  # whatever importing a module may raise
+        raise UserError(f"{path}._target_={node['_target_']} cannot be imported: {error}") from error
+    given = {key: value for key, value in node.items() if not key.startswith("_")}
+    for key, value in given.items():
+        if key in parameters:
+            _check_type(f"{path}.{key}", value, _hint(target, parameters[key]))
+        elif "**" not in parameters and f"{path}.{key}" not in read:
+            raise UserError(
+                f"{path}.{key} is not a parameter of {target.__name__}"
+                + similar(key, [name for name in parameters if name != "self"])
+            )
+    missing = [
+        name
+        for name, p in parameters.items()
+        if name != "**" and p.default is p.empty and p.kind is not p.VAR_POSITIONAL
+        and name not in given
+    ]  # fmt: skip
+    if missing and not node.get("_partial_"):
+        raise UserError(f"{path} lacks {', '.join(missing)}, which {target.__name__} needs.")
+
+
+def _hint(target: Any, parameter: inspect.Parameter) -> Any:
+    """The parameter's type, or Any where it has none that can be resolved."""
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        return typing.get_type_hints(function).get(parameter.name, Any)
+    except Exception:  # a third party's hints may name what is not installed
+        return Any
+
+
+def _check_type(path: str, value: Any, hint: Any) -> None:
+    if isinstance(value, Mapping) and "_target_" in value:
+        return
+    if not _accepts(hint, value):
+        raise UserError(f"{path}={value}: must be {_describe(hint)}, not {_kind(value)}.")
+
+
+def _accepts(hint: Any, value: Any) -> bool:
+    """Whether a plain value fits a type; types that a config cannot express fit anything."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_accepts(option, value) for option in inner)
+    if origin is typing.Literal:
+        return value in inner
+    if hint in (None, type(None)):
+        return value is None
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is str:
+        return isinstance(value, str)
+    if origin in (list, tuple, Sequence, typing.Sequence):
+        items = [option for option in inner if option is not Ellipsis] or [Any]
+        return isinstance(value, list) and all(_accepts(items[0], item) for item in value)
+    if inspect.isclass(hint) and isinstance(value, str | int | float | bool):
+        # a class of somebody's own, such as torch.Tensor, is no place for a word or a number
+        return hint is object or issubclass(type(value), hint) or hint.__module__ == "pathlib"
+    return True
+
+
+def _describe(hint: Any) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        shown = [_describe(o) for o in options if o in names or o is type(None) or typing.get_origin(o)]
+        return " or ".join(dict.fromkeys(shown)) or str(hint)
+    if typing.get_origin(hint) is typing.Literal:
+        return " or ".join(map(str, options))
+    if typing.get_origin(hint) in (list, tuple, Sequence):
+        return f"a list of {_describe(options[0])}s".replace("a list of a ", "a list of ")
+    return "null" if hint is type(None) else names.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _kind(value: Any) -> str:
+    kinds = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
+    return "null" if value is None else kinds.get(type(value), f"a {type(value).__name__}")

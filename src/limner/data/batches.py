@@ -1,0 +1,123 @@
+"""The order of the images, as a pure function of (seed, epoch), and the batches cut from it.
+
+The images of update k are known from k alone, so to resume is to start at k. Every rank takes its
+slice of each global batch, so n ranks together see what one process would.
+"""
+
+__all__ = ["EvaluationBatches", "TrainingBatches"]
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limner.data.store import MappedStore, MemoryStore, StreamedStore
+from limner.errors import UserError
+from limner.interfaces import Batch
+from limner.pixels import to_float
+from limner.randomness import generator_for
+
+Store = MemoryStore | MappedStore | StreamedStore
+
+
+class TrainingBatches:
+    """An endless stream of training batches, one for each update, which starts where training is.
+
+    Args:
+        store: All images of the split, and maybe others.
+        indices: int64 (N,): those to train on.
+        batch_size: Images of one optimizer step on one rank.
+        batches_per_update: Optimizer steps that one yielded batch is to be cut into.
+        seed: The run's seed.
+        rank: This process's number.
+        world_size: The number of processes.
+        augmentation: Maps uint8 images (B, C, H, W) and a generator to augmented ones; or None.
+        update: Tells how many updates have been done.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        indices: Tensor,
+        *,
+        batch_size: int,
+        batches_per_update: int,
+        seed: int,
+        rank: int,
+        world_size: int,
+        augmentation: Callable[[Tensor, torch.Generator], Tensor] | None,
+        update: Callable[[], int],
+    ) -> None:
+        self.store, self.indices, self.seed, self.rank = store, indices, seed, rank
+        self.augmentation, self.update = augmentation, update
+        self.block = (batches_per_update, world_size, batch_size)
+        self.images_per_update = batches_per_update * world_size * batch_size
+        if len(self) == 0:
+            raise UserError(
+                f"One update needs data.batch_size={batch_size} x {batches_per_update} batches x "
+                f"{world_size} processes = {self.images_per_update} images, but there are only "
+                f"{len(indices)} to train on. Choose a smaller data.batch_size."
+            )
+
+    def __len__(self) -> int:
+        """Updates in an epoch; up to one update's images are left out, other ones each time."""
+        return len(self.indices) // self.images_per_update
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch, first = divmod(self.update(), len(self))
+        while True:
+            order = self.indices[torch.randperm(len(self.indices), generator=self._order(epoch))]
+            for k in range(first, len(self)):
+                block = order[k * self.images_per_update : (k + 1) * self.images_per_update]
+                mine = block.view(self.block)[:, self.rank].flatten()
+                yield _batch(self.store, mine, self._augment(epoch * len(self) + k))
+            epoch, first = epoch + 1, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Empty: where to go on follows from the update; this tells Lightning that we know."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to load."""
+
+    def _order(self, epoch: int) -> torch.Generator:
+        return generator_for(self.seed, "order", epoch)
+
+    def _augment(self, update: int) -> Callable[[Tensor], Tensor] | None:
+        if self.augmentation is None:
+            return None
+        generator = generator_for(self.seed, "augmentation", update, self.rank)
+        return lambda images: self.augmentation(images, generator)
+
+
+class EvaluationBatches:
+    """All images of a split once, in order, shared out evenly among the ranks without padding.
+
+    Every rank gets the same number of batches, as collective operations need, whose sizes differ
+    by one at the most.
+    """
+
+    def __init__(
+        self, store: Store, indices: Tensor, *, batch_size: int, rank: int, world_size: int
+    ) -> None:
+        shares = torch.tensor_split(indices, world_size)
+        num_batches = min(-(-len(shares[0]) // batch_size), len(shares[-1]))
+        self.store = store
+        self.parts = torch.tensor_split(shares[rank], max(1, num_batches))
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (_batch(self.store, part, None) for part in self.parts)
+
+
+def _batch(
+    store: Store, indices: Tensor, augment: Callable[[Tensor], Tensor] | None
+) -> Batch:
+    images = store.gather(indices)
+    batch: Batch = {"image": to_float(images if augment is None else augment(images))}
+    if store.labels is not None:
+        batch["label"] = store.labels[indices].to(images.device)
+    return batch

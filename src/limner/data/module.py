@@ -1,0 +1,212 @@
+"""One data module for all data sets: pictures of a source become stores, stores become batches."""
+
+__all__ = ["ImageDataModule"]
+
+import logging
+from collections.abc import Callable, Sequence
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from limner.data.batches import EvaluationBatches, TrainingBatches
+from limner.data.decode import MODES
+from limner.data.sources import Pictures, Source
+from limner.data.store import MappedStore, MemoryStore, StreamedStore, open_store
+from limner.errors import UserError
+from limner.randomness import generator_for
+
+log = logging.getLogger(__name__)
+
+DEVICE_SHARE = 0.25  # of an accelerator's memory, at most, for the images of a data set
+
+
+class ImageDataModule(L.LightningDataModule):
+    """Train, validation and test batches of one data set.
+
+    Splits that the source does not have are cut from its training images by `split_seed`, so they
+    are the same in every run.
+
+    Args:
+        name: What the data set is called in messages, folders and scores.
+        source: Where the pictures come from.
+        image_shape: (C, H, W) to train on; None for the shape of the first picture.
+        num_classes: The number of classes, 0 without labels; None for as many as the source has.
+        batch_size: Images of one optimizer step on one device.
+        augmentation: Maps uint8 images and a generator to augmented training images; or None.
+        validation_fraction: Share in [0, 1) of the training images to validate on, where the source
+            has no validation images.
+        test_fraction: Share in [0, 1) of the training images to test on, where the source has none.
+        split_seed: Decides which ones.
+        seed: The run's seed, which decides the order of the images.
+        store: "auto", "memory", "mapped" or "streamed": see `limner.data.store`.
+        memory_limit_gib: Up to which size in GiB "auto" keeps a decoded split in memory.
+        on_corrupt: What to do about a picture that cannot be read: "error" or "skip".
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        source: Source,
+        image_shape: Sequence[int] | None,
+        num_classes: int | None,
+        batch_size: int,
+        augmentation: Callable[[Tensor, torch.Generator], Tensor] | None,
+        validation_fraction: float,
+        test_fraction: float,
+        split_seed: int,
+        seed: int,
+        store: str,
+        memory_limit_gib: float,
+        on_corrupt: str,
+    ) -> None:
+        super().__init__()
+        self.name, self.source = name, source
+        self.batch_size, self.augmentation = batch_size, augmentation
+        self.validation_fraction, self.test_fraction = validation_fraction, test_fraction
+        self.split_seed, self.seed = split_seed, seed
+        self.store, self.memory_limit_gib, self.on_corrupt = store, memory_limit_gib, on_corrupt
+        self._image_shape, self._num_classes = image_shape, num_classes
+        self._stores: dict[str, MemoryStore | MappedStore | StreamedStore] = {}
+        self._splits: dict[str, tuple[str, Tensor]] = {}
+        self._on_device: MemoryStore | MappedStore | StreamedStore | None = None
+
+    def open(self) -> None:
+        """Finds, downloads and decodes; fills `image_shape`, `num_classes` and the splits.
+
+        Safe among processes, and cheap once it has been done on this machine.
+        """
+        if self._stores:
+            return
+        pictures = self.source.pictures()
+        self.image_shape = self._shape(pictures["train"])
+        self.class_names = list(pictures["train"].classes)
+        self.num_classes = len(self.class_names)
+        if self._num_classes is not None and self._num_classes != self.num_classes:
+            raise UserError(
+                f"data.num_classes={self._num_classes}, but {self.name} has {self.num_classes} classes."
+            )
+        for split, found in pictures.items():
+            self._stores[split] = open_store(
+                found,
+                self.image_shape,
+                kind=self.store,
+                memory_limit_gib=self.memory_limit_gib,
+                on_corrupt=self.on_corrupt,
+            )
+        self._splits = self._split()
+
+    def reference(self, split: str) -> tuple[MemoryStore | MappedStore | StreamedStore, Tensor]:
+        """The store and indices of the images that scores compare with.
+
+        "train" and "test" are what the data set's makers call so, whole, as published scores have
+        it: validation images that were cut from the training images belong to "train". Where the
+        makers name no test images, "test" are the ones cut here, and "train" the others.
+        """
+        if split not in ("train", "test"):
+            raise UserError(f"metrics.reference_split={split}: choose train or test.")
+        store, indices = self._splits[split]
+        if split == "train":
+            indices = torch.cat([i for at, i in self._splits.values() if at == "train"])
+            if self._splits["test"][0] == "train":
+                indices = indices[~torch.isin(indices, self._splits["test"][1])]
+            indices = indices.sort().values
+        if len(indices) == 0:
+            raise UserError(f"metrics.reference_split={split}: {self.name} has no such images.")
+        return self._stores[store], indices
+
+    def split(self, name: str) -> tuple[MemoryStore | MappedStore | StreamedStore, Tensor]:
+        """The store and the int64 indices of "train", "validation" or "test"; maybe none."""
+        store, indices = self._splits[name]
+        return self._stores[store], indices
+
+    def describe(self) -> str:
+        """The data set in one line."""
+        sizes = ", ".join(f"{len(i):,} {name}" for name, (_, i) in self._splits.items() if len(i))
+        shape = "x".join(map(str, self.image_shape))
+        labels = f"{self.num_classes} classes" if self.num_classes else "no labels"
+        return f"{self.name}: {sizes} images of {shape}, {labels}"
+
+    def setup(self, stage: str) -> None:
+        self.open()
+
+    def train_dataloader(self) -> TrainingBatches:
+        store, indices = self.split("train")
+        trainer = self.trainer
+        return TrainingBatches(
+            self._near(store, trainer.strategy.root_device),
+            indices,
+            batch_size=self.batch_size,
+            batches_per_update=getattr(trainer.lightning_module, "batches_per_update", 1),
+            seed=self.seed,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            augmentation=self.augmentation,
+            update=lambda: trainer.global_step,
+        )
+
+    def val_dataloader(self) -> EvaluationBatches | list:
+        return self._evaluation("validation")
+
+    def test_dataloader(self) -> EvaluationBatches | list:
+        return self._evaluation("test")
+
+    def _evaluation(self, split: str) -> EvaluationBatches | list:
+        store, indices = self.split(split)
+        if len(indices) < self.trainer.world_size:
+            return []
+        return EvaluationBatches(
+            store,
+            indices,
+            batch_size=self.batch_size,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+        )
+
+    def _near(
+        self, store: MemoryStore | MappedStore | StreamedStore, device: torch.device
+    ) -> MemoryStore | MappedStore | StreamedStore:
+        """The store on the accelerator, if it is small enough to lie there."""
+        if self._on_device is None:
+            self._on_device = store
+            if device.type == "cuda" and isinstance(store, MemoryStore):
+                room = DEVICE_SHARE * torch.cuda.get_device_properties(device).total_memory
+                self._on_device = store.to(device) if store.images.nbytes < room else store
+        return self._on_device
+
+    def _shape(self, pictures: Pictures) -> list[int]:
+        if self._image_shape is not None:
+            return list(self._image_shape)
+        first = next(iter(_readable(pictures)), None)
+        if first is None:
+            raise UserError(f"None of the {len(pictures)} images can be read.")
+        channels = {"1": 1, "L": 1, "I;16": 1, "RGBA": 4}.get(first.mode, 3)
+        shape = [channels, first.height, first.width]
+        log.info("data.image_shape=%s, after the first image (%s).", shape, MODES[channels])
+        return shape
+
+    def _split(self) -> dict[str, tuple[str, Tensor]]:
+        """For each split, the store that it lies in and its indices there."""
+        rest = torch.randperm(
+            len(self._stores["train"]), generator=generator_for(self.split_seed, "split")
+        )
+        splits = {}
+        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
+        total = len(rest)
+        for name, fraction in fractions.items():
+            if name in self._stores:
+                splits[name] = (name, torch.arange(len(self._stores[name])))
+            else:
+                size = round(fraction * total)
+                splits[name] = ("train", rest[:size].sort().values)
+                rest = rest[size:]
+        return {"train": ("train", rest.sort().values), **splits}
+
+
+def _readable(pictures: Pictures):
+    for i in range(len(pictures)):
+        try:
+            yield pictures.read(i)
+        except (OSError, ValueError, SyntaxError, EOFError):
+            continue

@@ -1,0 +1,201 @@
+"""Decoded images of one size behind one `gather(indices)`.
+
+A split is decoded once. The uint8 result lies in the cache, and is read into memory where it is
+small, mapped from the file where it is large, or decoded anew for each batch where it would not fit
+the disk; the one who gathers does not notice.
+"""
+
+__all__ = ["MappedStore", "MemoryStore", "StreamedStore", "open_store"]
+
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limner.cache import cache_dir, cached_folder
+from limner.data.decode import MODES, RESIZE, fits, to_array
+from limner.data.sources import Pictures
+from limner.errors import UserError
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+CHUNK = 1024
+NUM_THREADS = min(8, os.cpu_count() or 1)
+
+
+class MemoryStore:
+    """All images as one uint8 tensor (N, C, H, W), which may lie on any device."""
+
+    def __init__(self, images: Tensor, labels: Tensor | None, *, fingerprint: str) -> None:
+        self.images, self.labels, self.fingerprint = images, labels, fingerprint
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def gather(self, indices: Tensor) -> Tensor:
+        return self.images[indices.to(self.images.device)]
+
+    def to(self, device: torch.device) -> "MemoryStore":
+        """The same store with its images on `device`."""
+        return MemoryStore(self.images.to(device), self.labels, fingerprint=self.fingerprint)
+
+
+class MappedStore(MemoryStore):
+    """As `MemoryStore`, but the tensor is a file mapped into memory, read as it is touched."""
+
+    def to(self, device: torch.device) -> "MappedStore":
+        return self  # it was mapped since it is too large to lie anywhere else
+
+
+class StreamedStore:
+    """Decodes the pictures of each batch when they are asked for."""
+
+    def __init__(
+        self, pictures: Pictures, labels: Tensor | None, image_shape: Sequence[int], *, fingerprint: str
+    ) -> None:
+        self.pictures, self.labels = pictures, labels
+        self.image_shape, self.fingerprint = image_shape, fingerprint
+        self._pool = ThreadPoolExecutor(NUM_THREADS)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def gather(self, indices: Tensor) -> Tensor:
+        arrays = self._pool.map(
+            lambda i: _decode(self.pictures, i, self.image_shape)[0], indices.tolist()
+        )
+        return torch.from_numpy(np.stack(list(arrays)))
+
+    def to(self, device: torch.device) -> "StreamedStore":
+        return self
+
+
+def open_store(
+    pictures: Pictures,
+    image_shape: Sequence[int],
+    *,
+    kind: str,
+    memory_limit_gib: float,
+    on_corrupt: str,
+) -> MemoryStore | MappedStore | StreamedStore:
+    """The store of a split, decoded by this call if no earlier one did so.
+
+    Args:
+        pictures: The split.
+        image_shape: (C, H, W) that every picture is converted and resized to.
+        kind: "memory", "mapped", "streamed", or "auto": the first of these that has room.
+        memory_limit_gib: The largest size in GiB that "auto" reads into memory.
+        on_corrupt: "error", or "skip" to leave out the pictures that cannot be read.
+    """
+    if image_shape[0] not in MODES:
+        raise UserError(
+            f"data.image_shape={list(image_shape)}: images in files have 1 (grey), 3 (RGB) or 4 "
+            f"(RGBA) channels, not {image_shape[0]}."
+        )
+    key = [FORMAT, pictures.fingerprint, list(image_shape), RESIZE, on_corrupt]
+    fingerprint = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+    size = len(pictures) * math.prod(image_shape)
+    if kind == "auto" and size > memory_limit_gib * 2**30 and not _disk_has_room(size):
+        kind = "streamed"
+        log.info("The decoded images (%.1f GiB) do not fit the disk: decoding as needed.", size / 2**30)
+    if kind == "streamed":
+        labels = None if pictures.labels is None else torch.tensor(pictures.labels)
+        return StreamedStore(pictures, labels, image_shape, fingerprint=fingerprint)
+
+    folder = cached_folder(
+        "images", key, lambda into: _decode_all(pictures, image_shape, on_corrupt, into)
+    )
+    about = json.loads((folder / "about.json").read_text())
+    shape = (about["num_images"], *image_shape)
+    labels = torch.from_numpy(np.load(folder / "labels.npy")) if about["labels"] else None
+    mapped = kind == "mapped" or (kind == "auto" and size > memory_limit_gib * 2**30)
+    if mapped:
+        pixels = np.memmap(folder / "images.bin", np.uint8, mode="c", shape=shape)
+    else:
+        pixels = np.fromfile(folder / "images.bin", np.uint8).reshape(shape)
+    store = MappedStore if mapped else MemoryStore
+    return store(torch.from_numpy(pixels), labels, fingerprint=fingerprint)
+
+
+def _disk_has_room(size: int) -> bool:
+    folder = next(path for path in (cache_dir(), *cache_dir().parents) if path.exists())
+    return shutil.disk_usage(folder).free > 1.05 * size
+
+
+def _decode_all(
+    pictures: Pictures, image_shape: Sequence[int], on_corrupt: str, into: Path
+) -> None:
+    """Writes images.bin, labels.npy and about.json into a folder."""
+    start, changed, kept = time.monotonic(), 0, []
+    if len(pictures) > CHUNK:
+        log.info("Decoding %s images, once ...", f"{len(pictures):,}")
+    with open(into / "images.bin", "wb") as file:
+        for i, array, converted in _decoded(pictures, image_shape, on_corrupt):
+            file.write(np.ascontiguousarray(array).data)
+            kept.append(i)
+            changed += converted
+    if not kept:
+        raise UserError(f"None of the {len(pictures)} images can be read.")
+    if pictures.labels is not None:
+        np.save(into / "labels.npy", np.asarray(pictures.labels, np.int64)[kept])
+    about = {"num_images": len(kept), "labels": pictures.labels is not None}
+    (into / "about.json").write_text(json.dumps(about))
+    if changed:
+        log.info(
+            "%s of %s images had another mode or size: converted to data.image_shape=%s (%s).",
+            f"{changed:,}", f"{len(kept):,}", list(image_shape), RESIZE,
+        )  # fmt: skip
+    if len(kept) < len(pictures):
+        log.warning("%d corrupt images were skipped.", len(pictures) - len(kept))
+    if len(pictures) > CHUNK:
+        log.info("Decoded in %.1f s.", time.monotonic() - start)
+
+
+def _decoded(
+    pictures: Pictures, image_shape: Sequence[int], on_corrupt: str
+) -> Iterator[tuple[int, np.ndarray, bool]]:
+    """(number, array, whether converted) of each readable picture, in order."""
+
+    def decode(i: int) -> tuple[np.ndarray, bool] | None:
+        try:
+            return _decode(pictures, i, image_shape)
+        except UserError:
+            if on_corrupt == "skip":
+                return None
+            raise
+
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        for chunk in _chunks(pictures):
+            for i, result in zip(chunk, pool.map(decode, chunk), strict=True):
+                if result is not None:
+                    yield i, *result
+
+
+def _chunks(pictures: Pictures) -> Iterator[range]:
+    """Runs of numbers, so that no more than one run of decoded pictures waits to be written."""
+    for start in range(0, len(pictures), CHUNK):
+        yield range(start, min(start + CHUNK, len(pictures)))
+
+
+def _decode(
+    pictures: Pictures, i: int, image_shape: Sequence[int]
+) -> tuple[np.ndarray, bool]:
+    try:
+        picture = pictures.read(i)
+        return to_array(picture, image_shape), not fits(picture, image_shape)
+    except (OSError, ValueError, SyntaxError, EOFError) as error:  # PIL raises each of these
+        raise UserError(
+            f"The image {pictures.names[i]} cannot be read ({error}).\n"
+            "Repair or remove it, or leave such images out: data.on_corrupt=skip"
+        ) from error

@@ -1,0 +1,107 @@
+"""What the parts of limner may assume of one another, and nothing more.
+
+A model knows a batch, an optimizer factory and its networks; a score knows something that samples
+and a set of real images. None of them knows the classes of the others.
+"""
+
+__all__ = [
+    "Batch",
+    "FeatureExtractor",
+    "Features",
+    "ImageStore",
+    "OptimizerFactory",
+    "RealImages",
+    "Reconstructs",
+    "Samples",
+]
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, runtime_checkable
+
+from torch import Generator, Tensor
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+
+class Batch(TypedDict):
+    """What a data module yields."""
+
+    image: Tensor
+    """float32 (B, C, H, W) in [-1, 1]."""
+    label: NotRequired[Tensor]
+    """int64 (B,) in [0, num_classes); absent where the data has no labels."""
+
+
+class OptimizerFactory(Protocol):
+    """Makes an optimizer; keywords replace configured values, e.g. `factory(params, lr=1e-4)`."""
+
+    def __call__(self, params: Iterable[Parameter], **overrides: Any) -> Optimizer: ...
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A model that draws images."""
+
+    def sample(self, num_images: int, *, generator: Generator | None) -> Tensor:
+        """Images (num_images, C, H, W) in [-1, 1], by the EMA weights where there are any."""
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """A model that codes an image and decodes it again."""
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Reconstructions (B, C, H, W) in [-1, 1] of images of the same shape and range."""
+
+
+class ImageStore(Protocol):
+    """Decoded images of one size behind an index."""
+
+    fingerprint: str
+    """Changes whenever the images or their order change."""
+    labels: Tensor | None
+    """int64 (N,), or None without labels."""
+
+    def __len__(self) -> int: ...
+
+    def gather(self, indices: Tensor) -> Tensor:
+        """uint8 (B, C, H, W) of the images at int64 `indices` (B,)."""
+
+
+class RealImages(Protocol):
+    """The real images that scores compare with."""
+
+    name: str
+    num_classes: int
+
+    def reference(self, split: str) -> tuple[ImageStore, Tensor]:
+        """The images that the data's makers call `split` ("train" or "test"), and their indices."""
+
+    def split(self, name: str) -> tuple[ImageStore, Tensor]:
+        """The images of "train", "validation" or "test" as this run has them."""
+
+
+class Features(NamedTuple):
+    """What a feature network sees in a batch of images."""
+
+    features: Tensor
+    """float32 (B, D): the space in which distributions are compared."""
+    logits: Tensor
+    """float32 (B, K): unnormalised class log-probabilities."""
+
+
+class FeatureExtractor(Protocol):
+    """The network in whose features generated and real images are compared."""
+
+    suffix: str
+    """Ends the name of every score, so that scores of two networks never share a name."""
+    num_features: int
+
+    def prepare(self, real: RealImages) -> None:
+        """Loads or trains the weights. Raises `UserError` where that is impossible."""
+
+    def __call__(self, images: Tensor) -> Features:
+        """Features of uint8 images (B, C, H, W)."""
+
+    def protocol(self) -> dict[str, Any]:
+        """What a reader must know of the network to compare scores: name, weights, resize."""

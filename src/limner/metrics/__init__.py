@@ -1,0 +1,1 @@
+"""Feature networks, and scores on their features."""

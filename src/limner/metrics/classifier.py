@@ -1,0 +1,129 @@
+"""Features of a small classifier, trained on the data set's own labels in seconds.
+
+For data on which Inception means little (digits), or where its weights cannot be had. Scores by
+these features compare between runs on the same data with the same classifier only, so they carry
+another name (`fid_classifier`), the classifier's hash and its accuracy.
+"""
+
+__all__ = ["ClassifierFeatures"]
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from limner.cache import cached_folder
+from limner.errors import UserError
+from limner.interfaces import Features, ImageStore, RealImages
+from limner.metrics.weights import weights_hash
+from limner.pixels import to_float
+from limner.randomness import generator_for
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+
+
+class ClassifierFeatures:
+    """The last hidden layer and the logits of a classifier of this data set.
+
+    It is trained once for each data set, size and setting, and kept in the cache: Adam with a
+    learning rate that falls linearly to 0, on the reference's training images.
+
+    Args:
+        network: Images in [-1, 1] to logits, with a method `features` and a size `num_features`.
+        num_updates: Length of the training.
+        batch_size: Images in an update.
+        learning_rate: At the start.
+        seed: Of the initial weights and the order of the images.
+    """
+
+    suffix = "_classifier"
+
+    def __init__(
+        self, *, network: nn.Module, num_updates: int, batch_size: int, learning_rate: float, seed: int
+    ) -> None:
+        self._network = network.cpu()
+        self.num_features = network.num_features
+        self.num_updates, self.batch_size = num_updates, batch_size
+        self.learning_rate, self.seed = learning_rate, seed
+
+    def prepare(self, real: RealImages) -> None:
+        if real.num_classes < 2:
+            raise UserError(
+                f"metrics=classifier needs labels, and data={real.name} has none.\n"
+                "Choose metrics=inception or metrics=none."
+            )
+        train, test = real.reference("train"), _held_out(real)
+        shapes = [[name, list(p.shape)] for name, p in self._network.state_dict().items()]
+        setting = [self.num_updates, self.batch_size, self.learning_rate, self.seed]
+        key = [FORMAT, train[0].fingerprint, train[1].sum().item(), str(self._network), shapes]
+        folder = cached_folder(
+            "classifiers", [*key, setting], lambda into: self._train(train, test, into)
+        )
+        saved = torch.load(folder / "classifier.pt", weights_only=True)
+        self._network.load_state_dict(saved["weights"])
+        self._network.requires_grad_(False).eval()
+        self._accuracy, self._hash = saved["accuracy"], weights_hash(saved["weights"])
+
+    def to(self, device: torch.device) -> "ClassifierFeatures":
+        """Moves the network."""
+        self._network.to(device)
+        return self
+
+    def __call__(self, images: Tensor) -> Features:
+        with torch.no_grad():
+            features = self._network.features(to_float(images))
+            return Features(features, self._network.head(features))
+
+    def protocol(self) -> dict[str, Any]:
+        return {
+            "feature_network": f"classifier of the data's own labels, {self.num_features} features",
+            "weights_sha256": self._hash,
+            "classifier_accuracy": round(self._accuracy, 4),
+            "resize": "none",
+        }
+
+    def _train(
+        self, train: tuple[ImageStore, Tensor], test: tuple[ImageStore, Tensor], into: Path
+    ) -> None:
+        store, indices = train
+        log.info("Training the classifier whose features the scores use, once ...")
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            for module in self._network.modules():
+                if hasattr(module, "reset_parameters"):
+                    module.reset_parameters()
+        optimizer = torch.optim.Adam(self._network.parameters(), lr=self.learning_rate)
+        generator = generator_for(self.seed, "classifier")
+        self._network.requires_grad_(True).train()
+        for update in range(self.num_updates):
+            batch = indices[torch.randint(len(indices), (self.batch_size,), generator=generator)]
+            logits = self._network(to_float(store.gather(batch)))
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate * (1 - update / self.num_updates)
+            optimizer.zero_grad()
+            cross_entropy(logits, store.labels[batch]).backward()
+            optimizer.step()
+        self._network.eval()
+        accuracy = self._measure(*test)
+        log.info("... done: it names %.1f %% of the held-out images rightly.", 100 * accuracy)
+        state = {"weights": self._network.state_dict(), "accuracy": accuracy}
+        torch.save(state, into / "classifier.pt")
+
+    def _measure(self, store: ImageStore, indices: Tensor) -> float:
+        """Accuracy in [0, 1]."""
+        hits = sum(
+            (self(store.gather(part)).logits.argmax(1) == store.labels[part]).sum().item()
+            for part in indices.split(512)
+        )
+        return hits / len(indices)
+
+
+def _held_out(real: RealImages) -> tuple[ImageStore, Tensor]:
+    """Test images if there are any, else validation images, else those trained on."""
+    found = [real.split(name) for name in ("test", "validation", "train")]
+    return next(split for split in found if len(split[1]))

@@ -1,0 +1,17 @@
+"""Tells feature networks apart by their weights."""
+
+__all__ = ["weights_hash"]
+
+import hashlib
+from collections.abc import Mapping
+
+from torch import Tensor
+
+
+def weights_hash(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the names, types, shapes and bytes of all tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

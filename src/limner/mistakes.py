@@ -1,0 +1,73 @@
+"""Says in a few lines what Hydra and the file system mean by their exceptions."""
+
+__all__ = ["explain"]
+
+import errno
+import re
+
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
+
+from limner.config import RunConfig, similar
+from limner.errors import UserError
+
+USAGE, FAILURE = 2, 1
+
+
+def explain(error: BaseException) -> tuple[str, int] | None:
+    """A message and an exit code, or None for what is not the user's mistake but ours."""
+    if isinstance(error, UserError):
+        return str(error), FAILURE
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: not of the form key=value.", USAGE
+    if isinstance(error, MissingConfigException):
+        return _missing_option(error), USAGE
+    if isinstance(error, ConfigCompositionException):
+        return _composition(error), USAGE
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return str(error).splitlines()[0], FAILURE
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"No space left on the disk ({error.filename or 'output'}).", FAILURE
+    if isinstance(error, PermissionError) or (
+        isinstance(error, OSError) and error.errno == errno.EROFS
+    ):
+        where = error.filename or "the output folder"
+        return f"No permission to write {where}; name another: hydra.run.dir=DIR", FAILURE
+    return None
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    if not group or not error.options:
+        return str(error).splitlines()[0]
+    options = [name for name in error.options if name != "base"]
+    return f"{group}={option}: there is no such option{similar(option, options)}\n" + (
+        f"Options of {group}: {', '.join(options)}"
+    )
+
+
+def _composition(error: ConfigCompositionException) -> str:
+    cause, text = error.__cause__, str(error)
+    if isinstance(cause, ConfigKeyError | AttributeError) and hasattr(cause, "full_key"):
+        return _unknown_key(cause)
+    if isinstance(cause, ValidationError):
+        return f"{cause.full_key}: {cause.msg or cause}".splitlines()[0]
+    if group := re.match(r"Could not override '([\w/@.]+)'\. No match in the defaults list", text):
+        return f"{group[1]}=...: the chosen {group[1].split('/')[0]} has no such group."
+    return (text or str(cause)).split("\n", 1)[0]
+
+
+def _unknown_key(cause: OmegaConfBaseException) -> str:
+    """The misspelt key, and the sibling that was probably meant."""
+    parent = cause.parent_node
+    siblings = list(parent) if parent is not None else list(RunConfig.__dataclass_fields__)
+    name = str(cause.key)
+    message = f"{cause.full_key}: there is no such key{similar(name, siblings)}"
+    if "." in cause.full_key and "mean" not in message:
+        message += f"\nA further argument of the class there is added by a plus: +{cause.full_key}=..."
+    return message

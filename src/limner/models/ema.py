@@ -1,0 +1,61 @@
+"""Exponential moving average of weights, measured in images so that it does not hang on batch size."""
+
+__all__ = ["EMA", "evaluating", "make_ema"]
+
+import contextlib
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+
+class EMA(nn.Module):
+    """A frozen copy of a network that follows it: w_ema <- d w_ema + (1 - d) w.
+
+    d = min(2^(-images / half_life), (1 + update) / (10 + update)): the second term lets a young
+    average forget the random weights it began with. Buffers (batch norm's statistics) are copied.
+
+    Args:
+        network: What to follow.
+        half_life: Images after which an old weight counts half, above 0.
+    """
+
+    def __init__(self, network: nn.Module, *, half_life: float) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).requires_grad_(False).eval()
+        self.half_life = half_life
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, *, num_images: int, update: int) -> None:
+        """Follows `network` by one update that took `num_images` images; updates count from 0."""
+        decay = min(0.5 ** (num_images / self.half_life), (1 + update) / (10 + update))
+        mine, theirs = list(self.network.parameters()), list(network.parameters())
+        get_ema_multi_avg_fn(decay)(mine, theirs, None)
+        for buffer, source in zip(self.network.buffers(), network.buffers(), strict=True):
+            buffer.copy_(source)
+
+    def train(self, mode: bool = True) -> "EMA":
+        """Stays in evaluation mode."""
+        return super().train(False)
+
+
+def make_ema(network: nn.Module, half_life: float | None) -> EMA | None:
+    """An EMA of `network`, or None where `half_life` is None. Raises ValueError for 0 or less."""
+    if half_life is None:
+        return None
+    if half_life <= 0:
+        raise ValueError(f"model.ema_half_life={half_life}: images, above 0; null for no average.")
+    return EMA(network, half_life=half_life)
+
+
+@contextlib.contextmanager
+def evaluating(network: nn.Module) -> Iterator[nn.Module]:
+    """The network in evaluation mode and without gradients, put back into its mode afterwards."""
+    training = network.training
+    try:
+        with torch.no_grad():
+            yield network.eval()
+    finally:
+        network.train(training)

@@ -1,0 +1,146 @@
+"""Generative adversarial network, Goodfellow et al. (2014), https://arxiv.org/abs/1406.2661.
+
+An update is: num_discriminator_steps times the discriminator D learns to tell real images from
+those of the generator G, each time with fresh real and fake ones; then G learns once to mislead D.
+"""
+
+__all__ = ["GAN"]
+
+from collections.abc import Callable
+from typing import Protocol
+
+import lightning as L
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from limner.interfaces import Batch, OptimizerFactory
+from limner.models.ema import evaluating, make_ema
+from limner.models.updates import count_update
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+
+
+class AdversarialLoss(Protocol):
+    """What each player minimises for each pair of images, see `limner.losses.adversarial`."""
+
+    needs_lipschitz: bool
+    relativistic: bool
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor: ...
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor: ...
+
+
+class GAN(L.LightningModule):
+    """Trains a generator and a discriminator in turn.
+
+    Args:
+        generator: z (B, latent_dim) to images (B, C, H, W) in [-1, 1].
+        discriminator: Images to logits (B,), large for real ones.
+        loss: What each player minimises.
+        penalty: Adds to D's loss, called with (D, real, fake), see `limner.losses.penalty`; or None.
+        latent_dim: Size of z, drawn from N(0, I).
+        num_discriminator_steps: D's steps in an update, at least 1.
+        optimizer: Makes the optimizer of each player.
+        discriminator_lr: Learning rate of D; None for the optimizer's own.
+        ema_half_life: Images after which an old weight of G counts half in the average that samples
+            and scores use; None for no average.
+    """
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        loss: AdversarialLoss,
+        penalty: Callable[[nn.Module, Tensor, Tensor], Tensor] | None,
+        latent_dim: int,
+        num_discriminator_steps: int,
+        optimizer: OptimizerFactory,
+        discriminator_lr: float | None,
+        ema_half_life: float | None,
+    ) -> None:
+        super().__init__()
+        _check(discriminator, loss, penalty, num_discriminator_steps)
+        self.automatic_optimization = False
+        self.generator, self.discriminator = generator, discriminator
+        self.loss, self.penalty = loss, penalty
+        self.latent_dim, self.batches_per_update = latent_dim, num_discriminator_steps
+        self.optimizer, self.discriminator_lr = optimizer, discriminator_lr
+        self.ema = make_ema(generator, ema_half_life)
+
+    def configure_optimizers(self) -> tuple[Optimizer, Optimizer]:
+        own_lr = {} if self.discriminator_lr is None else {"lr": self.discriminator_lr}
+        return (
+            self.optimizer(self.generator.parameters()),
+            self.optimizer(self.discriminator.parameters(), **own_lr),
+        )
+
+    def sample(self, num_images: int, *, generator: Generator | None = None) -> Tensor:
+        """Images (num_images, C, H, W) in [-1, 1] of z from `generator`."""
+        z = torch.randn(num_images, self.latent_dim, generator=generator).to(self.device)
+        with evaluating(self.generator if self.ema is None else self.ema.network) as network:
+            return network(z)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        reals = batch["image"].chunk(self.batches_per_update)
+        for real in reals:
+            values = self._discriminator_step(real)
+        values |= self._generator_step(reals[-1])
+        if self.ema is not None:
+            num_images = len(batch["image"]) * self.trainer.world_size
+            self.ema.update(self.generator, num_images=num_images, update=self.global_step)
+        count_update(self)
+        return values
+
+    def _discriminator_step(self, real: Tensor) -> dict[str, Tensor]:
+        _, optimizer = self.optimizers(use_pl_optimizer=False)
+        self.discriminator.requires_grad_(True)
+        with torch.no_grad():
+            fake = self.generator(self._noise(real))
+        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+        loss = self.loss.discriminator(real_logits, fake_logits).mean()
+        penalty = loss.new_zeros(())
+        if self.penalty is not None:
+            penalty = self.penalty(self.discriminator, real, fake).mean()
+        self._step(optimizer, loss + penalty)
+        return {
+            "loss_discriminator": loss,
+            "penalty": penalty,
+            "logits_real": real_logits.mean(),
+            "logits_fake": fake_logits.mean(),
+        }
+
+    def _generator_step(self, real: Tensor) -> dict[str, Tensor]:
+        optimizer, _ = self.optimizers(use_pl_optimizer=False)
+        self.discriminator.requires_grad_(False)
+        fake_logits = self.discriminator(self.generator(self._noise(real)))
+        real_logits = self.discriminator(real).detach() if self.loss.relativistic else None
+        loss = self.loss.generator(real_logits, fake_logits).mean()
+        self._step(optimizer, loss)
+        return {"loss_generator": loss}
+
+    def _step(self, optimizer: Optimizer, loss: Tensor) -> None:
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+
+    def _noise(self, real: Tensor) -> Tensor:
+        return torch.randn(len(real), self.latent_dim, device=real.device)
+
+
+def _check(
+    discriminator: nn.Module, loss: AdversarialLoss, penalty: object | None, num_steps: int
+) -> None:
+    if num_steps < 1:
+        raise ValueError(f"model.num_discriminator_steps={num_steps}: must be at least 1.")
+    if loss.needs_lipschitz and penalty is None:
+        raise ValueError(
+            f"model/loss={type(loss).__name__.lower()} needs a penalty: model/penalty=gradient"
+        )
+    mixes = any(isinstance(module, BATCH_NORMS) for module in discriminator.modules())
+    if mixes and getattr(penalty, "forbids_batch_norm", False):
+        raise ValueError(
+            "model/penalty=gradient is a penalty for each image, so a discriminator with batch norm "
+            "does not fit: network.discriminator_norm=layer"
+        )

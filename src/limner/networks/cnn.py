@@ -1,0 +1,50 @@
+"""A small convolutional classifier, whose last hidden layer also serves as features for scores."""
+
+__all__ = ["Classifier"]
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from limner.networks.shapes import pad, pyramid
+
+
+class Classifier(nn.Module):
+    """Images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
+
+    Levels of 3x3 convolution, batch norm, ReLU and 2x2 max pooling, then one hidden layer.
+
+    Args:
+        image_shape: (C, H, W).
+        num_classes: At least 2.
+        width: Channels of the finest level; each coarser level has twice as many,
+        max_width: but never more than this.
+        num_features: Size of the hidden layer.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: Sequence[int],
+        num_classes: int,
+        width: int,
+        max_width: int,
+        num_features: int,
+    ) -> None:
+        super().__init__()
+        self.image_shape, self.num_features = tuple(image_shape), num_features
+        channels, height, width_ = pyramid(image_shape, width, max_width)
+        layers: list[nn.Module] = []
+        for before, after in zip([image_shape[0], *channels], channels, strict=False):
+            layers += [nn.Conv2d(before, after, 3, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
+        flat = channels[-1] * height * width_
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, num_features), nn.ReLU())
+        self.head = nn.Linear(num_features, num_classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """The last hidden layer (B, num_features)."""
+        return self.body(pad(images, self.image_shape))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.features(images))

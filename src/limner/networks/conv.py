@@ -1,0 +1,72 @@
+"""A plain convolutional encoder and decoder for autoencoders.
+
+Strided 4x4 convolutions with group norm and SiLU halve the image until its shorter side is 4 to 7
+pixels; the decoder mirrors them. Sizes that do not halve evenly are padded and cropped.
+"""
+
+__all__ = ["Decoder", "Encoder"]
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from limner.networks.shapes import crop, pad, pyramid
+
+NUM_GROUPS = 8
+
+
+class Encoder(nn.Module):
+    """Images (B, C, H, W) in [-1, 1] to the mean and log-variance (B, latent_dim) of q(z | x).
+
+    Args:
+        latent_dim: Size of z.
+        image_shape: (C, H, W).
+        width: Channels of the finest level, a multiple of 8; each coarser level has twice as many,
+        max_width: but never more than this.
+    """
+
+    def __init__(
+        self, *, latent_dim: int, image_shape: Sequence[int], width: int, max_width: int
+    ) -> None:
+        super().__init__()
+        self.image_shape = tuple(image_shape)
+        channels, height, width_ = pyramid(image_shape, width, max_width)
+        layers: list[nn.Module] = []
+        for before, after in zip([image_shape[0], *channels], channels, strict=False):
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1)]
+            layers += [nn.GroupNorm(NUM_GROUPS, after), nn.SiLU()]
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+        self.posterior = nn.Linear(channels[-1] * height * width_, 2 * latent_dim)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        mean, logvar = self.posterior(self.layers(pad(images, self.image_shape))).chunk(2, dim=1)
+        return mean, logvar
+
+
+class Decoder(nn.Module):
+    """z (B, latent_dim) to the parameters (B, C, H, W) of p(x | z), unbounded.
+
+    Args:
+        latent_dim: Size of z.
+        image_shape: (C, H, W).
+        width: Channels of the finest level, a multiple of 8; each coarser level has twice as many,
+        max_width: but never more than this.
+    """
+
+    def __init__(
+        self, *, latent_dim: int, image_shape: Sequence[int], width: int, max_width: int
+    ) -> None:
+        super().__init__()
+        self.image_shape = tuple(image_shape)
+        channels, height, width_ = pyramid(image_shape, width, max_width)
+        coarsest = (channels[-1], height, width_)
+        layers: list[nn.Module] = [nn.Linear(latent_dim, channels[-1] * height * width_)]
+        layers += [nn.Unflatten(1, coarsest), nn.GroupNorm(NUM_GROUPS, channels[-1]), nn.SiLU()]
+        for coarse, fine in zip(channels[:0:-1], channels[-2::-1], strict=True):
+            layers += [nn.ConvTranspose2d(coarse, fine, 4, stride=2, padding=1)]
+            layers += [nn.GroupNorm(NUM_GROUPS, fine), nn.SiLU()]
+        layers += [nn.ConvTranspose2d(channels[0], image_shape[0], 4, stride=2, padding=1)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return crop(self.layers(z), self.image_shape)
