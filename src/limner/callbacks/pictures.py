@@ -9,13 +9,14 @@ import lightning as L
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
 from limner.interfaces import Reconstructs, Samples
 from limner.pixels import to_float, to_uint8
 from limner.randomness import generator_for
 
-SMALLEST_TILE = 48  # pixels; smaller images are enlarged by a whole factor, to be seen at all
+SMALLEST_TILE = 64  # pixels; smaller images are enlarged to this, to be seen at all
 
 
 class Pictures(L.Callback):
@@ -66,13 +67,14 @@ class Pictures(L.Callback):
 
 
 def grid(images: Tensor, *, columns: int) -> Image.Image:
-    """One picture of images (N, C, H, W) in [-1, 1], row by row, enlarged if they are tiny."""
-    pixels = to_uint8(images).cpu()
-    channels = pixels.shape[1]
+    """One picture of images (N, C, H, W) in [-1, 1], row by row; bicubic if enlarged."""
+    channels = images.shape[1]
     if channels not in (1, 3, 4):
-        pixels = pixels[:, :3] if channels > 3 else pixels[:, :1]
-    factor = max(1, -(-SMALLEST_TILE // max(pixels.shape[2:])))
-    pixels = pixels.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+        images = images[:, :3] if channels > 3 else images[:, :1]
+    if max(images.shape[2:]) < SMALLEST_TILE:
+        factor = -(-SMALLEST_TILE // max(images.shape[2:]))
+        images = interpolate(images, scale_factor=factor, mode="bicubic")
+    pixels = to_uint8(images).cpu()
     tiles = make_grid(pixels, nrow=columns, padding=2, pad_value=255)
     return Image.fromarray(tiles.permute(1, 2, 0).contiguous().numpy())
 

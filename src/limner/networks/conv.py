@@ -1,7 +1,8 @@
 """A plain convolutional encoder and decoder for autoencoders.
 
-Strided 4x4 convolutions with group norm and SiLU halve the image until its shorter side is 4 to 7
-pixels; the decoder mirrors them. Sizes that do not halve evenly are padded and cropped.
+At each level a 3x3 convolution and a strided 4x4 one, with group norm and SiLU, halve the image,
+until its shorter side is 4 to 7 pixels; the decoder mirrors them. Sizes that do not halve evenly are
+padded and cropped.
 """
 
 __all__ = ["Decoder", "Encoder"]
@@ -33,8 +34,8 @@ class Encoder(nn.Module):
         channels, height, width_ = pyramid(image_shape, width, max_width)
         layers: list[nn.Module] = []
         for before, after in zip([image_shape[0], *channels], channels, strict=False):
-            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1)]
-            layers += [nn.GroupNorm(NUM_GROUPS, after), nn.SiLU()]
+            layers += [nn.Conv2d(before, after, 3, padding=1), *_activation(after)]
+            layers += [nn.Conv2d(after, after, 4, stride=2, padding=1), *_activation(after)]
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.posterior = nn.Linear(channels[-1] * height * width_, 2 * latent_dim)
 
@@ -61,12 +62,16 @@ class Decoder(nn.Module):
         channels, height, width_ = pyramid(image_shape, width, max_width)
         coarsest = (channels[-1], height, width_)
         layers: list[nn.Module] = [nn.Linear(latent_dim, channels[-1] * height * width_)]
-        layers += [nn.Unflatten(1, coarsest), nn.GroupNorm(NUM_GROUPS, channels[-1]), nn.SiLU()]
-        for coarse, fine in zip(channels[:0:-1], channels[-2::-1], strict=True):
-            layers += [nn.ConvTranspose2d(coarse, fine, 4, stride=2, padding=1)]
-            layers += [nn.GroupNorm(NUM_GROUPS, fine), nn.SiLU()]
-        layers += [nn.ConvTranspose2d(channels[0], image_shape[0], 4, stride=2, padding=1)]
+        layers += [nn.Unflatten(1, coarsest), nn.SiLU()]
+        for coarse, fine in zip(channels[::-1], [*channels[-2::-1], channels[0]], strict=True):
+            layers += [nn.ConvTranspose2d(coarse, fine, 4, stride=2, padding=1), *_activation(fine)]
+            layers += [nn.Conv2d(fine, fine, 3, padding=1), *_activation(fine)]
+        layers += [nn.Conv2d(channels[0], image_shape[0], 3, padding=1)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
         return crop(self.layers(z), self.image_shape)
+
+
+def _activation(channels: int) -> tuple[nn.Module, nn.Module]:
+    return nn.GroupNorm(NUM_GROUPS, channels), nn.SiLU()
