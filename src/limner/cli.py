@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
 from limner.config import CONFIG_DIR, register
-from limner.errors import Interrupted, UserError
+from limner.errors import Interrupted
 from limner.mistakes import explain
 from limner.resuming import merged, resume_folder, with_saved_overrides
 
@@ -114,7 +114,11 @@ def _starts_processes(config: DictConfig) -> bool:
 def _in_own_process(config: DictConfig, run_dir: Path) -> float | None:
     """A job of a sweep as a single run: a rank that ran the sweep's command would sweep itself."""
     environment = {k: v for k, v in os.environ.items() if k not in RANK_VARIABLES}
-    command = [sys.executable, sys.argv[0], *(["train"] if not sys.argv[0].endswith(".py") else [])]
+    command = [
+        sys.executable,
+        sys.argv[0],
+        *(["train"] if not sys.argv[0].endswith(".py") else []),
+    ]
     overrides = [*HydraConfig.get().overrides.task, f"hydra.run.dir='{run_dir}'"]
     code = subprocess.run([*command, *overrides], env=environment, check=False).returncode
     if code != 0:

@@ -41,6 +41,11 @@ _CLONE = Path(__file__).parents[2] / "conf"
 CONFIG_DIR = _CLONE if _CLONE.is_dir() else Path(__file__).parent / "conf"
 """conf/ of a clone, or the copy inside an installed package."""
 
+SHELVES = ("network",)
+"""Holds parts for models to read, and what no model reads need not be complete."""
+FACTS = ("image_shape", "num_classes")
+"""What the data may have to tell: null in the config until it does."""
+
 
 @dataclass
 class RunConfig:
@@ -65,13 +70,19 @@ def register() -> None:
     ConfigStore.instance().store(name="schema", node=RunConfig)
     if not OmegaConf.has_resolver("limner.suffix"):
         # two runs that start in the same second get folders of their own
-        OmegaConf.register_new_resolver("limner.suffix", lambda: secrets.token_hex(2), use_cache=True)
+        OmegaConf.register_new_resolver(
+            "limner.suffix", lambda: secrets.token_hex(2), use_cache=True
+        )
 
 
 def composed(config: DictConfig) -> dict[str, Any]:
-    """The config as plain data, with every `${...}` replaced. Raises `UserError` where one fails."""
+    """The config as plain data, with every `${...}` replaced, and without the shelf of networks.
+
+    Raises:
+        UserError: If a value is missing, or one that it reads.
+    """
     try:
-        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        return {key: _plain(config, key) for key in config if key not in SHELVES}
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} must be given: {error.full_key}=...") from error
     except InterpolationKeyError as error:
@@ -98,7 +109,6 @@ def check(config: DictConfig) -> None:
         UserError: If a key is no parameter, a parameter is missing, or a value has a wrong type.
     """
     values, written, read = composed(config), OmegaConf.to_container(config), _read_keys(config)
-    del values["network"]  # a shelf of parts: each is checked where it is used
     values["metrics"].pop("choices", None)
     values["model"] = values.pop("model")  # last: it reads the others, whose own names are clearer
     for path, node in _targets(values, written):
@@ -129,14 +139,19 @@ def similar(name: str, names: Sequence[str]) -> str:
     return f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(sorted(names))}"
 
 
+def _plain(config: DictConfig, key: str) -> Any:
+    value = config[key]
+    if not OmegaConf.is_config(value):
+        return value
+    return OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+
+
 def _read_keys(config: DictConfig) -> set[str]:
     """The keys that others read as `${key}`."""
     return set(re.findall(r"\$\{([\w.]+)\}", OmegaConf.to_yaml(config)))
 
 
-def _targets(
-    node: Any, written: Any, path: str = ""
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _targets(node: Any, written: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(path, node) of every node with a `_target_`, outermost first.
 
     The path is where the node was `written`: that of `${network.encoder}` is network.encoder.
@@ -178,9 +193,13 @@ def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
         target = get_object(node["_target_"])
         parameters = _parameters(target)
     except Exception as error:  # whatever importing a module may raise
-        raise UserError(f"{path}._target_={node['_target_']} cannot be imported: {error}") from error
+        raise UserError(
+            f"{path}._target_={node['_target_']} cannot be imported: {error}"
+        ) from error
     given = {key: value for key, value in node.items() if not key.startswith("_")}
     for key, value in given.items():
+        if value is None and key in FACTS:
+            continue  # not known before the files are read
         if key in parameters:
             _check_type(f"{path}.{key}", value, _hint(target, parameters[key]))
         elif "**" not in parameters and f"{path}.{key}" not in read:
@@ -244,7 +263,9 @@ def _describe(hint: Any) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     options = typing.get_args(hint)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        shown = [_describe(o) for o in options if o in names or o is type(None) or typing.get_origin(o)]
+        shown = [
+            _describe(o) for o in options if o in names or o is type(None) or typing.get_origin(o)
+        ]
         return " or ".join(dict.fromkeys(shown)) or str(hint)
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(map(str, options))

@@ -4,8 +4,9 @@ __all__ = ["ConsoleHandler", "scores_table"]
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
-from rich import get_console
+from rich import box, get_console
 from rich.table import Table
 
 
@@ -19,12 +20,22 @@ class ConsoleHandler(logging.Handler):
         )
 
 
-def scores_table(values: Mapping[str, float], notes: Mapping[str, str]) -> Table:
-    """A table of values, each with a note on how it was made."""
-    table = Table(title="Scores", title_justify="left", show_edge=False, pad_edge=False)
+def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A table of the entries of a scores.json: name, value with its deviation, and images."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("score")
     table.add_column("value", justify="right")
-    table.add_column("how", overflow="fold")
-    for name, value in values.items():
-        table.add_row(name, f"{value:.4g}", notes.get(name, ""))
+    table.add_column("of")
+    for name, entry in entries.items():
+        value = f"{entry['value']:.4g}"
+        if "std" in entry:
+            value += f" ± {entry['std']:.2g}"
+        table.add_row(name, value, _images(entry["protocol"]))
     return table
+
+
+def _images(protocol: Mapping[str, Any]) -> str:
+    """Which images a score is of, briefly; scores.json has the whole protocol."""
+    if "reference" not in protocol:
+        return f"{protocol['split']} images"
+    return f"{protocol['num_samples']:,} samples, {protocol['reference']['num_images']:,} real"

@@ -1,8 +1,8 @@
 """The exceptions that are messages to the user rather than bugs.
 
-Everything that a person can get wrong (a path, a value, a combination, a full disk) is raised as a
-`UserError`: its text states the rule, the value got, and the config key to change. The command line
-prints it without a traceback.
+Everything that a person can get wrong (a path, a value, a combination, a full disk) is raised as
+a `UserError`: its text states the rule, the value got, and the config key to change. The command
+line prints it without a traceback.
 """
 
 __all__ = ["Interrupted", "UserError"]

@@ -75,10 +75,10 @@ class RealImages(Protocol):
     num_classes: int
 
     def reference(self, split: str) -> tuple[ImageStore, Tensor]:
-        """The images that the data's makers call `split` ("train" or "test"), and their indices."""
+        """What the data's makers call "train" or "test": a store, and indices (N,) in it."""
 
     def split(self, name: str) -> tuple[ImageStore, Tensor]:
-        """The images of "train", "validation" or "test" as this run has them."""
+        """What this run uses as "train", "validation" or "test", likewise."""
 
 
 class Features(NamedTuple):

@@ -46,9 +46,9 @@ def _missing_option(error: MissingConfigException) -> str:
     if not group or not error.options:
         return str(error).splitlines()[0]
     options = [name for name in error.options if name != "base"]
-    return f"{group}={option}: there is no such option{similar(option, options)}\n" + (
-        f"Options of {group}: {', '.join(options)}"
-    )
+    hint = similar(option, options)
+    listed = "" if "there are" in hint else f"\nOptions of {group}: {', '.join(options)}"
+    return f"{group}={option}: there is no such option{hint}{listed}"
 
 
 def _composition(error: ConfigCompositionException) -> str:
@@ -57,8 +57,11 @@ def _composition(error: ConfigCompositionException) -> str:
         return _unknown_key(cause)
     if isinstance(cause, ValidationError):
         return f"{cause.full_key}: {cause.msg or cause}".splitlines()[0]
+    if key := re.search(r"In '(.+)': ConfigKeyError.*\nKey '(\w+)' not in 'RunConfig'", text):
+        keys = list(RunConfig.__dataclass_fields__)
+        return f"conf/{key[1]}.yaml: there is no key {key[2]}{similar(key[2], keys)}"
     if group := re.match(r"Could not override '([\w/@.]+)'\. No match in the defaults list", text):
-        return f"{group[1]}=...: the chosen {group[1].split('/')[0]} has no such group."
+        return f"{group[1]}=...: the chosen {group[1].split('/')[0]} has no such choice to make."
     return (text or str(cause)).split("\n", 1)[0]
 
 
@@ -69,5 +72,7 @@ def _unknown_key(cause: OmegaConfBaseException) -> str:
     name = str(cause.key)
     message = f"{cause.full_key}: there is no such key{similar(name, siblings)}"
     if "." in cause.full_key and "mean" not in message:
-        message += f"\nA further argument of the class there is added by a plus: +{cause.full_key}=..."
+        message += (
+            f"\nA further argument of the class there is added by a plus: +{cause.full_key}=..."
+        )
     return message

@@ -14,12 +14,16 @@ from limner.errors import UserError
 
 def resume_folder(arguments: Sequence[str]) -> Path | None:
     """The folder that `resume=` names, if it does. Raises `UserError` if that is no run."""
-    given = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
+    given = [
+        argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")
+    ]
     if not given or given[-1] in ("", "null"):
         return None
     folder = Path(given[-1].strip("'\"")).expanduser().resolve()
     if not (folder / ".hydra" / "config.yaml").is_file():
-        raise UserError(f"resume={given[-1]}: there is no run in this folder (no .hydra/config.yaml).")
+        raise UserError(
+            f"resume={given[-1]}: there is no run in this folder (no .hydra/config.yaml)."
+        )
     if not (folder / "checkpoints" / "last.ckpt").is_file():
         raise UserError(f"resume={given[-1]}: the run has no checkpoint to go on from yet.")
     return folder

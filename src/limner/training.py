@@ -22,7 +22,7 @@ from limner.callbacks.checkpoints import AtomicCheckpointIO
 from limner.callbacks.guards import Interrupts, SeedUpdates
 from limner.config import build, check, composed
 from limner.console import scores_table
-from limner.errors import Interrupted, UserError
+from limner.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -160,27 +160,17 @@ def _finish(
     if not trainer.is_global_zero:
         return None
     entries = dict(scores.latest) if scores else {}
-    for name in values.keys() - entries.keys():
+    for name in sorted(n for n in values if n.removesuffix("_std") not in entries):
         protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
         entries[name] = {"value": values[name], "protocol": protocol}
     if entries:
         (run_dir / "scores.json").write_text(json.dumps(entries, indent=2) + "\n")
-        notes = {name: _note(entry["protocol"]) for name, entry in entries.items()}
-        get_console().print(scores_table({k: e["value"] for k, e in entries.items()}, notes))
-    log.info("Samples: %s", _shown(run_dir / "final.png"))
+        get_console().print(scores_table(entries))
+        log.info("How each was made: %s", _shown(run_dir / "scores.json"))
+    if (run_dir / "final.png").exists():
+        log.info("Samples: %s", _shown(run_dir / "final.png"))
     objective = config.metrics.objective
     return None if objective is None else values.get(objective.name)
-
-
-def _note(protocol: dict[str, Any]) -> str:
-    """How a score was made, in one line."""
-    if "reference" not in protocol:
-        return f"{protocol['split']} images"
-    reference = protocol["reference"]
-    return (
-        f"{protocol['num_samples']:,} samples, {reference['num_images']:,} {reference['split']} "
-        f"images, {protocol['weights']} weights"
-    )
 
 
 def _describe(model: L.LightningModule) -> str:
@@ -209,6 +199,7 @@ def _quieten() -> None:
         ".*treespec.*",
         ".*You defined a `validation_step`.*",
         ".*passed in a `val_dataloader`.*",
+        ".*in eval mode at the start of training.*",  # the EMA is meant to be
         ".*find_unused_parameters=True was specified.*",
         ".*Metric `InceptionScore` will save.*",
     ):

@@ -86,7 +86,9 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         self.best = state["best"]
 
     def _is_due(self, trainer: L.Trainer) -> bool:
-        updates = trainer.global_step // self.every_num_updates > self._update // self.every_num_updates
+        updates = (
+            trainer.global_step // self.every_num_updates > self._update // self.every_num_updates
+        )
         late = time.monotonic() - self._time > 60 * self.every_num_minutes
         return trainer.strategy.reduce_boolean_decision(late, all=False) or updates
 

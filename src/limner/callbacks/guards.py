@@ -29,7 +29,9 @@ class SeedUpdates(L.Callback):
         torch.manual_seed(seed_for(self.seed, "step", trainer.global_step, trainer.global_rank))
 
     def on_validation_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        torch.manual_seed(seed_for(self.seed, "validation", trainer.global_step, trainer.global_rank))
+        torch.manual_seed(
+            seed_for(self.seed, "validation", trainer.global_step, trainer.global_rank)
+        )
 
 
 class Interrupts(L.Callback):

@@ -67,7 +67,9 @@ class Log(L.Callback):
     def _write(self, trainer: L.Trainer, values: dict[str, float]) -> None:
         self.latest |= values
         for logger in trainer.loggers:
-            logger.log_metrics({**values, "epoch": trainer.current_epoch}, step=trainer.global_step)
+            logger.log_metrics(
+                {**values, "epoch": trainer.current_epoch}, step=trainer.global_step
+            )
 
 
 def _learning_rates(trainer: L.Trainer) -> dict[str, float]:

@@ -65,7 +65,10 @@ class Progress(L.Callback):
 def _num_updates(trainer: L.Trainer) -> float | None:
     """Updates of the whole training, or None if only a signal ends it."""
     total = trainer.estimated_stepping_batches if trainer.max_epochs != -1 else trainer.max_steps
-    if not trainer.lightning_module.automatic_optimization and trainer.max_epochs not in (-1, None):
+    if not trainer.lightning_module.automatic_optimization and trainer.max_epochs not in (
+        -1,
+        None,
+    ):
         total = trainer.num_training_batches * trainer.max_epochs
         total = min(total, trainer.max_steps) if trainer.max_steps >= 0 else total
     return total if 0 <= total < float("inf") else None

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -46,14 +46,14 @@ class Scores(L.Callback):
         num_samples: int,
         batch_size: int,
         every_num_epochs: int,
-        reference_split: str,
+        reference_split: Literal["train", "test"],
         num_splits: int,
         seed: int,
         objective: Mapping[str, str],
     ) -> None:
         if num_samples < max(2, num_splits):
             raise ValueError(
-                f"metrics.num_samples={num_samples}: FID needs 2 images or more, and IS as many as "
+                f"metrics.num_samples={num_samples}: FID needs 2 images or more, IS as many as "
                 f"metrics.num_splits={num_splits}."
             )
         self.features, self.num_samples, self.batch_size = features, num_samples, batch_size
@@ -74,10 +74,15 @@ class Scores(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         if epoch % self.every_num_epochs == 0 or _is_last_epoch(trainer):
-            for name, value in self._score(trainer, model).items():
-                model.log(f"val/{name}", value, logger=False, sync_dist=False)
+            for name, (value, deviation) in self._score(trainer, model).items():
+                model.log(name, value, logger=False, sync_dist=False)
+                if deviation is not None:
+                    model.log(f"{name}_std", deviation, logger=False, sync_dist=False)
 
-    def _score(self, trainer: L.Trainer, model: L.LightningModule) -> dict[str, float]:
+    def _score(
+        self, trainer: L.Trainer, model: L.LightningModule
+    ) -> dict[str, tuple[float, float | None]]:
+        """Log key to value and standard deviation."""
         start, device = time.monotonic(), model.device
         self.features.to(device)
         share = slice(trainer.global_rank, None, trainer.world_size)
@@ -92,7 +97,7 @@ class Scores(L.Callback):
         for images in self._generated(model, share):
             self._scores.add_generated(self.features(images))
         values = {
-            name.replace("_std", "") + self.features.suffix + ("_std" if "_std" in name else ""): value
+            f"val/{name}{self.features.suffix}": value
             for name, value in self._scores.compute().items()
         }
         self._record(trainer, model, values)
@@ -111,7 +116,10 @@ class Scores(L.Callback):
             yield to_uint8(model.sample(size, generator=generator))
 
     def _record(
-        self, trainer: L.Trainer, model: L.LightningModule, values: Mapping[str, float]
+        self,
+        trainer: L.Trainer,
+        model: L.LightningModule,
+        values: Mapping[str, tuple[float, float | None]],
     ) -> None:
         """Keeps each score with its protocol, and writes scores.json."""
         data = trainer.datamodule
@@ -128,9 +136,12 @@ class Scores(L.Callback):
             "seed": self.seed,
             "update": trainer.global_step,
         }
-        for name, value in values.items():
-            own = {"num_splits": self.num_splits} if "inception_score" in name else {}
-            self.latest[f"val/{name}"] = {"value": value, "protocol": {**protocol, **own}}
+        for name, (value, deviation) in values.items():
+            entry = {"value": value, "protocol": dict(protocol)}
+            if deviation is not None:
+                entry["std"] = deviation
+                entry["protocol"]["num_splits"] = self.num_splits
+            self.latest[name] = entry
         if trainer.is_global_zero:
             path = Path(trainer.default_root_dir, "scores.json")
             path.write_text(json.dumps(self.latest, indent=2) + "\n")

@@ -113,9 +113,7 @@ class EvaluationBatches:
         return (_batch(self.store, part, None) for part in self.parts)
 
 
-def _batch(
-    store: Store, indices: Tensor, augment: Callable[[Tensor], Tensor] | None
-) -> Batch:
+def _batch(store: Store, indices: Tensor, augment: Callable[[Tensor], Tensor] | None) -> Batch:
     images = store.gather(indices)
     batch: Batch = {"image": to_float(images if augment is None else augment(images))}
     if store.labels is not None:

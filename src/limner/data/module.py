@@ -12,7 +12,14 @@ from torch import Tensor
 from limner.data.batches import EvaluationBatches, TrainingBatches
 from limner.data.decode import MODES
 from limner.data.sources import Pictures, Source
-from limner.data.store import MappedStore, MemoryStore, StreamedStore, open_store
+from limner.data.store import (
+    MappedStore,
+    MemoryStore,
+    OnCorrupt,
+    StoreKind,
+    StreamedStore,
+    open_store,
+)
 from limner.errors import UserError
 from limner.randomness import generator_for
 
@@ -34,9 +41,9 @@ class ImageDataModule(L.LightningDataModule):
         num_classes: The number of classes, 0 without labels; None for as many as the source has.
         batch_size: Images of one optimizer step on one device.
         augmentation: Maps uint8 images and a generator to augmented training images; or None.
-        validation_fraction: Share in [0, 1) of the training images to validate on, where the source
-            has no validation images.
-        test_fraction: Share in [0, 1) of the training images to test on, where the source has none.
+        validation_fraction: Share in [0, 1) of the training images to validate on, where the
+            source has no validation images.
+        test_fraction: Share in [0, 1) of the training images to test on, where it has none.
         split_seed: Decides which ones.
         seed: The run's seed, which decides the order of the images.
         store: "auto", "memory", "mapped" or "streamed": see `limner.data.store`.
@@ -57,10 +64,11 @@ class ImageDataModule(L.LightningDataModule):
         test_fraction: float,
         split_seed: int,
         seed: int,
-        store: str,
+        store: StoreKind,
         memory_limit_gib: float,
-        on_corrupt: str,
+        on_corrupt: OnCorrupt,
     ) -> None:
+        _check_fractions(validation_fraction, test_fraction)
         super().__init__()
         self.name, self.source = name, source
         self.batch_size, self.augmentation = batch_size, augmentation
@@ -85,7 +93,7 @@ class ImageDataModule(L.LightningDataModule):
         self.num_classes = len(self.class_names)
         if self._num_classes is not None and self._num_classes != self.num_classes:
             raise UserError(
-                f"data.num_classes={self._num_classes}, but {self.name} has {self.num_classes} classes."
+                f"data.num_classes={self._num_classes}, but {self.name} has {self.num_classes}."
             )
         for split, found in pictures.items():
             self._stores[split] = open_store(
@@ -202,6 +210,14 @@ class ImageDataModule(L.LightningDataModule):
                 splits[name] = ("train", rest[:size].sort().values)
                 rest = rest[size:]
         return {"train": ("train", rest.sort().values), **splits}
+
+
+def _check_fractions(validation: float, test: float) -> None:
+    if min(validation, test) < 0 or validation + test >= 1:
+        raise UserError(
+            f"data.validation_fraction={validation} and data.test_fraction={test}: shares of the "
+            "training images, 0 or more, that leave some to train on."
+        )
 
 
 def _readable(pictures: Pictures):

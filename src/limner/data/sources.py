@@ -58,8 +58,8 @@ class Source(Protocol):
 class Digits:
     """The 1,797 handwritten digits of 8x8 pixels and 17 grey levels that scikit-learn ships.
 
-    They are the test set of E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits",
-    UCI Machine Learning Repository, 1998.
+    They are the test set of E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten
+    Digits", UCI Machine Learning Repository, 1998.
     """
 
     def pictures(self) -> dict[str, Pictures]:
@@ -134,12 +134,14 @@ class TorchvisionSource:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             return factory(root=str(self.root), download=True)
-        except Exception as error:  # each data set fails in its own way: URLError, RuntimeError ...
+        except (
+            Exception
+        ) as error:  # each data set fails in its own way: URLError, RuntimeError ...
             raise UserError(
-                f"The data set could not be downloaded ({type(error).__name__}: {error}).\n"
+                f"The data set could not be downloaded ({str(error).splitlines()[0]}).\n"
                 "Where there is no network, fetch by hand:\n"
                 + "".join(f"  {url}\n" for url in self.urls)
-                + f"and put it into {self.root / self.folder}, or name another folder: data.root=DIR"
+                + f"and put it into {self.root / self.folder}, or name another: data.root=DIR"
             ) from error
 
     @staticmethod
@@ -170,7 +172,9 @@ class ImageFolder:
         parts = _below_common_folder(files)
         splits: dict[str, list[int]] = {}
         for i, path in enumerate(parts):
-            splits.setdefault(SPLIT_NAMES.get(path[0].lower(), "") if path[1:] else "", []).append(i)
+            splits.setdefault(SPLIT_NAMES.get(path[0].lower(), "") if path[1:] else "", []).append(
+                i
+            )
         if "" in splits or "train" not in splits:  # not a layout of splits
             return {"train": self._split(tree, files, parts)}
         classes = sorted({path[1] for path in parts if len(path) > 2})

@@ -1,11 +1,18 @@
 """Decoded images of one size behind one `gather(indices)`.
 
 A split is decoded once. The uint8 result lies in the cache, and is read into memory where it is
-small, mapped from the file where it is large, or decoded anew for each batch where it would not fit
-the disk; the one who gathers does not notice.
+small, mapped from the file where it is large, or decoded anew for each batch where it would not
+fit the disk; the one who gathers does not notice.
 """
 
-__all__ = ["MappedStore", "MemoryStore", "StreamedStore", "open_store"]
+__all__ = [
+    "MappedStore",
+    "MemoryStore",
+    "OnCorrupt",
+    "StoreKind",
+    "StreamedStore",
+    "open_store",
+]
 
 import hashlib
 import json
@@ -17,6 +24,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -31,6 +39,8 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 CHUNK = 1024
+StoreKind = Literal["auto", "memory", "mapped", "streamed"]
+OnCorrupt = Literal["error", "skip"]
 NUM_THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -62,7 +72,12 @@ class StreamedStore:
     """Decodes the pictures of each batch when they are asked for."""
 
     def __init__(
-        self, pictures: Pictures, labels: Tensor | None, image_shape: Sequence[int], *, fingerprint: str
+        self,
+        pictures: Pictures,
+        labels: Tensor | None,
+        image_shape: Sequence[int],
+        *,
+        fingerprint: str,
     ) -> None:
         self.pictures, self.labels = pictures, labels
         self.image_shape, self.fingerprint = image_shape, fingerprint
@@ -85,9 +100,9 @@ def open_store(
     pictures: Pictures,
     image_shape: Sequence[int],
     *,
-    kind: str,
+    kind: StoreKind,
     memory_limit_gib: float,
-    on_corrupt: str,
+    on_corrupt: OnCorrupt,
 ) -> MemoryStore | MappedStore | StreamedStore:
     """The store of a split, decoded by this call if no earlier one did so.
 
@@ -108,7 +123,9 @@ def open_store(
     size = len(pictures) * math.prod(image_shape)
     if kind == "auto" and size > memory_limit_gib * 2**30 and not _disk_has_room(size):
         kind = "streamed"
-        log.info("The decoded images (%.1f GiB) do not fit the disk: decoding as needed.", size / 2**30)
+        log.info(
+            "The decoded images (%.1f GiB) do not fit the disk: decoding as needed.", size / 2**30
+        )
     if kind == "streamed":
         labels = None if pictures.labels is None else torch.tensor(pictures.labels)
         return StreamedStore(pictures, labels, image_shape, fingerprint=fingerprint)
@@ -188,9 +205,7 @@ def _chunks(pictures: Pictures) -> Iterator[range]:
         yield range(start, min(start + CHUNK, len(pictures)))
 
 
-def _decode(
-    pictures: Pictures, i: int, image_shape: Sequence[int]
-) -> tuple[np.ndarray, bool]:
+def _decode(pictures: Pictures, i: int, image_shape: Sequence[int]) -> tuple[np.ndarray, bool]:
     try:
         picture = pictures.read(i)
         return to_array(picture, image_shape), not fits(picture, image_shape)

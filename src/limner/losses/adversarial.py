@@ -1,10 +1,10 @@
 """What the two players of a GAN minimise, as functions of D's logits for real and fake images.
 
-Every class has `generator(real_logits, fake_logits)` and `discriminator(real_logits, fake_logits)`,
-which take logits (B,) and return one loss for each pair, (B,). A loss that is `relativistic` reads
-the real logits in G's turn too; for the others they are None there. One that `needs_lipschitz` means
-nothing without a penalty. In formulas D(x) = sigmoid(logits) where probabilities are asked for, and
-softplus(-a) = -log sigmoid(a).
+Every class has `generator(real_logits, fake_logits)` and `discriminator(real_logits,
+fake_logits)`, which take logits (B,) and return one loss for each pair, (B,). A loss that is
+`relativistic` reads the real logits in G's turn too; for the others they are None there. One that
+`needs_lipschitz` means nothing without a penalty. In formulas D(x) = sigmoid(logits) where
+probabilities are asked for, and softplus(-a) = -log sigmoid(a).
 """
 
 __all__ = ["Hinge", "LeastSquares", "Minimax", "NonSaturating", "Wasserstein"]

@@ -47,9 +47,7 @@ class Gaussian:
 
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor:
         squares = (images - params).square().flatten(1).sum(1) / (2 * self.sigma**2)
-        constant = math.prod(images.shape[1:]) * (
-            math.log(self.sigma) + math.log(2 * math.pi) / 2
-        )
+        constant = math.prod(images.shape[1:]) * (math.log(self.sigma) + math.log(2 * math.pi) / 2)
         return -squares - constant
 
     def mean(self, params: Tensor) -> Tensor:

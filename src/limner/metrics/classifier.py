@@ -44,7 +44,13 @@ class ClassifierFeatures:
     suffix = "_classifier"
 
     def __init__(
-        self, *, network: nn.Module, num_updates: int, batch_size: int, learning_rate: float, seed: int
+        self,
+        *,
+        network: nn.Module,
+        num_updates: int,
+        batch_size: int,
+        learning_rate: float,
+        seed: int,
     ) -> None:
         self._network = network.cpu()
         self.num_features = network.num_features
@@ -81,7 +87,7 @@ class ClassifierFeatures:
 
     def protocol(self) -> dict[str, Any]:
         return {
-            "feature_network": f"classifier of the data's own labels, {self.num_features} features",
+            "feature_network": f"classifier of the data's labels, {self.num_features} features",
             "weights_sha256": self._hash,
             "classifier_accuracy": round(self._accuracy, 4),
             "resize": "none",

@@ -52,15 +52,14 @@ class DistributionScores:
         self.fid.update(seen.features.to(self.fid.device, torch.float64), real=False)
         self.inception_score.update(seen.logits.to(self.fid.device))
 
-    def compute(self) -> dict[str, float]:
-        """`fid`, `inception_score` and its standard deviation; forgets the generated images."""
+    def compute(self) -> dict[str, tuple[float, float | None]]:
+        """Name to (value, standard deviation or None); forgets the generated images."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # of the shuffle before the splits
             mean, deviation = self.inception_score.compute()
         scores = {
-            "fid": self.fid.compute().item(),
-            "inception_score": mean.item(),
-            "inception_score_std": deviation.item(),
+            "fid": (self.fid.compute().item(), None),
+            "inception_score": (mean.item(), deviation.item()),
         }
         self.fid.reset()
         self.inception_score.reset()

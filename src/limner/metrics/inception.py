@@ -65,4 +65,3 @@ class InceptionFeatures:
             "weights_sha256": weights_hash(self._network.state_dict()),
             "resize": "299x299, bilinear as in TensorFlow 1",
         }
-

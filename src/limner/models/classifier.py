@@ -15,12 +15,20 @@ class Classifier(L.LightningModule):
 
     Args:
         network: Images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
+        num_classes: At least 2.
         optimizer: Makes the optimizer.
     """
 
     batches_per_update = 1
 
-    def __init__(self, *, network: nn.Module, optimizer: OptimizerFactory) -> None:
+    def __init__(
+        self, *, network: nn.Module, num_classes: int, optimizer: OptimizerFactory
+    ) -> None:
+        if num_classes < 2:
+            raise ValueError(
+                f"model=classifier needs labels of two classes or more; data.num_classes is "
+                f"{num_classes}."
+            )
         super().__init__()
         self.network, self.optimizer = network, optimizer
 

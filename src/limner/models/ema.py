@@ -1,4 +1,4 @@
-"""Exponential moving average of weights, measured in images so that it does not hang on batch size."""
+"""Exponential moving average of weights, measured in images whatever the batch size."""
 
 __all__ = ["EMA", "evaluating", "make_ema"]
 

@@ -38,13 +38,14 @@ class GAN(L.LightningModule):
         generator: z (B, latent_dim) to images (B, C, H, W) in [-1, 1].
         discriminator: Images to logits (B,), large for real ones.
         loss: What each player minimises.
-        penalty: Adds to D's loss, called with (D, real, fake), see `limner.losses.penalty`; or None.
+        penalty: Adds to D's loss, called with (D, real, fake), as in `limner.losses.penalty`; or
+            None.
         latent_dim: Size of z, drawn from N(0, I).
         num_discriminator_steps: D's steps in an update, at least 1.
         optimizer: Makes the optimizer of each player.
         discriminator_lr: Learning rate of D; None for the optimizer's own.
-        ema_half_life: Images after which an old weight of G counts half in the average that samples
-            and scores use; None for no average.
+        ema_half_life: Images after which an old weight of G counts half in the average that
+            samples and scores use; None for no average.
     """
 
     def __init__(
@@ -141,6 +142,6 @@ def _check(
     mixes = any(isinstance(module, BATCH_NORMS) for module in discriminator.modules())
     if mixes and getattr(penalty, "forbids_batch_norm", False):
         raise ValueError(
-            "model/penalty=gradient is a penalty for each image, so a discriminator with batch norm "
-            "does not fit: network.discriminator_norm=layer"
+            "model/penalty=gradient is a penalty for each image, so a discriminator with batch "
+            "norm does not fit: network.discriminator_norm=layer"
         )

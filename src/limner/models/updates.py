@@ -11,7 +11,8 @@ def count_update(model: L.LightningModule) -> None:
     Lightning's own count goes up with every step of every optimizer, so that `max_steps` of a GAN
     would end after half the updates, and checkpoint and log would disagree. The models here step
     the bare optimizers, which Lightning does not count, and call this once for each update. It is
-    the only place that touches Lightning's private counter; tests/models/test_updates.py guards it.
+    the only place that touches Lightning's private counter; tests/models/test_updates.py guards
+    it.
     """
     progress = model.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
     progress.increment_ready()

@@ -54,6 +54,8 @@ class VAE(L.LightningModule):
         optimizer: OptimizerFactory,
         ema_half_life: float | None,
     ) -> None:
+        if kl_weight < 0:
+            raise ValueError(f"model.kl_weight={kl_weight}: must be 0 or more.")
         super().__init__()
         self.network = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
         self.likelihood = likelihood

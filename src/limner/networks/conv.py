@@ -1,8 +1,8 @@
 """A plain convolutional encoder and decoder for autoencoders.
 
 At each level a 3x3 convolution and a strided 4x4 one, with group norm and SiLU, halve the image,
-until its shorter side is 4 to 7 pixels; the decoder mirrors them. Sizes that do not halve evenly are
-padded and cropped.
+until its shorter side is 4 to 7 pixels; the decoder mirrors them. Sizes that do not halve evenly
+are padded and cropped.
 """
 
 __all__ = ["Decoder", "Encoder"]
@@ -64,7 +64,10 @@ class Decoder(nn.Module):
         layers: list[nn.Module] = [nn.Linear(latent_dim, channels[-1] * height * width_)]
         layers += [nn.Unflatten(1, coarsest), nn.SiLU()]
         for coarse, fine in zip(channels[::-1], [*channels[-2::-1], channels[0]], strict=True):
-            layers += [nn.ConvTranspose2d(coarse, fine, 4, stride=2, padding=1), *_activation(fine)]
+            layers += [
+                nn.ConvTranspose2d(coarse, fine, 4, stride=2, padding=1),
+                *_activation(fine),
+            ]
             layers += [nn.Conv2d(fine, fine, 3, padding=1), *_activation(fine)]
         layers += [nn.Conv2d(channels[0], image_shape[0], 3, padding=1)]
         self.layers = nn.Sequential(*layers)

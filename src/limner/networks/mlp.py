@@ -60,7 +60,9 @@ class Encoder(nn.Module):
         self, *, latent_dim: int, image_shape: Sequence[int], hidden_dims: Sequence[int]
     ) -> None:
         super().__init__()
-        self.layers = _perceptron([math.prod(image_shape), *hidden_dims, 2 * latent_dim], nn.SiLU())
+        self.layers = _perceptron(
+            [math.prod(image_shape), *hidden_dims, 2 * latent_dim], nn.SiLU()
+        )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         mean, logvar = self.layers(images.flatten(1)).chunk(2, dim=1)

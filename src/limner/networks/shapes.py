@@ -16,7 +16,7 @@ def halvings(image_shape: Sequence[int]) -> int:
     if min(height, width) < 2 * SMALLEST:
         raise ValueError(
             f"data.image_shape={list(image_shape)} is too small for a convolutional network: the "
-            f"shorter side must be {2 * SMALLEST} pixels or more (model/network=mlp takes any size)."
+            f"shorter side must be {2 * SMALLEST} pixels or more (or model/network=mlp)."
         )
     return (min(height, width) // SMALLEST).bit_length() - 1
 

@@ -1,0 +1,71 @@
+"""What the tests share: small images, a cache of their own, and the command line in this process."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from limner import cli, config
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `import fakes`
+
+
+@dataclass
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def only_run(self) -> Path:
+        """The folder of the one run that was made."""
+        (folder,) = Path("outputs").glob("*/*")
+        return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A cache that the tests of one process share, so that each classifier is trained once."""
+    os.environ["LIMNER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> Callable[..., Result]:
+    """Runs `python train.py ARGUMENTS` in an empty folder, in this process."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str) -> Result:
+        cli._failures.clear()
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capfd.readouterr()
+        return Result(int(end.value.code or 0), captured.out, captured.err)
+
+    return command
+
+
+@pytest.fixture
+def composed() -> Callable[..., DictConfig]:
+    """Composes the real config with overrides."""
+    config.register()
+
+    def make(*overrides: str) -> DictConfig:
+        with initialize_config_dir(str(config.CONFIG_DIR), version_base="1.3"):
+            made = compose("train", overrides=list(overrides))
+        made.run_dir = "unused"
+        return made
+
+    return make

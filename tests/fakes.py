@@ -1,0 +1,103 @@
+"""Small files in the formats of real data sets, of random pixels."""
+
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+from PIL import Image
+
+TRAIN, TEST = 48, 16
+
+
+def images(folder: Path, num_images: int, *, size=(8, 8), classes=0, mode="RGB") -> Path:
+    """PNG files, in class folders if `classes` is not 0."""
+    channels = {"L": (), "RGB": (3,), "RGBA": (4,)}[mode]
+    random = np.random.default_rng(0)
+    for i in range(num_images):
+        into = folder / f"class_{i % classes}" if classes else folder
+        into.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (size[1], size[0], *channels), dtype=np.uint8)
+        Image.fromarray(pixels).save(into / f"{i:04d}.png")
+    return folder
+
+
+def zipped(folder: Path) -> Path:
+    """The folder as a .zip file beside it."""
+    return Path(shutil.make_archive(str(folder), "zip", folder))
+
+
+def mnist(root: Path, name: str = "MNIST") -> Path:
+    """The four idx files of MNIST or Fashion-MNIST."""
+    folder = root / name / "raw"
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    for prefix, count in (("train", TRAIN), ("t10k", TEST)):
+        header = np.array([0x803, count, 28, 28], ">i4").tobytes()
+        pixels = random.integers(0, 256, (count, 28, 28), dtype=np.uint8).tobytes()
+        (folder / f"{prefix}-images-idx3-ubyte").write_bytes(header + pixels)
+        labels = np.arange(count, dtype=np.uint8) % 10
+        header = np.array([0x801, count], ">i4").tobytes()
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+    return root
+
+
+def cifar(root: Path, num_classes: int) -> Path:
+    """The pickled batches of CIFAR-10 or CIFAR-100."""
+    ten = num_classes == 10
+    folder = root / ("cifar-10-batches-py" if ten else "cifar-100-python")
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    parts = {f"data_batch_{i}": 20 for i in range(1, 6)} | {"test_batch": TEST}
+    for part, count in (parts if ten else {"train": 100, "test": TEST}).items():
+        data = random.integers(0, 256, (count, 3072), dtype=np.uint8)
+        labels = [i % num_classes for i in range(count)]
+        content = {"data": data, "labels" if ten else "fine_labels": labels}
+        (folder / part).write_bytes(pickle.dumps(content))
+    names = [f"class {i}" for i in range(num_classes)]
+    meta = {"label_names": names} if ten else {"fine_label_names": names}
+    (folder / ("batches.meta" if ten else "meta")).write_bytes(pickle.dumps(meta))
+    return root
+
+
+def svhn(root: Path) -> Path:
+    """The two .mat files of SVHN, in which the digit 0 has the label 10."""
+    root.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    for split, count in (("train", TRAIN), ("test", TEST)):
+        pixels = random.integers(0, 256, (32, 32, 3, count), dtype=np.uint8)
+        labels = (np.arange(count) % 10 + 1).astype(np.uint8)[:, None]
+        scipy.io.savemat(root / f"{split}_32x32.mat", {"X": pixels, "y": labels})
+    return root
+
+
+def celeba(root: Path) -> Path:
+    """The pictures and lists of CelebA, 178x218 pixels."""
+    folder = root / "celeba"
+    (folder / "img_align_celeba").mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    names = [f"{i:06d}.jpg" for i in range(1, TRAIN + TEST + 9)]
+    split = [0] * TRAIN + [1] * 8 + [2] * TEST
+    for name in names:
+        pixels = random.integers(0, 256, (218, 178, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "img_align_celeba" / name)
+    rows = {"identity_CelebA": [1], "list_bbox_celeba": [0] * 4, "list_attr_celeba": [1] * 40}
+    rows["list_landmarks_align_celeba"] = [0] * 10
+    for file, row in rows.items():
+        header = file != "identity_CelebA"
+        lines = [str(len(names)), " ".join(["column"] * len(row))] if header else []
+        lines += [" ".join([name, *map(str, row)]) for name in names]
+        (folder / f"{file}.txt").write_text("\n".join(lines) + "\n")
+    lines = [f"{name} {part}" for name, part in zip(names, split, strict=True)]
+    (folder / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def imagenet(root: Path) -> Path:
+    """Two classes in torchvision's layout."""
+    images(root / "train", 40, size=(40, 50), classes=2)
+    images(root / "val", 10, size=(50, 40), classes=2)
+    return root
+
+

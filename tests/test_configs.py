@@ -1,0 +1,178 @@
+"""The real configs: every option composes, every class gets what it takes, everything combines."""
+
+import inspect
+from pathlib import Path
+
+import fakes
+import pytest
+import torch
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+from torchvision.datasets import CelebA, cifar
+
+from limner import config
+from limner.config import CONFIG_DIR
+
+FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
+MODELS = ["vae", "gan", "classifier"]
+DATA = sorted(path.stem for path in (CONFIG_DIR / "data").glob("*.yaml"))
+NETWORKS = {"vae": ["conv", "mlp"], "gan": ["dcgan", "mlp"], "classifier": ["cnn", "mlp"]}
+CHOICES = {
+    "model/loss": ["minimax", "non_saturating", "least_squares", "hinge", "wasserstein"],
+    "model/penalty": ["none", "gradient"],
+    "model/likelihood": ["bernoulli", "gaussian"],
+}
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    fakes.mnist(root)
+    fakes.mnist(root, "FashionMNIST")
+    fakes.cifar(root, 10)
+    fakes.cifar(root, 100)
+    fakes.svhn(root)
+    fakes.celeba(root)
+    fakes.imagenet(root / "imagenet")
+    fakes.images(root / "folder", 40, size=(20, 24), classes=2)
+    return root
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fakes do not have the checksums of the originals."""
+    monkeypatch.setattr(cifar, "check_integrity", lambda *a, **k: True)
+    monkeypatch.setattr("torchvision.datasets.svhn.check_integrity", lambda *a, **k: True)
+    monkeypatch.setattr(CelebA, "_check_integrity", lambda self: True)
+
+
+def files_of(data: str, root: Path) -> list[str]:
+    own = {"digits": [], "image_folder": [f"data.path={root}/folder"]}
+    own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
+    return own.get(data, [f"data.root={root}"])
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.usefixtures("unchecked")
+def test_every_model_trains_a_batch_of_every_data_set(run, data_root, model, data):
+    result = run(
+        f"model={model}", f"data={data}", *files_of(data, data_root), "metrics=none",
+        "trainer.max_steps=1", "data.batch_size=8", "accelerator=cpu", "logger=csv",
+    )  # fmt: skip
+    if model == "classifier" and data == "celeba":
+        assert result.code == 1
+        assert "needs labels" in result.err
+        assert not Path("outputs").exists()
+    else:
+        assert result.code == 0, result.err
+        assert (result.only_run() / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("optimizer", options("optimizer"))
+def test_every_optimizer_steps_every_model(composed, model, optimizer):
+    """Each gets the learning rate asked for, and moves every parameter that has a gradient."""
+    made = composed(f"model={model}", f"optimizer={optimizer}", "optimizer.lr=0.01")
+    trained = config.build(made, "model")
+    optimizers = trained.configure_optimizers()
+    for each in optimizers if isinstance(optimizers, tuple) else (optimizers,):
+        assert {group["lr"] for group in each.param_groups} == {0.01}
+        parameters = [p for group in each.param_groups for p in group["params"]]
+        before = [p.detach().clone() for p in parameters]
+        for parameter in parameters:
+            parameter.grad = torch.ones_like(parameter)
+        each.step()
+        assert all((a != b).all() for a, b in zip(before, parameters, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("model", "choice"),
+    [(m, f"model/network={n}") for m in MODELS for n in NETWORKS[m]]
+    + [("gan", f"model/loss={n}") for n in CHOICES["model/loss"]]
+    + [("gan", f"model/penalty={n}") for n in CHOICES["model/penalty"]]
+    + [("vae", f"model/likelihood={n}") for n in CHOICES["model/likelihood"]],
+)
+def test_every_choice_inside_a_model_trains(run, model, choice):
+    result = run(
+        f"model={model}", choice, "metrics=none", "trainer.max_steps=2", "data.batch_size=8",
+        "logger=none",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+
+
+def test_the_choices_tested_are_all_there_are():
+    assert {g: sorted(c) for g, c in CHOICES.items()} == {g: options(g) for g in CHOICES}
+    assert sorted({n for names in NETWORKS.values() for n in names}) == options("model/network")
+
+
+@pytest.mark.parametrize("accelerator", options("accelerator"))
+@pytest.mark.parametrize("model", MODELS)
+def test_every_accelerator_composes_with_every_model(composed, model, accelerator):
+    made = composed(f"model={model}", f"accelerator={accelerator}")
+    config.check(made)
+    assert made.trainer.accelerator in ("auto", "cpu", "gpu", "mps")
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_composes(composed, experiment):
+    config.check(composed(f"experiment={experiment}"))
+    first = (CONFIG_DIR / "experiment" / f"{experiment}.yaml").read_text().splitlines()[1]
+    assert first.startswith("# "), "says which paper or table it reproduces"
+
+
+@pytest.mark.parametrize("logger", [*options("logger"), "[csv,tensorboard,wandb]"])
+def test_every_logger_composes(composed, logger):
+    config.check(composed(f"logger={logger}"))
+
+
+@pytest.mark.parametrize("metrics", options("metrics"))
+def test_every_metrics_option_states_its_objective(composed, metrics):
+    made = composed(f"metrics={metrics}")
+    config.check(made)
+    assert "objective" in made.metrics
+
+
+def test_the_command_line_wins_over_what_a_model_or_data_set_prefers(composed):
+    assert composed("model=gan").optimizer.betas == [0.5, 0.999]
+    assert composed("model=gan", "optimizer=adam").optimizer.betas == [0.9, 0.999]
+    assert composed("model=gan", "optimizer=sgd", "optimizer.lr=1").optimizer.lr == 1
+    assert "classifier" in composed("data=mnist").metrics.objective.name
+    assert composed("data=mnist", "metrics=inception").metrics.objective.name == "val/fid"
+    assert composed("model=classifier").metrics.objective.name == "val/accuracy"
+
+
+def nodes(node, path=""):
+    if OmegaConf.is_dict(node):
+        if "_target_" in node:
+            yield path, node
+        for key in node:
+            if not OmegaConf.is_interpolation(node, key) and not OmegaConf.is_missing(node, key):
+                yield from nodes(node[key], f"{path}.{key}")
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("data", DATA)
+def test_no_value_of_ours_stands_in_python(composed, model, data):
+    """Keys of the YAML are the constructor's parameters, which have no defaults of their own."""
+    for metrics in ("classifier", "inception"):
+        for path, node in nodes(composed(f"model={model}", f"data={data}", f"metrics={metrics}")):
+            target = get_object(node["_target_"])
+            if not target.__module__.startswith("limner."):
+                continue
+            parameters = inspect.signature(target).parameters
+            defaults = [n for n, p in parameters.items() if p.default is not p.empty]
+            assert not defaults, f"{target.__name__} has defaults: {defaults}"
+            keys = {key for key in node if not key.startswith("_")}
+            shared = {"root", "path"} if path == ".data" else set()
+            assert keys - shared == set(parameters), path
+
+
+def test_no_value_is_reached_over_two_hops():
+    for file in FILES:
+        for line in file.read_text().splitlines():
+            assert line.count("${${") == 0, file
