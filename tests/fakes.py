@@ -99,5 +99,3 @@ def imagenet(root: Path) -> Path:
     images(root / "train", 40, size=(40, 50), classes=2)
     images(root / "val", 10, size=(50, 40), classes=2)
     return root
-
-

@@ -142,7 +142,7 @@ def _remove(run_dir: Path) -> None:
         return
     shutil.rmtree(run_dir, ignore_errors=True)
     for folder in run_dir.parents:
-        if folder.name == "outputs" or not folder.is_dir() or any(folder.iterdir()):
+        if folder == Path.cwd() or not folder.is_dir() or any(folder.iterdir()):
             break
         folder.rmdir()
 

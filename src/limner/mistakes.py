@@ -34,10 +34,13 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"No space left on the disk ({error.filename or 'output'}).", FAILURE
     if isinstance(error, PermissionError) or (
-        isinstance(error, OSError) and error.errno == errno.EROFS
+        isinstance(error, OSError) and error.errno in (errno.EROFS, errno.ENOTDIR)
     ):
         where = error.filename or "the output folder"
-        return f"No permission to write {where}; name another: hydra.run.dir=DIR", FAILURE
+        return (
+            f"{where} cannot be written ({error.strerror}); name another: hydra.run.dir=DIR",
+            FAILURE,
+        )
     return None
 
 

@@ -62,6 +62,11 @@ def train(config: DictConfig) -> float | None:
     check(config)
     torch.manual_seed(config.seed)  # the weights do not depend on what was done before
     model = build(config, "model")
+    if not model.automatic_optimization and config.trainer.precision in ("16", "16-mixed"):
+        raise UserError(
+            f"trainer.precision={config.trainer.precision}: a GAN's two optimizers share no loss "
+            "scaler; choose bf16-mixed, which needs none, or 32-true."
+        )
     scores = build(config, "metrics") if "_target_" in config.metrics else None
     trainer = _trainer(config, scores)
 

@@ -79,7 +79,9 @@ class GAN(L.LightningModule):
 
     def sample(self, num_images: int, *, generator: Generator | None = None) -> Tensor:
         """Images (num_images, C, H, W) in [-1, 1] of z from `generator`."""
-        z = torch.randn(num_images, self.latent_dim, generator=generator).to(self.device)
+        z = torch.randn(num_images, self.latent_dim, generator=generator).to(
+            self.device, self.dtype
+        )
         with evaluating(self.generator if self.ema is None else self.ema.network) as network:
             return network(z)
 
@@ -127,7 +129,7 @@ class GAN(L.LightningModule):
         optimizer.step()
 
     def _noise(self, real: Tensor) -> Tensor:
-        return torch.randn(len(real), self.latent_dim, device=real.device)
+        return torch.randn(len(real), self.latent_dim, device=real.device, dtype=real.dtype)
 
 
 def _check(

@@ -68,14 +68,16 @@ class VAE(L.LightningModule):
 
     def sample(self, num_images: int, *, generator: Generator | None = None) -> Tensor:
         """Expected images of codes from the prior: (num_images, C, H, W) in [-1, 1]."""
-        z = torch.randn(num_images, self.latent_dim, generator=generator).to(self.device)
+        z = torch.randn(num_images, self.latent_dim, generator=generator).to(
+            self.device, self.dtype
+        )
         with evaluating(self._best) as network:
             return self.likelihood.mean(network["decoder"](z))
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Expected images (B, C, H, W) of the mean codes of `images`."""
         with evaluating(self._best) as network:
-            mean, _ = network["encoder"](images)
+            mean, _ = network["encoder"](images.to(self.dtype))
             return self.likelihood.mean(network["decoder"](mean))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:

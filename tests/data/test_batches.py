@@ -1,0 +1,123 @@
+import itertools
+
+import pytest
+import torch
+
+from limner.augmentations import HorizontalFlip
+from limner.data.batches import EvaluationBatches, TrainingBatches
+from limner.data.store import MemoryStore
+from limner.errors import UserError
+
+
+def numbered(num_images: int) -> MemoryStore:
+    """Images whose label is their number."""
+    images = torch.arange(num_images, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+    return MemoryStore(images.clone(), torch.arange(num_images), fingerprint="")
+
+
+def training(num_images=100, *, update=0, rank=0, world_size=1, steps=1, seed=0, augment=None):
+    return TrainingBatches(
+        numbered(num_images),
+        torch.arange(num_images),
+        batch_size=8,
+        batches_per_update=steps,
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+        augmentation=augment,
+        update=lambda: update,
+    )
+
+
+def labels(batches, count: int) -> list[list[int]]:
+    return [batch["label"].tolist() for batch in itertools.islice(iter(batches), count)]
+
+
+def test_an_epoch_shows_every_image_once():
+    seen = sum(labels(training(96), 12), [])
+    assert sorted(seen) == list(range(96))
+    assert seen != list(range(96))
+
+
+def test_the_rest_that_is_left_out_changes():
+    batches = training(100)
+    assert len(batches) == 12
+    both = labels(batches, 24)
+    left_out = [set(range(100)) - set(sum(part, [])) for part in (both[:12], both[12:])]
+    assert len(left_out[0]) == len(left_out[1]) == 4
+    assert left_out[0] != left_out[1]
+
+
+def test_to_resume_is_to_start_at_the_update():
+    """Also in the middle of a later epoch."""
+    whole = labels(training(), 40)
+    for update in (1, 11, 12, 13, 30):
+        assert labels(training(update=update), 40 - update) == whole[update:]
+
+
+def test_the_order_is_another_for_another_seed_and_epoch():
+    first, second = labels(training(96, seed=0), 24), labels(training(96, seed=1), 12)
+    assert first[:12] != first[12:]
+    assert first[:12] != second
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_ranks_share_what_one_process_would_see(steps):
+    """In every discriminator step the ranks together hold one process's larger batch."""
+    one = TrainingBatches(
+        numbered(192), torch.arange(192), batch_size=16, batches_per_update=steps, seed=0, rank=0,
+        world_size=1, augmentation=None, update=lambda: 0,
+    )  # fmt: skip
+    parts = [training(192, rank=rank, world_size=2, steps=steps) for rank in range(2)]
+    assert len(one) == len(parts[0]) == 192 // (16 * steps)
+    for whole, left, right in zip(
+        labels(one, 4), labels(parts[0], 4), labels(parts[1], 4), strict=True
+    ):
+        for step in range(steps):
+            mine = left[8 * step : 8 * step + 8] + right[8 * step : 8 * step + 8]
+            assert mine == whole[16 * step : 16 * step + 16]
+
+
+def test_batches_are_floats_in_the_unit_range():
+    batch = next(iter(training(256)))
+    assert batch["image"].dtype == torch.float32
+    expected = batch["label"].float() / 127.5 - 1
+    assert torch.allclose(batch["image"][:, 0, 0, 0], expected)
+
+
+def test_augmentation_is_drawn_by_update_and_rank():
+    flip = HorizontalFlip(probability=0.5)
+    store = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4).expand(100, 1, 4, 4)
+
+    def images(**where):
+        batches = training(augment=flip, **where)
+        batches.store = MemoryStore(store, None, fingerprint="")
+        return next(iter(batches))["image"]
+
+    assert torch.equal(images(update=5), images(update=5))
+    assert not torch.equal(images(update=5), images(update=6))
+    flipped = (images(update=5)[:, 0, 0, 0] != -1).float().mean()
+    assert 0 < flipped < 1, "each image has its own draw"
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+    with pytest.raises(UserError, match=r"data\.batch_size=8 x 3 batches x 2 processes = 48"):
+        training(47, steps=3, world_size=2)
+
+
+@pytest.mark.parametrize("num_images", [1, 7, 64, 65, 100])
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_evaluation_shows_every_image_once_in_equal_numbers_of_batches(num_images, world_size):
+    if num_images < world_size:
+        return
+    ranks = [
+        EvaluationBatches(
+            numbered(num_images), torch.arange(num_images), batch_size=16, rank=rank,
+            world_size=world_size,
+        )
+        for rank in range(world_size)
+    ]  # fmt: skip
+    seen = [label for rank in ranks for part in labels(rank, 100) for label in part]
+    assert sorted(seen) == list(range(num_images))
+    assert len({len(rank) for rank in ranks}) == 1
+    assert all(len(part) > 0 for rank in ranks for part in labels(rank, 100))

@@ -1,0 +1,82 @@
+import fakes
+import pytest
+from PIL import Image
+
+from limner.data import Digits, ImageFolder
+from limner.errors import UserError
+
+
+def test_digits_are_the_bundled_ones():
+    pictures = Digits().pictures()["train"]
+    assert len(pictures) == 1797
+    assert pictures.classes == [str(i) for i in range(10)]
+    assert pictures.read(0).size == (8, 8)
+    assert pictures.labels[:3] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_class_folders_are_labels(tmp_path, archive):
+    folder = fakes.images(tmp_path / "photos", 12, classes=3)
+    pictures = ImageFolder(path=str(fakes.zipped(folder) if archive else folder)).pictures()
+    assert list(pictures) == ["train"]
+    train = pictures["train"]
+    assert train.classes == ["class_0", "class_1", "class_2"]
+    assert train.labels == [0] * 4 + [1] * 4 + [2] * 4
+    assert train.read(5).mode == "RGB"
+
+
+@pytest.mark.parametrize("layout", ["flat", "one folder", "mixed"])
+def test_without_class_folders_there_are_no_labels(tmp_path, layout):
+    folder = tmp_path / "photos"
+    fakes.images(folder / "all" if layout == "one folder" else folder, 4)
+    if layout == "mixed":
+        fakes.images(folder / "more", 4)
+        fakes.images(folder / "others", 4)
+    train = ImageFolder(path=str(folder)).pictures()["train"]
+    assert train.labels is None
+    assert train.classes == []
+
+
+def test_split_folders_are_splits_with_common_classes(tmp_path):
+    fakes.images(tmp_path / "train", 8, classes=2)
+    fakes.images(tmp_path / "val", 4, classes=1)
+    fakes.images(tmp_path / "test" / "class_1", 2)
+    pictures = ImageFolder(path=str(tmp_path)).pictures()
+    assert {name: len(split) for name, split in pictures.items()} == {
+        "train": 8,
+        "validation": 4,
+        "test": 2,
+    }
+    assert pictures["test"].labels == [1, 1]
+    assert pictures["validation"].labels == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "webp", "bmp", "PNG"])
+def test_every_format_is_read(tmp_path, suffix):
+    Image.new("RGB", (8, 8), "red").save(tmp_path / f"a.{suffix}")
+    train = ImageFolder(path=str(tmp_path)).pictures()["train"]
+    red, green, blue = train.read(0).convert("RGB").getpixel((4, 4))
+    assert red > 200
+    assert max(green, blue) < 50
+
+
+def test_hidden_files_are_passed_over(tmp_path):
+    fakes.images(tmp_path / "photos", 3)
+    fakes.images(tmp_path / "photos" / "__MACOSX", 3)
+    fakes.images(tmp_path / "photos" / ".thumbnails", 3)
+    assert len(ImageFolder(path=str(tmp_path / "photos")).pictures()["train"]) == 3
+    archive = fakes.zipped(tmp_path / "photos")
+    assert len(ImageFolder(path=str(archive)).pictures()["train"]) == 3
+
+
+def test_the_fingerprint_follows_the_files(tmp_path):
+    folder = fakes.images(tmp_path / "photos", 4)
+    before = ImageFolder(path=str(folder)).pictures()["train"].fingerprint
+    assert ImageFolder(path=str(folder)).pictures()["train"].fingerprint == before
+    Image.new("RGB", (9, 9)).save(folder / "0002.png")
+    assert ImageFolder(path=str(folder)).pictures()["train"].fingerprint != before
+
+
+def test_a_path_that_is_not_there():
+    with pytest.raises(UserError, match="does not exist"):
+        ImageFolder(path="/nowhere/at/all").pictures()

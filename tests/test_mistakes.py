@@ -1,0 +1,185 @@
+"""Each mistake that a person can make gets one short message, exit code 1 or 2, and no folder."""
+
+import errno
+import os
+from pathlib import Path
+
+import fakes
+import pytest
+import torch
+
+from limner import mistakes
+
+QUICK = ["metrics=none", "trainer.max_epochs=1", "logger=csv"]
+
+
+def fails(result, code: int, *messages: str) -> None:
+    assert result.code == code, (result.out, result.err)
+    for message in messages:
+        assert message in result.err
+    assert len(result.err.strip().splitlines()) <= 10
+    assert "Traceback" not in result.err
+    assert not Path("outputs").exists(), "nothing half-written"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model=vea"], "model=vea: there is no such option; did you mean vae?"),
+        (["data=imagnet"], "did you mean imagenet?"),
+        (["optimizer=zzz"], "there are: adagrad, adam, adam_gan, adamw, rmsprop, sgd"),
+        (["modle=gan"], "modle: there is no such key; did you mean model?"),
+        (["sed=1"], "sed: there is no such key; did you mean seed?"),
+        (["model.latnt_dim=3"], "model.latnt_dim: there is no such key; did you mean latent_dim?"),
+        (["trainer.max_epoch=3"], "did you mean max_epochs?"),
+        (["trainer.val_check_interval=3"], "is added by a plus: +trainer.val_check_interval="),
+        (["seed=one"], "seed: Value 'one' of type 'str' could not be converted to Integer"),
+        (["just words"], "just words: not of the form key=value"),
+        (["model/loss=hinge"], "model/loss=...: the chosen model has no such choice"),
+    ],
+)
+def test_what_cannot_be_composed(run, arguments, message):
+    fails(run(*arguments), 2, message)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ("sede: 3", 2, "conf/experiment/mine.yaml: there is no key sede; did you mean seed?"),
+        ("model: {latnt_dim: 3}", 1, "model.latnt_dim is not a parameter of VAE; did you mean"),
+        ("optimizer: {lr: fast}", 1, "optimizer.lr=fast: must be a number, not text"),
+    ],
+)
+def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    file = tmp_path / "mine" / "experiment" / "mine.yaml"
+    file.write_text(f"# @package _global_\n{text}\n")
+    fails(run("--config-dir", str(tmp_path / "mine"), "experiment=mine"), code, message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["optimizer.lr=abc"], "optimizer.lr=abc: must be a number, not text."),
+        (["data=image_folder"], "data.path must be given: data.path=..."),
+        (["data=image_folder", "data.path=nowhere"], "data.path=nowhere does not exist."),
+        (["data=image_folder", "data.path=empty"], "data.path=empty is empty"),
+        (["data=image_folder", "data.path=text"], "data.path=text has no image; images end in"),
+        (["data=image_folder", "data.path=text/a.txt"], "neither a folder nor a .zip file"),
+        (["data.batch_size=5000"], "5000 images, but there are only 1437 to train on"),
+        (["data.image_shape=[2,8,8]"], "1 (grey), 3 (RGB) or 4 (RGBA) channels, not 2"),
+        (["data.image_shape=[1,4,4]"], "the shorter side must be 8 pixels or more"),
+        (["data.validation_fraction=1"], "data.validation_fraction=1"),
+        (["data.num_classes=7"], "data.num_classes=7, but digits has 10"),
+        (["metrics=classifier", "metrics.num_samples=1"], "metrics.num_samples=1: FID needs 2"),
+        (["model=classifier", "metrics=classifier"], "Classifier draws no images to score"),
+        (["model=gan", "model/loss=wasserstein", "model/penalty=none"], "model/penalty=gradient"),
+        (["model/network=dcgan"], "needs a network with the part encoder"),
+        (["model=gan", "trainer.precision=16-mixed"], "choose bf16-mixed"),
+        (["trainer.precision=15"], "15"),
+        (["accelerator=cpu", "trainer.devices=-5"], "should be an int > 0"),
+    ],
+)
+def test_what_cannot_be_run(run, tmp_path, arguments, message):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "a.txt").write_text("no image")
+    fails(run(*QUICK, *arguments), 1, message)
+
+
+def test_a_corrupt_image_is_named_or_skipped(run, tmp_path):
+    folder = fakes.images(tmp_path / "photos", 40)
+    whole = (folder / "0007.png").read_bytes()
+    (folder / "0007.png").write_bytes(whole[: len(whole) // 2])
+    command = ["data=image_folder", "data.path=photos", "data.batch_size=8", *QUICK]
+    fails(run(*command), 1, "The image 0007.png cannot be read", "data.on_corrupt=skip")
+    result = run(*command, "data.on_corrupt=skip")
+    assert result.code == 0, result.err
+    assert "1 corrupt images were skipped." in result.out
+    assert "31 train, 4 validation, 4 test" in result.out
+
+
+def test_mixed_images_are_converted_and_said_once(run, tmp_path):
+    fakes.images(tmp_path / "photos", 20, size=(30, 20))
+    fakes.images(tmp_path / "photos" / "more", 20, size=(9, 40), mode="L")
+    result = run(
+        "data=image_folder", "data.path=photos", "data.image_shape=[3,16,16]", *QUICK,
+        "data.batch_size=8",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert result.out.count("40 of 40 images had another mode or size") == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "address"),
+    [("cifar10", "cs.toronto.edu"), ("mnist", "amazonaws.com"), ("svhn", "stanford.edu")],
+)
+def test_a_data_set_that_cannot_be_downloaded(run, tmp_path, monkeypatch, data, address):
+    def offline(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    result = run(f"data={data}", f"data.root={tmp_path}/data", *QUICK)
+    fails(result, 1, "could not be downloaded", address, "put it into", "data.root=DIR")
+
+
+def test_inception_weights_that_cannot_be_downloaded(run, tmp_path, monkeypatch):
+    def offline(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    monkeypatch.setattr("torch.hub.urlopen", offline)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    result = run("metrics=inception", "trainer.max_epochs=1")
+    fails(result, 1, "weights-inception-2015-12-05", "put it at", "metrics=classifier")
+
+
+def test_scores_by_classifier_without_labels(run, tmp_path):
+    fakes.images(tmp_path / "photos", 40)
+    command = ["data=image_folder", "data.path=photos", "data.batch_size=8"]
+    fails(run(*command, "metrics=classifier"), 1, "metrics=classifier needs labels")
+    fails(run(*command, "model=classifier"), 1, "model=classifier needs labels")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("accelerator", ["gpu", "mps", "ddp", "fsdp"])
+def test_an_accelerator_that_is_not_there(run, accelerator):
+    fails(run(f"accelerator={accelerator}"), 1, "this machine has none that torch can use")
+
+
+def test_a_loss_that_is_no_number(run):
+    """The run folder stays: its last good checkpoint is the reason to look there."""
+    result = run("optimizer.lr=1e9", "metrics=none", "callbacks.checkpoints.every_num_updates=1")
+    assert result.code == 1
+    assert "train/loss is nan at update 20." in result.err or "not finite after" in result.err
+    folder = result.only_run()
+    for path in (folder / "checkpoints").glob("*.ckpt"):
+        state = torch.load(path, weights_only=True)["state_dict"]
+        assert all(value.isfinite().all() for value in state.values())
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "norun"])
+def test_resuming_what_is_no_run(run, tmp_path, folder):
+    (tmp_path / "norun").mkdir()
+    fails(run(f"resume={folder}"), 1, f"resume={folder}: there is no run in this folder")
+
+
+def test_outputs_that_cannot_be_written(run, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    fails(run("hydra.run.dir=file/run", *QUICK), 1, "cannot be written", "hydra.run.dir=DIR")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_a_full_or_forbidden_disk_is_explained(number):
+    message, code = mistakes.explain(OSError(number, os.strerror(number), "outputs/run"))
+    assert code == 1
+    assert "outputs/run" in message
+
+
+def test_debug_shows_the_traceback(run):
+    with pytest.raises(Exception, match="abc"):
+        run("optimizer.lr=abc", "debug=true")
+
+
+def test_a_bug_is_not_hidden():
+    assert mistakes.explain(ZeroDivisionError()) is None
