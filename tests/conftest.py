@@ -1,4 +1,4 @@
-"""What the tests share: small images, a cache of their own, and the command line in this process."""
+"""What the tests share: a cache of their own, and the command line in this process."""
 
 import os
 import sys

@@ -3,13 +3,13 @@
 import inspect
 from pathlib import Path
 
-import fakes
 import pytest
 import torch
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 from torchvision.datasets import CelebA, cifar
 
+import fakes
 from limner import config
 from limner.config import CONFIG_DIR
 

@@ -4,10 +4,10 @@ import errno
 import os
 from pathlib import Path
 
-import fakes
 import pytest
 import torch
 
+import fakes
 from limner import mistakes
 
 QUICK = ["metrics=none", "trainer.max_epochs=1", "logger=csv"]

@@ -68,7 +68,7 @@ def train(config: DictConfig) -> float | None:
             "scaler; choose bf16-mixed, which needs none, or 32-true."
         )
     scores = build(config, "metrics") if "_target_" in config.metrics else None
-    trainer = _trainer(config, scores)
+    trainer = _trainer(config, model, scores)
 
     if trainer.is_global_zero:
         _record(config, run_dir)
@@ -117,7 +117,10 @@ def _check_devices(config: DictConfig) -> None:
         raise UserError("accelerator=fsdp shards over GPUs; on CPUs there is accelerator=ddp_cpu.")
 
 
-def _trainer(config: DictConfig, scores: L.Callback | None) -> L.Trainer:
+def _trainer(config: DictConfig, model: L.LightningModule, scores: L.Callback | None) -> L.Trainer:
+    strategy = config.trainer.strategy
+    if strategy == "ddp" and not model.automatic_optimization:
+        strategy = "ddp_find_unused_parameters_true"  # each player's turn leaves out the other's
     callbacks = build(config, "callbacks") or {}
     own = [SeedUpdates(seed=config.seed), *([scores] if scores else [])]
     loggers = list((build(config, "logger") or {}).values())
@@ -126,6 +129,7 @@ def _trainer(config: DictConfig, scores: L.Callback | None) -> L.Trainer:
             config,
             "trainer",
             callbacks=[*own, *callbacks.values(), Interrupts()],
+            strategy=strategy,
             logger=loggers or False,
             plugins=[AtomicCheckpointIO()],
             default_root_dir=config.run_dir,
@@ -205,7 +209,7 @@ def _quieten() -> None:
         ".*You defined a `validation_step`.*",
         ".*passed in a `val_dataloader`.*",
         ".*in eval mode at the start of training.*",  # the EMA is meant to be
-        ".*find_unused_parameters=True was specified.*",
+        ".*It is recommended to use `self.log.*sync_dist=True.*",  # every rank has the sum already
         ".*Metric `InceptionScore` will save.*",
     ):
         warnings.filterwarnings("ignore", message)

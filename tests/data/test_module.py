@@ -19,7 +19,7 @@ def test_splits_do_not_overlap_and_leave_nothing_out(digits):
     data = digits()
     parts = [data.split(name)[1].tolist() for name in ("train", "validation", "test")]
     assert [len(part) for part in parts] == [1437, 180, 180]
-    assert sorted(sum(parts, [])) == list(range(1797))
+    assert sorted(parts[0] + parts[1] + parts[2]) == list(range(1797))
 
 
 def test_splits_hang_on_split_seed_alone(digits):

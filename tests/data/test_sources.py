@@ -1,7 +1,7 @@
-import fakes
 import pytest
 from PIL import Image
 
+import fakes
 from limner.data import Digits, ImageFolder
 from limner.errors import UserError
 

@@ -3,12 +3,12 @@ import os
 import time
 from pathlib import Path
 
-import fakes
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import fakes
 from limner.cache import cache_dir, cached_folder
 from limner.data.sources import ImageFolder, Pictures
 from limner.data.store import MappedStore, MemoryStore, StreamedStore, open_store
@@ -144,8 +144,6 @@ def test_labels_of_skipped_pictures_are_left_out():
         return Image.new("L", (4, 3), i)
 
     pictures = Pictures([str(i) for i in range(5)], read, [0, 1, 2, 3, 4], list("abcde"), "x")
-    store = open_store(
-        pictures, [1, 3, 4], kind="auto", memory_limit_gib=1.0, on_corrupt="skip"
-    )
+    store = open_store(pictures, [1, 3, 4], kind="auto", memory_limit_gib=1.0, on_corrupt="skip")
     assert store.labels.tolist() == [0, 1, 3, 4]
     assert np.array_equal(store.gather(torch.arange(4))[:, 0, 0, 0], [0, 1, 3, 4])

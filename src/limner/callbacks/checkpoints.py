@@ -55,12 +55,18 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._time, self._update = time.monotonic(), trainer.global_step
+        path = _path(trainer, "best")
+        if trainer.global_step > 0 and path.exists():  # resumed
+            saved = torch.load(path, weights_only=True, mmap=True)
+            self.best = saved["callbacks"][self.state_key]["best"]
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
         # At an epoch's last batch its scores are still to come: on_train_epoch_end saves them too.
-        if not trainer.is_last_batch and self._is_due(trainer):
+        # But where max_steps ends an epoch early, Lightning would there count the epoch as done.
+        is_over = trainer.global_step == trainer.max_steps
+        if not trainer.is_last_batch and (is_over or self._is_due(trainer)):
             self.save_last(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
@@ -81,9 +87,6 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best = state["best"]
 
     def _is_due(self, trainer: L.Trainer) -> bool:
         updates = (
@@ -106,6 +109,10 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         check_weights(trainer.lightning_module, trainer.global_step)
         for logger in trainer.loggers:
             logger.save()  # what was logged before a checkpoint is on disk when it is
-        path = Path(trainer.default_root_dir, "checkpoints", f"{name}.ckpt")
+        path = _path(trainer, name)
         trainer.save_checkpoint(path)
         return path
+
+
+def _path(trainer: L.Trainer, name: str) -> Path:
+    return Path(trainer.default_root_dir, "checkpoints", f"{name}.ckpt")

@@ -27,7 +27,10 @@ class Log(L.Callback):
         self.every_num_updates = every_num_updates
         self.latest: dict[str, float] = {}
         """The newest value of everything logged, for whoever shows it."""
-        self._since: tuple[float, int] | None = None
+        self._since = (0.0, 0)
+
+    def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        self._since = (time.perf_counter(), trainer.global_step)
 
     def on_train_epoch_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._since = (time.perf_counter(), trainer.global_step)

@@ -81,8 +81,16 @@ class VAE(L.LightningModule):
             return self.likelihood.mean(network["decoder"](mean))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        self._num_images = len(batch["image"]) * self.trainer.world_size
-        return self._losses(self.network, batch["image"])
+        images = batch["image"]
+        self._num_images, self._num_values = (
+            len(images) * self.trainer.world_size,
+            images[0].numel(),
+        )
+        return self._losses(self.network, images)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Of nats for each pixel value, so that a learning rate suits images of any size."""
+        super().backward(loss / self._num_values, *args, **kwargs)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
