@@ -33,15 +33,18 @@ class CSVLogger(Logger):
         self.path = Path(folder, "metrics.csv")
         self._columns: list[str] = ["update"]
         self._row: dict[str, Any] = {}
-        self._known = False
+        self._start: int | None = None  # of the row in the file, once it is there
+        self._changed = self._opened = False
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        if not self._known:
-            self._read(step)
-        if self._row and self._row["update"] != step:
-            self._flush()
-        self._row |= {"update": step, **metrics}
+        if not self._opened:
+            self._open(step)
+        if self._row.get("update") != step:
+            self.save()
+            self._row, self._start = {"update": step}, None
+        self._row |= metrics
+        self._changed = True
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -49,35 +52,37 @@ class CSVLogger(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        if self._row:
-            self._flush()
+        """Writes the newest row, in place of itself if it was written before."""
+        if not self._changed:
+            return
+        if self._start is not None:
+            os.truncate(self.path, self._start)
+        new = [name for name in self._row if name not in self._columns]
+        if new or not self.path.exists():
+            self._columns += new
+            self._rewrite(self._rows())
+        with open(self.path, "a", newline="") as file:
+            self._start = file.seek(0, os.SEEK_END)
+            csv.DictWriter(file, self._columns).writerow(self._row)
+        self._changed = False
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         self.save()
 
-    def _read(self, step: int) -> None:
+    def _open(self, step: int) -> None:
         """Takes over the rows of an earlier start that lie before `step`."""
-        self._known = True
-        if self.path.exists():
-            with open(self.path, newline="") as file:
-                reader = csv.DictReader(file)
-                rows = [row for row in reader if int(row["update"]) < step]
-                self._columns = list(reader.fieldnames or ["update"])
-            self._rewrite(rows)
+        self._opened = True
+        rows = self._rows()
+        if rows:
+            self._columns = list(rows[0])
+            self._rewrite([row for row in rows if int(row["update"]) < step])
 
-    def _flush(self) -> None:
-        new = [name for name in self._row if name not in self._columns]
-        if new or not self.path.exists():
-            rows = []
-            if self.path.exists():
-                with open(self.path, newline="") as file:
-                    rows = list(csv.DictReader(file))
-            self._columns += new
-            self._rewrite(rows)
-        with open(self.path, "a", newline="") as file:
-            csv.DictWriter(file, self._columns).writerow(self._row)
-        self._row = {}
+    def _rows(self) -> list[dict[str, str]]:
+        if not self.path.exists():
+            return []
+        with open(self.path, newline="") as file:
+            return list(csv.DictReader(file))
 
     def _rewrite(self, rows: Sequence[Mapping[str, Any]]) -> None:
         partial = self.path.with_suffix(".partial")

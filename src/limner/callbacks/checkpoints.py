@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from limner.callbacks.divergence import check_weights
+from limner.callbacks.epochs import is_last_epoch
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -63,8 +64,8 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
-        # At an epoch's last batch its scores are still to come: on_train_epoch_end saves them too.
-        # But where max_steps ends an epoch early, Lightning would there count the epoch as done.
+        # At an epoch's last batch its scores are still to come, and on_train_epoch_end saves them
+        # too. But where max_steps ends an epoch early, Lightning counts it as done by then.
         is_over = trainer.global_step == trainer.max_steps
         if not trainer.is_last_batch and (is_over or self._is_due(trainer)):
             self.save_last(trainer)
@@ -72,11 +73,9 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         if self._has_improved(trainer):
             self._save(trainer, "best")
-        if self._is_due(trainer):
-            self.save_last(trainer)
-
-    def on_train_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        if self._update != trainer.global_step:
+        if self._update != trainer.global_step and (
+            is_last_epoch(trainer) or self._is_due(trainer)
+        ):
             self.save_last(trainer)
 
     def save_last(self, trainer: L.Trainer) -> Path:

@@ -13,6 +13,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from limner.callbacks.epochs import is_last_epoch
 from limner.errors import UserError
 from limner.interfaces import FeatureExtractor, Samples
 from limner.metrics.distribution import DistributionScores
@@ -73,7 +74,7 @@ class Scores(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        if epoch % self.every_num_epochs == 0 or _is_last_epoch(trainer):
+        if epoch % self.every_num_epochs == 0 or is_last_epoch(trainer):
             for name, (value, deviation) in self._score(trainer, model).items():
                 model.log(name, value, logger=False, sync_dist=False)
                 if deviation is not None:
@@ -145,11 +146,3 @@ class Scores(L.Callback):
         if trainer.is_global_zero:
             path = Path(trainer.default_root_dir, "scores.json")
             path.write_text(json.dumps(self.latest, indent=2) + "\n")
-
-
-def _is_last_epoch(trainer: L.Trainer) -> bool:
-    return (
-        trainer.should_stop
-        or trainer.current_epoch + 1 == trainer.max_epochs
-        or trainer.global_step == trainer.max_steps
-    )

@@ -30,7 +30,7 @@ class GradientPenalty:
         self, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor
     ) -> Tensor:
         """Penalties (B,) of images `real` and `fake` (B, C, H, W)."""
-        u = torch.rand(len(real), 1, 1, 1, device=real.device)
+        u = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
         between = torch.lerp(fake, real, u).requires_grad_()
         (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
         return self.weight * (gradient.flatten(1).norm(dim=1) - 1).square()

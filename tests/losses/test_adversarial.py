@@ -1,0 +1,65 @@
+"""Each loss against its formula, worked out by hand at a few logits."""
+
+import math
+
+import pytest
+import torch
+
+from limner.losses.adversarial import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
+
+LOG2, ONE = math.log(2), math.log(1 + math.e)  # softplus of 0 and of 1
+
+
+@pytest.mark.parametrize(
+    ("loss", "real", "fake", "discriminator", "generator"),
+    [
+        (Minimax(), 0.0, 0.0, 2 * LOG2, -LOG2),
+        (Minimax(), 1.0, -1.0, 2 * (ONE - 1), -(ONE - 1)),
+        (NonSaturating(), 0.0, 0.0, 2 * LOG2, LOG2),
+        (NonSaturating(), 1.0, -1.0, 2 * (ONE - 1), ONE),
+        (LeastSquares(), 1.0, 0.0, 0.0, 0.5),
+        (LeastSquares(), 0.0, 1.0, 1.0, 0.0),
+        (LeastSquares(), 3.0, -2.0, 4.0, 4.5),
+        (Hinge(), 1.0, -1.0, 0.0, 1.0),
+        (Hinge(), -1.0, 1.0, 4.0, -1.0),
+        (Hinge(), 5.0, -5.0, 0.0, 5.0),
+        (Wasserstein(), 2.0, -1.0, -3.0, 1.0),
+    ],
+)
+def test_values(loss, real, fake, discriminator, generator):
+    real, fake = torch.tensor([real]), torch.tensor([fake])
+    assert loss.discriminator(real, fake).item() == pytest.approx(discriminator, abs=1e-6)
+    assert loss.generator(None, fake).item() == pytest.approx(generator, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", [Minimax, NonSaturating, LeastSquares, Hinge, Wasserstein])
+def test_one_value_for_each_pair_and_the_right_direction(loss):
+    real, fake = torch.randn(7, requires_grad=True), torch.randn(7, requires_grad=True)
+    own = loss().discriminator(real, fake)
+    assert own.shape == (7,)
+    assert loss().generator(None, fake).shape == (7,)
+    real, fake = torch.zeros(7, requires_grad=True), torch.zeros(7, requires_grad=True)
+    loss().discriminator(real, fake).sum().backward()
+    assert (real.grad < 0).all(), "D raises the logits of real images"
+    if loss is not LeastSquares:  # whose target for fakes is 0, where these are
+        assert (fake.grad > 0).all(), "and lowers those of fakes"
+    fake.grad = None
+    loss().generator(None, fake).sum().backward()
+    assert (fake.grad < 0).all(), "G raises those of fakes"
+
+
+@pytest.mark.parametrize("loss", [Minimax, NonSaturating])
+def test_probabilities_are_those_of_the_paper(loss):
+    real, fake = torch.randn(50, dtype=torch.float64), torch.randn(50, dtype=torch.float64)
+    p_real, p_fake = torch.sigmoid(real), torch.sigmoid(fake)
+    expected = -torch.log(p_real) - torch.log(1 - p_fake)
+    assert torch.allclose(loss().discriminator(real, fake), expected)
+    expected = torch.log(1 - p_fake) if loss is Minimax else -torch.log(p_fake)
+    assert torch.allclose(loss().generator(None, fake), expected)
+
+
+@pytest.mark.parametrize("loss", [Minimax, NonSaturating, Hinge])
+def test_large_logits_stay_finite(loss):
+    real, fake = torch.tensor([-500.0, 500.0]), torch.tensor([500.0, -500.0])
+    assert loss().discriminator(real, fake).isfinite().all()
+    assert loss().generator(None, fake).isfinite().all()

@@ -1,0 +1,46 @@
+"""KL and likelihoods against torch.distributions."""
+
+import pytest
+import torch
+from torch import distributions as D
+
+from limner.losses.divergence import kl_standard_normal
+from limner.losses.likelihood import Bernoulli, Gaussian
+
+
+def test_kl_agrees_with_torch():
+    mean, logvar = torch.randn(2, 9, 6, dtype=torch.float64).unbind()
+    posterior = D.Normal(mean, torch.exp(logvar / 2))
+    expected = D.kl_divergence(posterior, D.Normal(0.0, 1.0)).sum(1)
+    assert torch.allclose(kl_standard_normal(mean, logvar), expected)
+
+
+def test_kl_of_the_prior_is_zero():
+    assert kl_standard_normal(torch.zeros(3, 4), torch.zeros(3, 4)).tolist() == [0, 0, 0]
+
+
+def test_bernoulli_agrees_with_torch_on_black_and_white():
+    params = torch.randn(5, 2, 3, 3, dtype=torch.float64)
+    images = torch.randint(0, 2, params.shape).double() * 2 - 1
+    expected = D.Bernoulli(logits=params).log_prob((images + 1) / 2).flatten(1).sum(1)
+    assert torch.allclose(Bernoulli().log_prob(params, images), expected)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 1.0])
+def test_gaussian_agrees_with_torch(sigma):
+    params, images = torch.randn(2, 5, 2, 3, 3, dtype=torch.float64).unbind()
+    expected = D.Normal(params, sigma).log_prob(images).flatten(1).sum(1)
+    assert torch.allclose(Gaussian(sigma=sigma).log_prob(params, images), expected)
+
+
+@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(sigma=0.3)])
+def test_the_mean_is_an_image(likelihood):
+    mean = likelihood.mean(10 * torch.randn(4, 1, 5, 5))
+    assert mean.shape == (4, 1, 5, 5)
+    assert mean.abs().max() <= 1
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0])
+def test_a_deviation_that_is_none_is_refused(sigma):
+    with pytest.raises(ValueError, match="sigma"):
+        Gaussian(sigma=sigma)

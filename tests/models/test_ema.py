@@ -1,0 +1,64 @@
+import pytest
+import torch
+from torch import nn
+
+from limner.models.ema import EMA, evaluating, make_ema
+
+
+def test_old_weights_count_half_after_the_half_life():
+    network = nn.Linear(1, 1, bias=False)
+    network.weight.data.fill_(0.0)
+    ema = EMA(network, half_life=1000)
+    network.weight.data.fill_(1.0)
+    for update in range(1000, 1010):
+        ema.update(network, num_images=100, update=update)
+    assert ema.network.weight.item() == pytest.approx(0.5, abs=1e-5)
+
+
+def test_the_batch_size_does_not_matter():
+    results = []
+    for batch in (10, 50):
+        network = nn.Linear(1, 1, bias=False)
+        network.weight.data.fill_(0.0)
+        ema = EMA(network, half_life=300)
+        network.weight.data.fill_(1.0)
+        for update in range(500 // batch):
+            ema.update(network, num_images=batch, update=10**6 + update)
+        results.append(ema.network.weight.item())
+    assert results[0] == pytest.approx(results[1], abs=1e-5)
+
+
+def test_a_young_average_forgets_its_start():
+    network = nn.Linear(1, 1, bias=False)
+    network.weight.data.fill_(0.0)
+    ema = EMA(network, half_life=1e9)
+    network.weight.data.fill_(1.0)
+    for update in range(100):
+        ema.update(network, num_images=1, update=update)
+    assert ema.network.weight.item() > 0.999
+
+
+def test_buffers_are_copied_and_nothing_is_trained():
+    network = nn.BatchNorm1d(3)
+    ema = EMA(network, half_life=10)
+    network(torch.randn(8, 3) + 5)
+    ema.update(network, num_images=8, update=0)
+    assert torch.equal(ema.network.running_mean, network.running_mean)
+    assert ema.network.num_batches_tracked == 1
+    assert not any(p.requires_grad for p in ema.parameters())
+    assert not ema.train().network.training
+
+
+def test_off_is_none_and_nonsense_is_refused():
+    assert make_ema(nn.Linear(1, 1), None) is None
+    with pytest.raises(ValueError, match="ema_half_life=0"):
+        make_ema(nn.Linear(1, 1), 0)
+
+
+def test_evaluating_puts_the_mode_back():
+    network = nn.Dropout().train()
+    with evaluating(network) as same:
+        assert same is network
+        assert not network.training
+        assert not torch.is_grad_enabled()
+    assert network.training

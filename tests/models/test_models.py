@@ -1,0 +1,124 @@
+"""What each model does in a step, and how it draws."""
+
+import pytest
+import torch
+from torch import nn
+
+from limner import config
+from limner.losses.adversarial import NonSaturating, Wasserstein
+from limner.losses.penalty import GradientPenalty
+from limner.models import GAN
+
+
+@pytest.fixture
+def made(composed):
+    return lambda *overrides: config.build(composed(*overrides), "model")
+
+
+@pytest.mark.parametrize("model", ["vae", "gan"])
+def test_the_same_generator_draws_the_same_images(made, model):
+    network = made(f"model={model}")
+    first, second = (network.sample(4, generator=torch.Generator().manual_seed(1)) for _ in "ab")
+    assert first.shape == (4, 1, 8, 8)
+    assert first.abs().max() <= 1
+    assert torch.equal(first, second)
+    assert not first.requires_grad
+    assert network.training, "drawing leaves the mode as it was"
+
+
+@pytest.mark.parametrize("model", ["vae", "gan"])
+def test_the_average_is_what_draws(made, model):
+    network = made(f"model={model}", "model.ema_half_life=100")
+    before = network.sample(2, generator=torch.Generator().manual_seed(0))
+    for name, parameter in network.named_parameters():
+        if not name.startswith("ema."):
+            parameter.data.zero_()
+    after = network.sample(2, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(before, after)
+
+
+def test_the_negative_elbo_is_the_sum_of_its_terms(made):
+    vae = made("model=vae", "model.kl_weight=2.0")
+    losses = vae._losses(vae.network, torch.rand(8, 1, 8, 8) * 2 - 1)
+    assert losses["loss"].item() == pytest.approx(
+        (losses["reconstruction"] + 2 * losses["kl"]).item(), rel=1e-5
+    )
+    assert losses["kl"] >= 0
+
+
+def test_the_elbo_is_a_bound_that_a_perfect_posterior_reaches():
+    """A decoder that ignores z, with q = p: the ELBO is log p(x) itself."""
+    from limner.losses.likelihood import Gaussian
+    from limner.models import VAE
+
+    class Prior(nn.Module):
+        def forward(self, x):
+            return x.new_zeros(len(x), 2), x.new_zeros(len(x), 2)
+
+    class Constant(nn.Module):
+        def forward(self, z):
+            return z.new_zeros(len(z), 1, 3, 3)
+
+    vae = VAE(
+        encoder=Prior(), decoder=Constant(), likelihood=Gaussian(sigma=1.0), latent_dim=2,
+        kl_weight=1.0, optimizer=torch.optim.Adam, ema_half_life=None,
+    )  # fmt: skip
+    images = torch.randn(5, 1, 3, 3)
+    exact = torch.distributions.Normal(0.0, 1.0).log_prob(images).flatten(1).sum(1).mean()
+    assert vae._losses(vae.network, images)["loss"].item() == pytest.approx(
+        -exact.item(), rel=1e-5
+    )
+
+
+def test_each_players_turn_moves_that_player_alone(run, monkeypatch):
+    """Watched at every step of either optimizer in two real updates."""
+    moved = []
+
+    def step(self, optimizer, loss):
+        before = {n: p.detach().clone() for n, p in self.named_parameters()}
+        original(self, optimizer, loss)
+        changed = {n.split(".")[0] for n, p in self.named_parameters() if not p.equal(before[n])}
+        moved.append(changed)
+
+    original = GAN._step
+    monkeypatch.setattr(GAN, "_step", step)
+    result = run(
+        "model=gan", "model.num_discriminator_steps=2", "trainer.max_steps=2", "metrics=none",
+        "logger=none",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert moved == [{"discriminator"}, {"discriminator"}, {"generator"}] * 2
+
+
+def test_a_separate_learning_rate_for_the_discriminator(made):
+    gan = made("model=gan", "model.discriminator_lr=0.5")
+    generator, discriminator = gan.configure_optimizers()
+    assert generator.param_groups[0]["lr"] == 2e-4
+    assert discriminator.param_groups[0]["lr"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("loss", "penalty", "discriminator", "steps", "message"),
+    [
+        (Wasserstein(), None, nn.Identity(), 1, "needs a penalty"),
+        (NonSaturating(), None, nn.Identity(), 0, "num_discriminator_steps=0"),
+        (NonSaturating(), GradientPenalty(weight=1.0), nn.BatchNorm2d(1), 1, "discriminator_norm"),
+    ],
+)
+def test_what_means_nothing_is_refused(loss, penalty, discriminator, steps, message):
+    with pytest.raises(ValueError, match=message):
+        GAN(
+            generator=nn.Identity(), discriminator=discriminator, loss=loss, penalty=penalty,
+            latent_dim=2, num_discriminator_steps=steps, optimizer=torch.optim.Adam,
+            discriminator_lr=None, ema_half_life=None,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
+@pytest.mark.parametrize("model", ["vae", "gan", "classifier"])
+def test_other_precisions_train(run, model, precision):
+    result = run(
+        f"model={model}", f"trainer.precision={precision}", "trainer.max_steps=2", "metrics=none",
+        "logger=none",
+    )  # fmt: skip
+    assert result.code == 0, result.err

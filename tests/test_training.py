@@ -1,0 +1,264 @@
+"""Whole runs: what they leave, and that they end, stop, go on and spread as they should."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+ROOT = Path(__file__).parents[1]
+QUICK = ["metrics.num_samples=100", "metrics.batch_size=50"]
+ON_TWO = ["accelerator=ddp_cpu", "data.batch_size=16", *QUICK]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "train.py"), *arguments]
+
+
+def execute(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """A run in a process of its own, since it starts others or handles signals."""
+    return subprocess.run(
+        command(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def checkpoint(folder: Path, name: str = "last") -> dict:
+    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def same(a, b) -> bool:
+    """Whether two states of a model or an optimizer are equal to the bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return a == b
+
+
+def losses(folder: Path) -> list[dict[str, str]]:
+    """metrics.csv without the columns that measure time."""
+    timed = "time/"
+    return [{k: v for k, v in row.items() if not k.startswith(timed)} for row in rows(folder)]
+
+
+def trained(folder: Path) -> list[dict[str, str]]:
+    """The rows of metrics.csv, without scores: a run stopped early has some that others lack."""
+    rows = losses(folder)
+    return [{k: v for k, v in r.items() if k.startswith(("update", "train/"))} for r in rows]
+
+
+def test_a_run_leaves_what_the_readme_says(run):
+    result = run("trainer.max_epochs=2", "callbacks.pictures.every_num_updates=20", *QUICK)
+    assert result.code == 0, result.err
+    folder = result.only_run()
+    assert folder.parts[:2] == ("outputs", "vae_digits")
+    for name in (
+        ".hydra/config.yaml", "config.yaml", "metrics.csv", "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt", "samples/update_00000020.png", "final.png", "scores.json",
+        "environment.txt", "train.log",
+    ):  # fmt: skip
+        assert (folder / name).is_file(), name
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert "${" not in (folder / "config.yaml").read_text()
+    assert config["model"]["encoder"]["image_shape"] == [1, 8, 8]
+    environment = (folder / "environment.txt").read_text()
+    assert all(word in environment for word in ("torch:", "commit:", "command:", "device:"))
+    assert "final.png" in result.out
+    assert "val/fid_classifier" in result.out
+    assert "Warning" not in result.err
+
+
+def test_two_runs_of_one_seed_are_the_same(run):
+    folders = []
+    for seed in (1, 1, 2):
+        before = set(Path("outputs").glob("*/*"))
+        assert run("model=gan", f"seed={seed}", "trainer.max_epochs=1", *QUICK).code == 0
+        folders += set(Path("outputs").glob("*/*")) - before
+    states = [checkpoint(folder)["state_dict"] for folder in folders]
+    assert same(states[0], states[1])
+    assert not same(states[0], states[2])
+    assert losses(folders[0]) == losses(folders[1]) != losses(folders[2])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ["model=vae", "model.ema_half_life=500"],
+        ["model=gan", "model.num_discriminator_steps=2"],
+        ["model=gan", "model/loss=wasserstein", "model/network=mlp"],
+        ["model=classifier"],
+    ],
+)
+@pytest.mark.parametrize("stop", [7, 11, 13])
+def test_a_resumed_run_is_the_uninterrupted_one(run, tmp_path, model, stop):
+    """Stopped in mid-epoch, at an epoch's end, and in a later epoch: equal to the bit."""
+    common = [
+        *model, "data.batch_size=64", "trainer.limit_val_batches=2",
+        "callbacks.log.every_num_updates=1",
+    ]  # fmt: skip
+    if "model=classifier" not in model:
+        common += ["metrics.every_num_epochs=1", *QUICK]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    updates = 25
+    assert run(*common, f"trainer.max_steps={updates}", f"hydra.run.dir={whole}").code == 0
+    first = run(*common, f"trainer.max_steps={stop}", f"hydra.run.dir={parts}")
+    assert first.code == 0, first.err
+    assert checkpoint(parts)["global_step"] == stop
+    second = run(f"resume={parts}", f"trainer.max_steps={updates}")
+    assert second.code == 0, second.err
+    a, b = checkpoint(whole), checkpoint(parts)
+    assert a["global_step"] == b["global_step"] == updates
+    assert a["epoch"] == b["epoch"]
+    assert same(a["state_dict"], b["state_dict"])
+    assert same(a["optimizer_states"], b["optimizer_states"])
+    assert trained(whole) == trained(parts)
+
+
+def test_resume_keeps_model_and_config_and_takes_what_is_new(run, tmp_path):
+    folder = tmp_path / "a run"
+    assert run("model=gan", "data.batch_size=32", "optimizer.lr=3e-4", "trainer.max_epochs=1",
+               f"hydra.run.dir='{folder}'", "logger=csv", *QUICK).code == 0  # fmt: skip
+    saved = (folder / ".hydra" / "config.yaml").read_text()
+    before = rows(folder)
+    result = run(f"resume={folder}", "trainer.max_epochs=2", "logger=[csv,tensorboard]")
+    assert result.code == 0, result.err
+    assert (folder / ".hydra" / "config.yaml").read_text() == saved
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["model"]["_target_"] == "limner.models.GAN"
+    assert config["optimizer"]["lr"] == 3e-4
+    assert config["trainer"]["max_epochs"] == 2
+    assert set(config["logger"]) == {"csv", "tensorboard"}
+    assert checkpoint(folder)["global_step"] == 88
+    after = rows(folder)
+    assert [row["update"] for row in after[: len(before)]] == [row["update"] for row in before]
+    assert int(after[-1]["update"]) == 88
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("model", ["vae", "gan"])
+def test_a_signal_stops_after_the_batch_and_resume_goes_on(tmp_path, run, model, number):
+    process = subprocess.Popen(
+        command(f"model={model}", "trainer.max_epochs=-1", "metrics=none", "logger=csv",
+                "callbacks.log.every_num_updates=1", "hydra.run.dir=stopped"),
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    file = tmp_path / "stopped" / "metrics.csv"
+    deadline = time.monotonic() + 60
+    while not (file.exists() and len(file.read_text().splitlines()) > 30):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "To go on: python train.py resume=stopped" in err
+    assert "Traceback" not in err
+    folder = tmp_path / "stopped"
+    stopped = checkpoint(folder)["global_step"]
+    assert f"Stopped after update {stopped}." in err
+    assert int(rows(folder)[-1]["update"]) == stopped
+    result = run("resume=stopped", f"trainer.max_steps={stopped + 5}")
+    assert result.code == 0, result.err
+    updates = [int(row["update"]) for row in rows(folder)]
+    assert updates == list(range(1, stopped + 6))
+
+
+@pytest.mark.parametrize(("model", "steps"), [("vae", 1), ("gan", 2)])
+def test_two_processes_share_one_run(tmp_path, model, steps):
+    """Every image once an epoch, one folder, and updates = images / (2 x batch x D steps)."""
+    extra = [f"model.num_discriminator_steps={steps}"] if model == "gan" else []
+    result = execute(
+        tmp_path, f"model={model}", *extra, *ON_TWO, "trainer.max_epochs=2", "logger=csv",
+        "callbacks.log.every_num_updates=1",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    (folder,) = (tmp_path / "outputs").glob("*/*")
+    updates = 1437 // (2 * 16 * steps)
+    assert checkpoint(folder)["global_step"] == 2 * updates
+    found = rows(folder)
+    assert [int(row["update"]) for row in found] == list(range(1, 2 * updates + 1))
+    assert int(found[-1]["train/images_seen"].split(".")[0]) == 2 * updates * 2 * 16 * steps
+    assert json.loads((folder / "scores.json").read_text())
+    assert result.stdout.count("Samples:") == 1
+
+
+def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, run):
+    """The same images in the same order; a classifier, since it draws no noise of its own."""
+    common = ["model=classifier", "model/network=mlp", "trainer.max_steps=5", "logger=csv"]
+    result = execute(
+        tmp_path, *common, "accelerator=ddp_cpu", "data.batch_size=16", "hydra.run.dir=two"
+    )
+    assert result.returncode == 0, result.stderr
+    assert run(*common, "data.batch_size=32", "hydra.run.dir=one").code == 0
+    one = checkpoint(tmp_path / "one")["state_dict"]
+    two = checkpoint(tmp_path / "two")["state_dict"]
+    assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5
+
+
+def test_a_sweep_makes_a_folder_for_each_job(run):
+    result = run(
+        "-m", "model=vae,gan", "optimizer=adam,sgd", "data=digits", "trainer.max_epochs=1", *QUICK
+    )
+    assert result.code == 0, result.err
+    folders = sorted(Path("outputs/sweeps").glob("*/*/"))
+    folders = [folder for folder in folders if folder.is_dir()]
+    assert len(folders) == 4
+    assert all((folder / "scores.json").is_file() for folder in folders)
+
+
+def test_a_sweep_goes_on_after_a_job_that_failed(run):
+    result = run("-m", "data.batch_size=5000,64", "trainer.max_epochs=1", "metrics=none")
+    assert result.code == 1
+    assert "5000 images" in result.err
+    done = list(Path("outputs/sweeps").glob("*/*/checkpoints/last.ckpt"))
+    assert len(done) == 1
+
+
+def test_a_sweep_of_jobs_of_several_processes(tmp_path):
+    result = execute(
+        tmp_path, "-m", "trainer.devices=1,2", *ON_TWO, "trainer.max_epochs=1", "logger=csv"
+    )
+    assert result.returncode == 0, result.stderr
+    folders = sorted(p.parent for p in (tmp_path / "outputs/sweeps").glob("*/*/scores.json"))
+    assert [checkpoint(folder)["global_step"] for folder in folders] == [1437 // 16, 1437 // 32]
+    assert not list((tmp_path / "outputs").glob("vae_*"))
+
+
+def test_help_and_the_config_are_shown_without_a_folder(run):
+    shown = run("--help")
+    assert shown.code == 0
+    assert "model: classifier, gan, vae" in shown.out
+    shown = run("--cfg", "job", "model=gan")
+    assert shown.code == 0
+    assert yaml.safe_load(shown.out)["model"]["latent_dim"] == 64
+    assert not Path("outputs").exists()
+
+
+def test_ddp_children_of_the_console_script(tmp_path):
+    """`limner train` starts its second process with the overrides alone."""
+    script = Path(sys.executable).with_name("limner")
+    if not script.exists():
+        pytest.skip("limner is not installed")
+    result = subprocess.run(
+        [str(script), "train", *ON_TWO[:2], "trainer.max_steps=3", "logger=csv", "metrics=none"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        env={k: v for k, v in os.environ.items() if k != "LOCAL_RANK"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    wrong = subprocess.run([str(script), "trian"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert "there is no command trian" in wrong.stdout + wrong.stderr
