@@ -65,6 +65,9 @@ def _train(arguments: Sequence[str]) -> int:
         hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(_job)()
     except KeyboardInterrupt:
         return _fail("Stopped.", 1)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Exception as error:
         explained = explain(error)
         if explained is None or debug:
