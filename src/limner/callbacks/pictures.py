@@ -91,9 +91,10 @@ def _interleave(above: Tensor, below: Tensor, *, columns: int) -> Tensor:
 
 
 def _held_out(trainer: L.Trainer, num_images: int) -> Tensor:
-    """The first images of the validation split, or of the training split without one."""
+    """Images from all over the validation split, or the training split where there is none."""
     for name in ("validation", "train"):
         store, indices = trainer.datamodule.split(name)
         if len(indices):
-            return to_float(store.gather(indices[:num_images]))
+            spread = torch.linspace(0, len(indices) - 1, min(num_images, len(indices))).long()
+            return to_float(store.gather(indices[spread]))
     raise AssertionError("a training split is never empty")
