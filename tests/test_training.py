@@ -249,12 +249,16 @@ def test_help_and_the_config_are_shown_without_a_folder(run):
 
 
 def test_ddp_children_of_the_console_script(tmp_path):
-    """`limner train` starts its second process with the overrides alone."""
+    """`limner train` starts its second process by the same words, own config files included."""
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    file = tmp_path / "mine" / "experiment" / "mine.yaml"
+    file.write_text("# @package _global_\nseed: 4\n")
     script = Path(sys.executable).with_name("limner")
     if not script.exists():
         pytest.skip("limner is not installed")
+    own = ["--config-dir", "mine", "experiment=mine"]
     result = subprocess.run(
-        [str(script), "train", *ON_TWO[:2], "trainer.max_steps=3", "logger=csv", "metrics=none"],
+        [str(script), "train", *own, *ON_TWO[:2], "trainer.max_steps=3", "metrics=none"],
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
         env={k: v for k, v in os.environ.items() if k != "LOCAL_RANK"},
     )  # fmt: skip

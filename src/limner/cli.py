@@ -6,6 +6,7 @@ folder behind.
 
 __all__ = ["main"]
 
+import functools
 import json
 import os
 import shutil
@@ -42,27 +43,27 @@ def main() -> None:
     """Runs the command line, and ends the process with its exit code."""
     arguments = sys.argv[1:]
     if Path(sys.argv[0]).name != "train.py":
-        first = arguments[0] if arguments else ""
-        # Lightning starts further processes with the bare overrides
-        if first != "train" and not (os.environ.get("LOCAL_RANK") and "=" in first):
-            wrong = first not in ("", "-h", "--help")
-            print(f"limner: there is no command {first}.\n{USAGE}" if wrong else USAGE, end="")
+        command, *arguments = arguments or ["--help"]
+        if command != "train":
+            wrong = command not in ("-h", "--help")
+            print(f"limner: there is no command {command}.\n{USAGE}" if wrong else USAGE, end="")
             raise SystemExit(2 if wrong else 0)
-        arguments = [argument for argument in arguments if argument != "train"]
     raise SystemExit(_train(arguments))
 
 
 def _train(arguments: Sequence[str]) -> int:
     """Has Hydra compose the config, or the configs of a sweep, and run each; the exit code."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us instead of being printed
-    debug = "debug=true" in arguments
+    debug, typed = "debug=true" in arguments, sys.argv
     try:
         folder = resume_folder(arguments)
         if folder is not None:
             arguments = with_saved_overrides(arguments, folder)
-        sys.argv[1:] = arguments
         register()
-        hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(_job)()
+        sys.argv = [typed[0], *arguments]  # what Hydra parses
+        hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(
+            functools.partial(_job, typed)
+        )()
     except KeyboardInterrupt:
         return _fail("Stopped.", 1)
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
@@ -76,8 +77,9 @@ def _train(arguments: Sequence[str]) -> int:
     return 1 if _failures else 0
 
 
-def _job(config: DictConfig) -> float | None:
+def _job(typed: list[str], config: DictConfig) -> float | None:
     """One run, in the folder that Hydra made for it."""
+    sys.argv = typed  # what Lightning starts further processes with
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     try:
         if HydraConfig.get().mode == RunMode.MULTIRUN and _starts_processes(config):
@@ -122,6 +124,9 @@ def _in_own_process(config: DictConfig, run_dir: Path) -> float | None:
         sys.argv[0],
         *(["train"] if not sys.argv[0].endswith(".py") else []),
     ]
+    sources = HydraConfig.get().runtime.config_sources
+    own = [source.path for source in sources if source.provider == "command-line"]
+    command += ["--config-dir", own[0]] if own else []
     overrides = [*HydraConfig.get().overrides.task, f"hydra.run.dir='{run_dir}'"]
     code = subprocess.run([*command, *overrides], env=environment, check=False).returncode
     if code != 0:
