@@ -1,0 +1,42 @@
+"""`key=value` words of a command, as a dataclass with every value checked."""
+
+__all__ = ["parse"]
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TypeVar
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from limner.config import similar
+from limner.errors import UserError
+
+T = TypeVar("T")
+
+
+def parse(words: Sequence[str], options: type[T]) -> T:
+    """Fills a dataclass from words such as `num_images=64`; lists are written `[1,2]`.
+
+    Fields whose default is `omegaconf.MISSING` must be given.
+
+    Raises:
+        UserError: If a word is no key=value, a key is unknown or missing, or a value does not fit.
+    """
+    names = [field.name for field in dataclasses.fields(options)]
+    for word in words:
+        key, equals, _ = word.partition("=")
+        if not equals:
+            raise UserError(f"{word}: not of the form key=value.")
+        if key not in names:
+            raise UserError(f"{key}: there is no such key{similar(key, names)}")
+    try:
+        merged = OmegaConf.merge(
+            OmegaConf.structured(options), OmegaConf.from_dotlist(list(words))
+        )
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+    for name in names:
+        if OmegaConf.is_missing(merged, name):
+            raise UserError(f"{name} must be given: {name}=...")
+    return OmegaConf.to_object(merged)
