@@ -1,8 +1,9 @@
 """What the tests share: a cache of their own, and the command line in this process."""
 
+import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from limner import cli, config
+from limner.console import ConsoleHandler
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `import fakes`
 
@@ -41,7 +43,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture
 def run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
-) -> Callable[..., Result]:
+) -> Iterator[Callable[..., Result]]:
     """Runs `python train.py ARGUMENTS` in an empty folder, in this process."""
     monkeypatch.chdir(tmp_path)
 
@@ -54,7 +56,10 @@ def run(
         captured = capfd.readouterr()
         return Result(int(end.value.code or 0), captured.out, captured.err)
 
-    return command
+    yield command
+    for handler in logging.getLogger().handlers[:]:  # those that Hydra set up for a run's folder
+        if isinstance(handler, logging.FileHandler | ConsoleHandler):
+            logging.getLogger().removeHandler(handler)
 
 
 @pytest.fixture

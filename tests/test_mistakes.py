@@ -77,7 +77,18 @@ def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
         (["model/network=dcgan"], "needs a network with the part encoder"),
         (["model=gan", "trainer.precision=16-mixed"], "choose bf16-mixed"),
         (["trainer.precision=15"], "15"),
+        (["model=gan", "trainer.precision=16"], "choose bf16-mixed"),
+        (["model=gan", "+trainer.gradient_clip_val=1.0"], "does not fit a GAN"),
+        (["+trainer.accumulate_grad_batches=2"], "choose a larger data.batch_size"),
         (["accelerator=cpu", "trainer.devices=-5"], "should be an int > 0"),
+        (["trainer.limit_train_batches=-1"], "limit_train_batches"),
+        (["data.batch_size=0"], "data.batch_size=0: must be 1 or more"),
+        (["seed=-1"], "seed=-1: must be 0 or more"),
+        (["callbacks.log.every_num_updates=0"], "callbacks.log.every_num_updates must be 1"),
+        (["callbacks.checkpoints.every_num_updates=0"], "must be 1 or more"),
+        (["callbacks.pictures.num_images=0"], "must be 1 or more"),
+        (["run_dir=here"], "hydra.run.dir=DIR"),
+        (["data.store=streamed", "data.on_corrupt=skip"], "data.store=streamed has none"),
     ],
 )
 def test_what_cannot_be_run(run, tmp_path, arguments, message):
@@ -97,6 +108,28 @@ def test_a_corrupt_image_is_named_or_skipped(run, tmp_path):
     assert result.code == 0, result.err
     assert "1 corrupt images were skipped." in result.out
     assert "31 train, 4 validation, 4 test" in result.out
+
+
+def test_a_broken_zip_entry_is_a_corrupt_image(run, tmp_path):
+    archive = fakes.zipped(fakes.images(tmp_path / "photos", 40))
+    content = bytearray(archive.read_bytes())
+    at = content.find(b"IDAT") + 8
+    content[at : at + 20] = bytes(20)
+    archive.write_bytes(content)
+    command = ["data=image_folder", f"data.path={archive}", "data.batch_size=8", *QUICK]
+    fails(run(*command), 1, "cannot be read", "data.on_corrupt=skip")
+    for _ in "ab":  # said at every start, though decoded once
+        result = run(*command, "data.on_corrupt=skip")
+        assert result.code == 0, result.err
+        assert "1 corrupt images were skipped." in result.out
+
+
+def test_splits_with_and_without_labels_are_refused(run, tmp_path):
+    fakes.images(tmp_path / "photos" / "train", 40, classes=2)
+    fakes.images(tmp_path / "photos" / "val", 8)
+    fakes.images(tmp_path / "photos" / "val" / "class_0", 8)
+    result = run("data=image_folder", "data.path=photos", "data.batch_size=8", *QUICK)
+    fails(result, 1, "Some splits of image_folder have class folders")
 
 
 def test_mixed_images_are_converted_and_said_once(run, tmp_path):

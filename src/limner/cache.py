@@ -4,7 +4,7 @@ Safe among processes: one builds while the others wait, and a process that dies 
 could be taken for a finished entry, since an entry appears by a single rename.
 """
 
-__all__ = ["cache_dir", "cached_folder"]
+__all__ = ["cache_dir", "cached_folder", "is_cached"]
 
 import hashlib
 import json
@@ -25,6 +25,11 @@ def cache_dir() -> Path:
     return Path(os.environ.get("LIMNER_CACHE", "~/.cache/limner")).expanduser()
 
 
+def is_cached(kind: str, key: object) -> bool:
+    """Whether `cached_folder` would find the entry finished."""
+    return _folder(kind, key).is_dir()
+
+
 def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path:
     """The folder that `build` once filled for `key`.
 
@@ -36,8 +41,9 @@ def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path
     Returns:
         The finished folder; a temporary one, with a warning, where the cache cannot be written.
     """
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-    folder = cache_dir() / kind / name
+    folder = _folder(kind, key)
+    if folder.is_dir():
+        return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{folder}.lock")
@@ -61,3 +67,8 @@ def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path
         return folder
     finally:
         lock.release()
+
+
+def _folder(kind: str, key: object) -> Path:
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    return cache_dir() / kind / name

@@ -9,7 +9,9 @@ __all__ = ["main"]
 import functools
 import json
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,12 +20,13 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from limner.config import CONFIG_DIR, register
-from limner.errors import Interrupted
+from limner.console import is_first_process
+from limner.errors import Interrupted, UserError
 from limner.mistakes import explain
-from limner.resuming import merged, resume_folder, with_saved_overrides
+from limner.resuming import merged, refuse_used_folder, resume_folder, with_saved_overrides
 
 USAGE = """\
 Usage: limner train [GROUP=OPTION] [KEY=VALUE] ...     trains a model and scores it
@@ -59,6 +62,8 @@ def _train(arguments: Sequence[str]) -> int:
         folder = resume_folder(arguments)
         if folder is not None:
             arguments = with_saved_overrides(arguments, folder)
+        elif is_first_process():
+            refuse_used_folder(arguments)
         register()
         sys.argv = [typed[0], *arguments]  # what Hydra parses
         hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(
@@ -82,41 +87,42 @@ def _job(typed: list[str], config: DictConfig) -> float | None:
     sys.argv = typed  # what Lightning starts further processes with
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     try:
-        if HydraConfig.get().mode == RunMode.MULTIRUN and _starts_processes(config):
-            return _in_own_process(config, run_dir)
-        if config.resume is not None:
-            resume = config.resume
-            config = merged(config, run_dir)
-            config.resume = resume
-        config.run_dir = str(run_dir)
-        from limner.training import train  # imports torch: --help and mistakes need not wait
-
-        with open_dict(config):
-            return train(config)
+        return _run(config, run_dir)
     except Interrupted as stop:
-        if _is_first_process():
-            _fail(f"{stop}\nTo go on: python train.py resume={os.path.relpath(run_dir)}", 1)
+        if is_first_process():
+            again = f"{_program()} resume={shlex.quote(os.path.relpath(run_dir))}"
+            _fail(f"{stop}\nTo go on: {again}", 1)
             raise SystemExit(1) from None
         raise SystemExit(0) from None  # agreed among the processes: nothing to kill the others for
-    except Exception as error:
-        explained = explain(error)
-        if not getattr(error, "began", False) and config.get("resume") is None:
+    except (Exception, KeyboardInterrupt) as error:
+        began = getattr(error, "began", False)
+        if not began and config.get("resume") is None and is_first_process():
             _remove(run_dir)
+        explained = explain(error)
         if explained is None or config.get("debug"):
             raise
-        if _is_first_process():
-            _failures.append(explained[0])
-            _fail(*explained)
+        if began and not is_first_process():
+            raise SystemExit(0) from None  # likewise
+        _failures.append(explained[0])
+        _fail(*explained)
         return None
 
 
-def _starts_processes(config: DictConfig) -> bool:
-    """Whether Lightning would start the other ranks of this job by running this command again."""
-    outside = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_NTASKS" in os.environ
-    return str(config.trainer.strategy).startswith(("ddp", "fsdp")) and not outside
+def _run(config: DictConfig, run_dir: Path) -> float | None:
+    from limner.training import starts_processes, train  # with torch: mistakes need not wait
+
+    if config.run_dir is not None:
+        raise UserError("run_dir is filled in when a run starts; to choose it: hydra.run.dir=DIR")
+    if HydraConfig.get().mode == RunMode.MULTIRUN and starts_processes(config):
+        return _in_own_process(run_dir)
+    if config.resume is not None:
+        config = merged(config, run_dir, HydraConfig.get().overrides.task)
+    config.run_dir = str(run_dir)
+    with open_dict(config):
+        return train(config)
 
 
-def _in_own_process(config: DictConfig, run_dir: Path) -> float | None:
+def _in_own_process(run_dir: Path) -> float | None:
     """A job of a sweep as a single run: a rank that ran the sweep's command would sweep itself."""
     environment = {k: v for k, v in os.environ.items() if k not in RANK_VARIABLES}
     command = [
@@ -128,33 +134,45 @@ def _in_own_process(config: DictConfig, run_dir: Path) -> float | None:
     own = [source.path for source in sources if source.provider == "command-line"]
     command += ["--config-dir", own[0]] if own else []
     overrides = [*HydraConfig.get().overrides.task, f"hydra.run.dir='{run_dir}'"]
-    code = subprocess.run([*command, *overrides], env=environment, check=False).returncode
+    shutil.rmtree(run_dir / ".hydra")  # the job's process writes its own
+    process = subprocess.Popen([*command, *overrides], env=environment)
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the job gets it too, and saves
+    try:
+        code = process.wait()
+    finally:
+        signal.signal(signal.SIGINT, previous)
     if code != 0:
         _failures.append(f"{run_dir} ended with code {code}")
         return None
+    return _objective(run_dir)
+
+
+def _objective(run_dir: Path) -> float | None:
+    """The objective's value that a finished run left."""
+    objective = OmegaConf.load(run_dir / "config.yaml").metrics.objective
     scores = run_dir / "scores.json"
-    objective = config.metrics.objective
     if objective is None or not scores.exists():
         return None
     return json.loads(scores.read_text()).get(objective.name, {}).get("value")
 
 
-def _is_first_process() -> bool:
-    ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-    return all(os.environ.get(name, "0") == "0" for name in ranks)
+def _program() -> str:
+    script = Path(sys.argv[0]).name
+    return f"python {script}" if script.endswith(".py") else f"{script} train"
 
 
 def _remove(run_dir: Path) -> None:
     """Takes away the folder of a run that never began, and folders that this leaves empty."""
-    if not _is_first_process():
+    here = Path.cwd()
+    if here.is_relative_to(run_dir):
         return
     shutil.rmtree(run_dir, ignore_errors=True)
     for folder in run_dir.parents:
-        if folder == Path.cwd() or not folder.is_dir() or any(folder.iterdir()):
+        if here.is_relative_to(folder) or not folder.is_dir() or any(folder.iterdir()):
             break
         folder.rmdir()
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"limner: {message}" if code else message, file=sys.stderr)
+    print(f"limner: {message}", file=sys.stderr)
     return code

@@ -1,7 +1,7 @@
 """The shape of a config: which keys there are, whether every class gets what it takes, and parts
 made from it.
 
-With cli, training and loading this is the only module that knows Hydra.
+Only this module, and those above it, know Hydra.
 """
 
 __all__ = [
@@ -73,6 +73,10 @@ def register() -> None:
         OmegaConf.register_new_resolver(
             "limner.suffix", lambda: secrets.token_hex(2), use_cache=True
         )
+        # the overrides of a job of a sweep, as one folder's name
+        OmegaConf.register_new_resolver(
+            "limner.file_name", lambda text: re.sub(r"[^\w.,=+-]+", "-", text)[:150]
+        )
 
 
 def composed(config: DictConfig) -> dict[str, Any]:
@@ -128,9 +132,15 @@ def build(config: DictConfig, key: str, **more: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, UserError):
             raise cause from error
-        if isinstance(cause, ValueError | TypeError | ImportError):
+        # a third party refuses by exceptions of its own, such as Lightning's Misconfiguration
+        foreign = not isinstance(cause, RuntimeError) and _is_foreign(type(cause))
+        if isinstance(cause, ValueError | TypeError | ImportError) or foreign:
             raise UserError(str(cause)) from error
         raise
+
+
+def _is_foreign(kind: type) -> bool:
+    return kind.__module__.split(".")[0] not in ("builtins", "limner")
 
 
 def similar(name: str, names: Sequence[str]) -> str:

@@ -1,13 +1,27 @@
 """What a person at the terminal reads: one line a message, and a table at the end."""
 
-__all__ = ["ConsoleHandler", "scores_table"]
+__all__ = ["ConsoleHandler", "FirstProcess", "is_first_process", "scores_table"]
 
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from rich import box, get_console
 from rich.table import Table
+
+
+def is_first_process() -> bool:
+    """Whether this is the process of a run that speaks: rank 0, or the only one."""
+    ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in ranks)
+
+
+class FirstProcess(logging.Filter):
+    """Lets no message of another process pass, so that all is said once."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return is_first_process()
 
 
 class ConsoleHandler(logging.Handler):

@@ -18,7 +18,7 @@ __all__ = [
 from collections.abc import Iterable
 from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, runtime_checkable
 
-from torch import Generator, Tensor
+from torch import Generator, Tensor, device
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
@@ -72,6 +72,7 @@ class RealImages(Protocol):
     """The real images that scores compare with."""
 
     name: str
+    image_shape: list[int]
     num_classes: int
 
     def reference(self, split: str) -> tuple[ImageStore, Tensor]:
@@ -99,6 +100,9 @@ class FeatureExtractor(Protocol):
 
     def prepare(self, real: RealImages) -> None:
         """Loads or trains the weights. Raises `UserError` where that is impossible."""
+
+    def to(self, device: device) -> "FeatureExtractor":
+        """Moves the network, and returns itself."""
 
     def __call__(self, images: Tensor) -> Features:
         """Features of uint8 images (B, C, H, W)."""

@@ -30,7 +30,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, ConfigCompositionException):
         return _composition(error), USAGE
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return str(error).splitlines()[0], FAILURE
+        return "\n".join(str(error).splitlines()[:2]), FAILURE
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"No space left on the disk ({error.filename or 'output'}).", FAILURE
     if isinstance(error, PermissionError) or (

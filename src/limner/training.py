@@ -1,12 +1,13 @@
 """From a config to objects, to a trained model, to scores."""
 
-__all__ = ["train"]
+__all__ = ["starts_processes", "train"]
 
 import importlib.metadata
 import json
 import logging
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import warnings
@@ -15,6 +16,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from rich import get_console
 
@@ -23,10 +25,26 @@ from limner.callbacks.guards import Interrupts, SeedUpdates
 from limner.config import build, check, composed
 from limner.console import scores_table
 from limner.errors import UserError
+from limner.interfaces import RealImages
 
 log = logging.getLogger(__name__)
 
 PACKAGES = ("limner", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "numpy")
+REFUSED = {
+    "accumulate_grad_batches": "choose a larger data.batch_size.",
+    "overfit_batches": "trainer.limit_train_batches=N takes N batches of each epoch.",
+    "reload_dataloaders_every_n_epochs": "the data are opened once.",
+    "callbacks": "they are chosen by callbacks.NAME=...",
+    "logger": "loggers are chosen by logger=[...]",
+    "plugins": "limner brings its own.",
+    "default_root_dir": "the run folder is hydra.run.dir=DIR",
+    "enable_progress_bar": "`~callbacks.progress` takes the bar away.",
+    "enable_checkpointing": "`~callbacks.checkpoints` takes checkpoints away.",
+    "enable_model_summary": "the number of parameters is always said.",
+    "num_sanity_val_steps": "there are none.",
+    "fast_dev_run": "trainer.max_steps=1 does the same.",
+}
+"""Arguments of Lightning's Trainer that would be overridden, or break the counting of updates."""
 QUIET = (
     "lightning.pytorch.utilities.rank_zero",
     "lightning.pytorch.accelerators.cuda",
@@ -51,27 +69,23 @@ def train(config: DictConfig) -> float | None:
     """
     _quieten()
     check(config)
-    _check_devices(config)
+    _check_values(config)
     run_dir = Path(config.run_dir)
     L.seed_everything(config.seed, verbose=False)
 
     data = build(config, "data")
     data.open()
     config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
-    choose_metrics(config, labelled=data.num_classes > 1)
+    choose_metrics(config, data)
     check(config)
     torch.manual_seed(config.seed)  # the weights do not depend on what was done before
     model = build(config, "model")
-    if not model.automatic_optimization and config.trainer.precision in ("16", "16-mixed"):
-        raise UserError(
-            f"trainer.precision={config.trainer.precision}: a GAN's two optimizers share no loss "
-            "scaler; choose bf16-mixed, which needs none, or 32-true."
-        )
+    _check_two_players(config, model)
     scores = build(config, "metrics") if "_target_" in config.metrics else None
     trainer = _trainer(config, model, scores)
 
     if trainer.is_global_zero:
-        _record(config, run_dir)
+        _record(config, trainer, run_dir)
         log.info("%s", data.describe())
         log.info("%s on %s, in %s", _describe(model), _device(trainer), _shown(run_dir))
     for logger in trainer.loggers:
@@ -79,35 +93,51 @@ def train(config: DictConfig) -> float | None:
     last = run_dir / "checkpoints" / "last.ckpt" if config.resume is not None else None
     try:
         trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True if last else None)
-    except UserError as error:
-        error.began = trainer.global_step > 0
+    except MisconfigurationException as error:
+        raise UserError(str(error)) from error
+    except (Exception, KeyboardInterrupt) as error:
+        error.began = trainer.global_step > 0  # then the run folder is worth keeping
         raise
     return _finish(trainer, config, run_dir, scores)
 
 
-def choose_metrics(config: DictConfig, *, labelled: bool) -> None:
+def starts_processes(config: DictConfig) -> bool:
+    """Whether Lightning would start the other processes of this run by running its command."""
+    outside = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_NTASKS" in os.environ
+    return _num_processes(config) > 1 and not outside
+
+
+def choose_metrics(config: DictConfig, data: RealImages) -> None:
     """Replaces `metrics=auto` by what suits this machine and this data set, and says so."""
     if "choices" not in config.metrics:
         return
     common = {k: v for k, v in config.metrics.items() if k not in ("choices", "objective")}
     on_gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
-    name = "inception" if on_gpu else "classifier" if labelled else "none"
+    labelled, colours = data.num_classes > 1, data.image_shape[0] in (1, 3)
+    name = "inception" if on_gpu and colours else "classifier" if labelled else "none"
     if name == "none":
         config.metrics = {"objective": None}
         log.info("metrics=none: no GPU for Inception, and no labels for a classifier.")
         return
     config.metrics = {**common, **config.metrics.choices[name]}
-    rate = 2000 if on_gpu or name == "classifier" else 16
-    seconds = config.metrics.num_samples / rate
-    log.info("metrics=%s: about %.0f s for each scoring.", name, max(1, seconds))
+    num_images = config.metrics.num_samples + len(data.reference("train")[1])
+    seconds = num_images / 2000  # images/s of Inception on a GPU, and of the classifier on a CPU
+    log.info("metrics=%s: about %.0f s for the first scoring.", name, max(1, seconds))
 
 
-def _check_devices(config: DictConfig) -> None:
-    accelerator, available = config.trainer.accelerator, {
+def _check_values(config: DictConfig) -> None:
+    """Raises `UserError` for what the types allow and this machine or limner does not."""
+    if config.seed < 0:
+        raise UserError(f"seed={config.seed}: must be 0 or more.")
+    for key, instead in REFUSED.items():
+        if key in config.trainer:
+            raise UserError(f"trainer.{key} does not fit here: {instead}")
+    accelerator = config.trainer.accelerator
+    available = {
         "gpu": torch.cuda.is_available(),
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
-    }  # fmt: skip
+    }
     if not available.get(accelerator, True):
         raise UserError(
             f"trainer.accelerator={accelerator}: this machine has none that torch can use.\n"
@@ -117,44 +147,66 @@ def _check_devices(config: DictConfig) -> None:
         raise UserError("accelerator=fsdp shards over GPUs; on CPUs there is accelerator=ddp_cpu.")
 
 
-def _trainer(config: DictConfig, model: L.LightningModule, scores: L.Callback | None) -> L.Trainer:
+def _check_two_players(config: DictConfig, model: L.LightningModule) -> None:
+    """Raises `UserError` for what Lightning cannot do for two optimizers."""
+    if model.automatic_optimization:
+        return
+    if str(config.trainer.precision) in ("16", "16-mixed"):
+        raise UserError(
+            f"trainer.precision={config.trainer.precision}: a GAN's two optimizers share no loss "
+            "scaler; choose bf16-mixed, which needs none, or 32-true."
+        )
+    if config.trainer.get("gradient_clip_val") is not None:
+        raise UserError("trainer.gradient_clip_val does not fit a GAN: it has two optimizers.")
+
+
+def _num_processes(config: DictConfig) -> int:
+    devices, num_nodes = config.trainer.devices, config.trainer.num_nodes
+    if OmegaConf.is_list(devices):
+        return len(devices) * num_nodes
+    if str(devices) in ("auto", "-1"):
+        on_cpu = config.trainer.accelerator == "cpu"
+        return num_nodes if on_cpu else max(1, torch.cuda.device_count()) * num_nodes
+    return int(devices) * num_nodes
+
+
+def _strategy(config: DictConfig, model: L.LightningModule) -> str:
+    """Those of a GAN must be told that each player's turn leaves out the other's parameters."""
     strategy = config.trainer.strategy
+    if strategy == "auto" and _num_processes(config) > 1:
+        strategy = "ddp"
     if strategy == "ddp" and not model.automatic_optimization:
-        strategy = "ddp_find_unused_parameters_true"  # each player's turn leaves out the other's
+        return "ddp_find_unused_parameters_true"
+    return strategy
+
+
+def _trainer(config: DictConfig, model: L.LightningModule, scores: L.Callback | None) -> L.Trainer:
     callbacks = build(config, "callbacks") or {}
     own = [SeedUpdates(seed=config.seed), *([scores] if scores else [])]
     loggers = list((build(config, "logger") or {}).values())
-    try:
-        return build(
-            config,
-            "trainer",
-            callbacks=[*own, *callbacks.values(), Interrupts()],
-            strategy=strategy,
-            logger=loggers or False,
-            plugins=[AtomicCheckpointIO()],
-            default_root_dir=config.run_dir,
-            enable_checkpointing=True,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
-    except L.pytorch.utilities.exceptions.MisconfigurationException as error:
-        raise UserError(str(error)) from error
+    return build(
+        config,
+        "trainer",
+        callbacks=[*own, *callbacks.values(), Interrupts()],
+        strategy=_strategy(config, model),
+        logger=loggers or False,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=config.run_dir,
+        enable_checkpointing=True,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
 
 
-def _record(config: DictConfig, run_dir: Path) -> None:
+def _record(config: DictConfig, trainer: L.Trainer, run_dir: Path) -> None:
     """config.yaml and environment.txt: all that is needed to do the run again."""
     (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(composed(config))))
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
-    ).stdout.strip()  # fmt: skip
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
     lines = [
-        f"command: {' '.join(sys.argv)}",
-        f"commit: {commit or 'not from a git clone'}",
+        f"command: {shlex.join(sys.argv)}",
+        f"commit: {_commit() or 'not from a git clone'}",
         f"python: {platform.python_version()} on {platform.platform()}",
-        f"device: {device or platform.machine()}, {os.cpu_count()} cores",
+        f"device: {_device(trainer)}, {os.cpu_count()} cores",
         *(f"{name}: {importlib.metadata.version(name)}" for name in PACKAGES),
     ]
     with open(run_dir / "environment.txt", "a") as file:
@@ -168,6 +220,8 @@ def _finish(
     values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
     if not trainer.is_global_zero:
         return None
+    if not values and trainer.global_step > 0 and config.resume is not None:
+        log.info("Nothing to do: the run is at update %d.", trainer.global_step)
     entries = dict(scores.latest) if scores else {}
     for name in sorted(n for n in values if n.removesuffix("_std") not in entries):
         protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
@@ -187,9 +241,24 @@ def _describe(model: L.LightningModule) -> str:
     return f"{type(model).__name__} of {trained:,} parameters"
 
 
+def _commit() -> str:
+    """The commit of the clone that runs, or nothing."""
+    clone = Path(__file__).parents[2]
+    if not (clone / ".git").exists():
+        return ""
+    command = ["git", "-C", str(clone), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # no git
+        return ""
+
+
 def _device(trainer: L.Trainer) -> str:
-    device = trainer.strategy.root_device.type
-    return f"{trainer.world_size} x {device}" if trainer.world_size > 1 else device
+    device = trainer.strategy.root_device
+    name = device.type
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    return f"{trainer.world_size} x {name}" if trainer.world_size > 1 else name
 
 
 def _shown(path: Path) -> str:
@@ -211,5 +280,6 @@ def _quieten() -> None:
         ".*in eval mode at the start of training.*",  # the EMA is meant to be
         ".*It is recommended to use `self.log.*sync_dist=True.*",  # every rank has the sum already
         ".*Metric `InceptionScore` will save.*",
+        ".*Total length of `list` across ranks is zero.*",  # no validation images
     ):
         warnings.filterwarnings("ignore", message)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from limner.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from limner.callbacks.divergence import check_finite, check_weights
@@ -60,9 +61,10 @@ def test_a_run_keeps_the_last_and_the_best(run):
 
 
 def test_the_first_value_that_is_no_number_is_named():
-    check_finite({"a": 1.0}, 7)
+    alone = SingleDeviceStrategy()
+    check_finite({"a": 1.0}, 7, alone)
     with pytest.raises(UserError, match="b is nan at update 7"):
-        check_finite({"a": 1.0, "b": float("nan")}, 7)
+        check_finite({"a": 1.0, "b": float("nan")}, 7, alone)
 
 
 def test_the_first_weight_that_is_no_number_is_named():

@@ -1,6 +1,6 @@
 """Checkpoints that are whole or not there, under names that say what they are."""
 
-__all__ = ["AtomicCheckpointIO", "Checkpoints"]
+__all__ = ["AGREE_EVERY", "AtomicCheckpointIO", "Checkpoints"]
 
 import os
 import time
@@ -14,6 +14,9 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from limner.callbacks.divergence import check_weights
 from limner.callbacks.epochs import is_last_epoch
+
+AGREE_EVERY = 8
+"""Updates between the questions of several processes about signals and time: asking is waiting."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -48,6 +51,8 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         every_num_minutes: float,
         objective: Mapping[str, str] | None,
     ) -> None:
+        if every_num_updates < 1:
+            raise ValueError("callbacks.checkpoints.every_num_updates must be 1 or more.")
         self.every_num_updates, self.every_num_minutes = every_num_updates, every_num_minutes
         self.objective = objective
         self.best: float | None = None
@@ -88,11 +93,14 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         return {"best": self.best}
 
     def _is_due(self, trainer: L.Trainer) -> bool:
-        updates = (
-            trainer.global_step // self.every_num_updates > self._update // self.every_num_updates
-        )
+        update, every = trainer.global_step, self.every_num_updates
+        if update // every > self._update // every:
+            return True
         late = time.monotonic() - self._time > 60 * self.every_num_minutes
-        return trainer.strategy.reduce_boolean_decision(late, all=False) or updates
+        if trainer.world_size == 1:
+            return late
+        asked = update % AGREE_EVERY == 0
+        return asked and trainer.strategy.reduce_boolean_decision(late, all=False)
 
     def _has_improved(self, trainer: L.Trainer) -> bool:
         if self.objective is None or self.objective["name"] not in trainer.callback_metrics:

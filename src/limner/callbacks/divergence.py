@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 import torch
+from lightning.pytorch.strategies import Strategy
 from torch import nn
 
 from limner.errors import UserError
@@ -16,11 +17,12 @@ ADVICE = (
 )
 
 
-def check_finite(values: Mapping[str, float], update: int) -> None:
-    """Raises `UserError` that names the first value which is not finite."""
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise UserError(f"{name} is {value} at update {update}. {ADVICE}")
+def check_finite(values: Mapping[str, float], update: int, strategy: Strategy) -> None:
+    """Raises `UserError`, in every process at once, that names a value which is not finite."""
+    wrong = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+    if not strategy.reduce_boolean_decision(not wrong, all=True):
+        what = wrong[0] if wrong else "A loss of another process is not finite"
+        raise UserError(f"{what} at update {update}. {ADVICE}")
 
 
 def check_weights(model: nn.Module, update: int) -> None:

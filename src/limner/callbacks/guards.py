@@ -4,11 +4,12 @@ __all__ = ["Interrupts", "SeedUpdates"]
 
 import signal
 from types import FrameType
+from typing import Any
 
 import lightning as L
 import torch
 
-from limner.callbacks.checkpoints import Checkpoints
+from limner.callbacks.checkpoints import AGREE_EVERY, Checkpoints
 from limner.errors import Interrupted
 from limner.randomness import seed_for
 
@@ -34,12 +35,12 @@ class SeedUpdates(L.Callback):
         )
 
 
-class Interrupts(L.Callback):
+class Interrupts(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls it after Checkpoints
     """On SIGINT or SIGTERM: finishes the batch, saves last.ckpt and raises `Interrupted`."""
 
     def __init__(self) -> None:
         self._received = False
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -48,13 +49,22 @@ class Interrupts(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
-        if not trainer.is_last_batch:
+        alone = trainer.world_size == 1
+        if not trainer.is_last_batch and (alone or trainer.global_step % AGREE_EVERY == 0):
             self._stop_if_received(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._stop_if_received(trainer)
 
+    def on_exception(
+        self, trainer: L.Trainer, model: L.LightningModule, exception: BaseException
+    ) -> None:
+        self._restore()
+
     def teardown(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}

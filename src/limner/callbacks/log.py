@@ -10,6 +10,7 @@ import lightning as L
 import torch
 
 from limner.callbacks.divergence import check_finite
+from limner.callbacks.scores import Scores
 
 
 class Log(L.Callback):
@@ -24,6 +25,8 @@ class Log(L.Callback):
     """
 
     def __init__(self, *, every_num_updates: int) -> None:
+        if every_num_updates < 1:
+            raise ValueError("callbacks.log.every_num_updates must be 1 or more.")
         self.every_num_updates = every_num_updates
         self.latest: dict[str, float] = {}
         """The newest value of everything logged, for whoever shows it."""
@@ -49,7 +52,7 @@ class Log(L.Callback):
         names = list(outputs)
         losses = torch.stack([outputs[name].detach().float() for name in names]).tolist()
         values = {f"train/{name}": value for name, value in zip(names, losses, strict=True)}
-        check_finite(values, update)
+        check_finite(values, update, trainer.strategy)
         num_images = len(batch["image"]) * trainer.world_size
         values |= _learning_rates(trainer)
         values["train/images_seen"] = update * num_images
@@ -61,11 +64,15 @@ class Log(L.Callback):
         self._write(trainer, values)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        metrics = trainer.callback_metrics
-        values = {name: float(value) for name, value in metrics.items() if name.startswith("val/")}
-        fresh = {name: value for name, value in values.items() if self.latest.get(name) != value}
-        if fresh:
-            self._write(trainer, fresh)
+        metrics = trainer.callback_metrics  # where the scores of earlier epochs stay
+        old = {
+            name
+            for name in metrics
+            if _last_scored(trainer, name) not in (None, trainer.global_step)
+        }
+        values = {n: float(v) for n, v in metrics.items() if n.startswith("val/") and n not in old}
+        if values:
+            self._write(trainer, values)
 
     def _write(self, trainer: L.Trainer, values: dict[str, float]) -> None:
         self.latest |= values
@@ -73,6 +80,16 @@ class Log(L.Callback):
             logger.log_metrics(
                 {**values, "epoch": trainer.current_epoch}, step=trainer.global_step
             )
+
+
+def _last_scored(trainer: L.Trainer, name: str) -> int | None:
+    """The update at which a score was computed; None for what is no score."""
+    for callback in trainer.callbacks:
+        if isinstance(callback, Scores) and (
+            entry := callback.latest.get(name.removesuffix("_std"))
+        ):
+            return entry["protocol"]["update"]
+    return None
 
 
 def _learning_rates(trainer: L.Trainer) -> dict[str, float]:

@@ -32,6 +32,10 @@ class Pictures(L.Callback):
     """
 
     def __init__(self, *, every_num_updates: int, num_images: int, seed: int) -> None:
+        if every_num_updates < 1 or num_images < 1:
+            raise ValueError(
+                "callbacks.pictures: every_num_updates and num_images must be 1 or more."
+            )
         self.every_num_updates, self.num_images, self.seed = every_num_updates, num_images, seed
 
     def on_train_batch_end(
@@ -51,7 +55,7 @@ class Pictures(L.Callback):
             images = model.sample(self.num_images, generator=generator)
             self._write(trainer, images, name, columns=round(self.num_images**0.5))
         if isinstance(model, Reconstructs):
-            originals = _held_out(trainer, self.num_images // 2).to(model.device)
+            originals = _held_out(trainer, max(1, self.num_images // 2)).to(model.device)
             images = _interleave(originals, model.reconstruct(originals), columns=8)
             self._write(trainer, images, f"{name}_reconstructions", columns=8)
 
@@ -68,13 +72,13 @@ class Pictures(L.Callback):
 
 def grid(images: Tensor, *, columns: int) -> Image.Image:
     """One picture of images (N, C, H, W) in [-1, 1], row by row; bicubic if enlarged."""
-    channels = images.shape[1]
+    images, channels = images.float().cpu(), images.shape[1]
     if channels not in (1, 3, 4):
         images = images[:, :3] if channels > 3 else images[:, :1]
     if max(images.shape[2:]) < SMALLEST_TILE:
         factor = -(-SMALLEST_TILE // max(images.shape[2:]))
         images = interpolate(images, scale_factor=factor, mode="bicubic")
-    pixels = to_uint8(images).cpu()
+    pixels = to_uint8(images)
     tiles = make_grid(pixels, nrow=columns, padding=2, pad_value=255)
     return Image.fromarray(tiles.permute(1, 2, 0).contiguous().numpy())
 

@@ -30,7 +30,9 @@ class Progress(L.Callback):
             TextColumn("[dim]{task.fields[values]}"),
             console=get_console(), auto_refresh=False,
         )  # fmt: skip
-        self._bar.add_task("Training", total=_num_updates(trainer), values="")
+        self._bar.add_task(
+            "Training", total=_num_updates(trainer), completed=trainer.global_step, values=""
+        )
         self._bar.start()
 
     def on_train_batch_end(
@@ -63,12 +65,8 @@ class Progress(L.Callback):
 
 
 def _num_updates(trainer: L.Trainer) -> float | None:
-    """Updates of the whole training, or None if only a signal ends it."""
-    total = trainer.estimated_stepping_batches if trainer.max_epochs != -1 else trainer.max_steps
-    if not trainer.lightning_module.automatic_optimization and trainer.max_epochs not in (
-        -1,
-        None,
-    ):
-        total = trainer.num_training_batches * trainer.max_epochs
-        total = min(total, trainer.max_steps) if trainer.max_steps >= 0 else total
-    return total if 0 <= total < float("inf") else None
+    """Updates of the whole training, or None if only a signal ends it; a batch is an update."""
+    limits = [trainer.max_steps] if trainer.max_steps >= 0 else []
+    if trainer.max_epochs is not None and trainer.max_epochs >= 0:
+        limits.append(trainer.num_training_batches * trainer.max_epochs)
+    return min(limits, default=None)

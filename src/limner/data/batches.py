@@ -12,13 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limner.data.store import MappedStore, MemoryStore, StreamedStore
+from limner.data.store import Store
 from limner.errors import UserError
 from limner.interfaces import Batch
 from limner.pixels import to_float
 from limner.randomness import generator_for
-
-Store = MemoryStore | MappedStore | StreamedStore
 
 
 class TrainingBatches:

@@ -64,6 +64,11 @@ def _walk(root: Path) -> list[tuple[str, int, int]]:
         for name in files:
             if not _hidden(name):
                 path = Path(folder, name)
-                stat = path.stat()
+                try:
+                    stat = path.stat()
+                except OSError as error:  # a dangling link
+                    raise UserError(
+                        f"data.path={root}: {path} cannot be read ({error})."
+                    ) from error
                 found.append((path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns))
     return found

@@ -7,18 +7,19 @@ from collections.abc import Callable, Sequence
 
 import lightning as L
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from limner.data.batches import EvaluationBatches, TrainingBatches
 from limner.data.decode import MODES
 from limner.data.sources import Pictures, Source
 from limner.data.store import (
-    MappedStore,
     MemoryStore,
     OnCorrupt,
+    Store,
     StoreKind,
-    StreamedStore,
     open_store,
+    read_picture,
 )
 from limner.errors import UserError
 from limner.randomness import generator_for
@@ -69,6 +70,8 @@ class ImageDataModule(L.LightningDataModule):
         on_corrupt: OnCorrupt,
     ) -> None:
         _check_fractions(validation_fraction, test_fraction)
+        if batch_size < 1:
+            raise UserError(f"data.batch_size={batch_size}: must be 1 or more.")
         super().__init__()
         self.name, self.source = name, source
         self.batch_size, self.augmentation = batch_size, augmentation
@@ -76,9 +79,9 @@ class ImageDataModule(L.LightningDataModule):
         self.split_seed, self.seed = split_seed, seed
         self.store, self.memory_limit_gib, self.on_corrupt = store, memory_limit_gib, on_corrupt
         self._image_shape, self._num_classes = image_shape, num_classes
-        self._stores: dict[str, MemoryStore | MappedStore | StreamedStore] = {}
+        self._stores: dict[str, Store] = {}
         self._splits: dict[str, tuple[str, Tensor]] = {}
-        self._on_device: MemoryStore | MappedStore | StreamedStore | None = None
+        self._on_device: Store | None = None
 
     def open(self) -> None:
         """Finds, downloads and decodes; fills `image_shape`, `num_classes` and the splits.
@@ -103,9 +106,11 @@ class ImageDataModule(L.LightningDataModule):
                 memory_limit_gib=self.memory_limit_gib,
                 on_corrupt=self.on_corrupt,
             )
+        if len({store.labels is None for store in self._stores.values()}) > 1:
+            raise UserError(f"Some splits of {self.name} have class folders and some have none.")
         self._splits = self._split()
 
-    def reference(self, split: str) -> tuple[MemoryStore | MappedStore | StreamedStore, Tensor]:
+    def reference(self, split: str) -> tuple[Store, Tensor]:
         """The store and indices of the images that scores compare with.
 
         "train" and "test" are what the data set's makers call so, whole, as published scores have
@@ -114,6 +119,8 @@ class ImageDataModule(L.LightningDataModule):
         """
         if split not in ("train", "test"):
             raise UserError(f"metrics.reference_split={split}: choose train or test.")
+        if split == "test" and not len(self._splits["test"][1]) and "validation" in self._stores:
+            split = "validation"  # as ImageNet has it: the labels of its test images are secret
         store, indices = self._splits[split]
         if split == "train":
             indices = torch.cat([i for at, i in self._splits.values() if at == "train"])
@@ -124,7 +131,7 @@ class ImageDataModule(L.LightningDataModule):
             raise UserError(f"metrics.reference_split={split}: {self.name} has no such images.")
         return self._stores[store], indices
 
-    def split(self, name: str) -> tuple[MemoryStore | MappedStore | StreamedStore, Tensor]:
+    def split(self, name: str) -> tuple[Store, Tensor]:
         """The store and the int64 indices of "train", "validation" or "test"; maybe none."""
         store, indices = self._splits[name]
         return self._stores[store], indices
@@ -172,9 +179,7 @@ class ImageDataModule(L.LightningDataModule):
             world_size=self.trainer.world_size,
         )
 
-    def _near(
-        self, store: MemoryStore | MappedStore | StreamedStore, device: torch.device
-    ) -> MemoryStore | MappedStore | StreamedStore:
+    def _near(self, store: Store, device: torch.device) -> Store:
         """The store on the accelerator, if it is small enough to lie there."""
         if self._on_device is None:
             self._on_device = store
@@ -186,10 +191,9 @@ class ImageDataModule(L.LightningDataModule):
     def _shape(self, pictures: Pictures) -> list[int]:
         if self._image_shape is not None:
             return list(self._image_shape)
-        first = next(iter(_readable(pictures)), None)
-        if first is None:
-            raise UserError(f"None of the {len(pictures)} images can be read.")
-        channels = {"1": 1, "L": 1, "I;16": 1, "RGBA": 4}.get(first.mode, 3)
+        first = _first_readable(pictures)
+        grey = first.mode in ("1", "L", "LA") or first.mode.startswith("I")
+        channels = 1 if grey else 4 if first.mode == "RGBA" else 3
         shape = [channels, first.height, first.width]
         log.info("data.image_shape=%s, after the first image (%s).", shape, MODES[channels])
         return shape
@@ -220,9 +224,10 @@ def _check_fractions(validation: float, test: float) -> None:
         )
 
 
-def _readable(pictures: Pictures):
+def _first_readable(pictures: Pictures) -> Image.Image:
     for i in range(len(pictures)):
         try:
-            yield pictures.read(i)
-        except (OSError, ValueError, SyntaxError, EOFError):
+            return ImageOps.exif_transpose(read_picture(pictures, i))
+        except UserError:
             continue
+    raise UserError(f"None of the {len(pictures)} images can be read.")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from filelock import FileLock
 from PIL import Image
 
 from limner.data.files import IMAGE_SUFFIXES, FileTree
@@ -109,7 +110,9 @@ class TorchvisionSource:
         return {split: self._open(split, factory) for split, factory in self.splits.items()}
 
     def _open(self, split: str, factory: Callable[..., Any]) -> Pictures:
-        dataset = self._present(factory) or self._download(factory)
+        self.root.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.root / ".limner.lock"):  # of several processes one downloads
+            dataset = self._present(factory) or self._download(factory)
         labels = self._labels(dataset) if self.has_labels else None
         names = [f"{split} image {i}" for i in range(len(dataset))]
         classes = getattr(dataset, "classes", None) or range(max(labels) + 1 if labels else 0)
@@ -132,7 +135,6 @@ class TorchvisionSource:
     def _download(self, factory: Callable[..., Any]) -> Any:
         log.info("Downloading into %s ...", self.root)
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
             return factory(root=str(self.root), download=True)
         except (
             Exception

@@ -9,9 +9,11 @@ __all__ = [
     "MappedStore",
     "MemoryStore",
     "OnCorrupt",
+    "Store",
     "StoreKind",
     "StreamedStore",
     "open_store",
+    "read_picture",
 ]
 
 import hashlib
@@ -21,23 +23,24 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from limner.cache import cache_dir, cached_folder
+from limner.cache import cache_dir, cached_folder, is_cached
 from limner.data.decode import MODES, RESIZE, fits, to_array
 from limner.data.sources import Pictures
 from limner.errors import UserError
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 CHUNK = 1024
 StoreKind = Literal["auto", "memory", "mapped", "streamed"]
 OnCorrupt = Literal["error", "skip"]
@@ -96,6 +99,9 @@ class StreamedStore:
         return self
 
 
+Store = MemoryStore | MappedStore | StreamedStore
+
+
 def open_store(
     pictures: Pictures,
     image_shape: Sequence[int],
@@ -103,7 +109,7 @@ def open_store(
     kind: StoreKind,
     memory_limit_gib: float,
     on_corrupt: OnCorrupt,
-) -> MemoryStore | MappedStore | StreamedStore:
+) -> Store:
     """The store of a split, decoded by this call if no earlier one did so.
 
     Args:
@@ -121,12 +127,13 @@ def open_store(
     key = [FORMAT, pictures.fingerprint, list(image_shape), RESIZE, on_corrupt]
     fingerprint = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     size = len(pictures) * math.prod(image_shape)
-    if kind == "auto" and size > memory_limit_gib * 2**30 and not _disk_has_room(size):
+    large = size > memory_limit_gib * 2**30
+    if kind == "auto" and large and not is_cached("images", key) and not _disk_has_room(size):
         kind = "streamed"
-        log.info(
-            "The decoded images (%.1f GiB) do not fit the disk: decoding as needed.", size / 2**30
-        )
+        log.info("Too large for the disk (%.1f GiB): decoding as needed.", size / 2**30)
     if kind == "streamed":
+        if on_corrupt == "skip":
+            raise UserError("data.on_corrupt=skip needs a store; data.store=streamed has none.")
         labels = None if pictures.labels is None else torch.tensor(pictures.labels)
         return StreamedStore(pictures, labels, image_shape, fingerprint=fingerprint)
 
@@ -134,15 +141,29 @@ def open_store(
         "images", key, lambda into: _decode_all(pictures, image_shape, on_corrupt, into)
     )
     about = json.loads((folder / "about.json").read_text())
+    _say_what_was_done(about, image_shape)
     shape = (about["num_images"], *image_shape)
     labels = torch.from_numpy(np.load(folder / "labels.npy")) if about["labels"] else None
-    mapped = kind == "mapped" or (kind == "auto" and size > memory_limit_gib * 2**30)
+    mapped = kind == "mapped" or (kind == "auto" and large)
     if mapped:
         pixels = np.memmap(folder / "images.bin", np.uint8, mode="c", shape=shape)
     else:
         pixels = np.fromfile(folder / "images.bin", np.uint8).reshape(shape)
     store = MappedStore if mapped else MemoryStore
     return store(torch.from_numpy(pixels), labels, fingerprint=fingerprint)
+
+
+def _say_what_was_done(about: Mapping[str, Any], image_shape: Sequence[int]) -> None:
+    if about["num_converted"]:
+        log.info(
+            "%s of %s images had another mode or size: converted to data.image_shape=%s (%s).",
+            f"{about['num_converted']:,}",
+            f"{about['num_images']:,}",
+            list(image_shape),
+            RESIZE,
+        )
+    if about["num_skipped"]:
+        log.warning("%d corrupt images were skipped.", about["num_skipped"])
 
 
 def _disk_has_room(size: int) -> bool:
@@ -166,15 +187,13 @@ def _decode_all(
         raise UserError(f"None of the {len(pictures)} images can be read.")
     if pictures.labels is not None:
         np.save(into / "labels.npy", np.asarray(pictures.labels, np.int64)[kept])
-    about = {"num_images": len(kept), "labels": pictures.labels is not None}
+    about = {
+        "num_images": len(kept),
+        "num_converted": changed,
+        "num_skipped": len(pictures) - len(kept),
+        "labels": pictures.labels is not None,
+    }
     (into / "about.json").write_text(json.dumps(about))
-    if changed:
-        log.info(
-            "%s of %s images had another mode or size: converted to data.image_shape=%s (%s).",
-            f"{changed:,}", f"{len(kept):,}", list(image_shape), RESIZE,
-        )  # fmt: skip
-    if len(kept) < len(pictures):
-        log.warning("%d corrupt images were skipped.", len(pictures) - len(kept))
     if len(pictures) > CHUNK:
         log.info("Decoded in %.1f s.", time.monotonic() - start)
 
@@ -206,10 +225,15 @@ def _chunks(pictures: Pictures) -> Iterator[range]:
 
 
 def _decode(pictures: Pictures, i: int, image_shape: Sequence[int]) -> tuple[np.ndarray, bool]:
+    picture = read_picture(pictures, i)
+    return to_array(picture, image_shape), not fits(picture, image_shape)
+
+
+def read_picture(pictures: Pictures, i: int) -> Image.Image:
+    """The decoded picture of a number. Raises `UserError` that names it if it is corrupt."""
     try:
-        picture = pictures.read(i)
-        return to_array(picture, image_shape), not fits(picture, image_shape)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:  # PIL raises each of these
+        return pictures.read(i)
+    except Exception as error:  # PIL and zipfile raise a dozen kinds for a broken file
         raise UserError(
             f"The image {pictures.names[i]} cannot be read ({error}).\n"
             "Repair or remove it, or leave such images out: data.on_corrupt=skip"

@@ -98,7 +98,7 @@ class ClassifierFeatures:
     ) -> None:
         store, indices = train
         log.info("Training the classifier whose features the scores use, once ...")
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             for module in self._network.modules():
                 if hasattr(module, "reset_parameters"):
