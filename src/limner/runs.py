@@ -25,7 +25,7 @@ class Run:
         config: The leaves of config.yaml: dotted key to text, as one would type it.
         choices: Options of the config groups, such as {"model": "gan", "model/loss": "hinge"}.
         typed: The keys that the run's command line set.
-        scores: scores.json: name to {value, protocol, ...}; empty if there is none.
+        scores: scores.json: name to {value, protocol, ...}; empty if there is none to read.
         problem: Why the run's scores are not to be compared, or None.
     """
 
@@ -111,35 +111,30 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _read(folder: Path) -> Run:
-    config = _yaml(folder / "config.yaml")
-    hydra = _yaml(folder / ".hydra" / "hydra.yaml").get("hydra", {})
-    choices = hydra.get("runtime", {}).get("choices") or _chosen(config)
+    config, scores = _yaml(folder / "config.yaml"), _scores(folder / "scores.json")
+    hydra = (_yaml(folder / ".hydra" / "hydra.yaml") or {}).get("hydra", {})
+    choices = hydra.get("runtime", {}).get("choices") or _chosen(config or {})
     typed = hydra.get("overrides", {}).get("task") or []
-    run_dir = config.get("run_dir")
     values = leaves(config) if config else {}
-    if run_dir:
-        values = {key: value.replace(str(run_dir), ".") for key, value in values.items()}
-    scores = _scores(folder / "scores.json")
+    if config and config.get("run_dir"):
+        values = {key: value.replace(config["run_dir"], ".") for key, value in values.items()}
     return Run(
         folder,
         values,
         {key: text(value) for key, value in choices.items() if not key.startswith("hydra/")},
         frozenset(word.partition("=")[0].lstrip("+~") for word in typed),
-        scores,
+        scores or {},
         _problem(folder, values, scores),
     )
 
 
-def _yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
+def _yaml(path: Path) -> dict[str, Any] | None:
+    """What a file says, or None for one that is not there or not whole."""
     try:
         content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is no YAML ({str(error).splitlines()[0]}).") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: is no config of a run.")
-    return content
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _chosen(config: Mapping[str, Any]) -> dict[str, str]:
@@ -150,23 +145,26 @@ def _chosen(config: Mapping[str, Any]) -> dict[str, str]:
     return model | ({"data": name} if name else {})
 
 
-def _scores(path: Path) -> dict[str, dict[str, Any]]:
+def _scores(path: Path) -> dict[str, dict[str, Any]] | None:
+    """The entries of a scores.json, {} if there is none, None if it is not whole."""
     if not path.is_file():
         return {}
     try:
         scores = json.loads(path.read_text())
         for entry in scores.values():
             float(entry["value"]), entry["protocol"].items()
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(
-            f"{path}: holds no scores; it may be cut short. Score the run again."
-        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
     return scores
 
 
-def _problem(folder: Path, config: Mapping[str, str], scores: Mapping[str, Any]) -> str | None:
+def _problem(
+    folder: Path, config: Mapping[str, str], scores: Mapping[str, Any] | None
+) -> str | None:
     if not config:
-        return "never began to train (no config.yaml)"
+        return "never began to train (no whole config.yaml)"
+    if scores is None:
+        return "scores.json is not whole"
     if (folder / "final.png").exists():
         return None if scores else "no scores.json: it was not scored"
     draws = any(value.endswith(".Pictures") for value in config.values())

@@ -82,7 +82,7 @@ def blocks(rows: Sequence[Row], *, width: int) -> list[Table]:
         names = [["run", *(row.group.name for row in rows)]]
     names.append(["seeds", *(str(row.num_seeds) for row in rows)])
     scores_across = _laid_out(names, [_broken(name) for name in scores], cells, width)
-    if len(rows) <= FEW and len(groups_across) <= len(scores_across):
+    if len(rows) <= FEW and len(groups_across) in range(1, max(2, len(scores_across))):
         return groups_across
     return scores_across
 
