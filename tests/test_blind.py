@@ -142,6 +142,11 @@ def chromium(tmp_path_factory):
         yield opened, folder
 
 
+def look():
+    """A choice that follows too soon is taken for a slip."""
+    time.sleep(0.25)
+
+
 def downloaded(path):
     deadline = time.monotonic() + 20
     while not path.exists() and time.monotonic() < deadline:
@@ -165,6 +170,7 @@ def test_a_person_chooses_by_mouse_and_keys_and_learns_the_counts(chromium):
         assert sorted(is_red) == [False, True]
         wanted = is_red.index(trial != 3)  # the grey one once
         places.append(wanted)
+        look()
         if trial % 2:
             opened.click(f"#sides .side:nth-child({wanted + 1})")
         else:
@@ -176,6 +182,9 @@ def test_a_person_chooses_by_mouse_and_keys_and_learns_the_counts(chromium):
             opened.reload()  # forgets nothing
             assert opened.text("#count") == "3 of 6"
             assert opened.run(IS_RED) == is_red
+            opened.press(str(wanted + 1))  # too soon
+            assert opened.text("#count") == "3 of 6"
+            look()
             opened.press(str(wanted + 1))
     rows = opened.run(
         "return [...document.querySelectorAll('#counts tr')].map((row) =>"
@@ -212,6 +221,7 @@ def test_without_storage_the_page_works_all_the_same(chromium):
     )
     (folder / "denied.html").write_text(html.replace("<title>", denied, 1), encoding="utf-8")
     opened.open(folder / "denied.html")
+    look()
     opened.press("1")
     assert opened.run("return document.querySelectorAll('#counts tr').length") == 2
 
@@ -231,5 +241,8 @@ def test_nothing_is_wider_than_a_phone(chromium, num_images):
     inside = "const page = document.getElementById('phone').contentDocument;"
     overflow = f"{inside} return page.documentElement.scrollWidth"
     assert opened.run(overflow) <= 360
+    look()
     opened.run(f"{inside} page.querySelector('.side').click()")
     assert opened.run(overflow) <= 360
+    name = f"{inside} return page.querySelector('#counts th').getBoundingClientRect().width"
+    assert opened.run(name) > 200  # not squeezed into a column of letters
