@@ -123,8 +123,9 @@ def _notes(runs: Sequence[Run], groups: Sequence[Group], ignore: Sequence[str]) 
     if any(len(group.runs) > 1 for group in groups):
         yield "± is the standard deviation over the seeds."
     scored = [run for group in groups for run in group.runs]
-    for key in dict.fromkeys(d.key for d in differences(scored) if ignore):
-        yield f"Lined up although this differs: {key}"
+    apart = {difference.key for difference in differences(scored, ignore)}
+    if mixed := {difference.key: 0 for difference in differences(scored)}.keys() - apart:
+        yield f"Lined up although this differs: {', '.join(sorted(mixed))}"
     for group in groups:
         for run in group.repeated:
             counted = next(other for other in group.runs if other.seed == run.seed)
