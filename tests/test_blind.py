@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import binomtest
 
 import browser
 from fake_runs import make_run
@@ -142,6 +143,11 @@ def chromium(tmp_path_factory):
         yield opened, folder
 
 
+def wilson(count, total):
+    low, high = binomtest(count, total).proportion_ci(0.95, "wilson")
+    return f"{100 * low:.0f} to {100 * high:.0f} %"
+
+
 def look():
     """A choice that follows too soon is taken for a slip."""
     time.sleep(0.25)
@@ -190,8 +196,7 @@ def test_a_person_chooses_by_mouse_and_keys_and_learns_the_counts(chromium):
         "return [...document.querySelectorAll('#counts tr')].map((row) =>"
         " [...row.children].slice(0, 4).map((cell) => cell.innerText))"
     )
-    # Wilson's interval of 5 in 6, by R's prop.test(5, 6, correct = FALSE): 0.4365 to 0.9699
-    assert rows == [[red, "5", "83 %", "44 to 97 %"], ["model=vae", "1", "17 %", "3 to 56 %"]]
+    assert rows == [[red, "5", "83 %", wilson(5, 6)], ["model=vae", "1", "17 %", wilson(1, 6)]]
     assert "no run is ahead" in opened.text("#verdict")
 
     opened.click("#json")
