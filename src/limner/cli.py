@@ -7,6 +7,7 @@ folder behind.
 __all__ = ["main"]
 
 import functools
+import importlib
 import json
 import os
 import shlex
@@ -14,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
@@ -31,9 +32,13 @@ from limner.resuming import merged, refuse_used_folder, resume_folder, with_save
 USAGE = """\
 Usage: limner train [GROUP=OPTION] [KEY=VALUE] ...     trains a model and scores it
        limner train --help                             shows groups, options and keys
+       limner compare RUN RUN ... [to=FILE.csv]        scores side by side
+       limner compare --blind RUN RUN [to=FILE.html]   a page to choose pictures by eye
 
 For example: limner train model=gan data=mnist optimizer.lr=3e-4
 """
+COMMANDS = {"compare": "limner.comparing.command"}
+"""Modules with a function `run(words) -> exit code`, imported when they are asked for."""
 RANK_VARIABLES = (
     "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED",
 )  # fmt: skip
@@ -44,31 +49,24 @@ _failures: list[str] = []
 
 def main() -> None:
     """Runs the command line, and ends the process with its exit code."""
-    arguments = sys.argv[1:]
-    if Path(sys.argv[0]).name != "train.py":
-        command, *arguments = arguments or ["--help"]
-        if command != "train":
-            wrong = command not in ("-h", "--help")
-            print(f"limner: there is no command {command}.\n{USAGE}" if wrong else USAGE, end="")
-            raise SystemExit(2 if wrong else 0)
-    raise SystemExit(_train(arguments))
+    words = sys.argv[1:]
+    if Path(sys.argv[0]).name == "train.py":
+        raise SystemExit(_train(words))
+    command, *words = words or ["--help"]
+    if command == "train":
+        raise SystemExit(_train(words))
+    if command in COMMANDS:
+        run = importlib.import_module(COMMANDS[command]).run
+        raise SystemExit(_explained(lambda: run(words), debug=False))
+    wrong = command not in ("-h", "--help")
+    print(f"limner: there is no command {command}.\n{USAGE}" if wrong else USAGE, end="")
+    raise SystemExit(2 if wrong else 0)
 
 
-def _train(arguments: Sequence[str]) -> int:
-    """Has Hydra compose the config, or the configs of a sweep, and run each; the exit code."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us instead of being printed
-    debug, typed = "debug=true" in arguments, sys.argv
+def _explained(action: Callable[[], int], *, debug: bool) -> int:
+    """The action's exit code, or a message in place of an exception and its exit code."""
     try:
-        folder = resume_folder(arguments)
-        if folder is not None:
-            arguments = with_saved_overrides(arguments, folder)
-        elif is_first_process():
-            refuse_used_folder(arguments)
-        register()
-        sys.argv = [typed[0], *arguments]  # what Hydra parses
-        hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(
-            functools.partial(_job, typed)
-        )()
+        return action()
     except KeyboardInterrupt:
         return _fail("Stopped.", 1)
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
@@ -79,7 +77,27 @@ def _train(arguments: Sequence[str]) -> int:
         if explained is None or debug:
             raise
         return _fail(*explained)
-    return 1 if _failures else 0
+
+
+def _train(words: Sequence[str]) -> int:
+    """Has Hydra compose the config, or the configs of a sweep, and run each; the exit code."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us instead of being printed
+    typed = sys.argv
+
+    def compose_and_run() -> int:
+        arguments, folder = words, resume_folder(words)
+        if folder is not None:
+            arguments = with_saved_overrides(arguments, folder)
+        elif is_first_process():
+            refuse_used_folder(arguments)
+        register()
+        sys.argv = [typed[0], *arguments]  # what Hydra parses
+        hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(
+            functools.partial(_job, typed)
+        )()
+        return 1 if _failures else 0
+
+    return _explained(compose_and_run, debug="debug=true" in words)
 
 
 def _job(typed: list[str], config: DictConfig) -> float | None:

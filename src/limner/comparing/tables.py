@@ -12,8 +12,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from limner.groups import Group
-from limner.runs import Run
+from limner.comparing.groups import Group
+from limner.comparing.runs import Run
 
 GAP = 3
 """Characters between two columns."""

@@ -1,6 +1,7 @@
 from fake_runs import make_run
-from limner.groups import grouped
-from limner.runs import find
+
+from limner.comparing.groups import grouped
+from limner.comparing.runs import find
 
 LR_4 = {"optimizer.lr": 1e-4, "model.optimizer.lr": 1e-4}
 GAN = {

@@ -5,7 +5,7 @@ __all__ = ["Group", "grouped"]
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from limner.runs import Run
+from limner.comparing.runs import Run
 
 UNCOMPARED = ("seed", "run_dir", "resume", "debug", "logger")
 """Top-level keys that do not change what a run comes to, or are what a group averages over."""

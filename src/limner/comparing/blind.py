@@ -13,9 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from limner.comparing.groups import grouped
+from limner.comparing.runs import Run
 from limner.errors import UserError
-from limner.groups import grouped
-from limner.runs import Run
 
 TEMPLATE = Path(__file__).with_name("blind.html")
 PADDING = 2

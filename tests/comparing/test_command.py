@@ -5,9 +5,9 @@ import statistics
 from pathlib import Path
 
 import pytest
-
 from fake_runs import PROTOCOL, make_run
-from limner.comparing import run
+
+from limner.comparing.command import run
 from limner.errors import UserError
 
 LR_4 = {"optimizer.lr": 1e-4, "model.optimizer.lr": 1e-4}
@@ -87,10 +87,19 @@ def test_scores_of_different_protocols_are_not_lined_up(tmp_path, changes, key):
     a = make_run(tmp_path / "a", fid=1.0)
     b = make_run(tmp_path / "b", "optimizer.lr=1e-4", values=LR_4, fid=2.0, protocol=changes)
     with pytest.raises(UserError) as error:
-        run([str(a), str(b)])
+        run([str(a), str(b), "ignore=[]"])
     assert key in str(error.value)
     assert "optimizer.lr=0.0001" in str(error.value)
     assert "by_protocol=true" in str(error.value)
+
+
+def test_a_model_with_an_average_stands_beside_one_without(compare, tmp_path):
+    """Whether there is an EMA is a choice of the run's, not of the scoring; it is said."""
+    make_run(tmp_path / "run_a", fid=1.0)
+    make_run(
+        tmp_path / "run_b", "optimizer.lr=1e-4", values=LR_4, fid=2.0, protocol={"weights": "raw"}
+    )
+    assert "weights" in compare("run_*")
 
 
 def test_nor_are_those_of_two_seeds_averaged(tmp_path):

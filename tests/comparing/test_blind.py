@@ -7,19 +7,19 @@ import socket
 import time
 from collections import Counter
 
+import browser
 import numpy as np
 import pytest
 import torch
+from fake_runs import make_run
 from PIL import Image
 from scipy.stats import binomtest
 
-import browser
-from fake_runs import make_run
-from limner.blind import page, tiles
 from limner.callbacks.pictures import grid
-from limner.comparing import run
+from limner.comparing.blind import page, tiles
+from limner.comparing.command import run
+from limner.comparing.runs import find
 from limner.errors import UserError
-from limner.runs import find
 
 GREY, RED = (128, 128, 128), (200, 0, 0)
 

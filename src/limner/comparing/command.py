@@ -10,13 +10,13 @@ from pathlib import Path
 
 from rich import get_console
 
-from limner.blind import Trials, make
+from limner.comparing.blind import Trials, make
+from limner.comparing.groups import Group, grouped
+from limner.comparing.protocols import Difference, differences, protocol, separated
+from limner.comparing.runs import Run, find
+from limner.comparing.tables import Row, blocks, summaries
 from limner.errors import UserError
-from limner.groups import Group, grouped
 from limner.options import parse
-from limner.protocols import Difference, differences, protocol, separated
-from limner.runs import Run, find
-from limner.tables import Row, blocks, summaries
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Options:
 
     to: str | None = None
     by_protocol: bool = False
-    ignore: list[str] = field(default_factory=list)
+    ignore: list[str] = field(default_factory=lambda: ["weights"])
 
 
 def run(words: Sequence[str]) -> int:
