@@ -1,3 +1,18 @@
 """limner: any generative image model x data set x optimizer x accelerator, trained and scored."""
 
+__all__ = ["__version__", "load"]
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from limner.loading import load
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load":  # imports torch, which whoever only asks for the version need not wait for
+        from limner.loading import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,8 +6,10 @@ and a set of real images. None of them knows the classes of the others.
 
 __all__ = [
     "Batch",
+    "Encodes",
     "FeatureExtractor",
     "Features",
+    "Generates",
     "ImageStore",
     "OptimizerFactory",
     "RealImages",
@@ -44,6 +46,24 @@ class Samples(Protocol):
 
     def sample(self, num_images: int, *, generator: Generator | None) -> Tensor:
         """Images (num_images, C, H, W) in [-1, 1], by the EMA weights where there are any."""
+
+
+@runtime_checkable
+class Generates(Protocol):
+    """A model whose images are a function of a latent code z ~ N(0, I)."""
+
+    latent_dim: int
+
+    def generate(self, z: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [-1, 1] of codes (B, latent_dim), by the EMA weights if any."""
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """A model that finds the latent code of an image."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Codes (B, latent_dim) of images (B, C, H, W) in [-1, 1]."""
 
 
 @runtime_checkable

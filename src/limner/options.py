@@ -1,12 +1,12 @@
 """`key=value` words of a command, as a dataclass with every value checked."""
 
-__all__ = ["parse"]
+__all__ = ["MISSING", "parse"]
 
 import dataclasses
 from collections.abc import Sequence
 from typing import TypeVar
 
-from omegaconf import OmegaConf
+from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from limner.config import similar
@@ -18,7 +18,7 @@ T = TypeVar("T")
 def parse(words: Sequence[str], options: type[T]) -> T:
     """Fills a dataclass from words such as `num_images=64`; lists are written `[1,2]`.
 
-    Fields whose default is `omegaconf.MISSING` must be given.
+    Fields whose default is `MISSING` must be given.
 
     Raises:
         UserError: If a word is no key=value, a key is unknown or missing, or a value does not fit.

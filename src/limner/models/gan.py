@@ -79,11 +79,12 @@ class GAN(L.LightningModule):
 
     def sample(self, num_images: int, *, generator: Generator | None = None) -> Tensor:
         """Images (num_images, C, H, W) in [-1, 1] of z from `generator`."""
-        z = torch.randn(num_images, self.latent_dim, generator=generator).to(
-            self.device, self.dtype
-        )
+        return self.generate(torch.randn(num_images, self.latent_dim, generator=generator))
+
+    def generate(self, z: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [-1, 1] of codes (B, latent_dim), by the EMA weights if any."""
         with evaluating(self.generator if self.ema is None else self.ema.network) as network:
-            return network(z)
+            return network(z.to(self.device, self.dtype))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         reals = batch["image"].chunk(self.batches_per_update)

@@ -68,17 +68,22 @@ class VAE(L.LightningModule):
 
     def sample(self, num_images: int, *, generator: Generator | None = None) -> Tensor:
         """Expected images of codes from the prior: (num_images, C, H, W) in [-1, 1]."""
-        z = torch.randn(num_images, self.latent_dim, generator=generator).to(
-            self.device, self.dtype
-        )
+        return self.generate(torch.randn(num_images, self.latent_dim, generator=generator))
+
+    def generate(self, z: Tensor) -> Tensor:
+        """Expected images (B, C, H, W) of codes (B, latent_dim), by the EMA weights if any."""
         with evaluating(self._best) as network:
-            return self.likelihood.mean(network["decoder"](z))
+            return self.likelihood.mean(network["decoder"](z.to(self.device, self.dtype)))
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Mean codes (B, latent_dim) of images (B, C, H, W) in [-1, 1]."""
+        with evaluating(self._best) as network:
+            mean, _ = network["encoder"](images.to(self.device, self.dtype))
+            return mean
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Expected images (B, C, H, W) of the mean codes of `images`."""
-        with evaluating(self._best) as network:
-            mean, _ = network["encoder"](images.to(self.dtype))
-            return self.likelihood.mean(network["decoder"](mean))
+        return self.generate(self.encode(images))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images = batch["image"]

@@ -1,0 +1,176 @@
+"""From a finished run, an exported folder or a repository of the Hugging Face Hub to a model.
+
+    model = limner.load("outputs/vae_digits/...")
+    images = model.sample(16, seed=0)
+
+Nothing that the files say is executed, see `limner.untrusted`.
+"""
+
+__all__ = ["load"]
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from limner import hub
+from limner.errors import UserError
+from limner.trained import Trained
+from limner.untrusted import build, read_config, read_safetensors, read_weights, within
+
+SHOWN = 3  # keys in a message
+
+
+def load(
+    source: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    checkpoint: Literal["best", "last"] | None = None,
+) -> Trained:
+    """Loads a trained model.
+
+    Args:
+        source: The folder of a run, a folder that `limner export` wrote, or "hf://user/name"
+            ("hf://user/name@revision").
+        device: Where the model goes; None for a GPU (cuda, else mps) where there is one, else cpu.
+        checkpoint: Of a run: the best by its objective, or the last; None for the best where
+            there is one (runs without scores have none), else the last.
+
+    Returns:
+        The model, which samples, reconstructs, encodes and interpolates.
+
+    Raises:
+        UserError: If there is no such model, or its files are damaged, do not fit together, or
+            ask for more than tensors and known classes.
+    """
+    chosen = _device(device)
+    name = str(source)
+    if name.startswith(hub.SCHEME):
+        folder = hub.download(name)
+        root = folder.parents[1]  # the hub's cache keeps the files beside, and links to them
+    else:
+        folder = root = Path(source).expanduser()
+    config = _config(folder)
+    if "weights" in config:
+        if checkpoint is not None:
+            raise UserError(f"checkpoint={checkpoint}: an exported model holds one only.")
+        path = within(folder, config["weights"], root=root)
+        weights, update = read_safetensors(path), config.get("update")
+    else:
+        path = _checkpoint(folder, checkpoint)
+        weights, update = _read_checkpoint(path)
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
+        module = build(config["model"])
+    _fill(module, weights, path)
+    return Trained(module.to(chosen), config=config, update=update, source=name)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{folder}: neither a run nor an exported model: it has no config.yaml.")
+    config = read_config(path)
+    data = config.get("data")
+    if not isinstance(config.get("model"), Mapping) or "_target_" not in config["model"]:
+        raise UserError(f"{path}: there is no model in it (model._target_).")
+    if not isinstance(data, Mapping) or not {"image_shape", "num_classes"} <= data.keys():
+        raise UserError(f"{path}: data.image_shape and data.num_classes are missing.")
+    shape = data["image_shape"]
+    if not isinstance(shape, list) or [type(size) for size in shape] != [int] * 3:
+        raise UserError(f"{path}: data.image_shape={shape}: must be [C, H, W].")
+    return config
+
+
+def _checkpoint(folder: Path, choice: str | None) -> Path:
+    """The checkpoint file of a run that is asked for."""
+    there = {name: folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")}
+    if choice is not None and choice not in there:
+        raise UserError(f"checkpoint={choice}: choose best or last.")
+    found = {name: path for name, path in there.items() if path.is_file()}
+    if not found:
+        raise UserError(
+            f"{folder}: the run has no checkpoint (checkpoints/best.ckpt or last.ckpt). One is "
+            "written when training ends or is stopped by Ctrl-C, and at intervals before."
+        )
+    if choice is None:
+        return next(iter(found.values()))
+    if choice not in found:
+        raise UserError(f"checkpoint={choice}: the run has only: {', '.join(found)}.")
+    return found[choice]
+
+
+def _read_checkpoint(path: Path) -> tuple[Mapping[str, Any], int | None]:
+    """The weights and the update of a run's checkpoint."""
+    try:
+        saved = read_weights(path)
+    except UserError as error:
+        whole = next((other for other in _newest_first(path) if _is_whole(other)), None)
+        hint = (
+            f"The newest whole one in {path.parent} is {whole.name}"
+            + (f": checkpoint={whole.stem}" if whole.stem in ("best", "last") else ".")
+            if whole is not None
+            else f"There is no whole one in {path.parent}."
+        )
+        raise UserError(f"{error}\n{hint}") from error
+    if not isinstance(saved, Mapping) or not isinstance(saved.get("state_dict"), Mapping):
+        raise UserError(f"{path} is not a checkpoint of a run: there is no state_dict in it.")
+    return saved["state_dict"], saved.get("global_step")
+
+
+def _newest_first(broken: Path) -> list[Path]:
+    others = [path for path in broken.parent.glob("*.ckpt") if path != broken]
+    return sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return "state_dict" in read_weights(path)
+    except UserError:
+        return False
+
+
+def _fill(module: Any, weights: Mapping[str, Any], path: Path) -> None:
+    """Puts the weights into the model. Raises `UserError` naming keys that differ."""
+    if not isinstance(module, nn.Module):
+        raise UserError(f"model._target_: {type(module).__name__} is no model.")
+    expected = module.state_dict()
+    differences = {
+        "are missing there": [key for key in expected if key not in weights],
+        "are not in the model": [key for key in weights if key not in expected],
+        "have another shape": [
+            f"{key} ({_shape(weights[key])} instead of {_shape(expected[key])})"
+            for key in expected
+            if key in weights and _shape(weights[key]) != _shape(expected[key])
+        ],
+    }
+    found = [f"{_few(keys)} {what}" for what, keys in differences.items() if keys]
+    if found:
+        raise UserError(
+            f"{path} does not fit the config.yaml beside it, or was written by another version of "
+            "limner: " + "; ".join(found) + "."
+        )
+    module.load_state_dict(weights)
+
+
+def _shape(value: Any) -> str:
+    return "x".join(map(str, value.shape)) if isinstance(value, Tensor) else "no tensor"
+
+
+def _few(keys: list[str]) -> str:
+    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+    return ", ".join(keys[:SHOWN]) + more
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        has_mps = torch.backends.mps.is_available()
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device={device}: torch cannot use it here ({reason})") from error
+    return chosen

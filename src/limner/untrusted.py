@@ -1,0 +1,183 @@
+"""Configs and weights from strangers, read so that nothing they say is executed.
+
+A config is plain YAML: no tags, no anchors, no `${...}`. What it may build is a short list:
+modules and optimizers of limner, torch.nn and torch.optim, and limner's own losses, likelihoods
+and the like. Weights are tensors: pickles are read by torch's `weights_only`, or not at all.
+"""
+
+__all__ = ["build", "read_config", "read_safetensors", "read_weights", "within"]
+
+import functools
+import importlib
+import inspect
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+import yaml
+from torch import Tensor, nn
+
+from limner.errors import UserError
+
+MODULES = ("limner", "torch.nn", "torch.optim")
+PARTS = ("limner.augmentations", "limner.losses", "limner.models", "limner.networks")
+MAX_CONFIG_BYTES = 1_000_000
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A config file as plain data.
+
+    Raises:
+        UserError: If it is no YAML mapping of plain values, or holds an interpolation.
+    """
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise UserError(
+                f"{path}: too large for a config ({MAX_CONFIG_BYTES:,} bytes at most)."
+            )
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path} is not plain YAML: {reason}") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: a config is a mapping of keys to values.")
+    _refuse_interpolations(path, config, "")
+    return config
+
+
+def build(node: Any, path: str = "model") -> Any:
+    """The objects that a node of plain data describes by its `_target_`s.
+
+    Args:
+        node: Mappings, lists and values; a mapping with `_target_` becomes an object of that
+            class, with `_partial_: true` (optimizers only) a factory of such objects.
+        path: The node's key, for messages.
+
+    Raises:
+        UserError: If a target is not one that may be built, or refuses its arguments.
+    """
+    if isinstance(node, list):
+        return [build(item, f"{path}[{i}]") for i, item in enumerate(node)]
+    if not isinstance(node, Mapping):
+        return node
+    arguments = {
+        key: build(value, f"{path}.{key}")
+        for key, value in node.items()
+        if key not in ("_target_", "_partial_")
+    }
+    if "_target_" not in node:
+        return arguments
+    target = _target(node["_target_"], path)
+    if reserved := [key for key in arguments if not isinstance(key, str) or key.startswith("_")]:
+        raise UserError(f"{path}.{reserved[0]}: not a key that is read here.")
+    if node.get("_partial_", False):
+        if not issubclass(target, torch.optim.Optimizer):
+            raise UserError(f"{path}._partial_: for optimizers only, not {target.__name__}.")
+        return functools.partial(target, **arguments)
+    try:
+        return target(**arguments)
+    except Exception as error:  # a stranger's values may break a constructor in any way
+        raise UserError(
+            f"{path}: {target.__name__} cannot be made from this config ({error}); it may have "
+            "been written by another version of limner."
+        ) from error
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """A checkpoint written by `torch.save`, without running anything that it says.
+
+    Raises:
+        UserError: If the file is not whole, or holds anything but tensors and plain values.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():  # torch itself compares no checksums
+                raise zipfile.BadZipFile(damaged)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL ([\w.]+)|(?:class|type|function) ([\w.]+)", str(error))
+        what = (named[1] or named[2]) if named else "code"
+        raise UserError(
+            f"{path} is refused: a checkpoint holds tensors, but this one asks for {what}. "
+            "Nothing of it was run."
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is corrupt or only half written.") from error
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file. Raises `UserError` if it is not whole."""
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise UserError(f"{path} is missing, corrupt or only half written ({error}).") from error
+
+
+def within(folder: Path, name: Any, *, root: Path) -> Path:
+    """The file `name` of a folder.
+
+    Raises:
+        UserError: If it is anything but a file name, or a link that leads out of `root`.
+    """
+    if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name:
+        raise UserError(f"{folder}: {name!r} is refused, for it is no file name of this folder.")
+    path = folder / name
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{path} is refused, for it leads out of the folder.")
+    return path
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Values only; without aliases, by which a few lines can stand for gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("anchors and aliases are not read")
+        return super().compose_node(parent, index)
+
+
+def _refuse_interpolations(file: Path, node: Any, path: str) -> None:
+    if isinstance(node, str) and "${" in node:
+        raise UserError(f"{file}: {path}={node} is refused: an interpolation could read secrets.")
+    pairs = node.items() if isinstance(node, dict) else ()
+    pairs = enumerate(node) if isinstance(node, list) else pairs
+    for key, value in pairs:
+        _refuse_interpolations(file, key, f"{path} (a key)")
+        _refuse_interpolations(file, value, f"{path}.{key}" if path else str(key))
+
+
+def _target(name: Any, path: str) -> type:
+    """The class that a `_target_` names, if it may be built.
+
+    The modules are imported by their full names, so that a path cannot walk through a module into
+    one that it happens to import; and a class is judged by where it was defined.
+    """
+    refusal = UserError(
+        f"{path}._target_={name} is refused: only modules and optimizers of limner, torch.nn and "
+        "torch.optim, and limner's own parts, are built from a saved config."
+    )
+    if not isinstance(name, str) or re.fullmatch(r"[A-Za-z]\w*(\.[A-Za-z_]\w*)+", name) is None:
+        raise refusal
+    module, _, attribute = name.rpartition(".")
+    if not _lies_in(module, MODULES):
+        raise refusal
+    try:
+        target = getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        raise refusal from error
+    if not inspect.isclass(target) or not _lies_in(target.__module__, MODULES):
+        raise refusal
+    is_part = _lies_in(target.__module__, PARTS) and not getattr(target, "_is_protocol", False)
+    if not is_part and not issubclass(target, nn.Module | torch.optim.Optimizer):
+        raise refusal
+    return target
+
+
+def _lies_in(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
