@@ -64,7 +64,7 @@ def run(words: Sequence[str]) -> int:
         raise UserError(f"to={options.to}: there is something already; name a new folder.")
     if options.onnx:
         onnx_export.require()
-    model = load(options.run, device="cpu", checkpoint=options.checkpoint)  # type: ignore[arg-type]
+    model = load(options.run, device="cpu", checkpoint=options.checkpoint)
     if to_hub:
         with tempfile.TemporaryDirectory() as folder:
             _write(model, Path(folder), options)

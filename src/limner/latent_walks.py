@@ -14,7 +14,7 @@ def tour(model: Trained, codes: np.ndarray, num_steps: int, *, mode: str) -> np.
         uint8 (N, num_steps, H, W, C), both ends in each row.
     """
     ends = zip(codes, np.roll(codes, -1, axis=0), strict=True)
-    return np.stack([model.interpolate(a, b, num_steps, mode=mode) for a, b in ends])  # type: ignore[arg-type]
+    return np.stack([model.interpolate(a, b, num_steps, mode=mode) for a, b in ends])
 
 
 def traversal(

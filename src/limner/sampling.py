@@ -148,7 +148,7 @@ def _progress(options: Options) -> list[Path]:
 
 
 def _load(options: Options) -> Trained:
-    return load(options.run, device=options.device, checkpoint=options.checkpoint)  # type: ignore[arg-type]
+    return load(options.run, device=options.device, checkpoint=options.checkpoint)
 
 
 def _drawn(options: Options, num_images: int) -> Iterator[np.ndarray]:

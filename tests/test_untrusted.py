@@ -1,0 +1,164 @@
+"""Nothing that a stranger's file says is executed."""
+
+import os
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from limner.errors import UserError
+from limner.losses.adversarial import Hinge
+from limner.untrusted import build, read_config, read_safetensors, read_weights, within
+
+
+@pytest.fixture
+def never(tmp_path):
+    """A file that hostile content would make."""
+    path = tmp_path / "hacked"
+    yield path
+    assert not path.exists(), "hostile code was run"
+
+
+class Hostile:
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda thing, path: path.write_bytes(pickle.dumps(thing))]
+)
+def test_a_hostile_pickle_is_refused(tmp_path, never, save):
+    save({"state_dict": {"w": Hostile(f"touch {never}")}}, tmp_path / "last.ckpt")
+    with pytest.raises(UserError, match=r"last\.ckpt is (refused|corrupt)") as error:
+        read_weights(tmp_path / "last.ckpt")
+    if save is torch.save:
+        assert "asks for posix.system" in str(error.value) or "asks for nt.system" in str(
+            error.value
+        )
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "builtins.exec",
+        "subprocess.Popen",
+        "torch.nn.parallel.distributed.os.system",
+        "torch.nn.modules.module.torch.load",
+        "torch.optim.lr_scheduler.partial",
+        "torch.optim.optimizer.functools.partial",
+        "torch.load",
+        "torch.hub.load",
+        "torch.nn.init.normal_",
+        "torch.nn.Parameter",
+        "torch.nn",
+        "torch.optim.lr_scheduler.LambdaLR",
+        "limner.cli.main",
+        "limner.cli.os.system",
+        "limner.callbacks.checkpoints.AtomicCheckpointIO",
+        "limner.data.ImageFolder",
+        "limner.models.gan.AdversarialLoss",
+        "limner.models.gan.Callable",
+        "limner.models..GAN",
+        "limner.models.Nothing",
+        "limner_evil.Part",
+        "torch.nn/../os.system",
+        "",
+        None,
+        ["os.system"],
+    ],
+)
+@pytest.mark.parametrize("partial", [False, True])
+def test_only_known_classes_are_built(target, partial, never, monkeypatch):
+    monkeypatch.setattr(os, "system", lambda *_: never.touch())
+    node = {"part": {"_target_": target, "_partial_": partial, "command": f"touch {never}"}}
+    with pytest.raises(UserError, match=r"model\.part\._target_=.* is refused"):
+        build(node)
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (
+            {"_target_": "torch.nn.Linear", "_partial_": True},
+            "model._partial_: for optimizers only",
+        ),
+        ({"_target_": "torch.nn.Linear", "_args_": [1, 2]}, "model._args_: not a key"),
+        ({"_target_": "torch.nn.Linear", "size": 1}, "Linear cannot be made from this config"),
+        ({"_target_": "torch.nn.Linear", "in_features": -1, "out_features": 1}, "cannot be made"),
+    ],
+)
+def test_arguments_that_mean_nothing_are_refused(node, message):
+    with pytest.raises(UserError) as error:
+        build(node)
+    assert message in str(error.value)
+
+
+def test_known_classes_are_built():
+    made = build({
+        "network": {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 1},
+        "losses": [{"_target_": "limner.losses.adversarial.Hinge"}],
+        "optimizer": {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1},
+        "depth": 3,
+    })  # fmt: skip
+    assert isinstance(made["network"], nn.Linear)
+    assert isinstance(made["losses"][0], Hinge)
+    assert made["optimizer"](made["network"].parameters()).defaults["lr"] == 0.1
+    assert made["depth"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: {key: '${oc.env:HOME}'}", "model.key=${oc.env:HOME} is refused"),
+        ("model: [a, 'b ${now:}']", "model.1=b ${now:} is refused"),
+        ("'${oc.env:HOME}': 1", "is refused"),
+        ("model: !!python/object/apply:os.system ['true']", "not plain YAML"),
+        ("a: &a [1]\nb: [*a, *a]", "anchors and aliases"),
+        ("a: " + "[" * 5000, "not plain YAML"),
+        ("- a\n- b", "a mapping of keys to values"),
+        ("a: " + "x" * 1_000_000, "too large"),
+        ("a: [", "not plain YAML"),
+        ("a: \xff", "not plain YAML"),
+    ],
+)
+def test_a_config_is_plain_values(tmp_path, text, message):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError) as error:
+        read_config(path)
+    assert message in str(error.value)
+
+
+def test_half_a_file_and_a_changed_byte_are_noticed(tmp_path):
+    path = tmp_path / "a.ckpt"
+    torch.save({"state_dict": {"w": torch.arange(5000)}}, path)
+    whole = path.read_bytes()
+    assert read_weights(path)["state_dict"]["w"][7] == 7
+    for damaged in (b"", whole[: len(whole) // 2], whole[:20000] + b"?" + whole[20001:]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"a\.ckpt is corrupt or only half written"):
+            read_weights(path)
+    (tmp_path / "a.safetensors").write_bytes(whole[:100])
+    with pytest.raises(UserError, match="corrupt or only half written"):
+        read_safetensors(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a/../b", "..", "", None, 3])
+def test_a_name_stays_in_its_folder(tmp_path, name):
+    with pytest.raises(UserError, match="is refused"):
+        within(tmp_path, name, root=tmp_path)
+
+
+def test_a_link_stays_in_its_folder(tmp_path):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (tmp_path / "secret").touch()
+    (folder / "weights").symlink_to(tmp_path / "secret")
+    with pytest.raises(UserError, match="leads out of the folder"):
+        within(folder, "weights", root=folder)
+    assert within(folder, "weights", root=tmp_path) == folder / "weights"
