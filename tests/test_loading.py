@@ -110,6 +110,7 @@ def test_the_best_checkpoint_is_taken_where_there_is_one(copy):
 
 def test_a_folder_that_is_no_run_is_named(tmp_path, copy):
     assert "has no config.yaml" in refused(tmp_path / "nothing")
+    assert f"The newest run in it is {copy}" in refused(copy.parent)
     shutil.rmtree(copy / "checkpoints")
     assert "the run has no checkpoint" in refused(copy)
 
@@ -162,6 +163,7 @@ def test_a_checkpoint_of_something_else_is_named(copy):
         ({"model": None}, "there is no model in it"),
         ({"data": {}}, "data.image_shape and data.num_classes are missing"),
         ({"data__image_shape": "large"}, "data.image_shape=large: must be [C, H, W]"),
+        ({"data__num_classes": None}, "data.num_classes=None: must be a whole number"),
         ({"model__depth": 3}, "VAE cannot be made from this config"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import sys
 
 import pytest
 import torch
@@ -77,7 +78,7 @@ def test_only_known_classes_are_built(target, partial, never, monkeypatch):
     monkeypatch.setattr(os, "system", lambda *_: never.touch())
     node = {"part": {"_target_": target, "_partial_": partial, "command": f"touch {never}"}}
     with pytest.raises(UserError, match=r"model\.part\._target_=.* is refused"):
-        build(node)
+        build(node, "model")
 
 
 @pytest.mark.parametrize(
@@ -94,21 +95,37 @@ def test_only_known_classes_are_built(target, partial, never, monkeypatch):
 )
 def test_arguments_that_mean_nothing_are_refused(node, message):
     with pytest.raises(UserError) as error:
-        build(node)
+        build(node, "model")
     assert message in str(error.value)
 
 
 def test_known_classes_are_built():
-    made = build({
+    node = {
         "network": {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 1},
         "losses": [{"_target_": "limner.losses.adversarial.Hinge"}],
         "optimizer": {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1},
         "depth": 3,
-    })  # fmt: skip
+    }
+    made = build(node, "model")
     assert isinstance(made["network"], nn.Linear)
     assert isinstance(made["losses"][0], Hinge)
     assert made["optimizer"](made["network"].parameters()).defaults["lr"] == 0.1
     assert made["depth"] == 3
+
+
+def test_what_the_caller_trusts_is_built(tmp_path, monkeypatch):
+    text = "import os\nfrom torch import nn\nclass Mine(nn.Identity): pass\nclass Loss: pass\n"
+    (tmp_path / "trusted_parts.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    nodes = [{"_target_": f"trusted_parts.{name}"} for name in ("Mine", "Loss")]
+    with pytest.raises(UserError, match=r"trusted_parts\.Mine is refused.*trust="):
+        build(nodes, "model")
+    assert "trusted_parts" not in sys.modules, "what is not trusted is not imported"
+    made = build(nodes, "model", trust=["trusted_parts"])
+    assert [type(part).__name__ for part in made] == ["Mine", "Loss"]
+    for target in ("trusted_parts.os.system", "trusted_parts.os._Environ", "trusted_parts_2.Mine"):
+        with pytest.raises(UserError, match="is refused"):
+            build({"_target_": target}, "model", trust=["trusted_parts"])
 
 
 @pytest.mark.parametrize(

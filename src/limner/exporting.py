@@ -11,7 +11,7 @@ __all__ = ["run"]
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class Options:
     """An identifier such as mit or cc-by-4.0, for the model card."""
     checkpoint: str | None = None
     """best or last; the best where there is one."""
+    trust: list[str] = field(default_factory=list)
+    """Packages of one's own that the model is made of."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -64,7 +66,7 @@ def run(words: Sequence[str]) -> int:
         raise UserError(f"to={options.to}: there is something already; name a new folder.")
     if options.onnx:
         onnx_export.require()
-    model = load(options.run, device="cpu", checkpoint=options.checkpoint)
+    model = load(options.run, device="cpu", checkpoint=options.checkpoint, trust=options.trust)
     if to_hub:
         with tempfile.TemporaryDirectory() as folder:
             _write(model, Path(folder), options)

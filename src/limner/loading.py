@@ -8,7 +8,7 @@ Nothing that the files say is executed, see `limner.untrusted`.
 
 __all__ = ["load"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ def load(
     *,
     device: str | torch.device | None = None,
     checkpoint: Literal["best", "last"] | None = None,
+    trust: Sequence[str] = (),
 ) -> Trained:
     """Loads a trained model.
 
@@ -37,6 +38,7 @@ def load(
         device: Where the model goes; None for a GPU (cuda, else mps) where there is one, else cpu.
         checkpoint: Of a run: the best by its objective, or the last; None for the best where
             there is one (runs without scores have none), else the last.
+        trust: Packages of your own whose classes the model is made of. Their code is run.
 
     Returns:
         The model, which samples, reconstructs, encodes and interpolates.
@@ -62,7 +64,7 @@ def load(
         path = _checkpoint(folder, checkpoint)
         weights, update = _read_checkpoint(path)
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
-        module = build(config["model"])
+        module = build(config["model"], "model", trust=trust)
     _fill(module, weights, path)
     return Trained(module.to(chosen), config=config, update=update, source=name)
 
@@ -70,7 +72,13 @@ def load(
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.yaml"
     if not path.is_file():
-        raise UserError(f"{folder}: neither a run nor an exported model: it has no config.yaml.")
+        inside = [*folder.glob("*/config.yaml"), *folder.glob("*/*/config.yaml")]
+        runs = [path.parent for path in inside if path.parent.name != ".hydra"]
+        newest = max(runs, key=lambda run: run.stat().st_mtime, default=None)
+        hint = f" The newest run in it is {newest}" if newest is not None else ""
+        raise UserError(
+            f"{folder}: neither a run nor an exported model: it has no config.yaml.{hint}"
+        )
     config = read_config(path)
     data = config.get("data")
     if not isinstance(config.get("model"), Mapping) or "_target_" not in config["model"]:
@@ -80,6 +88,8 @@ def _config(folder: Path) -> dict[str, Any]:
     shape = data["image_shape"]
     if not isinstance(shape, list) or [type(size) for size in shape] != [int] * 3:
         raise UserError(f"{path}: data.image_shape={shape}: must be [C, H, W].")
+    if type(data["num_classes"]) is not int:
+        raise UserError(f"{path}: data.num_classes={data['num_classes']}: must be a whole number.")
     return config
 
 

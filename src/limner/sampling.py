@@ -4,7 +4,7 @@ __all__ = ["run"]
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,8 @@ class Options:
     """How far traverse goes from 0 in each direction, in standard deviations."""
     checkpoint: str | None = None
     device: str | None = None
+    trust: list[str] = field(default_factory=list)
+    """Packages of one's own that the model is made of."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -148,7 +150,9 @@ def _progress(options: Options) -> list[Path]:
 
 
 def _load(options: Options) -> Trained:
-    return load(options.run, device=options.device, checkpoint=options.checkpoint)
+    return load(
+        options.run, device=options.device, checkpoint=options.checkpoint, trust=options.trust
+    )
 
 
 def _drawn(options: Options, num_images: int) -> Iterator[np.ndarray]:

@@ -13,7 +13,7 @@ import inspect
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,29 +51,30 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def build(node: Any, path: str = "model") -> Any:
+def build(node: Any, path: str, *, trust: Sequence[str] = ()) -> Any:
     """The objects that a node of plain data describes by its `_target_`s.
 
     Args:
         node: Mappings, lists and values; a mapping with `_target_` becomes an object of that
             class, with `_partial_: true` (optimizers only) a factory of such objects.
         path: The node's key, for messages.
+        trust: Further packages, whose classes may all be built.
 
     Raises:
         UserError: If a target is not one that may be built, or refuses its arguments.
     """
     if isinstance(node, list):
-        return [build(item, f"{path}[{i}]") for i, item in enumerate(node)]
+        return [build(item, f"{path}[{i}]", trust=trust) for i, item in enumerate(node)]
     if not isinstance(node, Mapping):
         return node
     arguments = {
-        key: build(value, f"{path}.{key}")
+        key: build(value, f"{path}.{key}", trust=trust)
         for key, value in node.items()
         if key not in ("_target_", "_partial_")
     }
     if "_target_" not in node:
         return arguments
-    target = _target(node["_target_"], path)
+    target = _target(node["_target_"], path, trust)
     if reserved := [key for key in arguments if not isinstance(key, str) or key.startswith("_")]:
         raise UserError(f"{path}.{reserved[0]}: not a key that is read here.")
     if node.get("_partial_", False):
@@ -152,7 +153,7 @@ def _refuse_interpolations(file: Path, node: Any, path: str) -> None:
         _refuse_interpolations(file, value, f"{path}.{key}" if path else str(key))
 
 
-def _target(name: Any, path: str) -> type:
+def _target(name: Any, path: str, trust: Sequence[str]) -> type:
     """The class that a `_target_` names, if it may be built.
 
     The modules are imported by their full names, so that a path cannot walk through a module into
@@ -160,24 +161,27 @@ def _target(name: Any, path: str) -> type:
     """
     refusal = UserError(
         f"{path}._target_={name} is refused: only modules and optimizers of limner, torch.nn and "
-        "torch.optim, and limner's own parts, are built from a saved config."
+        "torch.optim, and limner's own parts, are built from a saved config (and what trust=[...] "
+        "names: your own packages)."
     )
     if not isinstance(name, str) or re.fullmatch(r"[A-Za-z]\w*(\.[A-Za-z_]\w*)+", name) is None:
         raise refusal
     module, _, attribute = name.rpartition(".")
-    if not _lies_in(module, MODULES):
+    if not _lies_in(module, (*MODULES, *trust)):
         raise refusal
     try:
         target = getattr(importlib.import_module(module), attribute)
     except Exception as error:
         raise refusal from error
-    if not inspect.isclass(target) or not _lies_in(target.__module__, MODULES):
+    if not inspect.isclass(target) or not _lies_in(target.__module__, (*MODULES, *trust)):
         raise refusal
-    is_part = _lies_in(target.__module__, PARTS) and not getattr(target, "_is_protocol", False)
+    is_part = _lies_in(target.__module__, (*PARTS, *trust)) and not getattr(
+        target, "_is_protocol", False
+    )
     if not is_part and not issubclass(target, nn.Module | torch.optim.Optimizer):
         raise refusal
     return target
 
 
-def _lies_in(module: str, packages: tuple[str, ...]) -> bool:
+def _lies_in(module: str, packages: Sequence[str]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
