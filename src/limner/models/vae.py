@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from limner.interfaces import Batch, OptimizerFactory
+from limner.interfaces import Batch, LogWeights, OptimizerFactory
 from limner.losses.divergence import kl_standard_normal
 from limner.models.ema import evaluating, make_ema
 
@@ -79,6 +79,25 @@ class VAE(L.LightningModule):
         with evaluating(self._best) as network:
             mean, _ = network["encoder"](images.to(self.dtype))
             return self.likelihood.mean(network["decoder"](mean))
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logvar (B, latent_dim) of q(z | x)."""
+        with evaluating(self._best) as network:
+            return network["encoder"](images.to(self.dtype))
+
+    def log_weights(
+        self, images: Tensor, *, num_samples: int, generator: Generator | None = None
+    ) -> LogWeights:
+        """log p(x|z) and log q(z|x) - log p(z), (num_samples, B), of codes drawn from q(z | x)."""
+        mean, logvar = self.encode(images)
+        eps = torch.randn(num_samples, *mean.shape, generator=generator).to(mean)
+        z = mean + torch.exp(logvar / 2) * eps
+        kl = 0.5 * (z.square() - eps.square() - logvar).sum(2)
+        repeated = images.to(self.dtype).expand(num_samples, *images.shape).flatten(0, 1)
+        with evaluating(self._best) as network:
+            params = network["decoder"](z.flatten(0, 1))
+            reconstruction = self.likelihood.log_prob(params, repeated)
+        return LogWeights(reconstruction.unflatten(0, kl.shape), kl)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images = batch["image"]
