@@ -69,8 +69,8 @@ class LogWeights(NamedTuple):
 class LatentVariables(Protocol):
     """A model p(x | z) p(z) with an approximate posterior q(z | x), which bounds log p(x)."""
 
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance (B, D) of q(z | x), for images (B, C, H, W) in [-1, 1]."""
+    def encode(self, images: Tensor) -> Tensor:
+        """Mean codes E_q(z|x)[z] (B, D) of images (B, C, H, W) in [-1, 1]."""
 
     def log_weights(
         self, images: Tensor, *, num_samples: int, generator: Generator | None

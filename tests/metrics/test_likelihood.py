@@ -94,7 +94,7 @@ def test_the_elbo_is_its_parts_and_the_closed_form():
     model = vae(shift=0.3, widening=2.0)
     found = bounded(model, 4000)
     x = to_float(images())
-    mean, logvar = model.encode(x)
+    mean, logvar = model.network["encoder"](x)
     q, p = torch.distributions.Normal(mean, (logvar / 2).exp()), torch.distributions.Normal(0, 1)
     kl = torch.distributions.kl_divergence(q, p).sum(1).mean()
     errors = (x.flatten(1) - mean @ W.T).square().sum(1) + logvar.exp() @ W.square().sum(0)

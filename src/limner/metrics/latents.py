@@ -25,7 +25,7 @@ def latent_means(
         device: Where the model is.
     """
     with torch.no_grad():
-        parts = [model.encode(to_float(batch).to(device))[0].float().cpu() for batch in batches]
+        parts = [model.encode(to_float(batch).to(device)).float().cpu() for batch in batches]
     return torch.cat(parts)
 
 

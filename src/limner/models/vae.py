@@ -74,29 +74,31 @@ class VAE(L.LightningModule):
         with evaluating(self._best) as network:
             return self.likelihood.mean(network["decoder"](z))
 
+    def encode(self, images: Tensor) -> Tensor:
+        """Mean codes (B, latent_dim) of images (B, C, H, W) in [-1, 1]."""
+        with evaluating(self._best) as network:
+            mean, _ = network["encoder"](images.to(self.device, self.dtype))
+            return mean
+
     def reconstruct(self, images: Tensor) -> Tensor:
         """Expected images (B, C, H, W) of the mean codes of `images`."""
         with evaluating(self._best) as network:
             mean, _ = network["encoder"](images.to(self.dtype))
             return self.likelihood.mean(network["decoder"](mean))
 
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and logvar (B, latent_dim) of q(z | x)."""
-        with evaluating(self._best) as network:
-            return network["encoder"](images.to(self.dtype))
-
     def log_weights(
         self, images: Tensor, *, num_samples: int, generator: Generator | None = None
     ) -> LogWeights:
         """log p(x|z) and log q(z|x) - log p(z), (num_samples, B), of codes drawn from q(z | x)."""
-        mean, logvar = self.encode(images)
-        eps = torch.randn(num_samples, *mean.shape, generator=generator).to(mean)
-        z = mean + torch.exp(logvar / 2) * eps
-        kl = 0.5 * (z.square() - eps.square() - logvar).sum(2)
-        repeated = images.to(self.dtype).expand(num_samples, *images.shape).flatten(0, 1)
+        images = images.to(self.device, self.dtype)
         with evaluating(self._best) as network:
+            mean, logvar = network["encoder"](images)
+            eps = torch.randn(num_samples, *mean.shape, generator=generator).to(mean)
+            z = mean + torch.exp(logvar / 2) * eps
             params = network["decoder"](z.flatten(0, 1))
-            reconstruction = self.likelihood.log_prob(params, repeated)
+        kl = 0.5 * (z.square() - eps.square() - logvar).sum(2)
+        repeated = images.expand(num_samples, *images.shape).flatten(0, 1)
+        reconstruction = self.likelihood.log_prob(params, repeated)
         return LogWeights(reconstruction.unflatten(0, kl.shape), kl)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
