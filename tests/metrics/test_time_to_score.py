@@ -6,7 +6,13 @@ import pytest
 from PIL import Image
 
 from limner.errors import UserError
-from limner.metrics.time_to_score import Curve, read_curve, write_csv, write_picture
+from limner.metrics.time_to_score import (
+    Curve,
+    read_curve,
+    training_speed,
+    write_csv,
+    write_picture,
+)
 
 CSV = """update,train/loss,time/seconds,val/fid
 10,3.0,1.5,
@@ -33,6 +39,13 @@ def test_the_time_to_a_score_is_that_of_the_first_which_is_as_good():
     assert curve.seconds_to(8, lower_is_better=True) == 20
     assert curve.seconds_to(4, lower_is_better=True) is None
     assert curve.seconds_to(7, lower_is_better=False) == 10
+
+
+def test_the_speed_of_training_is_the_median_look(folder):
+    assert training_speed(folder) is None
+    looks = "update,time/images_per_second\n10,5.0\n20,\n30,900.0\n40,1000.0\n"
+    (folder / "metrics.csv").write_text(looks)
+    assert training_speed(folder) == 900
 
 
 @pytest.mark.parametrize(

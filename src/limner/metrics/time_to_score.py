@@ -1,9 +1,10 @@
-"""How good a run was after how many seconds, from its metrics.csv."""
+"""How fast a run trained, and how good it was after how many seconds, from its metrics.csv."""
 
-__all__ = ["Curve", "read_curve", "write_csv", "write_picture"]
+__all__ = ["Curve", "read_curve", "training_speed", "write_csv", "write_picture"]
 
 import csv
 import math
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 
 from limner.errors import UserError
 
-SECONDS = "time/seconds"
+SECONDS, SPEED = "time/seconds", "time/images_per_second"
 
 
 class Curve(NamedTuple):
@@ -39,13 +40,7 @@ def read_curve(folder: Path | str, *, score: str) -> Curve:
     Raises:
         UserError: Without metrics.csv, the score or the times in it.
     """
-    path = Path(folder, "metrics.csv")
-    if not path.is_file():
-        raise UserError(
-            f"{folder} has no metrics.csv: train with logger=csv (or with the default)."
-        )
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
+    path, rows = Path(folder, "metrics.csv"), _rows(folder)
     columns = set(rows[0]) if rows else set()
     if SECONDS not in columns:
         raise UserError(f"{path} has no column {SECONDS}: the run is of an older version.")
@@ -60,6 +55,12 @@ def read_curve(folder: Path | str, *, score: str) -> Curve:
     return (
         Curve(*(list(part) for part in zip(*points, strict=True))) if points else Curve([], [], [])
     )
+
+
+def training_speed(folder: Path | str) -> float | None:
+    """Images per second of training, the median of all looks; None if none was timed."""
+    found = [row[SPEED] for row in _rows(folder) if row.get(SPEED)]
+    return statistics.median(map(float, found)) if found else None
 
 
 def write_csv(curves: Mapping[str, Curve], path: Path | str, *, score: str) -> None:
@@ -89,3 +90,13 @@ def write_picture(curves: Mapping[str, Curve], path: Path | str, *, score: str) 
     if axes.lines:
         axes.legend()
     figure.savefig(path, dpi=150)
+
+
+def _rows(folder: Path | str) -> list[dict[str, str]]:
+    path = Path(folder, "metrics.csv")
+    if not path.is_file():
+        raise UserError(
+            f"{folder} has no metrics.csv: train with logger=csv (or with the default)."
+        )
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
