@@ -22,7 +22,7 @@ def test_psnr_of_a_constant_error_is_the_closed_form():
     images = torch.full((2, 3, 8, 8), 100, dtype=torch.uint8)
     others = images + torch.tensor([1, 50], dtype=torch.uint8).view(2, 1, 1, 1)
     expected = [20 * math.log10(255), 20 * math.log10(255 / 50)]
-    assert psnr(images, others).tolist() == pytest.approx(expected, rel=1e-6)
+    assert psnr(images, others).tolist() == pytest.approx(expected, rel=1e-5)
     assert psnr(images, images).tolist() == [math.inf, math.inf]
 
 

@@ -55,7 +55,7 @@ def nearest(queries: Tensor, references: Iterable[Tensor], *, k: int) -> Nearest
     Memory: the queries in float64, one batch of references, and their table of distances.
 
     Args:
-        queries: Images or features (Q, ...).
+        queries: Images or features (Q, ...), on a device that has float64.
         references: Batches (B, ...) of the same size; k or more in all.
         k: Neighbours of each query.
     """

@@ -46,7 +46,7 @@ def psnr(images: Tensor, others: Tensor) -> Tensor:
 
     -10 log10(mean squared error on the scale [0, 1])
     """
-    errors = (_unit(images) - _unit(others)).double().square().flatten(1).mean(1)
+    errors = (_unit(images) - _unit(others)).square().flatten(1).mean(1)
     return -10 * torch.log10(errors)
 
 
@@ -130,7 +130,7 @@ def pair_scores(
             left_out = _too_small(images, lpips)
             values = {name: [] for name in functions if name not in left_out}
         for name in values:
-            values[name].append(functions[name](images, others).double().cpu())
+            values[name].append(functions[name](images, others).cpu().double())
     joined = {name: torch.cat(parts) for name, parts in values.items()}
     num_pairs = len(joined["psnr"]) if joined else 0
     differ = joined["psnr"].isfinite() if joined else torch.zeros(0, dtype=torch.bool)

@@ -47,14 +47,14 @@ def read_curve(folder: Path | str, *, score: str) -> Curve:
     if score not in columns:
         known = sorted(name for name in columns if name.startswith("val/"))
         raise UserError(f"{path} has no column {score}, but: {', '.join(known) or 'no scores'}.")
-    points, seconds = [], math.nan
+    curve, seconds = Curve([], [], []), math.nan
     for row in rows:
         seconds = float(row[SECONDS]) if row[SECONDS] else seconds
         if row[score] and not math.isnan(seconds):
-            points.append((int(row["update"]), seconds, float(row[score])))
-    return (
-        Curve(*(list(part) for part in zip(*points, strict=True))) if points else Curve([], [], [])
-    )
+            curve.updates.append(int(row["update"]))
+            curve.seconds.append(seconds)
+            curve.values.append(float(row[score]))
+    return curve
 
 
 def training_speed(folder: Path | str) -> float | None:
