@@ -39,11 +39,13 @@ def fit_classifier(
     """
     store, indices = data
     device = next(network.parameters()).device
-    with torch.random.fork_rng():
+    network.cpu()  # where the same seed gives the same weights, whatever the device
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for module in network.modules():
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
+    network.to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
     generator = generator_for(seed, "classifier")
     network.requires_grad_(True).train()
