@@ -11,6 +11,8 @@ __all__ = [
     "Features",
     "Generates",
     "ImageStore",
+    "LatentVariables",
+    "LogWeights",
     "OptimizerFactory",
     "RealImages",
     "Reconstructs",
@@ -72,6 +74,28 @@ class Reconstructs(Protocol):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstructions (B, C, H, W) in [-1, 1] of images of the same shape and range."""
+
+
+class LogWeights(NamedTuple):
+    """The two parts of log p(x|z) + log p(z) - log q(z|x) of K codes for each of B images."""
+
+    reconstruction: Tensor
+    """(K, B): log p(x | z), in nats."""
+    kl: Tensor
+    """(K, B): log q(z | x) - log p(z), whose mean over codes is the KL divergence, in nats."""
+
+
+@runtime_checkable
+class LatentVariables(Protocol):
+    """A model p(x | z) p(z) with an approximate posterior q(z | x), which bounds log p(x)."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Mean codes E_q(z|x)[z] (B, D) of images (B, C, H, W) in [-1, 1]."""
+
+    def log_weights(
+        self, images: Tensor, *, num_samples: int, generator: Generator | None
+    ) -> LogWeights:
+        """Of `num_samples` codes from q(z | x) for each image."""
 
 
 class ImageStore(Protocol):

@@ -17,8 +17,10 @@ class Log(L.Callback):
     """Logs what `training_step` returned every few updates, and `val/...` after each epoch.
 
     Beside the losses: `train/learning_rate` of each optimizer, `train/images_seen`, and
-    `time/images_per_second` since the last look. The values of other updates never leave the
-    device, so nothing waits for them. A loss that is not finite ends the run here.
+    `time/images_per_second` since the last look, and `time/seconds` since the start of training,
+    scores and pictures included; a resumed run counts on from its checkpoint. The values of other
+    updates never leave the device, so nothing waits for them. A loss that is not finite ends the
+    run here.
 
     Args:
         every_num_updates: Interval between two looks.
@@ -31,9 +33,18 @@ class Log(L.Callback):
         self.latest: dict[str, float] = {}
         """The newest value of everything logged, for whoever shows it."""
         self._since = (0.0, 0)
+        self._start: float | None = None
+        self._before = 0.0  # seconds of the starts before this one
+
+    def state_dict(self) -> dict[str, float]:
+        return {"seconds": self._seconds()}
+
+    def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
+        self._before = state_dict["seconds"]
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        self._since = (time.perf_counter(), trainer.global_step)
+        self._start = time.perf_counter()
+        self._since = (self._start, trainer.global_step)
 
     def on_train_epoch_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._since = (time.perf_counter(), trainer.global_step)
@@ -61,6 +72,7 @@ class Log(L.Callback):
         if update > first:
             values["time/images_per_second"] = (update - first) * num_images / seconds
         self._since = (time.perf_counter(), update)
+        values["time/seconds"] = self._seconds()
         self._write(trainer, values)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
@@ -73,6 +85,10 @@ class Log(L.Callback):
         values = {n: float(v) for n, v in metrics.items() if n.startswith("val/") and n not in old}
         if values:
             self._write(trainer, values)
+
+    def _seconds(self) -> float:
+        now = 0.0 if self._start is None else time.perf_counter() - self._start
+        return self._before + now
 
     def _write(self, trainer: L.Trainer, values: dict[str, float]) -> None:
         self.latest |= values

@@ -1,7 +1,8 @@
 """p(x | z): how the decoder's output `params` (B, C, H, W) is read as a distribution of images.
 
 `log_prob(params, images)` sums over pixels and channels and gives nats for each image, (B,);
-`mean(params)` is the expected image in [-1, 1].
+`mean(params)` is the expected image in [-1, 1]. `is_density` tells a density over real values
+from a probability of discrete ones, which bits per dimension need to know.
 """
 
 __all__ = ["Bernoulli", "Gaussian"]
@@ -22,6 +23,8 @@ class Bernoulli:
     is no density: it compares with other models under the same likelihood only.
     """
 
+    is_density = False
+
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor:
         targets = (images + 1) / 2
         bce = binary_cross_entropy_with_logits(params, targets, reduction="none")
@@ -39,6 +42,8 @@ class Gaussian:
     Args:
         sigma: Standard deviation, in units of images in [-1, 1] (one grey level is 2/255).
     """
+
+    is_density = True
 
     def __init__(self, *, sigma: float) -> None:
         if sigma <= 0:

@@ -13,14 +13,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from limner.cache import cached_folder
 from limner.errors import UserError
 from limner.interfaces import Features, ImageStore, RealImages
+from limner.metrics.training import accuracy, fit_classifier
 from limner.metrics.weights import weights_hash
 from limner.pixels import to_float
-from limner.randomness import generator_for
 
 log = logging.getLogger(__name__)
 
@@ -96,37 +95,19 @@ class ClassifierFeatures:
     def _train(
         self, train: tuple[ImageStore, Tensor], test: tuple[ImageStore, Tensor], into: Path
     ) -> None:
-        store, indices = train
         log.info("Training the classifier whose features the scores use, once ...")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            for module in self._network.modules():
-                if hasattr(module, "reset_parameters"):
-                    module.reset_parameters()
-        optimizer = torch.optim.Adam(self._network.parameters(), lr=self.learning_rate)
-        generator = generator_for(self.seed, "classifier")
-        self._network.requires_grad_(True).train()
-        for update in range(self.num_updates):
-            batch = indices[torch.randint(len(indices), (self.batch_size,), generator=generator)]
-            logits = self._network(to_float(store.gather(batch)))
-            for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate * (1 - update / self.num_updates)
-            optimizer.zero_grad()
-            cross_entropy(logits, store.labels[batch]).backward()
-            optimizer.step()
-        self._network.eval()
-        accuracy = self._measure(*test)
-        log.info("... done: it names %.1f %% of the held-out images rightly.", 100 * accuracy)
-        state = {"weights": self._network.state_dict(), "accuracy": accuracy}
-        torch.save(state, into / "classifier.pt")
-
-    def _measure(self, store: ImageStore, indices: Tensor) -> float:
-        """Accuracy in [0, 1]."""
-        hits = sum(
-            (self(store.gather(part)).logits.argmax(1) == store.labels[part]).sum().item()
-            for part in indices.split(512)
+        fit_classifier(
+            self._network,
+            train,
+            num_updates=self.num_updates,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            seed=self.seed,
         )
-        return hits / len(indices)
+        measured = accuracy(self._network, test)
+        log.info("... done: it names %.1f %% of the held-out images rightly.", 100 * measured)
+        state = {"weights": self._network.state_dict(), "accuracy": measured}
+        torch.save(state, into / "classifier.pt")
 
 
 def _held_out(real: RealImages) -> tuple[ImageStore, Tensor]:

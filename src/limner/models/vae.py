@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from limner.interfaces import Batch, OptimizerFactory
+from limner.interfaces import Batch, LogWeights, OptimizerFactory
 from limner.losses.divergence import kl_standard_normal
 from limner.models.ema import evaluating, make_ema
 
@@ -84,6 +84,21 @@ class VAE(L.LightningModule):
     def reconstruct(self, images: Tensor) -> Tensor:
         """Expected images (B, C, H, W) of the mean codes of `images`."""
         return self.generate(self.encode(images))
+
+    def log_weights(
+        self, images: Tensor, *, num_samples: int, generator: Generator | None = None
+    ) -> LogWeights:
+        """log p(x|z) and log q(z|x) - log p(z), (num_samples, B), of codes drawn from q(z | x)."""
+        images = images.to(self.device, self.dtype)
+        with evaluating(self._best) as network:
+            mean, logvar = network["encoder"](images)
+            eps = torch.randn(num_samples, *mean.shape, generator=generator).to(mean)
+            z = mean + torch.exp(logvar / 2) * eps
+            params = network["decoder"](z.flatten(0, 1))
+        kl = 0.5 * (z.square() - eps.square() - logvar).sum(2)
+        repeated = images.expand(num_samples, *images.shape).flatten(0, 1)
+        reconstruction = self.likelihood.log_prob(params, repeated)
+        return LogWeights(reconstruction.unflatten(0, kl.shape), kl)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images = batch["image"]

@@ -1,0 +1,102 @@
+"""How fast a run trained, and how good it was after how many seconds, from its metrics.csv."""
+
+__all__ = ["Curve", "read_curve", "training_speed", "write_csv", "write_picture"]
+
+import csv
+import math
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from limner.errors import UserError
+
+SECONDS, SPEED = "time/seconds", "time/images_per_second"
+
+
+class Curve(NamedTuple):
+    """One score of one run; three lists of the same length, by update."""
+
+    updates: list[int]
+    seconds: list[float]
+    """Wall clock since the start of training, scoring and pictures included."""
+    values: list[float]
+
+    def seconds_to(self, value: float, *, lower_is_better: bool) -> float | None:
+        """Seconds until the score first was `value` or better; None if it never was."""
+        better = (lambda x: x <= value) if lower_is_better else (lambda x: x >= value)
+        return next((s for s, x in zip(self.seconds, self.values, strict=True) if better(x)), None)
+
+
+def read_curve(folder: Path | str, *, score: str) -> Curve:
+    """The score against wall-clock seconds, at each update where it was computed.
+
+    Args:
+        folder: A run folder.
+        score: A column, e.g. "val/fid".
+
+    Raises:
+        UserError: Without metrics.csv, the score or the times in it.
+    """
+    path, rows = Path(folder, "metrics.csv"), _rows(folder)
+    columns = set(rows[0]) if rows else set()
+    if SECONDS not in columns:
+        raise UserError(f"{path} has no column {SECONDS}: the run is of an older version.")
+    if score not in columns:
+        known = sorted(name for name in columns if name.startswith("val/"))
+        raise UserError(f"{path} has no column {score}, but: {', '.join(known) or 'no scores'}.")
+    curve, seconds = Curve([], [], []), math.nan
+    for row in rows:
+        seconds = float(row[SECONDS]) if row[SECONDS] else seconds
+        if row[score] and not math.isnan(seconds):
+            curve.updates.append(int(row["update"]))
+            curve.seconds.append(seconds)
+            curve.values.append(float(row[score]))
+    return curve
+
+
+def training_speed(folder: Path | str) -> float | None:
+    """Images per second of training, the median of all looks; None if none was timed."""
+    found = [row[SPEED] for row in _rows(folder) if row.get(SPEED)]
+    return statistics.median(map(float, found)) if found else None
+
+
+def write_csv(curves: Mapping[str, Curve], path: Path | str, *, score: str) -> None:
+    """A row for each point: run, update, seconds, and the score under its own name."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["run", "update", "seconds", score])
+        for run, curve in curves.items():
+            writer.writerows((run, *point) for point in zip(*curve, strict=True))
+
+
+def write_picture(curves: Mapping[str, Curve], path: Path | str, *, score: str) -> None:
+    """The curves in one picture (PNG, or what the path ends in), time on a logarithmic axis.
+
+    Args:
+        curves: Name to curve; a curve without points is left out.
+        path: Where to.
+        score: Its name, for the axis.
+    """
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, curve in curves.items():
+        if curve.values:
+            axes.plot(curve.seconds, curve.values, marker=".", label=name)
+    axes.set(xlabel="wall-clock seconds of training", ylabel=score, xscale="log")
+    axes.grid(alpha=0.3)
+    if axes.lines:
+        axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+def _rows(folder: Path | str) -> list[dict[str, str]]:
+    path = Path(folder, "metrics.csv")
+    if not path.is_file():
+        raise UserError(
+            f"{folder} has no metrics.csv: train with logger=csv (or with the default)."
+        )
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,27 @@
+"""What is logged of time."""
+
+import csv
+
+
+def seconds(folder):
+    with open(folder / "metrics.csv", newline="") as file:
+        return {int(r["update"]): float(r["time/seconds"]) for r in csv.DictReader(file)}
+
+
+def test_seconds_count_on_in_a_resumed_run(run, tmp_path):
+    common = [
+        "metrics=none",
+        "logger=csv",
+        "data.batch_size=64",
+        "callbacks.log.every_num_updates=1",
+    ]
+    folder = tmp_path / "run"
+    first = run(*common, "trainer.max_steps=20", f"hydra.run.dir={folder}")
+    assert first.code == 0, first.err
+    before = seconds(folder)
+    second = run(f"resume={folder}", "trainer.max_steps=40")
+    assert second.code == 0, second.err
+    after = seconds(folder)
+    assert list(after) == list(range(1, 41))
+    assert list(after.values()) == sorted(after.values())
+    assert after[20] == before[20] < after[21] < before[20] + 10
