@@ -32,12 +32,21 @@ from limner.resuming import merged, refuse_used_folder, resume_folder, with_save
 USAGE = """\
 Usage: limner train [GROUP=OPTION] [KEY=VALUE] ...     trains a model and scores it
        limner train --help                             shows groups, options and keys
+       limner evaluate run=RUN                         scores a finished run, or pictures:
+       limner evaluate generated=A.zip reference=B     folders, .zip files, names of data sets
+       limner sample run=RUN [mode=grid] [seed=0]      draws pictures
+       limner export run=RUN to=DIR                    weights, config and model card
        limner compare RUN RUN ... [to=FILE.csv]        scores side by side
        limner compare --blind RUN RUN [to=FILE.html]   a page to choose pictures by eye
 
 For example: limner train model=gan data=mnist optimizer.lr=3e-4
 """
-COMMANDS = {"compare": "limner.comparing.command"}
+COMMANDS = {
+    "compare": "limner.comparing.command",
+    "evaluate": "limner.evaluating.command",
+    "export": "limner.exporting",
+    "sample": "limner.sampling",
+}
 """Modules with a function `run(words) -> exit code`, imported when they are asked for."""
 RANK_VARIABLES = (
     "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED",

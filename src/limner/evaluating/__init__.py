@@ -1,0 +1,1 @@
+"""Scores of pictures from anywhere, or of a finished run, without training a model."""

@@ -1,0 +1,193 @@
+"""`limner evaluate run=outputs/...` and `limner evaluate generated=A reference=B`."""
+
+__all__ = ["Options", "run"]
+
+import dataclasses
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+from rich import get_console
+
+from limner.config import CONFIG_DIR, build, check, register, similar
+from limner.console import ConsoleHandler, scores_table
+from limner.errors import UserError
+from limner.evaluating.measures import MEASURES, NotApplicable
+from limner.evaluating.subject import Drawn, Folder, Subject
+from limner.loading import load
+from limner.options import parse
+from limner.training import choose_metrics
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Options:
+    """What `limner evaluate` takes; words such as `metrics.scores=[fid,kid]` set config values.
+
+    Args:
+        run: The folder of a finished run, or
+        generated: a folder or .zip file of images, with
+        reference: a folder or .zip file of real images, or the name of a data set.
+        metrics: inception, classifier or auto; a run's own by default.
+        image_shape: [C, H, W] that images of folders are resized to.
+        measures: Of diversity, sameness, memorisation, reconstruction, likelihood, latents and
+            efficiency; [all] for those that apply.
+        num_measured: Images of each set, at most, for measures that look at single images.
+        to: The folder for evaluation.json and pictures; the run's own, or the working folder.
+    """
+
+    run: str | None = None
+    generated: str | None = None
+    reference: str | None = None
+    metrics: str | None = None
+    image_shape: list[int] | None = None
+    measures: list[str] = field(default_factory=list)
+    num_measured: int = 1000
+    seed: int = 0
+    to: str | None = None
+
+
+def run(words: Sequence[str]) -> int:
+    """Does what the words after `limner evaluate` say, and returns the exit code.
+
+    Raises:
+        UserError: If the words name nothing that can be evaluated.
+    """
+    _speak()
+    names = {field.name for field in dataclasses.fields(Options)}
+    own = [word for word in words if word.partition("=")[0] in names or "." not in word]
+    options = parse(own, Options)
+    if (options.run is None) == (options.generated is None or options.reference is None):
+        raise UserError("Give run=FOLDER, or generated=FOLDER_OR_ZIP with reference=...")
+    measures = _measures(options)
+    config = _config(options, [word for word in words if word not in own])
+    subject = _subject(options, config)
+    entries = _distances(subject)
+    for name in measures:
+        try:
+            entries |= MEASURES[name](subject)
+        except NotApplicable as reason:
+            if options.measures != ["all"]:
+                log.warning("measures=%s left out: %s.", name, reason)
+    path = subject.folder / "evaluation.json"
+    path.write_text(json.dumps(entries, indent=2) + "\n")
+    get_console().print(scores_table(entries))
+    log.info("How each was made: %s", path)
+    return 0
+
+
+def _speak() -> None:
+    register()
+    logger = logging.getLogger("limner")
+    if not any(isinstance(handler, ConsoleHandler) for handler in logger.handlers):
+        logger.addHandler(ConsoleHandler())
+    logger.setLevel(logging.INFO)
+
+
+def _measures(options: Options) -> list[str]:
+    if options.measures == ["all"]:
+        return list(MEASURES)
+    for name in options.measures:
+        if name not in MEASURES:
+            raise UserError(f"measures={name}: there is no such measure{similar(name, MEASURES)}")
+    return options.measures
+
+
+def _config(options: Options, overrides: Sequence[str]) -> DictConfig:
+    """The config of the data and the scores: a run's own, or that of the reference."""
+    chosen = [f"metrics={options.metrics or 'auto'}"]
+    if options.run is None:
+        chosen += _reference(options)
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        config = compose("train", overrides=[*chosen, *overrides])
+    if options.run is not None:
+        path = Path(options.run) / ".hydra" / "config.yaml"
+        if not path.is_file():
+            raise UserError(f"run={options.run}: there is no run in this folder.")
+        saved = OmegaConf.load(path)
+        if options.metrics is not None or saved.metrics.objective is None:
+            saved.metrics = config.metrics
+        for word in overrides:
+            key, _, value = word.lstrip("+").partition("=")
+            OmegaConf.update(saved, key, OmegaConf.from_dotlist([f"x={value}"]).x, force_add=True)
+        config = saved
+    config.run_dir = options.to or options.run or "."
+    check(config)
+    return config
+
+
+def _reference(options: Options) -> list[str]:
+    """Overrides that choose the real images."""
+    name = options.reference
+    if (CONFIG_DIR / "data" / f"{name}.yaml").is_file():
+        words = [f"data={name}"]
+    elif Path(name).exists():
+        words = ["data=image_folder", f"data.path='{name}'", "data.test_fraction=0.0"]
+        words += ["data.validation_fraction=0.0"]
+    else:
+        options_ = sorted(path.stem for path in (CONFIG_DIR / "data").glob("*.yaml"))
+        raise UserError(
+            f"reference={name}: no such folder, .zip or data set{similar(name, options_)}"
+        )
+    return words + ([f"data.image_shape={options.image_shape}"] if options.image_shape else [])
+
+
+def _subject(options: Options, config: DictConfig) -> Subject:
+    data = build(config, "data")
+    data.open()
+    config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
+    choose_metrics(config, data)
+    if "_target_" not in config.metrics:
+        raise UserError("Without labels there is no classifier to score by: metrics=inception")
+    scores = build(config, "metrics")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if options.run is not None:
+        generated: Any = Drawn(
+            load(options.run, device=device),
+            num_images=config.metrics.num_samples,
+            batch_size=config.metrics.batch_size,
+            seed=options.seed,
+        )
+    else:
+        resized = options.image_shape is not None
+        generated = Folder(options.generated, image_shape=data.image_shape, resized=resized)
+    scores.evaluator.check(generated.num_images, f"{generated.num_images} generated images")
+    scores.features.prepare(data)
+    folder = Path(config.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Subject(
+        generated=generated, data=data, evaluator=scores.evaluator, splits=scores.splits,
+        num_measured=options.num_measured, seed=options.seed, device=device, folder=folder,
+    )  # fmt: skip
+
+
+def _distances(subject: Subject) -> dict[str, dict[str, Any]]:
+    """The distribution scores, from one pass."""
+    references = {}
+    for split in subject.splits:
+        store, indices = subject.data.reference(split)
+        about = {
+            "data": subject.data.name,
+            "image_shape": list(subject.data.image_shape),
+            "split": split,
+        }
+        ending = "_test" if split == "test" else ""
+        references[ending] = subject.evaluator.reference(
+            store, indices, about=about, device=subject.device
+        )
+    found = subject.evaluator.score(
+        subject.generated.at, subject.generated.num_images, references=references,
+        device=subject.device,
+    )  # fmt: skip
+    entries = {}
+    for name, (value, std, protocol) in found.items():
+        entry = {"value": value, "protocol": protocol | subject.generated.about()}
+        entries[name] = entry if std is None else entry | {"std": std}
+    return entries

@@ -1,0 +1,220 @@
+"""Measures beyond the distance of two distributions, each by itself, by the name it is asked for.
+
+Each takes a `Subject` and returns entries as scores.json has them, or raises `NotApplicable`.
+"""
+
+__all__ = ["MEASURES", "NotApplicable"]
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limner.evaluating.subject import Folder, Subject
+from limner.metrics.diversity import named_distances, named_features
+from limner.metrics.efficiency import count_flops, num_parameters, peak_memory, sampling_speed
+from limner.metrics.latents import active_units, latent_means, linear_probe
+from limner.metrics.likelihood import bits_per_dim, likelihood_bounds
+from limner.metrics.memorisation import memorisation, nearest, neighbours_picture
+from limner.metrics.pairs import pair_scores, random_pairs
+from limner.metrics.reconstruction import reconstructed_pairs
+from limner.metrics.time_to_score import read_curve, write_csv, write_picture
+
+Entries = dict[str, dict[str, Any]]
+
+NEIGHBOURS, SHOWN, QUANTILE = 5, 8, 0.05
+CODES = (1, 5, 50, 500)
+
+
+class NotApplicable(Exception):
+    """This subject has no such measure; the text says why."""
+
+
+def diversity(subject: Subject) -> Entries:
+    """Wasserstein distances of colour, texture and shape, from generated to real images."""
+    distances = named_distances(
+        named_features([subject.samples()]), named_features(subject.real("train"))
+    )
+    protocol = _protocol(subject, split="train")
+    return {f"wasserstein_{name}": _entry(value, protocol) for name, value in distances.items()}
+
+
+def sameness(subject: Subject) -> Entries:
+    """Pair scores between generated images, and between real ones to compare with."""
+    entries = {}
+    sets = {"": subject.samples(), "_real": torch.cat(list(subject.real("train")))}
+    for ending, images in sets.items():
+        pairs = random_pairs(len(images), num_pairs=subject.num_measured, seed=subject.seed)
+        found = pair_scores((images[a], images[b]) for a, b in _columns(pairs))
+        protocol = {"num_pairs": found.num_pairs, "seed": subject.seed}
+        for name, value in found.mean.items():
+            entries[f"sameness_{name}{ending}"] = _entry(value, protocol, found.std[name])
+    return entries
+
+
+def memorised(subject: Subject) -> Entries:
+    """Distances to the nearest training images, against those of held-out images."""
+    split = subject.held_out()
+    if split is None:
+        raise NotApplicable("there are no held-out images")
+    store, indices = subject.data.split("train")
+    size = subject.evaluator.batch_size
+
+    def training() -> Iterator[Tensor]:
+        return (store.gather(part) for part in indices.split(size))
+
+    samples = subject.samples()
+    found = nearest(samples, training(), k=NEIGHBOURS)
+    held_out = nearest(torch.cat(list(subject.real(split))), training(), k=1)
+    result = memorisation(found.distances, held_out.distances, quantile=QUANTILE)
+    neighbours = [store.gather(indices[row]) for row in found.indices[:SHOWN]]
+    picture = neighbours_picture(samples[: len(neighbours)], torch.stack(neighbours))
+    picture.save(subject.folder / "nearest_training_images.png")
+    protocol = {**_protocol(subject, split=split), "quantile": QUANTILE, "distance": "pixels, L2"}
+    return {
+        "memorisation_copied": _entry(result.copied, protocol),
+        "memorisation_nearer": _entry(result.nearer, protocol),
+        "memorisation_z": _entry(result.z, protocol | {"quantiles": result.quantiles}),
+    }
+
+
+def reconstruction(subject: Subject) -> Entries:
+    """Pair scores of held-out images and their reconstructions."""
+    split = subject.held_out() or "train"
+    module = _module(subject, "reconstruct")
+    pairs = reconstructed_pairs(module, subject.real(split), device=subject.device)
+    found = pair_scores(pairs)
+    protocol = {"split": split, "num_images": found.num_pairs}
+    return {
+        f"reconstruction_{name}": _entry(value, protocol, found.std[name])
+        for name, value in found.mean.items()
+    }
+
+
+def likelihood(subject: Subject) -> Entries:
+    """The ELBO and importance-weighted bounds on log p(x) of held-out images, in nats."""
+    split = subject.held_out() or "train"
+    module = _module(subject, "log_weights")
+    bounds = likelihood_bounds(
+        module, subject.real(split), num_samples=CODES, decoded_at_once=2048, pixels="stored",
+        seed=subject.seed, device=subject.device,
+    )  # fmt: skip
+    kind = type(module.likelihood).__name__
+    protocol = {
+        "split": split,
+        "num_images": bounds.num_images,
+        "likelihood": kind,
+        "pixels": "stored",
+        "unit": "nats for each image, larger is better",
+    }
+    values = {"elbo": bounds.elbo, "elbo_reconstruction": bounds.reconstruction}
+    values["elbo_kl"] = bounds.kl
+    values |= {f"log_likelihood_iw{k}": v for k, v in bounds.importance_weighted.items()}
+    entries = {name: _entry(value, protocol) for name, value in values.items()}
+    best = bounds.importance_weighted[max(CODES)]
+    bits = bits_per_dim(best, num_values=bounds.num_values, is_density=kind == "Gaussian")
+    entries["bits_per_dim"] = _entry(bits, protocol | {"unit": "bits for each pixel value"})
+    return entries
+
+
+def latents(subject: Subject) -> Entries:
+    """Active units, and what a linear classifier reads from the mean codes."""
+    module = _module(subject, "encode")
+    split = subject.held_out() or "train"
+
+    def means(name: str) -> Tensor:
+        return latent_means(module, subject.real(name), device=subject.device)
+
+    train = means("train")
+    entries = {"active_units": _entry(active_units(train), {"split": "train"})}
+    if subject.data.num_classes > 1:
+        accuracy = linear_probe(
+            train_means=train,
+            train_labels=_labels(subject, "train"),
+            test_means=means(split),
+            test_labels=_labels(subject, split),
+        )
+        protocol = {"split": split, "num_train_images": len(train)}
+        entries["linear_probe_accuracy"] = _entry(accuracy, protocol)
+    return entries
+
+
+def efficiency(subject: Subject) -> Entries:
+    """Size, arithmetic, speed and memory of drawing; and the score against time."""
+    module = _module(subject, "sample")
+    size = subject.evaluator.batch_size
+
+    def draw(num_images: int) -> Tensor:
+        return module.sample(num_images, generator=None)
+
+    speed = sampling_speed(
+        draw, batch_size=size, num_batches=5, num_warm_up=1, device=subject.device
+    )
+    where = {"device": subject.device.type, "batch_size": size}
+    trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    entries = {
+        "num_parameters": _entry(num_parameters(module), {"of": "the module, its average too"}),
+        "num_trained_parameters": _entry(trained, {}),
+        "multiply_adds_per_sample": _entry(count_flops(lambda: draw(1)).macs, {}),
+        "samples_per_second": _entry(speed.images_per_second, where),
+    }
+    if (memory := peak_memory(subject.device)) is not None:
+        entries["peak_memory_bytes"] = _entry(memory, where)
+    _draw_curve(subject)
+    return entries
+
+
+def _draw_curve(subject: Subject) -> None:
+    """Writes the best-known score of the run against time, where its metrics.csv has both."""
+    name = f"val/fid{subject.evaluator.features.suffix}"
+    path = subject.folder / "metrics.csv"
+    if path.exists() and name in path.read_text().partition("\n")[0].split(","):
+        curves = {subject.folder.name: read_curve(subject.folder, score=name)}
+        write_csv(curves, subject.folder / "time_to_score.csv", score=name)
+        write_picture(curves, subject.folder / "time_to_score.png", score=name)
+
+
+MEASURES: dict[str, Callable[[Subject], Entries]] = {
+    "diversity": diversity,
+    "sameness": sameness,
+    "memorisation": memorised,
+    "reconstruction": reconstruction,
+    "likelihood": likelihood,
+    "latents": latents,
+    "efficiency": efficiency,
+}
+"""Name to measure."""
+
+
+def _entry(value: float, protocol: dict[str, Any], std: float | None = None) -> dict[str, Any]:
+    deviation = {} if std is None else {"std": std}
+    return {"value": float(value), **deviation, "protocol": protocol}
+
+
+def _protocol(subject: Subject, *, split: str) -> dict[str, Any]:
+    num_samples = min(subject.num_measured, subject.generated.num_images)
+    num_real = min(subject.num_measured, len(subject.data.split(split)[1]))
+    reference = {"data": subject.data.name, "split": split, "num_images": num_real}
+    return {"num_samples": num_samples, "reference": reference, **subject.generated.about()}
+
+
+def _module(subject: Subject, method: str) -> Any:
+    """The model, if it can do this."""
+    if isinstance(subject.generated, Folder) or subject.model is None:
+        raise NotApplicable("only a run has a model")
+    if not hasattr(subject.model.module, method):
+        raise NotApplicable(f"the model cannot {method.replace('_', ' ')}")
+    return subject.model.module
+
+
+def _labels(subject: Subject, split: str) -> Tensor:
+    """Labels of the images of `subject.real(split)`."""
+    store, indices = subject.data.split(split)
+    num = min(subject.num_measured, len(indices))
+    return store.labels[indices[torch.linspace(0, len(indices) - 1, num).long()]]
+
+
+def _columns(pairs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    for part in pairs.split(250):
+        yield part[:, 0], part[:, 1]

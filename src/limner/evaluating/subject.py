@@ -1,0 +1,115 @@
+"""What is evaluated: images that a model draws or that lie in a folder, beside real ones."""
+
+__all__ = ["Drawn", "Folder", "Subject"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limner.data.module import ImageDataModule
+from limner.data.sources import ImageFolder
+from limner.data.store import Store, open_store, read_picture
+from limner.errors import UserError
+from limner.metrics.evaluate import Evaluator
+from limner.pixels import to_uint8
+from limner.randomness import generator_for
+from limner.trained import Trained
+
+
+class Drawn:
+    """The samples of a trained model that its own training scored: chunk c from (seed, c)."""
+
+    def __init__(self, model: Trained, *, num_images: int, batch_size: int, seed: int) -> None:
+        self.model, self.num_images = model, num_images
+        self.batch_size, self.seed = batch_size, seed
+
+    def at(self, first: int, end: int) -> Tensor:
+        generator = generator_for(self.seed, "scores", first // self.batch_size)
+        return to_uint8(self.model.module.sample(end - first, generator=generator))
+
+    def about(self) -> dict[str, Any]:
+        average = getattr(self.model.module, "ema", None)
+        return {
+            "weights": "raw" if average is None else "ema",
+            "seed": self.seed,
+            "update": self.model.update,
+        }
+
+
+class Folder:
+    """The images below a folder or in a .zip file, of the shape of those they are compared with.
+
+    Args:
+        path: Where they are.
+        image_shape: (C, H, W) of the real images.
+        resized: Whether the user asked for this shape; else images of another are refused.
+    """
+
+    def __init__(self, path: str, *, image_shape: list[int], resized: bool) -> None:
+        pictures = ImageFolder(path=path).pictures()["train"]
+        first = read_picture(pictures, 0)
+        found = [len(first.getbands()), first.height, first.width]
+        if not resized and found != list(image_shape):
+            raise UserError(
+                f"generated={path}: images are {_shape(found)}, the reference's are "
+                f"{_shape(image_shape)}. To resize both: "
+                f"image_shape=[{image_shape[0]},{found[1]},{found[2]}]"
+            )
+        self.path = Path(path)
+        self.store: Store = open_store(
+            pictures, image_shape, kind="auto", memory_limit_gib=4.0, on_corrupt="error"
+        )
+        self.num_images = len(self.store)
+
+    def at(self, first: int, end: int) -> Tensor:
+        return self.store.gather(torch.arange(first, end))
+
+    def about(self) -> dict[str, Any]:
+        return {"images": self.path.name, "fingerprint": self.store.fingerprint[:16]}
+
+
+@dataclass
+class Subject:
+    """Generated images, the real ones, and what compares them."""
+
+    generated: Drawn | Folder
+    data: ImageDataModule
+    evaluator: Evaluator
+    splits: list[str]
+    """The real images to compare with: "train", "test" or both."""
+    num_measured: int
+    """Images of each set, at most, for measures that look at single images."""
+    seed: int
+    device: torch.device
+    folder: Path
+    """Where results go."""
+
+    @property
+    def model(self) -> Trained | None:
+        """The model that draws, if it is one."""
+        return self.generated.model if isinstance(self.generated, Drawn) else None
+
+    def samples(self) -> Tensor:
+        """uint8 (N, C, H, W): the first generated images, `num_measured` at most."""
+        num, size = min(self.num_measured, self.generated.num_images), self.evaluator.batch_size
+        parts = [self.generated.at(i, min(i + size, num)) for i in range(0, num, size)]
+        return torch.cat(parts).cpu()
+
+    def real(self, split: str) -> Iterator[Tensor]:
+        """Batches of uint8 real images of a split of this run's, `num_measured` at most."""
+        store, indices = self.data.split(split)
+        spread = torch.linspace(0, len(indices) - 1, min(self.num_measured, len(indices))).long()
+        for part in indices[spread].split(self.evaluator.batch_size):
+            yield store.gather(part)
+
+    def held_out(self) -> str | None:
+        """The name of a split of real images that were not trained on, if there is one."""
+        return next((n for n in ("test", "validation") if len(self.data.split(n)[1])), None)
+
+
+def _shape(shape: list[int]) -> str:
+    return "x".join(map(str, shape))
