@@ -1,10 +1,10 @@
-"""A folder for what is slow to make and cheap to keep: decoded images, small classifiers.
+"""A folder for what is slow to make and cheap to keep: decoded images, statistics of them.
 
 Safe among processes: one builds while the others wait, and a process that dies leaves nothing that
 could be taken for a finished entry, since an entry appears by a single rename.
 """
 
-__all__ = ["cache_dir", "cached_folder"]
+__all__ = ["cache_dir", "cached_folder", "discard_folder", "find_folder"]
 
 import hashlib
 import json
@@ -36,8 +36,7 @@ def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path
     Returns:
         The finished folder; a temporary one, with a warning, where the cache cannot be written.
     """
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-    folder = cache_dir() / kind / name
+    folder = _path(kind, key)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{folder}.lock")
@@ -61,3 +60,24 @@ def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path
         return folder
     finally:
         lock.release()
+
+
+def find_folder(kind: str, key: object) -> Path | None:
+    """The finished folder for `key`, or None if nothing has been built."""
+    folder = _path(kind, key)
+    return folder if folder.is_dir() else None
+
+
+def discard_folder(kind: str, key: object) -> None:
+    """Removes the folder for `key`, so that the next `cached_folder` builds it anew."""
+    folder = _path(kind, key)
+    try:
+        with FileLock(f"{folder}.lock"):
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        log.warning("The cache %s cannot be written (%s).", folder.parent, error)
+
+
+def _path(kind: str, key: object) -> Path:
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    return cache_dir() / kind / name

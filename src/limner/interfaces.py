@@ -18,7 +18,7 @@ __all__ = [
 from collections.abc import Iterable
 from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, runtime_checkable
 
-from torch import Generator, Tensor
+from torch import Generator, Tensor, device
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
@@ -96,9 +96,15 @@ class FeatureExtractor(Protocol):
     suffix: str
     """Ends the name of every score, so that scores of two networks never share a name."""
     num_features: int
+    """D."""
+    num_logits: int
+    """K."""
 
     def prepare(self, real: RealImages) -> None:
         """Loads or trains the weights. Raises `UserError` where that is impossible."""
+
+    def to(self, device: device) -> "FeatureExtractor":
+        """Moves the network."""
 
     def __call__(self, images: Tensor) -> Features:
         """Features of uint8 images (B, C, H, W)."""
