@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import scipy.io
+import torch
 from PIL import Image
+
+from limner.interfaces import Features
 
 TRAIN, TEST = 48, 16
 
@@ -99,3 +102,51 @@ def imagenet(root: Path) -> Path:
     images(root / "train", 40, size=(40, 50), classes=2)
     images(root / "val", 10, size=(50, 40), classes=2)
     return root
+
+
+class PixelFeatures:
+    """A feature network in a few lines: fixed random projections of the pixels."""
+
+    suffix, num_features, num_logits = "_pixels", 6, 5
+
+    def __init__(self, image_size: int = 16) -> None:
+        self.num_seen = 0
+        generator = torch.Generator().manual_seed(0)
+        size = self.num_features + self.num_logits
+        self.projection = torch.randn(image_size, size, generator=generator) / 100
+
+    def prepare(self, real) -> None:
+        """Nothing to load."""
+
+    def to(self, device):
+        """It stays on the CPU."""
+        return self
+
+    def __call__(self, images):
+        self.num_seen += len(images)
+        seen = images.flatten(1).float() @ self.projection
+        return Features(*seen.split([self.num_features, self.num_logits], dim=1))
+
+    def protocol(self):
+        """As of a real one."""
+        return {"feature_network": "pixels", "weights_sha256": "0", "resize": "none"}
+
+
+class Store:
+    """An image store of random pixels, brighter with their number."""
+
+    labels = None
+
+    def __init__(self, num_images: int, seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randint(0, 200, (num_images, 1, 4, 4), generator=generator)
+        ramp = torch.linspace(0, 55, num_images).long()[:, None, None, None]
+        self.images = (noise + ramp).to(torch.uint8)
+        self.fingerprint = f"fake {num_images} {seed}"
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def gather(self, indices):
+        """The images at `indices`."""
+        return self.images[indices]

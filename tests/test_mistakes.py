@@ -71,7 +71,7 @@ def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
         (["data.image_shape=[1,4,4]"], "the shorter side must be 8 pixels or more"),
         (["data.validation_fraction=1"], "data.validation_fraction=1"),
         (["data.num_classes=7"], "data.num_classes=7, but digits has 10"),
-        (["metrics=classifier", "metrics.num_samples=1"], "metrics.num_samples=1: FID needs 2"),
+        (["metrics=classifier", "metrics.num_samples=1"], "metrics.num_samples=1: fid needs 2"),
         (["model=classifier", "metrics=classifier"], "Classifier draws no images to score"),
         (["model=gan", "model/loss=wasserstein", "model/penalty=none"], "model/penalty=gradient"),
         (["model/network=dcgan"], "needs a network with the part encoder"),

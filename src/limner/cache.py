@@ -1,10 +1,10 @@
-"""A folder for what is slow to make and cheap to keep: decoded images, small classifiers.
+"""A folder for what is slow to make and cheap to keep: decoded images, statistics of them.
 
 Safe among processes: one builds while the others wait, and a process that dies leaves nothing that
 could be taken for a finished entry, since an entry appears by a single rename.
 """
 
-__all__ = ["cache_dir", "cached_folder", "is_cached"]
+__all__ = ["cache_dir", "cached_folder", "discard_folder", "find_folder"]
 
 import hashlib
 import json
@@ -25,11 +25,6 @@ def cache_dir() -> Path:
     return Path(os.environ.get("LIMNER_CACHE", "~/.cache/limner")).expanduser()
 
 
-def is_cached(kind: str, key: object) -> bool:
-    """Whether `cached_folder` would find the entry finished."""
-    return _folder(kind, key).is_dir()
-
-
 def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path:
     """The folder that `build` once filled for `key`.
 
@@ -41,7 +36,7 @@ def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path
     Returns:
         The finished folder; a temporary one, with a warning, where the cache cannot be written.
     """
-    folder = _folder(kind, key)
+    folder = _path(kind, key)
     if folder.is_dir():
         return folder
     try:
@@ -69,6 +64,22 @@ def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path
         lock.release()
 
 
-def _folder(kind: str, key: object) -> Path:
+def find_folder(kind: str, key: object) -> Path | None:
+    """The finished folder for `key`, or None if nothing has been built."""
+    folder = _path(kind, key)
+    return folder if folder.is_dir() else None
+
+
+def discard_folder(kind: str, key: object) -> None:
+    """Removes the folder for `key`, so that the next `cached_folder` builds it anew."""
+    folder = _path(kind, key)
+    try:
+        with FileLock(f"{folder}.lock"):
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        log.warning("The cache %s cannot be written (%s).", folder.parent, error)
+
+
+def _path(kind: str, key: object) -> Path:
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     return cache_dir() / kind / name

@@ -50,6 +50,9 @@ def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def _images(protocol: Mapping[str, Any]) -> str:
     """Which images a score is of, briefly; scores.json has the whole protocol."""
-    if "reference" not in protocol:
+    if "num_samples" not in protocol:
         return f"{protocol['split']} images"
-    return f"{protocol['num_samples']:,} samples, {protocol['reference']['num_images']:,} real"
+    samples = f"{protocol['num_samples']:,} samples"
+    if "reference" not in protocol:
+        return samples
+    return f"{samples}, {protocol['reference']['num_images']:,} real"

@@ -141,6 +141,9 @@ class FeatureExtractor(Protocol):
     suffix: str
     """Ends the name of every score, so that scores of two networks never share a name."""
     num_features: int
+    """D."""
+    num_logits: int
+    """K."""
 
     def prepare(self, real: RealImages) -> None:
         """Loads or trains the weights. Raises `UserError` where that is impossible."""

@@ -1,6 +1,8 @@
 """Scores of a run carry their protocol, and hang on nothing but weights and seed."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,48 +17,116 @@ def scores(result):
 def test_every_score_says_how_it_was_made(run):
     found = scores(run("model=gan", *QUICK, "seed=3"))
     assert set(found) == {"val/fid_classifier", "val/inception_score_classifier"}
-    protocol = found["val/inception_score_classifier"]["protocol"]
-    assert protocol.pop("classifier_accuracy") > 0.9
-    assert len(protocol.pop("weights_sha256")) == 64
-    assert protocol == {
+    common = {
         "feature_network": "classifier of the data's labels, 128 features",
         "resize": "none",
-        "reference": {
-            "data": "digits",
-            "image_shape": [1, 8, 8],
-            "split": "train",
-            "num_images": 1617,
-        },
         "num_samples": 150,
-        "num_splits": 10,
         "weights": "ema",
         "seed": 3,
         "update": 22,
     }
+    reference = {"data": "digits", "image_shape": [1, 8, 8], "split": "train", "num_images": 1617}
+    options = {
+        "val/fid_classifier": {"reference": reference},
+        "val/inception_score_classifier": {"num_splits": 10},
+    }
+    for name, score in found.items():
+        protocol = score["protocol"]
+        assert protocol.pop("classifier_accuracy") > 0.9
+        assert len(protocol.pop("weights_sha256")) == 64
+        assert protocol == common | options[name]
     assert found["val/inception_score_classifier"]["std"] > 0
+    assert "std" not in found["val/fid_classifier"]
 
 
-def test_the_reference_may_be_the_test_images(run):
-    found = scores(run(*QUICK, "metrics.reference_split=test"))
-    reference = found["val/fid_classifier"]["protocol"]["reference"]
+def test_all_scores_against_both_references(run):
+    """No name means the train images now and the test images then."""
+    found = scores(
+        run(
+            *QUICK,
+            "metrics.scores=[fid,kid,inception_score,prdc]",
+            "metrics.reference_split=[train,test]",
+            "metrics.kid_subset_size=100",
+        )
+    )
+    compared = ("fid", "kid", "precision", "recall", "density", "coverage")
+    names = {f"val/{name}{end}_classifier" for name in compared for end in ("", "_test")}
+    loss = {name for name in found if "loss" in name or name not in names} - names
+    assert set(found) - loss == names
+    assert "val/inception_score_classifier" in loss
+    for name in names:
+        split = "test" if "_test" in name else "train"
+        assert found[name]["protocol"]["reference"]["split"] == split
+
+
+def test_the_reference_may_be_the_test_images_alone(run):
+    objective = "metrics.objective.name=val/fid_test_classifier"
+    found = scores(run(*QUICK, "metrics.reference_split=test", objective))
+    reference = found["val/fid_test_classifier"]["protocol"]["reference"]
     assert (reference["split"], reference["num_images"]) == ("test", 180)
+    assert "val/fid_classifier" not in found
     assert found["val/loss"]["protocol"]["split"] == "validation"
+
+
+def test_a_second_run_looks_at_no_real_image_for_its_scores(run, monkeypatch):
+    from limner.callbacks.scores import Scores
+    from limner.data.store import MemoryStore
+
+    first = scores(run(*QUICK))
+    shutil.rmtree("outputs")
+    original, gather = Scores._score, MemoryStore.gather
+
+    def blind(self, *arguments):
+        monkeypatch.setattr(MemoryStore, "gather", None)
+        found = original(self, *arguments)
+        monkeypatch.setattr(MemoryStore, "gather", gather)
+        return found
+
+    monkeypatch.setattr(Scores, "_score", blind)
+    assert scores(run(*QUICK)) == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["metrics.reference_split=test"], "metrics.objective.name=val/fid_classifier is not"),
+        (["metrics.scores=[kid]", "metrics.kid_subset_size=9"], "there are: val/kid_classifier"),
+        (["metrics.scores=[fad]"], "choose from fid, inception_score, kid, prdc"),
+        (["metrics.num_samples=9"], "inception_score needs 10 images or more"),
+        (["metrics.scores=[fid,kid]"], "metrics.num_samples=150: kid needs 1000 images or more"),
+        (["metrics.reference_split=[train,validation]"], "choose train or test"),
+        (
+            [
+                "metrics.scores=[fid,kid]",
+                "metrics.kid_subset_size=150",
+                "metrics.reference_split=[train,test]",
+                "data.test_fraction=0.05",
+            ],
+            "metrics.reference_split=test: 90 images: kid needs 150 images or more",
+        ),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_before_training(run, arguments, message):
+    result = run(*QUICK, *arguments)
+    assert result.code == 1
+    assert message in result.err
+    assert not Path("outputs").exists()
 
 
 @pytest.mark.parametrize("batch_size", [64, 150])
 def test_the_size_of_a_score_is_what_was_asked_for(run, monkeypatch, batch_size):
-    from limner.metrics.distribution import DistributionScores
+    from limner.metrics.inception_score import InceptionScore
 
     counted = []
-    original = DistributionScores.add_generated
+    original = InceptionScore.compute
 
-    def count(self, seen):
-        counted.append(len(seen.features))
-        original(self, seen)
+    def count(self):
+        counted.append(self.count.sum().item())
+        return original(self)
 
-    monkeypatch.setattr(DistributionScores, "add_generated", count)
+    monkeypatch.setattr(InceptionScore, "compute", count)
     scores(run(*QUICK, f"metrics.batch_size={batch_size}"))
-    assert sum(counted) == 150
+    assert counted == [150]
 
 
 def test_metrics_auto_says_what_it_chose(run):

@@ -5,9 +5,9 @@ __all__ = ["Scores"]
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning as L
 import torch
@@ -16,26 +16,36 @@ from torch import Tensor
 from limner.callbacks.epochs import is_last_epoch
 from limner.errors import UserError
 from limner.interfaces import FeatureExtractor, Samples
-from limner.metrics.distribution import DistributionScores
+from limner.metrics.evaluate import SCORES, Evaluator, Score
+from limner.metrics.reference import Reference
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
 
 log = logging.getLogger(__name__)
 
+ENDINGS = {"train": "", "test": "_test"}
+"""Behind the names of scores that compare with these images."""
+
 
 class Scores(L.Callback):
-    """Computes FID and IS every few epochs and at the end, and writes them to `scores.json`.
+    """Scores samples every few epochs and at the end, and writes the scores to `scores.json`.
 
     The samples are those of the EMA weights where there are any. Chunk c of them is drawn from
     (seed, c), so the same images are scored every time, by however many processes.
 
     Args:
         features: The network whose features are compared.
-        num_samples: Generated images in a score, at least 2.
+        scores: Some of "fid", "inception_score", "kid" and "prdc".
+        num_samples: Generated images in a score.
         batch_size: Images at a time.
         every_num_epochs: Interval between scores.
-        reference_split: "train" or "test": the real images to compare with, all of them.
+        reference_split: "train", "test" or a list of both: the real images to compare with, all
+            of them. What compares with the test images is named so: `val/fid_test`.
+        max_features: Images of each set, at most, that KID and PRDC compare.
         num_splits: Parts of the inception score.
+        kid_num_subsets: Random subsets of KID.
+        kid_subset_size: Images in each.
+        num_neighbours: k of PRDC.
         seed: Of the samples.
         objective: The score by which the best checkpoint is chosen, {name, mode: min or max}.
     """
@@ -44,24 +54,37 @@ class Scores(L.Callback):
         self,
         *,
         features: FeatureExtractor,
+        scores: list[str],
         num_samples: int,
         batch_size: int,
         every_num_epochs: int,
-        reference_split: Literal["train", "test"],
+        reference_split: str | list[str],
+        max_features: int,
         num_splits: int,
+        kid_num_subsets: int,
+        kid_subset_size: int,
+        num_neighbours: int,
         seed: int,
         objective: Mapping[str, str],
     ) -> None:
-        if num_samples < max(2, num_splits):
-            raise ValueError(
-                f"metrics.num_samples={num_samples}: FID needs 2 images or more, IS as many as "
-                f"metrics.num_splits={num_splits}."
-            )
-        self.features, self.num_samples, self.batch_size = features, num_samples, batch_size
-        self.every_num_epochs, self.reference_split = every_num_epochs, reference_split
-        self.num_splits, self.seed, self.objective = num_splits, seed, objective
+        self.evaluator = Evaluator(
+            features=features,
+            scores=scores,
+            batch_size=batch_size,
+            max_features=max_features,
+            num_splits=num_splits,
+            kid_num_subsets=kid_num_subsets,
+            kid_subset_size=kid_subset_size,
+            num_neighbours=num_neighbours,
+        )
+        self.evaluator.check(num_samples, f"metrics.num_samples={num_samples}")
+        self.features = features
+        self.num_samples, self.every_num_epochs, self.seed = num_samples, every_num_epochs, seed
+        self.splits = [reference_split] if isinstance(reference_split, str) else reference_split
+        _check_objective(objective["name"], scores, self.splits, features.suffix)
+        self.objective = objective
         self.latest: dict[str, dict[str, Any]] = {}
-        self._scores: DistributionScores | None = None
+        self._references: dict[str, Reference] = {}
 
     def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
         if not isinstance(model, Samples):
@@ -69,80 +92,72 @@ class Scores(L.Callback):
                 f"{type(model).__name__} draws no images to score: choose metrics=accuracy or "
                 "metrics=none."
             )
-        trainer.datamodule.reference(self.reference_split)  # refuses a split that is not there
+        for split in self.splits:
+            num_images = len(trainer.datamodule.reference(split)[1])
+            what = f"metrics.reference_split={split}: {num_images} images"
+            self.evaluator.check(num_images, what, of=("fid", "kid", "prdc"))
         self.features.prepare(trainer.datamodule)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         if epoch % self.every_num_epochs == 0 or is_last_epoch(trainer):
-            for name, (value, deviation) in self._score(trainer, model).items():
-                model.log(name, value, logger=False, sync_dist=False)
-                if deviation is not None:
-                    model.log(f"{name}_std", deviation, logger=False, sync_dist=False)
+            for name, score in self._score(trainer, model).items():
+                model.log(name, score.value, logger=False, sync_dist=False)
+                if score.std is not None:
+                    model.log(f"{name}_std", score.std, logger=False, sync_dist=False)
 
-    def _score(
-        self, trainer: L.Trainer, model: L.LightningModule
-    ) -> dict[str, tuple[float, float | None]]:
-        """Log key to value and standard deviation."""
-        start, device = time.monotonic(), model.device
-        self.features.to(device)
-        share = slice(trainer.global_rank, None, trainer.world_size)
-        if self._scores is None:
-            self._scores = DistributionScores(
-                num_features=self.features.num_features,
-                num_splits=self.num_splits,
-                device=torch.device("cpu") if device.type == "mps" else device,
-            )
-            for images in self._real(trainer, share):
-                self._scores.add_real(self.features(images.to(device)))
-        for images in self._generated(model, share):
-            self._scores.add_generated(self.features(images))
-        values = {
-            f"val/{name}{self.features.suffix}": value
-            for name, value in self._scores.compute().items()
-        }
-        self._record(trainer, model, values)
-        log.debug("Scored in %.1f s.", time.monotonic() - start)
-        return values
+    def _score(self, trainer: L.Trainer, model: L.LightningModule) -> dict[str, Score]:
+        """Log key to score; writes them."""
+        start = time.monotonic()
+        if not self._references:
+            self._references = {
+                ENDINGS[split]: self._reference(trainer, split, model.device)
+                for split in self.splits
+            }
 
-    def _real(self, trainer: L.Trainer, share: slice) -> Iterator[Tensor]:
-        store, indices = trainer.datamodule.reference(self.reference_split)
-        for part in indices.split(self.batch_size)[share]:
-            yield store.gather(part)
-
-    def _generated(self, model: L.LightningModule, share: slice) -> Iterator[Tensor]:
-        for chunk in range(-(-self.num_samples // self.batch_size))[share]:
-            size = min(self.batch_size, self.num_samples - chunk * self.batch_size)
+        def images(first: int, end: int) -> Tensor:
+            chunk = first // self.evaluator.batch_size
             generator = generator_for(self.seed, "scores", chunk)
-            yield to_uint8(model.sample(size, generator=generator))
+            return to_uint8(model.sample(end - first, generator=generator))
 
-    def _record(
-        self,
-        trainer: L.Trainer,
-        model: L.LightningModule,
-        values: Mapping[str, tuple[float, float | None]],
-    ) -> None:
-        """Keeps each score with its protocol, and writes scores.json."""
-        data = trainer.datamodule
-        protocol = {
-            **self.features.protocol(),
-            "reference": {
-                "data": data.name,
-                "image_shape": list(data.image_shape),
-                "split": self.reference_split,
-                "num_images": len(data.reference(self.reference_split)[1]),
-            },
-            "num_samples": self.num_samples,
+        scores = self.evaluator.score(
+            images, self.num_samples, references=self._references, device=model.device
+        )
+        made_from = {
             "weights": "raw" if getattr(model, "ema", None) is None else "ema",
             "seed": self.seed,
             "update": trainer.global_step,
         }
-        for name, (value, deviation) in values.items():
-            entry = {"value": value, "protocol": dict(protocol)}
-            if deviation is not None:
-                entry["std"] = deviation
-                entry["protocol"]["num_splits"] = self.num_splits
-            self.latest[name] = entry
+        named = {f"val/{name}": score for name, score in scores.items()}
+        for name, (value, std, protocol) in named.items():
+            deviation = {} if std is None else {"std": std}
+            self.latest[name] = {"value": value, **deviation, "protocol": protocol | made_from}
         if trainer.is_global_zero:
             path = Path(trainer.default_root_dir, "scores.json")
             path.write_text(json.dumps(self.latest, indent=2) + "\n")
+        log.debug("Scored in %.1f s.", time.monotonic() - start)
+        return named
+
+    def _reference(self, trainer: L.Trainer, split: str, device: torch.device) -> Reference:
+        data = trainer.datamodule
+        about = {"data": data.name, "image_shape": list(data.image_shape), "split": split}
+        return self.evaluator.reference(*data.reference(split), about=about, device=device)
+
+
+def _check_objective(name: str, scores: list[str], splits: list[str], suffix: str) -> None:
+    """Refuses to choose by a score that is known, but not computed."""
+
+    def names(scores: list[str], splits: list[str]) -> set[str]:
+        return {
+            f"val/{name}{'' if score == 'inception_score' else ENDINGS.get(split, '')}{suffix}"
+            for score in scores
+            for name in SCORES[score]
+            for split in splits
+        }
+
+    known, computed = names(list(SCORES), list(ENDINGS)), names(scores, splits)
+    if name in known - computed:
+        raise UserError(
+            f"metrics.objective.name={name} is not computed; by metrics.scores and "
+            f"metrics.reference_split there are: {', '.join(sorted(computed))}"
+        )

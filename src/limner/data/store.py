@@ -33,7 +33,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from limner.cache import cache_dir, cached_folder, is_cached
+from limner.cache import cache_dir, cached_folder, find_folder
 from limner.data.decode import MODES, RESIZE, fits, to_array
 from limner.data.sources import Pictures
 from limner.errors import UserError
@@ -128,7 +128,12 @@ def open_store(
     fingerprint = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     size = len(pictures) * math.prod(image_shape)
     large = size > memory_limit_gib * 2**30
-    if kind == "auto" and large and not is_cached("images", key) and not _disk_has_room(size):
+    if (
+        kind == "auto"
+        and large
+        and find_folder("images", key) is None
+        and not _disk_has_room(size)
+    ):
         kind = "streamed"
         log.info("Too large for the disk (%.1f GiB): decoding as needed.", size / 2**30)
     if kind == "streamed":

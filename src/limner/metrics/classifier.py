@@ -33,7 +33,8 @@ class ClassifierFeatures:
     learning rate that falls linearly to 0, on the reference's training images.
 
     Args:
-        network: Images in [-1, 1] to logits, with a method `features` and a size `num_features`.
+        network: Images in [-1, 1] to logits, with a method `features`, a size `num_features` and
+            a last layer `head`.
         num_updates: Length of the training.
         batch_size: Images in an update.
         learning_rate: At the start.
@@ -52,7 +53,7 @@ class ClassifierFeatures:
         seed: int,
     ) -> None:
         self._network = network.cpu()
-        self.num_features = network.num_features
+        self.num_features, self.num_logits = network.num_features, network.head.out_features
         self.num_updates, self.batch_size = num_updates, batch_size
         self.learning_rate, self.seed = learning_rate, seed
 

@@ -4,48 +4,63 @@ The network, its weights (a port of TensorFlow's graph of 2015-12-05) and its TF
 resize to 299x299 are torch-fidelity's, so that numbers compare with the papers'.
 """
 
-__all__ = ["InceptionFeatures"]
+__all__ = ["InceptionFeatures", "resize_clean"]
 
+import pickle
 from pathlib import Path
-from typing import Any
-from urllib.error import URLError
+from typing import Any, Literal
+from unittest.mock import patch
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from limner.errors import UserError
 from limner.interfaces import Features, RealImages
 from limner.metrics.weights import weights_hash
 
+SIZE = (299, 299)
+RESIZES = {
+    "tf1": "299x299, bilinear as in TensorFlow 1",
+    "clean": "299x299, bicubic with antialiasing, not rounded (clean-fid)",
+}
+
 
 class InceptionFeatures:
-    """Pool features (B, 2048) and logits (B, 1008) without bias; grey images are tripled."""
+    """Pool features (B, 2048) and logits (B, 1008) without bias; grey images are tripled.
+
+    Args:
+        resize: "tf1", with which nearly all published scores were computed: bilinear between the
+            nearest pixels, whatever the size; or "clean": bicubic with antialiasing, as Parmar et
+            al. (2022), section 3, https://arxiv.org/abs/2104.11222, recommend.
+    """
 
     suffix = ""
     num_features = 2048
+    num_logits = 1008
 
-    def __init__(self) -> None:
-        self._network: torch.nn.Module | None = None
+    def __init__(self, *, resize: Literal["tf1", "clean"]) -> None:
+        if resize not in RESIZES:
+            raise ValueError(f"metrics.features.resize={resize}: choose tf1 or clean.")
+        self.resize = resize
+        self._body: nn.Module | None = None
 
-    def prepare(self, real: RealImages) -> None:
-        from torch_fidelity.feature_extractor_inceptionv3 import (
-            URL_INCEPTION_V3,
-            FeatureExtractorInceptionV3,
+    def prepare(self, real: RealImages | None) -> None:
+        """Loads the weights, and downloads them if they are not there."""
+        from torch_fidelity.interpolate_compat_tensorflow import (
+            interpolate_bilinear_2d_like_tensorflow1x,
         )
 
-        try:
-            self._network = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"])
-        except (URLError, OSError) as error:
-            file = Path(torch.hub.get_dir(), "checkpoints", Path(URL_INCEPTION_V3).name)
-            raise UserError(
-                f"Inception's weights could not be downloaded ({error}).\n"
-                f"Fetch {URL_INCEPTION_V3}\nby hand and put it at {file},\n"
-                "or score with a small classifier trained on the data: metrics=classifier"
-            ) from error
+        network = _network()
+        self._hash = weights_hash(network.state_dict())
+        *layers, self._head = network.children()
+        self._body = nn.Sequential(*layers, nn.Flatten())
+        self._resized = interpolate_bilinear_2d_like_tensorflow1x
 
     def to(self, device: torch.device) -> "InceptionFeatures":
         """Moves the network."""
-        self._network.to(device)
+        self._body.to(device)
+        self._head.to(device)
         return self
 
     def __call__(self, images: Tensor) -> Features:
@@ -57,11 +72,57 @@ class InceptionFeatures:
                 "metrics=classifier takes any."
             )
         with torch.no_grad():
-            return Features(*self._network(images))
+            if self.resize == "tf1":
+                resized = self._resized(images.float(), size=SIZE, align_corners=False)
+            else:
+                resized = resize_clean(images, SIZE)
+            features = self._body((resized - 128) / 128)
+            return Features(features, features @ self._head.weight.T)
 
     def protocol(self) -> dict[str, Any]:
         return {
             "feature_network": "inception-v3-2015-12-05 (torch-fidelity)",
-            "weights_sha256": weights_hash(self._network.state_dict()),
-            "resize": "299x299, bilinear as in TensorFlow 1",
+            "weights_sha256": self._hash,
+            "resize": RESIZES[self.resize],
         }
+
+
+def resize_clean(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bicubic resize whose filter widens with the reduction, as PIL has it for float pictures.
+
+    Args:
+        images: (B, C, H, W), uint8 or float, in [0, 255].
+        size: (height, width) to make of them.
+
+    Returns:
+        float32 (B, C, height, width), clipped to [0, 255] but not rounded.
+    """
+    resized = interpolate(images.float(), size, mode="bicubic", antialias=True)
+    return resized.clamp(0, 255)
+
+
+def _network() -> nn.Module:
+    """torch-fidelity's network, with the published weights, of whose file nothing is executed."""
+    from torch_fidelity import feature_extractor_inceptionv3 as module
+
+    url = module.URL_INCEPTION_V3
+    file = Path(torch.hub.get_dir(), "checkpoints", Path(url).name)
+    try:
+        weights = torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", check_hash=True, weights_only=True
+        )
+        # torch-fidelity itself would unpickle the file, and with it whatever code it holds
+        with patch.object(module, "load_state_dict_from_url", lambda *_, **__: weights):
+            return module.FeatureExtractorInceptionV3("inception", ["2048"])
+    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, TypeError) as error:
+        problem = str(error).partition("\n")[0]
+        if file.is_file():
+            raise UserError(
+                f"{file} is damaged, or is not Inception's weights ({problem}).\n"
+                f"Remove it, or fetch {url} anew."
+            ) from error
+        raise UserError(
+            f"Inception's weights could not be downloaded ({problem}).\n"
+            f"Fetch {url}\nby hand and put it at {file},\n"
+            "or score with a small classifier trained on the data: metrics=classifier"
+        ) from error

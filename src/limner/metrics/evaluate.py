@@ -1,0 +1,190 @@
+"""Generated images in, scores with their protocol out; no trainer and no model needed."""
+
+__all__ = ["SCORES", "Evaluator", "Score"]
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from limner.errors import UserError
+from limner.interfaces import FeatureExtractor, ImageStore
+from limner.metrics.frechet import frechet_distance
+from limner.metrics.kid import kernel_distance
+from limner.metrics.prdc import prdc
+from limner.metrics.reference import Reference, reference
+from limner.metrics.statistics import ImagesAt, Statistics, Wanted, collect
+
+SCORES = {
+    "fid": ("fid",),
+    "inception_score": ("inception_score",),
+    "kid": ("kid",),
+    "prdc": ("precision", "recall", "density", "coverage"),
+}
+"""What can be asked for, and the names of what one then gets."""
+
+
+class Score(NamedTuple):
+    """A number, and how it was made."""
+
+    value: float
+    std: float | None
+    protocol: dict[str, Any]
+
+
+class Evaluator:
+    """All the distribution scores, from one pass of one network over the images of each set.
+
+    Args:
+        features: The network; prepared before it is used.
+        scores: Some of "fid", "inception_score", "kid" and "prdc".
+        batch_size: Images at a time.
+        max_features: Images of each set, at most, that KID and PRDC compare; a fixed shuffle
+            decides which.
+        num_splits: Parts of the inception score.
+        kid_num_subsets: Random subsets of KID.
+        kid_subset_size: Images in each.
+        num_neighbours: k of PRDC.
+    """
+
+    def __init__(
+        self,
+        *,
+        features: FeatureExtractor,
+        scores: Sequence[str],
+        batch_size: int,
+        max_features: int,
+        num_splits: int,
+        kid_num_subsets: int,
+        kid_subset_size: int,
+        num_neighbours: int,
+    ) -> None:
+        if not scores or set(scores) - SCORES.keys():
+            raise UserError(f"metrics.scores={list(scores)}: choose from {', '.join(SCORES)}.")
+        counts = {
+            "batch_size": batch_size,
+            "num_splits": num_splits,
+            "kid_num_subsets": kid_num_subsets,
+            "num_neighbours": num_neighbours,
+        }
+        for name, count in counts.items():
+            if count < 1:
+                raise UserError(f"metrics.{name}={count}: must be 1 or more.")
+        self.features, self.scores, self.batch_size = features, tuple(scores), batch_size
+        self.max_features, self.num_splits = max_features, num_splits
+        self.kid_num_subsets, self.kid_subset_size = kid_num_subsets, kid_subset_size
+        self.num_neighbours = num_neighbours
+        if {"kid", "prdc"} & set(scores):
+            self.check(max_features, f"metrics.max_features={max_features}", of=("kid", "prdc"))
+
+    def check(self, num_images: int, what: str, *, of: Sequence[str] = tuple(SCORES)) -> None:
+        """Refuses a set that is too small for a score.
+
+        Args:
+            num_images: Its size.
+            what: How the message calls it, e.g. "metrics.num_samples=1".
+            of: The scores in question, if they were asked for.
+
+        Raises:
+            UserError: It says how many are needed.
+        """
+        needs = {
+            "fid": (2, "for a covariance"),
+            "inception_score": (self.num_splits, f"as metrics.num_splits={self.num_splits}"),
+            "kid": (
+                max(2, self.kid_subset_size),
+                f"as metrics.kid_subset_size={self.kid_subset_size}",
+            ),
+            "prdc": (self.num_neighbours + 1, f"as metrics.num_neighbours={self.num_neighbours}"),
+        }
+        for name in self.scores:
+            needed, why = needs[name]
+            if name in of and num_images < needed:
+                raise UserError(f"{what}: {name} needs {needed} images or more, {why}.")
+
+    def reference(
+        self, store: ImageStore, indices: Tensor, *, about: dict[str, Any], device: torch.device
+    ) -> Reference:
+        """Real images at `indices` (N,) of a store; from the cache if it knows them.
+
+        Args:
+            store: The images.
+            indices: int64 (N,).
+            about: What the protocol says of them, as plain JSON data.
+            device: Where to compute.
+        """
+        self.features.to(device)
+        return reference(
+            store,
+            indices,
+            about={**about, "num_images": len(indices)},
+            network=self.features,
+            wanted=self._wanted()._replace(num_splits=None),
+            batch_size=self.batch_size,
+            device=device,
+        )
+
+    def score(
+        self,
+        images: ImagesAt,
+        num_images: int,
+        *,
+        references: Mapping[str, Reference],
+        device: torch.device,
+    ) -> dict[str, Score]:
+        """Name to score of images 0 ... num_images - 1, in one pass over them.
+
+        Args:
+            images: Gives a chunk of them, which starts at a multiple of `batch_size`.
+            num_images: N.
+            references: Real images; the key is put behind the names of scores that compare with
+                them, e.g. "" and "_test" for `fid` and `fid_test`. The network's suffix follows.
+            device: Where to compute.
+        """
+        self.features.to(device)
+        generated = collect(
+            images,
+            num_images,
+            network=self.features,
+            wanted=self._wanted(),
+            batch_size=self.batch_size,
+            device=device,
+        )
+        protocol, found = {**self.features.protocol(), "num_samples": num_images}, {}
+        if generated.inception_score is not None:
+            splits = {"num_splits": self.num_splits}
+            found["inception_score"] = Score(*generated.inception_score, protocol | splits)
+        for ending, real in references.items():
+            for name, (value, std, options) in self._compare(generated, real).items():
+                made = {"reference": real.about, **protocol, **options}
+                found[name + ending] = Score(value, std, made)
+        return {name + self.features.suffix: score for name, score in found.items()}
+
+    def _compare(
+        self, generated: Statistics, real: Reference
+    ) -> dict[str, tuple[float, float | None, dict[str, Any]]]:
+        """Name to value, standard deviation and options."""
+        found, other = {}, real.statistics
+        if "fid" in self.scores:
+            found["fid"] = (frechet_distance(generated.gaussian, other.gaussian), None, {})
+        if generated.features is not None:
+            sizes = {"generated": len(generated.features), "reference": len(other.features)}
+            compared = {"images_compared": sizes}
+        if "kid" in self.scores:
+            subsets = {"num_subsets": self.kid_num_subsets, "subset_size": self.kid_subset_size}
+            kid = kernel_distance(generated.features, other.features, **subsets)
+            found["kid"] = (*kid, compared | subsets)
+        if "prdc" in self.scores:
+            k = {"num_neighbours": self.num_neighbours}
+            values = prdc(generated.features, other.features, **k)
+            found |= {name: (value, None, compared | k) for name, value in values.items()}
+        return found
+
+    def _wanted(self) -> Wanted:
+        vectors = {"kid", "prdc"} & set(self.scores)
+        return Wanted(
+            gaussian="fid" in self.scores,
+            max_features=self.max_features if vectors else None,
+            num_splits=self.num_splits if "inception_score" in self.scores else None,
+        )

@@ -1,0 +1,122 @@
+"""Statistics of real images, computed once and kept in the cache.
+
+An entry is checked when it is read: one that is damaged, or was written by another version of
+limner, is thrown away, said in a line, and computed anew.
+"""
+
+__all__ = ["Reference", "reference"]
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, distributed
+
+from limner.cache import cached_folder, discard_folder, find_folder
+from limner.interfaces import FeatureExtractor, ImageStore
+from limner.metrics.frechet import Gaussian
+from limner.metrics.statistics import Statistics, Wanted, collect, sums_device
+
+log = logging.getLogger(__name__)
+
+KIND = "reference"
+FORMAT = 1
+
+
+class Reference(NamedTuple):
+    """Real images to compare with."""
+
+    statistics: Statistics
+    num_images: int
+    about: dict[str, Any]
+    """For the protocol: data, split, number, size."""
+
+
+def reference(
+    store: ImageStore,
+    indices: Tensor,
+    *,
+    about: dict[str, Any],
+    network: FeatureExtractor,
+    wanted: Wanted,
+    batch_size: int,
+    device: torch.device,
+) -> Reference:
+    """The images at `indices`, of which none is looked at if the cache knows their statistics.
+
+    Every process of a group must call it, since those that miss make the statistics together.
+
+    Args:
+        store: The images.
+        indices: int64 (N,).
+        about: What a reader must know of them, as plain JSON data.
+        network: On `device` already.
+        wanted: Which statistics; the inception score is not one of them.
+        batch_size: Images at a time.
+        device: Where the network is.
+    """
+    key = {
+        "images": store.fingerprint,
+        "indices": hashlib.sha256(indices.numpy().tobytes()).hexdigest(),
+        "about": about,
+        "network": network.protocol(),
+        "wanted": wanted._asdict(),
+    }
+    found = _load(key)
+    if _anywhere(found is None, sums_device(device)):
+        found = collect(
+            lambda start, stop: store.gather(indices[start:stop]),
+            len(indices),
+            network=network,
+            wanted=wanted,
+            batch_size=batch_size,
+            device=device,
+        )
+        made = found.to(torch.device("cpu"))
+        cached_folder(KIND, key, lambda into: _save(made, into))
+    return Reference(found.to(sums_device(device)), len(indices), about)
+
+
+def _save(made: Statistics, into: Path) -> None:
+    mean, covariance = made.gaussian or (None, None)
+    tensors = {"mean": mean, "covariance": covariance, "features": made.features}
+    path = into / "statistics.pt"
+    torch.save({name: t for name, t in tensors.items() if t is not None}, path)
+    (into / "about.json").write_text(json.dumps({"format": FORMAT, "sha256": _sha256(path)}))
+
+
+def _load(key: dict[str, Any]) -> Statistics | None:
+    """What the cache has for `key`; what it has but cannot be used is removed."""
+    folder = find_folder(KIND, key)
+    if folder is None:
+        return None
+    try:
+        about = json.loads((folder / "about.json").read_text())
+        version, path = about["format"], folder / "statistics.pt"
+        if version == FORMAT and about["sha256"] == _sha256(path):
+            saved = torch.load(path, weights_only=True)
+            gaussian = Gaussian(saved["mean"], saved["covariance"]) if "mean" in saved else None
+            return Statistics(gaussian, saved.get("features"), None)
+        problem = "damaged" if version == FORMAT else f"of format {version}, not {FORMAT}"
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        problem = f"damaged ({type(error).__name__})"
+    log.warning("The reference statistics in %s are %s: computing them anew.", folder, problem)
+    discard_folder(KIND, key)
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _anywhere(missing: bool, device: torch.device) -> bool:
+    """Whether any process of the group lacks the statistics."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return missing
+    flag = torch.tensor(float(missing), device=device)
+    distributed.all_reduce(flag)
+    return flag.item() > 0

@@ -1,0 +1,147 @@
+"""Statistics of real images are made once, and made again where the cache does not hold."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fakes import PixelFeatures, Store
+from limner.cache import cache_dir
+from limner.metrics import reference as module
+from limner.metrics.reference import reference
+from limner.metrics.statistics import Wanted
+
+NUM = 90
+WANTED = Wanted(gaussian=True, max_features=40, num_splits=None)
+
+
+def made(store=None, network=None, **changes):
+    store = store or Store(NUM)
+    arguments = {
+        "indices": torch.arange(NUM),
+        "about": {"data": "fake", "split": "train"},
+        "wanted": WANTED,
+        "batch_size": 32,
+        "device": torch.device("cpu"),
+        **changes,
+    }
+    return reference(store, network=network or PixelFeatures(), **arguments).statistics
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path))
+
+
+def blind(monkeypatch):
+    """From now on no real image can be looked at."""
+    monkeypatch.setattr(Store, "gather", None)
+
+
+def entry() -> Path:
+    (folder,) = (path for path in (cache_dir() / "reference").iterdir() if path.is_dir())
+    return folder
+
+
+def equal(a, b) -> bool:
+    pairs = zip((*a.gaussian, a.features), (*b.gaussian, b.features), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+def test_the_second_time_no_image_is_looked_at(monkeypatch):
+    first = made()
+    blind(monkeypatch)
+    network = PixelFeatures()
+    assert equal(made(network=network), first)
+    assert network.num_seen == 0
+
+
+def test_another_process_need_not_look_either():
+    first = made()
+    code = (
+        "import torch, fakes, test_reference as t; fakes.Store.gather = None;"
+        "print(t.made().gaussian.mean.tolist())"
+    )
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    code = f"import sys; sys.path[:0] = {folders}; {code}"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert json.loads(printed.stdout) == first.gaussian.mean.tolist()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"store": Store(NUM, seed=1)},
+        {"indices": torch.arange(NUM - 1)},
+        {"about": {"data": "fake", "split": "test"}},
+        {"wanted": WANTED._replace(max_features=41)},
+        {"wanted": WANTED._replace(gaussian=False)},
+    ],
+)
+def test_whatever_counts_is_part_of_the_key(monkeypatch, changes):
+    made()
+    blind(monkeypatch)
+    with pytest.raises(TypeError):
+        made(**changes)
+
+
+def test_another_network_has_its_own(monkeypatch):
+    made()
+    monkeypatch.setattr(PixelFeatures, "protocol", lambda self: {"weights_sha256": "1"})
+    blind(monkeypatch)
+    with pytest.raises(TypeError):
+        made()
+
+
+def truncate(folder):
+    path = folder / "statistics.pt"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(folder):
+    path = folder / "statistics.pt"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def age(folder):
+    about = json.loads((folder / "about.json").read_text())
+    (folder / "about.json").write_text(json.dumps(about | {"format": module.FORMAT - 1}))
+
+
+def halve(folder):
+    path = folder / "about.json"
+    path.write_text(path.read_text()[:10])
+
+
+def lose(folder):
+    (folder / "statistics.pt").unlink()
+
+
+@pytest.mark.parametrize(
+    ("break_", "message"),
+    [
+        (truncate, "damaged"),
+        (flip, "damaged"),
+        (halve, "damaged"),
+        (lose, "damaged"),
+        (age, f"of format {module.FORMAT - 1}, not {module.FORMAT}"),
+    ],
+)
+def test_an_entry_that_does_not_hold_is_made_anew_and_said(monkeypatch, caplog, break_, message):
+    first = made()
+    break_(entry())
+    with caplog.at_level(logging.WARNING):
+        assert equal(made(), first)
+    (record,) = caplog.records
+    assert message in record.getMessage()
+    assert "computing them anew" in record.getMessage()
+    caplog.clear()
+    blind(monkeypatch)
+    assert equal(made(), first)
+    assert not caplog.records

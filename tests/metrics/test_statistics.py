@@ -1,0 +1,83 @@
+"""The pass over a set: the same statistics by any batches and any number of processes."""
+
+import pytest
+import torch
+import torch.multiprocessing
+from torch import distributed
+
+from fakes import PixelFeatures, Store
+from limner.metrics.statistics import Wanted, collect
+
+NUM, WANTED = 205, Wanted(gaussian=True, max_features=50, num_splits=7)
+
+
+def collected(store, batch_size=20, wanted=WANTED, network=None):
+    return collect(
+        lambda start, stop: store.images[start:stop],
+        len(store),
+        network=network or PixelFeatures(),
+        wanted=wanted,
+        batch_size=batch_size,
+        device=torch.device("cpu"),
+    )
+
+
+def same(a, b):
+    torch.testing.assert_close(tuple(a.gaussian), tuple(b.gaussian), rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(a.features, b.features, rtol=1e-6, atol=1e-6)
+    assert a.inception_score == pytest.approx(b.inception_score, rel=1e-6)
+
+
+def process(rank, folder, num_images):
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2
+    )
+    network = PixelFeatures()
+    found = collected(Store(num_images), network=network)
+    result = (tuple(found.gaussian), found.features, found.inception_score, network.num_seen)
+    torch.save(result, f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("num_images", [NUM, 19], ids=["not dividing", "fewer than processes"])
+def test_two_processes_find_what_one_finds(tmp_path, num_images):
+    """The 19 images are a single chunk: the second process sees none."""
+    arguments = (str(tmp_path), num_images)
+    torch.multiprocessing.start_processes(process, arguments, nprocs=2, start_method="fork")
+    alone = collected(Store(num_images))
+    seen = 0
+    for rank in range(2):
+        gaussian, features, score, count = torch.load(tmp_path / f"{rank}.pt")
+        seen += count
+        same(type(alone)(type(alone.gaussian)(*gaussian), features, score), alone)
+    assert seen == num_images, "nothing is counted twice"
+
+
+@pytest.mark.parametrize("batch_size", [1, 64, 1000])
+def test_the_batch_size_means_nothing(batch_size):
+    same(collected(Store(NUM), batch_size), collected(Store(NUM)))
+
+
+def test_one_pass_sees_each_image_once():
+    network = PixelFeatures()
+    collected(Store(NUM), network=network)
+    assert network.num_seen == NUM
+
+
+def test_what_is_not_wanted_is_not_kept():
+    found = collected(Store(NUM), wanted=Wanted(False, None, None))
+    assert (found.gaussian, found.features, found.inception_score) == (None, None, None)
+
+
+@pytest.mark.parametrize("limit", [50, NUM, 1000])
+def test_the_features_kept_are_some_of_all_of_the_set_in_its_order(limit):
+    store = Store(NUM)
+    everything = PixelFeatures()(store.images).features
+    kept = collected(store, wanted=WANTED._replace(max_features=limit)).features
+    assert len(kept) == min(limit, NUM)
+    places = torch.cdist(kept, everything).argmin(1)
+    assert torch.allclose(everything[places], kept, atol=1e-5)
+    assert (places.diff() > 0).all()
+    assert places[0] < 20, "from the beginning"
+    assert places[-1] > NUM - 20, "to the end"
