@@ -41,7 +41,8 @@ def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
     table.add_column("value", justify="right")
     table.add_column("of")
     for name, entry in entries.items():
-        value = f"{entry['value']:.4g}"
+        whole = abs(entry["value"]) >= 1000 and float(entry["value"]).is_integer()
+        value = f"{entry['value']:,.0f}" if whole else f"{entry['value']:.4g}"
         if "std" in entry:
             value += f" ± {entry['std']:.2g}"
         table.add_row(name, value, _images(entry["protocol"]))
@@ -50,9 +51,11 @@ def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def _images(protocol: Mapping[str, Any]) -> str:
     """Which images a score is of, briefly; scores.json has the whole protocol."""
-    if "num_samples" not in protocol:
-        return f"{protocol['split']} images"
-    samples = f"{protocol['num_samples']:,} samples"
-    if "reference" not in protocol:
-        return samples
-    return f"{samples}, {protocol['reference']['num_images']:,} real"
+    parts = []
+    if "num_samples" in protocol:
+        parts.append(f"{protocol['num_samples']:,} samples")
+    if "reference" in protocol:
+        parts.append(f"{protocol['reference']['num_images']:,} real")
+    if "split" in protocol:
+        parts.append(f"{protocol['split']} images")
+    return ", ".join(parts)

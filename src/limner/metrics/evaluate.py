@@ -152,13 +152,13 @@ class Evaluator:
             device=device,
         )
         protocol, found = {**self.features.protocol(), "num_samples": num_images}, {}
-        if generated.inception_score is not None:
-            splits = {"num_splits": self.num_splits}
-            found["inception_score"] = Score(*generated.inception_score, protocol | splits)
         for ending, real in references.items():
             for name, (value, std, options) in self._compare(generated, real).items():
                 made = {"reference": real.about, **protocol, **options}
                 found[name + ending] = Score(value, std, made)
+        if generated.inception_score is not None:
+            splits = {"num_splits": self.num_splits}
+            found["inception_score"] = Score(*generated.inception_score, protocol | splits)
         return {name + self.features.suffix: score for name, score in found.items()}
 
     def _compare(
