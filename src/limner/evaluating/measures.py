@@ -131,9 +131,9 @@ def latents(subject: Subject) -> Entries:
     if subject.data.num_classes > 1:
         accuracy = linear_probe(
             train_means=train,
-            train_labels=_labels(subject, "train"),
+            train_labels=subject.labels("train"),
             test_means=means(split),
-            test_labels=_labels(subject, split),
+            test_labels=subject.labels(split),
         )
         protocol = {"split": split, "num_train_images": len(train)}
         entries["linear_probe_accuracy"] = _entry(accuracy, protocol)
@@ -206,13 +206,6 @@ def _module(subject: Subject, method: str) -> Any:
     if not hasattr(subject.model.module, method):
         raise NotApplicable(f"the model cannot {method.replace('_', ' ')}")
     return subject.model.module
-
-
-def _labels(subject: Subject, split: str) -> Tensor:
-    """Labels of the images of `subject.real(split)`."""
-    store, indices = subject.data.split(split)
-    num = min(subject.num_measured, len(indices))
-    return store.labels[indices[torch.linspace(0, len(indices) - 1, num).long()]]
 
 
 def _columns(pairs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

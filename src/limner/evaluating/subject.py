@@ -2,6 +2,7 @@
 
 __all__ = ["Drawn", "Folder", "Subject"]
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,11 @@ class Drawn:
     def at(self, first: int, end: int) -> Tensor:
         generator = generator_for(self.seed, "scores", first // self.batch_size)
         return to_uint8(self.model.module.sample(end - first, generator=generator))
+
+    def some(self, num_images: int) -> Tensor:
+        """The first `num_images`."""
+        ends = [*range(0, num_images, self.batch_size), num_images]
+        return torch.cat([self.at(a, b) for a, b in itertools.pairwise(ends)]).cpu()
 
     def about(self) -> dict[str, Any]:
         average = getattr(self.model.module, "ema", None)
@@ -68,6 +74,10 @@ class Folder:
     def at(self, first: int, end: int) -> Tensor:
         return self.store.gather(torch.arange(first, end))
 
+    def some(self, num_images: int) -> Tensor:
+        """Images from all over the folder, since they may be sorted by class."""
+        return self.store.gather(_spread(self.num_images, num_images))
+
     def about(self) -> dict[str, Any]:
         return {"images": self.path.name, "fingerprint": self.store.fingerprint[:16]}
 
@@ -94,21 +104,30 @@ class Subject:
         return self.generated.model if isinstance(self.generated, Drawn) else None
 
     def samples(self) -> Tensor:
-        """uint8 (N, C, H, W): the first generated images, `num_measured` at most."""
-        num, size = min(self.num_measured, self.generated.num_images), self.evaluator.batch_size
-        parts = [self.generated.at(i, min(i + size, num)) for i in range(0, num, size)]
-        return torch.cat(parts).cpu()
+        """uint8 (N, C, H, W) generated images, `num_measured` at most."""
+        return self.generated.some(min(self.num_measured, self.generated.num_images))
 
     def real(self, split: str) -> Iterator[Tensor]:
         """Batches of uint8 real images of a split of this run's, `num_measured` at most."""
         store, indices = self.data.split(split)
-        spread = torch.linspace(0, len(indices) - 1, min(self.num_measured, len(indices))).long()
-        for part in indices[spread].split(self.evaluator.batch_size):
+        for part in self._measured(indices).split(self.evaluator.batch_size):
             yield store.gather(part)
+
+    def labels(self, split: str) -> Tensor:
+        """int64 labels of the images of `real(split)`."""
+        store, indices = self.data.split(split)
+        return store.labels[self._measured(indices)]
+
+    def _measured(self, indices: Tensor) -> Tensor:
+        return indices[_spread(len(indices), min(self.num_measured, len(indices)))]
 
     def held_out(self) -> str | None:
         """The name of a split of real images that were not trained on, if there is one."""
         return next((n for n in ("test", "validation") if len(self.data.split(n)[1])), None)
+
+
+def _spread(total: int, num: int) -> Tensor:
+    return torch.linspace(0, total - 1, num).long()
 
 
 def _shape(shape: list[int]) -> str:

@@ -1,0 +1,126 @@
+"""`limner evaluate`: runs, and pictures from anywhere."""
+
+import json
+from pathlib import Path
+
+import fakes
+import numpy as np
+import pytest
+import runs
+from PIL import Image
+
+from limner.data import Digits
+from limner.errors import UserError
+from limner.evaluating.command import run as evaluate
+
+SMALL = [
+    "metrics.batch_size=50", "metrics.num_splits=2", "metrics.kid_subset_size=50",
+    "metrics.scores=[fid,kid,inception_score,prdc]", "num_measured=100",
+]  # fmt: skip
+
+
+def entries(folder: Path) -> dict:
+    return json.loads((folder / "evaluation.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    """Two folders of the real digits, and one of noise, with class folders."""
+    root = tmp_path_factory.mktemp("digits")
+    pictures = Digits().pictures()["train"]
+    random = np.random.default_rng(0)
+    for i in range(1000):
+        into = root / ("a" if i % 2 else "b") / str(pictures.labels[i])
+        into.mkdir(parents=True, exist_ok=True)
+        pictures.read(i).save(into / f"{i}.png")
+    (root / "noise").mkdir()
+    for i in range(500):
+        pixels = random.integers(0, 256, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / "noise" / f"{i}.png")
+    fakes.images(root / "large", 60, size=(16, 16))
+    fakes.images(root / "few", 1, mode="L")
+    return root
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory) -> Path:
+    return runs.trained(
+        tmp_path_factory.mktemp("vae"), "model=vae", "trainer.max_steps=22", "metrics=classifier",
+        "metrics.num_samples=200", "metrics.batch_size=50",
+    )  # fmt: skip
+
+
+def test_real_against_real_is_best_and_noise_is_worst(digits, tmp_path):
+    found = {}
+    for name in ("b", "noise"):
+        to = tmp_path / name
+        words = [f"generated={digits / name}", f"reference={digits / 'a'}", f"to={to}"]
+        assert evaluate([*words, "metrics=classifier", "measures=[diversity]", *SMALL]) == 0
+        found[name] = {key: entry["value"] for key, entry in entries(to).items()}
+    real, noise = found["b"], found["noise"]
+    for score in ("fid_classifier", "kid_classifier", "wasserstein_texture", "wasserstein_shape"):
+        assert real[score] < noise[score] / 2, score
+    for score in ("precision_classifier", "coverage_classifier", "inception_score_classifier"):
+        assert real[score] > noise[score], score
+
+
+def test_a_run_is_scored_as_its_training_scored_it(vae, tmp_path):
+    assert evaluate([f"run={vae}", f"to={tmp_path}"]) == 0
+    trained = json.loads((vae / "scores.json").read_text())
+    for name, entry in entries(tmp_path).items():
+        assert entry["value"] == pytest.approx(trained[f"val/{name}"]["value"], rel=1e-6)
+        assert entry["protocol"] == trained[f"val/{name}"]["protocol"]
+
+
+def test_every_measure_of_a_vae(vae, tmp_path):
+    words = [f"run={vae}", "measures=[all]", f"to={tmp_path}", "num_measured=100"]
+    assert evaluate(words) == 0
+    values = {name: entry["value"] for name, entry in entries(tmp_path).items()}
+    bounds = [values["elbo"], *(values[f"log_likelihood_iw{k}"] for k in (5, 50, 500))]
+    assert bounds == sorted(bounds), "the more codes, the tighter"
+    expected = values["elbo_reconstruction"] - values["elbo_kl"]
+    assert values["elbo"] == pytest.approx(expected)
+    assert 0 <= values["active_units"] <= 32
+    assert 0 <= values["linear_probe_accuracy"] <= 1
+    assert values["num_trained_parameters"] > 10_000
+    others = {"sameness_ssim", "sameness_ssim_real", "memorisation_z", "reconstruction_psnr"}
+    assert others <= set(values)
+    assert (tmp_path / "nearest_training_images.png").is_file()
+
+
+def test_the_second_evaluation_touches_no_real_image(vae, tmp_path, monkeypatch):
+    evaluate([f"run={vae}", f"to={tmp_path}"])
+
+    def touched(self, indices):
+        raise AssertionError("a real image was read")
+
+    monkeypatch.setattr("limner.data.store.MemoryStore.gather", touched)
+    evaluate([f"run={vae}", f"to={tmp_path}"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "Give run=FOLDER, or generated=FOLDER_OR_ZIP with reference="),
+        (["generated=b"], "Give run=FOLDER"),
+        (["run=nowhere"], "run=nowhere: there is no run in this folder"),
+        (["generated=b", "reference=digit"], "did you mean digits?"),
+        (["generated=b", "reference=a", "measures=[beauty]"], "measures=beauty: there is no such"),
+        (["generated=b", "reference=a", "speed=1"], "speed: there is no such key"),
+        (["generated=large", "reference=a"], "images are 3x16x16, the reference's are 1x8x8"),
+        (["generated=few", "reference=a", "metrics=classifier"], "1 generated images: "),
+        (["generated=b", "reference=noise"], "metrics=inception"),
+    ],
+)
+def test_mistakes(digits, monkeypatch, words, message):
+    monkeypatch.chdir(digits)
+    with pytest.raises(UserError) as error:
+        evaluate(words)
+    assert message in str(error.value)
+
+
+def test_images_are_resized_if_asked(digits, tmp_path):
+    words = [f"generated={digits / 'large'}", f"reference={digits / 'a'}", f"to={tmp_path}"]
+    evaluate([*words, "image_shape=[1,8,8]", "metrics=classifier", "metrics.num_splits=2"])
+    protocol = entries(tmp_path)["fid_classifier"]["protocol"]
+    assert protocol["reference"]["image_shape"] == [1, 8, 8]
