@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-import fakes
 import numpy as np
 import pytest
-import runs
 from PIL import Image
 
+import fakes
+import runs
 from limner.data import Digits
 from limner.errors import UserError
 from limner.evaluating.command import run as evaluate
@@ -83,9 +83,30 @@ def test_every_measure_of_a_vae(vae, tmp_path):
     assert 0 <= values["active_units"] <= 32
     assert 0 <= values["linear_probe_accuracy"] <= 1
     assert values["num_trained_parameters"] > 10_000
+    assert values["reconstruction_fid_classifier"] < values["fid_classifier"]
     others = {"sameness_ssim", "sameness_ssim_real", "memorisation_z", "reconstruction_psnr"}
     assert others <= set(values)
     assert (tmp_path / "nearest_training_images.png").is_file()
+
+
+def test_labels_are_judged_both_ways(digits, tmp_path):
+    """Real images as samples teach a judge, and are named by one, about as well as can be."""
+    words = [f"generated={digits / 'b'}", f"reference={digits / 'a'}", "metrics=classifier"]
+    words += ["metrics.num_splits=2", "measures=[gan_train]"]
+    evaluate([*words, "metrics.features.num_updates=150", f"to={tmp_path}"])
+    values = {name: entry["value"] for name, entry in entries(tmp_path).items()}
+    assert values["gan_train_accuracy"] > 0.8
+    assert values["gan_test_accuracy"] > 0.8
+
+
+def test_lpips_without_its_weights_is_a_message(vae, tmp_path, monkeypatch):
+    def offline(*arguments, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torch.hub.urlopen", offline)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(UserError, match="LPIPS"):
+        evaluate([f"run={vae}", "measures=[sameness]", "lpips=alex", f"to={tmp_path}"])
 
 
 def test_the_second_evaluation_touches_no_real_image(vae, tmp_path, monkeypatch):

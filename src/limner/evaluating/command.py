@@ -21,6 +21,7 @@ from limner.errors import UserError
 from limner.evaluating.measures import MEASURES, NotApplicable
 from limner.evaluating.subject import Drawn, Folder, Subject
 from limner.loading import load
+from limner.metrics.pairs import LPIPS
 from limner.options import parse
 from limner.training import choose_metrics
 
@@ -37,8 +38,9 @@ class Options:
         reference: a folder or .zip file of real images, or the name of a data set.
         metrics: inception, classifier or auto; a run's own by default.
         image_shape: [C, H, W] that images of folders are resized to.
-        measures: Of diversity, sameness, memorisation, reconstruction, likelihood, latents and
-            efficiency; [all] for those that apply.
+        measures: Of diversity, sameness, memorisation, reconstruction, likelihood, latents,
+            gan_train and efficiency; [all] for those that apply.
+        lpips: alex, vgg or squeeze: a learned score among the pair scores; downloads its weights.
         num_measured: Images of each set, at most, for measures that look at single images.
         to: The folder for evaluation.json and pictures; the run's own, or the working folder.
     """
@@ -49,6 +51,7 @@ class Options:
     metrics: str | None = None
     image_shape: list[int] | None = None
     measures: list[str] = field(default_factory=list)
+    lpips: str | None = None
     num_measured: int = 1000
     seed: int = 0
     to: str | None = None
@@ -165,6 +168,7 @@ def _subject(options: Options, config: DictConfig) -> Subject:
     return Subject(
         generated=generated, data=data, evaluator=scores.evaluator, splits=scores.splits,
         num_measured=options.num_measured, seed=options.seed, device=device, folder=folder,
+        lpips=None if options.lpips is None else LPIPS(network=options.lpips),
     )  # fmt: skip
 
 

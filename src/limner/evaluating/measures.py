@@ -20,6 +20,7 @@ from limner.metrics.memorisation import memorisation, nearest, neighbours_pictur
 from limner.metrics.pairs import pair_scores, random_pairs
 from limner.metrics.reconstruction import reconstructed_pairs
 from limner.metrics.time_to_score import read_curve, write_csv, write_picture
+from limner.pixels import to_float, to_uint8
 
 Entries = dict[str, dict[str, Any]]
 
@@ -46,7 +47,8 @@ def sameness(subject: Subject) -> Entries:
     sets = {"": subject.samples(), "_real": torch.cat(list(subject.real("train")))}
     for ending, images in sets.items():
         pairs = random_pairs(len(images), num_pairs=subject.num_measured, seed=subject.seed)
-        found = pair_scores((images[a], images[b]) for a, b in _columns(pairs))
+        halves = ((images[a], images[b]) for a, b in _columns(pairs))
+        found = pair_scores(halves, lpips=subject.lpips)
         protocol = {"num_pairs": found.num_pairs, "seed": subject.seed}
         for name, value in found.mean.items():
             entries[f"sameness_{name}{ending}"] = _entry(value, protocol, found.std[name])
@@ -84,12 +86,54 @@ def reconstruction(subject: Subject) -> Entries:
     split = subject.held_out() or "train"
     module = _module(subject, "reconstruct")
     pairs = reconstructed_pairs(module, subject.real(split), device=subject.device)
-    found = pair_scores(pairs)
+    found = pair_scores(pairs, lpips=subject.lpips)
     protocol = {"split": split, "num_images": found.num_pairs}
-    return {
+    entries = {
         f"reconstruction_{name}": _entry(value, protocol, found.std[name])
         for name, value in found.mean.items()
     }
+    return entries | _reconstruction_fid(subject, module, split)
+
+
+def _reconstruction_fid(subject: Subject, module: Any, split: str) -> Entries:
+    """The FID between a split's images and their reconstructions: without the prior's part."""
+    store, indices = subject.data.split(split)
+
+    def images(first: int, end: int) -> Tensor:
+        originals = to_float(store.gather(indices[first:end])).to(subject.device)
+        return to_uint8(module.reconstruct(originals))
+
+    about = {"data": subject.data.name, "split": split, "of": "reconstructions of the same images"}
+    evaluator = subject.evaluator.only("fid")
+    reference = evaluator.reference(store, indices, about=about, device=subject.device)
+    found = evaluator.score(
+        images, len(indices), references={"": reference}, device=subject.device
+    )
+    return {f"reconstruction_{n}": _entry(s.value, s.protocol) for n, s in found.items()}
+
+
+def labelled(subject: Subject) -> Entries:
+    """GAN-train and GAN-test accuracy, of generated images in class folders."""
+    generated, features = subject.generated, subject.evaluator.features
+    if not isinstance(generated, Folder) or generated.store.labels is None:
+        raise NotApplicable("the generated images have no labels")
+    if not hasattr(features, "gan_train"):
+        raise NotApplicable("it needs metrics=classifier, whose classifier is the judge")
+    if generated.classes != subject.data.class_names:
+        raise NotApplicable("the class folders of the two sets differ")
+    split = subject.held_out() or "train"
+    found = features.gan_train(
+        samples=(generated.store, torch.arange(generated.num_images)),
+        train=subject.data.split("train"),
+        test=subject.data.split(split),
+    )
+    protocol = {
+        "num_samples": generated.num_images,
+        "split": split,
+        "judge": features.protocol()["feature_network"],
+        "num_updates": features.num_updates,
+    }
+    return {f"{name}_accuracy": _entry(value, protocol) for name, value in found._asdict().items()}
 
 
 def likelihood(subject: Subject) -> Entries:
@@ -182,6 +226,7 @@ MEASURES: dict[str, Callable[[Subject], Entries]] = {
     "reconstruction": reconstruction,
     "likelihood": likelihood,
     "latents": latents,
+    "gan_train": labelled,
     "efficiency": efficiency,
 }
 """Name to measure."""

@@ -16,6 +16,7 @@ from limner.data.sources import ImageFolder
 from limner.data.store import Store, open_store, read_picture
 from limner.errors import UserError
 from limner.metrics.evaluate import Evaluator
+from limner.metrics.pairs import LPIPS
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
 from limner.trained import Trained
@@ -65,7 +66,7 @@ class Folder:
                 f"{_shape(image_shape)}. To resize both: "
                 f"image_shape=[{image_shape[0]},{found[1]},{found[2]}]"
             )
-        self.path = Path(path)
+        self.path, self.classes = Path(path), list(pictures.classes)
         self.store: Store = open_store(
             pictures, image_shape, kind="auto", memory_limit_gib=4.0, on_corrupt="error"
         )
@@ -94,6 +95,8 @@ class Subject:
     num_measured: int
     """Images of each set, at most, for measures that look at single images."""
     seed: int
+    lpips: LPIPS | None
+    """The network of a learned pair score, if it was asked for."""
     device: torch.device
     folder: Path
     """Where results go."""

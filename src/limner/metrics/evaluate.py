@@ -2,6 +2,7 @@
 
 __all__ = ["SCORES", "Evaluator", "Score"]
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -77,6 +78,12 @@ class Evaluator:
         self.num_neighbours = num_neighbours
         if {"kid", "prdc"} & set(scores):
             self.check(max_features, f"metrics.max_features={max_features}", of=("kid", "prdc"))
+
+    def only(self, *scores: str) -> "Evaluator":
+        """The same with other scores."""
+        other = copy.copy(self)
+        other.scores = scores
+        return other
 
     def check(self, num_images: int, what: str, *, of: Sequence[str] = tuple(SCORES)) -> None:
         """Refuses a set that is too small for a score.
