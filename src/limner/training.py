@@ -5,6 +5,7 @@ __all__ = ["starts_processes", "train"]
 import importlib.metadata
 import json
 import logging
+import math
 import os
 import platform
 import shlex
@@ -120,9 +121,18 @@ def choose_metrics(config: DictConfig, data: RealImages) -> None:
         log.info("metrics=none: no GPU for Inception, and no labels for a classifier.")
         return
     config.metrics = {**common, **config.metrics.choices[name]}
-    num_images = config.metrics.num_samples + len(data.reference("train")[1])
-    seconds = num_images / 2000  # images/s of Inception on a GPU, and of the classifier on a CPU
-    log.info("metrics=%s: about %.0f s for the first scoring.", name, max(1, seconds))
+    seconds = _scoring_seconds(config.metrics, data, name)
+    log.info("metrics=%s: about %.0f s for the first scoring, beside drawing.", name, seconds)
+
+
+def _scoring_seconds(metrics: DictConfig, data: RealImages, name: str) -> float:
+    """A guess, by the rates of Inception on a GPU and of the classifier on two CPU cores."""
+    num_images = metrics.num_samples + len(data.reference("train")[1])
+    if name == "inception":
+        return max(1, num_images / 2000)
+    features, size = metrics.features, math.prod(data.image_shape[1:]) / 28**2
+    training = features.num_updates * features.batch_size / 4800
+    return max(1, size * (training + num_images / 15000))
 
 
 def _check_values(config: DictConfig) -> None:
