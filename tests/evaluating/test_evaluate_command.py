@@ -72,6 +72,15 @@ def test_a_run_is_scored_as_its_training_scored_it(vae, tmp_path):
         assert entry["protocol"] == trained[f"val/{name}"]["protocol"]
 
 
+def test_values_of_a_runs_own_config_are_overridden(digits, tmp_path):
+    """Also those that the default data set does not have, such as where its images lie now."""
+    folder = runs.trained(tmp_path, "data=image_folder", f"data.path={digits / 'a'}")
+    words = [f"run={folder}", "metrics=classifier", f"data.path={digits / 'b'}"]
+    words += ["metrics.num_samples=50", "metrics.features.num_updates=20", f"to={tmp_path}"]
+    assert evaluate(words) == 0
+    assert entries(tmp_path)["fid_classifier"]["protocol"]["num_samples"] == 50
+
+
 def test_every_measure_of_a_vae(vae, tmp_path):
     words = [f"run={vae}", "measures=[all]", f"to={tmp_path}", "num_measured=100"]
     assert evaluate(words) == 0

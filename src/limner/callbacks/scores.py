@@ -15,7 +15,7 @@ from torch import Tensor
 
 from limner.callbacks.epochs import is_last_epoch
 from limner.errors import UserError
-from limner.interfaces import FeatureExtractor, Samples
+from limner.interfaces import FeatureExtractor, RealImages, Samples
 from limner.metrics.evaluate import SCORES, Evaluator, Score
 from limner.metrics.reference import Reference
 from limner.pixels import to_uint8
@@ -98,6 +98,16 @@ class Scores(L.Callback):
             self.evaluator.check(num_images, what, of=("fid", "kid", "prdc"))
         self.features.prepare(trainer.datamodule)
 
+    def references(self, data: RealImages, device: torch.device) -> dict[str, Reference]:
+        """The real images of each split, by the ending of the scores that compare with them."""
+        found = {}
+        for split in self.splits:
+            about = {"data": data.name, "image_shape": list(data.image_shape), "split": split}
+            found[ENDINGS[split]] = self.evaluator.reference(
+                *data.reference(split), about=about, device=device
+            )
+        return found
+
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         if epoch % self.every_num_epochs == 0 or is_last_epoch(trainer):
@@ -110,10 +120,7 @@ class Scores(L.Callback):
         """Log key to score; writes them."""
         start = time.monotonic()
         if not self._references:
-            self._references = {
-                ENDINGS[split]: self._reference(trainer, split, model.device)
-                for split in self.splits
-            }
+            self._references = self.references(trainer.datamodule, model.device)
 
         def images(first: int, end: int) -> Tensor:
             chunk = first // self.evaluator.batch_size
@@ -137,11 +144,6 @@ class Scores(L.Callback):
             path.write_text(json.dumps(self.latest, indent=2) + "\n")
         log.debug("Scored in %.1f s.", time.monotonic() - start)
         return named
-
-    def _reference(self, trainer: L.Trainer, split: str, device: torch.device) -> Reference:
-        data = trainer.datamodule
-        about = {"data": data.name, "image_shape": list(data.image_shape), "split": split}
-        return self.evaluator.reference(*data.reference(split), about=about, device=device)
 
 
 def _check_objective(name: str, scores: list[str], splits: list[str], suffix: str) -> None:

@@ -108,8 +108,9 @@ def _config(options: Options, overrides: Sequence[str]) -> DictConfig:
     chosen = [f"metrics={options.metrics or 'auto'}"]
     if options.run is None:
         chosen += _reference(options)
+        chosen += overrides  # those of a run are of its own config, below
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        config = compose("train", overrides=[*chosen, *overrides])
+        config = compose("train", overrides=chosen)
     if options.run is not None:
         path = Path(options.run) / ".hydra" / "config.yaml"
         if not path.is_file():
@@ -166,7 +167,8 @@ def _subject(options: Options, config: DictConfig) -> Subject:
     folder = Path(config.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     return Subject(
-        generated=generated, data=data, evaluator=scores.evaluator, splits=scores.splits,
+        generated=generated, data=data, evaluator=scores.evaluator,
+        references=scores.references(data, device),
         num_measured=options.num_measured, seed=options.seed, device=device, folder=folder,
         lpips=None if options.lpips is None else LPIPS(network=options.lpips),
     )  # fmt: skip
@@ -174,20 +176,8 @@ def _subject(options: Options, config: DictConfig) -> Subject:
 
 def _distances(subject: Subject) -> dict[str, dict[str, Any]]:
     """The distribution scores, from one pass."""
-    references = {}
-    for split in subject.splits:
-        store, indices = subject.data.reference(split)
-        about = {
-            "data": subject.data.name,
-            "image_shape": list(subject.data.image_shape),
-            "split": split,
-        }
-        ending = "_test" if split == "test" else ""
-        references[ending] = subject.evaluator.reference(
-            store, indices, about=about, device=subject.device
-        )
     found = subject.evaluator.score(
-        subject.generated.at, subject.generated.num_images, references=references,
+        subject.generated.at, subject.generated.num_images, references=subject.references,
         device=subject.device,
     )  # fmt: skip
     entries = {}

@@ -17,6 +17,7 @@ from limner.data.store import Store, open_store, read_picture
 from limner.errors import UserError
 from limner.metrics.evaluate import Evaluator
 from limner.metrics.pairs import LPIPS
+from limner.metrics.reference import Reference
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
 from limner.trained import Trained
@@ -90,8 +91,8 @@ class Subject:
     generated: Drawn | Folder
     data: ImageDataModule
     evaluator: Evaluator
-    splits: list[str]
-    """The real images to compare with: "train", "test" or both."""
+    references: dict[str, Reference]
+    """The real images to compare with, by the ending of the scores' names."""
     num_measured: int
     """Images of each set, at most, for measures that look at single images."""
     seed: int
