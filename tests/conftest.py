@@ -2,6 +2,8 @@
 
 import logging
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -66,6 +68,31 @@ def run(
     for handler in logging.getLogger().handlers[:]:  # those that Hydra set up for a run's folder
         if isinstance(handler, logging.FileHandler | ConsoleHandler):
             logging.getLogger().removeHandler(handler)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[Path, int], None]]:
+    """Makes a folder a file system of its own, of so many bytes; called again, another size."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path, num_bytes: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        again = ["-o", "remount"] if folder in mounted else []
+        options = [*again, "-o", f"size={num_bytes}"]
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        if not again:
+            mounted.append(folder)
+
+    if not shutil.which("mount"):
+        pytest.skip("there is no mount here")
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture

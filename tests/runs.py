@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 
 from limner import cli
+from limner.checkpoint_files import numbered
 
 TINY = ("metrics=none", "logger=none", "trainer.max_steps=2", "accelerator=cpu")
+
+
+def last_checkpoint(run_dir: Path) -> Path:
+    """The file of the last update that the run saved."""
+    return numbered(run_dir)[0]
 
 
 def trained(folder: Path, *overrides: str) -> Path:

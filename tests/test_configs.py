@@ -70,7 +70,7 @@ def test_every_model_trains_a_batch_of_every_data_set(run, data_root, model, dat
         assert not Path("outputs").exists()
     else:
         assert result.code == 0, result.err
-        assert (result.only_run() / "checkpoints" / "last.ckpt").is_file()
+        assert (result.only_run() / "checkpoints" / "update_00000001.ckpt").is_file()
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -15,7 +15,15 @@ import limner
 from limner import exporting
 from limner.errors import UserError
 from limner.randomness import generator_for
-from runs import trained
+from runs import last_checkpoint, trained
+
+
+class Hostile:
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +63,7 @@ def refused(source, **options) -> str:
 @pytest.mark.parametrize("name", ["vae", "gan"])
 def test_a_run_becomes_the_model_that_was_trained(finished, name):
     model = limner.load(finished[name], device="cpu")
-    saved = torch.load(finished[name] / "checkpoints" / "last.ckpt", weights_only=True)
+    saved = torch.load(last_checkpoint(finished[name]), weights_only=True)
     for key, value in model.module.state_dict().items():
         assert torch.equal(value, saved["state_dict"][key]), key
     assert model.update == 2
@@ -96,7 +104,7 @@ def test_loading_leaves_the_global_random_numbers_alone(finished):
 
 
 def test_the_best_checkpoint_is_taken_where_there_is_one(copy):
-    last = copy / "checkpoints" / "last.ckpt"
+    last = last_checkpoint(copy)
     saved = torch.load(last, weights_only=True)
     saved["global_step"] = 1
     torch.save(saved, copy / "checkpoints" / "best.ckpt")
@@ -115,27 +123,48 @@ def test_a_folder_that_is_no_run_is_named(tmp_path, copy):
     assert "the run has no checkpoint" in refused(copy)
 
 
-def test_a_half_written_checkpoint_is_named_with_the_newest_whole_one(copy):
+def test_a_broken_best_is_named_with_the_newest_whole_one(copy):
     folder = copy / "checkpoints"
-    whole = (folder / "last.ckpt").read_bytes()
+    whole = (folder / "update_00000002.ckpt").read_bytes()
     (folder / "best.ckpt").write_bytes(whole[: len(whole) // 2])
-    for age, name in enumerate(("last.ckpt", "older.ckpt", "broken.ckpt")):
-        (folder / name).write_bytes(whole if name != "broken.ckpt" else b"half")
-        os.utime(folder / name, (1e9 - age, 1e9 - age))
-    os.utime(folder / "broken.ckpt")
+    (folder / "update_00000003.ckpt").write_bytes(b"half")
     message = refused(copy)
-    assert "best.ckpt is corrupt or only half written" in message
+    assert "best.ckpt is cut off, or damaged at its end." in message
     assert "newest whole one" in message
-    assert "is last.ckpt: checkpoint=last" in message
-    for name in ("last.ckpt", "older.ckpt"):
-        (folder / name).write_bytes(whole[:-100])
+    assert "is update_00000002.ckpt: checkpoint=last" in message
+    (folder / "update_00000002.ckpt").write_bytes(whole[:-100])
     assert "There is no whole one" in refused(copy)
+
+
+def test_the_last_is_the_newest_whole_one(copy, caplog):
+    folder = copy / "checkpoints"
+    whole = (folder / "update_00000002.ckpt").read_bytes()
+    for name in ("update_00000010.ckpt", "update_00000004.ckpt"):
+        (folder / name).write_bytes(whole[:20_000] + b"?" + whole[20_001:])
+    assert limner.load(copy).update == 2
+    (ten, four) = caplog.messages
+    assert "Skipped" in ten
+    assert "update_00000010.ckpt is damaged" in ten
+    assert "update_00000004.ckpt is damaged" in four
+    (folder / "update_00000002.ckpt").unlink()
+    message = refused(copy, checkpoint="last")
+    assert "update_00000010.ckpt is damaged" in message
+    assert "update_00000004.ckpt is damaged" in message
+    assert "There is no whole one" in message
+
+
+def test_a_hostile_checkpoint_is_refused(copy, tmp_path):
+    torch.save(
+        {"state_dict": {"w": Hostile(f"touch {tmp_path / 'hacked'}")}}, last_checkpoint(copy)
+    )
+    assert "this one asks for posix.system; nothing of it was run." in refused(copy)
+    assert not (tmp_path / "hacked").exists()
 
 
 def test_keys_that_differ_are_named_and_few_of_them(copy):
     edit(copy, model__decoder__width=16, model__encoder__width=16)
     message = refused(copy)
-    assert "last.ckpt does not fit the config.yaml beside it" in message
+    assert "update_00000002.ckpt does not fit the config.yaml beside it" in message
     assert "network.encoder.layers.0.weight (32x1x3x3 instead of 16x1x3x3)" in message
     assert "more have another shape" in message
     edit(copy, model__ema_half_life=None)
@@ -146,9 +175,10 @@ def test_keys_that_differ_are_named_and_few_of_them(copy):
 
 
 def test_a_checkpoint_of_something_else_is_named(copy):
-    torch.save({"weights": torch.zeros(1)}, copy / "checkpoints" / "last.ckpt")
+    last = last_checkpoint(copy)
+    torch.save({"weights": torch.zeros(1)}, last)
     assert "no state_dict in it" in refused(copy)
-    torch.save([1], copy / "checkpoints" / "last.ckpt")
+    torch.save([1], last)
     assert "no state_dict in it" in refused(copy)
 
 

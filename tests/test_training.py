@@ -13,6 +13,8 @@ import pytest
 import torch
 import yaml
 
+from runs import last_checkpoint
+
 ROOT = Path(__file__).parents[1]
 QUICK = ["metrics.num_samples=100", "metrics.batch_size=50"]
 ON_TWO = ["accelerator=ddp_cpu", "data.batch_size=16", *QUICK]
@@ -34,8 +36,8 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def checkpoint(folder: Path, name: str = "last") -> dict:
-    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+def checkpoint(folder: Path) -> dict:
+    return torch.load(last_checkpoint(folder), weights_only=True)
 
 
 def same(a, b) -> bool:
@@ -67,7 +69,7 @@ def test_a_run_leaves_what_the_readme_says(run):
     folder = result.only_run()
     assert folder.parts[:2] == ("outputs", "vae_digits")
     for name in (
-        ".hydra/config.yaml", "config.yaml", "metrics.csv", "checkpoints/last.ckpt",
+        ".hydra/config.yaml", "config.yaml", "metrics.csv", "checkpoints/update_00000044.ckpt",
         "checkpoints/best.ckpt", "samples/update_00000020.png", "final.png", "scores.json",
         "environment.txt", "train.log",
     ):  # fmt: skip
@@ -316,7 +318,7 @@ def test_a_sweep_goes_on_after_a_job_that_failed(run):
     result = run("-m", "data.batch_size=5000,64", "trainer.max_epochs=1", "metrics=none")
     assert result.code == 1
     assert "5000 images" in result.err
-    done = list(Path("outputs/sweeps").glob("*/*/checkpoints/last.ckpt"))
+    done = list(Path("outputs/sweeps").glob("*/*/checkpoints/update_00000022.ckpt"))
     assert len(done) == 1
 
 

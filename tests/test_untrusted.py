@@ -1,16 +1,16 @@
 """Nothing that a stranger's file says is executed."""
 
 import os
-import pickle
 import sys
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
 from limner.errors import UserError
 from limner.losses.adversarial import Hinge
-from limner.untrusted import build, read_config, read_safetensors, read_weights, within
+from limner.untrusted import build, read_config, read_safetensors, within
 
 
 @pytest.fixture
@@ -19,27 +19,6 @@ def never(tmp_path):
     path = tmp_path / "hacked"
     yield path
     assert not path.exists(), "hostile code was run"
-
-
-class Hostile:
-    def __init__(self, command):
-        self.command = command
-
-    def __reduce__(self):
-        return os.system, (self.command,)
-
-
-@pytest.mark.parametrize(
-    "save", [torch.save, lambda thing, path: path.write_bytes(pickle.dumps(thing))]
-)
-def test_a_hostile_pickle_is_refused(tmp_path, never, save):
-    save({"state_dict": {"w": Hostile(f"touch {never}")}}, tmp_path / "last.ckpt")
-    with pytest.raises(UserError, match=r"last\.ckpt is (refused|corrupt)") as error:
-        read_weights(tmp_path / "last.ckpt")
-    if save is torch.save:
-        assert "asks for posix.system" in str(error.value) or "asks for nt.system" in str(
-            error.value
-        )
 
 
 @pytest.mark.parametrize(
@@ -151,18 +130,13 @@ def test_a_config_is_plain_values(tmp_path, text, message):
     assert message in str(error.value)
 
 
-def test_half_a_file_and_a_changed_byte_are_noticed(tmp_path):
-    path = tmp_path / "a.ckpt"
-    torch.save({"state_dict": {"w": torch.arange(5000)}}, path)
-    whole = path.read_bytes()
-    assert read_weights(path)["state_dict"]["w"][7] == 7
-    for damaged in (b"", whole[: len(whole) // 2], whole[:20000] + b"?" + whole[20001:]):
-        path.write_bytes(damaged)
-        with pytest.raises(UserError, match=r"a\.ckpt is corrupt or only half written"):
-            read_weights(path)
-    (tmp_path / "a.safetensors").write_bytes(whole[:100])
+def test_half_a_file_of_tensors_is_noticed(tmp_path):
+    path = tmp_path / "a.safetensors"
+    safetensors.torch.save_file({"w": torch.arange(5000)}, path)
+    assert read_safetensors(path)["w"][7] == 7
+    path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match="corrupt or only half written"):
-        read_safetensors(tmp_path / "a.safetensors")
+        read_safetensors(path)
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a/../b", "..", "", None, 3])

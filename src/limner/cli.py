@@ -23,6 +23,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from limner.checkpoint_files import numbered
 from limner.config import CONFIG_DIR, register
 from limner.console import is_first_process
 from limner.errors import Interrupted, UserError
@@ -118,7 +119,7 @@ def _job(typed: list[str], config: DictConfig) -> float | None:
     except Interrupted as stop:
         if is_first_process():
             again = f"{_program()} resume={shlex.quote(os.path.relpath(run_dir))}"
-            _fail(f"{stop}\nTo go on: {again}", 1)
+            _fail(f"{stop}\nTo go on: {again}" if numbered(run_dir) else str(stop), 1)
             raise SystemExit(1) from None
         raise SystemExit(0) from None  # agreed among the processes: nothing to kill the others for
     except (Exception, KeyboardInterrupt) as error:

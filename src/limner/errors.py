@@ -16,4 +16,4 @@ class UserError(Exception):
 
 
 class Interrupted(Exception):
-    """Training was stopped from outside, after the running batch, with its checkpoint written."""
+    """Training was stopped from outside, after the running batch. The text says how."""

@@ -8,6 +8,7 @@ Nothing that the files say is executed, see `limner.untrusted`.
 
 __all__ = ["load"]
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from limner import hub
+from limner.checkpoint_files import best_path, newest, numbered, read
 from limner.errors import UserError
 from limner.trained import Trained
-from limner.untrusted import build, read_config, read_safetensors, read_weights, within
+from limner.untrusted import build, read_config, read_safetensors, within
+
+log = logging.getLogger(__name__)
 
 SHOWN = 3  # keys in a message
 
@@ -36,8 +40,8 @@ def load(
         source: The folder of a run, a folder that `limner export` wrote, or "hf://user/name"
             ("hf://user/name@revision").
         device: Where the model goes; None for a GPU (cuda, else mps) where there is one, else cpu.
-        checkpoint: Of a run: the best by its objective, or the last; None for the best where
-            there is one (runs without scores have none), else the last.
+        checkpoint: Of a run: the best by its objective, or the last that is whole; None for the
+            best where there is one (runs without scores have none), else the last.
         trust: Packages of your own whose classes the model is made of. Their code is run.
 
     Returns:
@@ -61,8 +65,7 @@ def load(
         path = within(folder, config["weights"], root=root)
         weights, update = read_safetensors(path), config.get("update")
     else:
-        path = _checkpoint(folder, checkpoint)
-        weights, update = _read_checkpoint(path)
+        path, weights, update = _read_checkpoint(folder, checkpoint)
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
         module = build(config["model"], "model", trust=trust)
     _fill(module, weights, path)
@@ -93,16 +96,17 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _checkpoint(folder: Path, choice: str | None) -> Path:
-    """The checkpoint file of a run that is asked for."""
-    there = {name: folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")}
+def _checkpoints(folder: Path, choice: str | None) -> list[Path]:
+    """The files of a run that are what is asked for, the first choice first."""
+    best = [path for path in (best_path(folder),) if path.is_file()]
+    there = {"best": best, "last": numbered(folder)}
     if choice is not None and choice not in there:
         raise UserError(f"checkpoint={choice}: choose best or last.")
-    found = {name: path for name, path in there.items() if path.is_file()}
+    found = {name: paths for name, paths in there.items() if paths}
     if not found:
         raise UserError(
-            f"{folder}: the run has no checkpoint (checkpoints/best.ckpt or last.ckpt). One is "
-            "written when training ends or is stopped by Ctrl-C, and at intervals before."
+            f"{folder}: the run has no checkpoint (checkpoints/best.ckpt or update_*.ckpt). One "
+            "is written when training ends or is stopped by Ctrl-C, and at intervals before."
         )
     if choice is None:
         return next(iter(found.values()))
@@ -111,34 +115,29 @@ def _checkpoint(folder: Path, choice: str | None) -> Path:
     return found[choice]
 
 
-def _read_checkpoint(path: Path) -> tuple[Mapping[str, Any], int | None]:
-    """The weights and the update of a run's checkpoint."""
-    try:
-        saved = read_weights(path)
-    except UserError as error:
-        whole = next((other for other in _newest_first(path) if _is_whole(other)), None)
-        hint = (
-            f"The newest whole one in {path.parent} is {whole.name}"
-            + (f": checkpoint={whole.stem}" if whole.stem in ("best", "last") else ".")
-            if whole is not None
-            else f"There is no whole one in {path.parent}."
-        )
-        raise UserError(f"{error}\n{hint}") from error
-    if not isinstance(saved, Mapping) or not isinstance(saved.get("state_dict"), Mapping):
-        raise UserError(f"{path} is not a checkpoint of a run: there is no state_dict in it.")
-    return saved["state_dict"], saved.get("global_step")
-
-
-def _newest_first(broken: Path) -> list[Path]:
-    others = [path for path in broken.parent.glob("*.ckpt") if path != broken]
-    return sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        return "state_dict" in read_weights(path)
-    except UserError:
-        return False
+def _read_checkpoint(
+    folder: Path, choice: str | None
+) -> tuple[Path, Mapping[str, Any], int | None]:
+    """A run's checkpoint: its file, the weights and the update."""
+    broken = []
+    for path in _checkpoints(folder, choice):
+        try:
+            saved = read(path, unsigned=True)
+        except UserError as error:
+            broken.append(str(error))
+            continue
+        for message in broken:
+            log.warning("Skipped: %s", message)
+        if not isinstance(saved, Mapping) or not isinstance(saved.get("state_dict"), Mapping):
+            raise UserError(f"{path} is not a checkpoint of a run: there is no state_dict in it.")
+        return path, saved["state_dict"], saved.get("global_step")
+    whole = newest(folder)
+    hint = (
+        f"The newest whole one in {folder / 'checkpoints'} is {whole.name}: checkpoint=last"
+        if whole is not None
+        else f"There is no whole one in {folder / 'checkpoints'}."
+    )
+    raise UserError("\n".join([*broken, hint]))
 
 
 def _fill(module: Any, weights: Mapping[str, Any], path: Path) -> None:

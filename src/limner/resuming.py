@@ -10,6 +10,7 @@ from typing import Any
 from hydra import compose
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from limner.checkpoint_files import numbered
 from limner.config import check
 from limner.console import is_first_process
 from limner.errors import UserError
@@ -30,7 +31,7 @@ def resume_folder(arguments: Sequence[str]) -> Path | None:
         raise UserError(
             f"resume={given[-1]}: there is no run in this folder (no .hydra/config.yaml)."
         )
-    if not (folder / "checkpoints" / "last.ckpt").is_file():
+    if not numbered(folder):
         raise UserError(f"resume={given[-1]}: the run has no checkpoint to go on from yet.")
     return folder
 

@@ -21,8 +21,9 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from rich import get_console
 
-from limner.callbacks.checkpoints import AtomicCheckpointIO
+from limner.callbacks.checkpoints import AtomicCheckpointIO, check_last
 from limner.callbacks.guards import Interrupts, SeedUpdates
+from limner.checkpoint_files import newest_or_refuse
 from limner.config import build, check, composed
 from limner.console import scores_table
 from limner.errors import UserError
@@ -59,19 +60,21 @@ def train(config: DictConfig) -> float | None:
 
     Args:
         config: A composed config, whose `run_dir` exists. With `resume` set, training goes on from
-            the last checkpoint there.
+            the newest whole checkpoint there.
 
     Returns:
         The objective's value at the end, or None if the metrics name none.
 
     Raises:
-        UserError: If the config, the data or the machine does not allow it.
+        UserError: If the config, the data or the machine does not allow it; or if all was done,
+            but the last checkpoint could not be written.
         Interrupted: If a signal stopped it.
     """
     _quieten()
     check(config)
     _check_values(config)
     run_dir = Path(config.run_dir)
+    last = newest_or_refuse(run_dir) if config.resume is not None else None
     L.seed_everything(config.seed, verbose=False)
 
     data = build(config, "data")
@@ -91,7 +94,6 @@ def train(config: DictConfig) -> float | None:
         log.info("%s on %s, in %s", _describe(model), _device(trainer), _shown(run_dir))
     for logger in trainer.loggers:
         logger.log_hyperparams(composed(config))
-    last = run_dir / "checkpoints" / "last.ckpt" if config.resume is not None else None
     try:
         trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True if last else None)
     except MisconfigurationException as error:
@@ -99,7 +101,9 @@ def train(config: DictConfig) -> float | None:
     except (Exception, KeyboardInterrupt) as error:
         error.began = trainer.global_step > 0  # then the run folder is worth keeping
         raise
-    return _finish(trainer, config, run_dir, scores)
+    objective = _finish(trainer, config, run_dir, scores)
+    check_last(trainer)
+    return objective
 
 
 def starts_processes(config: DictConfig) -> bool:

@@ -2,17 +2,15 @@
 
 A config is plain YAML: no tags, no anchors, no `${...}`. What it may build is a short list:
 modules and optimizers of limner, torch.nn and torch.optim, and limner's own losses, likelihoods
-and the like. Weights are tensors: pickles are read by torch's `weights_only`, or not at all.
+and the like. Weights are tensors (those of a run's checkpoint: `limner.checkpoint_files`).
 """
 
-__all__ = ["build", "read_config", "read_safetensors", "read_weights", "within"]
+__all__ = ["build", "read_config", "read_safetensors", "within"]
 
 import functools
 import importlib
 import inspect
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,28 +86,6 @@ def build(node: Any, path: str, *, trust: Sequence[str] = ()) -> Any:
             f"{path}: {target.__name__} cannot be made from this config ({error}); it may have "
             "been written by another version of limner."
         ) from error
-
-
-def read_weights(path: Path) -> dict[str, Any]:
-    """A checkpoint written by `torch.save`, without running anything that it says.
-
-    Raises:
-        UserError: If the file is not whole, or holds anything but tensors and plain values.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if damaged := archive.testzip():  # torch itself compares no checksums
-                raise zipfile.BadZipFile(damaged)
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL ([\w.]+)|(?:class|type|function) ([\w.]+)", str(error))
-        what = (named[1] or named[2]) if named else "code"
-        raise UserError(
-            f"{path} is refused: a checkpoint holds tensors, but this one asks for {what}. "
-            "Nothing of it was run."
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is corrupt or only half written.") from error
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -1,63 +1,374 @@
-"""Checkpoints are whole or not there, and the best is the best."""
+"""Checkpoints are whole or not there, the last few stay, and the best is the best."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from limner.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from limner.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, check_last
 from limner.callbacks.divergence import check_finite, check_weights
-from limner.errors import UserError
+from limner.callbacks.guards import Interrupts
+from limner.checkpoint_files import newest, numbered, update_of, update_path, write
+from limner.errors import Interrupted, UserError
 
-
-def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
-    path = tmp_path / "checkpoints" / "last.ckpt"
-    AtomicCheckpointIO().save_checkpoint({"n": 1}, path)
-
-    def fail(checkpoint, file):
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(OSError, match="No space"):
-        AtomicCheckpointIO().save_checkpoint({"n": 2}, path)
-    monkeypatch.undo()
-    assert torch.load(path, weights_only=True) == {"n": 1}
+SMALL = [
+    "model=classifier", "model/network=mlp", "metrics=none", "logger=none",
+    "~callbacks.pictures", "accelerator=cpu",
+]  # fmt: skip
 
 
 class _Trainer:
-    """As much of a trainer as the choice of the best needs."""
+    """As much of a trainer as checkpoints need, with a model of some weights."""
 
-    def __init__(self, values):
-        self.callback_metrics = values
+    def __init__(self, folder: Path, callback: Checkpoints) -> None:
+        self.default_root_dir, self.callbacks = str(folder), [callback]
+        self.global_step, self.max_steps, self.world_size = 0, -1, 1
+        self.max_epochs, self.current_epoch, self.should_stop = -1, 0, False
+        self.is_global_zero, self.is_last_batch, self.loggers = True, False, []
+        self.callback_metrics = {}
+        self.lightning_module = L.LightningModule()
+        self.lightning_module.w = torch.nn.Parameter(torch.zeros(10_000))
+        self.strategy = SingleDeviceStrategy(checkpoint_io=AtomicCheckpointIO())
+
+    def save_checkpoint(self, path: Path) -> None:
+        (callback,) = self.callbacks
+        state = {callback.state_key: callback.state_dict()}
+        weights = self.lightning_module.state_dict()
+        checkpoint = {"state_dict": weights, "global_step": self.global_step, "callbacks": state}
+        self.strategy.checkpoint_io.save_checkpoint(checkpoint, path)
+
+    def start(self, update: int) -> None:
+        self.global_step = update
+        self.callbacks[0].on_train_start(self, self.lightning_module)
+
+    def train_to(self, update: int) -> None:
+        while self.global_step < update:
+            self.global_step += 1
+            self.callbacks[0].on_train_batch_end(self, self.lightning_module)
+
+    def end_epoch(self, **values: float) -> None:
+        self.callback_metrics = {f"val/{name}": value for name, value in values.items()}
+        self.callbacks[0].on_train_epoch_end(self, self.lightning_module)
+
+
+def trainer(folder: Path, *, keep_last=2, minutes=1000.0, mode="min") -> _Trainer:
+    callback = Checkpoints(
+        every_num_updates=10,
+        every_num_minutes=minutes,
+        keep_last=keep_last,
+        objective={"name": "val/x", "mode": mode},
+    )
+    made = _Trainer(folder, callback)
+    made.start(0)
+    return made
+
+
+def updates(folder: Path) -> list[int]:
+    return sorted(update_of(path) for path in numbered(folder))
+
+
+def no_room(handle):
+    raise OSError(28, "No space left on device")
+
+
+def test_the_last_few_stay(tmp_path):
+    made = trainer(tmp_path, keep_last=3)
+    made.train_to(9)
+    assert updates(tmp_path) == []
+    made.train_to(59)
+    assert updates(tmp_path) == [30, 40, 50]
+    alone = trainer(tmp_path / "alone", keep_last=1)
+    alone.train_to(30)
+    assert updates(tmp_path / "alone") == [30]
+
+
+def test_one_must_stay():
+    with pytest.raises(ValueError, match=r"callbacks\.checkpoints\.keep_last must be 1 or more"):
+        Checkpoints(every_num_updates=1, every_num_minutes=1, keep_last=0, objective=None)
+
+
+def test_time_makes_one_due_too(tmp_path):
+    made = trainer(tmp_path, minutes=0.0)
+    made.train_to(3)
+    assert updates(tmp_path) == [2, 3]
+
+
+def test_the_end_of_training_is_saved_once(tmp_path, monkeypatch):
+    """By max_steps in mid-epoch: what an epoch's end would save there is another state."""
+    made = trainer(tmp_path)
+    made.max_steps = 7
+    made.train_to(7)
+    before = numbered(tmp_path)[0].stat().st_ino
+    made.end_epoch()
+    assert made.callbacks[0].save_last(made)
+    assert numbered(tmp_path)[0].stat().st_ino == before
+    assert updates(tmp_path) == [7]
 
 
 @pytest.mark.parametrize(("mode", "kept"), [("min", [5, 3, 2]), ("max", [5, 6])])
-def test_the_best_is_chosen_by_mode(mode, kept):
-    checkpoints = Checkpoints(
-        every_num_updates=1, every_num_minutes=1, objective={"name": "val/x", "mode": mode}
-    )
-    values = [5, 3, 3, 6, 2]
-    chosen = [v for v in values if checkpoints._has_improved(_Trainer({"val/x": v}))]
+def test_the_best_is_chosen_by_mode(tmp_path, mode, kept):
+    made, chosen = trainer(tmp_path, mode=mode), []
+    for update, value in enumerate([float("nan"), 5, 3, 3, float("nan"), 6, 2], start=1):
+        made.global_step = update
+        made.end_epoch(x=value)
+        path = tmp_path / "checkpoints" / "best.ckpt"
+        if path.exists() and torch.load(path, weights_only=True)["global_step"] == update:
+            chosen.append(value)
+    made.end_epoch(other=0.0)
     assert chosen == kept
-    assert not checkpoints._has_improved(_Trainer({"val/other": 0}))
 
 
-def test_a_run_keeps_the_last_and_the_best(run):
+def test_the_best_of_before_a_resume_is_known(tmp_path):
+    made = trainer(tmp_path)
+    made.global_step = 10
+    made.end_epoch(x=3.0)
+    again = trainer(tmp_path)
+    again.start(10)
+    assert again.callbacks[0].best == 3.0
+    assert trainer(tmp_path).callbacks[0].best is None, "a run from its start has none"
+
+
+def test_a_broken_best_is_replaced_by_the_next(tmp_path, caplog):
+    made, best = trainer(tmp_path), tmp_path / "checkpoints" / "best.ckpt"
+    made.global_step = 10
+    made.end_epoch(x=3.0)
+    os.truncate(best, 1000)
+    again = trainer(tmp_path)
+    again.start(10)
+    assert "best.ckpt is cut off" in caplog.text
+    again.global_step = 20
+    again.end_epoch(x=9.0)
+    assert torch.load(best, weights_only=True)["global_step"] == 20
+
+
+@pytest.mark.parametrize(("reached", "stay"), [(10, [5, 10]), (11, [5, 11]), (7, [5, 7])])
+def test_a_broken_one_that_a_resume_skipped_counts_for_nothing(tmp_path, reached, stay):
+    """Neither when its update is reached again, nor when it is passed, nor before."""
+    for update in (5, 10):
+        write({"global_step": update}, update_path(tmp_path, update))
+    os.truncate(update_path(tmp_path, 10), 100)
+    assert update_of(newest(tmp_path)) == 5
+    made = trainer(tmp_path)
+    made.start(5)
+    assert updates(tmp_path) == [5, 10], "nothing is removed before another is whole"
+    made.global_step = reached
+    assert made.callbacks[0].save_last(made)
+    assert updates(tmp_path) == stay
+    assert update_of(newest(tmp_path)) == reached
+
+
+def test_a_failed_one_is_said_and_tried_again_at_the_next_interval(tmp_path, monkeypatch, caplog):
+    made = trainer(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", no_room)
+        made.train_to(10)
+        (message,) = caplog.messages
+        assert message == (
+            f"The checkpoint {update_path(tmp_path, 10)} could not be written (No space left on "
+            "device). Training goes on, and there is none before it."
+        )
+    made.train_to(19)
+    assert updates(tmp_path) == [], "not before the interval is over"
+    made.train_to(20)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", no_room)
+        made.train_to(30)
+    assert "Training goes on, and update_00000020.ckpt stays." in caplog.messages[1]
+    assert updates(tmp_path) == [20]
+    made.train_to(40)
+    assert updates(tmp_path) == [20, 40]
+    assert len(caplog.messages) == 2
+    check_last(made)
+
+
+def test_a_best_that_failed_is_still_to_be_beaten(tmp_path, monkeypatch, caplog):
+    """The old one stays; what beats that one is saved, though it does not beat the lost one."""
+    made, best = trainer(tmp_path), tmp_path / "checkpoints" / "best.ckpt"
+    made.global_step = 1
+    made.end_epoch(x=5.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", no_room)
+        made.global_step = 2
+        made.end_epoch(x=3.0)
+    assert "best.ckpt could not be written" in caplog.text
+    assert "the best before it stays" in caplog.text
+    made.global_step = 3
+    made.end_epoch(x=4.0)
+    saved = torch.load(best, weights_only=True)
+    assert saved["global_step"] == 3
+    assert saved["callbacks"]["Checkpoints"]["best"] == 4.0
+
+
+def test_an_older_one_that_cannot_be_removed_is_said(tmp_path, monkeypatch, caplog):
+    made = trainer(tmp_path, keep_last=1)
+    made.train_to(10)
+
+    def forbidden(*arguments, **options):
+        raise PermissionError(1, "Operation not permitted", "update_00000010.ckpt")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", forbidden)
+        made.train_to(20)
+    assert "An older checkpoint cannot be removed" in caplog.text
+    made.train_to(30)
+    assert updates(tmp_path) == [30]
+
+
+def test_a_training_that_ends_without_its_last_checkpoint_says_so(tmp_path, monkeypatch):
+    made = trainer(tmp_path)
+    made.train_to(10)
+    monkeypatch.setattr(os, "fsync", no_room)
+    made.max_steps = 17
+    made.train_to(17)
+    with pytest.raises(UserError, match=r"Training is over, but its last checkpoint .*No space"):
+        check_last(made)
+
+
+@pytest.mark.parametrize(
+    ("is_full", "message"),
+    [
+        (False, "Stopped after update 4."),
+        (True, "Stopped after update 4, whose checkpoint could not be written."),
+    ],
+)
+def test_a_stop_claims_no_checkpoint_that_is_not_there(tmp_path, monkeypatch, is_full, message):
+    made, interrupts = trainer(tmp_path), Interrupts()
+    made.train_to(4)
+    interrupts._received = True
+    if is_full:
+        monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(Interrupted) as stop:
+        interrupts.on_train_batch_end(made, made.lightning_module)
+    assert str(stop.value) == message
+    assert updates(tmp_path) == ([] if is_full else [4])
+    made.callbacks = []
+    with pytest.raises(Interrupted, match="after update 4, without a checkpoint"):
+        interrupts.on_train_batch_end(made, made.lightning_module)
+
+
+class _OtherRank(SingleDeviceStrategy):
+    """As a process sees it whose first process is at update 5."""
+
+    def broadcast(self, obj, src=0):
+        return 5
+
+
+def test_processes_that_go_on_from_different_checkpoints_are_refused(tmp_path):
+    made = trainer(tmp_path)
+    made.strategy = _OtherRank(checkpoint_io=AtomicCheckpointIO())
+    made.start(5)
+    with pytest.raises(UserError, match="the first from update 5, this one from 4"):
+        made.start(4)
+
+
+class _Logger:
+    def __init__(self, calls):
+        self.calls = calls
+
+    def save(self):
+        self.calls.append("save")
+
+    def sync(self):
+        self.calls.append("sync")
+
+
+def test_what_was_logged_before_is_on_disk_first(tmp_path, monkeypatch):
+    made, calls = trainer(tmp_path), []
+    made.loggers = [_Logger(calls)]
+    save = made.save_checkpoint
+    monkeypatch.setattr(made, "save_checkpoint", lambda path: (calls.append("write"), save(path)))
+    made.train_to(10)
+    assert calls == ["save", "sync", "write"]
+
+
+def test_a_run_keeps_the_last_ones_and_the_best(run):
     result = run(
         "trainer.max_epochs=3", "metrics.every_num_epochs=1", "metrics.num_samples=200",
         "callbacks.checkpoints.every_num_updates=5",
     )  # fmt: skip
     assert result.code == 0, result.err
     folder = result.only_run()
-    assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
-    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert updates(folder) == [65, 66]
+    assert len(list((folder / "checkpoints").iterdir())) == 3
     best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
-    assert last["global_step"] == 66
     (state,) = (v for k, v in best["callbacks"].items() if k.startswith("Checkpoints"))
     scores = json.loads((folder / "scores.json").read_text())
     assert state["best"] <= scores["val/fid_classifier"]["value"] + 1e-3
+
+
+def test_a_resume_takes_the_newest_whole_one(run, tmp_path):
+    """And what was lost with the broken one is done again, to the bit."""
+    folder = tmp_path / "run"
+    every = ["callbacks.checkpoints.every_num_updates=4", "trainer.max_steps=12"]
+    assert run(*SMALL, *every, f"hydra.run.dir={folder}").code == 0
+    last, before = numbered(folder)
+    expected = torch.load(last, weights_only=True)
+    os.truncate(last, last.stat().st_size // 2)
+    result = run(f"resume={folder}")
+    assert result.code == 0, result.err
+    assert f"Skipped {last}: it is cut off" in result.out
+    assert updates(folder) == [8, 12]
+    found = torch.load(last, weights_only=True)
+    for name, value in expected["state_dict"].items():
+        assert torch.equal(value, found["state_dict"][name]), name
+    config = (folder / "config.yaml").read_bytes()
+    for path in (last, before):
+        os.truncate(path, 1000)
+    result = run(f"resume={folder}", "trainer.max_steps=20")
+    assert result.code == 1
+    assert "has no whole checkpoint to go on from:\nupdate_00000012.ckpt is cut off" in result.err
+    assert (folder / "config.yaml").read_bytes() == config
+    for path in (last, before):
+        path.unlink()
+    result = run(f"resume={folder}")
+    assert result.code == 1
+    assert "has no checkpoint to go on from yet" in result.err
+
+
+def test_a_run_outlasts_a_disk_that_fills_up(run, tmp_path, small_disk):
+    """It has room for one checkpoint; the second fails, and so does every further one."""
+    one = tmp_path / "one"
+    assert run(*SMALL, "trainer.max_steps=1", f"hydra.run.dir={one}").code == 0
+    size = numbered(one)[0].stat().st_size
+    folder = tmp_path / "disk" / "run"
+    small_disk(folder.parent, size * 3 // 2 + 100_000)
+    every = ["callbacks.checkpoints.every_num_updates=4", "trainer.max_steps=14"]
+    result = run(*SMALL, *every, f"hydra.run.dir={folder}")
+    for update in (8, 12, 14):
+        assert (
+            f"update_{update:08d}.ckpt could not be written (No space left on device). Training "
+            "goes on, and update_00000004.ckpt stays." in result.out
+        )
+    assert result.code == 1
+    assert "Training is over, but its last checkpoint could not be written" in result.err
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["update_00000004.ckpt"]
+    assert update_of(newest(folder)) == 4
+    small_disk(folder.parent, size * 5)
+    result = run(f"resume={folder}")
+    assert result.code == 0, result.err
+    assert updates(folder) == [12, 14]
+
+
+def test_a_full_disk_stops_none_of_two_processes(tmp_path, small_disk):
+    folder = tmp_path / "disk" / "run"
+    small_disk(folder.parent, 200_000)
+    program = Path(__file__).parents[2] / "train.py"
+    words = [*SMALL[:-1], "accelerator=ddp_cpu", "callbacks.checkpoints.every_num_updates=2"]
+    result = subprocess.run(
+        [sys.executable, program, *words, "trainer.max_steps=5", f"hydra.run.dir={folder}"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1, result.stderr
+    assert result.stdout.count("could not be written (No space left on device)") == 3
+    assert "Training is over, but its last checkpoint could not be written" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list((folder / "checkpoints").iterdir()) == []
 
 
 def test_the_first_value_that_is_no_number_is_named():

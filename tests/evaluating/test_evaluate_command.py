@@ -1,14 +1,17 @@
 """`limner evaluate`: runs, and pictures from anywhere."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import fakes
 import runs
+from limner.checkpoint_files import write
 from limner.data import Digits
 from limner.errors import UserError
 from limner.evaluating.command import run as evaluate
@@ -70,6 +73,20 @@ def test_a_run_is_scored_as_its_training_scored_it(vae, tmp_path):
     for name, entry in entries(tmp_path).items():
         assert entry["value"] == pytest.approx(trained[f"val/{name}"]["value"], rel=1e-6)
         assert entry["protocol"] == trained[f"val/{name}"]["protocol"]
+
+
+def test_the_checkpoint_that_is_asked_for_is_scored(vae, tmp_path):
+    copy = Path(shutil.copytree(vae, tmp_path / "copy"))
+    last = torch.load(runs.last_checkpoint(copy), weights_only=True)
+    write({**last, "global_step": 7}, copy / "checkpoints" / "best.ckpt")
+    for checkpoint, update in ((None, 7), ("best", 7), ("last", 22)):
+        words = [f"checkpoint={checkpoint}"] if checkpoint else []
+        assert evaluate([f"run={copy}", "metrics.scores=[fid]", *words]) == 0
+        assert entries(copy)["fid_classifier"]["protocol"]["update"] == update
+    with pytest.raises(UserError, match="checkpoint=first: choose best or last"):
+        evaluate([f"run={copy}", "checkpoint=first"])
+    with pytest.raises(UserError, match="checkpoint=best is of a run"):
+        evaluate(["generated=a", "reference=b", "checkpoint=best"])
 
 
 def test_values_of_a_runs_own_config_are_overridden(digits, tmp_path):

@@ -5,6 +5,8 @@ import csv
 import pytest
 import torch
 
+from runs import last_checkpoint
+
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_max_steps_counts_generator_updates(run, steps):
@@ -15,7 +17,7 @@ def test_max_steps_counts_generator_updates(run, steps):
     )  # fmt: skip
     assert result.code == 0, result.err
     folder = result.only_run()
-    saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    saved = torch.load(last_checkpoint(folder), weights_only=True)
     assert saved["global_step"] == 10
     generator, discriminator = saved["optimizer_states"]
     assert {state["step"].item() for state in generator["state"].values()} == {10}

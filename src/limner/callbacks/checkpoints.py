@@ -1,7 +1,9 @@
-"""Checkpoints that are whole or not there, under names that say what they are."""
+"""When checkpoints are written, which of them stay, and what happens when a disk takes none."""
 
-__all__ = ["AGREE_EVERY", "AtomicCheckpointIO", "Checkpoints"]
+__all__ = ["AGREE_EVERY", "AtomicCheckpointIO", "Checkpoints", "check_last"]
 
+import logging
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -9,38 +11,49 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.strategies import Strategy
 
 from limner.callbacks.divergence import check_weights
 from limner.callbacks.epochs import is_last_epoch
+from limner.checkpoint_files import best_path, read, tidy, update_path, write
+from limner.errors import UserError
+
+log = logging.getLogger(__name__)
 
 AGREE_EVERY = 8
 """Updates between the questions of several processes about signals and time: asking is waiting."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the old file, syncs, and renames: a crash leaves the old one as it was."""
+    """Writes files that are whole or not there.
+
+    That one could not be written is kept, not raised: only the first process writes, and the
+    others wait for it.
+    """
+
+    failure: OSError | None = None
+    """Why the last writing failed, in the process that writes; None if it did not."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.partial")
-        with open(partial, "wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        self.failure = None
+        try:
+            write(checkpoint, Path(path))
+        except OSError as error:
+            self.failure = error
 
 
 class Checkpoints(L.pytorch.callbacks.Checkpoint):
-    """Keeps `checkpoints/last.ckpt`, and `best.ckpt` by the objective where there is one.
+    """Keeps the last few checkpoints, named after their updates, and the best by the objective.
+
+    Where one cannot be written, a warning is given, the older ones stay, and training goes on.
 
     Args:
-        every_num_updates: Interval between two writings of last.ckpt,
+        every_num_updates: Interval between two checkpoints,
         every_num_minutes: or this time, whichever is over first; both also at the end.
+        keep_last: How many stay beside the best; an older one goes when a newer one is whole.
         objective: {name, mode: min or max}: the logged value that best.ckpt is chosen by; or None.
     """
 
@@ -49,22 +62,34 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         *,
         every_num_updates: int,
         every_num_minutes: float,
+        keep_last: int,
         objective: Mapping[str, str] | None,
     ) -> None:
         if every_num_updates < 1:
             raise ValueError("callbacks.checkpoints.every_num_updates must be 1 or more.")
+        if keep_last < 1:
+            raise ValueError("callbacks.checkpoints.keep_last must be 1 or more.")
         self.every_num_updates, self.every_num_minutes = every_num_updates, every_num_minutes
-        self.objective = objective
+        self.keep_last, self.objective = keep_last, objective
         self.best: float | None = None
+        self.failure: str | None = None
+        """Why the last checkpoint that was tried is not there, or None if it is."""
         self._time = time.monotonic()
-        self._update = 0
+        self._update = 0  # of the last one that was tried
+        self._whole = 0  # of the last one that is there; 0 for none
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        self._time, self._update = time.monotonic(), trainer.global_step
-        path = _path(trainer, "best")
-        if trainer.global_step > 0 and path.exists():  # resumed
-            saved = torch.load(path, weights_only=True, mmap=True)
-            self.best = saved["callbacks"][self.state_key]["best"]
+        update = trainer.global_step
+        _check_agreement(update, trainer.strategy)
+        self._time, self._update, self._whole = time.monotonic(), update, update
+        self.failure = None
+        path = best_path(_folder(trainer))
+        if update > 0 and path.exists():  # resumed
+            try:
+                self.best = read(path)["callbacks"][self.state_key]["best"]
+            except UserError as error:
+                self.best = None
+                log.warning("%s The best from here on takes its place.", error)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
@@ -76,18 +101,29 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
             self.save_last(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        if self._has_improved(trainer):
-            self._save(trainer, "best")
-        if self._update != trainer.global_step and (
-            is_last_epoch(trainer) or self._is_due(trainer)
-        ):
+        before = self.best
+        if self._has_improved(trainer) and self._save(trainer, best_path(_folder(trainer))):
+            self.best = before  # the file is still that one
+        if is_last_epoch(trainer) or self._is_due(trainer):
             self.save_last(trainer)
 
-    def save_last(self, trainer: L.Trainer) -> Path:
-        """Writes last.ckpt; every process must call it."""
-        path = self._save(trainer, "last")
-        self._time, self._update = time.monotonic(), trainer.global_step
-        return path
+    def save_last(self, trainer: L.Trainer) -> bool:
+        """Writes the checkpoint of this update, if that was not tried before.
+
+        Every process must call it.
+
+        Returns:
+            Whether it is there; in every process the same.
+        """
+        update, folder = trainer.global_step, _folder(trainer)
+        if update != self._update:
+            self.failure = self._save(trainer, update_path(folder, update))
+            if self.failure is None:
+                if trainer.is_global_zero:
+                    self._tidy(folder, update)
+                self._whole = update
+            self._time, self._update = time.monotonic(), update
+        return self.failure is None
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
@@ -106,20 +142,69 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         if self.objective is None or self.objective["name"] not in trainer.callback_metrics:
             return False
         value = float(trainer.callback_metrics[self.objective["name"]])
+        if math.isnan(value):
+            return False
         sign = 1 if self.objective["mode"] == "min" else -1
         if self.best is not None and sign * value >= sign * self.best:
             return False
         self.best = value
         return True
 
-    def _save(self, trainer: L.Trainer, name: str) -> Path:
+    def _save(self, trainer: L.Trainer, path: Path) -> str | None:
+        """Writes a checkpoint. In every process: why it could not be written, or None."""
         check_weights(trainer.lightning_module, trainer.global_step)
         for logger in trainer.loggers:
             logger.save()  # what was logged before a checkpoint is on disk when it is
-        path = _path(trainer, name)
+            if trainer.is_global_zero and hasattr(logger, "sync"):
+                logger.sync()
         trainer.save_checkpoint(path)
-        return path
+        error = trainer.strategy.checkpoint_io.failure
+        if trainer.strategy.reduce_boolean_decision(error is None, all=True):
+            return None
+        reason = "" if error is None else error.strerror or str(error)
+        log.warning(
+            "The checkpoint %s could not be written (%s). Training goes on, and %s.",
+            path, reason, self._what_stays(path),
+        )  # fmt: skip
+        return reason
+
+    def _what_stays(self, path: Path) -> str:
+        """The checkpoint that a failed one would have followed."""
+        if path.name == "best.ckpt":
+            return "the best before it stays" if path.exists() else "there is none before it"
+        if self._whole == 0:
+            return "there is none before it"
+        return f"{update_path(path.parent, self._whole).name} stays"
+
+    def _tidy(self, folder: Path, update: int) -> None:
+        try:
+            tidy(folder, update=update, since=self._whole, keep_last=self.keep_last)
+        except OSError as error:
+            log.warning("An older checkpoint cannot be removed: %s", error)
 
 
-def _path(trainer: L.Trainer, name: str) -> Path:
-    return Path(trainer.default_root_dir, "checkpoints", f"{name}.ckpt")
+def check_last(trainer: L.Trainer) -> None:
+    """Raises `UserError` if training is over, and the checkpoint of its end is not there."""
+    for callback in trainer.callbacks:
+        if isinstance(callback, Checkpoints) and callback.failure is not None:
+            error = UserError(
+                f"Training is over, but its last checkpoint could not be written "
+                f"({callback.failure}).\nTo train again from the one before it, once it can be: "
+                f"resume={os.path.relpath(_folder(trainer))}"
+            )
+            error.began = True
+            raise error
+
+
+def _folder(trainer: L.Trainer) -> Path:
+    return Path(trainer.default_root_dir)
+
+
+def _check_agreement(update: int, strategy: Strategy) -> None:
+    """Raises `UserError`, in every process at once, if they go on from different checkpoints."""
+    first = strategy.broadcast(update)
+    if not strategy.reduce_boolean_decision(update == first, all=True):
+        raise UserError(
+            f"The processes go on from different checkpoints: the first from update {first}, this "
+            f"one from {update}. All nodes must see the same files in the run folder."
+        )

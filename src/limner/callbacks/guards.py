@@ -36,7 +36,7 @@ class SeedUpdates(L.Callback):
 
 
 class Interrupts(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls it after Checkpoints
-    """On SIGINT or SIGTERM: finishes the batch, saves last.ckpt and raises `Interrupted`."""
+    """On SIGINT or SIGTERM: finishes the batch, saves a checkpoint and raises `Interrupted`."""
 
     def __init__(self) -> None:
         self._received = False
@@ -77,7 +77,11 @@ class Interrupts(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls it 
     def _stop_if_received(self, trainer: L.Trainer) -> None:
         if not trainer.strategy.reduce_boolean_decision(self._received, all=False):
             return
-        for callback in trainer.callbacks:
-            if isinstance(callback, Checkpoints):
-                callback.save_last(trainer)
-        raise Interrupted(f"Stopped after update {trainer.global_step}.")
+        checkpoints = [c for c in trainer.callbacks if isinstance(c, Checkpoints)]
+        if not checkpoints:
+            without = ", without a checkpoint (~callbacks.checkpoints)"
+        elif not all(callback.save_last(trainer) for callback in checkpoints):
+            without = ", whose checkpoint could not be written"
+        else:
+            without = ""
+        raise Interrupted(f"Stopped after update {trainer.global_step}{without}.")

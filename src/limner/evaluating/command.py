@@ -36,6 +36,7 @@ class Options:
         run: The folder of a finished run, or
         generated: a folder or .zip file of images, with
         reference: a folder or .zip file of real images, or the name of a data set.
+        checkpoint: Of the run: best or last; the best where there is one.
         metrics: inception, classifier or auto; a run's own by default.
         image_shape: [C, H, W] that images of folders are resized to.
         measures: Of diversity, sameness, memorisation, reconstruction, likelihood, latents,
@@ -48,6 +49,7 @@ class Options:
     run: str | None = None
     generated: str | None = None
     reference: str | None = None
+    checkpoint: str | None = None
     metrics: str | None = None
     image_shape: list[int] | None = None
     measures: list[str] = field(default_factory=list)
@@ -69,6 +71,8 @@ def run(words: Sequence[str]) -> int:
     options = parse(own, Options)
     if (options.run is None) == (options.generated is None or options.reference is None):
         raise UserError("Give run=FOLDER, or generated=FOLDER_OR_ZIP with reference=...")
+    if options.checkpoint is not None and options.run is None:
+        raise UserError(f"checkpoint={options.checkpoint} is of a run: run=FOLDER")
     measures = _measures(options)
     config = _config(options, [word for word in words if word not in own])
     subject = _subject(options, config)
@@ -154,7 +158,7 @@ def _subject(options: Options, config: DictConfig) -> Subject:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if options.run is not None:
         generated: Any = Drawn(
-            load(options.run, device=device),
+            load(options.run, device=device, checkpoint=options.checkpoint),
             num_images=config.metrics.num_samples,
             batch_size=config.metrics.batch_size,
             seed=options.seed,

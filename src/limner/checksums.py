@@ -1,0 +1,81 @@
+"""A zip archive as `torch.save` makes it, with the SHA-256 of its bytes as its comment.
+
+The digest is of all bytes before the comment, in which the last two, the comment's length, are
+zeros, as they are until there is a comment. torch, zipfile and unzip read it as any other archive.
+"""
+
+__all__ = ["NO_CHECKSUM", "SignedFile", "damage"]
+
+import hashlib
+import os
+import struct
+from pathlib import Path
+from typing import IO
+
+PREFIX = b"limner sha256 "
+LENGTH = len(PREFIX) + 64  # of the comment
+END = b"PK\x05\x06"
+"""An archive ends with a record of 22 bytes that begins so, and then its comment."""
+END_LENGTH = 22
+NO_CHECKSUM = "has no checksum: an older version made it, or another program"
+CHUNK = 1 << 20
+
+
+class SignedFile:
+    """A binary file as `torch.save` wants it, which gets the checksum at its end."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._digest = file, hashlib.sha256()
+        self._end = b""
+        self._failure: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        # torch would turn an OSError into a RuntimeError of its own about positions, and takes no
+        # notice of a short write: the first is kept for `finish`, a buffered file has no second.
+        if self._failure is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self._failure = error
+            self._digest.update(data)
+            self._end = (self._end + bytes(data[-END_LENGTH:]))[-END_LENGTH:]
+        return len(data)
+
+    def flush(self) -> None:
+        """What torch calls at the end; `write` of this module flushes."""
+
+    def finish(self) -> None:
+        """Adds the comment. Raises the OSError that a write has met."""
+        if self._failure is not None:
+            raise self._failure
+        if not self._end.startswith(END) or not self._end.endswith(b"\0\0"):
+            raise RuntimeError("torch.save has made no zip archive without a comment.")
+        self._file.seek(-2, os.SEEK_END)
+        comment = PREFIX + self._digest.hexdigest().encode()
+        self._file.write(struct.pack("<H", LENGTH) + comment)
+
+
+def damage(path: Path) -> str | None:
+    """What the file's end and its checksum say; None if all is as it was written."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size == 0:
+            return "is empty"
+        file.seek(max(0, size - END_LENGTH - LENGTH))
+        last = file.read()
+        if last[-END_LENGTH:].startswith(END) and last.endswith(b"\0\0"):
+            return NO_CHECKSUM
+        end, comment = last[:END_LENGTH], last[END_LENGTH:]
+        if not end.startswith(END) or len(comment) != LENGTH:
+            return "is cut off, or damaged at its end"
+        if not end.endswith(struct.pack("<H", LENGTH)) or not comment.startswith(PREFIX):
+            return "is damaged at its end"
+        digest = hashlib.sha256()
+        file.seek(0)
+        left = size - LENGTH - 2
+        while left > 0 and (chunk := file.read(min(CHUNK, left))):
+            digest.update(chunk)
+            left -= len(chunk)
+        digest.update(b"\0\0")
+        same = digest.hexdigest().encode() == comment.removeprefix(PREFIX)
+        return None if same else "is damaged: its bytes are not those that were written (SHA-256)"
