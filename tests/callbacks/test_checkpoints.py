@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from limner.callbacks.divergence import check_finite, check_weights
 from limner.callbacks.guards import Interrupts
 from limner.checkpoint_files import newest, numbered, update_of, update_path, write
 from limner.errors import Interrupted, UserError
+from limner.models import Classifier
 
 SMALL = [
     "model=classifier", "model/network=mlp", "metrics=none", "logger=none",
@@ -250,6 +252,25 @@ def test_a_stop_claims_no_checkpoint_that_is_not_there(tmp_path, monkeypatch, is
     made.callbacks = []
     with pytest.raises(Interrupted, match="after update 4, without a checkpoint"):
         interrupts.on_train_batch_end(made, made.lightning_module)
+
+
+@pytest.mark.parametrize("without", [[], ["~callbacks.checkpoints"]])
+def test_a_stop_says_how_to_go_on_where_one_can(run, monkeypatch, without):
+    original = Classifier.training_step
+
+    def stopped(self, *arguments):
+        if self.global_step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Classifier, "training_step", stopped)
+    result = run(*SMALL, *without, "hydra.run.dir=run")
+    assert result.code == 1
+    if without:
+        said = "limner: Stopped after update 4, without a checkpoint (~callbacks.checkpoints)."
+    else:
+        said = "limner: Stopped after update 4.\nTo go on: python train.py resume=run"
+    assert result.err.strip().endswith(said)
 
 
 class _OtherRank(SingleDeviceStrategy):
