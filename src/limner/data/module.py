@@ -3,7 +3,7 @@
 __all__ = ["ImageDataModule"]
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import lightning as L
 import torch
@@ -22,6 +22,7 @@ from limner.data.store import (
     read_picture,
 )
 from limner.errors import UserError
+from limner.interfaces import Augmentation
 from limner.randomness import generator_for
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class ImageDataModule(L.LightningDataModule):
         image_shape: (C, H, W) to train on; None for the shape of the first picture.
         num_classes: The number of classes, 0 without labels; None for as many as the source has.
         batch_size: Images of one optimizer step on one device.
-        augmentation: Maps uint8 images and a generator to augmented training images; or None.
+        augmentation: Changes the uint8 training images of a batch; or None.
         validation_fraction: Share in [0, 1) of the training images to validate on, where the
             source has no validation images.
         test_fraction: Share in [0, 1) of the training images to test on, where it has none.
@@ -60,7 +61,7 @@ class ImageDataModule(L.LightningDataModule):
         image_shape: Sequence[int] | None,
         num_classes: int | None,
         batch_size: int,
-        augmentation: Callable[[Tensor, torch.Generator], Tensor] | None,
+        augmentation: Augmentation | None,
         validation_fraction: float,
         test_fraction: float,
         split_seed: int,
