@@ -2,8 +2,11 @@
 
 __all__ = ["ImageDataModule"]
 
+import hashlib
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import lightning as L
 import torch
@@ -18,6 +21,7 @@ from limner.data.store import (
     OnCorrupt,
     Store,
     StoreKind,
+    StreamedStore,
     open_store,
     read_picture,
 )
@@ -109,6 +113,7 @@ class ImageDataModule(L.LightningDataModule):
             )
         if len({store.labels is None for store in self._stores.values()}) > 1:
             raise UserError(f"Some splits of {self.name} have class folders and some have none.")
+        self._files = hashlib.sha256(json.dumps(pictures["train"].sizes).encode()).hexdigest()
         self._splits = self._split()
 
     def reference(self, split: str) -> tuple[Store, Tensor]:
@@ -146,6 +151,30 @@ class ImageDataModule(L.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         self.open()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the training images are, so that a resumed run can tell whether they still are."""
+        store = self._stores["train"]
+        pixels = None if isinstance(store, StreamedStore) else store.fingerprint
+        return {"num_images": len(store), "pixels": pixels, "files": self._files}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises `UserError` if the images are not those that `state` was saved with.
+
+        They are the same if their pixels and labels are. Where a store without decoded pixels
+        tells nothing about those, the names and sizes of the files must be the same.
+        """
+        now = self.state_dict()
+        known = "files" if None in (state["pixels"], now["pixels"]) else "pixels"
+        if state[known] == now[known]:
+            return
+        before, here = state["num_images"], now["num_images"]
+        numbers = f"{before:,} then, {here:,} now" if before != here else f"{here:,}, as then"
+        raise UserError(
+            f"The training images of {self.name} are not those that this run began with "
+            f"({numbers}): they have changed, or another version of Pillow decodes them "
+            "otherwise.\nPut back what it began with, or begin a new run."
+        )
 
     def train_dataloader(self) -> TrainingBatches:
         store, indices = self.split("train")
