@@ -109,6 +109,7 @@ def test_streams_and_positions_are_independent():
     places = [("a", 0, 0), ("a", 0, 1), ("a", 1, 0), ("a", 1, 1), ("b", 0, 0)]
     seeds = {seed_for(seed, *place) for seed in (0, 1) for place in places}
     assert len(seeds) == 2 * len(places)
+    assert seed_for(0, "a", 3) == seed_for(0, "a", 3, 0), "so a stream's positions have one length"
     draws = torch.stack([torch.randn(10000, generator=generator_for(0, *p)) for p in places])
     between = torch.corrcoef(draws) - torch.eye(len(places))
     assert between.abs().max() < 0.05
