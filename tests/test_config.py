@@ -18,6 +18,7 @@ from limner.errors import UserError
         ("network.encoder.width=wide", "network.encoder.width=wide: must be a whole number"),
         ("data.store=disk", "data.store=disk: must be auto or memory or mapped or streamed"),
         ("trainer.max_epochs=many", "trainer.max_epochs=many: must be a whole number or null"),
+        ("data.augmentation=3", "data.augmentation=3: must be a mapping with _target_ or null"),
         ("+model.latnt_dim=3", "model.latnt_dim is not a parameter of VAE; did you mean latent_d"),
         ("+trainer.max_epoch=3", "trainer.max_epoch is not a parameter of Trainer; did you mean"),
         ("+optimizer.learning_rate=3", "optimizer.learning_rate is not a parameter of Adam"),

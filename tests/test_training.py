@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from PIL import Image
+
+import fakes
 
 from runs import last_checkpoint
 
@@ -99,9 +103,9 @@ def test_two_runs_of_one_seed_are_the_same(run):
 @pytest.mark.parametrize(
     "model",
     [
-        ["model=vae", "model.ema_half_life=500"],
+        ["model=vae", "model.ema_half_life=500", "data/augmentation=flip"],
         ["model=gan", "model.num_discriminator_steps=2"],
-        ["model=gan", "model/loss=wasserstein", "model/network=mlp"],
+        ["model=gan", "model/loss=wasserstein", "model/network=mlp", "data/augmentation=flip"],
         ["model=classifier"],
     ],
 )
@@ -280,17 +284,80 @@ def test_devices_alone_make_several_processes(tmp_path):
     assert result.stdout.count("digits: 1,437 train") == 1
 
 
-def test_two_processes_train_as_one_with_the_whole_batch(tmp_path, run):
-    """The same images in the same order; a classifier, since it draws no noise of its own."""
-    common = ["model=classifier", "model/network=mlp", "trainer.max_steps=5", "logger=csv"]
+ON_BOTH = [
+    "model/network=mlp", "data/augmentation=flip", "logger=none", "metrics=none",
+    "trainer.limit_val_batches=0",
+]  # fmt: skip
+PLAYERS = ["model=gan", "model/loss=wasserstein", "model.num_discriminator_steps=2"]
+
+
+def difference(a: str, b: str) -> float:
+    """The largest, between the weights of two runs that have come equally far."""
+    one, two = checkpoint(Path(a)), checkpoint(Path(b))
+    assert one["global_step"] == two["global_step"]
+    pairs = [(one["state_dict"][name], two["state_dict"][name]) for name in one["state_dict"]]
+    return max((x - y).abs().max().item() for x, y in pairs)
+
+
+def test_two_processes_train_as_one_and_one_goes_on_with_their_run(tmp_path, run):
+    """The same images in the same order, augmented and encoded by the same random numbers."""
+    common = ["model=vae", "model.ema_half_life=500", *ON_BOTH]
     result = execute(
-        tmp_path, *common, "accelerator=ddp_cpu", "data.batch_size=16", "hydra.run.dir=two"
-    )
+        tmp_path, *common, "accelerator=ddp_cpu", "data.batch_size=16", "trainer.max_steps=5",
+        "hydra.run.dir=two",
+    )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert run(*common, "data.batch_size=32", "hydra.run.dir=one").code == 0
-    one = checkpoint(tmp_path / "one")["state_dict"]
-    two = checkpoint(tmp_path / "two")["state_dict"]
-    assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5
+    for folder, extra in {"five": [], "twelve": [], "seed": ["seed=1"]}.items():
+        steps = f"trainer.max_steps={12 if folder == 'twelve' else 5}"
+        one = [*common, *extra, "accelerator=cpu", "data.batch_size=32", steps]
+        assert run(*one, f"hydra.run.dir={folder}").code == 0
+    assert difference("two", "five") < 1e-5
+    assert difference("two", "seed") > 1e-3, "the numbers make a difference"
+    resumed = run("resume=two", "accelerator=cpu", "trainer.max_steps=12")
+    assert resumed.code == 0, resumed.err
+    assert "data.batch_size=32 instead of 16" in resumed.out
+    assert "From 2 processes to 1: the run goes on as it would have" in resumed.out
+    assert difference("two", "twelve") < 1e-5
+    again = run("resume=two", "trainer.max_steps=13")
+    assert "data.batch_size=32 instead of 16" in again.out
+    assert "From" not in again.out
+    assert checkpoint(Path("two"))["limner"] == {"batch_size": 32, "world_size": 1}
+
+
+def test_two_processes_go_on_with_the_run_of_one(tmp_path, run):
+    """Of two players, with two steps of the discriminator and a penalty that draws."""
+    common = [*PLAYERS, *ON_BOTH, "accelerator=cpu", "data.batch_size=32"]
+    for folder, steps in {"start": 7, "whole": 12}.items():
+        assert run(*common, f"trainer.max_steps={steps}", f"hydra.run.dir={folder}").code == 0
+    result = execute(tmp_path, "resume=start", "accelerator=ddp_cpu", "trainer.max_steps=12")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("data.batch_size=16 instead of 32") == 1
+    assert difference("start", "whole") < 1e-5
+    refused = run("resume=start", "trainer.devices=5", "trainer.max_steps=13")
+    assert refused.code == 1
+    assert "takes 32 images, which 5 processes cannot share evenly" in refused.err
+
+
+def test_a_run_goes_on_with_the_images_that_it_began_with(run, tmp_path):
+    photos = fakes.images(tmp_path / "photos", 24, size=(8, 8))
+    common = ["data=image_folder", "data.batch_size=4", "model/network=mlp", "metrics=none"]
+    first = run(*common, f"data.path={photos}", "trainer.max_steps=3", "hydra.run.dir=run")
+    assert first.code == 0, first.err
+    copy = photos.rename(tmp_path / "elsewhere")
+    shutil.copytree(copy, photos, copy_function=shutil.copyfile)
+    Image.new("RGB", (8, 8)).save(photos / "0007.png")
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    refused = run("resume=run", "trainer.max_steps=6")
+    assert refused.code == 1
+    assert "The training images of image_folder are not those" in refused.err
+    assert "Traceback" not in refused.err
+    after = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    for path in (Path("run/train.log"), *Path("run/.hydra").iterdir()):
+        del before[path], after[path]
+    assert after == before
+    moved = run("resume=run", f"data.path={copy}", "trainer.max_steps=6")
+    assert moved.code == 0, moved.err
+    assert checkpoint(Path("run"))["global_step"] == 6
 
 
 def test_a_sweep_makes_a_folder_for_each_job(run):

@@ -265,6 +265,8 @@ def _accepts(hint: Any, value: Any) -> bool:
         return isinstance(value, list) and all(_accepts(items[0], item) for item in value)
     if inspect.isclass(hint) and isinstance(value, str | int | float | bool):
         # a class of somebody's own, such as torch.Tensor, is no place for a word or a number
+        if _is_part(hint):
+            return False
         return hint is object or issubclass(type(value), hint) or hint.__module__ == "pathlib"
     return True
 
@@ -274,14 +276,23 @@ def _describe(hint: Any) -> str:
     options = typing.get_args(hint)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         shown = [
-            _describe(o) for o in options if o in names or o is type(None) or typing.get_origin(o)
+            _describe(o)
+            for o in options
+            if o in names or o is type(None) or typing.get_origin(o) or _is_part(o)
         ]
         return " or ".join(dict.fromkeys(shown)) or str(hint)
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(map(str, options))
     if typing.get_origin(hint) in (list, tuple, Sequence):
         return f"a list of {_describe(options[0])}s".replace("a list of a ", "a list of ")
+    if _is_part(hint):
+        return "a mapping with _target_"
     return "null" if hint is type(None) else names.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _is_part(hint: Any) -> bool:
+    """Whether a hint says what an object can do, such as a loss: only a `_target_` makes one."""
+    return getattr(hint, "_is_protocol", False)
 
 
 def _kind(value: Any) -> str:

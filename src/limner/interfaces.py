@@ -5,6 +5,7 @@ and a set of real images. None of them knows the classes of the others.
 """
 
 __all__ = [
+    "Augmentation",
     "Batch",
     "Encodes",
     "FeatureExtractor",
@@ -34,6 +35,16 @@ class Batch(TypedDict):
     """float32 (B, C, H, W) in [-1, 1]."""
     label: NotRequired[Tensor]
     """int64 (B,) in [0, num_classes); absent where the data has no labels."""
+
+
+class Augmentation(Protocol):
+    """Changes each image at random, by numbers that it is given."""
+
+    num_draws: int
+    """Random numbers that it needs for one image."""
+
+    def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
+        """What `images` (B, C, H, W) become, by `uniform` (B, num_draws) in [0, 1)."""
 
 
 class OptimizerFactory(Protocol):

@@ -26,6 +26,7 @@ from limner.callbacks.guards import Interrupts, SeedUpdates
 from limner.checkpoint_files import newest_or_refuse
 from limner.config import build, check, composed
 from limner.console import scores_table
+from limner.device_counts import DeviceCounts, fitting_batch_size
 from limner.errors import UserError
 from limner.interfaces import RealImages
 
@@ -77,8 +78,8 @@ def train(config: DictConfig) -> float | None:
     last = newest_or_refuse(run_dir) if config.resume is not None else None
     L.seed_everything(config.seed, verbose=False)
 
-    data = build(config, "data")
-    data.open()
+    last = run_dir / "checkpoints" / "last.ckpt" if config.resume is not None else None
+    data = _open_data(config, last)
     config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
     choose_metrics(config, data)
     check(config)
@@ -174,6 +175,21 @@ def _check_two_players(config: DictConfig, model: L.LightningModule) -> None:
         raise UserError("trainer.gradient_clip_val does not fit a GAN: it has two optimizers.")
 
 
+def _open_data(config: DictConfig, last: Path | None) -> L.LightningDataModule:
+    """The data, opened; of a run that goes on, the same images, as many in each step."""
+    saved = {} if last is None else torch.load(last, "cpu", weights_only=True, mmap=True)
+    config.data.batch_size = fitting_batch_size(
+        config.data.batch_size,
+        saved=saved.get("limner", {}),
+        num_processes=_num_processes(config),
+    )
+    data = build(config, "data")
+    data.open()
+    if (images := saved.get(type(data).__qualname__)) is not None:
+        data.load_state_dict(images)  # Lightning asks too, but after the folder was written to
+    return data
+
+
 def _num_processes(config: DictConfig) -> int:
     devices, num_nodes = config.trainer.devices, config.trainer.num_nodes
     if OmegaConf.is_list(devices):
@@ -196,7 +212,8 @@ def _strategy(config: DictConfig, model: L.LightningModule) -> str:
 
 def _trainer(config: DictConfig, model: L.LightningModule, scores: L.Callback | None) -> L.Trainer:
     callbacks = build(config, "callbacks") or {}
-    own = [SeedUpdates(seed=config.seed), *([scores] if scores else [])]
+    counts = DeviceCounts(sync_batchnorm=bool(config.trainer.get("sync_batchnorm")))
+    own = [SeedUpdates(seed=config.seed), counts, *([scores] if scores else [])]
     loggers = list((build(config, "logger") or {}).values())
     return build(
         config,

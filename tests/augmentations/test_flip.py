@@ -5,7 +5,7 @@ from limner.augmentations import HorizontalFlip
 
 def test_each_image_is_itself_or_its_mirror():
     images = torch.arange(200 * 6, dtype=torch.int32).view(200, 1, 2, 3)
-    flipped = HorizontalFlip(probability=0.3)(images, torch.Generator().manual_seed(0))
+    flipped = HorizontalFlip(probability=0.3)(images, uniform=torch.rand(200, 1))
     kept = (flipped == images).flatten(1).all(1)
     mirrored = (flipped == images.flip(-1)).flatten(1).all(1)
     assert (kept ^ mirrored).all()
@@ -13,7 +13,14 @@ def test_each_image_is_itself_or_its_mirror():
 
 
 def test_never_and_always():
-    images = torch.randn(5, 3, 4, 4)
-    generator = torch.Generator()
-    assert torch.equal(HorizontalFlip(probability=0.0)(images, generator), images)
-    assert torch.equal(HorizontalFlip(probability=1.0)(images, generator), images.flip(-1))
+    images, uniform = torch.randn(5, 3, 4, 4), torch.tensor([[0.0], [0.2], [0.5], [0.9], [0.999]])
+    assert torch.equal(HorizontalFlip(probability=0.0)(images, uniform=uniform), images)
+    assert torch.equal(HorizontalFlip(probability=1.0)(images, uniform=uniform), images.flip(-1))
+
+
+def test_an_image_is_mirrored_by_its_own_number_alone():
+    images = torch.randn(3, 1, 2, 4)
+    uniform = torch.tensor([[0.7], [0.1], [0.4]])
+    flipped = HorizontalFlip(probability=0.5)(images, uniform=uniform)
+    assert torch.equal(flipped[0], images[0])
+    assert torch.equal(flipped[1:], images[1:].flip(-1))

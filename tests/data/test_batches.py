@@ -15,11 +15,13 @@ def numbered(num_images: int) -> MemoryStore:
     return MemoryStore(images.clone(), torch.arange(num_images), fingerprint="")
 
 
-def training(num_images=100, *, update=0, rank=0, world_size=1, steps=1, seed=0, augment=None):
+def training(
+    num_images=100, *, update=0, rank=0, world_size=1, steps=1, seed=0, batch_size=8, augment=None
+):
     return TrainingBatches(
         numbered(num_images),
         torch.arange(num_images),
-        batch_size=8,
+        batch_size=batch_size,
         batches_per_update=steps,
         seed=seed,
         rank=rank,
@@ -64,10 +66,7 @@ def test_the_order_is_another_for_another_seed_and_epoch():
 @pytest.mark.parametrize("steps", [1, 3])
 def test_ranks_share_what_one_process_would_see(steps):
     """In every discriminator step the ranks together hold one process's larger batch."""
-    one = TrainingBatches(
-        numbered(192), torch.arange(192), batch_size=16, batches_per_update=steps, seed=0, rank=0,
-        world_size=1, augmentation=None, update=lambda: 0,
-    )  # fmt: skip
+    one = training(192, steps=steps, batch_size=16)
     parts = [training(192, rank=rank, world_size=2, steps=steps) for rank in range(2)]
     assert len(one) == len(parts[0]) == 192 // (16 * steps)
     for whole, left, right in zip(
@@ -85,19 +84,31 @@ def test_batches_are_floats_in_the_unit_range():
     assert torch.allclose(batch["image"][:, 0, 0, 0], expected)
 
 
-def test_augmentation_is_drawn_by_update_and_rank():
-    flip = HorizontalFlip(probability=0.5)
-    store = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4).expand(100, 1, 4, 4)
+def mirrored(num_updates=1, *, update=0, **where) -> dict[tuple[int, int], bool]:
+    """Whether an image was mirrored, by the update that showed it and its number."""
+    batches = training(update=update, augment=HorizontalFlip(probability=0.5), **where)
+    ramp = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4).expand(100, 1, 4, 4)
+    batches.store = MemoryStore(ramp, torch.arange(100), fingerprint="")
+    return {
+        (k, number): image[0, 0, 0].item() != -1
+        for k, batch in enumerate(itertools.islice(iter(batches), num_updates), start=update)
+        for number, image in zip(batch["label"].tolist(), batch["image"], strict=True)
+    }
 
-    def images(**where):
-        batches = training(augment=flip, **where)
-        batches.store = MemoryStore(store, None, fingerprint="")
-        return next(iter(batches))["image"]
 
-    assert torch.equal(images(update=5), images(update=5))
-    assert not torch.equal(images(update=5), images(update=6))
-    flipped = (images(update=5)[:, 0, 0, 0] != -1).float().mean()
-    assert 0 < flipped < 1, "each image has its own draw"
+def test_augmentation_is_drawn_by_update():
+    draws = [list(mirrored(update=update).values()) for update in (5, 5, 6)]
+    assert draws[0] == draws[1] != draws[2]
+    assert draws[0] != list(mirrored(update=5, seed=1).values())
+    assert set(draws[0]) == {True, False}, "each image has its own draw"
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_an_image_is_augmented_alike_on_any_number_of_processes(steps):
+    one = mirrored(7, steps=steps, batch_size=24)
+    ranks = [mirrored(7, steps=steps, rank=rank, world_size=3) for rank in range(3)]
+    assert len(one) == 7 * steps * 24 == sum(map(len, ranks))
+    assert ranks[0] | ranks[1] | ranks[2] == one
 
 
 def test_a_batch_larger_than_the_data_is_refused():

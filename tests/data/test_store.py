@@ -23,7 +23,8 @@ def numbered(num_images: int, reads: list[int] | None = None, name: str = "n") -
         return Image.new("L", (4, 3), i % 256)
 
     names = [f"picture {i}" for i in range(num_images)]
-    return Pictures(names, read, [i % 7 for i in range(num_images)], list("abcdefg"), name)
+    labels = [i % 7 for i in range(num_images)]
+    return Pictures(names, read, labels, list("abcdefg"), fingerprint=name, sizes=names)
 
 
 def opened(pictures, kind="auto", memory_limit_gib=1.0):
@@ -81,6 +82,36 @@ def test_a_truncated_or_new_file_is_decoded_anew(tmp_path):
     second = opened(ImageFolder(path=str(folder)).pictures()["train"])
     assert first.fingerprint != second.fingerprint
     assert (second.gather(torch.tensor([3])) == 77).all()
+
+
+def test_the_fingerprint_is_of_pixels_and_labels():
+    """Wherever the files lie and whatever their times; the cached statistics hang on it."""
+
+    def fingerprint(name, read=lambda i: i, label=lambda i: i % 7, kind="memory"):
+        numbers = range(6)
+        pictures = Pictures(
+            names=[str(i) for i in numbers],
+            read=lambda i: Image.new("L", (4, 3), read(i)),
+            labels=None if label is None else [label(i) for i in numbers],
+            classes=list("abcdefg"),
+            fingerprint=name,
+            sizes=[],
+        )
+        return opened(pictures, kind).fingerprint
+
+    first = fingerprint("here")
+    assert len(first) == 64
+    assert fingerprint("here") == fingerprint("copied") == first
+    assert fingerprint("here", kind="mapped") == first
+    others = {
+        fingerprint("one pixel", read=lambda i: 7 if i == 3 else i),
+        fingerprint("another order", read=lambda i: 5 - i),
+        fingerprint("another label", label=lambda i: 0),
+        fingerprint("no labels", label=None),
+        fingerprint("here", kind="streamed"),
+        fingerprint("copied", kind="streamed"),
+    }
+    assert len(others | {first}) == 7
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch, caplog):
@@ -143,7 +174,8 @@ def test_labels_of_skipped_pictures_are_left_out():
             raise OSError("truncated")
         return Image.new("L", (4, 3), i)
 
-    pictures = Pictures([str(i) for i in range(5)], read, [0, 1, 2, 3, 4], list("abcde"), "x")
+    names = [str(i) for i in range(5)]
+    pictures = Pictures(names, read, list(range(5)), list("abcde"), fingerprint="x", sizes=names)
     store = open_store(pictures, [1, 3, 4], kind="auto", memory_limit_gib=1.0, on_corrupt="skip")
     assert store.labels.tolist() == [0, 1, 3, 4]
     assert np.array_equal(store.gather(torch.arange(4))[:, 0, 0, 0], [0, 1, 3, 4])

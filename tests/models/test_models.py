@@ -39,7 +39,7 @@ def test_the_average_is_what_draws(made, model):
 
 def test_the_negative_elbo_is_the_sum_of_its_terms(made):
     vae = made("model=vae", "model.kl_weight=2.0")
-    losses = vae._losses(vae.network, torch.rand(8, 1, 8, 8) * 2 - 1)
+    losses = vae._losses(vae.network, torch.rand(8, 1, 8, 8) * 2 - 1, torch.randn(8, 32))
     assert losses["loss"].item() == pytest.approx(
         (losses["reconstruction"] + 2 * losses["kl"]).item(), rel=1e-5
     )
@@ -65,9 +65,8 @@ def test_the_elbo_is_a_bound_that_a_perfect_posterior_reaches():
     )  # fmt: skip
     images = torch.randn(5, 1, 3, 3)
     exact = torch.distributions.Normal(0.0, 1.0).log_prob(images).flatten(1).sum(1).mean()
-    assert vae._losses(vae.network, images)["loss"].item() == pytest.approx(
-        -exact.item(), rel=1e-5
-    )
+    losses = vae._losses(vae.network, images, torch.randn(5, 2))
+    assert losses["loss"].item() == pytest.approx(-exact.item(), rel=1e-5)
 
 
 def test_each_players_turn_moves_that_player_alone(run, monkeypatch):

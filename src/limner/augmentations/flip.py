@@ -3,7 +3,7 @@
 __all__ = ["HorizontalFlip"]
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 
 class HorizontalFlip:
@@ -13,10 +13,12 @@ class HorizontalFlip:
         probability: In [0, 1].
     """
 
+    num_draws = 1
+
     def __init__(self, *, probability: float) -> None:
         self.probability = probability
 
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Images (B, C, H, W) of any type; the draws come from a CPU `generator`."""
-        draws = torch.rand(len(images), generator=generator) < self.probability
-        return torch.where(draws.to(images.device)[:, None, None, None], images.flip(-1), images)
+    def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
+        """Images (B, C, H, W) of any type, mirrored where `uniform` (B, 1) is small enough."""
+        mirrored = uniform < self.probability
+        return torch.where(mirrored[..., None, None], images.flip(-1), images)

@@ -7,15 +7,17 @@ from types import FrameType
 from typing import Any
 
 import lightning as L
-import torch
 
 from limner.callbacks.checkpoints import AGREE_EVERY, Checkpoints
 from limner.errors import Interrupted
-from limner.randomness import seed_for
+from limner.randomness import Noise, seed_for, seed_torch
 
 
 class SeedUpdates(L.Callback):
-    """Seeds torch before each update from (seed, update, rank), so that a resumed run is the same.
+    """Makes the random numbers of an update a function of it, so that a resumed run is the same.
+
+    The model's `noise`, if it has one, is started from (seed, update) and the process's place;
+    what torch draws by itself from (seed, update, rank).
 
     Args:
         seed: The run's seed.
@@ -27,12 +29,16 @@ class SeedUpdates(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
-        torch.manual_seed(seed_for(self.seed, "step", trainer.global_step, trainer.global_rank))
+        update, rank = trainer.global_step, trainer.global_rank
+        seed_torch(seed_for(self.seed, "step", update, rank), model.device)
+        if isinstance(noise := getattr(model, "noise", None), Noise):
+            noise.start(
+                seed_for(self.seed, "noise", update), rank=rank, world_size=trainer.world_size
+            )
 
     def on_validation_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        torch.manual_seed(
-            seed_for(self.seed, "validation", trainer.global_step, trainer.global_rank)
-        )
+        position = trainer.global_step, trainer.global_rank
+        seed_torch(seed_for(self.seed, "validation", *position), model.device)
 
 
 class Interrupts(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls it after Checkpoints

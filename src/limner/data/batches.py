@@ -1,7 +1,8 @@
 """The order of the images, as a pure function of (seed, epoch), and the batches cut from it.
 
 The images of update k are known from k alone, so to resume is to start at k. Every rank takes its
-slice of each global batch, so n ranks together see what one process would.
+slice of each global batch, so n ranks together see what one process would; the random numbers of
+an augmentation are drawn for the global batch, and cut with the images that they belong to.
 """
 
 __all__ = ["EvaluationBatches", "TrainingBatches"]
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from limner.data.store import Store
 from limner.errors import UserError
-from limner.interfaces import Batch
+from limner.interfaces import Augmentation, Batch
 from limner.pixels import to_float
 from limner.randomness import generator_for
 
@@ -30,7 +31,7 @@ class TrainingBatches:
         seed: The run's seed.
         rank: This process's number.
         world_size: The number of processes.
-        augmentation: Maps uint8 images (B, C, H, W) and a generator to augmented ones; or None.
+        augmentation: Changes the uint8 images of a batch; or None.
         update: Tells how many updates have been done.
     """
 
@@ -44,7 +45,7 @@ class TrainingBatches:
         seed: int,
         rank: int,
         world_size: int,
-        augmentation: Callable[[Tensor, torch.Generator], Tensor] | None,
+        augmentation: Augmentation | None,
         update: Callable[[], int],
     ) -> None:
         self.store, self.indices, self.seed, self.rank = store, indices, seed, rank
@@ -68,8 +69,7 @@ class TrainingBatches:
             order = self.indices[torch.randperm(len(self.indices), generator=self._order(epoch))]
             for k in range(first, len(self)):
                 block = order[k * self.images_per_update : (k + 1) * self.images_per_update]
-                mine = block.view(self.block)[:, self.rank].flatten()
-                yield _batch(self.store, mine, self._augment(epoch * len(self) + k))
+                yield self._batch(self._mine(block), epoch * len(self) + k)
             epoch, first = epoch + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -82,11 +82,18 @@ class TrainingBatches:
     def _order(self, epoch: int) -> torch.Generator:
         return generator_for(self.seed, "order", epoch)
 
-    def _augment(self, update: int) -> Callable[[Tensor], Tensor] | None:
-        if self.augmentation is None:
-            return None
-        generator = generator_for(self.seed, "augmentation", update, self.rank)
-        return lambda images: self.augmentation(images, generator)
+    def _mine(self, rows: Tensor) -> Tensor:
+        """This rank's of the rows that belong to the images of one update, over all ranks."""
+        return rows.unflatten(0, self.block)[:, self.rank].flatten(0, 1)
+
+    def _batch(self, indices: Tensor, update: int) -> Batch:
+        images = self.store.gather(indices)
+        if self.augmentation is not None:
+            generator = generator_for(self.seed, "augmentation", update)
+            shape = self.images_per_update, self.augmentation.num_draws
+            uniform = self._mine(torch.rand(shape, generator=generator))
+            images = self.augmentation(images, uniform=uniform.to(images.device))
+        return _batch(images, self.store.labels, indices)
 
 
 class EvaluationBatches:
@@ -108,12 +115,11 @@ class EvaluationBatches:
         return len(self.parts)
 
     def __iter__(self) -> Iterator[Batch]:
-        return (_batch(self.store, part, None) for part in self.parts)
+        return (_batch(self.store.gather(part), self.store.labels, part) for part in self.parts)
 
 
-def _batch(store: Store, indices: Tensor, augment: Callable[[Tensor], Tensor] | None) -> Batch:
-    images = store.gather(indices)
-    batch: Batch = {"image": to_float(images if augment is None else augment(images))}
-    if store.labels is not None:
-        batch["label"] = store.labels[indices].to(images.device)
+def _batch(images: Tensor, labels: Tensor | None, indices: Tensor) -> Batch:
+    batch: Batch = {"image": to_float(images)}
+    if labels is not None:
+        batch["label"] = labels[indices].to(images.device)
     return batch

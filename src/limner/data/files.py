@@ -19,6 +19,11 @@ class FileTree:
 
     Args:
         path: A folder or a .zip file. Raises `UserError` if it is neither.
+
+    Attributes:
+        names: Of the files, below the folder or in the .zip file.
+        fingerprint: Changes with the files: names, sizes, times.
+        sizes: Name to size in bytes, which a copy keeps.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,21 +31,23 @@ class FileTree:
         self._zip: zipfile.ZipFile | None = None
         if path.is_dir():
             found = sorted(_walk(path))
-            self.names = [name for name, _, _ in found]
             self.fingerprint: object = found
+            self.sizes = {name: size for name, size, _ in found}
         elif path.is_file() and zipfile.is_zipfile(path):
             self._zip = zipfile.ZipFile(path)
-            self.names = sorted(
-                entry.filename
-                for entry in self._zip.infolist()
+            entries = sorted(self._zip.infolist(), key=lambda entry: entry.filename)
+            self.sizes = {
+                entry.filename: entry.file_size
+                for entry in entries
                 if not entry.is_dir() and not _hidden(entry.filename)
-            )
+            }
             stat = path.stat()
             self.fingerprint = [stat.st_size, stat.st_mtime_ns]
         elif path.exists():
             raise UserError(f"data.path={path} is neither a folder nor a .zip file.")
         else:
             raise UserError(f"data.path={path} does not exist.")
+        self.names = list(self.sizes)
 
     def open_image(self, name: str) -> Image.Image:
         """The decoded picture of a name; safe to call from several threads."""

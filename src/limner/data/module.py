@@ -2,8 +2,11 @@
 
 __all__ = ["ImageDataModule"]
 
+import hashlib
+import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import lightning as L
 import torch
@@ -18,10 +21,12 @@ from limner.data.store import (
     OnCorrupt,
     Store,
     StoreKind,
+    StreamedStore,
     open_store,
     read_picture,
 )
 from limner.errors import UserError
+from limner.interfaces import Augmentation
 from limner.randomness import generator_for
 
 log = logging.getLogger(__name__)
@@ -41,7 +46,7 @@ class ImageDataModule(L.LightningDataModule):
         image_shape: (C, H, W) to train on; None for the shape of the first picture.
         num_classes: The number of classes, 0 without labels; None for as many as the source has.
         batch_size: Images of one optimizer step on one device.
-        augmentation: Maps uint8 images and a generator to augmented training images; or None.
+        augmentation: Changes the uint8 training images of a batch; or None.
         validation_fraction: Share in [0, 1) of the training images to validate on, where the
             source has no validation images.
         test_fraction: Share in [0, 1) of the training images to test on, where it has none.
@@ -60,7 +65,7 @@ class ImageDataModule(L.LightningDataModule):
         image_shape: Sequence[int] | None,
         num_classes: int | None,
         batch_size: int,
-        augmentation: Callable[[Tensor, torch.Generator], Tensor] | None,
+        augmentation: Augmentation | None,
         validation_fraction: float,
         test_fraction: float,
         split_seed: int,
@@ -108,6 +113,7 @@ class ImageDataModule(L.LightningDataModule):
             )
         if len({store.labels is None for store in self._stores.values()}) > 1:
             raise UserError(f"Some splits of {self.name} have class folders and some have none.")
+        self._files = hashlib.sha256(json.dumps(pictures["train"].sizes).encode()).hexdigest()
         self._splits = self._split()
 
     def reference(self, split: str) -> tuple[Store, Tensor]:
@@ -145,6 +151,30 @@ class ImageDataModule(L.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         self.open()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the training images are, so that a resumed run can tell whether they still are."""
+        store = self._stores["train"]
+        pixels = None if isinstance(store, StreamedStore) else store.fingerprint
+        return {"num_images": len(store), "pixels": pixels, "files": self._files}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises `UserError` if the images are not those that `state` was saved with.
+
+        They are the same if their pixels and labels are. Where a store without decoded pixels
+        tells nothing about those, the names and sizes of the files must be the same.
+        """
+        now = self.state_dict()
+        known = "files" if None in (state["pixels"], now["pixels"]) else "pixels"
+        if state[known] == now[known]:
+            return
+        before, here = state["num_images"], now["num_images"]
+        numbers = f"{before:,} then, {here:,} now" if before != here else f"{here:,}, as then"
+        raise UserError(
+            f"The training images of {self.name} are not those that this run began with "
+            f"({numbers}): they have changed, or another version of Pillow decodes them "
+            "otherwise.\nPut back what it began with, or begin a new run."
+        )
 
     def train_dataloader(self) -> TrainingBatches:
         store, indices = self.split("train")

@@ -44,6 +44,8 @@ class Pictures:
     """The names of the classes; empty without labels."""
     fingerprint: object
     """Plain data that changes with the files: names, sizes, times."""
+    sizes: object
+    """Likewise, without the times: the same for a copy of the files."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -68,13 +70,15 @@ class Digits:
 
         digits = load_digits()
         images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+        fingerprint = ["scikit-learn digits", int(images.sum(dtype=np.int64))]
         return {
             "train": Pictures(
                 names=[f"digit {i}" for i in range(len(images))],
                 read=lambda i: Image.fromarray(images[i]),
                 labels=digits.target.tolist(),
                 classes=[str(name) for name in digits.target_names],
-                fingerprint=["scikit-learn digits", int(images.sum(dtype=np.int64))],
+                fingerprint=fingerprint,
+                sizes=fingerprint,
             )
         }
 
@@ -124,6 +128,7 @@ class TorchvisionSource:
             labels=labels,
             classes=[str(name) for name in classes] if labels else [],
             fingerprint=[type(dataset).__name__, split, files],
+            sizes=[type(dataset).__name__, split, [[name, size] for name, size, _ in files]],
         )
 
     def _present(self, factory: Callable[..., Any]) -> Any | None:
@@ -201,6 +206,7 @@ class ImageFolder:
             labels=[number[path[0]] for path in parts] if labelled else None,
             classes=classes if labelled else [],
             fingerprint=[files, tree.fingerprint],
+            sizes=[[name, tree.sizes[name]] for name in files],
         )
 
 

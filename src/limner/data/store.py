@@ -40,7 +40,7 @@ from limner.errors import UserError
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 CHUNK = 1024
 StoreKind = Literal["auto", "memory", "mapped", "streamed"]
 OnCorrupt = Literal["error", "skip"]
@@ -48,7 +48,10 @@ NUM_THREADS = min(8, os.cpu_count() or 1)
 
 
 class MemoryStore:
-    """All images as one uint8 tensor (N, C, H, W), which may lie on any device."""
+    """All images as one uint8 tensor (N, C, H, W), which may lie on any device.
+
+    Its fingerprint is of the pixels and labels, wherever the files lie.
+    """
 
     def __init__(self, images: Tensor, labels: Tensor | None, *, fingerprint: str) -> None:
         self.images, self.labels, self.fingerprint = images, labels, fingerprint
@@ -72,7 +75,10 @@ class MappedStore(MemoryStore):
 
 
 class StreamedStore:
-    """Decodes the pictures of each batch when they are asked for."""
+    """Decodes the pictures of each batch when they are asked for.
+
+    Its fingerprint is of the files: names, sizes and times.
+    """
 
     def __init__(
         self,
@@ -125,7 +131,6 @@ def open_store(
             f"(RGBA) channels, not {image_shape[0]}."
         )
     key = [FORMAT, pictures.fingerprint, list(image_shape), RESIZE, on_corrupt]
-    fingerprint = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     size = len(pictures) * math.prod(image_shape)
     large = size > memory_limit_gib * 2**30
     if (
@@ -140,6 +145,7 @@ def open_store(
         if on_corrupt == "skip":
             raise UserError("data.on_corrupt=skip needs a store; data.store=streamed has none.")
         labels = None if pictures.labels is None else torch.tensor(pictures.labels)
+        fingerprint = hashlib.sha256(json.dumps(key).encode()).hexdigest()
         return StreamedStore(pictures, labels, image_shape, fingerprint=fingerprint)
 
     folder = cached_folder(
@@ -155,7 +161,7 @@ def open_store(
     else:
         pixels = np.fromfile(folder / "images.bin", np.uint8).reshape(shape)
     store = MappedStore if mapped else MemoryStore
-    return store(torch.from_numpy(pixels), labels, fingerprint=fingerprint)
+    return store(torch.from_numpy(pixels), labels, fingerprint=about["sha256"])
 
 
 def _say_what_was_done(about: Mapping[str, Any], image_shape: Sequence[int]) -> None:
@@ -181,22 +187,28 @@ def _decode_all(
 ) -> None:
     """Writes images.bin, labels.npy and about.json into a folder."""
     start, changed, kept = time.monotonic(), 0, []
+    content = hashlib.sha256(json.dumps(list(image_shape)).encode())
     if len(pictures) > CHUNK:
         log.info("Decoding %s images, once ...", f"{len(pictures):,}")
     with open(into / "images.bin", "wb") as file:
         for i, array, converted in _decoded(pictures, image_shape, on_corrupt):
-            file.write(np.ascontiguousarray(array).data)
+            pixels = np.ascontiguousarray(array).data
+            file.write(pixels)
+            content.update(pixels)
             kept.append(i)
             changed += converted
     if not kept:
         raise UserError(f"None of the {len(pictures)} images can be read.")
     if pictures.labels is not None:
-        np.save(into / "labels.npy", np.asarray(pictures.labels, np.int64)[kept])
+        labels = np.asarray(pictures.labels, np.int64)[kept]
+        np.save(into / "labels.npy", labels)
+        content.update(labels.data)
     about = {
         "num_images": len(kept),
         "num_converted": changed,
         "num_skipped": len(pictures) - len(kept),
         "labels": pictures.labels is not None,
+        "sha256": content.hexdigest(),
     }
     (into / "about.json").write_text(json.dumps(about))
     if len(pictures) > CHUNK:

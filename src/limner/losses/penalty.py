@@ -1,7 +1,8 @@
 """Penalties on the discriminator's gradient with respect to its input.
 
-A penalty is called with (discriminator, real, fake) and returns one value for each pair, (B,),
-already weighted.
+A penalty is called with (discriminator, real, fake, uniform=...) and returns one value for each
+pair, (B,), already weighted. `uniform` (B, num_draws) are the numbers from U[0, 1] that it needs:
+whoever calls it draws them, so that they belong to the pair and not to the process.
 """
 
 __all__ = ["GradientPenalty"]
@@ -22,15 +23,20 @@ class GradientPenalty:
     """
 
     forbids_batch_norm = True
+    num_draws = 1
 
     def __init__(self, *, weight: float) -> None:
         self.weight = weight
 
     def __call__(
-        self, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor
+        self,
+        discriminator: Callable[[Tensor], Tensor],
+        real: Tensor,
+        fake: Tensor,
+        *,
+        uniform: Tensor,
     ) -> Tensor:
-        """Penalties (B,) of images `real` and `fake` (B, C, H, W)."""
-        u = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
-        between = torch.lerp(fake, real, u).requires_grad_()
+        """Penalties (B,) of images `real` and `fake` (B, C, H, W), mixed by `uniform` (B, 1)."""
+        between = torch.lerp(fake, real, uniform[..., None, None]).requires_grad_()
         (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
         return self.weight * (gradient.flatten(1).norm(dim=1) - 1).square()

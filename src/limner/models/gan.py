@@ -6,7 +6,6 @@ those of the generator G, each time with fresh real and fake ones; then G learns
 
 __all__ = ["GAN"]
 
-from collections.abc import Callable
 from typing import Protocol
 
 import lightning as L
@@ -17,6 +16,7 @@ from torch.optim import Optimizer
 from limner.interfaces import Batch, OptimizerFactory
 from limner.models.ema import evaluating, make_ema
 from limner.models.updates import count_update
+from limner.randomness import Noise
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
@@ -31,6 +31,16 @@ class AdversarialLoss(Protocol):
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor: ...
 
 
+class Penalty(Protocol):
+    """What is added to D's loss for each pair of images, see `limner.losses.penalty`."""
+
+    num_draws: int
+
+    def __call__(
+        self, discriminator: nn.Module, real: Tensor, fake: Tensor, *, uniform: Tensor
+    ) -> Tensor: ...
+
+
 class GAN(L.LightningModule):
     """Trains a generator and a discriminator in turn.
 
@@ -38,8 +48,7 @@ class GAN(L.LightningModule):
         generator: z (B, latent_dim) to images (B, C, H, W) in [-1, 1].
         discriminator: Images to logits (B,), large for real ones.
         loss: What each player minimises.
-        penalty: Adds to D's loss, called with (D, real, fake), as in `limner.losses.penalty`; or
-            None.
+        penalty: Adds to D's loss; or None.
         latent_dim: Size of z, drawn from N(0, I).
         num_discriminator_steps: D's steps in an update, at least 1.
         optimizer: Makes the optimizer of each player.
@@ -54,7 +63,7 @@ class GAN(L.LightningModule):
         generator: nn.Module,
         discriminator: nn.Module,
         loss: AdversarialLoss,
-        penalty: Callable[[nn.Module, Tensor, Tensor], Tensor] | None,
+        penalty: Penalty | None,
         latent_dim: int,
         num_discriminator_steps: int,
         optimizer: OptimizerFactory,
@@ -69,6 +78,7 @@ class GAN(L.LightningModule):
         self.latent_dim, self.batches_per_update = latent_dim, num_discriminator_steps
         self.optimizer, self.discriminator_lr = optimizer, discriminator_lr
         self.ema = make_ema(generator, ema_half_life)
+        self.noise = Noise()
 
     def configure_optimizers(self) -> tuple[Optimizer, Optimizer]:
         own_lr = {} if self.discriminator_lr is None else {"lr": self.discriminator_lr}
@@ -101,12 +111,13 @@ class GAN(L.LightningModule):
         _, optimizer = self.optimizers(use_pl_optimizer=False)
         self.discriminator.requires_grad_(True)
         with torch.no_grad():
-            fake = self.generator(self._noise(real))
+            fake = self.generator(self.noise.normal(real, self.latent_dim))
         real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
         loss = self.loss.discriminator(real_logits, fake_logits).mean()
         penalty = loss.new_zeros(())
         if self.penalty is not None:
-            penalty = self.penalty(self.discriminator, real, fake).mean()
+            uniform = self.noise.uniform(real, self.penalty.num_draws)
+            penalty = self.penalty(self.discriminator, real, fake, uniform=uniform).mean()
         self._step(optimizer, loss + penalty)
         return {
             "loss_discriminator": loss,
@@ -118,7 +129,8 @@ class GAN(L.LightningModule):
     def _generator_step(self, real: Tensor) -> dict[str, Tensor]:
         optimizer, _ = self.optimizers(use_pl_optimizer=False)
         self.discriminator.requires_grad_(False)
-        fake_logits = self.discriminator(self.generator(self._noise(real)))
+        fake = self.generator(self.noise.normal(real, self.latent_dim))
+        fake_logits = self.discriminator(fake)
         real_logits = self.discriminator(real).detach() if self.loss.relativistic else None
         loss = self.loss.generator(real_logits, fake_logits).mean()
         self._step(optimizer, loss)
@@ -129,12 +141,9 @@ class GAN(L.LightningModule):
         self.manual_backward(loss)
         optimizer.step()
 
-    def _noise(self, real: Tensor) -> Tensor:
-        return torch.randn(len(real), self.latent_dim, device=real.device, dtype=real.dtype)
-
 
 def _check(
-    discriminator: nn.Module, loss: AdversarialLoss, penalty: object | None, num_steps: int
+    discriminator: nn.Module, loss: AdversarialLoss, penalty: Penalty | None, num_steps: int
 ) -> None:
     if num_steps < 1:
         raise ValueError(f"model.num_discriminator_steps={num_steps}: must be at least 1.")

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from limner.interfaces import Batch, LogWeights, OptimizerFactory
 from limner.losses.divergence import kl_standard_normal
 from limner.models.ema import evaluating, make_ema
+from limner.randomness import Noise
 
 
 class Likelihood(Protocol):
@@ -62,6 +63,7 @@ class VAE(L.LightningModule):
         self.latent_dim, self.kl_weight = latent_dim, kl_weight
         self.optimizer = optimizer
         self.ema = make_ema(self.network, ema_half_life)
+        self.noise = Noise()
 
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer(self.network.parameters())
@@ -106,7 +108,7 @@ class VAE(L.LightningModule):
             len(images) * self.trainer.world_size,
             images[0].numel(),
         )
-        return self._losses(self.network, images)
+        return self._losses(self.network, images, self.noise.normal(images, self.latent_dim))
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Of nats for each pixel value, so that a learning rate suits images of any size."""
@@ -119,7 +121,8 @@ class VAE(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images = batch["image"]
-        losses = self._losses(self._best, images)
+        eps = torch.randn(len(images), self.latent_dim, device=images.device, dtype=images.dtype)
+        losses = self._losses(self._best, images, eps)
         self.log_dict(
             {f"val/{name}": value for name, value in losses.items()},
             batch_size=len(images), sync_dist=True, logger=False,
@@ -129,10 +132,10 @@ class VAE(L.LightningModule):
     def _best(self) -> nn.ModuleDict:
         return self.network if self.ema is None else self.ema.network
 
-    def _losses(self, network: nn.ModuleDict, images: Tensor) -> dict[str, Tensor]:
-        """The negative ELBO and its two terms, means over the batch."""
+    def _losses(self, network: nn.ModuleDict, images: Tensor, eps: Tensor) -> dict[str, Tensor]:
+        """The negative ELBO and its two terms, means over the batch, of codes made by `eps`."""
         mean, logvar = network["encoder"](images)
-        z = mean + torch.exp(logvar / 2) * torch.randn_like(mean)
+        z = mean + torch.exp(logvar / 2) * eps
         reconstruction = -self.likelihood.log_prob(network["decoder"](z), images).mean()
         kl = kl_standard_normal(mean, logvar).mean()
         loss = reconstruction + self.kl_weight * kl
