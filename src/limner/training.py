@@ -78,7 +78,6 @@ def train(config: DictConfig) -> float | None:
     last = newest_or_refuse(run_dir) if config.resume is not None else None
     L.seed_everything(config.seed, verbose=False)
 
-    last = run_dir / "checkpoints" / "last.ckpt" if config.resume is not None else None
     data = _open_data(config, last)
     config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
     choose_metrics(config, data)
