@@ -4,11 +4,8 @@ import json
 
 import pytest
 import torch
-from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from limner.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
-from limner.callbacks.divergence import check_finite, check_weights
-from limner.errors import UserError
 
 
 def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
@@ -58,18 +55,3 @@ def test_a_run_keeps_the_last_and_the_best(run):
     (state,) = (v for k, v in best["callbacks"].items() if k.startswith("Checkpoints"))
     scores = json.loads((folder / "scores.json").read_text())
     assert state["best"] <= scores["val/fid_classifier"]["value"] + 1e-3
-
-
-def test_the_first_value_that_is_no_number_is_named():
-    alone = SingleDeviceStrategy()
-    check_finite({"a": 1.0}, 7, alone)
-    with pytest.raises(UserError, match="b is nan at update 7"):
-        check_finite({"a": 1.0, "b": float("nan")}, 7, alone)
-
-
-def test_the_first_weight_that_is_no_number_is_named():
-    network = torch.nn.Linear(2, 2)
-    check_weights(network, 3)
-    network.bias.data[1] = float("inf")
-    with pytest.raises(UserError, match="The weights bias are not finite after update 3"):
-        check_weights(network, 3)

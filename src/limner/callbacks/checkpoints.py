@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from limner.callbacks.divergence import check_weights
-from limner.callbacks.epochs import is_last_epoch
+from limner.callbacks.epochs import ends_epoch, is_last_epoch
 
 AGREE_EVERY = 8
 """Updates between the questions of several processes about signals and time: asking is waiting."""
@@ -61,6 +61,8 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._time, self._update = time.monotonic(), trainer.global_step
+        if trainer.fit_loop.epoch_end_is_due:
+            self._update -= 1  # the checkpoint of this update is to be replaced when that is done
         path = _path(trainer, "best")
         if trainer.global_step > 0 and path.exists():  # resumed
             saved = torch.load(path, weights_only=True, mmap=True)
@@ -69,10 +71,8 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
-        # At an epoch's last batch its scores are still to come, and on_train_epoch_end saves them
-        # too. But where max_steps ends an epoch early, Lightning counts it as done by then.
-        is_over = trainer.global_step == trainer.max_steps
-        if not trainer.is_last_batch and (is_over or self._is_due(trainer)):
+        # at an epoch's end scores are still to come, and on_train_epoch_end saves them too
+        if not ends_epoch(trainer) and self._is_due(trainer):
             self.save_last(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
@@ -116,6 +116,8 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         check_weights(trainer.lightning_module, trainer.global_step)
         for logger in trainer.loggers:
             logger.save()  # what was logged before a checkpoint is on disk when it is
+            if hasattr(logger, "sync"):
+                logger.sync()
         path = _path(trainer, name)
         trainer.save_checkpoint(path)
         return path
