@@ -2,11 +2,13 @@
 
 import pickle
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import scipy.io
 import torch
+from lightning.pytorch.loggers.logger import Logger
 from PIL import Image
 
 from limner.interfaces import Features
@@ -132,6 +134,22 @@ class PixelFeatures:
         return {"feature_network": "pixels", "weights_sha256": "0", "resize": "none"}
 
 
+class SlowFeatures(PixelFeatures):
+    """Of 8x8 pixels, and slow, as a large network is without a GPU.
+
+    Args:
+        seconds: For each batch.
+    """
+
+    def __init__(self, *, seconds: float) -> None:
+        super().__init__(image_size=64)
+        self.seconds = seconds
+
+    def __call__(self, images):
+        time.sleep(self.seconds)
+        return super().__call__(images)
+
+
 class Store:
     """An image store of random pixels, brighter with their number."""
 
@@ -150,3 +168,31 @@ class Store:
     def gather(self, indices):
         """The images at `indices`."""
         return self.images[indices]
+
+
+class BrokenLogger(Logger):
+    """A logger whose network is down."""
+
+    name, version = "broken", ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_calls = 0
+
+    @property
+    def experiment(self):
+        """Opens a connection."""
+        return self._fail()
+
+    def log_metrics(self, metrics, step=None):
+        self._fail()
+
+    def log_hyperparams(self, params, *args, **kwargs):
+        self._fail()
+
+    def save(self):
+        self._fail()
+
+    def _fail(self):
+        self.num_calls += 1
+        raise ConnectionError("no network")

@@ -16,7 +16,6 @@ import yaml
 from PIL import Image
 
 import fakes
-
 from runs import last_checkpoint
 
 ROOT = Path(__file__).parents[1]

@@ -28,6 +28,7 @@ from limner.config import CONFIG_DIR, register
 from limner.console import is_first_process
 from limner.errors import Interrupted, UserError
 from limner.mistakes import explain
+from limner.processes import end_with_first_process
 from limner.resuming import merged, refuse_used_folder, resume_folder, with_saved_overrides
 
 USAGE = """\
@@ -91,6 +92,7 @@ def _explained(action: Callable[[], int], *, debug: bool) -> int:
 
 def _train(words: Sequence[str]) -> int:
     """Has Hydra compose the config, or the configs of a sweep, and run each; the exit code."""
+    end_with_first_process()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us instead of being printed
     typed = sys.argv
 
@@ -163,16 +165,33 @@ def _in_own_process(run_dir: Path) -> float | None:
     command += ["--config-dir", own[0]] if own else []
     overrides = [*HydraConfig.get().overrides.task, f"hydra.run.dir='{run_dir}'"]
     shutil.rmtree(run_dir / ".hydra")  # the job's process writes its own
-    process = subprocess.Popen([*command, *overrides], env=environment)
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the job gets it too, and saves
-    try:
-        code = process.wait()
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    code = _waited_for(subprocess.Popen([*command, *overrides], env=environment))
     if code != 0:
         _failures.append(f"{run_dir} ended with code {code}")
         return None
     return _objective(run_dir)
+
+
+def _waited_for(process: subprocess.Popen) -> int:
+    """The exit code of a job, which gets the signals that come here; they end the sweep too."""
+    received: list[int] = []
+
+    def pass_on(number: int, frame: object) -> None:
+        received.append(number)
+        if number != signal.SIGINT:  # a terminal has sent that to the job too
+            process.send_signal(number)
+
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in names]
+    previous = [signal.signal(number, pass_on) for number in numbers]
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
+    if received:
+        raise SystemExit(1)
+    return code
 
 
 def _objective(run_dir: Path) -> float | None:

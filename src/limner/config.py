@@ -55,6 +55,8 @@ class RunConfig:
     resume: str | None = None
     debug: bool = False
     run_dir: str | None = None
+    on_divergence: str = "stop"
+    max_rollbacks: int = 3
     trainer: Any = None
     model: Any = None
     network: Any = None

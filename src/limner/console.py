@@ -1,14 +1,26 @@
 """What a person at the terminal reads: one line a message, and a table at the end."""
 
-__all__ = ["ConsoleHandler", "FirstProcess", "is_first_process", "scores_table"]
+__all__ = [
+    "ConsoleHandler", "FileHandler", "FirstProcess", "is_first_process", "quieten", "scores_table",
+]  # fmt: skip
 
+import contextlib
 import logging
 import os
+import sys
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from rich import box, get_console
 from rich.table import Table
+
+QUIET = (
+    "lightning.pytorch.utilities.rank_zero",
+    "lightning.pytorch.accelerators.cuda",
+    "lightning.fabric",
+    "lightning.pytorch",
+)
 
 
 def is_first_process() -> bool:
@@ -25,13 +37,41 @@ class FirstProcess(logging.Filter):
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints log records through rich's console, so that they stand above a running bar."""
+    """Prints log records through rich's console, so that they stand above a running bar.
+
+    Where nobody reads any more, as when a terminal was closed, there is silence.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         style = "yellow" if record.levelno >= logging.WARNING else None
-        get_console().print(
-            self.format(record), style=style, soft_wrap=True, markup=False, highlight=False
-        )
+        with contextlib.suppress(OSError, SystemExit):  # which rich raises for a broken pipe
+            get_console().print(
+                self.format(record), style=style, soft_wrap=True, markup=False, highlight=False
+            )
+
+
+class FileHandler(logging.FileHandler):
+    """Writes log records to a file; that the disk refuses them is said once, on the console."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._is_said = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # it opens the file now
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._is_said:
+            self._is_said = True
+            text = f"{self.baseFilename} cannot be written ({error.strerror or error})."
+            with contextlib.suppress(OSError, SystemExit):
+                get_console().print(text, style="yellow", soft_wrap=True, markup=False)
 
 
 def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -47,6 +87,25 @@ def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
             value += f" ± {entry['std']:.2g}"
         table.add_row(name, value, _images(entry["protocol"]))
     return table
+
+
+def quieten() -> None:
+    """Hides what the libraries say and a user of limner cannot act on."""
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*is smaller than the logging interval.*",
+        ".*LeafSpec.*",
+        ".*treespec.*",
+        ".*You defined a `validation_step`.*",
+        ".*passed in a `val_dataloader`.*",
+        ".*in eval mode at the start of training.*",  # the EMA is meant to be
+        ".*It is recommended to use `self.log.*sync_dist=True.*",  # every rank has the sum already
+        ".*Metric `InceptionScore` will save.*",
+        ".*Total length of `list` across ranks is zero.*",  # no validation images
+    ):
+        warnings.filterwarnings("ignore", message)
 
 
 def _images(protocol: Mapping[str, Any]) -> str:

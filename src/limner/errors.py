@@ -5,7 +5,7 @@ a `UserError`: its text states the rule, the value got, and the config key to ch
 line prints it without a traceback.
 """
 
-__all__ = ["Interrupted", "UserError"]
+__all__ = ["Diverged", "Interrupted", "UserError"]
 
 
 class UserError(Exception):
@@ -13,6 +13,20 @@ class UserError(Exception):
 
     began = False
     """Whether training had begun, so that the run folder is worth keeping."""
+
+
+class Diverged(UserError):
+    """Training ran away. It is raised in every process at once, so that all can go back together.
+
+    Args:
+        what: What it was seen by, e.g. "train/loss is nan".
+        update: After which update.
+        advice: What to try; the end of the message.
+    """
+
+    def __init__(self, what: str, *, update: int, advice: str) -> None:
+        super().__init__(f"{what} at update {update}. {advice}")
+        self.what, self.update = what, update
 
 
 class Interrupted(Exception):

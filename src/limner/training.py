@@ -3,32 +3,36 @@
 __all__ = ["starts_processes", "train"]
 
 import importlib.metadata
-import json
 import logging
-import math
 import os
 import platform
 import shlex
 import subprocess
 import sys
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from rich import get_console
 
 from limner.callbacks.checkpoints import AtomicCheckpointIO, check_last
+from limner.callbacks.epochs import EpochEnds, FitLoop
 from limner.callbacks.guards import Interrupts, SeedUpdates
+from limner.callbacks.log import Log
+from limner.callbacks.rollbacks import Rollback, Rollbacks, seed_after
+from limner.callbacks.scores import Scores, entry, write_scores
 from limner.checkpoint_files import newest_or_refuse
+from limner.choosing import choose_metrics
 from limner.config import build, check, composed
-from limner.console import scores_table
+from limner.console import quieten, scores_table
 from limner.device_counts import DeviceCounts, fitting_batch_size
 from limner.errors import UserError
-from limner.interfaces import RealImages
+from limner.fitting import fit
+from limner.loggers import ToleratedLogger
+from limner.tolerance import Tolerance
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +52,7 @@ REFUSED = {
     "fast_dev_run": "trainer.max_steps=1 does the same.",
 }
 """Arguments of Lightning's Trainer that would be overridden, or break the counting of updates."""
-QUIET = (
-    "lightning.pytorch.utilities.rank_zero",
-    "lightning.pytorch.accelerators.cuda",
-    "lightning.fabric",
-    "lightning.pytorch",
-)
+ON_DIVERGENCE = ("stop", "rollback")
 
 
 def train(config: DictConfig) -> float | None:
@@ -71,37 +70,26 @@ def train(config: DictConfig) -> float | None:
             but the last checkpoint could not be written.
         Interrupted: If a signal stopped it.
     """
-    _quieten()
+    quieten()
     check(config)
     _check_values(config)
     run_dir = Path(config.run_dir)
-    last = newest_or_refuse(run_dir) if config.resume is not None else None
     L.seed_everything(config.seed, verbose=False)
 
+    last = newest_or_refuse(run_dir) if config.resume is not None else None
     data = _open_data(config, last)
     config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
     choose_metrics(config, data)
     check(config)
-    torch.manual_seed(config.seed)  # the weights do not depend on what was done before
-    model = build(config, "model")
-    _check_two_players(config, model)
-    scores = build(config, "metrics") if "_target_" in config.metrics else None
-    trainer = _trainer(config, model, scores)
-
-    if trainer.is_global_zero:
-        _record(config, trainer, run_dir)
-        log.info("%s", data.describe())
-        log.info("%s on %s, in %s", _describe(model), _device(trainer), _shown(run_dir))
-    for logger in trainer.loggers:
-        logger.log_hyperparams(composed(config))
-    try:
-        trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True if last else None)
-    except MisconfigurationException as error:
-        raise UserError(str(error)) from error
-    except (Exception, KeyboardInterrupt) as error:
-        error.began = trainer.global_step > 0  # then the run folder is worth keeping
-        raise
-    objective = _finish(trainer, config, run_dir, scores)
+    trainer = fit(
+        _Prepare(config, data),
+        data=data,
+        run_dir=run_dir,
+        last=last,
+        on_divergence=config.on_divergence,
+        max_rollbacks=config.max_rollbacks,
+    )
+    objective = _finish(trainer, config, run_dir)
     check_last(trainer)
     return objective
 
@@ -112,37 +100,45 @@ def starts_processes(config: DictConfig) -> bool:
     return _num_processes(config) > 1 and not outside
 
 
-def choose_metrics(config: DictConfig, data: RealImages) -> None:
-    """Replaces `metrics=auto` by what suits this machine and this data set, and says so."""
-    if "choices" not in config.metrics:
-        return
-    common = {k: v for k, v in config.metrics.items() if k not in ("choices", "objective")}
-    on_gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
-    labelled, colours = data.num_classes > 1, data.image_shape[0] in (1, 3)
-    name = "inception" if on_gpu and colours else "classifier" if labelled else "none"
-    if name == "none":
-        config.metrics = {"objective": None}
-        log.info("metrics=none: no GPU for Inception, and no labels for a classifier.")
-        return
-    config.metrics = {**common, **config.metrics.choices[name]}
-    seconds = _scoring_seconds(config.metrics, data, name)
-    log.info("metrics=%s: about %.0f s for the first scoring, beside drawing.", name, seconds)
+class _Prepare:
+    """Makes what is trained, as often as training begins; the first time it is recorded."""
 
+    def __init__(self, config: DictConfig, data: L.LightningDataModule) -> None:
+        self.config, self.data, self.is_recorded = config, data, False
 
-def _scoring_seconds(metrics: DictConfig, data: RealImages, name: str) -> float:
-    """A guess, by the rates of Inception on a GPU and of the classifier on two CPU cores."""
-    num_images = metrics.num_samples + len(data.reference("train")[1])
-    if name == "inception":
-        return max(1, num_images / 2000)
-    features, size = metrics.features, math.prod(data.image_shape[1:]) / 28**2
-    training = features.num_updates * features.batch_size / 4800
-    return max(1, size * (training + num_images / 15000))
+    def __call__(
+        self, past: Sequence[Rollback], interrupts: Interrupts
+    ) -> tuple[L.Trainer, L.LightningModule]:
+        config, run_dir = self.config, Path(self.config.run_dir)
+        seed = seed_after(config.seed, len(past))
+        self.data.seed = seed
+        torch.manual_seed(seed)  # the weights do not depend on what was done before
+        model = build(config, "model")
+        _check_two_players(config, model)
+        counts = DeviceCounts(sync_batchnorm=bool(config.trainer.get("sync_batchnorm")))
+        own = [SeedUpdates(seed=seed), counts, Rollbacks(past), EpochEnds()]
+        trainer = _trainer(config, model, own, interrupts)
+        if trainer.is_global_zero and not self.is_recorded:
+            _record(config, trainer, run_dir)
+            log.info("%s", self.data.describe())
+            log.info("%s on %s, in %s", _describe(model), _device(trainer), _shown(run_dir))
+        self.is_recorded = True
+        for logger in trainer.loggers:
+            logger.log_hyperparams(composed(config))
+        return trainer, model
 
 
 def _check_values(config: DictConfig) -> None:
     """Raises `UserError` for what the types allow and this machine or limner does not."""
     if config.seed < 0:
         raise UserError(f"seed={config.seed}: must be 0 or more.")
+    if config.on_divergence not in ON_DIVERGENCE:
+        raise UserError(f"on_divergence={config.on_divergence}: choose stop or rollback.")
+    if config.max_rollbacks < 1:
+        raise UserError(
+            f"max_rollbacks={config.max_rollbacks}: must be 1 or more; on_divergence=stop never "
+            "goes back."
+        )
     for key, instead in REFUSED.items():
         if key in config.trainer:
             raise UserError(f"trainer.{key} does not fit here: {instead}")
@@ -209,15 +205,22 @@ def _strategy(config: DictConfig, model: L.LightningModule) -> str:
     return strategy
 
 
-def _trainer(config: DictConfig, model: L.LightningModule, scores: L.Callback | None) -> L.Trainer:
+def _trainer(
+    config: DictConfig,
+    model: L.LightningModule,
+    own: Sequence[L.Callback],
+    interrupts: Interrupts,
+) -> L.Trainer:
+    """One with the callbacks of the config between our `own` and `interrupts`."""
     callbacks = build(config, "callbacks") or {}
-    counts = DeviceCounts(sync_batchnorm=bool(config.trainer.get("sync_batchnorm")))
-    own = [SeedUpdates(seed=config.seed), counts, *([scores] if scores else [])]
-    loggers = list((build(config, "logger") or {}).values())
-    return build(
+    scores = [build(config, "metrics")] if "_target_" in config.metrics else []
+    loggers = [
+        ToleratedLogger(logger, name) for name, logger in (build(config, "logger") or {}).items()
+    ]
+    trainer = build(
         config,
         "trainer",
-        callbacks=[*own, *callbacks.values(), Interrupts()],
+        callbacks=[*own, *scores, *callbacks.values(), interrupts],
         strategy=_strategy(config, model),
         logger=loggers or False,
         plugins=[AtomicCheckpointIO()],
@@ -227,6 +230,8 @@ def _trainer(config: DictConfig, model: L.LightningModule, scores: L.Callback | 
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+    trainer.fit_loop = FitLoop(trainer)
+    return trainer
 
 
 def _record(config: DictConfig, trainer: L.Trainer, run_dir: Path) -> None:
@@ -243,21 +248,24 @@ def _record(config: DictConfig, trainer: L.Trainer, run_dir: Path) -> None:
         file.write("\n".join(lines) + "\n\n")
 
 
-def _finish(
-    trainer: L.Trainer, config: DictConfig, run_dir: Path, scores: Any | None
-) -> float | None:
+def _finish(trainer: L.Trainer, config: DictConfig, run_dir: Path) -> float | None:
     """Prints the scores, writes them where no callback has, and returns the objective."""
-    values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
     if not trainer.is_global_zero:
         return None
-    if not values and trainer.global_step > 0 and config.resume is not None:
-        log.info("Nothing to do: the run is at update %d.", trainer.global_step)
-    entries = dict(scores.latest) if scores else {}
+    values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+    entries: dict[str, Any] = {}
+    for callback in trainer.callbacks:
+        if isinstance(callback, Log) and callback.first_update == trainer.global_step:
+            # nothing was left to train; maybe the run was stopped just before this
+            values = {k: v for k, v in callback.latest.items() if k.startswith("val/")} | values
+        if isinstance(callback, Scores):
+            entries |= callback.latest
+    protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
     for name in sorted(n for n in values if n.removesuffix("_std") not in entries):
-        protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
-        entries[name] = {"value": values[name], "protocol": protocol}
+        entries[name] = entry(trainer, values[name], std=None, protocol=protocol)
     if entries:
-        (run_dir / "scores.json").write_text(json.dumps(entries, indent=2) + "\n")
+        with Tolerance("Writing scores.json", OSError)():
+            write_scores(run_dir, entries)
         get_console().print(scores_table(entries))
         log.info("How each was made: %s", _shown(run_dir / "scores.json"))
     if (run_dir / "final.png").exists():
@@ -294,22 +302,3 @@ def _device(trainer: L.Trainer) -> str:
 def _shown(path: Path) -> str:
     """A path as short as it can be typed from here."""
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _quieten() -> None:
-    """Hides what the libraries say and a user of limner cannot act on."""
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",
-        ".*is smaller than the logging interval.*",
-        ".*LeafSpec.*",
-        ".*treespec.*",
-        ".*You defined a `validation_step`.*",
-        ".*passed in a `val_dataloader`.*",
-        ".*in eval mode at the start of training.*",  # the EMA is meant to be
-        ".*It is recommended to use `self.log.*sync_dist=True.*",  # every rank has the sum already
-        ".*Metric `InceptionScore` will save.*",
-        ".*Total length of `list` across ranks is zero.*",  # no validation images
-    ):
-        warnings.filterwarnings("ignore", message)

@@ -15,7 +15,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import Strategy
 
 from limner.callbacks.divergence import check_weights
-from limner.callbacks.epochs import is_last_epoch
+from limner.callbacks.epochs import ends_epoch, is_last_epoch
 from limner.checkpoint_files import best_path, read, tidy, update_path, write
 from limner.errors import UserError
 
@@ -82,6 +82,8 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         update = trainer.global_step
         _check_agreement(update, trainer.strategy)
         self._time, self._update, self._whole = time.monotonic(), update, update
+        if trainer.fit_loop.epoch_end_is_due:
+            self._update -= 1  # the checkpoint of this update is to be replaced when that is done
         self.failure = None
         path = best_path(_folder(trainer))
         if update > 0 and path.exists():  # resumed
@@ -94,10 +96,8 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
-        # At an epoch's last batch its scores are still to come, and on_train_epoch_end saves them
-        # too. But where max_steps ends an epoch early, Lightning counts it as done by then.
-        is_over = trainer.global_step == trainer.max_steps
-        if not trainer.is_last_batch and (is_over or self._is_due(trainer)):
+        # at an epoch's end scores are still to come, and on_train_epoch_end saves them too
+        if not ends_epoch(trainer) and self._is_due(trainer):
             self.save_last(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:

@@ -1,6 +1,6 @@
-"""Says which loss, or which weight, stopped being a number."""
+"""Says which loss, logit or weight ran away."""
 
-__all__ = ["check_finite", "check_weights"]
+__all__ = ["MAX_LOGIT", "check_values", "check_weights"]
 
 import math
 from collections.abc import Mapping
@@ -9,26 +9,47 @@ import torch
 from lightning.pytorch.strategies import Strategy
 from torch import nn
 
-from limner.errors import UserError
+from limner.errors import Diverged
 
+MAX_LOGIT = 1e5
+"""The magnitude beyond which a batch's mean logit has run away.
+
+Logits of a discriminator that can be misled at all lie within tens, those of a Wasserstein critic
+within thousands. In float32 the gradients of a player drown in rounding from about here on, long
+before anything is infinite.
+"""
 ADVICE = (
     "Training has diverged; the checkpoints written before this are whole.\n"
-    "Try a smaller learning rate (optimizer.lr=...), or model/penalty=gradient for a GAN."
+    "Try a smaller learning rate (optimizer.lr=...), or model/penalty=gradient for a GAN; or "
+    "on_divergence=rollback, which goes back to the last checkpoint with other random numbers."
 )
 
 
-def check_finite(values: Mapping[str, float], update: int, strategy: Strategy) -> None:
-    """Raises `UserError`, in every process at once, that names a value which is not finite."""
-    wrong = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+def check_values(values: Mapping[str, float], update: int, strategy: Strategy) -> None:
+    """Raises `Diverged`, in every process at once, that names the first value which ran away.
+
+    Args:
+        values: Those of an update, by their log keys.
+        update: Its number.
+        strategy: By which the processes agree.
+    """
+    wrong = [f"{name} is {value:.4g}" for name, value in values.items() if _ran_away(name, value)]
     if not strategy.reduce_boolean_decision(not wrong, all=True):
-        what = wrong[0] if wrong else "A loss of another process is not finite"
-        raise UserError(f"{what} at update {update}. {ADVICE}")
+        what = wrong[0] if wrong else "A loss of another process has run away"
+        raise Diverged(what, update=update, advice=ADVICE)
 
 
 def check_weights(model: nn.Module, update: int) -> None:
-    """Raises `UserError` that names the first parameter which is not finite."""
+    """Raises `Diverged` that names the first parameter which is not finite."""
     parameters = dict(model.named_parameters())
     norms = torch.stack(torch._foreach_norm(list(parameters.values())))
     for name, finite in zip(parameters, norms.isfinite().tolist(), strict=True):
         if not finite:
-            raise UserError(f"The weights {name} are not finite after update {update}. {ADVICE}")
+            what = f"The weights {name} are not finite"
+            raise Diverged(what, update=update, advice=ADVICE)
+
+
+def _ran_away(name: str, value: float) -> bool:
+    if not math.isfinite(value):
+        return True
+    return name.startswith("train/logits") and abs(value) > MAX_LOGIT

@@ -1,16 +1,24 @@
 """What every run has, whatever its config: seeded updates, and an orderly stop on a signal."""
 
-__all__ = ["Interrupts", "SeedUpdates"]
+__all__ = ["Interrupts", "SeedUpdates", "stop_if_asked"]
 
+import logging
 import signal
 from types import FrameType
-from typing import Any
 
 import lightning as L
 
 from limner.callbacks.checkpoints import AGREE_EVERY, Checkpoints
-from limner.errors import Interrupted
+from limner.callbacks.epochs import ends_epoch
+from limner.errors import Diverged, Interrupted
 from limner.randomness import Noise, seed_for, seed_torch
+
+log = logging.getLogger(__name__)
+
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+]
+"""Windows has no SIGUSR1."""
 
 
 class SeedUpdates(L.Callback):
@@ -42,52 +50,69 @@ class SeedUpdates(L.Callback):
 
 
 class Interrupts(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls it after Checkpoints
-    """On SIGINT or SIGTERM: finishes the batch, saves a checkpoint and raises `Interrupted`."""
+    """On SIGINT, SIGTERM or SIGUSR1: finishes the batch, saves a checkpoint, raises `Interrupted`.
+
+    Validation and scoring are left at their next batch, and made up for when the run goes on.
+    """
 
     def __init__(self) -> None:
         self._received = False
-        self._previous: dict[int, Any] = {}
+        self._before = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def install(self) -> None:
+        """From now on a signal waits for training to stop in order."""
+        for number in SIGNALS:
+            signal.signal(number, self._on_signal)
+
+    def restore(self) -> None:
+        """From now on a signal does what it did before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._on_signal)
+        self.install()  # Lightning has put its own into their place
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
-        alone = trainer.world_size == 1
-        if not trainer.is_last_batch and (alone or trainer.global_step % AGREE_EVERY == 0):
-            self._stop_if_received(trainer)
+        asked = trainer.world_size == 1 or trainer.global_step % AGREE_EVERY == 0
+        if asked or ends_epoch(trainer):
+            self.stop_if_received(trainer)
+
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, model: L.LightningModule, *args: object
+    ) -> None:
+        self.stop_if_received(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        self._stop_if_received(trainer)
+        self.stop_if_received(trainer)
 
-    def on_exception(
-        self, trainer: L.Trainer, model: L.LightningModule, exception: BaseException
-    ) -> None:
-        self._restore()
-
-    def teardown(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}
+    def stop_if_received(self, trainer: L.Trainer) -> None:
+        """Saves a checkpoint and raises `Interrupted`, in all processes if in one."""
+        if not trainer.strategy.reduce_boolean_decision(self._received, all=False):
+            return
+        checkpoints = [c for c in trainer.callbacks if isinstance(c, Checkpoints)]
+        how = "" if checkpoints else ", without a checkpoint (~callbacks.checkpoints)"
+        for callback in checkpoints:
+            try:
+                if not callback.save_last(trainer):
+                    how = ", whose checkpoint could not be written"
+            except Diverged as error:
+                how = f", without a checkpoint: {error.what}"
+        raise Interrupted(f"Stopped after update {trainer.global_step}{how}.")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._received and number == signal.SIGINT:
             raise KeyboardInterrupt  # pressed twice: at once
         self._received = True
 
-    def _stop_if_received(self, trainer: L.Trainer) -> None:
-        if not trainer.strategy.reduce_boolean_decision(self._received, all=False):
-            return
-        checkpoints = [c for c in trainer.callbacks if isinstance(c, Checkpoints)]
-        if not checkpoints:
-            without = ", without a checkpoint (~callbacks.checkpoints)"
-        elif not all(callback.save_last(trainer) for callback in checkpoints):
-            without = ", whose checkpoint could not be written"
-        else:
-            without = ""
-        raise Interrupted(f"Stopped after update {trainer.global_step}{without}.")
+
+def stop_if_asked(trainer: L.Trainer) -> None:
+    """For long work between batches; every process must call it equally often.
+
+    Raises:
+        Interrupted: If a signal came to any process.
+    """
+    for callback in trainer.callbacks:
+        if isinstance(callback, Interrupts):
+            callback.stop_if_received(trainer)

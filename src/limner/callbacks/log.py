@@ -9,7 +9,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from limner.callbacks.divergence import check_finite
+from limner.callbacks.divergence import check_values
 from limner.callbacks.scores import Scores
 
 
@@ -20,7 +20,7 @@ class Log(L.Callback):
     `time/images_per_second` since the last look, and `time/seconds` since the start of training,
     scores and pictures included; a resumed run counts on from its checkpoint. The values of other
     updates never leave the device, so nothing waits for them. A loss that is not finite ends the
-    run here.
+    run here, or sends it back to its last checkpoint (`on_divergence`).
 
     Args:
         every_num_updates: Interval between two looks.
@@ -32,19 +32,33 @@ class Log(L.Callback):
         self.every_num_updates = every_num_updates
         self.latest: dict[str, float] = {}
         """The newest value of everything logged, for whoever shows it."""
+        self.first_update = 0
+        """The update that training has begun or gone on from."""
         self._since = (0.0, 0)
         self._start: float | None = None
         self._before = 0.0  # seconds of the starts before this one
+        self._lost = 0.0
 
-    def state_dict(self) -> dict[str, float]:
-        return {"seconds": self._seconds()}
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds(), "latest": self.latest}
 
-    def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
-        self._before = state_dict["seconds"]
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self._before, self.latest = state_dict["seconds"], state_dict["latest"]
+
+    def seconds(self) -> float:
+        """Of training so far."""
+        now = 0.0 if self._start is None else time.perf_counter() - self._start
+        return self._before + now
+
+    def go_on_at(self, seconds: float) -> None:
+        """To be called before training that goes on from an update which was passed before."""
+        self._lost = seconds
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._start = time.perf_counter()
-        self._since = (self._start, trainer.global_step)
+        self._before = max(self._before, self._lost)
+        self.first_update = trainer.global_step
+        self._since = (self._start, self.first_update)
 
     def on_train_epoch_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._since = (time.perf_counter(), trainer.global_step)
@@ -63,7 +77,7 @@ class Log(L.Callback):
         names = list(outputs)
         losses = torch.stack([outputs[name].detach().float() for name in names]).tolist()
         values = {f"train/{name}": value for name, value in zip(names, losses, strict=True)}
-        check_finite(values, update, trainer.strategy)
+        check_values(values, update, trainer.strategy)
         num_images = len(batch["image"]) * trainer.world_size
         values |= _learning_rates(trainer)
         values["train/images_seen"] = update * num_images
@@ -72,7 +86,7 @@ class Log(L.Callback):
         if update > first:
             values["time/images_per_second"] = (update - first) * num_images / seconds
         self._since = (time.perf_counter(), update)
-        values["time/seconds"] = self._seconds()
+        values["time/seconds"] = self.seconds()
         self._write(trainer, values)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
@@ -85,10 +99,6 @@ class Log(L.Callback):
         values = {n: float(v) for n, v in metrics.items() if n.startswith("val/") and n not in old}
         if values:
             self._write(trainer, values)
-
-    def _seconds(self) -> float:
-        now = 0.0 if self._start is None else time.perf_counter() - self._start
-        return self._before + now
 
     def _write(self, trainer: L.Trainer, values: dict[str, float]) -> None:
         self.latest |= values

@@ -15,6 +15,7 @@ from torchvision.utils import make_grid
 from limner.interfaces import Reconstructs, Samples
 from limner.pixels import to_float, to_uint8
 from limner.randomness import generator_for
+from limner.tolerance import Tolerance
 
 SMALLEST_TILE = 64  # pixels; smaller images are enlarged to this, to be seen at all
 
@@ -37,6 +38,7 @@ class Pictures(L.Callback):
                 "callbacks.pictures: every_num_updates and num_images must be 1 or more."
             )
         self.every_num_updates, self.num_images, self.seed = every_num_updates, num_images, seed
+        self._files = Tolerance("Writing pictures", OSError)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
@@ -62,8 +64,9 @@ class Pictures(L.Callback):
     def _write(self, trainer: L.Trainer, images: Tensor, name: str, *, columns: int) -> None:
         image = grid(images, columns=columns)
         path = Path(trainer.default_root_dir, f"{name}.png")
-        path.parent.mkdir(exist_ok=True)
-        image.save(path)
+        with self._files():
+            path.parent.mkdir(exist_ok=True)
+            image.save(path)
         key = "reconstructions" if name.endswith("reconstructions") else "samples"
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):

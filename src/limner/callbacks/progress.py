@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from limner.callbacks.log import Log
+from limner.tolerance import Tolerance
 
 SECONDS = 0.1  # between two drawings
 
@@ -20,6 +21,7 @@ class Progress(L.Callback):
     def __init__(self) -> None:
         self._bar: Bar | None = None
         self._next = 0.0
+        self._terminal = Tolerance("The progress bar", OSError)
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         if not (trainer.is_global_zero and get_console().is_terminal):
@@ -39,7 +41,8 @@ class Progress(L.Callback):
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
         if self._bar is not None and time.monotonic() >= self._next:
-            self._show(trainer)
+            with self._terminal():
+                self._show(trainer)
             self._next = time.monotonic() + SECONDS
 
     def on_train_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
@@ -59,8 +62,9 @@ class Progress(L.Callback):
 
     def _close(self, trainer: L.Trainer) -> None:
         if self._bar is not None:
-            self._show(trainer)
-            self._bar.stop()
+            with self._terminal():
+                self._show(trainer)
+                self._bar.stop()
             self._bar = None
 
 

@@ -1,9 +1,11 @@
 """Scores of a model's samples against real images, with the protocol that each was made by."""
 
-__all__ = ["Scores"]
+__all__ = ["Scores", "entry", "write_scores"]
 
+import functools
 import json
 import logging
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +15,18 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from limner.callbacks.divergence import check_weights
 from limner.callbacks.epochs import is_last_epoch
+from limner.callbacks.guards import stop_if_asked
+from limner.callbacks.rollbacks import Rollbacks
 from limner.errors import UserError
 from limner.interfaces import FeatureExtractor, RealImages, Samples
 from limner.metrics.evaluate import SCORES, Evaluator, Score
 from limner.metrics.reference import Reference
+from limner.metrics.statistics import Pause
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
+from limner.tolerance import Tolerance
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +92,13 @@ class Scores(L.Callback):
         self.objective = objective
         self.latest: dict[str, dict[str, Any]] = {}
         self._references: dict[str, Reference] = {}
+        self._file = Tolerance("Writing scores.json", OSError)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"latest": self.latest}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self.latest = state_dict["latest"]
 
     def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
         if not isinstance(model, Samples):
@@ -98,13 +112,15 @@ class Scores(L.Callback):
             self.evaluator.check(num_images, what, of=("fid", "kid", "prdc"))
         self.features.prepare(trainer.datamodule)
 
-    def references(self, data: RealImages, device: torch.device) -> dict[str, Reference]:
+    def references(
+        self, data: RealImages, device: torch.device, *, pause: Pause | None = None
+    ) -> dict[str, Reference]:
         """The real images of each split, by the ending of the scores that compare with them."""
         found = {}
         for split in self.splits:
             about = {"data": data.name, "image_shape": list(data.image_shape), "split": split}
             found[ENDINGS[split]] = self.evaluator.reference(
-                *data.reference(split), about=about, device=device
+                *data.reference(split), about=about, device=device, pause=pause
             )
         return found
 
@@ -119,8 +135,10 @@ class Scores(L.Callback):
     def _score(self, trainer: L.Trainer, model: L.LightningModule) -> dict[str, Score]:
         """Log key to score; writes them."""
         start = time.monotonic()
+        check_weights(model, trainer.global_step)  # whose pictures have no statistics
+        pause = functools.partial(stop_if_asked, trainer)
         if not self._references:
-            self._references = self.references(trainer.datamodule, model.device)
+            self._references = self.references(trainer.datamodule, model.device, pause=pause)
 
         def images(first: int, end: int) -> Tensor:
             chunk = first // self.evaluator.batch_size
@@ -128,7 +146,11 @@ class Scores(L.Callback):
             return to_uint8(model.sample(end - first, generator=generator))
 
         scores = self.evaluator.score(
-            images, self.num_samples, references=self._references, device=model.device
+            images,
+            self.num_samples,
+            references=self._references,
+            device=model.device,
+            pause=pause,
         )
         made_from = {
             "weights": "raw" if getattr(model, "ema", None) is None else "ema",
@@ -136,14 +158,36 @@ class Scores(L.Callback):
             "update": trainer.global_step,
         }
         named = {f"val/{name}": score for name, score in scores.items()}
-        for name, (value, std, protocol) in named.items():
-            deviation = {} if std is None else {"std": std}
-            self.latest[name] = {"value": value, **deviation, "protocol": protocol | made_from}
+        self.latest = {
+            name: entry(trainer, value, std=std, protocol=protocol | made_from)
+            for name, (value, std, protocol) in named.items()
+        }
         if trainer.is_global_zero:
-            path = Path(trainer.default_root_dir, "scores.json")
-            path.write_text(json.dumps(self.latest, indent=2) + "\n")
+            with self._file():
+                write_scores(Path(trainer.default_root_dir), self.latest)
         log.debug("Scored in %.1f s.", time.monotonic() - start)
         return named
+
+
+def entry(
+    trainer: L.Trainer, value: float, *, std: float | None, protocol: Mapping[str, Any]
+) -> dict[str, Any]:
+    """An entry of scores.json. It says if the run went back to an earlier update on its way."""
+    past = [e for c in trainer.callbacks if isinstance(c, Rollbacks) for e in c.entries()]
+    return {
+        "value": value,
+        **({} if std is None else {"std": std}),
+        "protocol": dict(protocol),
+        **({"rollbacks": past} if past else {}),
+    }
+
+
+def write_scores(run_dir: Path, entries: Mapping[str, Any]) -> None:
+    """Writes scores.json. Raises OSError if it cannot be written; then the old one stays."""
+    path = run_dir / "scores.json"
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(entries, indent=2) + "\n")
+    os.replace(partial, path)
 
 
 def _check_objective(name: str, scores: list[str], splits: list[str], suffix: str) -> None:

@@ -15,6 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from rich import get_console
 
+from limner.choosing import choose_metrics
 from limner.config import CONFIG_DIR, build, check, register, similar
 from limner.console import ConsoleHandler, scores_table
 from limner.errors import UserError
@@ -23,7 +24,6 @@ from limner.evaluating.subject import Drawn, Folder, Subject
 from limner.loading import load
 from limner.metrics.pairs import LPIPS
 from limner.options import parse
-from limner.training import choose_metrics
 
 log = logging.getLogger(__name__)
 

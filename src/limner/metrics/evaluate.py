@@ -15,7 +15,7 @@ from limner.metrics.frechet import frechet_distance
 from limner.metrics.kid import kernel_distance
 from limner.metrics.prdc import prdc
 from limner.metrics.reference import Reference, reference
-from limner.metrics.statistics import ImagesAt, Statistics, Wanted, collect
+from limner.metrics.statistics import ImagesAt, Pause, Statistics, Wanted, collect
 
 SCORES = {
     "fid": ("fid",),
@@ -111,7 +111,13 @@ class Evaluator:
                 raise UserError(f"{what}: {name} needs {needed} images or more, {why}.")
 
     def reference(
-        self, store: ImageStore, indices: Tensor, *, about: dict[str, Any], device: torch.device
+        self,
+        store: ImageStore,
+        indices: Tensor,
+        *,
+        about: dict[str, Any],
+        device: torch.device,
+        pause: Pause | None = None,
     ) -> Reference:
         """Real images at `indices` (N,) of a store; from the cache if it knows them.
 
@@ -120,6 +126,7 @@ class Evaluator:
             indices: int64 (N,).
             about: What the protocol says of them, as plain JSON data.
             device: Where to compute.
+            pause: Called between chunks; or None.
         """
         self.features.to(device)
         return reference(
@@ -130,6 +137,7 @@ class Evaluator:
             wanted=self._wanted()._replace(num_splits=None),
             batch_size=self.batch_size,
             device=device,
+            pause=pause,
         )
 
     def score(
@@ -139,6 +147,7 @@ class Evaluator:
         *,
         references: Mapping[str, Reference],
         device: torch.device,
+        pause: Pause | None = None,
     ) -> dict[str, Score]:
         """Name to score of images 0 ... num_images - 1, in one pass over them.
 
@@ -148,6 +157,7 @@ class Evaluator:
             references: Real images; the key is put behind the names of scores that compare with
                 them, e.g. "" and "_test" for `fid` and `fid_test`. The network's suffix follows.
             device: Where to compute.
+            pause: Called between chunks; or None.
         """
         self.features.to(device)
         generated = collect(
@@ -157,6 +167,7 @@ class Evaluator:
             wanted=self._wanted(),
             batch_size=self.batch_size,
             device=device,
+            pause=pause,
         )
         protocol, found = {**self.features.protocol(), "num_samples": num_images}, {}
         for ending, real in references.items():

@@ -18,7 +18,7 @@ from torch import Tensor, distributed
 from limner.cache import cached_folder, discard_folder, find_folder
 from limner.interfaces import FeatureExtractor, ImageStore
 from limner.metrics.frechet import Gaussian
-from limner.metrics.statistics import Statistics, Wanted, collect, sums_device
+from limner.metrics.statistics import Pause, Statistics, Wanted, collect, sums_device
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ def reference(
     wanted: Wanted,
     batch_size: int,
     device: torch.device,
+    pause: Pause | None = None,
 ) -> Reference:
     """The images at `indices`, of which none is looked at if the cache knows their statistics.
 
@@ -57,6 +58,7 @@ def reference(
         wanted: Which statistics; the inception score is not one of them.
         batch_size: Images at a time.
         device: Where the network is.
+        pause: Called between chunks; or None.
     """
     key = {
         "images": store.fingerprint,
@@ -74,6 +76,7 @@ def reference(
             wanted=wanted,
             batch_size=batch_size,
             device=device,
+            pause=pause,
         )
         made = found.to(torch.device("cpu"))
         cached_folder(KIND, key, lambda into: _save(made, into))

@@ -1,6 +1,6 @@
 """One pass of one feature network over a set of images: all that any score wants of them."""
 
-__all__ = ["ImagesAt", "Statistics", "Wanted", "collect"]
+__all__ = ["ImagesAt", "Pause", "Statistics", "Wanted", "collect"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from limner.metrics.kept import KeptFeatures
 
 ImagesAt = Callable[[int, int], Tensor]
 """(start, stop) to the images start ... stop - 1 of a set, uint8 (stop - start, C, H, W)."""
+Pause = Callable[[], None]
+"""Called between two chunks, equally often in every process of a group; may raise to stop."""
 
 
 class Wanted(NamedTuple):
@@ -53,6 +55,7 @@ def collect(
     wanted: Wanted,
     batch_size: int,
     device: torch.device,
+    pause: Pause | None = None,
 ) -> Statistics:
     """Statistics of images 0 ... num_images - 1.
 
@@ -67,6 +70,7 @@ def collect(
         batch_size: Images in a chunk.
         device: Where the images go, and where the sums are kept (of MPS, which has no float64:
             on the CPU).
+        pause: Called between chunks; or None.
     """
     at, moments, kept, score = sums_device(device), None, None, None
     if wanted.gaussian:
@@ -81,7 +85,12 @@ def collect(
         score = InceptionScore(
             num_images=num_images, num_classes=network.num_logits, num_splits=wanted.num_splits
         ).to(at)
-    for start in range(0, num_images, batch_size)[_share()]:
+    starts = range(0, num_images, batch_size)
+    mine = _share()
+    everybodys = len(starts) // (mine.step or 1)  # some processes have one chunk more
+    for i, start in enumerate(starts[mine]):
+        if pause is not None and i < everybodys:
+            pause()
         positions = torch.arange(start, min(start + batch_size, num_images))
         seen = network(images(start, start + len(positions)).to(device))
         if moments is not None:

@@ -1,0 +1,40 @@
+"""The scores of a run that leaves the choice to us."""
+
+__all__ = ["choose_metrics"]
+
+import logging
+import math
+
+import torch
+from omegaconf import DictConfig
+
+from limner.interfaces import RealImages
+
+log = logging.getLogger(__name__)
+
+
+def choose_metrics(config: DictConfig, data: RealImages) -> None:
+    """Replaces `metrics=auto` by what suits this machine and this data set, and says so."""
+    if "choices" not in config.metrics:
+        return
+    common = {k: v for k, v in config.metrics.items() if k not in ("choices", "objective")}
+    on_gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    labelled, colours = data.num_classes > 1, data.image_shape[0] in (1, 3)
+    name = "inception" if on_gpu and colours else "classifier" if labelled else "none"
+    if name == "none":
+        config.metrics = {"objective": None}
+        log.info("metrics=none: no GPU for Inception, and no labels for a classifier.")
+        return
+    config.metrics = {**common, **config.metrics.choices[name]}
+    seconds = _scoring_seconds(config.metrics, data, name)
+    log.info("metrics=%s: about %.0f s for the first scoring, beside drawing.", name, seconds)
+
+
+def _scoring_seconds(metrics: DictConfig, data: RealImages, name: str) -> float:
+    """A guess, by the rates of Inception on a GPU and of the classifier on two CPU cores."""
+    num_images = metrics.num_samples + len(data.reference("train")[1])
+    if name == "inception":
+        return max(1, num_images / 2000)
+    features, size = metrics.features, math.prod(data.image_shape[1:]) / 28**2
+    training = features.num_updates * features.batch_size / 4800
+    return max(1, size * (training + num_images / 15000))

@@ -1,0 +1,36 @@
+"""What fails outside of training, such as a disk or a network, is said once; training goes on."""
+
+__all__ = ["Tolerance"]
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger(__name__)
+
+
+class Tolerance:
+    """Turns all failures of one thing into one warning.
+
+    Args:
+        name: What the warning calls it, e.g. "The logger wandb".
+        kinds: The exceptions that are failures; any other is a bug, and passes.
+    """
+
+    def __init__(self, name: str, *kinds: type[Exception]) -> None:
+        self.name, self.kinds = name, kinds
+        self._said = False
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """What is done in this context may fail."""
+        try:
+            yield
+        except self.kinds as error:
+            if not self._said:
+                self._said = True
+                log.warning(
+                    "%s failed (%s: %s). Training goes on, and so do the attempts; further "
+                    "failures are not said.",
+                    self.name, type(error).__name__, " ".join(str(error).split()) or "no reason",
+                )  # fmt: skip

@@ -1,0 +1,148 @@
+"""Whatever stops a run from outside, and whenever: the run that goes on is the same run."""
+
+import csv
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from limner.callbacks.epochs import FitLoop
+from limner.callbacks.guards import SeedUpdates
+from limner.callbacks.pictures import Pictures
+from limner.callbacks.scores import Scores
+
+RUN = [
+    "trainer.max_epochs=2", "metrics.every_num_epochs=1", "metrics.num_samples=100",
+    "metrics.batch_size=50", "callbacks.log.every_num_updates=5", "logger=csv",
+    "callbacks.pictures.every_num_updates=15", "data.batch_size=64",
+]  # fmt: skip
+"""Two epochs of 22 updates; scores take two batches of samples."""
+
+
+@pytest.fixture
+def scored(tmp_path: Path) -> Callable[..., list[str]]:
+    """Overrides that score by a feature network which takes some seconds for each batch."""
+
+    def overrides(seconds: float) -> list[str]:
+        file = tmp_path / "mine" / "metrics" / "features" / "slow.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"_target_: fakes.SlowFeatures\nseconds: {seconds}\n")
+        return ["--config-dir", str(tmp_path / "mine"), "metrics=classifier",
+                "metrics/features=slow", "metrics.objective.name=val/fid_pixels"]  # fmt: skip
+
+    return overrides
+
+
+@pytest.fixture
+def strike(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Has a signal come to this process in a method of a callback, at an update, once."""
+
+    def at(owner: type, method: str, update: int, number: int) -> None:
+        original, left = getattr(owner, method), [number]
+
+        def struck(self, trainer, *arguments):
+            if trainer.global_step == update and left:
+                os.kill(os.getpid(), left.pop())
+            return original(self, trainer, *arguments)
+
+        monkeypatch.setattr(owner, method, struck)
+
+    return at
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "metrics.csv", newline="") as file:
+        found = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if not k.startswith("time/")} for row in found]
+
+
+def checkpoint(folder: Path, name: str = "last") -> dict:
+    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def same(a, b) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def assert_same_run(a: Path, b: Path) -> None:
+    assert rows(a) == rows(b)
+    assert json.loads((a / "scores.json").read_text()) == json.loads(
+        (b / "scores.json").read_text()
+    )
+    for name in ("last", "best"):
+        x, y = checkpoint(a, name), checkpoint(b, name)
+        for key in ("epoch", "global_step", "state_dict", "optimizer_states", "loops"):
+            assert same(x[key], y[key]), (name, key)
+    pictures = sorted(path.relative_to(a) for path in a.rglob("*.png"))
+    assert pictures == sorted(path.relative_to(b) for path in b.rglob("*.png"))
+    assert all((a / path).read_bytes() == (b / path).read_bytes() for path in pictures)
+
+
+MOMENTS = {
+    "update": (SeedUpdates, "on_train_batch_start", 7, signal.SIGUSR1),
+    "drawing": (Pictures, "on_train_batch_end", 15, signal.SIGTERM),
+    "validation": (SeedUpdates, "on_validation_start", 22, signal.SIGINT),
+    "scores": (Scores, "_score", 22, signal.SIGTERM),
+    "last scores": (Scores, "_score", None, signal.SIGUSR1),
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "length", "last"),
+    [("vae", "trainer.max_epochs=2", 44), ("gan", "trainer.max_steps=40", 40)],
+)
+def test_a_run_struck_at_every_kind_of_moment_is_the_uninterrupted_one(
+    run, tmp_path, scored, strike, model, length, last
+):
+    """Also where the last epoch is cut off by max_steps, as that of the GAN."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    common = [*scored(0.0), *RUN, f"model={model}", length]
+    first = run(*common, f"hydra.run.dir={whole}")
+    assert first.code == 0, first.err
+    command = [*common, f"hydra.run.dir={parts}"]
+    for name, (owner, method, update, number) in MOMENTS.items():
+        if name == "validation" and model == "gan":
+            continue  # there is nothing to validate
+        strike(owner, method, update or last, number)
+        result = run(*command)
+        assert result.code == 1, (name, result.out, result.err)
+        assert "To go on: python train.py resume=" in result.err, name
+        stopped = checkpoint(parts)["global_step"]
+        assert stopped == {7: 8, None: last}.get(update, update), name
+        updates_scored = [row["update"] for row in rows(parts) if row.get("val/fid_pixels")]
+        assert updates_scored == (["22"] if name == "last scores" else []), name
+        command = [f"resume={parts}"]
+    assert run(*command).code == 0
+    assert_same_run(whole, parts)
+    assert "Nothing to do" in run(*command).out
+    assert_same_run(whole, parts)
+
+
+def test_without_the_note_in_the_checkpoint_scores_would_be_missing(
+    run, tmp_path, scored, strike, monkeypatch
+):
+    """So the test above would fail without it."""
+    strike(Scores, "_score", 22, signal.SIGTERM)
+    stopped = run(*scored(0.0), *RUN, "model=gan", "trainer.max_epochs=1", "hydra.run.dir=run")
+    assert stopped.code == 1
+    load = FitLoop.load_state_dict
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            FitLoop,
+            "load_state_dict",
+            lambda self, state: load(self, state | {"epoch_end_is_due": False}),
+        )
+        assert run("resume=run").code == 0
+    assert not Path("run", "scores.json").exists()
+    assert run("resume=run").code == 0
+    assert Path("run", "scores.json").exists()
