@@ -135,7 +135,7 @@ class PixelFeatures:
 
 
 class SlowFeatures(PixelFeatures):
-    """Of 8x8 pixels, and slow, as a large network is without a GPU.
+    """Of 8x8 pixels, and slow, as a large network is without a GPU; it leaves a file `scoring`.
 
     Args:
         seconds: For each batch.
@@ -146,6 +146,7 @@ class SlowFeatures(PixelFeatures):
         self.seconds = seconds
 
     def __call__(self, images):
+        Path("scoring").touch()
         time.sleep(self.seconds)
         return super().__call__(images)
 
@@ -196,3 +197,16 @@ class BrokenLogger(Logger):
     def _fail(self):
         self.num_calls += 1
         raise ConnectionError("no network")
+
+
+class Stumbling(torch.optim.Adam):
+    """An optimizer that makes a weight infinite in its 30th step, once in a process."""
+
+    num_steps = 0
+
+    def step(self, closure=None):
+        found = super().step(closure)
+        Stumbling.num_steps += 1
+        if Stumbling.num_steps == 30:
+            self.param_groups[0]["params"][0].data[0] = float("inf")
+        return found

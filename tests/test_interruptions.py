@@ -4,6 +4,9 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,3 +149,84 @@ def test_without_the_note_in_the_checkpoint_scores_would_be_missing(
     assert not Path("run", "scores.json").exists()
     assert run("resume=run").code == 0
     assert Path("run", "scores.json").exists()
+
+
+def test_a_full_disk_and_a_lost_network_stop_nothing(run, tmp_path, scored, monkeypatch):
+    """Each is said once; metrics.csv is complete when there was room again."""
+    folder, files = tmp_path / "run", ("metrics.csv", "scores.json", "samples")
+    original = SeedUpdates.on_train_batch_start
+
+    def meddle(self, trainer, *arguments):
+        if trainer.global_step == 12:  # no permission keeps root from writing; these folders do
+            for name in files:
+                if (folder / name).exists():
+                    (folder / name).rename(folder / f"{name}.aside")
+            for name in files[:2]:
+                (folder / name).mkdir()
+            (folder / "samples").touch()
+        if trainer.global_step == 40:
+            (folder / "metrics.csv").rmdir()
+            (folder / "metrics.csv.aside").rename(folder / "metrics.csv")
+        return original(self, trainer, *arguments)
+
+    monkeypatch.setattr(SeedUpdates, "on_train_batch_start", meddle)
+    file = tmp_path / "mine" / "logger" / "broken.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("broken: {_target_: fakes.BrokenLogger}\n")
+    result = run(*scored(0.0), *RUN, "logger=[csv,broken]", f"hydra.run.dir={folder}")
+    assert result.code == 0, result.err
+    for what in ("The logger csv", "The logger broken", "Writing pictures", "Writing scores.json"):
+        assert result.out.count(f"{what} failed (") == 1, (what, result.out)
+    updates = [5, 10, 15, 20, 22, 25, 30, 35, 40, 44]
+    assert [int(row["update"]) for row in rows(folder)] == updates
+    assert [row["update"] for row in rows(folder) if row["val/fid_pixels"]] == ["22", "44"]
+    assert checkpoint(folder)["global_step"] == 44
+    assert (folder / "final.png").exists()
+
+
+def test_two_processes_leave_scoring_when_one_gets_a_signal(tmp_path, scored):
+    """They end soon, with one whole checkpoint, and nobody stays behind."""
+    tests = Path(__file__).parent
+    paths = [str(tests), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    process = subprocess.Popen(
+        [sys.executable, str(tests.parent / "train.py"), *scored(1.0), *RUN, "model=gan",
+         "accelerator=ddp_cpu", "data.batch_size=32", "metrics.num_samples=10000",
+         "hydra.run.dir=run"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+    )  # fmt: skip
+    wait_for(lambda: (tmp_path / "scoring").exists(), process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert children
+    start = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - start < 20, "scoring would have taken a minute and a half"
+    assert process.returncode == 1
+    assert "Stopped after update 22." in err
+    assert "Traceback" not in err
+    assert checkpoint(tmp_path / "run")["loops"]["fit_loop"]["epoch_end_is_due"]
+    wait_for(lambda: not any(Path("/proc", child).exists() for child in children))
+
+
+def test_further_processes_end_with_the_first_one(tmp_path):
+    """Also before they have met, when a killed one could tell the others nothing."""
+    code = "from limner.processes import *; end_with_first_process(); print('here', flush=True);"
+    first = f"{code} import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {{}},"
+    first += " ], env=__import__('os').environ | {{'LOCAL_RANK': '1'}}).wait()"
+    second = f"{code} import time; time.sleep(60)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", first.format(repr(second))], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == process.stdout.readline() == "here\n"
+    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    wait_for(lambda: not Path("/proc", child).exists())
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen | None = None) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

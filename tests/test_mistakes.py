@@ -84,6 +84,8 @@ def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
         (["trainer.limit_train_batches=-1"], "limit_train_batches"),
         (["data.batch_size=0"], "data.batch_size=0: must be 1 or more"),
         (["seed=-1"], "seed=-1: must be 0 or more"),
+        (["on_divergence=back"], "on_divergence=back: choose stop or rollback"),
+        (["max_rollbacks=0"], "max_rollbacks=0: must be 1 or more"),
         (["callbacks.log.every_num_updates=0"], "callbacks.log.every_num_updates must be 1"),
         (["callbacks.checkpoints.every_num_updates=0"], "must be 1 or more"),
         (["callbacks.pictures.num_images=0"], "must be 1 or more"),

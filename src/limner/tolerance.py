@@ -30,7 +30,6 @@ class Tolerance:
             if not self._said:
                 self._said = True
                 log.warning(
-                    "%s failed (%s: %s). Training goes on, and so do the attempts; further "
-                    "failures are not said.",
+                    "%s failed (%s: %s). Training goes on; this is tried on, and not said again.",
                     self.name, type(error).__name__, " ".join(str(error).split()) or "no reason",
                 )  # fmt: skip

@@ -254,17 +254,18 @@ def _finish(trainer: L.Trainer, config: DictConfig, run_dir: Path) -> float | No
         return None
     values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
     entries: dict[str, Any] = {}
+    writing = Tolerance("Writing scores.json", OSError)
     for callback in trainer.callbacks:
         if isinstance(callback, Log) and callback.first_update == trainer.global_step:
             # nothing was left to train; maybe the run was stopped just before this
             values = {k: v for k, v in callback.latest.items() if k.startswith("val/")} | values
         if isinstance(callback, Scores):
-            entries |= callback.latest
+            entries, writing = dict(callback.latest), callback.writing
     protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
     for name in sorted(n for n in values if n.removesuffix("_std") not in entries):
         entries[name] = entry(trainer, values[name], std=None, protocol=protocol)
     if entries:
-        with Tolerance("Writing scores.json", OSError)():
+        with writing():
             write_scores(run_dir, entries)
         get_console().print(scores_table(entries))
         log.info("How each was made: %s", _shown(run_dir / "scores.json"))

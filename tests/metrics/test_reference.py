@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -145,3 +146,18 @@ def test_an_entry_that_does_not_hold_is_made_anew_and_said(monkeypatch, caplog, 
     blind(monkeypatch)
     assert equal(made(), first)
     assert not caplog.records
+
+
+def test_statistics_that_cannot_be_kept_are_used_all_the_same(monkeypatch, caplog):
+    first = made()
+    for folder in (cache_dir() / "reference").iterdir():
+        if folder.is_dir():
+            shutil.rmtree(folder)
+
+    def fail(*_):
+        raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with caplog.at_level(logging.WARNING, logger="limner"):
+        assert equal(made(), first)
+    assert "cannot be kept in the cache (PytorchStreamWriter" in caplog.text

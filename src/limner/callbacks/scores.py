@@ -2,6 +2,7 @@
 
 __all__ = ["Scores", "entry", "write_scores"]
 
+import contextlib
 import functools
 import json
 import logging
@@ -92,7 +93,7 @@ class Scores(L.Callback):
         self.objective = objective
         self.latest: dict[str, dict[str, Any]] = {}
         self._references: dict[str, Reference] = {}
-        self._file = Tolerance("Writing scores.json", OSError)
+        self.writing = Tolerance("Writing scores.json", OSError)
 
     def state_dict(self) -> dict[str, Any]:
         return {"latest": self.latest}
@@ -163,7 +164,7 @@ class Scores(L.Callback):
             for name, (value, std, protocol) in named.items()
         }
         if trainer.is_global_zero:
-            with self._file():
+            with self.writing():
                 write_scores(Path(trainer.default_root_dir), self.latest)
         log.debug("Scored in %.1f s.", time.monotonic() - start)
         return named
@@ -186,8 +187,13 @@ def write_scores(run_dir: Path, entries: Mapping[str, Any]) -> None:
     """Writes scores.json. Raises OSError if it cannot be written; then the old one stays."""
     path = run_dir / "scores.json"
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(entries, indent=2) + "\n")
-    os.replace(partial, path)
+    try:
+        partial.write_text(json.dumps(entries, indent=2) + "\n")
+        os.replace(partial, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def _check_objective(name: str, scores: list[str], splits: list[str], suffix: str) -> None:

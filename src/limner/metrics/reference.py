@@ -79,7 +79,10 @@ def reference(
             pause=pause,
         )
         made = found.to(torch.device("cpu"))
-        cached_folder(KIND, key, lambda into: _save(made, into))
+        try:
+            cached_folder(KIND, key, lambda into: _save(made, into))
+        except (OSError, RuntimeError) as error:  # by which torch says that a disk is full
+            log.warning("The reference statistics cannot be kept in the cache (%s).", error)
     return Reference(found.to(sums_device(device)), len(indices), about)
 
 
