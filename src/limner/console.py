@@ -13,7 +13,7 @@ from rich.table import Table
 
 def is_first_process() -> bool:
     """Whether this is the process of a run that speaks: rank 0, or the only one."""
-    ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
     return all(os.environ.get(name, "0") == "0" for name in ranks)
 
 
