@@ -2,16 +2,12 @@
 
 __all__ = ["starts_processes", "train"]
 
-import importlib.metadata
 import json
 import logging
 import math
 import os
-import platform
-import shlex
-import subprocess
-import sys
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +19,20 @@ from rich import get_console
 
 from limner.callbacks.checkpoints import AtomicCheckpointIO
 from limner.callbacks.guards import Interrupts, SeedUpdates
+from limner.callbacks.heartbeat import Heartbeat
+from limner.callbacks.process_counts import ProcessCounts
+from limner.callbacks.provenance import Provenance
 from limner.config import build, check, composed
 from limner.console import scores_table
 from limner.errors import UserError
 from limner.interfaces import RealImages
+from limner.launchers import check_started, started_outside
+from limner.records import write_records
+from limner.status import StatusFile
+from limner.version import refuse_newer
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("limner", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "numpy")
 REFUSED = {
     "accumulate_grad_batches": "choose a larger data.batch_size.",
     "overfit_batches": "trainer.limit_train_batches=N takes N batches of each epoch.",
@@ -54,12 +56,14 @@ QUIET = (
 )
 
 
-def train(config: DictConfig) -> float | None:
+def train(config: DictConfig, record: Callable[[], None]) -> float | None:
     """Trains what the config says, in the folder `config.run_dir`.
 
     Args:
         config: A composed config, whose `run_dir` exists. With `resume` set, training goes on from
             the last checkpoint there.
+        record: Called once nothing stands in the way of training any more, in the first process:
+            until then nothing in the folder is changed.
 
     Returns:
         The objective's value at the end, or None if the metrics name none.
@@ -71,9 +75,17 @@ def train(config: DictConfig) -> float | None:
     _quieten()
     check(config)
     _check_values(config)
+    num_processes = _num_processes(config)
+    check_started(num_processes, num_nodes=config.trainer.num_nodes)
     run_dir = Path(config.run_dir)
     L.seed_everything(config.seed, verbose=False)
 
+    last = run_dir / "checkpoints" / "last.ckpt" if config.resume is not None else None
+    saved = {} if last is None else torch.load(last, "cpu", weights_only=True, mmap=True)
+    refuse_newer(saved.get("limner", {}).get("version"), _shown(last or run_dir))
+    _check_length(config, saved)
+    update = saved.get("global_step", 0)
+    del saved
     data = build(config, "data")
     data.open()
     config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
@@ -83,29 +95,33 @@ def train(config: DictConfig) -> float | None:
     model = build(config, "model")
     _check_two_players(config, model)
     scores = build(config, "metrics") if "_target_" in config.metrics else None
-    trainer = _trainer(config, model, scores)
+    status = StatusFile(run_dir)
+    more = [Provenance(), ProcessCounts(num_processes=num_processes), Heartbeat(status=status)]
+    trainer = _trainer(config, model, [*more, scores] if scores else more)
 
-    if trainer.is_global_zero:
-        _record(config, trainer, run_dir)
-        log.info("%s", data.describe())
-        log.info("%s on %s, in %s", _describe(model), _device(trainer), _shown(run_dir))
-    for logger in trainer.loggers:
-        logger.log_hyperparams(composed(config))
-    last = run_dir / "checkpoints" / "last.ckpt" if config.resume is not None else None
-    try:
-        trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True if last else None)
-    except MisconfigurationException as error:
-        raise UserError(str(error)) from error
-    except (Exception, KeyboardInterrupt) as error:
-        error.began = trainer.global_step > 0  # then the run folder is worth keeping
-        raise
-    return _finish(trainer, config, run_dir, scores)
+    with status.kept():
+        if trainer.is_global_zero:
+            record()
+            status.begin(update=update)
+            written = OmegaConf.to_yaml(OmegaConf.create(composed(config)))
+            write_records(run_dir, config=written, device=_device(trainer))
+            log.info("%s", data.describe())
+            log.info("%s on %s, in %s", _describe(model), _device(trainer), _shown(run_dir))
+        for logger in trainer.loggers:
+            logger.log_hyperparams(composed(config))
+        try:
+            trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True)
+        except MisconfigurationException as error:
+            raise UserError(str(error)) from error
+        except (Exception, KeyboardInterrupt) as error:
+            error.began = trainer.global_step > 0  # then the run folder is worth keeping
+            raise
+        return _finish(trainer, config, scores, began_at=update)
 
 
 def starts_processes(config: DictConfig) -> bool:
     """Whether Lightning would start the other processes of this run by running its command."""
-    outside = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_NTASKS" in os.environ
-    return _num_processes(config) > 1 and not outside
+    return _num_processes(config) > 1 and started_outside() == 0
 
 
 def choose_metrics(config: DictConfig, data: RealImages) -> None:
@@ -157,6 +173,17 @@ def _check_values(config: DictConfig) -> None:
         raise UserError("accelerator=fsdp shards over GPUs; on CPUs there is accelerator=ddp_cpu.")
 
 
+def _check_length(config: DictConfig, saved: Mapping[str, Any]) -> None:
+    """Raises `UserError` if a run is further than it is to be trained."""
+    epochs, updates = config.trainer.get("max_epochs"), config.trainer.get("max_steps")
+    if updates not in (None, -1) and saved.get("global_step", 0) > updates:
+        raise UserError(
+            f"trainer.max_steps={updates}: the run is at update {saved['global_step']} already."
+        )
+    if epochs not in (None, -1) and saved.get("epoch", -1) >= epochs:
+        raise UserError(f"trainer.max_epochs={epochs}: the run is in epoch {saved['epoch'] + 1}.")
+
+
 def _check_two_players(config: DictConfig, model: L.LightningModule) -> None:
     """Raises `UserError` for what Lightning cannot do for two optimizers."""
     if model.automatic_optimization:
@@ -190,9 +217,11 @@ def _strategy(config: DictConfig, model: L.LightningModule) -> str:
     return strategy
 
 
-def _trainer(config: DictConfig, model: L.LightningModule, scores: L.Callback | None) -> L.Trainer:
+def _trainer(
+    config: DictConfig, model: L.LightningModule, more: Sequence[L.Callback]
+) -> L.Trainer:
     callbacks = build(config, "callbacks") or {}
-    own = [SeedUpdates(seed=config.seed), *([scores] if scores else [])]
+    own = [SeedUpdates(seed=config.seed), *more]
     loggers = list((build(config, "logger") or {}).values())
     return build(
         config,
@@ -209,29 +238,16 @@ def _trainer(config: DictConfig, model: L.LightningModule, scores: L.Callback | 
     )
 
 
-def _record(config: DictConfig, trainer: L.Trainer, run_dir: Path) -> None:
-    """config.yaml and environment.txt: all that is needed to do the run again."""
-    (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(composed(config))))
-    lines = [
-        f"command: {shlex.join(sys.argv)}",
-        f"commit: {_commit() or 'not from a git clone'}",
-        f"python: {platform.python_version()} on {platform.platform()}",
-        f"device: {_device(trainer)}, {os.cpu_count()} cores",
-        *(f"{name}: {importlib.metadata.version(name)}" for name in PACKAGES),
-    ]
-    with open(run_dir / "environment.txt", "a") as file:
-        file.write("\n".join(lines) + "\n\n")
-
-
 def _finish(
-    trainer: L.Trainer, config: DictConfig, run_dir: Path, scores: Any | None
+    trainer: L.Trainer, config: DictConfig, scores: Any | None, *, began_at: int
 ) -> float | None:
     """Prints the scores, writes them where no callback has, and returns the objective."""
     values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
     if not trainer.is_global_zero:
         return None
-    if not values and trainer.global_step > 0 and config.resume is not None:
+    if config.resume is not None and trainer.global_step == began_at:
         log.info("Nothing to do: the run is at update %d.", trainer.global_step)
+    run_dir = Path(config.run_dir)
     entries = dict(scores.latest) if scores else {}
     for name in sorted(n for n in values if n.removesuffix("_std") not in entries):
         protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
@@ -249,18 +265,6 @@ def _finish(
 def _describe(model: L.LightningModule) -> str:
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return f"{type(model).__name__} of {trained:,} parameters"
-
-
-def _commit() -> str:
-    """The commit of the clone that runs, or nothing."""
-    clone = Path(__file__).parents[2]
-    if not (clone / ".git").exists():
-        return ""
-    command = ["git", "-C", str(clone), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:  # no git
-        return ""
 
 
 def _device(trainer: L.Trainer) -> str:
@@ -291,5 +295,6 @@ def _quieten() -> None:
         ".*It is recommended to use `self.log.*sync_dist=True.*",  # every rank has the sum already
         ".*Metric `InceptionScore` will save.*",
         ".*Total length of `list` across ranks is zero.*",  # no validation images
+        ".*The `srun` command is available.*",  # limner.launchers says it where it matters
     ):
         warnings.filterwarnings("ignore", message)
