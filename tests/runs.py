@@ -1,11 +1,17 @@
-"""Runs of a few updates, for tests of what can be done with a run afterwards."""
+"""Runs of a few updates, and what looks like one, for tests of what can be done with a run."""
 
+import functools
+import hashlib
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
 
-from limner import cli
+from limner import cli, config
 from limner.checkpoint_files import numbered
 
 TINY = ("metrics=none", "logger=none", "trainer.max_steps=2", "accelerator=cpu")
@@ -28,3 +34,42 @@ def trained(folder: Path, *overrides: str) -> Path:
     assert not end.value.code
     (run_dir,) = folder.glob("outputs/*/*")
     return run_dir
+
+
+def pretended(
+    folder: Path, *overrides: str, state: str = "stopped", update: int = 5, **status: Any
+) -> Path:
+    """A folder as a run of these overrides leaves it; its checkpoint is an empty file."""
+    made = _composed(overrides)
+    records = folder / ".hydra"
+    records.mkdir(parents=True)
+    hydra = {
+        "runtime": {"config_sources": [], "choices": dict(made.hydra.runtime.choices)},
+        "overrides": {"task": list(overrides)},
+    }
+    OmegaConf.save(OmegaConf.create({"hydra": hydra}), records / "hydra.yaml")
+    OmegaConf.save(OmegaConf.create(list(overrides)), records / "overrides.yaml")
+    own = OmegaConf.masked_copy(made, list(made.keys() - {"hydra"}))
+    OmegaConf.save(own, records / "config.yaml")
+    if update:
+        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / f"update_{update:08d}.ckpt").touch()
+    text = json.dumps({"state": state, "update": update, **status})
+    (folder / "status.json").write_text(text)
+    return folder
+
+
+def content(folder: Path) -> dict[str, str]:
+    """Every file in a folder, and the hash of what it holds."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@functools.cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
+    config.register()
+    with initialize_config_dir(str(config.CONFIG_DIR), version_base="1.3"):
+        return compose("train", overrides=list(overrides), return_hydra_config=True)

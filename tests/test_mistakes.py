@@ -8,7 +8,11 @@ import pytest
 import torch
 
 import fakes
-from limner import mistakes
+from limner import cli, mistakes
+from limner.errors import UserError
+from limner.locks import locked
+from limner.resuming.starts import Start
+from runs import content, pretended
 
 QUICK = ["metrics=none", "trainer.max_epochs=1", "logger=csv"]
 
@@ -197,6 +201,49 @@ def test_a_loss_that_is_no_number(run):
 def test_resuming_what_is_no_run(run, tmp_path, folder):
     (tmp_path / "norun").mkdir()
     fails(run(f"resume={folder}"), 1, f"resume={folder}: there is no run in this folder")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["resume=run", "optimizer.lr=0.01"], "optimizer.lr: 0.001 -> 0.01"),
+        (["resume=run", "model=gan"], "model._target_: limner.models.VAE -> limner.models.GAN"),
+        (["resume=auto", "hydra.run.dir=run", "seed=1"], "seed: 0 -> 1"),
+        (["resume=auto", "-m", "seed=1,2"], "resume=auto: one run is gone on with at a time"),
+        (["resume=run", "--multirun", "seed=1,2"], "leave out -m"),
+        (["resume=newer"], "newer was made by limner 99.1; this is limner"),
+        (["resume=early"], "the run has no checkpoint to go on from yet"),
+        (["resume=run", "hydra.run.dir=elsewhere"], "not in elsewhere"),
+        (["resume=auto"], "outputs/vae_digits/b: stopped at update 8"),
+    ],
+)
+def test_what_is_not_gone_on_with(run, tmp_path, arguments, message):
+    pretended(tmp_path / "run")
+    pretended(tmp_path / "newer", version="99.1")
+    pretended(tmp_path / "early", update=0)
+    for name in ("a", "b"):
+        pretended(tmp_path / "outputs" / "vae_digits" / name, update=8)
+    before = content(tmp_path)
+    result = run(*arguments)
+    assert result.code == 1, (result.out, result.err)
+    assert message in result.err
+    assert len(result.err.strip().splitlines()) <= 16
+    assert "Traceback" not in result.err
+    assert content(tmp_path) == before
+
+
+def test_resume_in_a_file_is_not_overlooked(composed, tmp_path):
+    config = composed("resume=run")
+    config.run_dir = None
+    with pytest.raises(UserError, match="resume=run stands in a file: give it on the command"):
+        cli._run(config, tmp_path, Start([], []))
+
+
+def test_a_run_that_is_being_trained(run, tmp_path):
+    pretended(tmp_path / "run", state="running")
+    with locked(tmp_path / "run"):
+        for arguments in (["resume=run"], ["resume=auto", "hydra.run.dir=run"]):
+            fails(run(*arguments), 1, "run is being trained right now")
 
 
 def test_outputs_that_cannot_be_written(run, tmp_path):

@@ -4,10 +4,10 @@ __all__ = ["__version__", "load"]
 
 from typing import TYPE_CHECKING, Any
 
+from limner.version import __version__
+
 if TYPE_CHECKING:
     from limner.loading import load
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -6,9 +6,11 @@ folder behind.
 
 __all__ = ["main"]
 
+import copy
 import functools
 import importlib
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -16,6 +18,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import hydra
@@ -27,9 +30,13 @@ from limner.checkpoint_files import numbered
 from limner.config import CONFIG_DIR, register
 from limner.console import is_first_process
 from limner.errors import Interrupted, UserError
+from limner.locks import locked
 from limner.mistakes import explain
 from limner.processes import end_with_first_process
-from limner.resuming import merged, refuse_used_folder, resume_folder, with_saved_overrides
+from limner.resuming.merging import merged, save
+from limner.resuming.starts import Start, start_of
+
+log = logging.getLogger(__name__)
 
 USAGE = """\
 Usage: limner train [GROUP=OPTION] [KEY=VALUE] ...     trains a model and scores it
@@ -94,30 +101,30 @@ def _train(words: Sequence[str]) -> int:
     """Has Hydra compose the config, or the configs of a sweep, and run each; the exit code."""
     end_with_first_process()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us instead of being printed
-    typed = sys.argv
+    before = sys.argv[: len(sys.argv) - len(words)]
 
     def compose_and_run() -> int:
-        arguments, folder = words, resume_folder(words)
-        if folder is not None:
-            arguments = with_saved_overrides(arguments, folder)
-        elif is_first_process():
-            refuse_used_folder(arguments)
         register()
-        sys.argv = [typed[0], *arguments]  # what Hydra parses
+        start = start_of(words)
+        if start.arguments is None:
+            if is_first_process():
+                print(start.note)
+            return 0
+        sys.argv = [before[0], *start.arguments]  # what Hydra parses
         hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(
-            functools.partial(_job, typed)
+            functools.partial(_job, [*before, *start.words], start)
         )()
         return 1 if _failures else 0
 
     return _explained(compose_and_run, debug="debug=true" in words)
 
 
-def _job(typed: list[str], config: DictConfig) -> float | None:
+def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
     """One run, in the folder that Hydra made for it."""
-    sys.argv = typed  # what Lightning starts further processes with
+    sys.argv = command  # what Lightning starts further processes with
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     try:
-        return _run(config, run_dir)
+        return _run(config, run_dir, start)
     except Interrupted as stop:
         if is_first_process():
             again = f"{_program()} resume={shlex.quote(os.path.relpath(run_dir))}"
@@ -126,7 +133,7 @@ def _job(typed: list[str], config: DictConfig) -> float | None:
         raise SystemExit(0) from None  # agreed among the processes: nothing to kill the others for
     except (Exception, KeyboardInterrupt) as error:
         began = getattr(error, "began", False)
-        if not began and config.get("resume") is None and is_first_process():
+        if not began and start.folder is None:
             _remove(run_dir)
         explained = explain(error)
         if explained is None or config.get("debug"):
@@ -138,18 +145,33 @@ def _job(typed: list[str], config: DictConfig) -> float | None:
         return None
 
 
-def _run(config: DictConfig, run_dir: Path) -> float | None:
-    from limner.training import starts_processes, train  # with torch: mistakes need not wait
-
+def _run(config: DictConfig, run_dir: Path, start: Start) -> float | None:
     if config.run_dir is not None:
         raise UserError("run_dir is filled in when a run starts; to choose it: hydra.run.dir=DIR")
-    if HydraConfig.get().mode == RunMode.MULTIRUN and starts_processes(config):
-        return _in_own_process(run_dir)
-    if config.resume is not None:
-        config = merged(config, run_dir, HydraConfig.get().overrides.task)
-    config.run_dir = str(run_dir)
-    with open_dict(config):
-        return train(config)
+    if (config.resume is None) != (start.folder is None):
+        raise UserError(f"resume={config.resume} stands in a file: give it on the command line.")
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        from limner.training import starts_processes
+
+        if starts_processes(config):
+            return _in_own_process(run_dir)
+    if start.folder is not None and not start.complete:
+        config = merged(config, run_dir)
+    with locked(run_dir) if is_first_process() else nullcontext():
+        from limner.training import train  # with torch: mistakes need not wait
+
+        record = functools.partial(_record, copy.deepcopy(config), run_dir, start)
+        config.run_dir = str(run_dir)
+        with open_dict(config):
+            return train(config, record)
+
+
+def _record(config: DictConfig, run_dir: Path, start: Start) -> None:
+    """What is told and kept about a start once it is sure to train."""
+    if start.note is not None:
+        log.info(start.note)
+    if start.folder is not None:
+        save(config, run_dir, HydraConfig.get())
 
 
 def _in_own_process(run_dir: Path) -> float | None:
@@ -213,11 +235,14 @@ def _remove(run_dir: Path) -> None:
     here = Path.cwd()
     if here.is_relative_to(run_dir):
         return
-    shutil.rmtree(run_dir, ignore_errors=True)
-    for folder in run_dir.parents:
-        if here.is_relative_to(folder) or not folder.is_dir() or any(folder.iterdir()):
-            break
-        folder.rmdir()
+    if is_first_process():
+        shutil.rmtree(run_dir, ignore_errors=True)
+    with suppress(OSError):  # another process removes its own at the same time
+        for folder in (run_dir, *run_dir.parents):
+            if here.is_relative_to(folder) or (folder.is_dir() and any(folder.iterdir())):
+                break
+            if folder.is_dir():
+                folder.rmdir()
 
 
 def _fail(message: str, code: int) -> int:

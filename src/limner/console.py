@@ -25,7 +25,7 @@ QUIET = (
 
 def is_first_process() -> bool:
     """Whether this is the process of a run that speaks: rank 0, or the only one."""
-    ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
     return all(os.environ.get(name, "0") == "0" for name in ranks)
 
 
@@ -104,6 +104,7 @@ def quieten() -> None:
         ".*It is recommended to use `self.log.*sync_dist=True.*",  # every rank has the sum already
         ".*Metric `InceptionScore` will save.*",
         ".*Total length of `list` across ranks is zero.*",  # no validation images
+        ".*The `srun` command is available.*",  # limner.launchers says it where it matters
     ):
         warnings.filterwarnings("ignore", message)
 

@@ -20,7 +20,7 @@ import torch
 import yaml
 from PIL import Image
 
-from limner import __version__, hub, onnx_export
+from limner import hub, onnx_export
 from limner.callbacks.pictures import grid
 from limner.errors import UserError
 from limner.interfaces import Samples
@@ -29,6 +29,7 @@ from limner.model_card import model_card
 from limner.options import MISSING, parse
 from limner.pixels import to_float
 from limner.trained import Trained
+from limner.version import __version__
 
 WEIGHTS = "model.safetensors"
 NUM_SAMPLES = 64  # in the card's picture

@@ -20,8 +20,8 @@ from limner.errors import Diverged, UserError
 
 log = logging.getLogger(__name__)
 
-Prepare = Callable[[Sequence[Rollback], Interrupts], tuple[L.Trainer, L.LightningModule]]
-"""Makes a trainer and a model for a run that has these rollbacks behind it."""
+Prepare = Callable[[Sequence[Rollback], Interrupts, int], tuple[L.Trainer, L.LightningModule]]
+"""Makes a trainer and a model for a run with these rollbacks behind it, at an update."""
 
 
 def fit(
@@ -55,8 +55,8 @@ def fit(
     past = [] if last is None else rollbacks_of(_load(last))
     try:
         while True:
-            trainer, model = prepare(past, interrupts)
             update = _update_of(last)
+            trainer, model = prepare(past, interrupts, update)
             _tell(trainer, update=update, seconds=seconds, again=resumed or bool(past))
             try:
                 only = True if last else None

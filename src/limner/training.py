@@ -2,14 +2,9 @@
 
 __all__ = ["starts_processes", "train"]
 
-import importlib.metadata
 import logging
 import os
-import platform
-import shlex
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +16,10 @@ from rich import get_console
 from limner.callbacks.checkpoints import AtomicCheckpointIO, check_last
 from limner.callbacks.epochs import EpochEnds, FitLoop
 from limner.callbacks.guards import Interrupts, SeedUpdates
+from limner.callbacks.heartbeat import Heartbeat
 from limner.callbacks.log import Log
+from limner.callbacks.process_counts import ProcessCounts
+from limner.callbacks.provenance import Provenance
 from limner.callbacks.rollbacks import Rollback, Rollbacks, seed_after
 from limner.callbacks.scores import Scores, entry, write_scores
 from limner.checkpoint_files import newest_or_refuse
@@ -29,38 +27,26 @@ from limner.choosing import choose_metrics
 from limner.config import build, check, composed
 from limner.console import quieten, scores_table
 from limner.device_counts import DeviceCounts, fitting_batch_size
-from limner.errors import UserError
 from limner.fitting import fit
+from limner.launchers import check_started, started_outside
 from limner.loggers import ToleratedLogger
+from limner.records import write_records
+from limner.refusals import refuse_length, refuse_two_players, refuse_values
+from limner.status import StatusFile
 from limner.tolerance import Tolerance
+from limner.version import refuse_newer
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("limner", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "numpy")
-REFUSED = {
-    "accumulate_grad_batches": "choose a larger data.batch_size.",
-    "overfit_batches": "trainer.limit_train_batches=N takes N batches of each epoch.",
-    "reload_dataloaders_every_n_epochs": "the data are opened once.",
-    "callbacks": "they are chosen by callbacks.NAME=...",
-    "logger": "loggers are chosen by logger=[...]",
-    "plugins": "limner brings its own.",
-    "default_root_dir": "the run folder is hydra.run.dir=DIR",
-    "enable_progress_bar": "`~callbacks.progress` takes the bar away.",
-    "enable_checkpointing": "`~callbacks.checkpoints` takes checkpoints away.",
-    "enable_model_summary": "the number of parameters is always said.",
-    "num_sanity_val_steps": "there are none.",
-    "fast_dev_run": "trainer.max_steps=1 does the same.",
-}
-"""Arguments of Lightning's Trainer that would be overridden, or break the counting of updates."""
-ON_DIVERGENCE = ("stop", "rollback")
 
-
-def train(config: DictConfig) -> float | None:
+def train(config: DictConfig, record: Callable[[], None]) -> float | None:
     """Trains what the config says, in the folder `config.run_dir`.
 
     Args:
         config: A composed config, whose `run_dir` exists. With `resume` set, training goes on from
             the newest whole checkpoint there.
+        record: Called once nothing stands in the way of training any more, in the first process:
+            until then nothing in the folder is changed.
 
     Returns:
         The objective's value at the end, or None if the metrics name none.
@@ -72,107 +58,91 @@ def train(config: DictConfig) -> float | None:
     """
     quieten()
     check(config)
-    _check_values(config)
+    refuse_values(config)
+    check_started(_num_processes(config), num_nodes=config.trainer.num_nodes)
     run_dir = Path(config.run_dir)
+    last = newest_or_refuse(run_dir) if config.resume is not None else None
+    saved = {} if last is None else torch.load(last, "cpu", weights_only=True, mmap=True)
+    refuse_newer(saved.get("limner", {}).get("version"), _shown(last or run_dir))
+    refuse_length(config, saved)
     L.seed_everything(config.seed, verbose=False)
 
-    last = newest_or_refuse(run_dir) if config.resume is not None else None
-    data = _open_data(config, last)
+    data = _open_data(config, saved)
+    del saved
     config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
     choose_metrics(config, data)
     check(config)
-    trainer = fit(
-        _Prepare(config, data),
-        data=data,
-        run_dir=run_dir,
-        last=last,
-        on_divergence=config.on_divergence,
-        max_rollbacks=config.max_rollbacks,
-    )
-    objective = _finish(trainer, config, run_dir)
-    check_last(trainer)
-    return objective
+    status = StatusFile(run_dir)
+    with status.kept():
+        trainer = fit(
+            _Prepare(config, data, status, record),
+            data=data,
+            run_dir=run_dir,
+            last=last,
+            on_divergence=config.on_divergence,
+            max_rollbacks=config.max_rollbacks,
+        )
+        objective = _finish(trainer, config, run_dir)
+        check_last(trainer)
+        return objective
 
 
 def starts_processes(config: DictConfig) -> bool:
     """Whether Lightning would start the other processes of this run by running its command."""
-    outside = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_NTASKS" in os.environ
-    return _num_processes(config) > 1 and not outside
+    return _num_processes(config) > 1 and started_outside() == 0
 
 
 class _Prepare:
     """Makes what is trained, as often as training begins; the first time it is recorded."""
 
-    def __init__(self, config: DictConfig, data: L.LightningDataModule) -> None:
-        self.config, self.data, self.is_recorded = config, data, False
+    def __init__(
+        self,
+        config: DictConfig,
+        data: L.LightningDataModule,
+        status: StatusFile,
+        record: Callable[[], None],
+    ) -> None:
+        self.config, self.data, self.status, self.record = config, data, status, record
+        self.is_recorded = False
 
     def __call__(
-        self, past: Sequence[Rollback], interrupts: Interrupts
+        self, past: Sequence[Rollback], interrupts: Interrupts, update: int
     ) -> tuple[L.Trainer, L.LightningModule]:
-        config, run_dir = self.config, Path(self.config.run_dir)
+        config = self.config
         seed = seed_after(config.seed, len(past))
         self.data.seed = seed
         torch.manual_seed(seed)  # the weights do not depend on what was done before
         model = build(config, "model")
-        _check_two_players(config, model)
-        counts = DeviceCounts(sync_batchnorm=bool(config.trainer.get("sync_batchnorm")))
-        own = [SeedUpdates(seed=seed), counts, Rollbacks(past), EpochEnds()]
+        refuse_two_players(config, model)
+        own = [
+            SeedUpdates(seed=seed),
+            Provenance(),
+            ProcessCounts(num_processes=_num_processes(config)),
+            DeviceCounts(sync_batchnorm=bool(config.trainer.get("sync_batchnorm"))),
+            Heartbeat(status=self.status),
+            Rollbacks(past),
+            EpochEnds(),
+        ]
         trainer = _trainer(config, model, own, interrupts)
         if trainer.is_global_zero and not self.is_recorded:
-            _record(config, trainer, run_dir)
-            log.info("%s", self.data.describe())
-            log.info("%s on %s, in %s", _describe(model), _device(trainer), _shown(run_dir))
+            self._record(trainer, model, update)
         self.is_recorded = True
         for logger in trainer.loggers:
             logger.log_hyperparams(composed(config))
         return trainer, model
 
-
-def _check_values(config: DictConfig) -> None:
-    """Raises `UserError` for what the types allow and this machine or limner does not."""
-    if config.seed < 0:
-        raise UserError(f"seed={config.seed}: must be 0 or more.")
-    if config.on_divergence not in ON_DIVERGENCE:
-        raise UserError(f"on_divergence={config.on_divergence}: choose stop or rollback.")
-    if config.max_rollbacks < 1:
-        raise UserError(
-            f"max_rollbacks={config.max_rollbacks}: must be 1 or more; on_divergence=stop never "
-            "goes back."
-        )
-    for key, instead in REFUSED.items():
-        if key in config.trainer:
-            raise UserError(f"trainer.{key} does not fit here: {instead}")
-    accelerator = config.trainer.accelerator
-    available = {
-        "gpu": torch.cuda.is_available(),
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not available.get(accelerator, True):
-        raise UserError(
-            f"trainer.accelerator={accelerator}: this machine has none that torch can use.\n"
-            "Choose accelerator=cpu, or accelerator=auto to take what there is."
-        )
-    if "fsdp" in str(config.trainer.strategy) and accelerator == "cpu":
-        raise UserError("accelerator=fsdp shards over GPUs; on CPUs there is accelerator=ddp_cpu.")
+    def _record(self, trainer: L.Trainer, model: L.LightningModule, update: int) -> None:
+        run_dir = Path(self.config.run_dir)
+        self.record()
+        self.status.begin(update=update)
+        written = OmegaConf.to_yaml(OmegaConf.create(composed(self.config)))
+        write_records(run_dir, config=written, device=_device(trainer))
+        log.info("%s", self.data.describe())
+        log.info("%s on %s, in %s", _describe(model), _device(trainer), _shown(run_dir))
 
 
-def _check_two_players(config: DictConfig, model: L.LightningModule) -> None:
-    """Raises `UserError` for what Lightning cannot do for two optimizers."""
-    if model.automatic_optimization:
-        return
-    if str(config.trainer.precision) in ("16", "16-mixed"):
-        raise UserError(
-            f"trainer.precision={config.trainer.precision}: a GAN's two optimizers share no loss "
-            "scaler; choose bf16-mixed, which needs none, or 32-true."
-        )
-    if config.trainer.get("gradient_clip_val") is not None:
-        raise UserError("trainer.gradient_clip_val does not fit a GAN: it has two optimizers.")
-
-
-def _open_data(config: DictConfig, last: Path | None) -> L.LightningDataModule:
+def _open_data(config: DictConfig, saved: Mapping[str, Any]) -> L.LightningDataModule:
     """The data, opened; of a run that goes on, the same images, as many in each step."""
-    saved = {} if last is None else torch.load(last, "cpu", weights_only=True, mmap=True)
     config.data.batch_size = fitting_batch_size(
         config.data.batch_size,
         saved=saved.get("limner", {}),
@@ -234,20 +204,6 @@ def _trainer(
     return trainer
 
 
-def _record(config: DictConfig, trainer: L.Trainer, run_dir: Path) -> None:
-    """config.yaml and environment.txt: all that is needed to do the run again."""
-    (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(composed(config))))
-    lines = [
-        f"command: {shlex.join(sys.argv)}",
-        f"commit: {_commit() or 'not from a git clone'}",
-        f"python: {platform.python_version()} on {platform.platform()}",
-        f"device: {_device(trainer)}, {os.cpu_count()} cores",
-        *(f"{name}: {importlib.metadata.version(name)}" for name in PACKAGES),
-    ]
-    with open(run_dir / "environment.txt", "a") as file:
-        file.write("\n".join(lines) + "\n\n")
-
-
 def _finish(trainer: L.Trainer, config: DictConfig, run_dir: Path) -> float | None:
     """Prints the scores, writes them where no callback has, and returns the objective."""
     if not trainer.is_global_zero:
@@ -278,18 +234,6 @@ def _finish(trainer: L.Trainer, config: DictConfig, run_dir: Path) -> float | No
 def _describe(model: L.LightningModule) -> str:
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return f"{type(model).__name__} of {trained:,} parameters"
-
-
-def _commit() -> str:
-    """The commit of the clone that runs, or nothing."""
-    clone = Path(__file__).parents[2]
-    if not (clone / ".git").exists():
-        return ""
-    command = ["git", "-C", str(clone), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:  # no git
-        return ""
 
 
 def _device(trainer: L.Trainer) -> str:

@@ -1,0 +1,18 @@
+"""Writes into each checkpoint what made it."""
+
+__all__ = ["Provenance"]
+
+from typing import Any
+
+import lightning as L
+
+from limner.version import __version__
+
+
+class Provenance(L.Callback):
+    """Adds limner's `version` to the entry "limner" of checkpoints."""
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, model: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint.setdefault("limner", {}).update(version=__version__)

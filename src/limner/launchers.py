@@ -1,0 +1,87 @@
+"""How many processes of a run there are, as the environment tells, and whether that fits.
+
+A launcher that started two processes of a run of one would have the whole run trained twice, and
+one that started too few would have them wait for the others for ever.
+"""
+
+__all__ = ["check_started", "started_outside"]
+
+import os
+from collections.abc import Mapping
+
+from limner.errors import UserError
+
+
+def started_outside(environ: Mapping[str, str] = os.environ) -> int:
+    """The number of processes that torchrun or SLURM started of this run; 0 if neither did."""
+    if "TORCHELASTIC_RUN_ID" in environ:
+        return _number(environ, "WORLD_SIZE")
+    if not _under_slurm(environ):
+        return 0
+    return _number(environ, "SLURM_NTASKS") if _by_srun(environ) else 1
+
+
+def check_started(
+    num_processes: int, *, num_nodes: int, environ: Mapping[str, str] = os.environ
+) -> None:
+    """Compares what the config asks for with what was started.
+
+    Args:
+        num_processes: trainer.num_nodes x trainer.devices.
+        num_nodes: trainer.num_nodes.
+        environ: The environment of this process.
+
+    Raises:
+        UserError: If they differ; in every process the same, and before one waits for another.
+    """
+    asked = (
+        f"trainer.num_nodes={num_nodes} x trainer.devices={num_processes // num_nodes} make "
+        f"{num_processes}"
+    )
+    if "TORCHELASTIC_RUN_ID" in environ:
+        started = _number(environ, "WORLD_SIZE")
+        if started != num_processes:
+            here = _number(environ, "LOCAL_WORLD_SIZE") or started
+            fit = f"trainer.num_nodes={started // here} trainer.devices={here}"
+            raise UserError(f"torchrun started {started} processes, but {asked}. Choose {fit}")
+    elif _under_slurm(environ):
+        _check_slurm(num_processes, num_nodes, asked, environ)
+    elif (started := _number(environ, "WORLD_SIZE")) not in (0, num_processes):
+        raise UserError(
+            f"The environment says that there are WORLD_SIZE={started} processes, but {asked}. "
+            "Choose them so that they agree, or unset WORLD_SIZE."
+        )
+
+
+def _check_slurm(
+    num_processes: int, num_nodes: int, asked: str, environ: Mapping[str, str]
+) -> None:
+    started, per_node = started_outside(environ), _number(environ, "SLURM_NTASKS_PER_NODE")
+    fit = f"--nodes={num_nodes} --ntasks-per-node={num_processes // num_nodes}"
+    if started != num_processes and _by_srun(environ):
+        raise UserError(f"srun started {started} processes, but {asked}. Choose {fit}")
+    if started != num_processes:
+        raise UserError(
+            f"SLURM started this command once, but {asked}. Put srun before it, and choose {fit}"
+        )
+    if per_node == 0 and _number(environ, "SLURM_NTASKS") > 1:
+        raise UserError(f"SLURM was told the number of tasks without that of a node: choose {fit}")
+    if started > 1 and per_node * num_nodes != num_processes:
+        raise UserError(f"SLURM was told --ntasks-per-node={per_node}, but {asked}. Choose {fit}")
+
+
+def _under_slurm(environ: Mapping[str, str]) -> bool:
+    """Whether processes come from SLURM, which they do not where somebody types in a shell."""
+    return "SLURM_NTASKS" in environ and environ.get("SLURM_JOB_NAME") not in (
+        "bash", "interactive",
+    )  # fmt: skip
+
+
+def _by_srun(environ: Mapping[str, str]) -> bool:
+    """Whether this is a task of srun, and not the script of a job."""
+    return "SLURM_STEP_ID" in environ or _number(environ, "SLURM_PROCID") > 0
+
+
+def _number(environ: Mapping[str, str], name: str) -> int:
+    value = environ.get(name, "")
+    return int(value) if value.isdigit() else 0

@@ -1,0 +1,87 @@
+"""Refuses what the types of a config allow, and this machine, Lightning or limner does not."""
+
+__all__ = ["refuse_length", "refuse_two_players", "refuse_values"]
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from omegaconf import DictConfig
+
+from limner.errors import UserError
+
+REFUSED = {
+    "accumulate_grad_batches": "choose a larger data.batch_size.",
+    "overfit_batches": "trainer.limit_train_batches=N takes N batches of each epoch.",
+    "reload_dataloaders_every_n_epochs": "the data are opened once.",
+    "callbacks": "they are chosen by callbacks.NAME=...",
+    "logger": "loggers are chosen by logger=[...]",
+    "plugins": "limner brings its own.",
+    "default_root_dir": "the run folder is hydra.run.dir=DIR",
+    "enable_progress_bar": "`~callbacks.progress` takes the bar away.",
+    "enable_checkpointing": "`~callbacks.checkpoints` takes checkpoints away.",
+    "enable_model_summary": "the number of parameters is always said.",
+    "num_sanity_val_steps": "there are none.",
+    "fast_dev_run": "trainer.max_steps=1 does the same.",
+}
+"""Arguments of Lightning's Trainer that would be overridden, or break the counting of updates."""
+ON_DIVERGENCE = ("stop", "rollback")
+
+
+def refuse_values(config: DictConfig) -> None:
+    """Raises `UserError` for what the types allow and this machine or limner does not."""
+    if config.seed < 0:
+        raise UserError(f"seed={config.seed}: must be 0 or more.")
+    if config.on_divergence not in ON_DIVERGENCE:
+        raise UserError(f"on_divergence={config.on_divergence}: choose stop or rollback.")
+    if config.max_rollbacks < 1:
+        raise UserError(
+            f"max_rollbacks={config.max_rollbacks}: must be 1 or more; on_divergence=stop never "
+            "goes back."
+        )
+    for key, instead in REFUSED.items():
+        if key in config.trainer:
+            raise UserError(f"trainer.{key} does not fit here: {instead}")
+    accelerator = config.trainer.accelerator
+    available = {
+        "gpu": torch.cuda.is_available(),
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available.get(accelerator, True):
+        raise UserError(
+            f"trainer.accelerator={accelerator}: this machine has none that torch can use.\n"
+            "Choose accelerator=cpu, or accelerator=auto to take what there is."
+        )
+    if "fsdp" in str(config.trainer.strategy) and accelerator == "cpu":
+        raise UserError("accelerator=fsdp shards over GPUs; on CPUs there is accelerator=ddp_cpu.")
+
+
+def refuse_length(config: DictConfig, saved: Mapping[str, Any]) -> None:
+    """Raises `UserError` if a run is further than it is to be trained.
+
+    Args:
+        config: What it is asked to go on with.
+        saved: The checkpoint that it goes on from; empty for none.
+    """
+    epochs, updates = config.trainer.get("max_epochs"), config.trainer.get("max_steps")
+    if updates not in (None, -1) and saved.get("global_step", 0) > updates:
+        raise UserError(
+            f"trainer.max_steps={updates}: the run is at update {saved['global_step']} already."
+        )
+    if epochs not in (None, -1) and saved.get("epoch", -1) >= epochs:
+        raise UserError(f"trainer.max_epochs={epochs}: the run is in epoch {saved['epoch'] + 1}.")
+
+
+def refuse_two_players(config: DictConfig, model: L.LightningModule) -> None:
+    """Raises `UserError` for what Lightning cannot do for two optimizers."""
+    if model.automatic_optimization:
+        return
+    if str(config.trainer.precision) in ("16", "16-mixed"):
+        raise UserError(
+            f"trainer.precision={config.trainer.precision}: a GAN's two optimizers share no loss "
+            "scaler; choose bf16-mixed, which needs none, or 32-true."
+        )
+    if config.trainer.get("gradient_clip_val") is not None:
+        raise UserError("trainer.gradient_clip_val does not fit a GAN: it has two optimizers.")

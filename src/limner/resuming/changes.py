@@ -1,0 +1,151 @@
+"""What may change in a run that is gone on with; whatever else does makes it another run."""
+
+__all__ = ["MAY_CHANGE", "differences", "leaves", "refuse_changes", "same_length"]
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from limner.errors import UserError
+
+
+class Kind(NamedTuple):
+    """Keys that may change, what a person calls them, and why they may."""
+
+    name: str
+    keys: tuple[str, ...]
+    reason: str
+
+
+LENGTH = (
+    "trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "trainer.min_epochs",
+    "trainer.min_steps",
+)  # fmt: skip
+MAY_CHANGE = (
+    Kind("its length (trainer.max_epochs, max_steps, max_time)", LENGTH,
+         "an update is the same however many follow it; a key that reads one of these is not"),
+    Kind("loggers", ("logger",), "they write down what happens"),
+    Kind("callbacks", ("callbacks",), "they look: pictures, logs, checkpoints, their intervals"),
+    Kind("metrics", ("metrics",), "they look, and draw from random numbers of their own"),
+    Kind("when to look",
+         ("trainer.limit_val_batches", "trainer.limit_test_batches",
+          "trainer.check_val_every_n_epoch", "trainer.val_check_interval",
+          "trainer.log_every_n_steps", "trainer.enable_autolog_hparams", "trainer.profiler",
+          "trainer.detect_anomaly"),
+         "validation leaves no trace in training"),
+    Kind("where the data are (data.root, path, store, memory_limit_gib)",
+         ("data.root", "data.path", "data.source.root", "data.source.path", "data.store",
+          "data.memory_limit_gib"),
+         "that they are the same data is seen by the data themselves"),
+    Kind("devices (accelerator, trainer.devices, num_nodes, strategy)",
+         ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+         "the images of an update and its random numbers do not depend on them"),
+    Kind("trainer.deterministic", ("trainer.deterministic", "trainer.benchmark"),
+         "it chooses kernels of the same mathematics, as another device does"),
+    Kind("on_divergence", ("on_divergence", "max_rollbacks"),
+         "a run that does not diverge is the same whatever they say"),
+    Kind("debug", ("debug", "resume", "run_dir"), "they say nothing about training"),
+)  # fmt: skip
+"""Not among them, though some are near: trainer.limit_train_batches, which is the length of an
+epoch, and so decides which images an update gets; trainer.precision and trainer.sync_batchnorm,
+which are mathematics; and data.batch_size, which on another number of devices is adapted by
+itself."""
+SHOWN = 12  # differences in a message
+ABSENT = object()
+
+
+def differences(before: DictConfig, after: DictConfig) -> dict[str, tuple[str, str]]:
+    """Keys that define a run and differ: dotted key -> its value before and after, as typed.
+
+    Compared is what the values are, with every `${...}` replaced. A key that follows another one
+    is not listed beside it, unless that is the run's length, which alone may change: a schedule
+    over `${trainer.max_steps}` is another one in a longer run.
+    """
+    old, new = leaves(before), leaves(after)
+    changed = {key for key in old | new if old.get(key, ABSENT) != new.get(key, ABSENT)}
+    length = changed.intersection(LENGTH)
+    found = {}
+    for key in sorted(old | new, key=lambda key: key.count(".")):  # the telling ones first
+        follows = not length.isdisjoint(_read_by(new.get(key)))
+        if _may_change(key) or not (key in changed or follows):
+            continue
+        values = _value(before, key, old), _value(after, key, new)
+        if values[0] != values[1]:
+            found[key] = _typed(values[0], old.get(key)), _typed(values[1], new.get(key))
+    return found
+
+
+def refuse_changes(before: DictConfig, after: DictConfig, subject: str, advice: str) -> None:
+    """Raises `UserError` with the differences, if there are any.
+
+    Args:
+        before: The saved config of a run.
+        after: The config that it is asked to go on with.
+        subject: What was asked, to begin the message with.
+        advice: What to do for a new run.
+    """
+    found = differences(before, after)
+    if not found:
+        return
+    lines = [f"  {key}: {old} -> {new}" for key, (old, new) in found.items()]
+    more = [f"  and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    raise UserError(
+        "\n".join([f"{subject}: this would be another run:", *lines[:SHOWN], *more])
+        + f"\n{advice}\nWhat may change in a run: {', '.join(kind.name for kind in MAY_CHANGE)}."
+    )
+
+
+def same_length(before: DictConfig, after: DictConfig) -> bool:
+    """Whether two configs ask for training of the same length."""
+    values = [[OmegaConf.select(config, key) for key in LENGTH] for config in (before, after)]
+    return values[0] == values[1]
+
+
+def leaves(config: DictConfig) -> dict[str, Any]:
+    """Dotted key -> value as written, for every value that is no mapping."""
+    found: dict[str, Any] = {}
+
+    def visit(node: Mapping[str, Any], path: str) -> None:
+        for key, value in node.items():
+            here = f"{path}.{key}" if path else str(key)
+            if isinstance(value, dict) and value:
+                visit(value, here)
+            else:
+                found[here] = value
+
+    visit(OmegaConf.to_container(config), "")
+    return found
+
+
+def _may_change(key: str) -> bool:
+    return any(
+        key == name or key.startswith(f"{name}.") for kind in MAY_CHANGE for name in kind.keys
+    )
+
+
+def _read_by(written: Any) -> set[str]:
+    """The keys that a value reads as `${key}`."""
+    return set(re.findall(r"\$\{([\w.]+)\}", written)) if isinstance(written, str) else set()
+
+
+def _value(config: DictConfig, key: str, written: Mapping[str, Any]) -> Any:
+    """A value with every `${...}` replaced, where that can be; `ABSENT` if it is not there."""
+    if key not in written:
+        return ABSENT
+    try:
+        value = OmegaConf.select(config, key)
+        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    except OmegaConfBaseException:
+        return written[key]
+
+
+def _typed(value: Any, written: Any) -> str:
+    """A value as one would type it; of what `${...}` takes from elsewhere, that it does."""
+    if value is ABSENT:
+        return "absent"
+    shown = written if isinstance(value, dict) else value
+    return shown if isinstance(shown, str) else json.dumps(shown)

@@ -1,0 +1,155 @@
+"""What a command line starts: a new run, or the run that it goes on with."""
+
+__all__ = ["Start", "start_of"]
+
+import itertools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from limner.config import CONFIG_DIR
+from limner.console import is_first_process
+from limner.errors import UserError
+from limner.launchers import started_outside
+from limner.locks import being_trained, is_locked
+from limner.resuming.merging import with_saved_overrides
+from limner.resuming.unfinished import What, among, has_checkpoint, in_folder
+from limner.resuming.words import CONFIG_DIRS, is_sweep, last, only_shows, parted, quoted, without
+from limner.status import read_status
+from limner.version import refuse_newer
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a command is to be run.
+
+    Args:
+        arguments: What Hydra composes the config of; None if there is nothing to do.
+        words: What means the same to the further processes of the run, which Lightning starts.
+        folder: The run to go on with, or None for a new one.
+        complete: Whether the composed config is what that run goes on with; else it is only the
+            difference that counts which the command makes to the saved one.
+        note: What to tell about a choice that was not the user's.
+    """
+
+    arguments: list[str] | None
+    words: list[str]
+    folder: Path | None = None
+    complete: bool = False
+    note: str | None = None
+
+
+def start_of(words: Sequence[str]) -> Start:
+    """What the words of a command line start.
+
+    Raises:
+        UserError: If `resume=` names no run, or one that cannot be gone on with, or `auto` finds
+            several; or if a folder that is not empty is named for a new run.
+    """
+    given = last(words, "resume")
+    if given in (None, "", "null"):
+        if is_first_process() and not only_shows(words):
+            _refuse_used_folder(last(words, "hydra.run.dir"))
+        return _new(words)
+    if is_sweep(words):
+        raise UserError(f"resume={given}: one run is gone on with at a time; leave out -m.")
+    if given == "auto":
+        return _automatic(without(words, "resume"))
+    folder, other = _run_folder(given), last(words, "hydra.run.dir")
+    if other is not None and Path(other).resolve() != folder:
+        raise UserError(f"resume={given} goes on in the run's own folder, not in {other}")
+    rest = without(without(words, "resume"), "hydra.run.dir")
+    arguments = [*with_saved_overrides(rest, folder), *_in_place(folder)]
+    return Start(arguments, list(words), folder)
+
+
+def _automatic(words: list[str]) -> Start:
+    """What `resume=auto` comes to, for the rest of the command's words."""
+    if only_shows(words):
+        return _new(words)
+    config, folder = _composed(words)
+    in_use = folder.is_dir() and any(folder.iterdir())
+    if last(words, "hydra.run.dir") is None and not in_use:
+        if started_outside() > 1:
+            raise UserError(
+                "resume=auto: the processes that torchrun or srun starts choose by themselves; "
+                "tell them the folder: hydra.run.dir=DIR"
+            )
+        found, note = among(folder.parent, config)
+        return _new(words, note) if found is None else _going_on(words, found, note)
+    shown, what = os.path.relpath(folder), in_folder(folder, config)
+    if what is What.GO_ON:
+        return _going_on(words, folder, f"resume=auto: going on with {shown}.")
+    if what is What.NOTHING:
+        update = read_status(folder).update
+        note = f"resume=auto: the run in {shown} has finished, at update {update}."
+        return Start(None, words, note=note)
+    killed = f"resume=auto: the start in {shown} left no checkpoint; it is begun anew."
+    return _new(words, killed if in_use else None)
+
+
+def _new(words: Sequence[str], note: str | None = None) -> Start:
+    arguments = list(words)
+    if not is_first_process() and last(words, "hydra.output_subdir") is None:
+        arguments.append("hydra.output_subdir=null")  # the first process writes .hydra
+    return Start(arguments, list(words), note=note)
+
+
+def _going_on(words: list[str], folder: Path, note: str) -> Start:
+    _refuse_newer_run(folder)
+    folder, words = folder.resolve(), without(words, "hydra.run.dir")
+    rest = [*words, f"resume={quoted(folder)}"]
+    return Start([*words, *_in_place(folder)], rest, folder, complete=True, note=note)
+
+
+def _in_place(folder: Path) -> list[str]:
+    where = quoted(folder)
+    return [f"resume={where}", f"hydra.run.dir={where}", "hydra.output_subdir=null"]
+
+
+def _run_folder(given: str) -> Path:
+    """The folder that `resume=` names. Raises `UserError` if there is no run to go on with."""
+    folder = Path(given).expanduser().resolve()
+    if not (folder / ".hydra" / "config.yaml").is_file():
+        raise UserError(f"resume={given}: there is no run in this folder (no .hydra/config.yaml).")
+    if not has_checkpoint(folder):
+        raise UserError(f"resume={given}: the run has no checkpoint to go on from yet.")
+    _refuse_newer_run(folder)
+    if is_first_process() and is_locked(folder):
+        raise UserError(being_trained(folder))
+    return folder
+
+
+def _refuse_newer_run(folder: Path) -> None:
+    status = read_status(folder)
+    refuse_newer(status and status.version, os.path.relpath(folder))
+
+
+def _refuse_used_folder(given: str | None) -> None:
+    """Raises `UserError` if a new run is to be in a folder with something in it."""
+    folder = Path(given).expanduser() if given else None
+    if folder is not None and folder.is_dir() and any(folder.iterdir()):
+        raise UserError(
+            f"hydra.run.dir={given} is not empty. To go on with the run in it: resume={given}"
+        )
+
+
+def _composed(words: Sequence[str]) -> tuple[DictConfig, Path]:
+    """What a command's config would be, and the folder that it would get."""
+    flags, overrides = parted(words)
+    own = [value for flag, value in itertools.pairwise(flags) if flag in CONFIG_DIRS]
+    if own:
+        path = quoted(f"file://{Path(own[-1]).resolve()}")
+        overrides = [*overrides, f"hydra.searchpath=[{path}]"]
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        config = compose("train", overrides=overrides, return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    folder = Path(config.hydra.run.dir)
+    with open_dict(config):
+        del config.hydra
+    return config, folder

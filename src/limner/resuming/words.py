@@ -1,0 +1,74 @@
+"""The words of a command line as Hydra takes them: flags, their values, and overrides."""
+
+__all__ = [
+    "CONFIG_DIRS", "is_sweep", "key_of", "last", "last_of_each", "only_shows", "parted", "quoted",
+    "without",
+]  # fmt: skip
+
+from collections.abc import Iterator, Sequence
+
+CONFIG_DIRS = ("--config-dir", "-cd")
+VALUED = (*CONFIG_DIRS, "--config-path", "-cp", "--config-name", "-cn", "--package", "-p")
+"""Flags that take a value."""
+SHOWING = (
+    "--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc",
+    "--version",
+)  # fmt: skip
+"""Flags by which nothing is run."""
+
+
+def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The flags, each followed by its value if it has one, and the overrides."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    for word in _apart(words):
+        takes_value = flags and flags[-1] in VALUED
+        (flags if word.startswith("-") or takes_value else overrides).append(word)
+    return flags, overrides
+
+
+def only_shows(words: Sequence[str]) -> bool:
+    """Whether the command shows something, and runs nothing."""
+    return any(word in SHOWING for word in _apart(words))
+
+
+def is_sweep(words: Sequence[str]) -> bool:
+    """Whether the command starts several runs."""
+    return not {"-m", "--multirun"}.isdisjoint(words) or last(words, "hydra.mode") == "MULTIRUN"
+
+
+def key_of(word: str) -> str:
+    """The key that an override sets, adds or removes."""
+    return word.partition("=")[0].lstrip("+~")
+
+
+def last(words: Sequence[str], key: str) -> str | None:
+    """What the words set a key to in the end, without quotes; None if they do not."""
+    given = [word.partition("=")[2].strip() for word in words if key_of(word) == key]
+    if not given:
+        return None
+    value = given[-1]
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1].replace(f"\\{value[0]}", value[0])
+    return value
+
+
+def quoted(value: object) -> str:
+    """A text so that Hydra takes it as it is."""
+    return "'" + str(value).replace("'", "\\'") + "'"
+
+
+def without(words: Sequence[str], key: str) -> list[str]:
+    """The words but for those that set a key."""
+    return [word for word in words if key_of(word) != key]
+
+
+def last_of_each(overrides: Sequence[str]) -> list[str]:
+    """Without those of a key that is overridden again later: Hydra refuses two of a group."""
+    return list({key_of(word): word for word in overrides}.values())
+
+
+def _apart(words: Sequence[str]) -> Iterator[str]:
+    """`--flag=value` as two words."""
+    for word in words:
+        yield from word.split("=", 1) if word.startswith("--") else [word]

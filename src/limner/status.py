@@ -1,0 +1,163 @@
+"""What the folder of a run says of its state: status.json.
+
+It outlives the process that wrote it, so "running" may mean that this was killed; `limner.locks`
+tells the two apart.
+"""
+
+__all__ = ["Status", "StatusFile", "read_status"]
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from limner.errors import Interrupted
+from limner.version import __version__
+
+log = logging.getLogger(__name__)
+
+NAME = "status.json"
+SECONDS = 10.0
+"""Between two writings of the update that a run is at."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What status.json says.
+
+    Args:
+        state: "running" (or killed), "finished", "stopped" by a signal, or "failed".
+        update: The last update known of; the newest checkpoint may be older.
+        error: The first line of what a failed run ended with, else None.
+        began: When the run began for the first time, in ISO 8601.
+        changed: When this was written, likewise.
+        starts: How often it was begun or gone on with.
+        version: Of the limner that did so last.
+        host: The machine of its first process.
+        pid: That process.
+        job: The SLURM job that it was part of, else None.
+    """
+
+    state: str = "running"
+    update: int = 0
+    error: str | None = None
+    began: str = ""
+    changed: str = ""
+    starts: int = 0
+    version: str = ""
+    host: str = ""
+    pid: int = 0
+    job: str | None = None
+
+
+class StatusFile:
+    """The status.json of the run that this process trains, kept up to date.
+
+    Args:
+        folder: The run folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._status: Status | None = None
+        self._written = 0.0
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Says at the end how training ended, if it began."""
+        try:
+            yield
+        except (Interrupted, KeyboardInterrupt, SystemExit):  # Lightning exits on a Ctrl-C
+            self._end("stopped")
+            raise
+        except BaseException as error:
+            self._end("failed", error=(str(error) or type(error).__name__).splitlines()[0])
+            raise
+        self._end("finished")
+
+    def begin(self, *, update: int) -> None:
+        """Says that the run is trained from now on; for the first process to call.
+
+        Args:
+            update: The update that it goes on from.
+
+        Raises:
+            OSError: If the file cannot be written. Later on that is a warning.
+        """
+        before = read_status(self.folder) or Status()
+        self._status = Status(
+            update=update,
+            began=before.began or _now(),
+            starts=before.starts + 1,
+            version=__version__,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            job=os.environ.get("SLURM_JOB_ID"),
+        )
+        self._write(sync=True)
+
+    def at(self, update: int) -> None:
+        """Takes note of the update that is done; written from time to time."""
+        if self._status is None:
+            return
+        self._status = dataclasses.replace(self._status, update=update)
+        if time.monotonic() - self._written > SECONDS:
+            self._try_to_write(sync=False)
+
+    def _end(self, state: str, *, error: str | None = None) -> None:
+        if self._status is None:
+            return
+        self._status = dataclasses.replace(self._status, state=state, error=error)
+        self._try_to_write(sync=True)
+
+    def _try_to_write(self, *, sync: bool) -> None:
+        try:
+            self._write(sync=sync)
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self.folder / NAME, error.strerror)
+            self._written = float("inf")  # one warning is enough; the end tries again
+
+    def _write(self, *, sync: bool) -> None:
+        self._status = dataclasses.replace(self._status, changed=_now())
+        partial = self.folder / "status.partial"
+        with open(partial, "w") as file:
+            json.dump(dataclasses.asdict(self._status), file, indent=2)
+            file.write("\n")
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(partial, self.folder / NAME)
+        self._written = time.monotonic()
+
+
+def read_status(folder: Path) -> Status | None:
+    """What the folder's status.json says, or None where there is none.
+
+    Of a file that is not whole, or a newer version's, what can be read is taken: a run is
+    "running" until it is known to have ended.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        found = {}
+    known = {field.name: field for field in dataclasses.fields(Status)}
+    fitting = {
+        name: value
+        for name, value in (found.items() if isinstance(found, dict) else ())
+        if name in known and (value is None or isinstance(value, str | int))
+    }
+    return Status(**fitting)
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
