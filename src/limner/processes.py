@@ -22,9 +22,8 @@ def end_with_first_process() -> None:
     """
     if is_first_process():
         os.environ[FIRST] = str(os.getpid())
-    elif FIRST in os.environ:
-        first = int(os.environ[FIRST])
-        threading.Thread(target=_watch, args=(first,), daemon=True).start()
+    elif os.environ.get(FIRST) == str(os.getppid()):
+        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
 
 def _watch(first: int) -> None:
