@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny_networks import discriminator
 from torch import nn
+from torch.nn.utils import parametrize
 
 SHAPE = (3, 16, 16)
 LABELS = torch.tensor([0, 1, 2, 1])
@@ -86,6 +87,17 @@ def test_each_pass_in_training_does_one_power_iteration_and_in_evaluation_none()
     v = nn.functional.normalize(matrix.T @ u, dim=0)
     assert torch.allclose(state._u, u, atol=1e-5)
     assert torch.allclose(state._v, v, atol=1e-5)
+    with parametrize.cached():
+        network(images), network(images)
+    assert torch.allclose(state._u, nn.functional.normalize(matrix @ v, dim=0), atol=1e-5)
+
+
+def test_weights_are_initialised_before_they_are_bounded():
+    """Afterwards nn.init would change a computed copy only."""
+    network = discriminator("dcgan", (3, 32, 32), spectral_norm=True, width=64, max_width=64)
+    for layer in (*network.layers[3::3], network.classify):
+        original = layer.parametrizations.weight.original
+        assert original.std().item() == pytest.approx(0.02, rel=0.1)
 
 
 def test_two_passes_may_share_a_backward():

@@ -32,11 +32,13 @@ def normalise_spectra(network: nn.Module) -> None:
 
     Miyato et al. (2018), equation 8, https://arxiv.org/abs/1802.05957, W of a convolution as a
     matrix (C_out, C_in * k * k). Each forward pass in training mode does one power iteration for
-    sigma (algorithm 1), so a discriminator step on real and on fake images does two, a gradient
-    penalty's own pass one more, and a generator step another one; in evaluation mode there are
-    none. The vectors of the iteration are buffers and part of the state dict. Initialise the
-    weights before: afterwards, `layer.weight` is computed. What a norm follows is rescaled by it
-    anyway, so the bound holds for discriminators of norm "none" only.
+    sigma (algorithm 1): a discriminator's step on real and on fake images two, a gradient
+    penalty's own pass one more, a generator's step another one; none in evaluation mode. Inside
+    `torch.nn.utils.parametrize.cached()` all passes share one. Its vectors are buffers, and part
+    of the state dict.
+
+    Initialise the weights before: afterwards `layer.weight` is computed. A norm that follows a
+    layer rescales it anyway, so the bound holds for discriminators of norm "none" only.
     """
     for module in list(network.modules()):
         if isinstance(module, nn.Conv2d | nn.Linear):
