@@ -383,7 +383,7 @@ def test_a_full_disk_stops_none_of_two_processes(tmp_path, small_disk):
     words = [*SMALL[:-1], "accelerator=ddp_cpu", "callbacks.checkpoints.every_num_updates=2"]
     result = subprocess.run(
         [sys.executable, program, *words, "trainer.max_steps=5", f"hydra.run.dir={folder}"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert result.returncode == 1, result.stderr
     assert result.stdout.count("could not be written (No space left on device)") == 3
