@@ -13,6 +13,7 @@ import pytest
 import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
+from limner.callbacks import checkpoints
 from limner.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, check_last
 from limner.callbacks.guards import Interrupts
 from limner.checkpoint_files import newest, numbered, update_of, update_path, write
@@ -96,10 +97,29 @@ def test_one_must_stay():
         Checkpoints(every_num_updates=1, every_num_minutes=1, keep_last=0, objective=None)
 
 
-def test_time_makes_one_due_too(tmp_path):
+def test_time_makes_one_due_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "MAX_SHARE", float("inf"))
     made = trainer(tmp_path, minutes=0.0)
     made.train_to(3)
     assert updates(tmp_path) == [2, 3]
+
+
+def test_by_the_clock_writing_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
+    now, save = [0.0], _Trainer.save_checkpoint
+
+    def slow(self, path):
+        now[0] += 3.0
+        save(self, path)
+
+    monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(_Trainer, "save_checkpoint", slow)
+    made, written = trainer(tmp_path, minutes=1.0), []
+    for update in range(1, 9):
+        now[0] += 61.0
+        made.train_to(update)
+        if update in updates(tmp_path):
+            written.append(update)
+    assert written == [1, 4, 7], "each minute, but for the three seconds that each one takes"
 
 
 def test_the_end_of_training_is_saved_once(tmp_path, monkeypatch):

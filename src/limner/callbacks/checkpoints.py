@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 AGREE_EVERY = 8
 """Updates between the questions of several processes about signals and time: asking is waiting."""
+MAX_SHARE = 0.02
+"""Of the time, at most, that goes into checkpoints by the clock."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -52,7 +54,8 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
 
     Args:
         every_num_updates: Interval between two checkpoints,
-        every_num_minutes: or this time, whichever is over first; both also at the end.
+        every_num_minutes: or this time, whichever is over first; both also at the end. By this
+            clock none is written while the last one's writing was more than 2 % of the time since.
         keep_last: How many stay beside the best; an older one goes when a newer one is whole.
         objective: {name, mode: min or max}: the logged value that best.ckpt is chosen by; or None.
     """
@@ -74,7 +77,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         self.best: float | None = None
         self.failure: str | None = None
         """Why the last checkpoint that was tried is not there, or None if it is."""
-        self._time = time.monotonic()
+        self._time, self._cost = time.monotonic(), 0.0  # seconds: when it was, how long it took
         self._update = 0  # of the last one that was tried
         self._whole = 0  # of the last one that is there; 0 for none
 
@@ -117,12 +120,14 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         """
         update, folder = trainer.global_step, _folder(trainer)
         if update != self._update:
+            start = time.monotonic()
             self.failure = self._save(trainer, update_path(folder, update))
             if self.failure is None:
                 if trainer.is_global_zero:
                     self._tidy(folder, update)
                 self._whole = update
             self._time, self._update = time.monotonic(), update
+            self._cost = self._time - start
         return self.failure is None
 
     def state_dict(self) -> dict[str, Any]:
@@ -132,7 +137,8 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         update, every = trainer.global_step, self.every_num_updates
         if update // every > self._update // every:
             return True
-        late = time.monotonic() - self._time > 60 * self.every_num_minutes
+        wait = max(60 * self.every_num_minutes, self._cost / MAX_SHARE)
+        late = time.monotonic() - self._time > wait
         if trainer.world_size == 1:
             return late
         asked = update % AGREE_EVERY == 0
