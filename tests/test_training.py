@@ -16,10 +16,9 @@ import yaml
 from PIL import Image
 
 import fakes
+from limner.evaluating.command import run as evaluate
 from limner.status import read_status
 from runs import last_checkpoint
-
-from limner.evaluating.command import run as evaluate
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["metrics.num_samples=100", "metrics.batch_size=50"]
