@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from limner import cli
 from limner.callbacks.epochs import FitLoop
 from limner.callbacks.guards import SeedUpdates
 from limner.callbacks.pictures import Pictures
@@ -222,6 +224,21 @@ def test_further_processes_end_with_the_first_one(tmp_path):
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.kill()
     wait_for(lambda: not Path("/proc", child).exists())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_sweep_passes_signals_on_to_its_job(number):
+    """And ends with it."""
+    code = f"import signal, sys, time; signal.signal({int(number)}, lambda *_: sys.exit(1))"
+    code += "; print('here', flush=True); time.sleep(60)"
+    job = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert job.stdout.readline() == "here\n"
+    threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
+    with pytest.raises(SystemExit) as end:
+        cli._waited_for(job)
+    assert end.value.code == 1
+    assert job.returncode == 1
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen | None = None) -> None:

@@ -13,6 +13,8 @@ import pytest
 import torch
 import yaml
 
+from limner.evaluating.command import run as evaluate
+
 ROOT = Path(__file__).parents[1]
 QUICK = ["metrics.num_samples=100", "metrics.batch_size=50"]
 ON_TWO = ["accelerator=ddp_cpu", "data.batch_size=16", *QUICK]
@@ -217,8 +219,10 @@ def test_scores_are_logged_when_they_are_made(run):
     assert [row["update"] for row in found if row["val/loss"]] == ["22", "44", "66", "88"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("model", ["vae", "gan"])
+@pytest.mark.parametrize(
+    ("model", "number"),
+    [("vae", signal.SIGINT), ("gan", signal.SIGTERM), ("vae", signal.SIGUSR1)],
+)
 def test_a_signal_stops_after_the_batch_and_resume_goes_on(tmp_path, run, model, number):
     process = subprocess.Popen(
         command(f"model={model}", "trainer.max_epochs=-1", "metrics=none", "logger=csv",
@@ -261,8 +265,13 @@ def test_two_processes_share_one_run(tmp_path, model, steps):
     found = rows(folder)
     assert [int(row["update"]) for row in found] == list(range(1, 2 * updates + 1))
     assert int(found[-1]["train/images_seen"].split(".")[0]) == 2 * updates * 2 * 16 * steps
-    assert json.loads((folder / "scores.json").read_text())
     assert result.stdout.count("Samples:") == 1
+    evaluate([f"run={folder}"])  # in one process, of what the checkpoint holds
+    scores, again = (
+        json.loads((folder / f"{name}.json").read_text()) for name in ("scores", "evaluation")
+    )
+    for name, entry in again.items():
+        assert entry["value"] == pytest.approx(scores[f"val/{name}"]["value"], rel=1e-4), name
 
 
 def test_devices_alone_make_several_processes(tmp_path):

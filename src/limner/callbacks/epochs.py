@@ -15,6 +15,7 @@ import lightning as L
 import torch
 from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.loop import _Loop
+from torch import distributed
 
 
 def is_last_epoch(trainer: L.Trainer) -> bool:
@@ -110,12 +111,19 @@ class EpochEnds(L.pytorch.callbacks.Checkpoint):  # so that it comes after score
     """Tells the `FitLoop` when an epoch's end begins, and when it is done.
 
     It stands before `Checkpoints`, whose checkpoint of the epoch's end is one of all that is done.
+
+    Of several processes each has its own running statistics in batch norm, and only the first
+    one's are in a checkpoint. From here on all have those: so validation and scores are of what
+    the checkpoint holds, and come out the same in a run that goes on from it.
     """
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
         if ends_epoch(trainer):
+            if trainer.world_size > 1:
+                for buffer in model.buffers():
+                    distributed.broadcast(buffer, src=0)
             trainer.fit_loop.begin_epoch_end()
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
