@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from limner import cli
 from limner.callbacks.epochs import FitLoop
 from limner.callbacks.guards import SeedUpdates
 from limner.callbacks.pictures import Pictures
 from limner.callbacks.scores import Scores
+from runs import last_checkpoint
 
 RUN = [
     "trainer.max_epochs=2", "metrics.every_num_epochs=1", "metrics.num_samples=100",
@@ -64,7 +67,8 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def checkpoint(folder: Path, name: str = "last") -> dict:
-    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+    path = last_checkpoint(folder) if name == "last" else folder / "checkpoints" / "best.ckpt"
+    return torch.load(path, weights_only=True)
 
 
 def same(a, b) -> bool:
@@ -222,6 +226,21 @@ def test_further_processes_end_with_the_first_one(tmp_path):
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.kill()
     wait_for(lambda: not Path("/proc", child).exists())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_sweep_passes_signals_on_to_its_job(number):
+    """And ends with it."""
+    code = f"import signal, sys, time; signal.signal({int(number)}, lambda *_: sys.exit(1))"
+    code += "; print('here', flush=True); time.sleep(60)"
+    job = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert job.stdout.readline() == "here\n"
+    threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
+    with pytest.raises(SystemExit) as end:
+        cli._waited_for(job)
+    assert end.value.code == 1
+    assert job.returncode == 1
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen | None = None) -> None:

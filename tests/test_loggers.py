@@ -167,6 +167,40 @@ def test_rows_wait_for_room_on_the_disk(tmp_path, room):
     assert not list(tmp_path.glob("*.partial"))
 
 
+def test_what_changes_while_the_disk_is_full_is_written_as_it_is_then(tmp_path):
+    """Such as a row that was in the file without its score."""
+    logger = CSVLogger(folder=str(tmp_path))
+    logger.log_metrics({"a": 1.0, "score": 1.0}, step=1)
+    logger.log_metrics({"a": 2.0}, step=2)
+    logger.save()
+    with full_disk(10):
+        logger.log_metrics({"score": 2.0}, step=2)
+        with pytest.raises(OSError, match="large"):
+            logger.log_metrics({"a": 3.123456789}, step=3)
+        with pytest.raises(OSError, match="large"):
+            logger.save()
+        logger.log_metrics({"a": 3.0}, step=3)
+    logger.finalize("success")
+    assert [tuple(row.values()) for row in rows(tmp_path)] == [
+        ("1", "1.0", "1.0"),
+        ("2", "2.0", "2.0"),
+        ("3", "3.0", ""),
+    ]
+
+
+def test_half_a_row_that_became_shorter_leaves_nothing_behind(tmp_path):
+    logger = CSVLogger(folder=str(tmp_path))
+    logger.log_metrics({"a": 1.0}, step=1)
+    logger.save()
+    with full_disk(logger.path.stat().st_size + 15):
+        logger.log_metrics({"a": 2.123456789123456}, step=2)
+        with pytest.raises(OSError, match="large"):
+            logger.save()
+    logger.log_metrics({"a": 2.0}, step=2)
+    logger.finalize("success")
+    assert logger.path.read_bytes() == b"update,a\r\n1,1.0\r\n2,2.0\r\n"
+
+
 def test_a_logger_that_raises_is_said_once_and_tried_again(caplog):
     broken = fakes.BrokenLogger()
     logger = ToleratedLogger(broken, "mine")

@@ -17,6 +17,7 @@ from limner.callbacks.guards import SeedUpdates
 from limner.callbacks.rollbacks import seed_after
 from limner.comparing.runs import find
 from limner.models import VAE
+from runs import last_checkpoint
 
 RUN = [
     "metrics=none", "logger=csv", "data.batch_size=64", "trainer.max_epochs=2",
@@ -39,7 +40,7 @@ def losses(folder: Path) -> list[tuple[str, str]]:
 
 
 def last(folder: Path) -> dict:
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    return torch.load(last_checkpoint(folder), weights_only=True)
 
 
 def stream(trainer) -> int:

@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 import fakes
+import limner
 from limner.evaluating.command import run as evaluate
 from limner.status import read_status
 from runs import last_checkpoint
@@ -332,7 +333,9 @@ def test_two_processes_train_as_one_and_one_goes_on_with_their_run(tmp_path, run
     again = run("resume=two", "trainer.max_steps=13")
     assert "data.batch_size=32 instead of 16" in again.out
     assert "From" not in again.out
-    assert checkpoint(Path("two"))["limner"] == {"batch_size": 32, "world_size": 1}
+    assert checkpoint(Path("two"))["limner"] == {
+        "version": limner.__version__, "batch_size": 32, "world_size": 1,
+    }  # fmt: skip
 
 
 def test_two_processes_go_on_with_the_run_of_one(tmp_path, run):

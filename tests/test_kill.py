@@ -1,0 +1,31 @@
+"""A short form of scripts/kill_test.py, and that its comparison can tell runs apart."""
+
+import importlib.util
+import random
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "kill_test.py"
+SPEC = importlib.util.spec_from_file_location("kill_test", SCRIPT)
+kill_test = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(kill_test)
+
+UPDATES = 60
+RUN = [*kill_test.COMMON, *kill_test.MODELS["gan"], "metrics=none", "accelerator=cpu",
+       f"trainer.max_steps={UPDATES}", "callbacks.checkpoints.every_num_updates=7"]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_the_one_left_alone(run, tmp_path):
+    whole, killed, other = (tmp_path / name for name in ("whole", "killed", "other"))
+    assert run(*RUN, f"hydra.run.dir={whole}").code == 0
+    assert run(*RUN, "seed=1", f"hydra.run.dir={other}").code == 0
+    counts = kill_test.kill_and_resume(
+        killed, RUN, num_updates=UPDATES, kills=3, dice=random.Random(0)
+    )
+    assert counts["kills"] == 3
+    result = kill_test.compare(whole, killed)
+    assert result["differences"] == 0
+    assert (result["checkpoints"], result["rows"]) == (UPDATES // 7 + 1, UPDATES)
+    assert kill_test.compare(whole, other)["differences"] > UPDATES
