@@ -117,11 +117,11 @@ def _run_folder(given: str) -> Path:
     folder = Path(given).expanduser().resolve()
     if not (folder / ".hydra" / "config.yaml").is_file():
         raise UserError(f"resume={given}: there is no run in this folder (no .hydra/config.yaml).")
+    if is_first_process() and is_locked(folder):
+        raise UserError(being_trained(folder))
     if not has_checkpoint(folder):
         raise UserError(f"resume={given}: the run has no checkpoint to go on from yet.")
     _refuse_newer_run(folder)
-    if is_first_process() and is_locked(folder):
-        raise UserError(being_trained(folder))
     return folder
 
 
