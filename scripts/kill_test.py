@@ -131,7 +131,7 @@ def _parts(value: Any) -> Iterator[bytes]:
         yield value.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
     elif isinstance(value, Mapping):
         for key in sorted(value, key=str):
-            if key != "seconds":
+            if key != "seconds" and not str(key).startswith("time/"):
                 yield str(key).encode()
                 yield from _parts(value[key])
     elif isinstance(value, list | tuple):

@@ -23,7 +23,8 @@ SAME_RUN = [
     "callbacks.checkpoints.every_num_updates=3", "metrics=none", "metrics.num_samples=7",
     "debug=true", "data.store=mapped", "data.memory_limit_gib=1.0", "accelerator=ddp_cpu",
     "trainer.num_nodes=2", "trainer.limit_val_batches=2", "+trainer.check_val_every_n_epoch=3",
-    "trainer.deterministic=true", "resume=elsewhere", "run_dir=elsewhere", "on_divergence=rollback",
+    "trainer.deterministic=true", "resume=elsewhere", "run_dir=elsewhere",
+    "on_divergence=rollback",
     "optimizer.lr=1e-3",  # what it is already
     "data.seed=0",  # what ${seed} is
 ]  # fmt: skip
