@@ -12,6 +12,7 @@ from torchvision.datasets import CelebA, cifar
 import fakes
 from limner import config
 from limner.config import CONFIG_DIR
+from limner.resuming.changes import leaves
 
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = ["vae", "gan", "classifier"]
@@ -120,6 +121,16 @@ def test_every_accelerator_composes_with_every_model(composed, model, accelerato
     made = composed(f"model={model}", f"accelerator={accelerator}")
     config.check(made)
     assert made.trainer.accelerator in ("auto", "cpu", "gpu", "mps")
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_an_experiment_has_the_last_word_but_for_the_command_line(composed, experiment):
+    written = OmegaConf.load(CONFIG_DIR / "experiment" / f"{experiment}.yaml")
+    del written["defaults"]
+    made = composed(f"experiment={experiment}")
+    for key, value in leaves(written).items():
+        assert OmegaConf.select(made, key) == value, key
+    assert composed(f"experiment={experiment}", "trainer.max_epochs=3").trainer.max_epochs == 3
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))
