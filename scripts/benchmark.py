@@ -7,9 +7,10 @@
 Opponents, which train the same network on the same images with the same batch size and loss, and
 average the weights likewise:
 
-    limner     python train.py ..., with the callbacks and loggers of its config
+    limner     python train.py ..., with the callbacks and loggers of its config; limner:DIR is
+               that of another clone, to compare two versions
     loop       a loop written by hand: images on the device, a batch by one gather. The limit.
-               What helps by default can be chosen: loop:plain, loop:channels_last, loop:compile,
+               Its tricks can be chosen: loop:plain, loop:channels_last, loop:compile,
                loop:channels_last+compile
     tutorial   as PyTorch's examples are written: pictures, transforms, a DataLoader, Adam
     lightning  a LightningModule with the same DataLoader
@@ -63,6 +64,7 @@ def main(words: Sequence[str] | None = None) -> int:
             num_rounds=options.rounds,
             turn_seconds=options.seconds,
             num_threads=options.threads,
+            cpu_time=options.cpu_time,
         )
         for case in cases:
             print(f"{case.name} ...", flush=True)
@@ -97,6 +99,10 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--images", type=int, default=50_000, help="in the data set (%(default)s)")
     parser.add_argument("--threads", type=int, help="of torch (as many as torch chooses)")
+    parser.add_argument("--cpu-time", action="store_true", help=(
+        "count the processor's time instead of the clock's, which a busy machine distorts less; "
+        "that of a DataLoader's workers is left out"
+    ))  # fmt: skip
     parser.add_argument("--device", choices=["cpu", "cuda"], help="(a GPU where there is one)")
     parser.add_argument("--to", metavar="DIR", help="folder for benchmark.csv and benchmark.png")
     options = parser.parse_args(words)

@@ -1,8 +1,9 @@
 """The loop that an expert writes by hand: images on the device, a batch by one gather, no waiting.
 
-It is the limit that limner is measured against. What helps on which device was measured; a flag
-behind the opponent's name chooses otherwise: "loop:plain" has no fused optimizer, and
-"loop:channels_last" and "loop:compile" have those where they are not the default.
+It is the limit that limner is measured against, so it does what was measured to help: a fused
+optimizer, and on a processor channels_last (4 to 7 % of a convolutional network's time; compiling
+gained nothing there). Flags behind the opponent's name choose otherwise: "loop:channels_last",
+"loop:compile", "loop:channels_last+compile", or "loop:plain" for none of all that.
 """
 
 __all__ = ["GANLoop", "VAELoop"]
@@ -18,7 +19,7 @@ from torch.nn.functional import softplus
 from benchmarks.cases import EMA_HALF_LIFE, Setup
 from benchmarks.images import load_images
 
-DEFAULTS = {"cpu": (), "cuda": ("channels_last", "compile")}
+DEFAULTS = {"cpu": ("channels_last",), "cuda": ("channels_last", "compile")}
 
 
 class VAELoop:
@@ -124,7 +125,8 @@ def _batches(setup: Setup) -> Iterator[Tensor]:
         order = torch.randperm(len(images), device=images.device)
         for indices in order.split(setup.batch_size):
             if len(indices) == setup.batch_size:
-                batch = images[indices].to(torch.float32, memory_format=layout)
+                batch = images.index_select(0, indices)  # 15 times faster than images[indices]
+                batch = batch.to(torch.float32, memory_format=layout)
                 yield batch.div_(127.5).sub_(1)
 
 

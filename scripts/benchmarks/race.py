@@ -32,6 +32,8 @@ class Race:
     num_rounds: int
     turn_seconds: float
     num_threads: int | None
+    cpu_time: bool
+    """Whether the processor's time counts instead of the clock's."""
 
     def run(self, case: Case) -> list[Result]:
         """Starts the opponents one after the other, and has them train in turns."""
@@ -55,7 +57,9 @@ class Race:
         for number in range(self.num_rounds):
             first = number % len(players)
             for player in [*players[first:], *players[:first]]:
-                taken = player.train(unmeasured=unmeasured, measured=measured)
+                taken = player.train(
+                    unmeasured=unmeasured, measured=measured, cpu_time=self.cpu_time
+                )
                 seconds[player.name].append(taken)
         memory = {player.name: player.memory() for player in players}
         return [

@@ -36,15 +36,16 @@ class Turns:
         self.device, self.draw, self.save = device, draw, save
         self._parent = Connection(int(os.environ[PIPE]))
         self._left = self._measured = 1  # the first update tells that all is set up
-        self._start = self._now()
+        self._start = self._clocks()
 
     def after_update(self) -> bool:
         """To be called after every update; whether there is another one to do."""
         self._left -= 1
         if self._left == self._measured:
-            self._start = self._now()
+            self._start = self._clocks()
         elif self._left == 0:
-            self._parent.send(self._now() - self._start)
+            wall, cpu = self._clocks()
+            self._parent.send((wall - self._start[0], cpu - self._start[1]))
             return self._obey()
         return True
 
@@ -86,6 +87,10 @@ class Turns:
         ]
         own = sum(_bytes(f"/proc/{worker}/smaps_rollup", "Private_") for worker in workers)
         return own + _bytes("/proc/self/status", "VmHWM")
+
+    def _clocks(self) -> tuple[float, float]:
+        """Seconds of the clock, and of the processor for this process."""
+        return self._now(), time.process_time()
 
     def _now(self) -> float:
         """The clock, once the device has done all that it was given."""
