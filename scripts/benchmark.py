@@ -1,0 +1,143 @@
+"""Measures limner against the plain programs that a person would write instead.
+
+    python scripts/benchmark.py                    every case that this machine can train
+    python scripts/benchmark.py --quick            under two minutes; fails if limner is far behind
+    python scripts/benchmark.py --cases vae_mlp_28 --opponents limner loop loop:plain
+
+Opponents, which train the same network on the same images with the same batch size and loss, and
+average the weights likewise:
+
+    limner     python train.py ..., with the callbacks and loggers of its config; limner:DIR is
+               that of another clone, to compare two versions
+    loop       a loop written by hand: images on the device, a batch by one gather. The limit.
+               Its tricks can be chosen: loop:plain, loop:channels_last, loop:compile,
+               loop:channels_last+compile
+    tutorial   as PyTorch's examples are written: pictures, transforms, a DataLoader, Adam
+    lightning  a LightningModule with the same DataLoader
+
+Each is a process of its own. They train in turns, so that whatever else happens on the machine
+hits all alike; a ratio is the median over the rounds of the ratios within a round. Only updates
+count there. Start-up, drawing samples, checkpoints and memory have columns of their own; there is
+no validation.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.cases import CASES
+from benchmarks.players import OPPONENTS
+from benchmarks.race import Race
+from benchmarks.report import Result, draw_picture, ratio, table, verdicts, write_csv
+
+GROSS = 1.5
+"""A multiple of the loop's time that no noise explains."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs the command line; 1 if `--quick` found limner far behind the loop."""
+    options = _parse(words)
+    import torch  # --help need not wait for it
+    from rich import get_console
+
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    cases = [case for case in CASES if case.name in options.cases] if options.cases else [
+        case for case in CASES if case.on_cpu or device == "cuda"
+    ]  # fmt: skip
+    folder = Path(options.to or f"outputs/benchmark/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
+    folder.mkdir(parents=True, exist_ok=True)
+    about = _machine(device, options.threads)
+    print(about, flush=True)
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory(prefix="limner-benchmark-") as temporary:
+        os.environ["LIMNER_CACHE"] = str(Path(temporary, "cache"))
+        race = Race(
+            device=device,
+            opponents=options.opponents,
+            folder=Path(temporary),
+            num_images=options.images,
+            num_rounds=options.rounds,
+            turn_seconds=options.seconds,
+            num_threads=options.threads,
+            cpu_time=options.cpu_time,
+        )
+        for case in cases:
+            print(f"{case.name} ...", flush=True)
+            results += race.run(case)
+            write_csv(results, folder / "benchmark.csv")
+    draw_picture(results, folder / "benchmark.png", title=about)
+    get_console().print(table(results))
+    print("\n".join(verdicts(results)))
+    print(f"Written to {folder}.")
+    return 1 if options.quick and _is_far_behind(results) else 0
+
+
+def _parse(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="benchmark.py", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    names = [case.name for case in CASES]
+    parser.add_argument("--quick", action="store_true", help=(
+        "limner and the loop only, few and short rounds; the exit code is 1 only where "
+        f"limner takes more than {GROSS} times the loop's time"
+    ))  # fmt: skip
+    parser.add_argument(
+        "--cases", nargs="+", choices=names, metavar="NAME", help=f"of: {', '.join(names)}"
+    )
+    parser.add_argument(
+        "--opponents", nargs="+", metavar="NAME", help=f"of: {', '.join(OPPONENTS)}"
+    )
+    parser.add_argument("--rounds", type=int, help="turns of each opponent (15; quick: 5)")
+    parser.add_argument(
+        "--seconds", type=float, help="what a turn of the loop takes (1.5; quick: 0.3)"
+    )
+    parser.add_argument("--images", type=int, default=50_000, help="in the data set (%(default)s)")
+    parser.add_argument("--threads", type=int, help="of torch (as many as torch chooses)")
+    parser.add_argument("--cpu-time", action="store_true", help=(
+        "count the processor's time instead of the clock's, which a busy machine distorts less; "
+        "that of a DataLoader's workers is left out"
+    ))  # fmt: skip
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="(a GPU where there is one)")
+    parser.add_argument("--to", metavar="DIR", help="folder for benchmark.csv and benchmark.png")
+    options = parser.parse_args(words)
+    defaults = (["limner", "loop"], 5, 0.3) if options.quick else ([*OPPONENTS], 15, 1.5)
+    for name, value in zip(("opponents", "rounds", "seconds"), defaults, strict=True):
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    for opponent in options.opponents:
+        if opponent.partition(":")[0] not in OPPONENTS:
+            parser.error(f"--opponents {opponent}: choose of {', '.join(OPPONENTS)}")
+    return options
+
+
+def _machine(device: str, num_threads: int | None) -> str:
+    """The machine in one line."""
+    import torch
+
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    name = models[0] if models else platform.processor() or platform.machine()
+    if device == "cuda":
+        name += f", {torch.cuda.get_device_name()}"
+    threads = num_threads or torch.get_num_threads()
+    return f"{name}, {os.cpu_count()} cores, {threads} threads, torch {torch.__version__}"
+
+
+def _is_far_behind(results: Sequence[Result]) -> bool:
+    found = {(result.case, result.opponent): result for result in results}
+    return any(
+        ratio(found[case, "limner"], found[case, "loop"])[0] > GROSS
+        for case in dict.fromkeys(result.case for result in results)
+        if {(case, "limner"), (case, "loop")} <= found.keys()
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

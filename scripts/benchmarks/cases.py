@@ -1,0 +1,157 @@
+"""What is measured: a network, a batch size and an image shape, the same for all opponents.
+
+A case is a command line of limner's. The other opponents read their numbers from the config that
+it composes, so a network that joins limner joins here by one line in `CASES`.
+"""
+
+__all__ = ["CASES", "Case", "Setup", "compose_setup", "fill_cache", "make_networks"]
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # who starts the programs needs no torch
+    from omegaconf import DictConfig
+    from torch import nn
+
+EMA_HALF_LIFE = 10_000
+"""In images: every opponent averages the weights that it trains."""
+NUM_CLASSES = 10
+PARTS = {"VAE": ("encoder", "decoder"), "GAN": ("generator", "discriminator")}
+"""The networks of each model, in the order in which limner makes them."""
+WIDE = ("width=128", "max_width=1024")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network at one size."""
+
+    name: str
+    choices: tuple[str, ...]
+    """Words of limner's command line that choose the model and its network."""
+    image_shape: tuple[int, int, int]
+    """(C, H, W)."""
+    batch_size: int
+    precision: str = "32-true"
+    on_cpu: bool = True
+    """Whether a processor trains it in a time that one waits for."""
+    loop_target: float = 1.03
+    """limner's time is to be at most this multiple of the loop's,"""
+    tutorial_target: float | None = None
+    """and the tutorial's at least this multiple of limner's."""
+
+    def overrides(self, images: Path) -> list[str]:
+        """The words behind `python train.py` that train this case on a file of images."""
+        return [
+            *self.choices,
+            f"model.ema_half_life={EMA_HALF_LIFE}",
+            "data=image_folder",
+            "data.source._target_=benchmarks.images.SavedImages",
+            f"data.path='{images}'",
+            f"data.image_shape={list(self.image_shape)}",
+            f"data.num_classes={NUM_CLASSES}",
+            f"data.batch_size={self.batch_size}",
+            "data.validation_fraction=0",
+            "data.test_fraction=0",
+            f"trainer.precision={self.precision}",
+            "metrics=none",
+        ]
+
+
+def _large(size: int, precision: str) -> list[Case]:
+    """The largest networks there are, in one precision."""
+    vae = [f"network.{part}.{key}" for part in PARTS["VAE"] for key in WIDE]
+    gan = [f"network.{part}.{key}" for part in PARTS["GAN"] for key in WIDE]
+    end = f"{size}_{precision.split('-')[0]}"
+    shape = (3, size, size)
+    return [
+        Case(f"vae_conv_wide_{end}", ("model=vae", *vae), shape, 64, precision, on_cpu=False),
+        Case(f"gan_dcgan_wide_{end}", ("model=gan", *gan), shape, 64, precision, on_cpu=False),
+    ]
+
+
+CASES = [
+    Case(
+        "vae_mlp_28", ("model=vae", "model/network=mlp"), (1, 28, 28), 128,
+        loop_target=1.10, tutorial_target=2.0,
+    ),
+    Case("vae_conv_32", ("model=vae",), (3, 32, 32), 128),
+    Case("gan_dcgan_32", ("model=gan",), (3, 32, 32), 64, tutorial_target=1.2),
+    *(c for size in (32, 128) for precision in ("32-true", "bf16-mixed")
+      for c in _large(size, precision)),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A case as plain numbers, for a program that knows no config."""
+
+    model: str
+    """"VAE" or "GAN"."""
+    networks: Mapping[str, Mapping[str, Any]]
+    """The class and the arguments of each part."""
+    values: Mapping[str, Any]
+    """The model's other values: latent_dim, kl_weight, sigma ..."""
+    lr: float
+    betas: tuple[float, float]
+    batch_size: int
+    images: str
+    """A .npy file of uint8 images (N, C, H, W)."""
+    device: str
+    bf16: bool
+    flags: tuple[str, ...] = ()
+    """What stands behind the opponent's name: "loop:compile" has the flag compile."""
+
+
+def compose_setup(case: Case, *, images: Path, device: str, flags: tuple[str, ...] = ()) -> Setup:
+    """Reads the numbers of a case from limner's config."""
+    from limner.config import composed
+
+    values = composed(_compose(case, images))
+    model, optimizer = values["model"], values["optimizer"]
+    kind = model.pop("_target_").rsplit(".")[-1]
+    if not optimizer["_target_"].endswith(".Adam"):
+        raise ValueError(f"{case.name} trains by {optimizer['_target_']}; the opponents by Adam.")
+    return Setup(
+        model=kind,
+        networks={part: model.pop(part) for part in PARTS[kind]},
+        values=model,
+        lr=optimizer["lr"],
+        betas=tuple(optimizer["betas"]),
+        batch_size=case.batch_size,
+        images=str(images),
+        device=device,
+        bf16=case.precision.startswith("bf16"),
+        flags=flags,
+    )
+
+
+def fill_cache(case: Case, images: Path) -> None:
+    """Has limner decode the images, which it does once for each data set."""
+    from limner.config import build
+
+    build(_compose(case, images), "data").open()
+
+
+def make_networks(setup: Setup) -> "list[nn.Module]":
+    """The parts of the model with random weights, in the order in which limner makes them."""
+    made = []
+    for node in setup.networks.values():
+        arguments = dict(node)
+        module, name = arguments.pop("_target_").rsplit(".", 1)
+        made.append(getattr(importlib.import_module(module), name)(**arguments))
+    return made
+
+
+def _compose(case: Case, images: Path) -> "DictConfig":
+    from hydra import compose, initialize_config_dir  # a program that is only measured needs none
+
+    from limner.config import CONFIG_DIR, register
+
+    register()
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        config = compose("train", overrides=case.overrides(images))
+    config.run_dir = "unused"
+    return config
