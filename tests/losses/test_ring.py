@@ -103,7 +103,7 @@ class Game:
         (Hinge(), None, 1),
         (Wasserstein(), ONE_CENTRED, 3),  # with one step of D it finds one mode at most
     ],
-    ids=lambda value: type(value).__name__,
+    ids=["relativistic", "minimax", "non_saturating", "least_squares", "hinge", "wasserstein"],
 )
 def test_every_loss_finds_all_eight_modes(loss, penalties, num_discriminator_steps):
     game = Game(loss, penalties)
