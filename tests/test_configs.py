@@ -23,10 +23,12 @@ NETWORKS = {
     "classifier": ["cnn", "mlp"],
 }
 CHOICES = {
-    "model/loss": ["minimax", "non_saturating", "least_squares", "hinge", "wasserstein"],
-    "model/penalty": ["none", "gradient"],
+    "model/loss": [
+        "minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic",
+    ],
+    "model/penalty": ["none", "gradient", "r1", "r2", "r1_r2", "lecam", "consistency"],
     "model/likelihood": ["bernoulli", "gaussian"],
-}
+}  # fmt: skip
 
 
 def options(group: str) -> list[str]:
@@ -175,16 +177,28 @@ def nodes(node, path=""):
 def test_no_value_of_ours_stands_in_python(composed, model, data):
     """Keys of the YAML are the constructor's parameters, which have no defaults of their own."""
     for metrics in ("classifier", "inception"):
-        for path, node in nodes(composed(f"model={model}", f"data={data}", f"metrics={metrics}")):
-            target = get_object(node["_target_"])
-            if not target.__module__.startswith("limner."):
-                continue
-            parameters = inspect.signature(target).parameters
-            defaults = [n for n, p in parameters.items() if p.default is not p.empty]
-            assert not defaults, f"{target.__name__} has defaults: {defaults}"
-            keys = {key for key in node if not key.startswith("_")}
-            shared = {"root", "path"} if path == ".data" else set()
-            assert keys - shared == set(parameters), path
+        check_parameters(composed(f"model={model}", f"data={data}", f"metrics={metrics}"))
+
+
+@pytest.mark.parametrize("group", sorted(CHOICES))
+def test_no_value_of_a_choice_stands_in_python(composed, group):
+    model = "vae" if group == "model/likelihood" else "gan"
+    several = "[gradient,r1,r2,lecam,consistency]"
+    for choice in [several] if group == "model/penalty" else CHOICES[group]:
+        check_parameters(composed(f"model={model}", f"{group}={choice}"))
+
+
+def check_parameters(made):
+    for path, node in nodes(made):
+        target = get_object(node["_target_"])
+        if not target.__module__.startswith("limner."):
+            continue
+        parameters = inspect.signature(target).parameters
+        defaults = [n for n, p in parameters.items() if p.default is not p.empty]
+        assert not defaults, f"{target.__name__} has defaults: {defaults}"
+        keys = {key for key in node if not key.startswith("_")}
+        shared = {"root", "path"} if path == ".data" else set()
+        assert keys - shared == set(parameters), path
 
 
 def test_no_value_is_reached_over_two_hops():

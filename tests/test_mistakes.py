@@ -15,6 +15,7 @@ from limner.resuming.starts import Start
 from runs import content, pretended
 
 QUICK = ["metrics=none", "trainer.max_epochs=1", "logger=csv"]
+MIXING = ["model/penalty=r1", "network.discriminator_norm=batch", "data.image_shape=[1,16,16]"]
 
 
 def fails(result, code: int, *messages: str) -> None:
@@ -78,6 +79,10 @@ def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
         (["metrics=classifier", "metrics.num_samples=1"], "metrics.num_samples=1: fid needs 2"),
         (["model=classifier", "metrics=classifier"], "Classifier draws no images to score"),
         (["model=gan", "model/loss=wasserstein", "model/penalty=none"], "model/penalty=gradient"),
+        (["model=gan", *MIXING], "model/penalty=r1 is a penalty for each image"),
+        (["model=gan", "model/penalty=r1", "model.penalty.r1.weight=-1"], "weight=-1"),
+        (["model=gan", "model/penalty=r1", "model.penalty.r1.weight=high"], "weight=high"),
+        (["model=gan", "model/penalty=r1", "model.penalty.r1.every=0"], "every=0: steps of D"),
         (["model/network=dcgan"], "needs a network with the part encoder"),
         (["model=gan", "trainer.precision=16-mixed"], "choose bf16-mixed"),
         (["trainer.precision=15"], "15"),

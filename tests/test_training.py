@@ -107,10 +107,13 @@ def test_two_runs_of_one_seed_are_the_same(run):
     [
         ["model=vae", "model.ema_half_life=500", "data/augmentation=flip"],
         ["model=gan", "model.num_discriminator_steps=2"],
-        ["model=gan", "model/loss=wasserstein", "model/network=mlp", "data/augmentation=flip"],
+        [
+            "model=gan", "model/loss=wasserstein", "model/network=mlp", "data/augmentation=flip",
+            "model/penalty=[gradient,lecam]", "model.penalty.gradient.every=3",
+        ],
         ["model=classifier"],
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("stop", [7, 11, 13])
 def test_a_resumed_run_is_the_uninterrupted_one(run, tmp_path, model, stop):
     """Stopped in mid-epoch, at an epoch's end, and in a later epoch: equal to the bit."""
@@ -262,7 +265,8 @@ def test_a_signal_stops_after_the_batch_and_resume_goes_on(tmp_path, run, model,
 @pytest.mark.parametrize(("model", "steps"), [("vae", 1), ("gan", 2)])
 def test_two_processes_share_one_run(tmp_path, model, steps):
     """Every image once an epoch, one folder, and updates = images / (2 x batch x D steps)."""
-    extra = [f"model.num_discriminator_steps={steps}"] if model == "gan" else []
+    extra = [f"model.num_discriminator_steps={steps}", "model/penalty=lecam"]
+    extra = extra if model == "gan" else []
     result = execute(
         tmp_path, f"model={model}", *extra, *ON_TWO, "trainer.max_epochs=2", "logger=csv",
         "callbacks.log.every_num_updates=1",

@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from limner.losses.adversarial import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
+from limner.losses.adversarial import (
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Relativistic,
+    Wasserstein,
+)
 
 LOG2, ONE = math.log(2), math.log(1 + math.e)  # softplus of 0 and of 1
 
@@ -63,3 +70,43 @@ def test_large_logits_stay_finite(loss):
     real, fake = torch.tensor([-500.0, 500.0]), torch.tensor([500.0, -500.0])
     assert loss().discriminator(real, fake).isfinite().all()
     assert loss().generator(None, fake).isfinite().all()
+
+
+def test_the_relativistic_loss_is_that_of_a_logistic_difference():
+    """-log sigmoid(D(x) - D(G(z))): each player's loss is the other's with the roles exchanged."""
+    real, fake = torch.randn(2, 50, dtype=torch.float64).unbind()
+    loss = Relativistic()
+    expected = -torch.log(torch.sigmoid(real - fake))
+    assert torch.allclose(loss.discriminator(real, fake), expected)
+    assert torch.equal(loss.generator(real, fake), loss.discriminator(fake, real))
+    assert loss.discriminator(real, real).tolist() == pytest.approx([LOG2] * 50)
+
+
+@pytest.mark.parametrize("loss", [Relativistic, Wasserstein])
+def test_losses_without_a_threshold_ignore_a_shift_of_all_logits(loss):
+    real, fake = torch.randn(2, 50, dtype=torch.float64).unbind()
+    moved = loss().discriminator(real + 3, fake + 3)
+    assert torch.allclose(moved, loss().discriminator(real, fake))
+    assert loss.threshold is None
+
+
+def test_the_relativistic_game_pulls_on_both_players_alike():
+    real, fake = torch.randn(2, 9).unbind()
+    real, fake = real.requires_grad_(), fake.requires_grad_()
+    of_real, of_fake = torch.autograd.grad(
+        Relativistic().discriminator(real, fake).sum(), [real, fake]
+    )
+    assert torch.allclose(of_real, -of_fake)
+    assert (of_real < 0).all()
+    (for_g,) = torch.autograd.grad(Relativistic().generator(real.detach(), fake).sum(), fake)
+    assert (for_g < 0).all()
+
+
+@pytest.mark.parametrize("loss", [Minimax, LeastSquares, Hinge])
+def test_the_threshold_is_where_both_answers_cost_the_same(loss):
+    at = torch.full((1,), loss.threshold)
+    certain = {Minimax: 500.0, LeastSquares: 1.0, Hinge: 1.0}[loss]
+    other = {Minimax: -500.0, LeastSquares: 0.0, Hinge: -1.0}[loss]
+    as_real = loss().discriminator(at, torch.full((1,), other))
+    as_fake = loss().discriminator(torch.full((1,), certain), at)
+    assert torch.allclose(as_real, as_fake)

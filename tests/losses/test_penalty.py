@@ -1,39 +1,81 @@
+"""How much and when a penalty counts."""
+
+import pytest
 import torch
-from torch import nn
 
-from limner.losses.penalty import GradientPenalty
+from limner.losses.gradient_penalty import GradientPenalty
+from limner.losses.penalty import Pairs, Penalties, Weighted
+from limner.losses.schedules import Linear
 
-
-def test_a_linear_discriminator_has_the_gradient_of_its_weights():
-    """D(x) = <w, x> has the gradient w everywhere, so the penalty is weight (|w| - 1)^2."""
-    w = torch.randn(3, 4, 4, dtype=torch.float64)
-    real, fake = torch.randn(2, 5, 3, 4, 4, dtype=torch.float64).unbind()
-    values = GradientPenalty(weight=10.0)(
-        lambda x: (x * w).flatten(1).sum(1),
-        real,
-        fake,
-        uniform=torch.rand(5, 1, dtype=torch.float64),
-    )
-    assert values.shape == (5,)
-    assert torch.allclose(values, torch.full_like(values, 10 * (w.norm() - 1).item() ** 2))
+PAIRS = Pairs(*torch.zeros(2, 3, 1, 2, 2).unbind(), *torch.zeros(2, 3).unbind())
 
 
-def test_its_own_gradient_reaches_the_discriminator():
-    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 1))
-    penalty = GradientPenalty(weight=1.0)
-    real, fake = torch.randn(2, 6, 1, 4, 4).unbind()
-    values = penalty(lambda x: network(x).squeeze(1), real, fake, uniform=torch.rand(6, 1))
-    values.mean().backward()
-    assert network[1].weight.grad.abs().sum() > 0
+class Constant:
+    """Is 2 for each pair, and notes the numbers that it was given."""
+
+    forbids_batch_norm, num_draws = False, 2
+
+    def __call__(self, d, pairs, *, uniform):
+        self.uniform = uniform
+        return torch.full_like(pairs.real_logits, 2.0)
 
 
-def test_points_lie_between_real_and_fake():
-    seen = []
+def at(penalties, *, step, update=0):
+    uniform = torch.rand(3, penalties.num_draws)
+    values = penalties(None, PAIRS, uniform=uniform, step=step, update=update)
+    return {name: value.tolist() for name, value in values.items()}
 
-    def discriminator(x):
-        seen.append(x.detach())
-        return x.flatten(1).sum(1)
 
-    real, fake, u = torch.ones(3, 1, 2, 2), torch.zeros(3, 1, 2, 2), torch.tensor([0, 0.25, 1])
-    GradientPenalty(weight=1.0)(discriminator, real, fake, uniform=u[:, None])
-    assert (seen[0] == u[:, None, None, None]).all(), "one u for each pair"
+def test_each_counts_at_its_own_steps_and_by_its_weight():
+    penalties = Penalties({
+        "always": Weighted(penalty=Constant(), weight=0.5, every=1),
+        "lazy": Weighted(penalty=Constant(), weight=0.5, every=4),
+    })  # fmt: skip
+    assert at(penalties, step=0) == {"always": [1.0] * 3, "lazy": [4.0] * 3}
+    for step in (1, 2, 3, 5):
+        assert at(penalties, step=step) == {"always": [1.0] * 3}
+
+
+@pytest.mark.parametrize("every", [1, 2, 8])
+def test_the_mean_over_steps_does_not_depend_on_the_interval(every):
+    penalties = Penalties({"it": Weighted(penalty=Constant(), weight=3.0, every=every)})
+    total = sum(sum(values) for step in range(16) for values in at(penalties, step=step).values())
+    assert total / (16 * 3) == 6.0
+
+
+def test_the_weight_follows_its_schedule():
+    weight = Linear(start=1.0, end=0.0, first=10, last=20)
+    penalties = Penalties({"it": Weighted(penalty=Constant(), weight=weight, every=1)})
+    for update, expected in ((0, 2.0), (15, 1.0), (20, 0.0)):
+        assert at(penalties, step=1, update=update) == {"it": [expected] * 3}
+
+
+def test_each_has_random_numbers_of_its_own():
+    first, second = Constant(), Constant()
+    penalties = Penalties({
+        "first": Weighted(penalty=first, weight=1.0, every=1),
+        "second": Weighted(penalty=second, weight=1.0, every=2),
+    })  # fmt: skip
+    assert penalties.num_draws == 4
+    uniform = torch.arange(12.0).view(3, 4)
+    penalties(None, PAIRS, uniform=uniform, step=0, update=0)
+    assert torch.equal(torch.cat([first.uniform, second.uniform], 1), uniform)
+
+
+def test_none_is_none():
+    penalties = Penalties(None)
+    assert len(penalties) == penalties.num_draws == 0
+    assert at(penalties, step=0) == {}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"weight": -1.0}, "weight=-1"),
+        ({"weight": "high"}, "weight=high"),
+        ({"every": 0}, "every=0"),
+    ],
+)
+def test_what_means_nothing_is_refused(changed, message):
+    with pytest.raises(ValueError, match=message):
+        Weighted(**{"penalty": GradientPenalty(), "weight": 1.0, "every": 1, **changed})

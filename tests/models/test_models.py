@@ -1,12 +1,15 @@
 """What each model does in a step, and how it draws."""
 
+import csv
+
 import pytest
 import torch
 from torch import nn
 
 from limner import config
 from limner.losses.adversarial import NonSaturating, Wasserstein
-from limner.losses.penalty import GradientPenalty
+from limner.losses.gradient_penalty import R1, GradientPenalty
+from limner.losses.penalty import Pairs, Weighted
 from limner.models import GAN
 
 
@@ -101,10 +104,19 @@ def test_a_separate_learning_rate_for_the_discriminator(made):
     [
         (Wasserstein(), None, nn.Identity(), 1, "needs a penalty"),
         (NonSaturating(), None, nn.Identity(), 0, "num_discriminator_steps=0"),
-        (NonSaturating(), GradientPenalty(weight=1.0), nn.BatchNorm2d(1), 1, "discriminator_norm"),
+        (
+            NonSaturating(),
+            GradientPenalty(),
+            nn.BatchNorm2d(1),
+            1,
+            "model/penalty=it is a penalty",
+        ),
+        (NonSaturating(), R1(), nn.BatchNorm2d(1), 1, "network.discriminator_norm=layer"),
     ],
 )
 def test_what_means_nothing_is_refused(loss, penalty, discriminator, steps, message):
+    if penalty is not None:
+        penalty = {"it": Weighted(penalty=penalty, weight=1.0, every=1)}
     with pytest.raises(ValueError, match=message):
         GAN(
             generator=nn.Identity(), discriminator=discriminator, loss=loss, penalty=penalty,
@@ -121,3 +133,32 @@ def test_other_precisions_train(run, model, precision):
         "logger=none",
     )  # fmt: skip
     assert result.code == 0, result.err
+
+
+def test_penalties_count_at_their_steps_and_see_every_step(run):
+    """Of 2 x 2 steps of D, R1 counts at the first and the fourth, so it is logged in update 2."""
+    result = run(
+        "model=gan", "model.num_discriminator_steps=2", "model/penalty=[r1,lecam]",
+        "model.penalty.r1.every=3", "trainer.max_steps=2", "callbacks.log.every_num_updates=1",
+        "metrics=none", "logger=csv",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    with open(result.only_run() / "metrics.csv", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert float(second["train/penalty_r1"]) > 0 == len(first["train/penalty_r1"])
+    assert float(first["train/penalty_lecam"]) > 0
+    saved = torch.load(result.only_run() / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved["state_dict"]["penalty.lecam.penalty.real"] != 0
+
+
+@pytest.mark.parametrize(
+    "weight",
+    ["1.5", "{_target_: limner.losses.schedules.Linear, start: 3, end: 0, first: 0, last: 4}"],
+)
+def test_the_weight_of_a_penalty_is_a_number_or_a_schedule(made, weight):
+    gan = made("model=gan", "model/penalty=r1", f"model.penalty.r1.weight={weight}")
+    images = torch.randn(2, 1, 8, 8, requires_grad=True)
+    logits = images.sum((1, 2, 3))  # whose gradient is 1 in each of 64 pixels
+    pairs = Pairs(images, images, logits, logits)
+    values = gan.penalty(None, pairs, uniform=torch.zeros(2, 0), step=2, update=2)
+    assert values["r1"].tolist() == [1.5 * 64 / 2] * 2

@@ -3,11 +3,12 @@
 Every class has `generator(real_logits, fake_logits)` and `discriminator(real_logits,
 fake_logits)`, which take logits (B,) and return one loss for each pair, (B,). A loss that is
 `relativistic` reads the real logits in G's turn too; for the others they are None there. One that
-`needs_lipschitz` means nothing without a penalty. In formulas D(x) = sigmoid(logits) where
-probabilities are asked for, and softplus(-a) = -log sigmoid(a).
+`needs_lipschitz` means nothing without a penalty. D takes an image for a real one when its logit
+is above `threshold`; None where only differences of logits mean anything. In formulas D(x) =
+sigmoid(logits) where probabilities are asked for, and softplus(-a) = -log sigmoid(a).
 """
 
-__all__ = ["Hinge", "LeastSquares", "Minimax", "NonSaturating", "Wasserstein"]
+__all__ = ["Hinge", "LeastSquares", "Minimax", "NonSaturating", "Relativistic", "Wasserstein"]
 
 from torch import Tensor
 from torch.nn.functional import relu, softplus
@@ -19,7 +20,7 @@ class Minimax:
     min_G max_D  E[log D(x)] + E[log(1 - D(G(z)))]
     """
 
-    needs_lipschitz, relativistic = False, False
+    needs_lipschitz, relativistic, threshold = False, False, 0.0
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return -softplus(fake_logits)
@@ -41,7 +42,7 @@ class LeastSquares:
     D: (D(x) - 1)^2 / 2 + D(G(z))^2 / 2        G: (D(G(z)) - 1)^2 / 2        with D unbounded
     """
 
-    needs_lipschitz, relativistic = False, False
+    needs_lipschitz, relativistic, threshold = False, False, 0.5
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return 0.5 * (fake_logits - 1).square()
@@ -56,7 +57,7 @@ class Hinge:
     D: max(0, 1 - D(x)) + max(0, 1 + D(G(z)))        G: -D(G(z))
     """
 
-    needs_lipschitz, relativistic = False, False
+    needs_lipschitz, relativistic, threshold = False, False, 0.0
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return -fake_logits
@@ -71,10 +72,29 @@ class Wasserstein:
     D: D(G(z)) - D(x)        G: -D(G(z))
     """
 
-    needs_lipschitz, relativistic = True, False
+    needs_lipschitz, relativistic, threshold = True, False, None
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return -fake_logits
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return fake_logits - real_logits
+
+
+class Relativistic:
+    """RpGAN, Jolicoeur-Martineau (2018), section 4, https://arxiv.org/abs/1807.00734.
+
+    D: softplus(D(G(z)) - D(x))        G: softplus(D(x) - D(G(z)))
+
+    Each fake image is judged against the real one beside it, so D gains nothing by moving all
+    logits alike. Huang et al. (2024), equation 2, https://arxiv.org/abs/2501.05441: it converges
+    with R1 and R2, and not without.
+    """
+
+    needs_lipschitz, relativistic, threshold = False, True, None
+
+    def generator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return softplus(real_logits - fake_logits)
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return softplus(fake_logits - real_logits)

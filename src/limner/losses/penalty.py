@@ -1,42 +1,105 @@
-"""Penalties on the discriminator's gradient with respect to its input.
+"""What is added to D's loss to keep it tame: what a penalty sees, and how much and when it counts.
 
-A penalty is called with (discriminator, real, fake, uniform=...) and returns one value for each
-pair, (B,), already weighted. `uniform` (B, num_draws) are the numbers from U[0, 1] that it needs:
-whoever calls it draws them, so that they belong to the pair and not to the process.
+A penalty is called with (d, pairs, uniform=...), where `d` takes images to logits (B,), and
+returns one value for each pair, (B,). It sees the images as D does, so after augmentation.
+`uniform` (B, num_draws) are the random numbers from U[0, 1) that it needs: whoever calls it draws
+them, so that they belong to the pair and not to the process. One that `forbids_batch_norm` asks
+what D makes of an image by itself.
 """
 
-__all__ = ["GradientPenalty"]
+__all__ = ["Discriminator", "Pairs", "Penalties", "Penalty", "Weighted"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+Discriminator = Callable[[Tensor], Tensor]
+"""Images (B, C, H, W) to logits (B,)."""
 
 
-class GradientPenalty:
-    """Gulrajani et al. (2017), equation 3, https://arxiv.org/abs/1704.00028.
+class Pairs(NamedTuple):
+    """B pairs of images and what D makes of them.
 
-    weight * (|| grad_x D(x) ||_2 - 1)^2  at  x = u x_real + (1 - u) x_fake,  u ~ U[0, 1] per pair
-
-    Args:
-        weight: The paper's lambda, 10 there.
+    The images require gradients and the logits were computed from them, so that a gradient
+    penalty needs no further pass through D.
     """
 
-    forbids_batch_norm = True
-    num_draws = 1
+    real: Tensor
+    """(B, C, H, W), as D sees them."""
+    fake: Tensor
+    """(B, C, H, W), likewise; no gradient reaches G."""
+    real_logits: Tensor
+    """(B,)."""
+    fake_logits: Tensor
+    """(B,)."""
 
-    def __init__(self, *, weight: float) -> None:
-        self.weight = weight
 
-    def __call__(
-        self,
-        discriminator: Callable[[Tensor], Tensor],
-        real: Tensor,
-        fake: Tensor,
-        *,
-        uniform: Tensor,
-    ) -> Tensor:
-        """Penalties (B,) of images `real` and `fake` (B, C, H, W), mixed by `uniform` (B, 1)."""
-        between = torch.lerp(fake, real, uniform[..., None, None]).requires_grad_()
-        (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
-        return self.weight * (gradient.flatten(1).norm(dim=1) - 1).square()
+class Penalty(Protocol):
+    """One value for each pair, at least 0; a module where it has a state."""
+
+    num_draws: int
+    """Random numbers that it needs for each pair."""
+    forbids_batch_norm: bool
+
+    def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor: ...
+
+
+class Weighted(nn.Module):
+    """weight * every * penalty  at every n-th step of D, which on average is weight * penalty.
+
+    Lazy regularisation, Karras et al. (2020), section 3.1, https://arxiv.org/abs/1912.04958.
+
+    Args:
+        penalty: What is weighted.
+        weight: Its factor, at least 0; or a function of the update, see `limner.losses.schedules`.
+        every: Steps of D from one to the next at which it counts, at least 1.
+    """
+
+    def __init__(
+        self, *, penalty: Penalty, weight: float | Callable[[int], float], every: int
+    ) -> None:
+        is_number = isinstance(weight, int | float) and weight >= 0
+        if not is_number and not callable(weight):
+            raise ValueError(
+                f"model.penalty...weight={weight}: a number, 0 or more; or a schedule."
+            )
+        if every < 1:
+            raise ValueError(f"model.penalty...every={every}: steps of D, 1 or more.")
+        super().__init__()
+        self.penalty, self.weight, self.every = penalty, weight, every
+
+    def forward(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor, update: int) -> Tensor:
+        """Values (B,) of a step at which it counts, in the given update."""
+        weight = self.weight(update) if callable(self.weight) else self.weight
+        return weight * self.every * self.penalty(d, pairs, uniform=uniform)
+
+
+class Penalties(nn.ModuleDict):
+    """Any number of penalties by name, each with its weight; None for none."""
+
+    def __init__(self, penalties: Mapping[str, Weighted] | None) -> None:
+        super().__init__(penalties)
+
+    @property
+    def num_draws(self) -> int:
+        return sum(each.penalty.num_draws for each in self.values())
+
+    def forward(
+        self, d: Discriminator, pairs: Pairs, *, uniform: Tensor, step: int, update: int
+    ) -> dict[str, Tensor]:
+        """Values (B,) of those that count at D's step number `step`, by name.
+
+        Args:
+            d: The discriminator.
+            pairs: What it was shown.
+            uniform: Numbers from U[0, 1), (B, num_draws).
+            step: D's steps before this one.
+            update: Updates before this one.
+        """
+        draws = uniform.split([each.penalty.num_draws for each in self.values()], dim=1)
+        return {
+            name: each(d, pairs, uniform=own, update=update)
+            for (name, each), own in zip(self.items(), draws, strict=True)
+            if step % each.every == 0
+        }

@@ -6,7 +6,8 @@ those of the generator G, each time with fresh real and fake ones; then G learns
 
 __all__ = ["GAN"]
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 import lightning as L
 import torch
@@ -14,6 +15,8 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
+from limner.losses.diagnostics import Verdict, verdict
+from limner.losses.penalty import Pairs, Penalties, Weighted
 from limner.models.ema import evaluating, make_ema
 from limner.models.updates import count_update
 from limner.randomness import Noise
@@ -26,19 +29,17 @@ class AdversarialLoss(Protocol):
 
     needs_lipschitz: bool
     relativistic: bool
+    threshold: float | None
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor: ...
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor: ...
 
 
-class Penalty(Protocol):
-    """What is added to D's loss for each pair of images, see `limner.losses.penalty`."""
+@runtime_checkable
+class Observes(Protocol):
+    """A part whose state follows what D makes of the images."""
 
-    num_draws: int
-
-    def __call__(
-        self, discriminator: nn.Module, real: Tensor, fake: Tensor, *, uniform: Tensor
-    ) -> Tensor: ...
+    def observe(self, verdict: Verdict, *, step: int, num_images: int) -> None: ...
 
 
 class GAN(L.LightningModule):
@@ -48,7 +49,7 @@ class GAN(L.LightningModule):
         generator: z (B, latent_dim) to images (B, C, H, W) in [-1, 1].
         discriminator: Images to logits (B,), large for real ones.
         loss: What each player minimises.
-        penalty: Adds to D's loss; or None.
+        penalty: What is added to D's loss, by name, see `limner.losses.penalty`; or None.
         latent_dim: Size of z, drawn from N(0, I).
         num_discriminator_steps: D's steps in an update, at least 1.
         optimizer: Makes the optimizer of each player.
@@ -63,7 +64,7 @@ class GAN(L.LightningModule):
         generator: nn.Module,
         discriminator: nn.Module,
         loss: AdversarialLoss,
-        penalty: Penalty | None,
+        penalty: Mapping[str, Weighted] | None,
         latent_dim: int,
         num_discriminator_steps: int,
         optimizer: OptimizerFactory,
@@ -74,11 +75,12 @@ class GAN(L.LightningModule):
         _check(discriminator, loss, penalty, num_discriminator_steps)
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
-        self.loss, self.penalty = loss, penalty
+        self.loss, self.penalty = loss, Penalties(penalty)
         self.latent_dim, self.batches_per_update = latent_dim, num_discriminator_steps
         self.optimizer, self.discriminator_lr = optimizer, discriminator_lr
         self.ema = make_ema(generator, ema_half_life)
         self.noise = Noise()
+        self._observers = [part for part in self.modules() if isinstance(part, Observes)]
 
     def configure_optimizers(self) -> tuple[Optimizer, Optimizer]:
         own_lr = {} if self.discriminator_lr is None else {"lr": self.discriminator_lr}
@@ -98,8 +100,9 @@ class GAN(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         reals = batch["image"].chunk(self.batches_per_update)
-        for real in reals:
-            values = self._discriminator_step(real)
+        for i, real in enumerate(reals):
+            step = self.global_step * self.batches_per_update + i
+            values = self._discriminator_step(real, step)
         values |= self._generator_step(reals[-1])
         if self.ema is not None:
             num_images = len(batch["image"]) * self.trainer.world_size
@@ -107,24 +110,40 @@ class GAN(L.LightningModule):
         count_update(self)
         return values
 
-    def _discriminator_step(self, real: Tensor) -> dict[str, Tensor]:
+    def _discriminator_step(self, real: Tensor, step: int) -> dict[str, Tensor]:
         _, optimizer = self.optimizers(use_pl_optimizer=False)
         self.discriminator.requires_grad_(True)
         with torch.no_grad():
             fake = self.generator(self.noise.normal(real, self.latent_dim))
-        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
-        loss = self.loss.discriminator(real_logits, fake_logits).mean()
-        penalty = loss.new_zeros(())
-        if self.penalty is not None:
-            uniform = self.noise.uniform(real, self.penalty.num_draws)
-            penalty = self.penalty(self.discriminator, real, fake, uniform=uniform).mean()
-        self._step(optimizer, loss + penalty)
+        pairs = self._judge(real, fake)
+        loss = self.loss.discriminator(pairs.real_logits, pairs.fake_logits).mean()
+        uniform = self.noise.uniform(real, self.penalty.num_draws)
+        penalties = self.penalty(
+            self.discriminator, pairs, uniform=uniform, step=step, update=self.global_step
+        )
+        penalties = {name: values.mean() for name, values in penalties.items()}
+        self._step(optimizer, sum(penalties.values(), loss))
+        seen = self._observe(pairs, step)
         return {
             "loss_discriminator": loss,
-            "penalty": penalty,
-            "logits_real": real_logits.mean(),
-            "logits_fake": fake_logits.mean(),
+            **{f"penalty_{name}": value for name, value in penalties.items()},
+            "logits_real": seen.real_logits,
+            "logits_fake": seen.fake_logits,
         }
+
+    def _judge(self, real: Tensor, fake: Tensor) -> Pairs:
+        if len(self.penalty) > 0:
+            real, fake = real.detach().requires_grad_(), fake.requires_grad_()
+        return Pairs(real, fake, self.discriminator(real), self.discriminator(fake))
+
+    def _observe(self, pairs: Pairs, step: int) -> Verdict:
+        """Shows D's logits, of all processes, to the parts that follow them."""
+        logits = torch.stack([pairs.real_logits.detach(), pairs.fake_logits.detach()], dim=-1)
+        real, fake = self.all_gather(logits).flatten(0, -2).unbind(-1)
+        seen = verdict(real, fake, threshold=self.loss.threshold)
+        for part in self._observers:
+            part.observe(seen, step=step, num_images=len(real))
+        return seen
 
     def _generator_step(self, real: Tensor) -> dict[str, Tensor]:
         optimizer, _ = self.optimizers(use_pl_optimizer=False)
@@ -143,7 +162,10 @@ class GAN(L.LightningModule):
 
 
 def _check(
-    discriminator: nn.Module, loss: AdversarialLoss, penalty: Penalty | None, num_steps: int
+    discriminator: nn.Module,
+    loss: AdversarialLoss,
+    penalty: Mapping[str, Weighted] | None,
+    num_steps: int,
 ) -> None:
     if num_steps < 1:
         raise ValueError(f"model.num_discriminator_steps={num_steps}: must be at least 1.")
@@ -152,8 +174,9 @@ def _check(
             f"model/loss={type(loss).__name__.lower()} needs a penalty: model/penalty=gradient"
         )
     mixes = any(isinstance(module, BATCH_NORMS) for module in discriminator.modules())
-    if mixes and getattr(penalty, "forbids_batch_norm", False):
-        raise ValueError(
-            "model/penalty=gradient is a penalty for each image, so a discriminator with batch "
-            "norm does not fit: network.discriminator_norm=layer"
-        )
+    for name, each in (penalty or {}).items():
+        if mixes and each.penalty.forbids_batch_norm:
+            raise ValueError(
+                f"model/penalty={name} is a penalty for each image, so a discriminator with batch "
+                "norm does not fit: network.discriminator_norm=layer"
+            )

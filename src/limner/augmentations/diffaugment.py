@@ -1,0 +1,104 @@
+"""The parts of DiffAugment, Zhao et al. (2020), section 4, https://arxiv.org/abs/2006.10738.
+
+They change the real and the fake images that D sees, in its own steps and in those of G, whose
+gradient passes through them. Images are float (B, C, H, W) in [-1, 1], with any C; changed ones
+may leave that range. `uniform` are numbers from U[0, 1), (B, num_draws).
+"""
+
+__all__ = ["Colour", "Cutout", "Translation"]
+
+import torch
+from torch import Tensor
+
+
+class Colour:
+    """Brightness, saturation and contrast, each uniform around no change.
+
+    x <- x + b;   x <- m + s (x - m), m each pixel's mean;   x <- m + c (x - m), m the image's mean
+
+    Args:
+        brightness: b is in [-brightness, brightness]; 0.5 in the paper.
+        saturation: s is in [1 - saturation, 1 + saturation]; 1 in the paper.
+        contrast: c is in [1 - contrast, 1 + contrast]; 0.5 in the paper.
+    """
+
+    num_draws = 3
+
+    def __init__(self, *, brightness: float, saturation: float, contrast: float) -> None:
+        for name, value in (
+            ("brightness", brightness), ("saturation", saturation), ("contrast", contrast),
+        ):  # fmt: skip
+            if value < 0:
+                raise ValueError(f"{name}={value} of an augmentation: must be 0 or more.")
+        self.brightness, self.saturation, self.contrast = brightness, saturation, contrast
+
+    def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
+        signed = (2 * uniform - 1).to(images)[..., None, None, None]
+        brightness, saturation, contrast = signed.unbind(1)
+        images = images + self.brightness * brightness
+        mean = images.mean(1, keepdim=True)
+        images = mean + (1 + self.saturation * saturation) * (images - mean)
+        mean = images.mean((1, 2, 3), keepdim=True)
+        return mean + (1 + self.contrast * contrast) * (images - mean)
+
+
+class Translation:
+    """Moves an image by whole pixels, and fills with zeros what comes in.
+
+    Args:
+        max_fraction: Of height and width by which it moves at most, in [0, 1]; 1/8 in the paper.
+    """
+
+    num_draws = 2
+
+    def __init__(self, *, max_fraction: float) -> None:
+        if not 0 <= max_fraction <= 1:
+            raise ValueError(f"max_fraction={max_fraction} of a translation: must be in [0, 1].")
+        self.max_fraction = max_fraction
+
+    def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
+        for dim, draws in zip((2, 3), uniform.unbind(1), strict=True):
+            size = images.shape[dim]
+            most = round(self.max_fraction * size)
+            shift = _integers(draws, 2 * most + 1) - most
+            source = torch.arange(size, device=images.device) - shift[:, None]
+            lines = (-1, 1, size, 1) if dim == 2 else (-1, 1, 1, size)
+            index = source.clamp(0, size - 1).view(lines).expand_as(images)
+            outside = (source != source.clamp(0, size - 1)).view(lines)
+            images = images.gather(dim, index).masked_fill(outside, 0)
+        return images
+
+
+class Cutout:
+    """Fills with zeros a rectangle around a pixel of the image, as far as it lies inside.
+
+    Args:
+        fraction: Its sides, of height and width, in [0, 1]; 1/2 in the paper.
+    """
+
+    num_draws = 2
+
+    def __init__(self, *, fraction: float) -> None:
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"fraction={fraction} of a cutout: must be in [0, 1].")
+        self.fraction = fraction
+
+    def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
+        rows, columns = (
+            self._lines(size, draws)
+            for size, draws in zip(images.shape[2:], uniform.unbind(1), strict=True)
+        )
+        hole = rows[:, None, :, None] & columns[:, None, None, :]
+        return images.masked_fill(hole, 0)
+
+    def _lines(self, size: int, draws: Tensor) -> Tensor:
+        """Whether each of `size` lines is in the hole, (B, size)."""
+        length = round(self.fraction * size)
+        first = _integers(draws, size)[:, None] - length // 2
+        lines = torch.arange(size, device=draws.device)
+        return (first <= lines) & (lines < first + length)
+
+
+def _integers(uniform: Tensor, num: int) -> Tensor:
+    """From U[0, 1) to the integers 0 .. num - 1, each with the same probability."""
+    return (uniform * num).long().clamp(max=num - 1)  # 0.99999994 * num may be rounded up

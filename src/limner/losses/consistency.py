@@ -1,0 +1,43 @@
+"""Asks D to judge an image and a changed copy of it alike."""
+
+__all__ = ["Consistency"]
+
+from typing import Protocol
+
+from torch import Tensor
+
+from limner.losses.penalty import Discriminator, Pairs
+
+
+class Augmentation(Protocol):
+    """Changes each image by random numbers that it is given, see `limner.augmentations`."""
+
+    num_draws: int
+
+    def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor: ...
+
+
+class Consistency:
+    """bCR, Zhao et al. (2020), algorithm 1, https://arxiv.org/abs/2002.04724.
+
+    (D(x) - D(T(x)))^2 + (D(G(z)) - D(T(G(z))))^2
+
+    Args:
+        augmentation: T, which must not change what an image is.
+    """
+
+    forbids_batch_norm = False
+
+    def __init__(self, *, augmentation: Augmentation) -> None:
+        self.augmentation = augmentation
+
+    @property
+    def num_draws(self) -> int:
+        return 2 * self.augmentation.num_draws
+
+    def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor:
+        for_real, for_fake = uniform.chunk(2, dim=1)
+        real = d(self.augmentation(pairs.real.detach(), uniform=for_real))
+        fake = d(self.augmentation(pairs.fake.detach(), uniform=for_fake))
+        of_real = (pairs.real_logits.float() - real.float()).square()
+        return of_real + (pairs.fake_logits.float() - fake.float()).square()

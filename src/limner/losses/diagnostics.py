@@ -1,0 +1,63 @@
+"""Numbers that tell how the game of two players stands; nobody minimises them.
+
+All are tensors on the device of what they were computed from: nothing here waits for it.
+"""
+
+__all__ = ["Verdict", "gradient_norm", "pairwise_distance", "verdict"]
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Verdict(NamedTuple):
+    """What D made of the images of one of its steps, all parts and processes together."""
+
+    real_logits: Tensor
+    """Mean logit of real images, ()."""
+    fake_logits: Tensor
+    """Mean logit of fakes, ()."""
+    real_accuracy: Tensor
+    """Share of the real images that D takes for real, () in [0, 1]."""
+    fake_accuracy: Tensor
+    """Share of the fakes that D takes for fake, likewise."""
+
+
+@torch.no_grad()
+def verdict(real_logits: Tensor, fake_logits: Tensor, *, threshold: float | None) -> Verdict:
+    """Of D's logits (N,) for real and fake images.
+
+    Args:
+        real_logits: (N,).
+        fake_logits: (N,).
+        threshold: Logit above which D takes an image for real; None for the middle between the
+            two means, where only differences of logits mean anything.
+    """
+    real, fake = real_logits.float(), fake_logits.float()
+    middle = (real.mean() + fake.mean()) / 2 if threshold is None else threshold
+    return Verdict(
+        real_logits=real.mean(),
+        fake_logits=fake.mean(),
+        real_accuracy=(real > middle).float().mean(),
+        fake_accuracy=(fake < middle).float().mean(),
+    )
+
+
+@torch.no_grad()
+def pairwise_distance(images: Tensor) -> Tensor:
+    """Root mean square of the Euclidean distances between B >= 2 different images, ().
+
+    sqrt(mean_{i != j} || x_i - x_j ||^2) = sqrt(2 sum_d var_d)   with the unbiased variances
+
+    Near 0 when a generator has collapsed.
+    """
+    return (2 * images.float().flatten(1).var(0).sum()).sqrt()
+
+
+@torch.no_grad()
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Euclidean norm of all gradients together, (); 0 where there are none."""
+    gradients = [each.grad for each in parameters if each.grad is not None]
+    return nn.utils.get_total_norm(gradients)

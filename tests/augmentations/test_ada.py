@@ -1,0 +1,97 @@
+import pytest
+import torch
+
+from limner.augmentations.ada import ADA
+from waiting import no_waiting
+
+SETTINGS = {"image_shape": [3, 8, 8], "target": 0.6, "images_per_unit": 1000, "every": 4}
+
+
+class Seen:
+    """D takes a share of the real images for real."""
+
+    def __init__(self, share: float) -> None:
+        self.real_accuracy = torch.tensor(share)
+
+
+def after(ada: ADA, shares: list[float], *, num_images: int = 10) -> float:
+    for step, share in enumerate(shares):
+        ada.observe(Seen(share), step=step, num_images=num_images)
+    return ada.p.item()
+
+
+def test_p_rises_from_0_to_1_in_the_given_number_of_images_and_stays_there():
+    """r = 2 * 0.81 - 1 is above 0.6; 4 steps of 10 images are a 25th of 1000."""
+    ada = ADA(**SETTINGS)
+    assert after(ada, [0.81] * 4) == pytest.approx(0.04)
+    assert after(ada, [0.81] * 96) == pytest.approx(1.0)
+    assert after(ada, [0.81] * 40) == 1.0
+
+
+def test_p_falls_when_d_is_less_sure_and_not_below_0():
+    ada = ADA(**SETTINGS)
+    after(ada, [1.0] * 8)
+    assert after(ada, [0.79] * 4) == pytest.approx(0.04)
+    assert after(ada, [0.5] * 40) == 0.0
+
+
+def test_it_judges_the_mean_of_a_few_steps_and_then_starts_anew():
+    ada = ADA(**SETTINGS)
+    assert after(ada, [1.0] * 3) == 0.0
+    ada.observe(Seen(0.3), step=3, num_images=10)
+    assert ada.p > 0, "0.825 on average"
+    assert after(ada, [0.9, 0.9, 0.9, 0.3]) == 0.0
+
+
+def test_the_state_is_saved_in_the_middle_too():
+    ada, again = ADA(**SETTINGS), ADA(**SETTINGS)
+    after(ada, [1.0] * 6)
+    again.load_state_dict(ada.state_dict())
+    for step in range(6, 24):
+        for each in (ada, again):
+            each.observe(Seen(1.0 if step < 12 else 0.0), step=step, num_images=10)
+        assert torch.equal(ada.p, again.p)
+
+
+def test_images_change_by_p_each_by_its_own_numbers():
+    ada, images = ADA(**SETTINGS), torch.rand(40, 3, 8, 8) * 2 - 1
+    uniform = torch.rand(40, ada.num_draws)
+    assert torch.allclose(ada(images, uniform=uniform), images, atol=1e-5)
+    ada.p.fill_(0.5)
+    whole = ada(images, uniform=uniform)
+    parts = [ada(images[part], uniform=uniform[part]) for part in (slice(0, 7), slice(7, 40))]
+    assert torch.allclose(whole, torch.cat(parts), atol=1e-5)
+    assert ((whole - images).abs().flatten(1).amax(1) > 1e-3).float().mean() > 0.9
+
+
+def test_half_precision_of_the_networks_does_not_blur_positions():
+    ada, images = ADA(**SETTINGS), torch.rand(40, 3, 8, 8) * 2 - 1
+    ada.p.fill_(1.0)
+    uniform = torch.rand(40, ada.num_draws)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = ada(images, uniform=uniform)
+    assert torch.equal(mixed, ada(images, uniform=uniform))
+
+
+def test_nothing_waits_for_the_device():
+    ada, images = ADA(**SETTINGS), torch.rand(4, 3, 8, 8)
+    with no_waiting():
+        ada(images, uniform=torch.rand(4, ada.num_draws))
+        for step in range(4):
+            ada.observe(Seen(1.0), step=step, num_images=10)
+    with no_waiting(), pytest.raises(AssertionError, match="waits"):
+        bool(ada.p > 0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"image_shape": [4, 8, 8]}, "1 or 3 channels, not 4"),
+        ({"target": 2.0}, "target=2"),
+        ({"images_per_unit": 0}, "images_per_unit=0"),
+        ({"every": 0}, "every=0"),
+    ],
+)
+def test_what_means_nothing_is_refused(changed, message):
+    with pytest.raises(ValueError, match=message):
+        ADA(**(SETTINGS | changed))

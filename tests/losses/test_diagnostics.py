@@ -1,0 +1,56 @@
+import pytest
+import torch
+from torch import nn
+
+from limner.losses.diagnostics import gradient_norm, pairwise_distance, verdict
+from waiting import no_waiting
+
+
+def test_accuracies_are_shares_on_the_right_side_of_the_threshold():
+    real, fake = torch.tensor([1.0, 2.0, -1.0, 0.2]), torch.tensor([-1.0, -2.0, -3.0, 0.4])
+    seen = verdict(real, fake, threshold=0.0)
+    assert [value.item() for value in seen] == pytest.approx([0.55, -1.4, 0.75, 0.75])
+    seen = verdict(real, fake, threshold=0.5)
+    assert (seen.real_accuracy.item(), seen.fake_accuracy.item()) == (0.5, 1.0)
+
+
+def test_without_a_threshold_a_shift_of_all_logits_changes_nothing():
+    real, fake = torch.randn(64) + 1, torch.randn(64)
+    here, there = (verdict(real + s, fake + s, threshold=None) for s in (0.0, 100.0))
+    assert here[2:] == there[2:]
+    assert here.real_accuracy > 0.5
+    assert verdict(real + 9, fake, threshold=None)[2:] == (1.0, 1.0), "D has won"
+
+
+def test_a_blind_discriminator_is_right_half_the_time():
+    logits = torch.randn(2, 20_000)
+    seen = verdict(*logits.unbind(), threshold=None)
+    assert seen.real_accuracy.item() == pytest.approx(0.5, abs=0.02)
+    assert seen.fake_accuracy.item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_distance_agrees_with_all_pairs():
+    images = torch.randn(9, 3, 4, 4, dtype=torch.float64)
+    distances = torch.pdist(images.flatten(1))
+    assert pairwise_distance(images).item() == pytest.approx(
+        distances.square().mean().sqrt().item(), rel=1e-6
+    )
+    assert pairwise_distance(images[:1].expand(9, -1, -1, -1)) == 0, "collapsed"
+
+
+def test_the_norm_is_of_all_gradients_together():
+    network = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    assert gradient_norm(network.parameters()) == 0
+    for parameter in list(network.parameters())[1:]:
+        parameter.grad = torch.randn_like(parameter)
+    flat = torch.cat([p.grad.flatten() for p in list(network.parameters())[1:]])
+    assert gradient_norm(network.parameters()).item() == pytest.approx(flat.norm().item())
+
+
+def test_nothing_waits_for_the_device():
+    network, images = nn.Linear(3, 4), torch.randn(4, 3)
+    network(images).sum().backward()
+    with no_waiting():
+        verdict(torch.randn(4), torch.randn(4), threshold=None)
+        pairwise_distance(images)
+        gradient_norm(network.parameters())
