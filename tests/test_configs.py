@@ -16,7 +16,11 @@ from limner.config import CONFIG_DIR
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = ["vae", "gan", "classifier"]
 DATA = sorted(path.stem for path in (CONFIG_DIR / "data").glob("*.yaml"))
-NETWORKS = {"vae": ["conv", "mlp"], "gan": ["dcgan", "mlp"], "classifier": ["cnn", "mlp"]}
+NETWORKS = {
+    "vae": ["conv", "mlp", "residual"],
+    "gan": ["dcgan", "mlp"],
+    "classifier": ["cnn", "mlp"],
+}
 CHOICES = {
     "model/loss": ["minimax", "non_saturating", "least_squares", "hinge", "wasserstein"],
     "model/penalty": ["none", "gradient"],
