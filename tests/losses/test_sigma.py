@@ -1,12 +1,16 @@
 """Gaussian likelihoods whose deviation is learned, or found in closed form."""
 
 import math
+import multiprocessing
+from pathlib import Path
 
 import pytest
 import torch
+from torch import distributed
 from torch import distributions as D
 
-from limner.losses.likelihood import Bernoulli, Gaussian, LearnedGaussian, OptimalGaussian
+from limner.losses.likelihood import Bernoulli, Gaussian
+from limner.losses.sigma import LearnedGaussian, OptimalGaussian
 
 
 def pair(*shape, scale=0.2):
@@ -89,6 +93,45 @@ def test_the_average_starts_plain_and_forgets_by_half_lives():
     for _ in range(10):  # 100 images
         likelihood.log_prob(zeros + 1.0, zeros)
     assert likelihood.variance.item() == pytest.approx((settled + 1) / 2, rel=1e-5)
+
+
+def test_half_precision_leaves_the_average_alone():
+    likelihood = OptimalGaussian(half_life=1e6).bfloat16()
+    zeros = torch.zeros(10, 1, 2, 2, dtype=torch.bfloat16)
+    for _ in range(1000):
+        likelihood.log_prob(zeros + 0.5, zeros)
+    likelihood.log_prob(zeros + 1.0, zeros)
+    assert likelihood.variance.item() == pytest.approx(0.25 + 0.75 / 1001, rel=1e-5)
+
+
+def rank(number: int, folder: Path) -> None:
+    """One of two processes, each with half of the batch."""
+    store = f"file://{folder}/store"
+    distributed.init_process_group("gloo", init_method=store, rank=number, world_size=2)
+    likelihood = OptimalGaussian(half_life=100.0)
+    generator = torch.Generator().manual_seed(0)
+    params, images = torch.rand(2, 8, 1, 4, 4, generator=generator)[:, number::2]
+    values = likelihood.log_prob(params, images)
+    torch.save((values, likelihood.state_dict()), folder / f"{number}.pt")
+    distributed.destroy_process_group()
+
+
+def test_two_processes_have_one_sigma(tmp_path):
+    context = multiprocessing.get_context("fork")  # a spawned one would import torch for seconds
+    processes = [context.Process(target=rank, args=(i, tmp_path)) for i in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    likelihood = OptimalGaussian(half_life=100.0)
+    params, images = torch.rand(2, 8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    expected = likelihood.log_prob(params, images)
+    for number in range(2):
+        values, state = torch.load(tmp_path / f"{number}.pt")
+        assert torch.allclose(values, expected[number::2])
+        assert torch.allclose(state["variance"], likelihood.variance)
+        assert state["num_images"] == likelihood.num_images == 8
 
 
 @pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(sigma=0.3)])
