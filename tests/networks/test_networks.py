@@ -2,55 +2,47 @@
 
 import pytest
 import torch
+from tiny_networks import DIM, SIZES, autoencoder, discriminator, generator, gradient_reaches_all
 
-from limner.networks import cnn, conv, dcgan, mlp
-from limner.networks.shapes import crop, halvings, pad
+from limner.networks import cnn, mlp
+from limner.networks.shapes import crop, halvings, pad, pyramid
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 40, 56), (4, 64, 64), (2, 33, 17)]
-DIM, BATCH = 5, 3
-NARROW = {"width": 8, "max_width": 16}
-
-
-def gradient_reaches_all(network, *outputs):
-    sum(output.square().sum() for output in outputs).backward()
-    missing = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
-    assert not missing
+BATCH = 3
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("module", [dcgan, mlp])
-def test_generators(module, shape):
-    size = {"hidden_dims": [16, 16]} if module is mlp else NARROW
-    network = module.Generator(latent_dim=DIM, image_shape=shape, **size)
-    images = network(torch.randn(BATCH, DIM))
+@pytest.mark.parametrize("name", ["dcgan", "mlp", "resnet"])
+def test_generators(name, shape):
+    network, z = generator(name, shape), torch.randn(BATCH, DIM)
+    images = network(z)
     assert images.shape == (BATCH, *shape)
     assert images.abs().max() <= 1
-    gradient_reaches_all(network, images)
+    gradient_reaches_all(network, network.eval()(z))  # in training a norm undoes some biases
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
-def test_dcgan_discriminators(shape, norm):
-    network = dcgan.Discriminator(image_shape=shape, norm=norm, **NARROW)
+@pytest.mark.parametrize("name", ["dcgan", "resnet"])
+def test_convolutional_discriminators(name, shape, norm):
+    network, images = discriminator(name, shape, norm=norm), torch.randn(BATCH, *shape)
+    assert network(images).shape == (BATCH,)
+    gradient_reaches_all(network, network.eval()(images))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("hidden_dims", [[16, 16], []])
+def test_mlp_discriminators(shape, hidden_dims):
+    network = discriminator("mlp", shape, hidden_dims=hidden_dims)
     logits = network(torch.randn(BATCH, *shape))
     assert logits.shape == (BATCH,)
     gradient_reaches_all(network, logits)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_mlp_discriminators(shape):
-    network = mlp.Discriminator(image_shape=shape, hidden_dims=[16, 16])
-    logits = network(torch.randn(BATCH, *shape))
-    assert logits.shape == (BATCH,)
-    gradient_reaches_all(network, logits)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("module", [conv, mlp])
-def test_encoders_and_decoders(module, shape):
-    size = {"hidden_dims": [16, 16]} if module is mlp else NARROW
-    encoder = module.Encoder(latent_dim=DIM, image_shape=shape, **size)
-    decoder = module.Decoder(latent_dim=DIM, image_shape=shape, **size)
+@pytest.mark.parametrize("name", ["conv", "mlp"])
+def test_encoders_and_decoders(name, shape):
+    encoder, decoder = autoencoder(name, shape)
     mean, logvar = encoder(torch.randn(BATCH, *shape))
     assert mean.shape == logvar.shape == (BATCH, DIM)
     gradient_reaches_all(encoder, mean, logvar)
@@ -62,7 +54,7 @@ def test_encoders_and_decoders(module, shape):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("module", [cnn, mlp])
 def test_classifiers(module, shape):
-    size = {"hidden_dims": [16, 7]} if module is mlp else {**NARROW, "num_features": 7}
+    size = {"hidden_dims": [16, 7]} if module is mlp else {**SIZES["conv"], "num_features": 7}
     network = module.Classifier(image_shape=shape, num_classes=10, **size)
     images = torch.randn(BATCH, *shape)
     assert network.num_features == 7
@@ -74,23 +66,59 @@ def test_classifiers(module, shape):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(3, 256, 256)])
-def test_large_images(shape):
-    images = dcgan.Generator(latent_dim=DIM, image_shape=shape, **NARROW)(torch.randn(2, DIM))
+@pytest.mark.parametrize("name", ["dcgan", "resnet"])
+def test_large_images(name, shape):
+    images = generator(name, shape)(torch.randn(2, DIM))
     assert images.shape == (2, *shape)
-    assert dcgan.Discriminator(image_shape=shape, norm="batch", **NARROW)(images).shape == (2,)
-    mean, _ = conv.Encoder(latent_dim=DIM, image_shape=shape, **NARROW)(images)
-    assert conv.Decoder(latent_dim=DIM, image_shape=shape, **NARROW)(mean).shape == (2, *shape)
+    assert discriminator(name, shape)(images).shape == (2,)
+    encoder, decoder = autoencoder("conv", shape)
+    assert decoder(encoder(images)[0]).shape == (2, *shape)
 
 
-def test_a_discriminator_that_norms_by_image_does_not_mix_the_batch():
-    network = dcgan.Discriminator(image_shape=(1, 28, 28), norm="layer", **NARROW)
+@pytest.mark.parametrize("norm", ["layer", "none"])
+@pytest.mark.parametrize("name", ["dcgan", "resnet"])
+def test_a_discriminator_without_batch_norm_does_not_mix_the_batch(name, norm):
+    network = discriminator(name, (1, 28, 28), norm=norm)
     images = torch.randn(4, 1, 28, 28)
     assert torch.allclose(network(images)[:2], network(images[:2]), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dcgan", "resnet"])
+def test_channels_last_changes_the_order_in_memory_only(name):
+    """And each layer keeps to it, so that no image is copied to and fro."""
+    networks = generator(name, (3, 32, 32), "batch_norm"), discriminator(name, (3, 32, 32))
+    orders = []
+    for network, entry in zip(
+        networks, (torch.randn(2, DIM), torch.randn(2, 3, 32, 32)), strict=True
+    ):
+        labels = torch.tensor([0, 1])
+        before = network.eval()(entry, labels)
+        network.to(memory_format=torch.channels_last)
+        if entry.ndim == 4:
+            entry = entry.to(memory_format=torch.channels_last)
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+                layer.register_forward_hook(
+                    lambda layer, args, out: orders.append(
+                        out.is_contiguous(memory_format=torch.channels_last)
+                    )
+                )
+        assert torch.allclose(network(entry, labels), before, atol=1e-5)
+    assert all(orders)
 
 
 @pytest.mark.parametrize(("size", "n"), [(8, 1), (15, 1), (16, 2), (28, 2), (32, 3), (256, 6)])
 def test_halvings_leave_four_pixels_or_more(size, n):
     assert halvings((1, size, size)) == n
+
+
+@pytest.mark.parametrize(
+    ("size", "smallest", "n"), [(8, 7, 1), (28, 7, 2), (32, 7, 2), (48, 3, 4)]
+)
+def test_halvings_leave_as_many_pixels_as_are_asked_for(size, smallest, n):
+    shape = (3, size, size)
+    assert halvings(shape, smallest=smallest) == n
+    assert pyramid(shape, 4, 16, smallest=smallest)[1] == size / 2**n
 
 
 def test_a_small_image_is_refused():
@@ -99,8 +127,10 @@ def test_a_small_image_is_refused():
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_crop_undoes_pad(shape):
+@pytest.mark.parametrize("smallest", [3, 4])
+def test_crop_undoes_pad(shape, smallest):
     images = torch.randn(2, *shape)
-    padded = pad(images, shape)
-    assert all(size % 2 ** halvings(shape) == 0 for size in padded.shape[2:])
+    padded = pad(images, shape, smallest=smallest)
+    n = halvings(shape, smallest=smallest)
+    assert all(size % 2**n == 0 for size in padded.shape[2:])
     assert torch.equal(crop(padded, shape), images)

@@ -11,57 +11,78 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from limner.networks.conditions import ClassCode, ClassMap, check_classes
 from limner.networks.shapes import crop, pad, pyramid
 
 NUM_GROUPS = 8
 
 
 class Encoder(nn.Module):
-    """Images (B, C, H, W) in [-1, 1] to the mean and log-variance (B, latent_dim) of q(z | x).
+    """Images (B, C, H, W) to mean and logvar (B, latent_dim) of q(z | x), or q(z | x, y).
 
     Args:
         latent_dim: Size of z.
         image_shape: (C, H, W).
         width: Channels of the finest level, a multiple of 8; each coarser level has twice as many,
         max_width: but never more than this.
+        num_classes: How many classes there are, of which a map joins the image; None without.
     """
 
     def __init__(
-        self, *, latent_dim: int, image_shape: Sequence[int], width: int, max_width: int
+        self,
+        *,
+        latent_dim: int,
+        image_shape: Sequence[int],
+        width: int,
+        max_width: int,
+        num_classes: int | None,
     ) -> None:
         super().__init__()
+        check_classes(num_classes)
         self.image_shape = tuple(image_shape)
         channels, height, width_ = pyramid(image_shape, width, max_width)
+        self.map = ClassMap(image_shape, num_classes)
         layers: list[nn.Module] = []
-        for before, after in zip([image_shape[0], *channels], channels, strict=False):
+        for before, after in zip([self.map.num_channels, *channels], channels, strict=False):
             layers += [nn.Conv2d(before, after, 3, padding=1), *_activation(after)]
             layers += [nn.Conv2d(after, after, 4, stride=2, padding=1), *_activation(after)]
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.posterior = nn.Linear(channels[-1] * height * width_, 2 * latent_dim)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        mean, logvar = self.posterior(self.layers(pad(images, self.image_shape))).chunk(2, dim=1)
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        padded = pad(self.map(images, labels), self.image_shape)
+        mean, logvar = self.posterior(self.layers(padded)).chunk(2, dim=1)
         return mean, logvar
 
 
 class Decoder(nn.Module):
-    """z (B, latent_dim) to the parameters (B, C, H, W) of p(x | z), unbounded.
+    """z (B, latent_dim) to the parameters (B, C, H, W) of p(x | z), or p(x | z, y), unbounded.
 
     Args:
         latent_dim: Size of z.
         image_shape: (C, H, W).
         width: Channels of the finest level, a multiple of 8; each coarser level has twice as many,
         max_width: but never more than this.
+        num_classes: How many classes there are, of which an embedding joins z; None without.
     """
 
     def __init__(
-        self, *, latent_dim: int, image_shape: Sequence[int], width: int, max_width: int
+        self,
+        *,
+        latent_dim: int,
+        image_shape: Sequence[int],
+        width: int,
+        max_width: int,
+        num_classes: int | None,
     ) -> None:
         super().__init__()
+        check_classes(num_classes)
         self.image_shape = tuple(image_shape)
         channels, height, width_ = pyramid(image_shape, width, max_width)
         coarsest = (channels[-1], height, width_)
-        layers: list[nn.Module] = [nn.Linear(latent_dim, channels[-1] * height * width_)]
+        self.code = ClassCode(latent_dim, num_classes)
+        num_outputs = channels[-1] * height * width_
+        layers: list[nn.Module] = [nn.Linear(self.code.num_outputs, num_outputs)]
         layers += [nn.Unflatten(1, coarsest), nn.SiLU()]
         for coarse, fine in zip(channels[::-1], [*channels[-2::-1], channels[0]], strict=True):
             layers += [
@@ -72,8 +93,8 @@ class Decoder(nn.Module):
         layers += [nn.Conv2d(channels[0], image_shape[0], 3, padding=1)]
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, z: Tensor) -> Tensor:
-        return crop(self.layers(z), self.image_shape)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return crop(self.layers(self.code(z, labels)), self.image_shape)
 
 
 def _activation(channels: int) -> tuple[nn.Module, nn.Module]:

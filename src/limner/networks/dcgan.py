@@ -7,56 +7,79 @@ leaky ReLU. For sizes other than 4 * 2^n the map is a little larger and the imag
 
 __all__ = ["Discriminator", "Generator"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from limner.networks.conditions import (
+    DISCRIMINATOR_CONDITIONS,
+    GENERATOR_CONDITIONS,
+    ClassCode,
+    ClassMap,
+    ConditionalBatchNorm2d,
+    Head,
+    Labelled,
+    batch_norm,
+    check_condition,
+)
+from limner.networks.normalisation import check_norm, norm_layer, normalise_spectra
 from limner.networks.shapes import crop, pad, pyramid
-
-NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm2d,
-    "layer": lambda channels: nn.GroupNorm(1, channels),
-    "none": lambda channels: nn.Identity(),
-}
 
 
 class Generator(nn.Module):
-    """z (B, latent_dim) to images (B, C, H, W) in [-1, 1].
+    """z (B, latent_dim), and labels (B,) if conditional, to images (B, C, H, W) in [-1, 1].
 
     Args:
         latent_dim: Size of z.
         image_shape: (C, H, W).
         width: Channels of the finest level; each coarser level has twice as many,
         max_width: but never more than this.
+        num_classes: How many classes there are; None without.
+        condition: "none", "concat" or "batch_norm", see `limner.networks.conditions`.
     """
 
     def __init__(
-        self, *, latent_dim: int, image_shape: Sequence[int], width: int, max_width: int
+        self,
+        *,
+        latent_dim: int,
+        image_shape: Sequence[int],
+        width: int,
+        max_width: int,
+        num_classes: int | None,
+        condition: str,
     ) -> None:
         super().__init__()
+        check_condition(
+            "generator", condition, num_classes=num_classes, fitting=GENERATOR_CONDITIONS
+        )
         self.image_shape = tuple(image_shape)
         channels, height, width_ = pyramid(image_shape, width, max_width)
         self.coarsest = (channels[-1], height, width_)
-        self.project = nn.Linear(latent_dim, channels[-1] * height * width_, bias=False)
-        layers: list[nn.Module] = [nn.BatchNorm2d(channels[-1]), nn.ReLU()]
+        self.code = ClassCode(latent_dim, num_classes if condition == "concat" else None)
+        self.project = nn.Linear(self.code.num_outputs, channels[-1] * height * width_, bias=False)
+        normed = num_classes if condition == "batch_norm" else None
+        layers: list[nn.Module] = [batch_norm(channels[-1], normed), nn.ReLU()]
         for coarse, fine in zip(channels[:0:-1], channels[-2::-1], strict=True):
             layers += [
                 nn.ConvTranspose2d(coarse, fine, 4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(fine),
+                batch_norm(fine, normed),
                 nn.ReLU(),
             ]
         layers += [nn.ConvTranspose2d(channels[0], image_shape[0], 4, stride=2, padding=1)]
-        self.layers = nn.Sequential(*layers)
+        self.layers = Labelled(*layers)
         self.apply(_init)
 
-    def forward(self, z: Tensor) -> Tensor:
-        coarse = self.project(z).unflatten(1, self.coarsest)
-        return torch.tanh(crop(self.layers(coarse), self.image_shape))
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        coarse = self.project(self.code(z, labels)).unflatten(1, self.coarsest)
+        return torch.tanh(crop(self.layers(coarse, labels), self.image_shape))
 
 
 class Discriminator(nn.Module):
-    """Images (B, C, H, W) in [-1, 1] to logits (B,), large for real ones.
+    """Images (B, C, H, W) in [-1, 1], and labels (B,) if conditional, to logits (B,).
+
+    They are large for real images. With the condition "auxiliary" logits are (B, 1 + num_classes),
+    and the classes follow.
 
     Args:
         image_shape: (C, H, W).
@@ -64,34 +87,59 @@ class Discriminator(nn.Module):
         max_width: but never more than this.
         norm: "batch", "layer" or "none", after every convolution but the first; a gradient penalty
             needs one that does not mix the images of a batch.
+        spectral_norm: Whether every weight is divided by its largest singular value, as in
+            `limner.networks.normalisation`.
+        num_classes: How many classes there are; None without.
+        condition: "none", "concat", "projection" or "auxiliary", see `limner.networks.conditions`.
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: int, max_width: int, norm: str
+        self,
+        *,
+        image_shape: Sequence[int],
+        width: int,
+        max_width: int,
+        norm: str,
+        spectral_norm: bool,
+        num_classes: int | None,
+        condition: str,
     ) -> None:
         super().__init__()
-        if norm not in NORMS:
-            raise ValueError(f"norm={norm}: choose one of {', '.join(NORMS)}.")
+        check_condition(
+            "discriminator", condition, num_classes=num_classes, fitting=DISCRIMINATOR_CONDITIONS
+        )
+        check_norm(norm)
+        self.map = ClassMap(image_shape, num_classes if condition == "concat" else None)
         channels, height, width_ = pyramid(image_shape, width, max_width)
         layers: list[nn.Module] = []
         for level, (before, after) in enumerate(
-            zip([image_shape[0], *channels], channels, strict=False)
+            zip([self.map.num_channels, *channels], channels, strict=False)
         ):
-            plain = level == 0 or norm == "none"
-            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1, bias=plain)]
-            layers += [nn.Identity() if plain else NORMS[norm](after), nn.LeakyReLU(0.2)]
+            normed = norm_layer("none" if level == 0 else norm, after)
+            has_bias = isinstance(normed, nn.Identity)
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1, bias=has_bias)]
+            layers += [normed, nn.LeakyReLU(0.2)]
         self.image_shape = tuple(image_shape)
         self.layers = nn.Sequential(*layers)
-        self.classify = nn.Linear(channels[-1] * height * width_, 1)
+        num_features = channels[-1] * height * width_
+        self.classify = Head(num_features, num_classes=num_classes, condition=condition)
         self.apply(_init)
+        if spectral_norm:
+            normalise_spectra(self)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.classify(self.layers(pad(images, self.image_shape)).flatten(1)).squeeze(1)
+    def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the head judges by, (B, num_features)."""
+        return self.layers(pad(self.map(images, labels), self.image_shape)).flatten(1)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.classify(self.features(images, labels), labels)
 
 
 def _init(module: nn.Module) -> None:
     """Section 4 of the paper: weights from N(0, 0.02^2)."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
-    elif isinstance(module, nn.BatchNorm2d):
+    elif isinstance(module, nn.BatchNorm2d) and module.affine:
         nn.init.normal_(module.weight, 1.0, 0.02)
+    elif isinstance(module, ConditionalBatchNorm2d):
+        nn.init.normal_(module.scale.weight, 1.0, 0.02)

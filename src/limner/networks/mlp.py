@@ -9,84 +9,149 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from limner.networks.conditions import (
+    DISCRIMINATOR_CONDITIONS,
+    ClassCode,
+    ClassMap,
+    Head,
+    check_classes,
+    check_condition,
+)
+from limner.networks.normalisation import normalise_spectra
+
 
 class Generator(nn.Module):
-    """z (B, latent_dim) to images (B, C, H, W) in [-1, 1].
+    """z (B, latent_dim), and labels (B,) if conditional, to images (B, C, H, W) in [-1, 1].
 
     Args:
         latent_dim: Size of z.
         image_shape: (C, H, W).
         hidden_dims: Width of each hidden layer; leaky ReLU follows each.
+        num_classes: How many classes there are; None without.
+        condition: "none" or "concat", see `limner.networks.conditions`.
     """
 
     def __init__(
-        self, *, latent_dim: int, image_shape: Sequence[int], hidden_dims: Sequence[int]
+        self,
+        *,
+        latent_dim: int,
+        image_shape: Sequence[int],
+        hidden_dims: Sequence[int],
+        num_classes: int | None,
+        condition: str,
     ) -> None:
         super().__init__()
-        sizes = [latent_dim, *hidden_dims, math.prod(image_shape)]
+        check_condition(
+            "generator", condition, num_classes=num_classes, fitting=("none", "concat")
+        )
+        self.code = ClassCode(latent_dim, num_classes if condition == "concat" else None)
+        sizes = [self.code.num_outputs, *hidden_dims, math.prod(image_shape)]
         self.layers = _perceptron(sizes, nn.LeakyReLU(0.2))
         self.image_shape = tuple(image_shape)
 
-    def forward(self, z: Tensor) -> Tensor:
-        return torch.tanh(self.layers(z)).unflatten(1, self.image_shape)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return torch.tanh(self.layers(self.code(z, labels))).unflatten(1, self.image_shape)
 
 
 class Discriminator(nn.Module):
-    """Images (B, C, H, W) to logits (B,), large for real ones.
+    """Images (B, C, H, W), and labels (B,) if conditional, to logits (B,).
+
+    They are large for real images. With the condition "auxiliary" logits are (B, 1 + num_classes),
+    and the classes follow.
 
     Args:
         image_shape: (C, H, W).
         hidden_dims: Width of each hidden layer; leaky ReLU follows each.
+        spectral_norm: Whether every weight is divided by its largest singular value, as in
+            `limner.networks.normalisation`.
+        num_classes: How many classes there are; None without.
+        condition: "none", "concat", "projection" or "auxiliary", see `limner.networks.conditions`.
     """
 
-    def __init__(self, *, image_shape: Sequence[int], hidden_dims: Sequence[int]) -> None:
+    def __init__(
+        self,
+        *,
+        image_shape: Sequence[int],
+        hidden_dims: Sequence[int],
+        spectral_norm: bool,
+        num_classes: int | None,
+        condition: str,
+    ) -> None:
         super().__init__()
-        self.layers = _perceptron([math.prod(image_shape), *hidden_dims, 1], nn.LeakyReLU(0.2))
+        check_condition(
+            "discriminator", condition, num_classes=num_classes, fitting=DISCRIMINATOR_CONDITIONS
+        )
+        self.map = ClassMap(image_shape, num_classes if condition == "concat" else None)
+        sizes = [self.map.num_channels * math.prod(image_shape[1:]), *hidden_dims]
+        self.layers = _hidden(sizes, nn.LeakyReLU(0.2))
+        self.classify = Head(sizes[-1], num_classes=num_classes, condition=condition)
+        if spectral_norm:
+            normalise_spectra(self)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.layers(images.flatten(1)).squeeze(1)
+    def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the head judges by, (B, hidden_dims[-1])."""
+        return self.layers(self.map(images, labels).flatten(1))
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.classify(self.features(images, labels), labels)
 
 
 class Encoder(nn.Module):
-    """Images (B, C, H, W) to the mean and log-variance (B, latent_dim) of q(z | x).
+    """Images (B, C, H, W) to mean and logvar (B, latent_dim) of q(z | x), or q(z | x, y).
 
     Args:
         latent_dim: Size of z.
         image_shape: (C, H, W).
         hidden_dims: Width of each hidden layer; SiLU follows each.
+        num_classes: How many classes there are, of which a map joins the image; None without.
     """
 
     def __init__(
-        self, *, latent_dim: int, image_shape: Sequence[int], hidden_dims: Sequence[int]
+        self,
+        *,
+        latent_dim: int,
+        image_shape: Sequence[int],
+        hidden_dims: Sequence[int],
+        num_classes: int | None,
     ) -> None:
         super().__init__()
-        self.layers = _perceptron(
-            [math.prod(image_shape), *hidden_dims, 2 * latent_dim], nn.SiLU()
-        )
+        check_classes(num_classes)
+        self.map = ClassMap(image_shape, num_classes)
+        num_inputs = self.map.num_channels * math.prod(image_shape[1:])
+        self.layers = _perceptron([num_inputs, *hidden_dims, 2 * latent_dim], nn.SiLU())
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        mean, logvar = self.layers(images.flatten(1)).chunk(2, dim=1)
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        mean, logvar = self.layers(self.map(images, labels).flatten(1)).chunk(2, dim=1)
         return mean, logvar
 
 
 class Decoder(nn.Module):
-    """z (B, latent_dim) to the parameters (B, C, H, W) of p(x | z), unbounded.
+    """z (B, latent_dim) to the parameters (B, C, H, W) of p(x | z), or p(x | z, y), unbounded.
 
     Args:
         latent_dim: Size of z.
         image_shape: (C, H, W).
         hidden_dims: Width of each hidden layer; SiLU follows each.
+        num_classes: How many classes there are, of which an embedding joins z; None without.
     """
 
     def __init__(
-        self, *, latent_dim: int, image_shape: Sequence[int], hidden_dims: Sequence[int]
+        self,
+        *,
+        latent_dim: int,
+        image_shape: Sequence[int],
+        hidden_dims: Sequence[int],
+        num_classes: int | None,
     ) -> None:
         super().__init__()
-        self.layers = _perceptron([latent_dim, *hidden_dims, math.prod(image_shape)], nn.SiLU())
+        check_classes(num_classes)
+        self.code = ClassCode(latent_dim, num_classes)
+        sizes = [self.code.num_outputs, *hidden_dims, math.prod(image_shape)]
+        self.layers = _perceptron(sizes, nn.SiLU())
         self.image_shape = tuple(image_shape)
 
-    def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z).unflatten(1, self.image_shape)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.layers(self.code(z, labels)).unflatten(1, self.image_shape)
 
 
 class Classifier(nn.Module):
@@ -102,9 +167,8 @@ class Classifier(nn.Module):
         self, *, image_shape: Sequence[int], num_classes: int, hidden_dims: Sequence[int]
     ) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Flatten(), _perceptron([math.prod(image_shape), *hidden_dims], nn.SiLU()), nn.SiLU()
-        )
+        sizes = [math.prod(image_shape), *hidden_dims]
+        self.body = nn.Sequential(nn.Flatten(), _hidden(sizes, nn.SiLU()))
         self.head = nn.Linear(hidden_dims[-1], num_classes)
         self.num_features = hidden_dims[-1]
 
@@ -118,7 +182,12 @@ class Classifier(nn.Module):
 
 def _perceptron(sizes: Sequence[int], activation: nn.Module) -> nn.Sequential:
     """Linear layers of the sizes given, with the activation between them."""
+    return _hidden(sizes, activation)[:-1]
+
+
+def _hidden(sizes: Sequence[int], activation: nn.Module) -> nn.Sequential:
+    """Linear layers of the sizes given, with the activation after each."""
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(sizes):
         layers += [nn.Linear(before, after), activation]
-    return nn.Sequential(*layers[:-1])
+    return nn.Sequential(*layers)

@@ -7,26 +7,31 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional
 
-SMALLEST = 4  # pixels of the shorter side at which halving ends
+SMALLEST = 4  # pixels of the shorter side at which halving ends, where nothing else is said
 
 
-def halvings(image_shape: Sequence[int]) -> int:
-    """The largest n with min(H, W) / 2^n >= 4: 3 for 32x32, 2 for 28x28, 1 for 8x8."""
+def halvings(image_shape: Sequence[int], *, smallest: int = SMALLEST) -> int:
+    """The largest n with min(H, W) / 2^n >= smallest, but at least 1.
+
+    With the usual 4 it is 3 for 32x32, 2 for 28x28, 1 for 8x8.
+    """
     height, width = image_shape[1:]
     if min(height, width) < 2 * SMALLEST:
         raise ValueError(
             f"data.image_shape={list(image_shape)} is too small for a convolutional network: the "
             f"shorter side must be {2 * SMALLEST} pixels or more (or model/network=mlp)."
         )
-    return (min(height, width) // SMALLEST).bit_length() - 1
+    return max(1, (min(height, width) // smallest).bit_length() - 1)
 
 
-def pyramid(image_shape: Sequence[int], width: int, max_width: int) -> tuple[list[int], int, int]:
+def pyramid(
+    image_shape: Sequence[int], width: int, max_width: int, *, smallest: int = SMALLEST
+) -> tuple[list[int], int, int]:
     """Channels from the finest level to the coarsest, doubling, and the coarsest height and width.
 
     Sizes are rounded up when halved, so that 2^n times the coarsest covers the image.
     """
-    n = halvings(image_shape)
+    n = halvings(image_shape, smallest=smallest)
     channels = [min(width * 2**level, max_width) for level in range(n)]
     return channels, -(-image_shape[1] // 2**n), -(-image_shape[2] // 2**n)
 
@@ -38,9 +43,9 @@ def crop(images: Tensor, image_shape: Sequence[int]) -> Tensor:
     return images[:, :, top : top + height, left : left + width]
 
 
-def pad(images: Tensor, image_shape: Sequence[int]) -> Tensor:
+def pad(images: Tensor, image_shape: Sequence[int], *, smallest: int = SMALLEST) -> Tensor:
     """Images with a margin of zeros, so that halving leaves no rest; `crop` takes it off again."""
-    n = halvings(image_shape)
+    n = halvings(image_shape, smallest=smallest)
     rest_height, rest_width = (-size % 2**n for size in image_shape[1:])
     if rest_height == rest_width == 0:
         return images

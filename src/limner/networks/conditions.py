@@ -1,0 +1,178 @@
+"""How a network is told the class y of an image.
+
+A generator or decoder (e_y, gamma_y and beta_y are learned vectors of the class):
+
+    concat      z' = [z, e_y]                        Mirza and Osindero (2014), section 3.2
+    batch_norm  h' = gamma_y (h - mean) / std + beta_y      de Vries et al. (2017), section 4
+
+A discriminator or encoder, where phi(x) is what its layers make of an image and psi is linear:
+
+    concat      x' = [x, m_y], m_y a learned map                        Mirza and Osindero (2014)
+    projection  D(x, y) = psi(phi(x)) + y^T V phi(x)      Miyato and Koyama (2018), equation 3
+    auxiliary   D(x) = [psi(phi(x)), V phi(x) + b], where a softmax of the second part is P(y | x)
+                                                                           Odena et al. (2017)
+
+https://arxiv.org/abs/1411.1784, https://arxiv.org/abs/1707.00683,
+https://arxiv.org/abs/1802.05637, https://arxiv.org/abs/1610.09585.
+
+Labels are int64 (B,) in [0, num_classes). A part that is made for `num_classes` None is told of no
+class, holds no parameter, and ignores labels.
+"""
+
+__all__ = [
+    "DISCRIMINATOR_CONDITIONS",
+    "GENERATOR_CONDITIONS",
+    "ClassCode",
+    "ClassMap",
+    "ConditionalBatchNorm2d",
+    "Head",
+    "Labelled",
+    "batch_norm",
+    "check_classes",
+    "check_condition",
+]
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+GENERATOR_CONDITIONS = ("none", "concat", "batch_norm")
+DISCRIMINATOR_CONDITIONS = ("none", "concat", "projection", "auxiliary")
+
+
+class ClassCode(nn.Module):
+    """Codes (B, latent_dim), joined by an embedding of their class of the same size.
+
+    The embedding starts as z is distributed, N(0, 1), so that both weigh the same.
+    """
+
+    def __init__(self, latent_dim: int, num_classes: int | None) -> None:
+        super().__init__()
+        self.embedding = None if num_classes is None else nn.Embedding(num_classes, latent_dim)
+        self.num_outputs = latent_dim if num_classes is None else 2 * latent_dim
+
+    def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """(B, num_outputs)."""
+        if self.embedding is None:
+            return z
+        return torch.cat([z, self.embedding(_given(labels))], dim=1)
+
+
+class ClassMap(nn.Module):
+    """Images (B, C, H, W), joined by a learned map of their class as one further channel."""
+
+    def __init__(self, image_shape: Sequence[int], num_classes: int | None) -> None:
+        super().__init__()
+        channels, *self.size = image_shape
+        area = self.size[0] * self.size[1]
+        self.embedding = None if num_classes is None else nn.Embedding(num_classes, area)
+        self.num_channels = channels if num_classes is None else channels + 1
+
+    def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """(B, num_channels, H, W)."""
+        if self.embedding is None:
+            return images
+        maps = self.embedding(_given(labels)).unflatten(1, (1, *self.size))
+        return torch.cat([images, maps], dim=1)
+
+
+class ConditionalBatchNorm2d(nn.Module):
+    """Batch norm whose scale and shift are those of each image's class."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(num_features, affine=False)
+        self.scale = nn.Embedding(num_classes, num_features)
+        self.shift = nn.Embedding(num_classes, num_features)
+        nn.init.ones_(self.scale.weight)
+        nn.init.zeros_(self.shift.weight)
+
+    def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """Maps of the shape of `x` (B, C, H, W)."""
+        normed, labels = self.norm(x), _given(labels)
+        # in the precision of `normed`: autocast would go on in float32
+        scale, shift = (
+            part(labels)[..., None, None].to(normed) for part in (self.scale, self.shift)
+        )
+        return torch.addcmul(shift, scale, normed)
+
+
+def batch_norm(num_features: int, num_classes: int | None) -> nn.Module:
+    """Batch norm, conditional where there are classes; a layer for `Labelled`."""
+    if num_classes is None:
+        return nn.BatchNorm2d(num_features)
+    return ConditionalBatchNorm2d(num_features, num_classes)
+
+
+class Labelled(nn.Sequential):
+    """Layers in a row, of which those of a conditional batch norm are given the labels too."""
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        for layer in self:
+            x = layer(x, labels) if isinstance(layer, ConditionalBatchNorm2d) else layer(x)
+        return x
+
+
+class Head(nn.Linear):
+    """The last layer of a discriminator: features (B, num_features) to logits.
+
+    Logits are (B,), or (B, 1 + num_classes) for the condition "auxiliary": the one of real against
+    fake first, then those of the classes.
+    """
+
+    def __init__(self, num_features: int, *, num_classes: int | None, condition: str) -> None:
+        super().__init__(num_features, 1)
+        self.condition = condition
+        if condition in ("projection", "auxiliary"):
+            bias = condition == "auxiliary"
+            self.classes = nn.Linear(num_features, num_classes, bias=bias)
+
+    def forward(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        logits = super().forward(features)
+        if self.condition == "auxiliary":
+            return torch.cat([logits, self.classes(features)], dim=1)
+        if self.condition == "projection":
+            logits = logits + self.classes(features).gather(1, _given(labels)[:, None])
+        return logits.squeeze(1)
+
+
+def check_classes(num_classes: int | None) -> None:
+    """Raises ValueError for a number of classes below 1."""
+    if num_classes is not None and num_classes < 1:
+        raise ValueError(
+            f"network.num_classes={num_classes}: a network that is told the class needs data with "
+            "labels; network.num_classes=null (model/condition=none) does without."
+        )
+
+
+def check_condition(
+    role: str, condition: str, *, num_classes: int | None, fitting: Sequence[str]
+) -> None:
+    """Raises ValueError where a network cannot be told the class in this way.
+
+    Args:
+        role: "generator" or "discriminator".
+        condition: How.
+        num_classes: How many classes there are, or None.
+        fitting: The conditions that the network takes.
+    """
+    key = f"network.{role}_condition={condition}"
+    if condition not in fitting:
+        why = "this network has no batch norm; " if condition == "batch_norm" else ""
+        raise ValueError(f"{key}: {why}choose one of {', '.join(fitting)}.")
+    check_classes(num_classes)
+    if num_classes is None and condition != "none":
+        raise ValueError(
+            f"{key} needs to know how many classes there are: network.num_classes=..., or "
+            f"network.{role}_condition=none."
+        )
+
+
+def _given(labels: Tensor | None) -> Tensor:
+    if labels is None:
+        raise ValueError(
+            "A conditional network was given no labels; network.num_classes=null "
+            "(model/condition=none) makes one that needs none."
+        )
+    return labels

@@ -1,0 +1,82 @@
+"""Every network's YAML gives its classes what they take, with every condition's YAML."""
+
+import inspect
+
+import pytest
+import torch
+from hydra.utils import get_object, instantiate
+from omegaconf import OmegaConf
+
+from limner.config import CONFIG_DIR
+
+NETWORKS = sorted(path.stem for path in (CONFIG_DIR / "model" / "network").glob("*.yaml"))
+GAN_NETWORKS = ["dcgan", "mlp", "resnet", "resnet_large"]
+CONDITIONS = sorted(path.stem for path in (CONFIG_DIR / "model" / "condition").glob("*.yaml"))
+ROLES = ("generator", "discriminator", "encoder", "decoder", "classifier")
+CONDITIONED = {
+    "none": ("none", "none"),
+    "concat": ("concat", "concat"),
+    "projection": ("batch_norm", "projection"),
+    "auxiliary": ("concat", "auxiliary"),
+}
+
+
+def shelf(config):
+    return OmegaConf.to_container(config.network, resolve=True)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_no_value_of_a_network_stands_in_python(composed, network):
+    nodes = shelf(composed("model=gan", f"model/network={network}"))
+    found = [nodes[role] for role in ROLES if role in nodes]
+    assert found
+    for node in found:
+        parameters = inspect.signature(get_object(node["_target_"])).parameters
+        assert set(node) - {"_target_"} == set(parameters)
+        assert all(p.default is p.empty for p in parameters.values())
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("network", GAN_NETWORKS)
+def test_every_network_takes_every_condition(composed, network, condition):
+    more = (
+        ["network.generator_condition=concat"]
+        if (network, condition) == ("mlp", "projection")
+        else []
+    )
+    made = composed(
+        "model=gan", f"model/network={network}", f"+model/condition={condition}", *more
+    )
+    nodes = shelf(made)
+    conditions = nodes["generator_condition"], nodes["discriminator_condition"]
+    assert conditions == (("concat", "projection") if more else CONDITIONED[condition])
+    assert made.model.condition == condition
+    labels = None if condition == "none" else torch.tensor([0, 9])
+    images = instantiate(nodes["generator"])(torch.randn(2, 64), labels)
+    assert images.shape == (2, 1, 8, 8)
+    logits = instantiate(nodes["discriminator"])(images, labels)
+    assert logits.shape == ((2, 11) if condition == "auxiliary" else (2,))
+
+
+def test_what_a_network_without_batch_norm_takes_is_said(composed):
+    nodes = shelf(composed("model=gan", "model/network=mlp", "+model/condition=projection"))
+    with pytest.raises(
+        Exception, match="this network has no batch norm; choose one of none, concat"
+    ):
+        instantiate(nodes["generator"])
+
+
+def test_data_without_labels_is_refused_by_the_number_of_classes(composed):
+    nodes = shelf(composed("model=gan", "+model/condition=concat", "data=celeba"))
+    with pytest.raises(Exception, match=r"network\.num_classes=0: .* needs data with labels"):
+        instantiate(nodes["generator"])
+
+
+@pytest.mark.parametrize("network", GAN_NETWORKS)
+def test_spectral_norm_is_one_key(composed, network):
+    for value in (True, False):
+        key = f"network.spectral_norm={str(value).lower()}"
+        node = shelf(composed("model=gan", f"model/network={network}", key))["discriminator"]
+        with torch.device("meta"):
+            names = [name for name, _ in instantiate(node).named_buffers()]
+        assert any(name.endswith("._u") for name in names) == value
