@@ -7,14 +7,15 @@ from limner.losses.divergence import kl_dimensions
 from limner.losses.likelihood import Bernoulli
 from limner.networks import ladder
 
-SIZE = {"width": 8, "max_width": 16, "num_blocks": 1, "attention_size": None}
+SIZE = {"width": 8, "max_width": 16, "num_blocks": 1, "attention_size": None, "num_classes": None}
 
 
-def made(shape, num_layers, latent_channels=2):
-    encoder = ladder.Encoder(image_shape=shape, **SIZE)
+def made(shape, num_layers, latent_channels=2, num_classes=None):
+    size = {**SIZE, "num_classes": num_classes}
+    encoder = ladder.Encoder(image_shape=shape, **size)
     decoder = ladder.Decoder(
         image_shape=shape, params_per_value=3, num_layers=num_layers,
-        latent_channels=latent_channels, **SIZE,
+        latent_channels=latent_channels, **size,
     )  # fmt: skip
     for layer in decoder.modules():
         if isinstance(layer, ladder._Head):  # as after some training
@@ -68,6 +69,20 @@ def test_a_layer_knows_the_draws_above_it_and_not_those_below():
             for a, b in zip(before, after.split(decoder.layer_sizes, dim=1), strict=True)
         ]
         assert same == [layer <= changed for layer in range(3)]
+
+
+def test_both_ways_are_told_the_class():
+    encoder, decoder = made((1, 8, 8), [1, 1], num_classes=3)
+    images, eps = torch.randn(1, 1, 8, 8).expand(3, 1, 8, 8), torch.randn(1, decoder.latent_dim)
+    labels = torch.arange(3)
+    maps = encoder(images, labels)
+    assert not torch.allclose(maps[0][0], maps[0][1])
+    found = decoder.infer(maps, eps.expand(3, -1), labels)
+    assert torch.allclose(decoder(found.z, labels), found.params, atol=1e-5)
+    params = decoder(eps.expand(3, -1), labels)
+    assert not torch.allclose(params[0], params[1])
+    with pytest.raises(ValueError, match="given no labels"):
+        decoder(eps)
 
 
 def test_a_new_ladder_starts_at_its_prior():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_networks import gradient_reaches_all
 
 from limner.networks import residual
 from limner.networks.residual_blocks import Levels, SelfAttention
@@ -11,24 +12,21 @@ SIZE = {"width": 8, "max_width": 16, "num_blocks": 1, "attention_size": 8}
 DIM, BATCH = 5, 3
 
 
-def gradient_reaches_all(network, *outputs):
-    sum(output.square().sum() for output in outputs).backward()
-    missing = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
-    assert not missing
-
-
 def num_attentions(network):
     return sum(isinstance(module, SelfAttention) for module in network.modules())
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_vector_codes(shape):
-    encoder = residual.Encoder(latent_dim=DIM, image_shape=shape, **SIZE)
-    mean, logvar = encoder(torch.randn(BATCH, *shape))
+@pytest.mark.parametrize("num_classes", [None, BATCH])
+def test_vector_codes(shape, num_classes):
+    labels = None if num_classes is None else torch.arange(BATCH)
+    size = {**SIZE, "latent_dim": DIM, "image_shape": shape, "num_classes": num_classes}
+    encoder = residual.Encoder(**size)
+    mean, logvar = encoder(torch.randn(BATCH, *shape), labels)
     assert mean.shape == logvar.shape == (BATCH, DIM)
     gradient_reaches_all(encoder, mean, logvar)
-    decoder = residual.Decoder(latent_dim=DIM, image_shape=shape, params_per_value=6, **SIZE)
-    params = decoder(torch.randn(BATCH, DIM))
+    decoder = residual.Decoder(**size, params_per_value=6)
+    params = decoder(torch.randn(BATCH, DIM), labels)
     assert params.shape == (BATCH, 6 * shape[0], *shape[1:])
     gradient_reaches_all(decoder, params)
 
@@ -60,7 +58,7 @@ def test_maps_of_codes(shape, num_halvings, map_size):
 @pytest.mark.parametrize(("attention_size", "expected"), [(None, 0), (7, 2), (14, 4), (28, 6)])
 def test_levels_attend_from_the_size_said(attention_size, expected):
     size = {**SIZE, "num_blocks": 2, "attention_size": attention_size}
-    encoder = residual.Encoder(latent_dim=DIM, image_shape=(1, 28, 28), **size)
+    encoder = residual.Encoder(latent_dim=DIM, image_shape=(1, 28, 28), num_classes=None, **size)
     assert num_attentions(encoder) == expected
 
 
@@ -75,7 +73,8 @@ def test_attention_is_a_weighted_mean_over_all_positions():
 
 
 def test_an_image_does_not_depend_on_its_batch():
-    encoder = residual.Encoder(latent_dim=DIM, image_shape=(1, 28, 28), **SIZE)
+    size = {**SIZE, "latent_dim": DIM, "image_shape": (1, 28, 28), "num_classes": None}
+    encoder = residual.Encoder(**size)
     images = torch.randn(4, 1, 28, 28)
     assert torch.allclose(encoder(images)[0][:2], encoder(images[:2])[0], atol=1e-5)
 

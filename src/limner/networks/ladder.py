@@ -22,8 +22,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from limner.networks.conditions import ClassMap, check_classes
 from limner.networks.residual_blocks import Levels, Residual
 from limner.networks.shapes import crop, pad
+from limner.networks.start import Start
 
 
 class Inferred(NamedTuple):
@@ -42,6 +44,8 @@ class Inferred(NamedTuple):
 class Encoder(nn.Module):
     """Images (B, C, H, W) in [-1, 1] to maps for the decoder, from the coarsest to the finest.
 
+    With labels (B,) if conditional.
+
     Args:
         image_shape: (C, H, W).
         width: Channels of the finest level, a multiple of 8; each coarser level has twice as many,
@@ -49,6 +53,7 @@ class Encoder(nn.Module):
         num_blocks: Residual blocks of each level, at least 1.
         attention_size: Levels attend whose shorter side has this many pixels or fewer; None for
             no attention.
+        num_classes: How many classes there are, of which a map joins the image; None without.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Encoder(nn.Module):
         max_width: int,
         num_blocks: int,
         attention_size: int | None,
+        num_classes: int | None,
     ) -> None:
         super().__init__()
         self.image_shape = tuple(image_shape)
@@ -66,16 +72,18 @@ class Encoder(nn.Module):
             image_shape, width=width, max_width=max_width, num_blocks=num_blocks,
             attention_size=attention_size, num_halvings=None,
         )  # fmt: skip
+        check_classes(num_classes)
+        self.map = ClassMap(image_shape, num_classes)
         before, stages = levels.channels[0], []
-        first = nn.Conv2d(image_shape[0], before, 3, padding=1)
+        first = nn.Conv2d(self.map.num_channels, before, 3, padding=1)
         for i, after in enumerate(levels.channels):
             halve = first if i == 0 else nn.Conv2d(before, before, 3, stride=2, padding=1)
             stages += [nn.Sequential(halve, *levels.level(i, before, after))]
             before = after
         self.stages = nn.ModuleList(stages)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        maps, x = [], pad(images, self.image_shape)
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
+        maps, x = [], pad(self.map(images, labels), self.image_shape)
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
@@ -94,7 +102,8 @@ class Decoder(nn.Module):
         width: As the encoder's,
         max_width: so too,
         num_blocks: and this,
-        attention_size: and this.
+        attention_size: and this,
+        num_classes: and this: each class has a start of its own, so p(z | y) is learned, too.
     """
 
     def __init__(
@@ -108,6 +117,7 @@ class Decoder(nn.Module):
         max_width: int,
         num_blocks: int,
         attention_size: int | None,
+        num_classes: int | None,
     ) -> None:
         super().__init__()
         self.image_shape = tuple(image_shape)
@@ -118,7 +128,7 @@ class Decoder(nn.Module):
         channels = levels.channels[::-1]
         _check(num_layers, len(channels), latent_channels)
         numbers = [*num_layers, *[0] * (len(channels) - len(num_layers))]
-        self.start = nn.Parameter(torch.randn(levels.coarsest))
+        self.start = Start(levels.coarsest, num_classes=num_classes, std=1.0)
         self.stages, self.layers = nn.ModuleList(), nn.ModuleList()
         self.layer_shapes: list[tuple[int, int, int]] = []
         """(latent_channels, h, w) of each layer."""
@@ -139,22 +149,25 @@ class Decoder(nn.Module):
         to_params = nn.Conv2d(before, image_shape[0] * params_per_value, 3, padding=1)
         self.to_params = nn.Sequential(nn.GroupNorm(8, before), nn.SiLU(), to_params)
 
-    def forward(self, z: Tensor) -> Tensor:
-        return self._down(z, None).params
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self._down(z, None, labels).params
 
-    def infer(self, maps: Sequence[Tensor], eps: Tensor) -> Inferred:
+    def infer(self, maps: Sequence[Tensor], eps: Tensor, labels: Tensor | None = None) -> Inferred:
         """A draw from q(z | x), z = mean + exp(logvar / 2) eps, layer by layer.
 
         Args:
             maps: What the encoder makes of images (B, ...).
             eps: Standard normal numbers (B, latent_dim); zeros for the means.
+            labels: int64 (B,), if conditional.
         """
-        return self._down(eps, maps)
+        return self._down(eps, maps, labels)
 
-    def _down(self, noise: Tensor, maps: Sequence[Tensor] | None) -> Inferred:
+    def _down(
+        self, noise: Tensor, maps: Sequence[Tensor] | None, labels: Tensor | None
+    ) -> Inferred:
         parts = iter(noise.split(self.layer_sizes, dim=1))
         shapes = iter(self.layer_shapes)
-        x, drawn = self.start.expand(len(noise), *self.start.shape), []
+        x, drawn = self.start(len(noise), labels), []
         for i, (stage, layers) in enumerate(zip(self.stages, self.layers, strict=True)):
             x = stage(x)
             for layer in layers:

@@ -14,12 +14,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from limner.networks.conditions import ClassCode, ClassMap, check_classes
 from limner.networks.residual_blocks import Levels
 from limner.networks.shapes import crop, pad
 
 
 class Encoder(nn.Module):
-    """Images (B, C, H, W) in [-1, 1] to the mean and log-variance (B, latent_dim) of q(z | x).
+    """Images (B, C, H, W) to mean and logvar (B, latent_dim) of q(z | x), or q(z | x, y).
 
     Args:
         latent_dim: Size of z.
@@ -29,6 +30,7 @@ class Encoder(nn.Module):
         num_blocks: Residual blocks of each level, at least 1.
         attention_size: Levels attend whose shorter side has this many pixels or fewer; None for
             no attention.
+        num_classes: How many classes there are, of which a map joins the image; None without.
     """
 
     def __init__(
@@ -40,23 +42,29 @@ class Encoder(nn.Module):
         max_width: int,
         num_blocks: int,
         attention_size: int | None,
+        num_classes: int | None,
     ) -> None:
         super().__init__()
+        check_classes(num_classes)
         self.image_shape = tuple(image_shape)
         levels = Levels(
             image_shape, width=width, max_width=max_width, num_blocks=num_blocks,
             attention_size=attention_size, num_halvings=None,
         )  # fmt: skip
-        self.layers = nn.Sequential(*levels.down(image_shape[0]), nn.Flatten())
+        self.map = ClassMap(image_shape, num_classes)
+        self.layers = nn.Sequential(*levels.down(self.map.num_channels), nn.Flatten())
         self.posterior = nn.Linear(math.prod(levels.coarsest), 2 * latent_dim)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        mean, logvar = self.posterior(self.layers(pad(images, self.image_shape))).chunk(2, dim=1)
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        features = self.layers(pad(self.map(images, labels), self.image_shape))
+        mean, logvar = self.posterior(features).chunk(2, dim=1)
         return mean, logvar
 
 
 class Decoder(nn.Module):
     """z (B, latent_dim) to the parameters (B, C * params_per_value, H, W) of p(x | z), unbounded.
+
+    With labels (B,) if conditional: those of p(x | z, y).
 
     Args:
         latent_dim: Size of z.
@@ -67,6 +75,7 @@ class Decoder(nn.Module):
         num_blocks: Residual blocks of each level, at least 1.
         attention_size: Levels attend whose shorter side has this many pixels or fewer; None for
             no attention.
+        num_classes: How many classes there are, of which an embedding joins z; None without.
     """
 
     def __init__(
@@ -79,21 +88,24 @@ class Decoder(nn.Module):
         max_width: int,
         num_blocks: int,
         attention_size: int | None,
+        num_classes: int | None,
     ) -> None:
         super().__init__()
+        check_classes(num_classes)
         self.image_shape = tuple(image_shape)
         levels = Levels(
             image_shape, width=width, max_width=max_width, num_blocks=num_blocks,
             attention_size=attention_size, num_halvings=None,
         )  # fmt: skip
+        self.code = ClassCode(latent_dim, num_classes)
         self.layers = nn.Sequential(
-            nn.Linear(latent_dim, math.prod(levels.coarsest)),
+            nn.Linear(self.code.num_outputs, math.prod(levels.coarsest)),
             nn.Unflatten(1, levels.coarsest),
             *levels.up(image_shape[0] * params_per_value),
         )
 
-    def forward(self, z: Tensor) -> Tensor:
-        return crop(self.layers(z), self.image_shape)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return crop(self.layers(self.code(z, labels)), self.image_shape)
 
 
 class MapEncoder(nn.Module):

@@ -15,6 +15,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
+from limner.networks.start import Start
+
 Cache = tuple[Tensor, Tensor]
 
 
@@ -46,14 +48,9 @@ class CausalTransformer(nn.Module):
             raise ValueError(
                 f"network.prior.width={width}: must be a multiple of num_heads={num_heads}."
             )
-        if num_classes is not None and num_classes < 1:
-            raise ValueError(
-                f"network.num_classes={num_classes}: a network that is told the class needs data "
-                "with labels; network.num_classes=null (model/condition=none) does without."
-            )
         super().__init__()
-        self.num_codes, self.length, self.num_classes = num_codes, length, num_classes
-        self.starts = nn.Embedding(1 if num_classes is None else num_classes, width)
+        self.num_codes, self.length = num_codes, length
+        self.start = Start((1, width), num_classes=num_classes, std=0.02)
         self.embedding = nn.Embedding(num_codes, width)
         self.positions = nn.Parameter(torch.empty(length, width))
         self.blocks = nn.ModuleList(_Block(width, num_heads, dropout) for _ in range(num_layers))
@@ -72,7 +69,7 @@ class CausalTransformer(nn.Module):
             codes: int64 (B, L); the last is not looked at.
             labels: int64 (B,), where the transformer is conditional.
         """
-        x = torch.cat([self._start(len(codes), labels), self.embedding(codes[:, :-1])], dim=1)
+        x = torch.cat([self.start(len(codes), labels), self.embedding(codes[:, :-1])], dim=1)
         x = x + self.positions
         for block in self.blocks:
             x, _ = block(x, None)
@@ -104,7 +101,7 @@ class CausalTransformer(nn.Module):
             labels: int64 (num_sequences,), where the transformer is conditional.
             generator: Of the CPU.
         """
-        x = self._start(num_sequences, labels)
+        x = self.start(num_sequences, labels)
         u = torch.rand(self.length, num_sequences, generator=generator).to(x.device)
         caches: list[Cache | None] = [None] * len(self.blocks)
         codes = []
@@ -116,17 +113,6 @@ class CausalTransformer(nn.Module):
             codes.append(_draw(logits, u[position], top_k))
             x = self.embedding(codes[-1])[:, None]
         return torch.stack(codes, dim=1)
-
-    def _start(self, num_sequences: int, labels: Tensor | None) -> Tensor:
-        """What the first position sees, (B, 1, width)."""
-        if self.num_classes is None:
-            return self.starts.weight.expand(num_sequences, 1, -1)
-        if labels is None:
-            raise ValueError(
-                "A conditional network was given no labels; network.num_classes=null "
-                "(model/condition=none) makes one that needs none."
-            )
-        return self.starts(labels)[:, None]
 
 
 class _Block(nn.Module):
