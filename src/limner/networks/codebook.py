@@ -98,7 +98,8 @@ class Codebook(nn.Module):
             if self.training:
                 self._revive(rows.detach())
             nearest = self._nearest(rows.detach())
-            counts = torch.bincount(nearest, minlength=len(self.codes)).to(rows)
+            counts = rows.new_zeros(len(self.codes))
+            counts.index_add_(0, nearest, torch.ones_like(rows[:, 0]))  # bincount would wait
             chosen = self.codes[nearest]  # before the book moves on
             commitment = (rows - chosen).square().unflatten(0, (len(z), -1)).sum((1, 2))
             if self.training:
