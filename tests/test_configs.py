@@ -18,7 +18,7 @@ FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = ["vae", "gan", "classifier"]
 DATA = sorted(path.stem for path in (CONFIG_DIR / "data").glob("*.yaml"))
 NETWORKS = {
-    "vae": ["conv", "mlp"],
+    "vae": ["conv", "mlp", "residual"],
     "gan": ["dcgan", "mlp", "resnet", "resnet_large"],
     "classifier": ["cnn", "mlp"],
 }

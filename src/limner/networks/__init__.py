@@ -4,8 +4,10 @@ Every file offers the parts of one architecture, by the roles that models hand o
 
     Generator(z) -> images in [-1, 1]           Discriminator(images) -> logits (B,)
     Decoder(z) -> raw images                    Encoder(images) -> mean, logvar
-    Classifier(images) -> logits (B, K)
+    Classifier(images) -> logits (B, K)         MapEncoder(images) -> map of codes, MapDecoder back
 
-All but the last take labels (B,) as a second argument, and need them if they are conditional (see
-conditions.py).
+and the parts that stand between them or take z's place: priors.py and flow.py (p(z)), codebook.py,
+transformer.py (of codes), ladder.py (latent layers). Generators, discriminators, encoders and
+decoders of vectors take labels (B,) as a second argument, and need them if they are
+conditional (see conditions.py).
 """
