@@ -51,28 +51,18 @@ COMMON = [
     "data.batch_size=32", "logger=csv", "callbacks.log.every_num_updates=1",
     "callbacks.checkpoints.every_num_updates=25", "callbacks.checkpoints.keep_last=100000",
 ]  # fmt: skip
-OFF_BY_ONE = """
-import limner.data.batches as batches
-from limner.cli import main
-start = batches.TrainingBatches.__init__
-def shifted(self, *args, update, **kwargs):
-    start(self, *args, update=lambda: update() + 1, **kwargs)
-batches.TrainingBatches.__init__ = shifted
-main()
-"""
-"""`train.py`, but every update takes the batch of the next."""
+OFF_BY_ONE = Path(__file__).with_name("off_by_one.py")
+"""The same, but every update takes the batch of the next."""
 HANG = 60  # seconds after which processes that should have ended are taken for hanging
 
 
-def train(folder: Path, *overrides: str, code: str | None = None) -> subprocess.Popen:
+def train(folder: Path, *overrides: str, script: Path = TRAIN) -> subprocess.Popen:
     """Starts a run of that folder, or goes on with the one that is there, in its own session."""
-    program = [str(TRAIN)] if code is None else ["-c", code]
-    where = [f"resume={folder}"] if _checkpoints(folder) else [f"hydra.run.dir={folder}"]
-    if code is not None:
-        program += ["train"]
+    program = [str(script)] if script == TRAIN else [str(script), "train"]
+    where = f"resume={folder}" if _checkpoints(folder) else f"hydra.run.dir={folder}"
     with open(f"{folder}.log", "a") as log:
         return subprocess.Popen(
-            [sys.executable, *program, *where, *overrides],
+            [sys.executable, *program, where, *overrides],
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 
@@ -84,13 +74,13 @@ def kill_and_resume(
     num_updates: int,
     kills: int,
     dice: random.Random,
-    code: str | None = None,
+    script: Path = TRAIN,
 ) -> dict[str, int]:
-    """Trains to the end in spite of `kills` kills, resumed by other `code`; counts the kills."""
+    """Trains to the end in spite of `kills` kills, resumed by `script`; counts the kills."""
     moments = sorted(dice.sample(range(1, num_updates), kills))
     counts = {"kills": 0, "in a checkpoint": 0, "of one process": 0}
     for i, moment in enumerate(moments):
-        process = _start(folder, overrides, code)
+        process = _start(folder, overrides, script)
         in_checkpoint, alone = i % 3 == 2, i % 2 == 1
         if not _reach(process, folder, moment, in_checkpoint):
             break  # it ended before
@@ -98,7 +88,7 @@ def kill_and_resume(
         counts["in a checkpoint"] += bool(list(folder.glob("checkpoints/*.partial")))
         counts["kills"] += 1
         counts["of one process"] += _kill(process, dice, alone)
-    process = _start(folder, overrides, code)
+    process = _start(folder, overrides, script)
     if process.wait(600) != 0:
         raise SystemExit(f"The last resume failed:\n{Path(f'{folder}.log').read_text()[-3000:]}")
     return counts
@@ -141,9 +131,9 @@ def _parts(value: Any) -> Iterator[bytes]:
         yield repr(value).encode()
 
 
-def _start(folder: Path, overrides: Sequence[str], code: str | None) -> subprocess.Popen:
+def _start(folder: Path, overrides: Sequence[str], script: Path) -> subprocess.Popen:
     if _checkpoints(folder):
-        return train(folder, code=code)
+        return train(folder, script=script)
     shutil.rmtree(folder, ignore_errors=True)  # killed before its first checkpoint
     return train(folder, *overrides)
 
@@ -227,7 +217,7 @@ def _check(arguments: argparse.Namespace, model: str, processes: int, root: Path
         killed, overrides, num_updates=arguments.updates, kills=arguments.kills, dice=dice
     )
     kill_and_resume(
-        off, overrides, num_updates=arguments.updates, kills=1, dice=dice, code=OFF_BY_ONE
+        off, overrides, num_updates=arguments.updates, kills=1, dice=dice, script=OFF_BY_ONE
     )
     result, seed, shifted = (compare(whole, folder) for folder in (killed, other, off))
     return [
@@ -244,7 +234,7 @@ def main() -> None:
     parser.add_argument("--models", default=",".join(MODELS), help="of %(default)s")
     parser.add_argument("--processes", default="1,2", help="numbers of processes: %(default)s")
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--updates", type=int, default=1500, help="length of each run")
+    parser.add_argument("--updates", type=int, default=800, help="length of each run")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--folder", type=Path, help="where the runs go; a temporary one")
     arguments = parser.parse_args()

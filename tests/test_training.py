@@ -17,6 +17,7 @@ from PIL import Image
 
 import fakes
 import limner
+from limner.checkpoint_files import update_path
 from limner.evaluating.command import run as evaluate
 from limner.status import read_status
 from runs import last_checkpoint
@@ -137,6 +138,23 @@ def test_a_resumed_run_is_the_uninterrupted_one(run, tmp_path, model, stop):
     assert same(a["state_dict"], b["state_dict"])
     assert same(a["optimizer_states"], b["optimizer_states"])
     assert trained(whole) == trained(parts)
+
+
+@pytest.mark.parametrize("model", ["vae", "gan"])
+def test_a_checkpoint_of_an_epochs_end_begins_the_next_epoch(run, tmp_path, model):
+    """Also where max_steps is set and nothing is validated."""
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    common = [
+        f"model={model}", "data.batch_size=128", "metrics=none", "logger=csv",
+        "callbacks.log.every_num_updates=1", "callbacks.checkpoints.every_num_updates=11",
+        "callbacks.checkpoints.keep_last=9", "trainer.max_steps=25",
+    ]  # fmt: skip
+    assert run(*common, f"hydra.run.dir={whole}").code == 0
+    shutil.copytree(whole, part)
+    for update in (22, 25):
+        update_path(part, update).unlink()
+    assert run(f"resume={part}").code == 0
+    assert losses(whole) == losses(part)
 
 
 def test_resume_keeps_model_and_config_and_takes_what_is_new(run, tmp_path):

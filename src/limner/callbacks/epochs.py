@@ -77,6 +77,17 @@ class FitLoop(_FitLoop):
             self._at_last_batch = copy.deepcopy(state_dict)
             self.epoch_end_is_due = True
 
+    @_Loop.restarting.setter
+    def restarting(self, restarting: bool) -> None:
+        """Whether a run goes on in an epoch that had begun.
+
+        Lightning takes one that is done for that too, if `max_steps` is set and nothing is
+        validated, and gives it a batch of the next.
+        """
+        progress = self.epoch_progress.current
+        is_done = progress.ready == progress.started == progress.processed
+        _Loop.restarting.fset(self, restarting and not is_done)
+
     @property
     def skip(self) -> bool:
         """Of a run that is over, the end of the last epoch may be due, or its last picture."""
