@@ -77,7 +77,7 @@ def kill_and_resume(
     script: Path = TRAIN,
 ) -> dict[str, int]:
     """Trains to the end in spite of `kills` kills, resumed by `script`; counts the kills."""
-    moments = sorted(dice.sample(range(1, num_updates), kills))
+    moments = sorted(dice.sample(range(1, num_updates * 4 // 5), kills))
     counts = {"kills": 0, "in a checkpoint": 0, "of one process": 0}
     for i, moment in enumerate(moments):
         process = _start(folder, overrides, script)

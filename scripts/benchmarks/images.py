@@ -45,6 +45,7 @@ class SavedImages:
                 labels=labels(len(images)),
                 classes=[str(i) for i in range(NUM_CLASSES)],
                 fingerprint=[self.path, stat.st_size, stat.st_mtime_ns],
+                sizes=[stat.st_size],
             )
         }
 

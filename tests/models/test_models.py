@@ -11,6 +11,7 @@ from limner.losses.adversarial import NonSaturating, Wasserstein
 from limner.losses.gradient_penalty import R1, GradientPenalty
 from limner.losses.penalty import Pairs, Weighted
 from limner.models import GAN
+from runs import last_checkpoint
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_penalties_count_at_their_steps_and_see_every_step(run):
         first, second = csv.DictReader(file)
     assert float(second["train/penalty_r1"]) > 0 == len(first["train/penalty_r1"])
     assert float(first["train/penalty_lecam"]) > 0
-    saved = torch.load(result.only_run() / "checkpoints" / "last.ckpt", weights_only=True)
+    saved = torch.load(last_checkpoint(result.only_run()), weights_only=True)
     assert saved["state_dict"]["penalty.lecam.penalty.real"] != 0
 
 

@@ -32,6 +32,9 @@ class Bernoulli(nn.Module):
     is_density = False
     params_per_value = 1
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor:
         targets = (images + 1) / 2
         bce = binary_cross_entropy_with_logits(params, targets, reduction="none")
