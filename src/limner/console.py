@@ -2,6 +2,7 @@
 
 __all__ = [
     "ConsoleHandler", "FileHandler", "FirstProcess", "is_first_process", "quieten", "scores_table",
+    "shown",
 ]  # fmt: skip
 
 import contextlib
@@ -10,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich import box, get_console
@@ -107,6 +109,11 @@ def quieten() -> None:
         ".*The `srun` command is available.*",  # limner.launchers says it where it matters
     ):
         warnings.filterwarnings("ignore", message)
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _images(protocol: Mapping[str, Any]) -> str:

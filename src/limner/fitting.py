@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from limner.callbacks.guards import Interrupts
 from limner.callbacks.log import Log
 from limner.callbacks.rollbacks import Rollback, rollbacks_of
-from limner.checkpoint_files import newest
+from limner.checkpoint_files import newest, update_of
 from limner.errors import Diverged, UserError
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ def _once_too_often(error: Diverged, past: Sequence[Rollback]) -> UserError:
 
 
 def _update_of(path: Path | None) -> int:
-    return 0 if path is None else _load(path)["global_step"]
+    return 0 if path is None else update_of(path)
 
 
 def _load(path: Path) -> dict[str, Any]:

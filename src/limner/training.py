@@ -3,7 +3,6 @@
 __all__ = ["starts_processes", "train"]
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from limner.callbacks.scores import Scores, entry, write_scores
 from limner.checkpoint_files import newest_or_refuse
 from limner.choosing import choose_metrics
 from limner.config import build, check, composed
-from limner.console import quieten, scores_table
+from limner.console import quieten, scores_table, shown
 from limner.device_counts import DeviceCounts, fitting_batch_size
 from limner.fitting import fit
 from limner.launchers import check_started, started_outside
@@ -63,7 +62,7 @@ def train(config: DictConfig, record: Callable[[], None]) -> float | None:
     run_dir = Path(config.run_dir)
     last = newest_or_refuse(run_dir) if config.resume is not None else None
     saved = {} if last is None else torch.load(last, "cpu", weights_only=True, mmap=True)
-    refuse_newer(saved.get("limner", {}).get("version"), _shown(last or run_dir))
+    refuse_newer(saved.get("limner", {}).get("version"), shown(last or run_dir))
     refuse_length(config, saved)
     L.seed_everything(config.seed, verbose=False)
 
@@ -138,7 +137,7 @@ class _Prepare:
         written = OmegaConf.to_yaml(OmegaConf.create(composed(self.config)))
         write_records(run_dir, config=written, device=_device(trainer))
         log.info("%s", self.data.describe())
-        log.info("%s on %s, in %s", _describe(model), _device(trainer), _shown(run_dir))
+        log.info("%s on %s, in %s", _describe(model), _device(trainer), shown(run_dir))
 
 
 def _open_data(config: DictConfig, saved: Mapping[str, Any]) -> L.LightningDataModule:
@@ -224,9 +223,9 @@ def _finish(trainer: L.Trainer, config: DictConfig, run_dir: Path) -> float | No
         with writing():
             write_scores(run_dir, entries)
         get_console().print(scores_table(entries))
-        log.info("How each was made: %s", _shown(run_dir / "scores.json"))
+        log.info("How each was made: %s", shown(run_dir / "scores.json"))
     if (run_dir / "final.png").exists():
-        log.info("Samples: %s", _shown(run_dir / "final.png"))
+        log.info("Samples: %s", shown(run_dir / "final.png"))
     objective = config.metrics.objective
     return None if objective is None else values.get(objective.name)
 
@@ -242,8 +241,3 @@ def _device(trainer: L.Trainer) -> str:
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     return f"{trainer.world_size} x {name}" if trainer.world_size > 1 else name
-
-
-def _shown(path: Path) -> str:
-    """A path as short as it can be typed from here."""
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

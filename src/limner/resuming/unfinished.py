@@ -7,7 +7,6 @@ run.
 
 __all__ = ["among", "has_checkpoint", "in_folder", "saved_config"]
 
-import os
 import shutil
 from enum import Enum
 from pathlib import Path
@@ -17,7 +16,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from limner.console import is_first_process
+from limner.console import is_first_process, shown
 from limner.errors import UserError
 from limner.locks import being_trained, is_locked
 from limner.resuming.changes import differences, refuse_changes, same_length
@@ -58,7 +57,7 @@ def in_folder(folder: Path, config: DictConfig) -> What:
     if not folder.is_dir() or not any(folder.iterdir()):
         return What.BEGIN
     name, saved, status = (
-        f"hydra.run.dir={_shown(folder)}",
+        f"hydra.run.dir={shown(folder)}",
         saved_config(folder),
         read_status(folder),
     )
@@ -108,17 +107,17 @@ def among(parent: Path, config: DictConfig) -> Found:
             found.append((folder, status))
     if len(found) > 1:
         found.sort(key=lambda pair: pair[1].changed, reverse=True)
-        lines = [f"  {_shown(folder)}: {_told(status)}" for folder, status in found]
+        lines = [f"  {shown(folder)}: {_told(status)}" for folder, status in found]
         raise UserError(
             "\n".join(["resume=auto: these runs of this config are unfinished:", *lines])
             + "\nChoose one: resume=DIR"
         )
     if found:
         folder, status = found[0]
-        return Found(folder, f"resume=auto: going on with {_shown(folder)}, {_told(status)}.")
-    besides = f", beside {_shown(busy[0])}, which is being trained" if busy else ""
+        return Found(folder, f"resume=auto: going on with {shown(folder)}, {_told(status)}.")
+    besides = f", beside {shown(busy[0])}, which is being trained" if busy else ""
     return Found(
-        None, f"resume=auto: no unfinished run of this config in {_shown(parent)}: a new one"
+        None, f"resume=auto: no unfinished run of this config in {shown(parent)}: a new one"
         f"{besides}.",
     )  # fmt: skip
 
@@ -150,7 +149,3 @@ def _told(status: Status) -> str:
     when = status.changed[:16].replace("T", " ")
     error = f": {status.error}" if status.error else ""
     return f"{state} at update {status.update}" + (f", {when}" if when else "") + error
-
-
-def _shown(path: Path) -> str:
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
