@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from limner.errors import UserError
+from limner.speed import COMPILE_MODES
 
 REFUSED = {
     "accumulate_grad_batches": "choose a larger data.batch_size.",
@@ -39,6 +40,12 @@ def refuse_values(config: DictConfig) -> None:
         raise UserError(
             f"max_rollbacks={config.max_rollbacks}: must be 1 or more; on_divergence=stop never "
             "goes back."
+        )
+    if config.channels_last not in (True, False, "auto"):
+        raise UserError(f"channels_last={config.channels_last}: choose true, false or auto.")
+    if config.compile not in (None, *COMPILE_MODES):
+        raise UserError(
+            f"compile={config.compile}: choose of {', '.join(COMPILE_MODES)}; or null."
         )
     for key, instead in REFUSED.items():
         if key in config.trainer:

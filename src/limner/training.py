@@ -31,6 +31,13 @@ from limner.launchers import check_started, started_outside
 from limner.loggers import ToleratedLogger
 from limner.records import write_records
 from limner.refusals import refuse_length, refuse_two_players, refuse_values
+from limner.speed import (
+    Unprofiled,
+    compile_networks,
+    keep_freed_memory,
+    layout_for,
+    skip_gpu_checks,
+)
 from limner.status import StatusFile
 from limner.tolerance import Tolerance
 from limner.version import refuse_newer
@@ -56,6 +63,7 @@ def train(config: DictConfig, record: Callable[[], None]) -> float | None:
         Interrupted: If a signal stopped it.
     """
     quieten()
+    keep_freed_memory()
     check(config)
     refuse_values(config)
     check_started(_num_processes(config), num_nodes=config.trainer.num_nodes)
@@ -123,6 +131,15 @@ class _Prepare:
             EpochEnds(),
         ]
         trainer = _trainer(config, model, own, interrupts)
+        layout = layout_for(
+            config.channels_last,
+            device=trainer.strategy.root_device,
+            precision=trainer.precision,
+        )
+        model.to(memory_format=layout)
+        self.data.layout = layout
+        compile_networks(model, config.compile)
+        skip_gpu_checks()
         if trainer.is_global_zero and not self.is_recorded:
             self._record(trainer, model, update)
         self.is_recorded = True
@@ -186,9 +203,11 @@ def _trainer(
     loggers = [
         ToleratedLogger(logger, name) for name, logger in (build(config, "logger") or {}).items()
     ]
+    profiler = {} if "profiler" in config.trainer else {"profiler": Unprofiled()}
     trainer = build(
         config,
         "trainer",
+        **profiler,
         callbacks=[*own, *scores, *callbacks.values(), interrupts],
         strategy=_strategy(config, model),
         logger=loggers or False,
