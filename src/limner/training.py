@@ -16,7 +16,9 @@ from limner.callbacks.checkpoints import AtomicCheckpointIO, check_last
 from limner.callbacks.epochs import EpochEnds, FitLoop
 from limner.callbacks.guards import Interrupts, SeedUpdates
 from limner.callbacks.heartbeat import Heartbeat
+from limner.callbacks.learning_rates import LearningRates
 from limner.callbacks.log import Log
+from limner.callbacks.parts import InParts
 from limner.callbacks.process_counts import ProcessCounts
 from limner.callbacks.provenance import Provenance
 from limner.callbacks.rollbacks import Rollback, Rollbacks, seed_after
@@ -30,7 +32,7 @@ from limner.fitting import fit
 from limner.launchers import check_started, started_outside
 from limner.loggers import ToleratedLogger
 from limner.records import write_records
-from limner.refusals import refuse_length, refuse_two_players, refuse_values
+from limner.refusals import refuse_length, refuse_parts, refuse_two_players, refuse_values
 from limner.status import StatusFile
 from limner.tolerance import Tolerance
 from limner.version import refuse_newer
@@ -122,6 +124,8 @@ class _Prepare:
             Rollbacks(past),
             EpochEnds(),
         ]
+        if (schedule := build(config, "lr_schedule")) is not None:
+            own.append(LearningRates(schedule))
         trainer = _trainer(config, model, own, interrupts)
         if trainer.is_global_zero and not self.is_recorded:
             self._record(trainer, model, update)
@@ -147,6 +151,7 @@ def _open_data(config: DictConfig, saved: Mapping[str, Any]) -> L.LightningDataM
         saved=saved.get("limner", {}),
         num_processes=_num_processes(config),
     )
+    refuse_parts(config)
     data = build(config, "data")
     data.open()
     if (images := saved.get(type(data).__qualname__)) is not None:
@@ -186,9 +191,11 @@ def _trainer(
     loggers = [
         ToleratedLogger(logger, name) for name, logger in (build(config, "logger") or {}).items()
     ]
+    automatic = model.automatic_optimization
     trainer = build(
         config,
         "trainer",
+        gradient_clip_val=config.gradients.max_norm if automatic else None,
         callbacks=[*own, *scores, *callbacks.values(), interrupts],
         strategy=_strategy(config, model),
         logger=loggers or False,
@@ -200,6 +207,9 @@ def _trainer(
         num_sanity_val_steps=0,
     )
     trainer.fit_loop = FitLoop(trainer)
+    if automatic and config.gradients.num_parts > 1:
+        loop = InParts(trainer, num_parts=config.gradients.num_parts)
+        trainer.fit_loop.epoch_loop.automatic_optimization = loop
     return trainer
 
 
