@@ -17,8 +17,8 @@ def test_a_discriminator_that_has_won_is_recognised(run):
 
 
 def test_a_collapse_is_recognised(run):
-    """A generator that has learnt nothing draws grey, whatever the code."""
-    result = run(*SHORT, "optimizer.lr=0.0")
+    """Weights that decay to 0 in every step draw the same, whatever the code."""
+    result = run(*SHORT, "optimizer=adamw", "optimizer.lr=1e-4", "optimizer.weight_decay=1e4")
     assert result.code == 0, result.err
     assert (result.out + result.err).count(COLLAPSED) == 1
     assert WON not in result.out + result.err

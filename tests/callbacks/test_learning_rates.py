@@ -9,13 +9,13 @@ import pytest
 def test_rates_fall_to_the_end_of_training(run, model):
     result = run(
         f"model={model}", "lr_schedule=linear", "trainer.max_steps=4", "metrics=none",
-        "optimizer.lr=0.4", "optimizer=sgd", "callbacks.log.every_num_updates=1", "logger=csv",
+        "optimizer.lr=0.004", "callbacks.log.every_num_updates=1", "logger=csv",
     )  # fmt: skip
     assert result.code == 0, result.err
     with open(result.only_run() / "metrics.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["train/learning_rate"]]
     rates = [float(row["train/learning_rate"]) for row in rows]
-    assert rates == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert rates == pytest.approx([0.004, 0.003, 0.002, 0.001])
     if model == "gan":
         assert [float(row["train/learning_rate_discriminator"]) for row in rows] == rates
 
