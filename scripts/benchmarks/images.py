@@ -1,6 +1,6 @@
 """Images of noise, in one file that all opponents read."""
 
-__all__ = ["SavedImages", "labels", "load_images", "picture", "save_images"]
+__all__ = ["MadeUpImages", "SavedImages", "labels", "load_images", "picture", "save_images"]
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,3 +58,32 @@ def picture(image: np.ndarray) -> Image.Image:
 def labels(num_images: int) -> list[int]:
     """A class for each image."""
     return [i % NUM_CLASSES for i in range(num_images)]
+
+
+class MadeUpImages:
+    """As many pictures as one wants, each made when it is read.
+
+    Args:
+        path: Where they would lie.
+        num_images: How many.
+        size: Pixels of a side.
+    """
+
+    def __init__(self, *, path: str, num_images: int, size: int) -> None:
+        self.path, self.num_images, self.size = path, num_images, size
+
+    def pictures(self) -> dict:
+        """All of them as training images without labels."""
+        from limner.data.sources import Pictures
+
+        block = np.random.default_rng(0).integers(0, 256, (self.size, self.size, 3), np.uint8)
+        return {
+            "train": Pictures(
+                names=[f"image {i}" for i in range(self.num_images)],
+                read=lambda i: Image.fromarray(block + np.uint8(i % 256)),
+                labels=None,
+                classes=[],
+                fingerprint=[self.path, self.num_images, self.size],
+                sizes=[],
+            )
+        }

@@ -57,6 +57,8 @@ class RunConfig:
     run_dir: str | None = None
     on_divergence: str = "stop"
     max_rollbacks: int = 3
+    channels_last: Any = "auto"
+    compile: str | None = None
     trainer: Any = None
     model: Any = None
     network: Any = None

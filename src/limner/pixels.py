@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 
-def to_float(images: Tensor) -> Tensor:
-    """uint8 in [0, 255] to float32 in [-1, 1]: x / 127.5 - 1."""
-    return images.to(torch.float32).div_(127.5).sub_(1.0)
+def to_float(images: Tensor, *, layout: torch.memory_format = torch.preserve_format) -> Tensor:
+    """uint8 in [0, 255] to float32 in [-1, 1], laid out in memory so: x / 127.5 - 1."""
+    return images.to(torch.float32, memory_format=layout).div_(127.5).sub_(1.0)
 
 
 def to_uint8(images: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from limner.errors import UserError
+from limner.speed import COMPILE_MODES
 
 REFUSED = {
     "accumulate_grad_batches": "gradients.num_parts=N accumulates over N parts of a batch.",
@@ -47,6 +48,12 @@ def refuse_values(config: DictConfig) -> None:
         raise UserError(f"gradients.max_norm={max_norm}: a number above 0; null for no clipping.")
     if not (isinstance(num_parts, int) and num_parts >= 1):
         raise UserError(f"gradients.num_parts={num_parts}: a whole number, 1 or more.")
+    if config.channels_last not in (True, False, "auto"):
+        raise UserError(f"channels_last={config.channels_last}: choose true, false or auto.")
+    if config.compile not in (None, *COMPILE_MODES):
+        raise UserError(
+            f"compile={config.compile}: choose of {', '.join(COMPILE_MODES)}; or null."
+        )
     for key, instead in REFUSED.items():
         if key in config.trainer:
             raise UserError(f"trainer.{key} does not fit here: {instead}")

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich import get_console
 
 from limner.callbacks.checkpoints import AtomicCheckpointIO, check_last
+from limner.callbacks.clipping import Clipping
 from limner.callbacks.epochs import EpochEnds, FitLoop
 from limner.callbacks.guards import Interrupts, SeedUpdates
 from limner.callbacks.heartbeat import Heartbeat
@@ -33,6 +34,13 @@ from limner.launchers import check_started, started_outside
 from limner.loggers import ToleratedLogger
 from limner.records import write_records
 from limner.refusals import refuse_length, refuse_parts, refuse_two_players, refuse_values
+from limner.speed import (
+    Unprofiled,
+    compile_networks,
+    keep_freed_memory,
+    layout_for,
+    skip_gpu_checks,
+)
 from limner.status import StatusFile
 from limner.tolerance import Tolerance
 from limner.version import refuse_newer
@@ -58,6 +66,7 @@ def train(config: DictConfig, record: Callable[[], None]) -> float | None:
         Interrupted: If a signal stopped it.
     """
     quieten()
+    keep_freed_memory()
     check(config)
     refuse_values(config)
     check_started(_num_processes(config), num_nodes=config.trainer.num_nodes)
@@ -126,7 +135,18 @@ class _Prepare:
         ]
         if (schedule := build(config, "lr_schedule")) is not None:
             own.append(LearningRates(schedule))
+        if model.automatic_optimization and (norm := config.gradients.max_norm) is not None:
+            own.append(Clipping(norm))
         trainer = _trainer(config, model, own, interrupts)
+        layout = layout_for(
+            config.channels_last,
+            device=trainer.strategy.root_device,
+            precision=trainer.precision,
+        )
+        model.to(memory_format=layout)
+        self.data.layout = layout
+        compile_networks(model, config.compile)
+        skip_gpu_checks()
         if trainer.is_global_zero and not self.is_recorded:
             self._record(trainer, model, update)
         self.is_recorded = True
@@ -191,11 +211,11 @@ def _trainer(
     loggers = [
         ToleratedLogger(logger, name) for name, logger in (build(config, "logger") or {}).items()
     ]
-    automatic = model.automatic_optimization
+    profiler = {} if "profiler" in config.trainer else {"profiler": Unprofiled()}
     trainer = build(
         config,
         "trainer",
-        gradient_clip_val=config.gradients.max_norm if automatic else None,
+        **profiler,
         callbacks=[*own, *scores, *callbacks.values(), interrupts],
         strategy=_strategy(config, model),
         logger=loggers or False,
@@ -207,7 +227,7 @@ def _trainer(
         num_sanity_val_steps=0,
     )
     trainer.fit_loop = FitLoop(trainer)
-    if automatic and config.gradients.num_parts > 1:
+    if model.automatic_optimization and config.gradients.num_parts > 1:
         loop = InParts(trainer, num_parts=config.gradients.num_parts)
         trainer.fit_loop.epoch_loop.automatic_optimization = loop
     return trainer

@@ -54,6 +54,13 @@ def test_parts_and_processes_and_the_whole_batch_train_alike(tmp_path, run, mode
     assert difference("whole", "two") < 1e-5
 
 
+@pytest.mark.parametrize("model", ["vae", "gan"])
+def test_fused_optimizers_are_clipped_in_half_precision_too(run, model):
+    words = ["optimizer=adam", "trainer.precision=bf16-mixed", "gradients.max_norm=0.1"]
+    result = run(f"model={model}", *COMMON, *words)
+    assert result.code == 0, result.err
+
+
 @pytest.mark.parametrize("model", ["vae", "gan", "classifier"])
 def test_a_gradient_is_no_longer_than_allowed(run, model):
     """By SGD at a rate of 1 each player moves by the norm of its gradient."""

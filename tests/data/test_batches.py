@@ -27,6 +27,7 @@ def training(
         rank=rank,
         world_size=world_size,
         augmentation=augment,
+        layout=torch.contiguous_format,
         update=lambda: update,
     )
 
@@ -124,7 +125,7 @@ def test_evaluation_shows_every_image_once_in_equal_numbers_of_batches(num_image
     ranks = [
         EvaluationBatches(
             numbered(num_images), torch.arange(num_images), batch_size=16, rank=rank,
-            world_size=world_size,
+            world_size=world_size, layout=torch.contiguous_format,
         )
         for rank in range(world_size)
     ]  # fmt: skip

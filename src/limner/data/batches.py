@@ -5,10 +5,13 @@ slice of each global batch, so n ranks together see what one process would; the 
 an augmentation are drawn for the global batch, and cut with the images that they belong to.
 """
 
-__all__ = ["EvaluationBatches", "TrainingBatches"]
+__all__ = ["EvaluationBatches", "TrainingBatches", "read_ahead"]
 
+import collections
+import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +21,9 @@ from limner.errors import UserError
 from limner.interfaces import Augmentation, Batch
 from limner.pixels import to_float
 from limner.randomness import generator_for
+
+NUM_AHEAD = 2
+T = TypeVar("T")
 
 
 class TrainingBatches:
@@ -32,6 +38,7 @@ class TrainingBatches:
         rank: This process's number.
         world_size: The number of processes.
         augmentation: Changes the uint8 images of a batch; or None.
+        layout: Of the images in memory.
         update: Tells how many updates have been done.
     """
 
@@ -46,10 +53,11 @@ class TrainingBatches:
         rank: int,
         world_size: int,
         augmentation: Augmentation | None,
+        layout: torch.memory_format,
         update: Callable[[], int],
     ) -> None:
         self.store, self.indices, self.seed, self.rank = store, indices, seed, rank
-        self.augmentation, self.update = augmentation, update
+        self.augmentation, self.layout, self.update = augmentation, layout, update
         self.block = (batches_per_update, world_size, batch_size)
         self.images_per_update = batches_per_update * world_size * batch_size
         if len(self) == 0:
@@ -64,12 +72,19 @@ class TrainingBatches:
         return len(self.indices) // self.images_per_update
 
     def __iter__(self) -> Iterator[Batch]:
+        if self.store.waits:
+            return read_ahead(self._batch, self._updates())
+        return itertools.starmap(self._batch, self._updates())
+
+    def _updates(self) -> Iterator[tuple[Tensor, int]]:
+        """The indices of this rank's images in each update, and the update, without end."""
         epoch, first = divmod(self.update(), len(self))
         while True:
             order = self.indices[torch.randperm(len(self.indices), generator=self._order(epoch))]
+            order = order.to(self.store.device)
             for k in range(first, len(self)):
                 block = order[k * self.images_per_update : (k + 1) * self.images_per_update]
-                yield self._batch(self._mine(block), epoch * len(self) + k)
+                yield self._mine(block), epoch * len(self) + k
             epoch, first = epoch + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -92,8 +107,10 @@ class TrainingBatches:
             generator = generator_for(self.seed, "augmentation", update)
             shape = self.images_per_update, self.augmentation.num_draws
             uniform = self._mine(torch.rand(shape, generator=generator))
-            images = self.augmentation(images, uniform=uniform.to(images.device))
-        return _batch(images, self.store.labels, indices)
+            images = self.augmentation(
+                images, uniform=uniform.to(images.device, non_blocking=True)
+            )
+        return _batch(images, self.store.labels, indices, self.layout)
 
 
 class EvaluationBatches:
@@ -104,22 +121,47 @@ class EvaluationBatches:
     """
 
     def __init__(
-        self, store: Store, indices: Tensor, *, batch_size: int, rank: int, world_size: int
+        self,
+        store: Store,
+        indices: Tensor,
+        *,
+        batch_size: int,
+        rank: int,
+        world_size: int,
+        layout: torch.memory_format,
     ) -> None:
         shares = torch.tensor_split(indices, world_size)
         num_batches = min(-(-len(shares[0]) // batch_size), len(shares[-1]))
-        self.store = store
+        self.store, self.layout = store, layout
         self.parts = torch.tensor_split(shares[rank], max(1, num_batches))
 
     def __len__(self) -> int:
         return len(self.parts)
 
     def __iter__(self) -> Iterator[Batch]:
-        return (_batch(self.store.gather(part), self.store.labels, part) for part in self.parts)
+        store, layout = self.store, self.layout
+        return (_batch(store.gather(part), store.labels, part, layout) for part in self.parts)
 
 
-def _batch(images: Tensor, labels: Tensor | None, indices: Tensor) -> Batch:
-    batch: Batch = {"image": to_float(images)}
+def read_ahead(make: Callable[..., T], arguments: Iterator[tuple]) -> Iterator[T]:
+    """`make` of each of the arguments, in order; the next ones are made while one is used."""
+    waiting: collections.deque[Future[T]] = collections.deque()
+    pool = ThreadPoolExecutor(1)
+    try:
+        for each in arguments:
+            waiting.append(pool.submit(make, *each))
+            if len(waiting) > NUM_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _batch(
+    images: Tensor, labels: Tensor | None, indices: Tensor, layout: torch.memory_format
+) -> Batch:
+    batch: Batch = {"image": to_float(images, layout=layout)}
     if labels is not None:
         batch["label"] = labels[indices].to(images.device)
     return batch

@@ -87,6 +87,8 @@ class ImageDataModule(L.LightningDataModule):
         self._stores: dict[str, Store] = {}
         self._splits: dict[str, tuple[str, Tensor]] = {}
         self._on_device: Store | None = None
+        self.layout = torch.contiguous_format
+        """Of the images of a batch in memory."""
 
     def open(self) -> None:
         """Finds, downloads and decodes; fills `image_shape`, `num_classes` and the splits.
@@ -188,6 +190,7 @@ class ImageDataModule(L.LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
             augmentation=self.augmentation,
+            layout=self.layout,
             update=lambda: trainer.global_step,
         )
 
@@ -207,6 +210,7 @@ class ImageDataModule(L.LightningDataModule):
             batch_size=self.batch_size,
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
+            layout=self.layout,
         )
 
     def _near(self, store: Store, device: torch.device) -> Store:

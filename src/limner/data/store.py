@@ -53,22 +53,33 @@ class MemoryStore:
     Its fingerprint is of the pixels and labels, wherever the files lie.
     """
 
+    waits = False
+    """Whether to gather may take long, for a disk or for decoding."""
+
     def __init__(self, images: Tensor, labels: Tensor | None, *, fingerprint: str) -> None:
         self.images, self.labels, self.fingerprint = images, labels, fingerprint
 
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def device(self) -> torch.device:
+        """Where `gather` finds the images and takes the indices without a copy."""
+        return self.images.device
+
     def gather(self, indices: Tensor) -> Tensor:
-        return self.images[indices.to(self.images.device)]
+        return self.images.index_select(0, indices.to(self.images.device))
 
     def to(self, device: torch.device) -> "MemoryStore":
-        """The same store with its images on `device`."""
-        return MemoryStore(self.images.to(device), self.labels, fingerprint=self.fingerprint)
+        """The same store on `device`."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return MemoryStore(self.images.to(device), labels, fingerprint=self.fingerprint)
 
 
 class MappedStore(MemoryStore):
     """As `MemoryStore`, but the tensor is a file mapped into memory, read as it is touched."""
+
+    waits = True
 
     def to(self, device: torch.device) -> "MappedStore":
         return self  # it was mapped since it is too large to lie anywhere else
@@ -79,6 +90,9 @@ class StreamedStore:
 
     Its fingerprint is of the files: names, sizes and times.
     """
+
+    waits = True
+    device = torch.device("cpu")
 
     def __init__(
         self,

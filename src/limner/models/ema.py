@@ -5,10 +5,10 @@ __all__ = ["EMA", "evaluating", "make_ema"]
 import contextlib
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch import nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import Tensor, nn
 
 
 class EMA(nn.Module):
@@ -29,6 +29,7 @@ class EMA(nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         self.half_life, self.ramp = half_life, ramp
+        self._pairs: tuple[list[Tensor], ...] | None = None
 
     @torch.no_grad()
     def update(self, network: nn.Module, *, num_images: int, update: int) -> None:
@@ -36,10 +37,25 @@ class EMA(nn.Module):
         decay = min(0.5 ** (num_images / self.half_life), (1 + update) / (10 + update))
         if self.ramp is not None:  # num_images / (ramp * update * num_images)
             decay = min(decay, 0.0 if update == 0 else 0.5 ** (1 / (self.ramp * update)))
-        mine, theirs = list(self.network.parameters()), list(network.parameters())
-        get_ema_multi_avg_fn(decay)(mine, theirs, None)
-        for buffer, source in zip(self.network.buffers(), network.buffers(), strict=True):
-            buffer.copy_(source)
+        if self._pairs is None:  # to list them takes longer than to average small networks
+            self._pairs = tuple(
+                list(tensors)
+                for each in (self.network, network)
+                for tensors in (each.parameters(), each.buffers())
+            )
+        averages, copies, weights, buffers = self._pairs
+        torch._foreach_lerp_(averages, weights, 1 - decay)
+        if copies:
+            torch._foreach_copy_(copies, buffers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy follows another network."""
+        return {**self.__dict__, "_pairs": None}
+
+    def _apply(self, *args: Any, **kwargs: Any) -> "EMA":
+        """To move a network is to give it other buffers."""
+        self._pairs = None
+        return super()._apply(*args, **kwargs)
 
     def train(self, mode: bool = True) -> "EMA":
         """Stays in evaluation mode."""
