@@ -66,5 +66,6 @@ def test_keys_that_others_read_need_no_parameter(composed):
 def test_no_key_is_lost_between_schema_and_file():
     written = OmegaConf.load(config.CONFIG_DIR / "train.yaml")
     keys = set(written) - {"defaults", "hydra"}
-    groups = {"model", "network", "data", "optimizer", "metrics", "logger", "callbacks"}
+    groups = {"model", "network", "data", "optimizer", "lr_schedule", "metrics", "logger"}
+    groups.add("callbacks")
     assert keys | groups == set(config.RunConfig.__dataclass_fields__)

@@ -15,11 +15,12 @@ from limner.config import CONFIG_DIR
 from limner.resuming.changes import leaves
 
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
-MODELS = ["vae", "gan", "classifier"]
+MODELS = ["vae", "gan", "cgan", "classifier"]
 DATA = sorted(path.stem for path in (CONFIG_DIR / "data").glob("*.yaml"))
 NETWORKS = {
     "vae": ["conv", "mlp", "residual"],
     "gan": ["dcgan", "mlp", "resnet", "resnet_large"],
+    "cgan": ["dcgan", "resnet"],
     "classifier": ["cnn", "mlp"],
 }
 CHOICES = {
@@ -28,6 +29,8 @@ CHOICES = {
     ],
     "model/penalty": ["none", "gradient", "r1", "r2", "r1_r2", "lecam", "consistency"],
     "model/likelihood": ["bernoulli", "gaussian"],
+    "model/condition": ["none", "concat", "projection", "auxiliary"],
+    "model/augmentation": ["none", "diffaugment", "ada"],
 }  # fmt: skip
 
 
@@ -71,7 +74,7 @@ def test_every_model_trains_a_batch_of_every_data_set(run, data_root, model, dat
         f"model={model}", f"data={data}", *files_of(data, data_root), "metrics=none",
         "trainer.max_steps=1", "data.batch_size=8", "accelerator=cpu", "logger=csv",
     )  # fmt: skip
-    if model == "classifier" and data == "celeba":
+    if model in ("classifier", "cgan") and data == "celeba":
         assert result.code == 1
         assert "needs labels" in result.err
         assert not Path("outputs").exists()
@@ -102,6 +105,9 @@ def test_every_optimizer_steps_every_model(composed, model, optimizer):
     [(m, f"model/network={n}") for m in MODELS for n in NETWORKS[m]]
     + [("gan", f"model/loss={n}") for n in CHOICES["model/loss"]]
     + [("gan", f"model/penalty={n}") for n in CHOICES["model/penalty"]]
+    + [("gan", f"model/condition={n}") for n in CHOICES["model/condition"]]
+    + [("gan", f"model/augmentation={n}") for n in CHOICES["model/augmentation"]]
+    + [("cgan", f"model/augmentation={n}") for n in CHOICES["model/augmentation"]]
     + [("vae", f"model/likelihood={n}") for n in CHOICES["model/likelihood"]],
 )
 def test_every_choice_inside_a_model_trains(run, model, choice):

@@ -12,17 +12,19 @@ kill_test = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(kill_test)
 
 UPDATES = 60
-RUN = [*kill_test.COMMON, *kill_test.MODELS["gan"], "metrics=none", "accelerator=cpu",
-       f"trainer.max_steps={UPDATES}", "callbacks.checkpoints.every_num_updates=7"]  # fmt: skip
+RUN = [*kill_test.COMMON, "metrics=none", "accelerator=cpu", f"trainer.max_steps={UPDATES}",
+       "callbacks.checkpoints.every_num_updates=7"]  # fmt: skip
 
 
 @pytest.mark.slow
-def test_a_killed_run_is_the_one_left_alone(run, tmp_path):
+@pytest.mark.parametrize("model", ["gan", "cgan"])
+def test_a_killed_run_is_the_one_left_alone(run, tmp_path, model):
+    words = [*RUN, *kill_test.MODELS[model]]
     whole, killed, other = (tmp_path / name for name in ("whole", "killed", "other"))
-    assert run(*RUN, f"hydra.run.dir={whole}").code == 0
-    assert run(*RUN, "seed=1", f"hydra.run.dir={other}").code == 0
+    assert run(*words, f"hydra.run.dir={whole}").code == 0
+    assert run(*words, "seed=1", f"hydra.run.dir={other}").code == 0
     counts = kill_test.kill_and_resume(
-        killed, RUN, num_updates=UPDATES, kills=3, dice=random.Random(0)
+        killed, words, num_updates=UPDATES, kills=3, dice=random.Random(0)
     )
     assert counts["kills"] == 3
     result = kill_test.compare(whole, killed)

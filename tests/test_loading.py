@@ -90,7 +90,7 @@ def test_a_model_does_what_its_kind_can(finished):
     with pytest.raises(UserError, match="GAN has no encoder"):
         gan.encode(images)
     with pytest.raises(UserError, match="GAN was trained without labels"):
-        gan.sample(2, labels=0)
+        gan.sample(2, label=0)
     with pytest.raises(UserError, match="Classifier draws no images"):
         classifier.sample(2)
 

@@ -15,6 +15,7 @@ from limner.resuming.starts import Start
 from runs import content, pretended
 
 QUICK = ["metrics=none", "trainer.max_epochs=1", "logger=csv"]
+RGBA = ["data=image_folder", "data.path=photos", "data.image_shape=[4,8,8]"]
 MIXING = ["model/penalty=r1", "network.discriminator_norm=batch", "data.image_shape=[1,16,16]"]
 
 
@@ -40,6 +41,10 @@ def fails(result, code: int, *messages: str) -> None:
         (["trainer.val_check_interval=3"], "is added by a plus: +trainer.val_check_interval="),
         (["seed=one"], "seed: Value 'one' of type 'str' could not be converted to Integer"),
         (["just words"], "just words: not of the form key=value"),
+        (
+            ["model/augmentation=ada"],
+            "model/augmentation=...: the chosen model has no such choice",
+        ),
         (["model/loss=hinge"], "model/loss=...: the chosen model has no such choice"),
     ],
 )
@@ -87,8 +92,28 @@ def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
         (["model=gan", "trainer.precision=16-mixed"], "choose bf16-mixed"),
         (["trainer.precision=15"], "15"),
         (["model=gan", "trainer.precision=16"], "choose bf16-mixed"),
-        (["model=gan", "+trainer.gradient_clip_val=1.0"], "does not fit a GAN"),
-        (["+trainer.accumulate_grad_batches=2"], "choose a larger data.batch_size"),
+        (["+trainer.gradient_clip_val=1.0"], "gradients.max_norm=... clips"),
+        (["+trainer.accumulate_grad_batches=2"], "gradients.num_parts=N accumulates"),
+        (["gradients.max_norm=0"], "gradients.max_norm=0: a number above 0"),
+        (["gradients.num_parts=0"], "gradients.num_parts=0: a whole number, 1 or more"),
+        (["gradients.num_parts=3"], "gradients.num_parts=3: must divide data.batch_size=64"),
+        (["lr_schedule=linear"], "To the end of training: trainer.max_steps=N"),
+        (["model=cgan", "data=image_folder", "data.path=photos"], "needs data with labels"),
+        (
+            ["model=gan", "model/condition=auxiliary", "data=image_folder", "data.path=photos"],
+            "needs data with labels",
+        ),
+        (
+            ["model=gan", "model/condition=projection", "model/network=mlp"],
+            "this network has no batch norm; choose one of none, concat",
+        ),
+        (["model=gan", "model/augmentation=ada", *RGBA], "with 1 or 3 channels, not 4"),
+        (["model=gan", "model.num_standing_batches=0"], "num_standing_batches=0: 1 or more"),
+        (["model=gan", "model.ema_ramp=0"], "model.ema_ramp=0: a share of the images seen"),
+        (
+            ["model=gan", "model.ema_ramp=0.05", "model.ema_half_life=null"],
+            "that bounds model.ema_half_life",
+        ),
         (["accelerator=cpu", "trainer.devices=-5"], "should be an int > 0"),
         (["trainer.limit_train_batches=-1"], "limit_train_batches"),
         (["data.batch_size=0"], "data.batch_size=0: must be 1 or more"),
@@ -106,6 +131,7 @@ def test_what_cannot_be_run(run, tmp_path, arguments, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "a.txt").write_text("no image")
+    fakes.images(tmp_path / "photos", 10)
     fails(run(*QUICK, *arguments), 1, message)
 
 

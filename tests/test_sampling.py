@@ -97,11 +97,11 @@ def test_mistakes_are_named(sample, finished, tmp_path):
     bare.mkdir()
     shutil.copy(finished / "config.yaml", bare)
     for words, message in [
-        (["mode=film"], "mode=film: choose one of grid, folder, npz"),
+        (["mode=film"], "mode=film: choose one of grid, classes, folder, npz"),
         (["num_images=0"], "num_images=0: must be 1 or more"),
         (["seed=-1"], "seed=-1: must be 0 or more"),
         (["labels=[1]"], "trained without labels"),
-        (["mode=traverse", "labels=[1]"], "labels=[1]: not for mode=traverse"),
+        (["mode=traverse", "labels=[1]"], "trained without labels"),
         (["mode=interpolate", "num_steps=1"], "num_steps=1: must be 2 or more"),
         (["mode=interpolate", "interpolation=round"], "choose linear or spherical"),
         (["mode=npz", "to=a.png"], "mode=npz writes a .npz file"),

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 
 from limner.errors import UserError
+from limner.pixels import to_uint8
+from limner.randomness import generator_for, uniform_labels
 from limner.trained import BATCH, Trained
 
 DATA = {"image_shape": [1, 2, 2], "num_classes": 3}
@@ -14,16 +16,19 @@ DATA = {"image_shape": [1, 2, 2], "num_classes": 3}
 class Codes(nn.Module):
     """Images are codes as they stand, and codes images; what is drawn is noted."""
 
-    latent_dim = 4
+    latent_dim, num_classes = 4, None
 
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
 
-    def sample(self, num_images, *, generator=None):
-        return self.generate(torch.randn(num_images, 4, generator=generator))
+    def sample(self, num_images, *, generator=None, labels=None):
+        z = torch.randn(num_images, 4, generator=generator)
+        if labels is None:
+            labels = uniform_labels(num_images, self.num_classes, generator=generator)
+        return self.generate(z, labels)
 
-    def generate(self, z):
+    def generate(self, z, labels=None):
         assert len(z) <= BATCH
         return (z / 4).unflatten(1, (1, 2, 2))
 
@@ -37,12 +42,16 @@ class Codes(nn.Module):
 class Labelled(Codes):
     """Each image has the grey value of its label."""
 
-    def generate(self, z, *, labels=None):
+    num_classes = 3
+
+    def generate(self, z, labels=None):
         return (labels / 127.5 - 1)[:, None, None, None].expand(-1, 1, 2, 2)
 
 
 class Blind(nn.Module):
     """Draws, but from no code."""
+
+    num_classes = None
 
     def __init__(self):
         super().__init__()
@@ -89,17 +98,34 @@ def test_labels_reach_a_conditional_model_in_order():
     model, labels = made(Labelled), np.arange(BATCH + 5) % 3
     images = model.sample(BATCH + 5, labels=list(labels))
     assert np.array_equal(images[:, 0, 0, 0], labels)
-    assert (model.sample(3, labels=2) == 2).all()
+    assert (model.sample(3, label=2) == 2).all()
+    assert np.array_equal(
+        model.decode(np.zeros((5, 4)), labels=labels[:5])[:, 0, 0, 0], labels[:5]
+    )
+    assert (model.interpolate(np.zeros(4), np.ones(4), 3, label=1) == 1).all()
+
+
+def test_a_conditional_model_draws_its_classes_if_it_is_told_none():
+    """Each as likely, image i of a seed the same, and the codes those of given labels."""
+    drawn = made(Labelled).sample(BATCH + 20, seed=3)[:, 0, 0, 0]
+    assert np.array_equal(drawn[:BATCH], made(Labelled).sample(BATCH, seed=3)[:, 0, 0, 0])
+    assert min(np.bincount(drawn, minlength=3)) > 15
+    own = made(Labelled).module.sample(
+        BATCH, generator=generator_for(3, "samples", 0), labels=None
+    )
+    assert np.array_equal(drawn[:BATCH], to_uint8(own)[:, 0, 0, 0].numpy())
 
 
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda: made(Codes).sample(3, labels=1), "trained without labels"),
+        (lambda: made(Codes).sample(3, label=1), "trained without labels"),
         (lambda: made(Blind).sample(3, labels=[1, 2, 0]), "trained without labels"),
-        (lambda: made(Labelled).sample(3, labels=3), "the classes are 0 to 2"),
+        (lambda: made(Labelled).sample(3, label=3), "the classes are 0 to 2"),
         (lambda: made(Labelled).sample(3, labels=[0, -1, 0]), "the classes are 0 to 2"),
         (lambda: made(Labelled).sample(3, labels=[0, 1]), "one for each of 3 images"),
+        (lambda: made(Labelled).sample(2, label=0, labels=[0, 1]), "give one of the two"),
+        (lambda: made(Labelled).decode(np.zeros((2, 4))), "need labels"),
         (lambda: made(Codes).sample(0), "num_images=0: must be 1 or more"),
         (lambda: made(Codes).sample(1, seed=-1), "seed=-1: must be 0 or more"),
         (lambda: made(Codes).sample(1, truncation=-1.0), "truncation=-1.0"),

@@ -112,6 +112,12 @@ def test_two_runs_of_one_seed_are_the_same(run):
             "model=gan", "model/loss=wasserstein", "model/network=mlp", "data/augmentation=flip",
             "model/penalty=[gradient,lecam]", "model.penalty.gradient.every=3",
         ],
+        [
+            "model=gan", "model/condition=projection", "model/augmentation=ada",
+            "model.augmentation.images_per_unit=2000", "model.ema_ramp=0.05",
+            "lr_schedule=cosine", "lr_schedule.last=20", "gradients.num_parts=2",
+        ],
+        ["model=classifier", "lr_schedule=linear", "lr_schedule.last=30", "gradients.num_parts=4"],
         ["model=classifier"],
     ],
 )  # fmt: skip

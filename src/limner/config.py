@@ -64,6 +64,8 @@ class RunConfig:
     network: Any = None
     data: Any = None
     optimizer: Any = None
+    lr_schedule: Any = None
+    gradients: Any = None
     metrics: Any = None
     logger: Any = None
     callbacks: Any = None

@@ -57,8 +57,20 @@ class OptimizerFactory(Protocol):
 class Samples(Protocol):
     """A model that draws images."""
 
-    def sample(self, num_images: int, *, generator: Generator | None) -> Tensor:
-        """Images (num_images, C, H, W) in [-1, 1], by the EMA weights where there are any."""
+    num_classes: int | None
+    """How many classes it can be told to draw; None for an unconditional model."""
+
+    def sample(
+        self, num_images: int, *, generator: Generator | None, labels: Tensor | None = None
+    ) -> Tensor:
+        """Images (num_images, C, H, W) in [-1, 1], by the EMA weights where there are any.
+
+        Args:
+            num_images: How many.
+            generator: Of all random numbers.
+            labels: int64 (num_images,) in [0, num_classes); None for classes that are drawn
+                uniformly, from the same generator, or for an unconditional model.
+        """
 
 
 @runtime_checkable
@@ -67,8 +79,11 @@ class Generates(Protocol):
 
     latent_dim: int
 
-    def generate(self, z: Tensor) -> Tensor:
-        """Images (B, C, H, W) in [-1, 1] of codes (B, latent_dim), by the EMA weights if any."""
+    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) in [-1, 1] of codes (B, latent_dim), by the EMA weights if any.
+
+        A conditional model needs labels, int64 (B,).
+        """
 
 
 @runtime_checkable

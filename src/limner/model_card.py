@@ -32,7 +32,7 @@ def model_card(
     front = {
         "library_name": "limner",
         "license": license or "unknown",
-        "pipeline_tag": "unconditional-image-generation",
+        **({} if model.is_conditional else {"pipeline_tag": "unconditional-image-generation"}),
         "tags": ["limner", type(model.module).__name__.lower()],
     }
     sections = [
@@ -52,6 +52,8 @@ def _use(model: Trained, address: str) -> str:
     lines = ["import limner", f'model = limner.load("{address}")']
     if isinstance(model.module, Samples):
         lines.append("images = model.sample(16, seed=0)  # uint8 (16, H, W, C)")
+    if model.is_conditional:
+        lines.append("images = model.sample(16, seed=0, label=0)  # of one class")
     if isinstance(model.module, Encodes):
         lines.append("codes = model.encode(images)")
     return "## Use\n\n```python\n" + "\n".join(lines) + "\n```"

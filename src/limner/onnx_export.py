@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from limner.errors import UserError
 from limner.interfaces import Generates
+from limner.randomness import uniform_labels
 from limner.trained import Trained
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -35,6 +36,8 @@ def require() -> None:
 def export(model: Trained, path: Path) -> None:
     """Writes z (N, latent_dim) -> images (N, C, H, W) in [-1, 1], for any N; EMA weights.
 
+    Of a conditional model, (z, labels (N,)) -> images.
+
     Raises:
         UserError: If the model has no such function, or ONNX's differs from torch's by more than
             1e-4.
@@ -44,14 +47,15 @@ def export(model: Trained, path: Path) -> None:
             f"onnx=true: {type(model.module).__name__} is not a function of a latent code."
         )
     network = _Generate(model.module)
-    example = torch.randn(3, model.module.latent_dim, generator=torch.Generator().manual_seed(0))
+    num_classes = model.num_classes if model.is_conditional else None
+    example = _inputs(model.module, 3, num_classes)
     with _quiet():
         torch.onnx.export(
-            network, (example,), path, dynamo=True, external_data=False,
-            input_names=["z"], output_names=["images"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            network, tuple(example.values()), path, dynamo=True, external_data=False,
+            input_names=list(example), output_names=["images"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},) * len(example),
         )  # fmt: skip
-    _check(network, path)
+    _check(network, path, num_classes)
 
 
 class _Generate(nn.Module):
@@ -61,19 +65,27 @@ class _Generate(nn.Module):
         super().__init__()
         self.module = module.eval()
 
-    def forward(self, z: Tensor) -> Tensor:
-        return self.module.generate(z)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.module.generate(z) if labels is None else self.module.generate(z, labels)
 
 
-def _check(network: _Generate, path: Path) -> None:
+def _inputs(module: Generates, num_images: int, num_classes: int | None) -> dict[str, Tensor]:
+    """By their names."""
+    generator = torch.Generator().manual_seed(num_images)
+    z = torch.randn(num_images, module.latent_dim, generator=generator)
+    labels = uniform_labels(num_images, num_classes, generator=generator)
+    return {"z": z} if labels is None else {"z": z, "labels": labels}
+
+
+def _check(network: _Generate, path: Path, num_classes: int | None) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for num_images in CHECKED:
-        generator = torch.Generator().manual_seed(num_images)
-        z = torch.randn(num_images, network.module.latent_dim, generator=generator)
-        (images,) = session.run(None, {"z": z.numpy()})
-        difference = (torch.from_numpy(images) - network(z)).abs().max().item()
+        inputs = _inputs(network.module, num_images, num_classes)
+        (images,) = session.run(None, {name: each.numpy() for name, each in inputs.items()})
+        expected = network(**inputs)
+        difference = (torch.from_numpy(images) - expected).abs().max().item()
         if not difference <= TOLERANCE:  # nan differs too
             path.unlink()
             raise UserError(f"onnx=true: ONNX's images differ from torch's by {difference:.2g}.")

@@ -6,7 +6,7 @@ pictures, scores). Those that belong to images, `Noise`, do not depend on the nu
 either; what torch draws by itself, such as dropout, is seeded by the process's number too.
 """
 
-__all__ = ["Noise", "generator_for", "seed_for", "seed_torch"]
+__all__ = ["Noise", "generator_for", "seed_for", "seed_torch", "uniform_labels"]
 
 import zlib
 from collections.abc import Callable
@@ -35,13 +35,23 @@ class Noise:
     def __init__(self) -> None:
         self._seed: int | None = None
         self._rank, self._world_size = 0, 1
+        self._part, self._num_parts = 0, 1
         self._generator: torch.Generator | None = None
 
     def start(self, seed: int, *, rank: int, world_size: int) -> None:
         """Begins an update. All processes give the same seed, and draw in the same order."""
         self._seed, self._rank, self._world_size = seed, rank, world_size
+        self.begin_part(0, num_parts=1)
+
+    def begin_part(self, part: int, *, num_parts: int) -> None:
+        """Begins the update again, for one of equal parts of each process's images.
+
+        A model whose whole step is done for one part after the other sees each draw for the
+        images at hand only; they get the rows that they would get as a part of the whole.
+        """
+        self._part, self._num_parts = part, num_parts
         if self._generator is not None:
-            self._generator.manual_seed(seed)
+            self._generator.manual_seed(self._seed)
 
     def normal(self, images: Tensor, *shape: int) -> Tensor:
         """N(0, 1) numbers (B, *shape) for B images, of their device and type.
@@ -63,10 +73,13 @@ class Noise:
 
     def _draw(self, draw: Callable[..., Tensor], images: Tensor, shape: tuple[int, ...]) -> Tensor:
         num, device = len(images), images.device
+        place, num_places = (
+            self._rank * self._num_parts + self._part, self._world_size * self._num_parts,
+        )  # fmt: skip
         numbers = draw(
-            num * self._world_size, *shape, device=device, generator=self._generator_on(device)
+            num * num_places, *shape, device=device, generator=self._generator_on(device)
         )
-        mine = numbers[self._rank * num : (self._rank + 1) * num]
+        mine = numbers[place * num : (place + 1) * num]
         return mine.to(images.dtype)
 
     def _generator_on(self, device: torch.device) -> torch.Generator | None:
@@ -104,3 +117,12 @@ def seed_torch(seed: int, device: torch.device) -> None:
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
+
+
+def uniform_labels(
+    num_images: int, num_classes: int | None, *, generator: torch.Generator | None
+) -> Tensor | None:
+    """Classes of images to draw, each as likely: int64 (num_images,); None without classes."""
+    if num_classes is None:
+        return None
+    return torch.randint(num_classes, (num_images,), generator=generator)

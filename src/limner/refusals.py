@@ -1,6 +1,6 @@
 """Refuses what the types of a config allow, and this machine, Lightning or limner does not."""
 
-__all__ = ["refuse_length", "refuse_two_players", "refuse_values"]
+__all__ = ["refuse_length", "refuse_parts", "refuse_two_players", "refuse_values"]
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,9 @@ from limner.errors import UserError
 from limner.speed import COMPILE_MODES
 
 REFUSED = {
-    "accumulate_grad_batches": "choose a larger data.batch_size.",
+    "accumulate_grad_batches": "gradients.num_parts=N accumulates over N parts of a batch.",
+    "gradient_clip_val": "gradients.max_norm=... clips, whatever the model.",
+    "gradient_clip_algorithm": "gradients.max_norm=... clips by the norm.",
     "overfit_batches": "trainer.limit_train_batches=N takes N batches of each epoch.",
     "reload_dataloaders_every_n_epochs": "the data are opened once.",
     "callbacks": "they are chosen by callbacks.NAME=...",
@@ -41,6 +43,11 @@ def refuse_values(config: DictConfig) -> None:
             f"max_rollbacks={config.max_rollbacks}: must be 1 or more; on_divergence=stop never "
             "goes back."
         )
+    max_norm, num_parts = config.gradients.max_norm, config.gradients.num_parts
+    if max_norm is not None and not (_is_number(max_norm) and max_norm > 0):
+        raise UserError(f"gradients.max_norm={max_norm}: a number above 0; null for no clipping.")
+    if not (isinstance(num_parts, int) and num_parts >= 1):
+        raise UserError(f"gradients.num_parts={num_parts}: a whole number, 1 or more.")
     if config.channels_last not in (True, False, "auto"):
         raise UserError(f"channels_last={config.channels_last}: choose true, false or auto.")
     if config.compile not in (None, *COMPILE_MODES):
@@ -63,6 +70,15 @@ def refuse_values(config: DictConfig) -> None:
         )
     if "fsdp" in str(config.trainer.strategy) and accelerator == "cpu":
         raise UserError("accelerator=fsdp shards over GPUs; on CPUs there is accelerator=ddp_cpu.")
+
+
+def refuse_parts(config: DictConfig) -> None:
+    """Raises `UserError` unless the batch, once its size is final, can be cut into its parts."""
+    batch_size, num_parts = config.data.batch_size, config.gradients.num_parts
+    if batch_size % num_parts != 0:
+        raise UserError(
+            f"gradients.num_parts={num_parts}: must divide data.batch_size={batch_size}."
+        )
 
 
 def refuse_length(config: DictConfig, saved: Mapping[str, Any]) -> None:
@@ -90,5 +106,7 @@ def refuse_two_players(config: DictConfig, model: L.LightningModule) -> None:
             f"trainer.precision={config.trainer.precision}: a GAN's two optimizers share no loss "
             "scaler; choose bf16-mixed, which needs none, or 32-true."
         )
-    if config.trainer.get("gradient_clip_val") is not None:
-        raise UserError("trainer.gradient_clip_val does not fit a GAN: it has two optimizers.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

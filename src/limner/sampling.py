@@ -20,7 +20,7 @@ from limner.options import MISSING, parse
 from limner.pixels import to_float
 from limner.trained import Trained
 
-MODES = ("grid", "folder", "npz", "interpolate", "traverse", "progress")
+MODES = ("grid", "classes", "folder", "npz", "interpolate", "traverse", "progress")
 SMOOTHNESS = 4  # steps of a GIF for each step of the strip
 FRAME_MS = 80
 PROGRESS_MS = 250
@@ -35,14 +35,15 @@ class Options:
     """The folder of a run, an exported one, or hf://user/name."""
     mode: str = "grid"
     num_images: int | None = None
-    """64; of interpolate the samples passed through (4), of traverse the directions (8)."""
+    """64; of classes in each row (10), of interpolate the samples passed through (4), of traverse
+    the directions (8)."""
     num_steps: int = 9
     """Columns of the strips of interpolate and traverse."""
     seed: int = 0
     to: str | None = None
     """Where to; by default a telling name in the run's folder."""
     labels: list[int] | None = None
-    """One class for all images, or as many as there are images."""
+    """One class for all images, or as many as there are images; of mode=classes the rows."""
     truncation: float | None = None
     interpolation: str = "spherical"
     reach: float = 3.0
@@ -64,6 +65,7 @@ def run(words: Sequence[str]) -> int:
         raise UserError(f"mode={options.mode}: choose one of {', '.join(MODES)}.")
     make = {
         "grid": _grid,
+        "classes": _classes,
         "folder": _folder,
         "npz": _npz,
         "interpolate": _interpolate,
@@ -81,6 +83,19 @@ def _grid(options: Options) -> list[Path]:
     num_images = _num_images(options, 64)
     images = np.concatenate(list(_drawn(options, num_images)))
     return [_save(_picture(images, columns=round(num_images**0.5)), path)]
+
+
+def _classes(options: Options) -> list[Path]:
+    """One PNG with a row for each class; the images of a column share their code."""
+    num_columns = _num_images(options, 10)
+    model = _load(options)
+    if not model.is_conditional:
+        raise UserError(f"mode=classes: the model of run={options.run} is unconditional.")
+    codes = _truncated(model.latents(num_columns, seed=options.seed), options)
+    classes = range(model.num_classes) if options.labels is None else options.labels
+    rows = [model.decode(codes, label=label) for label in classes]
+    path = _target(options, _name(options, "classes"), ".png")
+    return [_save(_picture(np.concatenate(rows), columns=num_columns), path)]
 
 
 def _folder(options: Options) -> list[Path]:
@@ -111,7 +126,9 @@ def _interpolate(options: Options) -> list[Path]:
     """From each sample to the next: a row of the strip each; the GIF goes back to the first."""
     model, codes = _model_and_codes(options, _num_images(options, 4))
     paths = _strip_and_gif(options, _name(options, "interpolation"))
-    rows = tour(model, codes, _num_frames(options), mode=options.interpolation)
+    rows = tour(
+        model, codes, _num_frames(options), mode=options.interpolation, label=_label(options)
+    )
     strip = np.concatenate(list(rows[: max(1, len(codes) - 1), ::SMOOTHNESS]))
     frames = [_picture(image[None], columns=1) for row in rows for image in row[:-1]]
     return _strip_and_film(_picture(strip, columns=options.num_steps), frames, paths)
@@ -123,8 +140,9 @@ def _traverse(options: Options) -> list[Path]:
     paths = _strip_and_gif(options, _name(options, "traversal"))
     num_directions = _num_images(options, 8)
     rows = traversal(
-        model, codes[0], _num_frames(options), num_directions=num_directions, reach=options.reach
-    )
+        model, codes[0], _num_frames(options), num_directions=num_directions,
+        reach=options.reach, label=_label(options),
+    )  # fmt: skip
     strip = np.concatenate(list(rows[:, ::SMOOTHNESS]))
     columns = round(len(rows) ** 0.5)
     there = [_picture(rows[:, i], columns=columns) for i in range(rows.shape[1])]
@@ -156,13 +174,20 @@ def _load(options: Options) -> Trained:
 
 
 def _drawn(options: Options, num_images: int) -> Iterator[np.ndarray]:
-    labels = options.labels
+    label, labels = _label(options), options.labels
     return _load(options).batches(
         num_images,
         seed=options.seed,
-        labels=labels[0] if labels is not None and len(labels) == 1 else labels,
+        label=label,
+        labels=labels if label is None else None,
         truncation=options.truncation,
     )
+
+
+def _label(options: Options) -> int | None:
+    """The class of all images, if one is asked for."""
+    labels = options.labels
+    return labels[0] if labels is not None and len(labels) == 1 else None
 
 
 def _num_images(options: Options, default: int) -> int:
@@ -174,13 +199,16 @@ def _num_images(options: Options, default: int) -> int:
 
 def _model_and_codes(options: Options, num_codes: int) -> tuple[Trained, np.ndarray]:
     """The model, and the codes of its first samples, for a walk between or along them."""
-    if options.labels is not None:
-        raise UserError(f"labels={options.labels}: not for mode={options.mode}.")
     if options.num_steps < 2:
         raise UserError(f"num_steps={options.num_steps}: must be 2 or more.")
     model = _load(options)
-    codes = model.latents(num_codes, seed=options.seed)
-    return model, codes if options.truncation is None else options.truncation * codes
+    if model.is_conditional and _label(options) is None:
+        raise UserError(f"mode={options.mode} of a conditional model: of which class? labels=[0]")
+    return model, _truncated(model.latents(num_codes, seed=options.seed), options)
+
+
+def _truncated(codes: np.ndarray, options: Options) -> np.ndarray:
+    return codes if options.truncation is None else options.truncation * codes
 
 
 def _num_frames(options: Options) -> int:

@@ -6,7 +6,6 @@ batches of one size, so that image i of a seed is the same however many are aske
 
 __all__ = ["Trained"]
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from limner.errors import UserError
 from limner.interfaces import Encodes, Generates, Reconstructs, Samples
 from limner.pixels import to_float, to_uint8
-from limner.randomness import generator_for
+from limner.randomness import generator_for, uniform_labels
 
 BATCH = 64  # images at a time
 
@@ -53,7 +52,8 @@ class Trained:
         num_images: int,
         *,
         seed: int = 0,
-        labels: int | Sequence[int] | None = None,
+        label: int | None = None,
+        labels: Sequence[int] | None = None,
         truncation: float | None = None,
     ) -> np.ndarray:
         """Draws images.
@@ -61,7 +61,8 @@ class Trained:
         Args:
             num_images: At least 1.
             seed: At least 0. Image i depends on the seed and on i alone.
-            labels: The class of all images, or of each; for conditional models.
+            label: The class of all images, of a conditional model; or
+            labels: the class of each. Without either they are drawn, each class as likely.
             truncation: Factor of the latent codes, at least 0: below 1, samples are nearer to the
                 average, better and less varied.
 
@@ -71,7 +72,9 @@ class Trained:
         Raises:
             UserError: If the model cannot do this, or an argument is out of its range.
         """
-        drawn = self.batches(num_images, seed=seed, labels=labels, truncation=truncation)
+        drawn = self.batches(
+            num_images, seed=seed, label=label, labels=labels, truncation=truncation
+        )
         return np.concatenate(list(drawn))
 
     def batches(
@@ -79,7 +82,8 @@ class Trained:
         num_images: int,
         *,
         seed: int = 0,
-        labels: int | Sequence[int] | None = None,
+        label: int | None = None,
+        labels: Sequence[int] | None = None,
         truncation: float | None = None,
     ) -> Iterator[np.ndarray]:
         """The images of `sample`, a batch at a time, for more than the memory holds."""
@@ -90,7 +94,7 @@ class Trained:
         if truncation is not None:
             _at_least("truncation", truncation, 0)
             self._needs(Generates, "no latent codes, so no truncation")
-        given = self._labels(labels, num_images)
+        given = self._labels(label, labels, num_images)
         return self._drawn(num_images, seed, given, truncation)
 
     def latents(self, num_images: int, *, seed: int = 0) -> np.ndarray:
@@ -98,11 +102,17 @@ class Trained:
         self._needs(Generates, "no latent codes")
         _at_least("num_images", num_images, 1)
         _at_least("seed", seed, 0)
-        blocks = [self._latents(seed, i) for i in range(-(-num_images // BATCH))]
+        blocks = [self._latents(seed, i)[0] for i in range(-(-num_images // BATCH))]
         return torch.cat(blocks)[:num_images].numpy()
 
-    def decode(self, latents: np.ndarray) -> np.ndarray:
-        """uint8 images (N, H, W, C) of codes (N, latent_dim)."""
+    def decode(
+        self,
+        latents: np.ndarray,
+        *,
+        label: int | None = None,
+        labels: Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """uint8 images (N, H, W, C) of codes (N, latent_dim); a conditional model needs labels."""
         self._needs(Generates, "no latent codes")
         codes = torch.as_tensor(np.asarray(latents, np.float32))
         if codes.ndim != 2 or codes.shape[1] != self.module.latent_dim:
@@ -110,7 +120,11 @@ class Trained:
                 f"Latent codes of {self._name} are (N, {self.module.latent_dim}), not "
                 f"{tuple(codes.shape)}."
             )
-        return _to_numpy(self._by_batch(self.module.generate, codes))
+        given = self._labels(label, labels, len(codes))
+        if given is None and self.is_conditional:
+            raise UserError(f"Codes of this {self._name} need labels: it is conditional.")
+        more = [] if given is None else [given]
+        return _to_numpy(self._by_batch(self.module.generate, codes, *more))
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Mean codes, float32 (N, latent_dim), of uint8 images (N, H, W, C)."""
@@ -129,6 +143,7 @@ class Trained:
         num_steps: int,
         *,
         mode: Literal["linear", "spherical"] = "linear",
+        label: int | None = None,
     ) -> np.ndarray:
         """Images on the way from `a` to `b`, both ends included.
 
@@ -138,6 +153,7 @@ class Trained:
             num_steps: Images, at least 2.
             mode: "linear", or "spherical": along the great circle, as codes from N(0, I) all lie
                 near a sphere.
+            label: The class of all images, which a conditional model needs.
 
         Returns:
             uint8 (num_steps, H, W, C).
@@ -147,7 +163,12 @@ class Trained:
             raise UserError(f"mode={mode}: choose linear or spherical.")
         ends = [self._code(end) for end in (a, b)]
         path = _linear if mode == "linear" else _spherical
-        return self.decode(path(*ends, np.linspace(0, 1, num_steps)[:, None]))
+        return self.decode(path(*ends, np.linspace(0, 1, num_steps)[:, None]), label=label)
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether it can be told the class to draw."""
+        return getattr(self.module, "num_classes", None) is not None
 
     @property
     def _name(self) -> str:
@@ -161,40 +182,48 @@ class Trained:
         if not isinstance(self.module, protocol):
             raise UserError(f"{self._name} has {lack}.")
 
-    def _latents(self, seed: int, block: int) -> Tensor:
+    def _latents(self, seed: int, block: int) -> tuple[Tensor, Tensor | None]:
+        """Codes, and classes of a conditional model, as its own `sample` would draw them."""
         generator = generator_for(seed, "samples", block)
-        return torch.randn(BATCH, self.module.latent_dim, generator=generator)
+        codes = torch.randn(BATCH, self.module.latent_dim, generator=generator)
+        num_classes = self.num_classes if self.is_conditional else None
+        return codes, uniform_labels(BATCH, num_classes, generator=generator)
 
     def _drawn(
         self, num_images: int, seed: int, labels: Tensor | None, truncation: float | None
     ) -> Iterator[np.ndarray]:
         for block, start in enumerate(range(0, num_images, BATCH)):
             size = min(BATCH, num_images - start)
-            more = {} if labels is None else {"labels": labels[start : start + size]}
+            given = None if labels is None else labels[start : start + size]
             if isinstance(self.module, Generates):
-                z = self._latents(seed, block)[:size]
-                z = z if truncation is None else truncation * z
+                z, drawn = self._latents(seed, block)
+                z = z[:size] if truncation is None else truncation * z[:size]
+                if given is None and drawn is not None:
+                    given = drawn[:size].to(self._device)
+                more = {} if given is None else {"labels": given}
                 images = self.module.generate(z.to(self._device), **more)
             else:
                 generator = generator_for(seed, "samples", block)
+                more = {} if given is None else {"labels": given}
                 images = self.module.sample(size, generator=generator, **more)
             yield _to_numpy(images.cpu())
 
-    def _labels(self, labels: int | Sequence[int] | None, num_images: int) -> Tensor | None:
+    def _labels(
+        self, label: int | None, labels: Sequence[int] | None, num_images: int
+    ) -> Tensor | None:
         """int64 (num_images,) on the device, or None where none are given."""
-        if labels is None:
+        if label is None and labels is None:
             return None
-        draws = self.module.generate if isinstance(self.module, Generates) else self.module.sample
-        if "labels" not in inspect.signature(draws).parameters:
+        if label is not None and labels is not None:
+            raise UserError(f"label={label} and labels: give one of the two.")
+        if not self.is_conditional:
             raise UserError(
-                f"labels={labels}: this {self._name} was trained without labels (it is "
-                "unconditional), so the class of its images cannot be chosen."
+                f"This {self._name} was trained without labels (it is unconditional), so the "
+                "class of its images cannot be chosen."
             )
-        given = np.broadcast_to(labels, num_images) if np.ndim(labels) == 0 else np.array(labels)
+        given = np.full(num_images, label) if labels is None else np.array(labels)
         if given.shape != (num_images,):
-            raise UserError(
-                f"labels: one, or one for each of {num_images} images; not {given.size}."
-            )
+            raise UserError(f"labels: one for each of {num_images} images, not {given.size}.")
         if given.min() < 0 or given.max() >= self.num_classes:
             raise UserError(f"labels: the classes are 0 to {self.num_classes - 1}.")
         return torch.tensor(given, dtype=torch.int64, device=self._device)
@@ -204,9 +233,9 @@ class Trained:
             return self.encode(np.asarray(end)[None])[0]
         return np.asarray(end, np.float32)
 
-    def _by_batch(self, function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-        parts = [function(part.to(self._device)).float().cpu() for part in inputs.split(BATCH)]
-        return torch.cat(parts)
+    def _by_batch(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        batches = zip(*(each.to(self._device).split(BATCH) for each in inputs), strict=True)
+        return torch.cat([function(*batch).float().cpu() for batch in batches])
 
     def _to_tensor(self, images: np.ndarray) -> Tensor:
         """Float images (N, C, H, W) in [-1, 1]."""

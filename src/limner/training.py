@@ -13,10 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 from rich import get_console
 
 from limner.callbacks.checkpoints import AtomicCheckpointIO, check_last
+from limner.callbacks.clipping import Clipping
 from limner.callbacks.epochs import EpochEnds, FitLoop
 from limner.callbacks.guards import Interrupts, SeedUpdates
 from limner.callbacks.heartbeat import Heartbeat
+from limner.callbacks.learning_rates import LearningRates
 from limner.callbacks.log import Log
+from limner.callbacks.parts import InParts
 from limner.callbacks.process_counts import ProcessCounts
 from limner.callbacks.provenance import Provenance
 from limner.callbacks.rollbacks import Rollback, Rollbacks, seed_after
@@ -30,7 +33,7 @@ from limner.fitting import fit
 from limner.launchers import check_started, started_outside
 from limner.loggers import ToleratedLogger
 from limner.records import write_records
-from limner.refusals import refuse_length, refuse_two_players, refuse_values
+from limner.refusals import refuse_length, refuse_parts, refuse_two_players, refuse_values
 from limner.speed import (
     Unprofiled,
     compile_networks,
@@ -130,6 +133,10 @@ class _Prepare:
             Rollbacks(past),
             EpochEnds(),
         ]
+        if (schedule := build(config, "lr_schedule")) is not None:
+            own.append(LearningRates(schedule))
+        if model.automatic_optimization and (norm := config.gradients.max_norm) is not None:
+            own.append(Clipping(norm))
         trainer = _trainer(config, model, own, interrupts)
         layout = layout_for(
             config.channels_last,
@@ -164,6 +171,7 @@ def _open_data(config: DictConfig, saved: Mapping[str, Any]) -> L.LightningDataM
         saved=saved.get("limner", {}),
         num_processes=_num_processes(config),
     )
+    refuse_parts(config)
     data = build(config, "data")
     data.open()
     if (images := saved.get(type(data).__qualname__)) is not None:
@@ -219,6 +227,9 @@ def _trainer(
         num_sanity_val_steps=0,
     )
     trainer.fit_loop = FitLoop(trainer)
+    if model.automatic_optimization and config.gradients.num_parts > 1:
+        loop = InParts(trainer, num_parts=config.gradients.num_parts)
+        trainer.fit_loop.epoch_loop.automatic_optimization = loop
     return trainer
 
 

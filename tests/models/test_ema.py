@@ -38,6 +38,20 @@ def test_a_young_average_forgets_its_start():
     assert ema.network.weight.item() > 0.999
 
 
+def test_the_half_life_ramps_up_with_the_images_seen():
+    """At update 50 of 20 images, 0.02 of the 1,000 seen before are 20."""
+    network = nn.Linear(1, 1, bias=False)
+    network.weight.data.fill_(0.0)
+    ema = EMA(network, half_life=1e6, ramp=0.02)
+    network.weight.data.fill_(1.0)
+    ema.update(network, num_images=20, update=50)
+    assert ema.network.weight.item() == pytest.approx(0.5)
+    bounded = EMA(network, half_life=1e6, ramp=1e6)
+    network.weight.data.fill_(2.0)
+    bounded.update(network, num_images=1000, update=10**7)
+    assert bounded.network.weight.item() - 1 == pytest.approx(1 - 0.5**1e-3, rel=1e-3)
+
+
 def test_buffers_are_copied_and_nothing_is_trained():
     network = nn.BatchNorm1d(3)
     ema = EMA(network, half_life=10)

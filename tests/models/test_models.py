@@ -10,7 +10,7 @@ from limner import config
 from limner.losses.adversarial import NonSaturating, Wasserstein
 from limner.losses.gradient_penalty import R1, GradientPenalty
 from limner.losses.penalty import Pairs, Weighted
-from limner.models import GAN
+from limner.models import GAN, gan
 from runs import last_checkpoint
 
 
@@ -77,14 +77,15 @@ def test_each_players_turn_moves_that_player_alone(run, monkeypatch):
     """Watched at every step of either optimizer in two real updates."""
     moved = []
 
-    def step(self, optimizer, loss):
-        before = {n: p.detach().clone() for n, p in self.named_parameters()}
-        original(self, optimizer, loss)
-        changed = {n.split(".")[0] for n, p in self.named_parameters() if not p.equal(before[n])}
+    def descend(model, *arguments, **options):
+        before = {n: p.detach().clone() for n, p in model.named_parameters()}
+        done = original(model, *arguments, **options)
+        changed = {n.split(".")[0] for n, p in model.named_parameters() if not p.equal(before[n])}
         moved.append(changed)
+        return done
 
-    original = GAN._step
-    monkeypatch.setattr(GAN, "_step", step)
+    original = gan.descend
+    monkeypatch.setattr(gan, "descend", descend)
     result = run(
         "model=gan", "model.num_discriminator_steps=2", "trainer.max_steps=2", "metrics=none",
         "logger=none",
@@ -94,8 +95,8 @@ def test_each_players_turn_moves_that_player_alone(run, monkeypatch):
 
 
 def test_a_separate_learning_rate_for_the_discriminator(made):
-    gan = made("model=gan", "model.discriminator_lr=0.5")
-    generator, discriminator = gan.configure_optimizers()
+    model = made("model=gan", "model.discriminator_lr=0.5")
+    generator, discriminator = model.configure_optimizers()
     assert generator.param_groups[0]["lr"] == 2e-4
     assert discriminator.param_groups[0]["lr"] == 0.5
 
@@ -120,9 +121,11 @@ def test_what_means_nothing_is_refused(loss, penalty, discriminator, steps, mess
         penalty = {"it": Weighted(penalty=penalty, weight=1.0, every=1)}
     with pytest.raises(ValueError, match=message):
         GAN(
-            generator=nn.Identity(), discriminator=discriminator, loss=loss, penalty=penalty,
-            latent_dim=2, num_discriminator_steps=steps, optimizer=torch.optim.Adam,
-            discriminator_lr=None, ema_half_life=None,
+            generator=nn.Identity(), discriminator=discriminator, loss=loss, auxiliary=None,
+            penalty=penalty, augmentation=None, latent_dim=2, num_classes=None,
+            num_discriminator_steps=steps, optimizer=torch.optim.Adam, discriminator_lr=None,
+            max_gradient_norm=None, num_parts=1, ema_half_life=None, ema_ramp=None,
+            num_standing_batches=None,
         )  # fmt: skip
 
 
@@ -157,9 +160,9 @@ def test_penalties_count_at_their_steps_and_see_every_step(run):
     ["1.5", "{_target_: limner.losses.schedules.Linear, start: 3, end: 0, first: 0, last: 4}"],
 )
 def test_the_weight_of_a_penalty_is_a_number_or_a_schedule(made, weight):
-    gan = made("model=gan", "model/penalty=r1", f"model.penalty.r1.weight={weight}")
+    model = made("model=gan", "model/penalty=r1", f"model.penalty.r1.weight={weight}")
     images = torch.randn(2, 1, 8, 8, requires_grad=True)
     logits = images.sum((1, 2, 3))  # whose gradient is 1 in each of 64 pixels
     pairs = Pairs(images, images, logits, logits)
-    values = gan.penalty(None, pairs, uniform=torch.zeros(2, 0), step=2, update=2)
+    values = model.penalty(None, pairs, uniform=torch.zeros(2, 0), step=2, update=2)
     assert values["r1"].tolist() == [1.5 * 64 / 2] * 2

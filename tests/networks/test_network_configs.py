@@ -44,13 +44,13 @@ def test_every_network_takes_every_condition(composed, network, condition):
         if (network, condition) == ("mlp", "projection")
         else []
     )
-    made = composed(
-        "model=gan", f"model/network={network}", f"+model/condition={condition}", *more
-    )
+    made = composed("model=gan", f"model/network={network}", f"model/condition={condition}", *more)
     nodes = shelf(made)
     conditions = nodes["generator_condition"], nodes["discriminator_condition"]
     assert conditions == (("concat", "projection") if more else CONDITIONED[condition])
-    assert made.model.condition == condition
+    assert (made.model.num_classes, made.model.auxiliary is None) == (
+        None if condition == "none" else 10, condition != "auxiliary",
+    )  # fmt: skip
     labels = None if condition == "none" else torch.tensor([0, 9])
     images = instantiate(nodes["generator"])(torch.randn(2, 64), labels)
     assert images.shape == (2, 1, 8, 8)
@@ -59,7 +59,7 @@ def test_every_network_takes_every_condition(composed, network, condition):
 
 
 def test_what_a_network_without_batch_norm_takes_is_said(composed):
-    nodes = shelf(composed("model=gan", "model/network=mlp", "+model/condition=projection"))
+    nodes = shelf(composed("model=gan", "model/network=mlp", "model/condition=projection"))
     with pytest.raises(
         Exception, match="this network has no batch norm; choose one of none, concat"
     ):
@@ -67,7 +67,7 @@ def test_what_a_network_without_batch_norm_takes_is_said(composed):
 
 
 def test_data_without_labels_is_refused_by_the_number_of_classes(composed):
-    nodes = shelf(composed("model=gan", "+model/condition=concat", "data=celeba"))
+    nodes = shelf(composed("model=gan", "model/condition=concat", "data=celeba"))
     with pytest.raises(Exception, match=r"network\.num_classes=0: .* needs data with labels"):
         instantiate(nodes["generator"])
 

@@ -23,8 +23,9 @@ SMALLEST_TILE = 64  # pixels; smaller images are enlarged to this, to be seen at
 class Pictures(L.Callback):
     """Writes `samples/update_<n>.png` into the run folder, and `final.png` at the end.
 
-    A model that reconstructs also leaves `samples/update_<n>_reconstructions.png`: images that it
-    was not trained on above, their reconstructions below. Loggers that take images get them too.
+    Of a conditional model each row is a class. A model that reconstructs also leaves
+    `samples/update_<n>_reconstructions.png`: images that it was not trained on above, their
+    reconstructions below. Loggers that take images get them too.
 
     Args:
         every_num_updates: Interval between pictures.
@@ -54,8 +55,13 @@ class Pictures(L.Callback):
             return
         if isinstance(model, Samples):
             generator = generator_for(self.seed, "pictures")
-            images = model.sample(self.num_images, generator=generator)
-            self._write(trainer, images, name, columns=round(self.num_images**0.5))
+            if model.num_classes is None:
+                images = model.sample(self.num_images, generator=generator)
+                columns = round(self.num_images**0.5)
+            else:
+                labels, columns = rows_of_classes(model.num_classes, self.num_images)
+                images = model.sample(len(labels), generator=generator, labels=labels)
+            self._write(trainer, images, name, columns=columns)
         if isinstance(model, Reconstructs):
             originals = _held_out(trainer, max(1, self.num_images // 2)).to(model.device)
             images = _interleave(originals, model.reconstruct(originals), columns=8)
@@ -84,6 +90,16 @@ def grid(images: Tensor, *, columns: int) -> Image.Image:
     pixels = to_uint8(images)
     tiles = make_grid(pixels, nrow=columns, padding=2, pad_value=255)
     return Image.fromarray(tiles.permute(1, 2, 0).contiguous().numpy())
+
+
+def rows_of_classes(num_classes: int, num_images: int) -> tuple[Tensor, int]:
+    """Labels (at most num_images,) of a grid with a row for each class, and its columns.
+
+    Of many classes it shows the first ones, four images of each.
+    """
+    rows = min(num_classes, max(1, num_images // 4))
+    columns = num_images // rows
+    return torch.arange(rows).repeat_interleave(columns), columns
 
 
 def _interleave(above: Tensor, below: Tensor, *, columns: int) -> Tensor:

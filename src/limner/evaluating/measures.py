@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limner.evaluating.subject import Folder, Subject
+from limner.data.store import Store
+from limner.evaluating.subject import Drawn, Folder, Subject
 from limner.metrics.diversity import named_distances, named_features
 from limner.metrics.efficiency import count_flops, num_parameters, peak_memory, sampling_speed
+from limner.metrics.gan_train import gan_train
 from limner.metrics.latents import active_units, latent_means, linear_probe
 from limner.metrics.likelihood import bits_per_dim, likelihood_bounds
 from limner.metrics.memorisation import memorisation, nearest, neighbours_picture
@@ -113,27 +115,40 @@ def _reconstruction_fid(subject: Subject, module: Any, split: str) -> Entries:
 
 
 def labelled(subject: Subject) -> Entries:
-    """GAN-train and GAN-test accuracy, of generated images in class folders."""
-    generated, features = subject.generated, subject.evaluator.features
-    if not isinstance(generated, Folder) or generated.store.labels is None:
-        raise NotApplicable("the generated images have no labels")
-    if not hasattr(features, "gan_train"):
-        raise NotApplicable("it needs metrics=classifier, whose classifier is the judge")
-    if generated.classes != subject.data.class_names:
-        raise NotApplicable("the class folders of the two sets differ")
+    """GAN-train and GAN-test accuracy, of a conditional model or of images in class folders."""
+    store = _labelled_samples(subject)
     split = subject.held_out() or "train"
-    found = features.gan_train(
-        samples=(generated.store, torch.arange(generated.num_images)),
+    found = gan_train(
+        samples=(store, torch.arange(len(store))),
         train=subject.data.split("train"),
         test=subject.data.split(split),
+        image_shape=subject.data.image_shape,
+        num_classes=subject.data.num_classes,
+        device=subject.device,
     )
     protocol = {
-        "num_samples": generated.num_images,
+        "num_samples": len(store),
         "split": split,
-        "judge": features.protocol()["feature_network"],
-        "num_updates": features.num_updates,
+        "judge": "two-layer CNN, 5 epochs, mean of 3 seeds",
+        **subject.generated.about(),
     }
-    return {f"{name}_accuracy": _entry(value, protocol) for name, value in found._asdict().items()}
+    return {
+        f"{name}_accuracy": _entry(found_.mean, protocol, found_.std)
+        for name, found_ in found._asdict().items()
+    }
+
+
+def _labelled_samples(subject: Subject) -> Store:
+    generated = subject.generated
+    if isinstance(generated, Drawn):
+        if not generated.model.is_conditional:
+            raise NotApplicable("the model is unconditional, so its samples have no labels")
+        return generated.labelled()
+    if generated.store.labels is None:
+        raise NotApplicable("the generated images have no labels")
+    if generated.classes != subject.data.class_names:
+        raise NotApplicable("the class folders of the two sets differ")
+    return generated.store
 
 
 def likelihood(subject: Subject) -> Entries:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from limner.data.module import ImageDataModule
 from limner.data.sources import ImageFolder
-from limner.data.store import Store, open_store, read_picture
+from limner.data.store import MemoryStore, Store, open_store, read_picture
 from limner.errors import UserError
 from limner.metrics.evaluate import Evaluator
 from limner.metrics.pairs import LPIPS
@@ -38,6 +38,16 @@ class Drawn:
         """The first `num_images`."""
         ends = [*range(0, num_images, self.batch_size), num_images]
         return torch.cat([self.at(a, b) for a, b in itertools.pairwise(ends)]).cpu()
+
+    def labelled(self) -> MemoryStore:
+        """As many images of each class, in turn, with their labels."""
+        labels = torch.arange(self.num_images) % self.model.num_classes
+        parts = []
+        for chunk, part in enumerate(labels.split(self.batch_size)):
+            generator = generator_for(self.seed, "labelled", chunk)
+            images = self.model.module.sample(len(part), generator=generator, labels=part)
+            parts.append(to_uint8(images).cpu())
+        return MemoryStore(torch.cat(parts), labels, fingerprint="drawn")
 
     def about(self) -> dict[str, Any]:
         average = getattr(self.model.module, "ema", None)

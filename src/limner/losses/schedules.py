@@ -23,7 +23,8 @@ class Linear:
     def __init__(self, *, start: float, end: float, first: int, last: int) -> None:
         if not 0 <= first < last:
             raise ValueError(
-                f"A schedule changes from update first={first} to last={last}: 0 <= first < last."
+                f"A schedule changes from update first={first} to last={last}: 0 <= first < last. "
+                "To the end of training: trainer.max_steps=N."
             )
         self.start, self.end, self.first, self.last = start, end, first, last
 

@@ -7,7 +7,6 @@ another name (`fid_classifier`), the classifier's hash and its accuracy.
 
 __all__ = ["ClassifierFeatures"]
 
-import copy
 import logging
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 from limner.cache import cached_folder
 from limner.errors import UserError
 from limner.interfaces import Features, ImageStore, RealImages
-from limner.metrics.gan_train import GanTrain, gan_train
 from limner.metrics.training import accuracy, fit_classifier
 from limner.metrics.weights import weights_hash
 from limner.pixels import to_float
@@ -86,25 +84,6 @@ class ClassifierFeatures:
         with torch.no_grad():
             features = self._network.features(to_float(images))
             return Features(features, self._network.head(features))
-
-    def gan_train(
-        self,
-        *,
-        samples: tuple[ImageStore, Tensor],
-        train: tuple[ImageStore, Tensor],
-        test: tuple[ImageStore, Tensor],
-    ) -> GanTrain:
-        """GAN-train and GAN-test by a classifier of this kind, see `limner.metrics.gan_train`."""
-        return gan_train(
-            copy.deepcopy(self._network).requires_grad_(True),
-            samples=samples,
-            train=train,
-            test=test,
-            num_updates=self.num_updates,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            seed=self.seed,
-        )
 
     def protocol(self) -> dict[str, Any]:
         return {

@@ -16,22 +16,27 @@ class EMA(nn.Module):
 
     d = min(2^(-images / half_life), (1 + update) / (10 + update)): the second term lets a young
     average forget the random weights it began with. Buffers (batch norm's statistics) are copied.
+    With a ramp, the half-life is min(half_life, ramp * images seen before), as in Karras et al.
+    (2020), https://arxiv.org/abs/2006.06676.
 
     Args:
         network: What to follow.
         half_life: Images after which an old weight counts half, above 0.
+        ramp: The half-life as a share of the images seen, at most, above 0; None for no bound.
     """
 
-    def __init__(self, network: nn.Module, *, half_life: float) -> None:
+    def __init__(self, network: nn.Module, *, half_life: float, ramp: float | None = None) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
-        self.half_life = half_life
+        self.half_life, self.ramp = half_life, ramp
         self._pairs: tuple[list[Tensor], ...] | None = None
 
     @torch.no_grad()
     def update(self, network: nn.Module, *, num_images: int, update: int) -> None:
         """Follows `network` by one update that took `num_images` images; updates count from 0."""
         decay = min(0.5 ** (num_images / self.half_life), (1 + update) / (10 + update))
+        if self.ramp is not None:  # num_images / (ramp * update * num_images)
+            decay = min(decay, 0.0 if update == 0 else 0.5 ** (1 / (self.ramp * update)))
         if self._pairs is None:  # to list them takes longer than to average small networks
             self._pairs = tuple(
                 list(tensors)
@@ -57,13 +62,20 @@ class EMA(nn.Module):
         return super().train(False)
 
 
-def make_ema(network: nn.Module, half_life: float | None) -> EMA | None:
+def make_ema(
+    network: nn.Module, half_life: float | None, *, ramp: float | None = None
+) -> EMA | None:
     """An EMA of `network`, or None where `half_life` is None. Raises ValueError for 0 or less."""
+    if ramp is not None and (ramp <= 0 or half_life is None):
+        raise ValueError(
+            f"model.ema_ramp={ramp}: a share of the images seen, above 0, that bounds "
+            "model.ema_half_life; null for no bound."
+        )
     if half_life is None:
         return None
     if half_life <= 0:
         raise ValueError(f"model.ema_half_life={half_life}: images, above 0; null for no average.")
-    return EMA(network, half_life=half_life)
+    return EMA(network, half_life=half_life, ramp=ramp)
 
 
 @contextlib.contextmanager

@@ -43,6 +43,7 @@ class VAE(L.LightningModule):
     """
 
     batches_per_update = 1
+    num_classes = None
 
     def __init__(
         self,
@@ -104,10 +105,8 @@ class VAE(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images = batch["image"]
-        self._num_images, self._num_values = (
-            len(images) * self.trainer.world_size,
-            images[0].numel(),
-        )
+        self._num_images += len(images) * self.trainer.world_size
+        self._num_values = images[0].numel()
         return self._losses(self.network, images, self.noise.normal(images, self.latent_dim))
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
@@ -115,6 +114,7 @@ class VAE(L.LightningModule):
         super().backward(loss / self._num_values, *args, **kwargs)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        self._num_images = 0  # training_step follows, for each part of the batch
         super().optimizer_step(*args, **kwargs)
         if self.ema is not None:
             self.ema.update(self.network, num_images=self._num_images, update=self.global_step)

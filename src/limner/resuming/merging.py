@@ -2,6 +2,7 @@
 
 __all__ = ["merged", "save", "with_saved_overrides"]
 
+import contextlib
 import copy
 import os
 from collections.abc import Sequence
@@ -97,7 +98,8 @@ def _delete(config: DictConfig, key: str) -> None:
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
     if node is not None:
-        node.pop(name, None)
+        with contextlib.suppress(KeyError):
+            del node[name]  # `pop` would look up what it reads by ${...}, which may be gone
         if parent and not node:
             _delete(config, parent)
 

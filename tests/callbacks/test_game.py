@@ -1,0 +1,38 @@
+"""The warnings of a game that is over, in runs that force them."""
+
+import pytest
+
+WON, COLLAPSED = "The discriminator has won", "The samples have collapsed"
+SHORT = [
+    "model=gan", "metrics=none", "logger=none", "accelerator=cpu", "data.batch_size=64",
+    "trainer.max_epochs=6", "callbacks.game.first_update=100",
+]  # fmt: skip
+
+
+def test_a_discriminator_that_has_won_is_recognised(run):
+    """Its generator does not learn."""
+    result = run(*SHORT, "optimizer.lr=0.0", "model.discriminator_lr=2e-3")
+    assert result.code == 0, result.err
+    assert (result.out + result.err).count(WON) == 1
+
+
+def test_a_collapse_is_recognised(run):
+    """Weights that decay to 0 in every step draw the same, whatever the code."""
+    result = run(*SHORT, "optimizer=adamw", "optimizer.lr=1e-4", "optimizer.weight_decay=1e4")
+    assert result.code == 0, result.err
+    assert (result.out + result.err).count(COLLAPSED) == 1
+    assert WON not in result.out + result.err
+
+
+def test_nothing_is_said_of_a_game_that_goes_on(run):
+    result = run(*SHORT, "trainer.max_epochs=12", "callbacks.game.first_update=200")
+    assert result.code == 0, result.err
+    assert COLLAPSED not in result.out + result.err
+    assert WON not in result.out + result.err
+
+
+@pytest.mark.parametrize("value", ["max_accuracy=0.4", "min_distance=1.0"])
+def test_limits_that_mean_nothing_are_refused(run, value):
+    result = run(*SHORT, f"callbacks.game.{value}")
+    assert result.code == 1
+    assert "callbacks.game: " in result.err

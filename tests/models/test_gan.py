@@ -1,0 +1,161 @@
+"""The parts of a GAN together: every loss with every network and condition, and its options."""
+
+import pytest
+import torch
+from torch import nn
+
+import runs
+from limner import config
+from limner.models import standing
+from limner.models.hands import Hand, cut
+from runs import last_checkpoint
+
+LOSSES = ["minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic"]
+CONDITIONS = ["none", "concat", "projection", "auxiliary"]
+TINY = {
+    "dcgan": ["network.generator.width=8", "network.discriminator.width=8"],
+    "mlp": ["network.generator.hidden_dims=[16]", "network.discriminator.hidden_dims=[16]"],
+    "resnet": [
+        "network.generator.width=8", "network.generator.max_width=8",
+        "network.discriminator.width=8", "network.discriminator.max_width=8",
+    ],
+}  # fmt: skip
+TINY["resnet_large"] = TINY["resnet"]
+
+
+@pytest.fixture
+def made(composed):
+    """A GAN of small networks for images of 8x8 pixels and 10 classes."""
+
+    def make(*overrides, network="dcgan"):
+        words = ["model=gan", f"model/network={network}", *TINY[network], *overrides]
+        return config.build(composed(*words), "model")
+
+    return make
+
+
+def hand(model, num_images=6):
+    """What a player is dealt, with images of pixels in [-1, 1]."""
+    draws = model.augmentation.num_draws if model.augmentation is not None else 0
+    return Hand(
+        real=torch.rand(num_images, 1, 8, 8) * 2 - 1,
+        labels=None if model.num_classes is None else torch.arange(num_images) % 10,
+        z=torch.randn(num_images, model.latent_dim),
+        for_real=torch.rand(num_images, draws),
+        for_fake=torch.rand(num_images, draws),
+        for_penalty=torch.rand(num_images, model.penalty.num_draws),
+    )
+
+
+def both_losses(model, dealt):
+    """The sum of what each player minimises."""
+    d = model.game.discriminator_losses(dealt, step=0, update=0).of
+    g = model.game.generator_losses(dealt).of
+    return [sum(values.mean() for values in losses.values()) for losses in (d, g)]
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("network", sorted(TINY))
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradient_reaches_every_parameter_of_both_players(made, loss, network, condition):
+    words = [f"model/loss={loss}", f"model/condition={condition}"]
+    if (network, condition) == ("mlp", "projection"):
+        words.append("network.generator_condition=concat")
+    model = made(*words, network=network)
+    dealt = hand(model, num_images=20)
+    if loss == "hinge":  # of all logits within it the gradients are in balance
+        nn.init.constant_(model.discriminator.classify.bias, 100.0)
+    for player, total in zip(
+        ("discriminator", "generator"), both_losses(model, dealt), strict=True
+    ):
+        model.zero_grad()
+        total.backward()
+        rows = {n: p.grad for n, p in getattr(model, player).named_parameters()}
+        relative = loss in ("relativistic", "wasserstein") and player == "discriminator"
+        for name, grad in rows.items():
+            if relative and name.startswith("classify") and name.endswith("bias"):
+                continue  # only differences of logits count
+            assert grad is not None, (player, name)
+            assert grad.any(), (player, name)
+
+
+@pytest.mark.parametrize("augmentation", ["diffaugment", "ada"])
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_augmented_fakes_teach_the_generator(made, condition, augmentation):
+    model = made(
+        f"model/condition={condition}", f"model/augmentation={augmentation}",
+        "model/penalty=[r1,lecam,consistency]",
+    )  # fmt: skip
+    if augmentation == "ada":
+        model.augmentation.p.fill_(0.8)
+    dealt = hand(model)
+    total = both_losses(model, dealt)[1]
+    model.zero_grad()
+    total.backward()
+    assert all(p.grad.any() for p in model.generator.parameters())
+    other = dealt._replace(for_fake=torch.rand_like(dealt.for_fake))
+    assert both_losses(model, other)[1] != total, "what D sees follows the draws"
+
+
+def test_a_generator_follows_the_class_that_it_is_told(made):
+    for condition in CONDITIONS[1:]:
+        model = made(f"model/condition={condition}", "model.ema_half_life=null")
+        z = torch.randn(3, 64)
+        if condition == "projection":  # scales and shifts of all classes begin alike
+            for module in model.generator.modules():
+                if isinstance(module, nn.Embedding):
+                    nn.init.normal_(module.weight)
+        one, other = (model.generate(z, torch.full((3,), c)) for c in (1, 2))
+        assert not torch.allclose(one, other)
+        drawn = model.sample(5, generator=torch.Generator().manual_seed(1))
+        assert drawn.shape == (5, 1, 8, 8)
+
+
+def test_the_parts_of_a_hand_are_the_whole():
+    whole = Hand(*(torch.randn(6, 2) for _ in range(5)), for_penalty=torch.randn(6, 0))
+    parts = cut(whole._replace(labels=None), 3)
+    assert [part.labels for part in parts] == [None] * 3
+    assert torch.equal(torch.cat([part.z for part in parts]), whole.z)
+    assert parts[0].for_penalty.shape == (2, 0)
+
+
+def test_standing_statistics_are_those_of_the_weights_at_hand(made):
+    """Of a generator whose running averages are still those of nothing."""
+    plain, model = (
+        made("model.ema_half_life=null", f"model.num_standing_batches={n}") for n in ("null", 20)
+    )
+    model.load_state_dict(plain.state_dict())
+    z = torch.randn(400, 64)
+    with torch.no_grad():
+        expected = plain.generator.train()(z)
+    plain.load_state_dict(model.state_dict())
+    with_standing, without = ((m.generate(z) - expected).abs().mean() for m in (model, plain))
+    assert with_standing < 0.3 * without
+    assert not any("standing" in name for name in model.state_dict())
+
+
+def test_standing_statistics_are_made_once_for_an_update():
+    asked = []
+    kept = standing.Standing(3)
+    for update in (1, 1, 2):
+        kept.of(nn.BatchNorm1d(2), update=update, draw=lambda n, b: asked.append(b))
+    assert asked == [0, 1, 2] * 2
+    with pytest.raises(ValueError, match="num_standing_batches=0"):
+        standing.Standing(0)
+
+
+def test_the_probability_of_ada_is_saved_and_logged(tmp_path):
+    folder = runs.trained(
+        tmp_path, "model=gan", "model/augmentation=ada", "model.augmentation.images_per_unit=1000",
+        "model.augmentation.every=1", "model.augmentation.target=-1", "logger=csv",
+        "callbacks.log.every_num_updates=1", "trainer.max_steps=8",
+    )  # fmt: skip
+    saved = torch.load(last_checkpoint(folder), weights_only=True)["state_dict"]
+    assert 0 < saved["augmentation.p"].item() <= 8 * 64 / 1000
+    header, *_, last = (folder / "metrics.csv").read_text().splitlines()
+    row = dict(zip(header.split(","), last.split(","), strict=True))
+    assert float(row["train/augmentation_p"]) == pytest.approx(saved["augmentation.p"].item())
+    for name in ("accuracy_real", "accuracy_fake", "gradient_norm_generator", "logits_real"):
+        assert f"train/{name}" in row
+    assert 0 <= float(row["train/accuracy_real"]) <= 1
+    assert float(row["train/gradient_norm_discriminator"]) > 0
