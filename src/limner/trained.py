@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from limner.errors import UserError
-from limner.interfaces import Encodes, Generates, Reconstructs, Samples
+from limner.interfaces import DrawsCodes, Encodes, Generates, Reconstructs, Samples
 from limner.pixels import to_float, to_uint8
 from limner.randomness import generator_for
 
@@ -163,6 +163,8 @@ class Trained:
 
     def _latents(self, seed: int, block: int) -> Tensor:
         generator = generator_for(seed, "samples", block)
+        if isinstance(self.module, DrawsCodes):
+            return self.module.sample_codes(BATCH, generator=generator).cpu()
         return torch.randn(BATCH, self.module.latent_dim, generator=generator)
 
     def _drawn(
@@ -185,7 +187,8 @@ class Trained:
         if labels is None:
             return None
         draws = self.module.generate if isinstance(self.module, Generates) else self.module.sample
-        if "labels" not in inspect.signature(draws).parameters:
+        knows_none = getattr(self.module, "num_classes", 0) is None
+        if knows_none or "labels" not in inspect.signature(draws).parameters:
             raise UserError(
                 f"labels={labels}: this {self._name} was trained without labels (it is "
                 "unconditional), so the class of its images cannot be chosen."

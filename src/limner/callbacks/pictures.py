@@ -57,8 +57,8 @@ class Pictures(L.Callback):
             images = model.sample(self.num_images, generator=generator)
             self._write(trainer, images, name, columns=round(self.num_images**0.5))
         if isinstance(model, Reconstructs):
-            originals = _held_out(trainer, max(1, self.num_images // 2)).to(model.device)
-            images = _interleave(originals, model.reconstruct(originals), columns=8)
+            originals, labels = _held_out(trainer, model, max(1, self.num_images // 2))
+            images = _interleave(originals, model.reconstruct(originals, *labels), columns=8)
             self._write(trainer, images, f"{name}_reconstructions", columns=8)
 
     def _write(self, trainer: L.Trainer, images: Tensor, name: str, *, columns: int) -> None:
@@ -97,11 +97,17 @@ def _interleave(above: Tensor, below: Tensor, *, columns: int) -> Tensor:
     return torch.cat(rows) if rows else torch.cat([above, below])
 
 
-def _held_out(trainer: L.Trainer, num_images: int) -> Tensor:
-    """Images from all over the validation split, or the training split where there is none."""
-    for name in ("validation", "train"):
-        store, indices = trainer.datamodule.split(name)
-        if len(indices):
-            spread = torch.linspace(0, len(indices) - 1, min(num_images, len(indices))).long()
-            return to_float(store.gather(indices[spread]))
-    raise AssertionError("a training split is never empty")
+def _held_out(
+    trainer: L.Trainer, model: L.LightningModule, num_images: int
+) -> tuple[Tensor, list[Tensor]]:
+    """Images from all over the validation split, or the training split where there is none.
+
+    With their labels, in a list that is empty for models which are told of none.
+    """
+    name = next(n for n in ("validation", "train") if len(trainer.datamodule.split(n)[1]))
+    store, indices = trainer.datamodule.split(name)
+    spread = torch.linspace(0, len(indices) - 1, min(num_images, len(indices))).long()
+    images = to_float(store.gather(indices[spread])).to(model.device)
+    if getattr(model, "num_classes", None) is None or store.labels is None:
+        return images, []
+    return images, [store.labels[indices[spread]].to(model.device)]

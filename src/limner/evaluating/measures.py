@@ -124,8 +124,8 @@ def labelled(subject: Subject) -> Entries:
     split = subject.held_out() or "train"
     found = features.gan_train(
         samples=(generated.store, torch.arange(generated.num_images)),
-        train=subject.data.split("train"),
-        test=subject.data.split(split),
+        train=subject.data.originals("train"),
+        test=subject.data.originals(split),
     )
     protocol = {
         "num_samples": generated.num_images,
@@ -140,6 +140,8 @@ def likelihood(subject: Subject) -> Entries:
     """The ELBO and importance-weighted bounds on log p(x) of held-out images, in nats."""
     split = subject.held_out() or "train"
     module = _module(subject, "log_weights")
+    if not module.objective.is_variational:
+        raise NotApplicable("a regularised autoencoder bounds no likelihood")
     bounds = likelihood_bounds(
         module, subject.real(split), num_samples=CODES, decoded_at_once=2048, pixels="stored",
         seed=subject.seed, device=subject.device,
@@ -149,7 +151,7 @@ def likelihood(subject: Subject) -> Entries:
         "split": split,
         "num_images": bounds.num_images,
         "likelihood": kind,
-        "pixels": "stored",
+        "pixels": _pixels(subject),
         "unit": "nats for each image, larger is better",
     }
     values = {"elbo": bounds.elbo, "elbo_reconstruction": bounds.reconstruction}
@@ -157,7 +159,9 @@ def likelihood(subject: Subject) -> Entries:
     values |= {f"log_likelihood_iw{k}": v for k, v in bounds.importance_weighted.items()}
     entries = {name: _entry(value, protocol) for name, value in values.items()}
     best = bounds.importance_weighted[max(CODES)]
-    bits = bits_per_dim(best, num_values=bounds.num_values, is_density=kind == "Gaussian")
+    bits = bits_per_dim(
+        best, num_values=bounds.num_values, is_density=module.likelihood.is_density
+    )
     entries["bits_per_dim"] = _entry(bits, protocol | {"unit": "bits for each pixel value"})
     return entries
 
@@ -237,6 +241,12 @@ def _entry(value: float, protocol: dict[str, Any], std: float | None = None) -> 
     return {"value": float(value), **deviation, "protocol": protocol}
 
 
+def _pixels(subject: Subject) -> str:
+    """What is called an image where it is asked how likely one is."""
+    kind = subject.data.binarisation
+    return "stored" if kind is None else f"binarised, one fixed draw (trained on: {kind})"
+
+
 def _protocol(subject: Subject, *, split: str) -> dict[str, Any]:
     num_samples = min(subject.num_measured, subject.generated.num_images)
     num_real = min(subject.num_measured, len(subject.data.split(split)[1]))
@@ -250,6 +260,8 @@ def _module(subject: Subject, method: str) -> Any:
         raise NotApplicable("only a run has a model")
     if not hasattr(subject.model.module, method):
         raise NotApplicable(f"the model cannot {method.replace('_', ' ')}")
+    if method != "sample" and getattr(subject.model.module, "num_classes", None) is not None:
+        raise NotApplicable("the model wants to know the class of an image")
     return subject.model.module
 
 

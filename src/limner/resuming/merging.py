@@ -12,6 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from limner.config import check
 from limner.errors import UserError
+from limner.first_stages import adopt
 from limner.resuming.changes import leaves, refuse_changes
 from limner.resuming.words import CONFIG_DIRS, key_of, last_of_each, parted, without
 from limner.status import read_status
@@ -81,8 +82,10 @@ def _saved_overrides(folder: Path) -> list[str]:
 
 def _check(config: DictConfig, folder: Path) -> None:
     """Raises `UserError` if this version lacks, or newly needs, what the saved config says."""
+    checked = OmegaConf.merge(config, {"run_dir": str(folder)})
     try:
-        check(OmegaConf.merge(config, {"run_dir": str(folder)}))
+        adopt(checked, folder)
+        check(checked)
     except UserError as error:
         status = read_status(folder)
         if status is None or status.version in ("", __version__):
