@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
+from limner.callbacks.held_out import held_out
 from limner.interfaces import Reconstructs, Samples
-from limner.pixels import to_float, to_uint8
+from limner.pixels import to_uint8
 from limner.randomness import generator_for
 from limner.tolerance import Tolerance
 
@@ -57,7 +58,7 @@ class Pictures(L.Callback):
             images = model.sample(self.num_images, generator=generator)
             self._write(trainer, images, name, columns=round(self.num_images**0.5))
         if isinstance(model, Reconstructs):
-            originals, labels = _held_out(trainer, model, max(1, self.num_images // 2))
+            originals, labels = held_out(trainer, model, max(1, self.num_images // 2))
             images = _interleave(originals, model.reconstruct(originals, *labels), columns=8)
             self._write(trainer, images, f"{name}_reconstructions", columns=8)
 
@@ -95,19 +96,3 @@ def _interleave(above: Tensor, below: Tensor, *, columns: int) -> Tensor:
         if len(part) == columns
     ]
     return torch.cat(rows) if rows else torch.cat([above, below])
-
-
-def _held_out(
-    trainer: L.Trainer, model: L.LightningModule, num_images: int
-) -> tuple[Tensor, list[Tensor]]:
-    """Images from all over the validation split, or the training split where there is none.
-
-    With their labels, in a list that is empty for models which are told of none.
-    """
-    name = next(n for n in ("validation", "train") if len(trainer.datamodule.split(n)[1]))
-    store, indices = trainer.datamodule.split(name)
-    spread = torch.linspace(0, len(indices) - 1, min(num_images, len(indices))).long()
-    images = to_float(store.gather(indices[spread])).to(model.device)
-    if getattr(model, "num_classes", None) is None or store.labels is None:
-        return images, []
-    return images, [store.labels[indices[spread]].to(model.device)]

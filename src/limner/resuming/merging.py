@@ -12,7 +12,6 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from limner.config import check
 from limner.errors import UserError
-from limner.first_stages import adopt
 from limner.resuming.changes import leaves, refuse_changes
 from limner.resuming.words import CONFIG_DIRS, key_of, last_of_each, parted, without
 from limner.status import read_status
@@ -82,6 +81,8 @@ def _saved_overrides(folder: Path) -> list[str]:
 
 def _check(config: DictConfig, folder: Path) -> None:
     """Raises `UserError` if this version lacks, or newly needs, what the saved config says."""
+    from limner.first_stages import adopt  # with torch: looking for a run need not wait
+
     checked = OmegaConf.merge(config, {"run_dir": str(folder)})
     try:
         adopt(checked, folder)
