@@ -15,12 +15,13 @@ from limner.config import CONFIG_DIR
 from limner.resuming.changes import leaves
 
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
-MODELS = ["vae", "cvae", "ladder_vae", "rae", "vqvae", "gan", "classifier"]
+MODELS = ["vae", "cvae", "ladder_vae", "rae", "vqvae", "vaegan", "gan", "classifier"]
 DATA = sorted(path.stem for path in (CONFIG_DIR / "data").glob("*.yaml"))
 NETWORKS = {
     "vae": ["conv", "mlp", "residual"],
     "ladder_vae": ["ladder"],
     "vqvae": ["residual_map"],
+    "vaegan": ["vaegan", "mlp"],
     "gan": ["dcgan", "mlp", "resnet", "resnet_large"],
     "classifier": ["cnn", "mlp"],
 }
@@ -123,6 +124,7 @@ def test_every_choice_inside_a_model_trains(run, model, choice):
 
 def test_the_choices_tested_are_all_there_are():
     of_stages = {"model/prior": ["gaussian_mixture"], "model/network": ["transformer"]}
+    of_stages["model/likelihood"] = ["perceptual"]  # which needs a download
     for choices in (CHOICES, VAE_CHOICES):
         for group, names in choices.items():
             assert sorted([*names, *of_stages.get(group, [])]) == options(group)

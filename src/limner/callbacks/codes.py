@@ -83,8 +83,7 @@ class Codes(L.Callback):
             folder.parent.mkdir(exist_ok=True)
             for kind, columns, drawn in _walks(model, mean, labels, kl):
                 grid(drawn, columns=columns).save(f"{folder}_{kind}.png")
-            if model.objective.is_variational:
-                _draw_bars(kl, f"{folder}_kl.png")
+            _draw_bars(kl, f"{folder}_kl.png")
 
 
 def collapse(active: int, latent_dim: int) -> str | None:

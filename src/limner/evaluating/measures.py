@@ -140,8 +140,8 @@ def likelihood(subject: Subject) -> Entries:
     """The ELBO and importance-weighted bounds on log p(x) of held-out images, in nats."""
     split = subject.held_out() or "train"
     module = _module(subject, "log_weights")
-    if not module.objective.is_variational:
-        raise NotApplicable("a regularised autoencoder bounds no likelihood")
+    if not module.bounds_likelihood:
+        raise NotApplicable("its objective or its likelihood bounds no log p(x)")
     bounds = likelihood_bounds(
         module, subject.real(split), num_samples=CODES, decoded_at_once=2048, pixels="stored",
         seed=subject.seed, device=subject.device,

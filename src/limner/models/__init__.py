@@ -10,6 +10,7 @@ from limner.models.code_prior import CodePrior
 from limner.models.gan import GAN
 from limner.models.latent_prior import LatentPrior
 from limner.models.vae import VAE
+from limner.models.vaegan import VAEGAN
 from limner.models.vqvae import VQVAE
 
-__all__ = ["GAN", "VAE", "VQVAE", "Classifier", "CodePrior", "LatentPrior"]
+__all__ = ["GAN", "VAE", "VAEGAN", "VQVAE", "Classifier", "CodePrior", "LatentPrior"]

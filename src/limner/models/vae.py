@@ -89,6 +89,12 @@ class VAE(L.LightningModule):
     def likelihood(self) -> Likelihood:
         return self._best["likelihood"]
 
+    @property
+    def bounds_likelihood(self) -> bool:
+        """Whether `log_weights` bound log p(x)."""
+        normalised = getattr(self.likelihood, "is_normalised", True)
+        return self.objective.is_variational and normalised
+
     def setup(self, stage: str) -> None:
         check_readable(self.likelihood, self.trainer.datamodule)
 
@@ -124,13 +130,14 @@ class VAE(L.LightningModule):
     def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, latent_dim) of q(z | x), of images (B, C, H, W) in [-1, 1].
 
-        Of a ladder each layer's are those given the means of the layers above it.
+        Of a ladder each layer's are those given the means of the layers above it; of an RAE, which
+        has no variance, the log-variance is 0.
         """
         images = images.to(self.device, self.dtype)
         eps = images.new_zeros(1, len(images), self.latent_dim)
         with evaluating(self._best) as network:
             _, _, mean, logvar = infer(network, images, self._placed(labels), eps)
-        return mean[0], logvar[0]
+        return mean[0], logvar[0] * self.objective.is_variational
 
     def encode(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Mean codes (B, latent_dim) of images (B, C, H, W) in [-1, 1]."""
