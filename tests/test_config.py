@@ -12,7 +12,7 @@ from limner.errors import UserError
     [
         ("optimizer.lr=abc", "optimizer.lr=abc: must be a number, not text"),
         ("model.latent_dim=2.5", "model.latent_dim=2.5: must be a whole number"),
-        ("model.latent_dim=true", "must be a whole number, not true or false"),
+        ("model.latent_dim=true", "must be a whole number or null, not true"),
         ("data.image_shape=8", "data.image_shape=8: must be a list of whole numbers or null"),
         ("data.image_shape=[1,8,x]", "must be a list of whole numbers"),
         ("network.encoder.width=wide", "network.encoder.width=wide: must be a whole number"),

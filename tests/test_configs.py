@@ -15,10 +15,15 @@ from limner.config import CONFIG_DIR
 from limner.resuming.changes import leaves
 
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
-MODELS = ["vae", "gan", "cgan", "classifier"]
+MODELS = [
+    "vae", "cvae", "ladder_vae", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
+]  # fmt: skip
 DATA = sorted(path.stem for path in (CONFIG_DIR / "data").glob("*.yaml"))
 NETWORKS = {
     "vae": ["conv", "mlp", "residual"],
+    "ladder_vae": ["ladder"],
+    "vqvae": ["residual_map"],
+    "vaegan": ["vaegan", "mlp"],
     "gan": ["dcgan", "mlp", "resnet", "resnet_large"],
     "cgan": ["dcgan", "resnet"],
     "classifier": ["cnn", "mlp"],
@@ -28,9 +33,16 @@ CHOICES = {
         "minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic",
     ],
     "model/penalty": ["none", "gradient", "r1", "r2", "r1_r2", "lecam", "consistency"],
-    "model/likelihood": ["bernoulli", "gaussian"],
     "model/condition": ["none", "concat", "projection", "auxiliary"],
     "model/augmentation": ["none", "diffaugment", "ada"],
+}  # fmt: skip
+VAE_CHOICES = {
+    "model/likelihood": [
+        "bernoulli", "gaussian", "learned_gaussian", "optimal_gaussian", "logistic",
+    ],
+    "model/prior": ["standard_normal", "vamp", "mixture", "flow"],
+    "model/objective": ["elbo", "iwae", "dreg", "rae"],
+    "model/kl_schedule": ["none", "linear", "cyclical"],
 }  # fmt: skip
 
 
@@ -74,9 +86,9 @@ def test_every_model_trains_a_batch_of_every_data_set(run, data_root, model, dat
         f"model={model}", f"data={data}", *files_of(data, data_root), "metrics=none",
         "trainer.max_steps=1", "data.batch_size=8", "accelerator=cpu", "logger=csv",
     )  # fmt: skip
-    if model in ("classifier", "cgan") and data == "celeba":
+    if model in ("classifier", "cgan", "cvae") and data == "celeba":
         assert result.code == 1
-        assert "needs labels" in result.err
+        assert "labels" in result.err
         assert not Path("outputs").exists()
     else:
         assert result.code == 0, result.err
@@ -102,13 +114,13 @@ def test_every_optimizer_steps_every_model(composed, model, optimizer):
 
 @pytest.mark.parametrize(
     ("model", "choice"),
-    [(m, f"model/network={n}") for m in MODELS for n in NETWORKS[m]]
+    [(m, f"model/network={n}") for m in NETWORKS for n in NETWORKS[m]]
     + [("gan", f"model/loss={n}") for n in CHOICES["model/loss"]]
     + [("gan", f"model/penalty={n}") for n in CHOICES["model/penalty"]]
     + [("gan", f"model/condition={n}") for n in CHOICES["model/condition"]]
     + [("gan", f"model/augmentation={n}") for n in CHOICES["model/augmentation"]]
     + [("cgan", f"model/augmentation={n}") for n in CHOICES["model/augmentation"]]
-    + [("vae", f"model/likelihood={n}") for n in CHOICES["model/likelihood"]],
+    + [("vae", f"{group}={n}") for group, names in VAE_CHOICES.items() for n in names],
 )
 def test_every_choice_inside_a_model_trains(run, model, choice):
     result = run(
@@ -119,8 +131,13 @@ def test_every_choice_inside_a_model_trains(run, model, choice):
 
 
 def test_the_choices_tested_are_all_there_are():
-    assert {g: sorted(c) for g, c in CHOICES.items()} == {g: options(g) for g in CHOICES}
-    assert sorted({n for names in NETWORKS.values() for n in names}) == options("model/network")
+    of_stages = {"model/prior": ["gaussian_mixture"], "model/network": ["transformer"]}
+    of_stages["model/likelihood"] = ["perceptual"]  # which needs a download
+    for choices in (CHOICES, VAE_CHOICES):
+        for group, names in choices.items():
+            assert sorted([*names, *of_stages.get(group, [])]) == options(group)
+    networks = {n for names in NETWORKS.values() for n in names}
+    assert sorted([*networks, *of_stages["model/network"]]) == options("model/network")
 
 
 @pytest.mark.parametrize("accelerator", options("accelerator"))
@@ -186,11 +203,11 @@ def test_no_value_of_ours_stands_in_python(composed, model, data):
         check_parameters(composed(f"model={model}", f"data={data}", f"metrics={metrics}"))
 
 
-@pytest.mark.parametrize("group", sorted(CHOICES))
+@pytest.mark.parametrize("group", sorted(CHOICES | VAE_CHOICES))
 def test_no_value_of_a_choice_stands_in_python(composed, group):
-    model = "vae" if group == "model/likelihood" else "gan"
+    model = "vae" if group in VAE_CHOICES else "gan"
     several = "[gradient,r1,r2,lecam,consistency]"
-    for choice in [several] if group == "model/penalty" else CHOICES[group]:
+    for choice in [several] if group == "model/penalty" else (CHOICES | VAE_CHOICES)[group]:
         check_parameters(composed(f"model={model}", f"{group}={choice}"))
 
 

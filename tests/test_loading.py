@@ -116,6 +116,19 @@ def test_the_best_checkpoint_is_taken_where_there_is_one(copy):
     assert "the run has only: best" in refused(copy, checkpoint="last")
 
 
+def test_a_run_of_an_earlier_version_is_loaded(copy):
+    """One whose VAE knew no prior, no objective and no classes."""
+    before = limner.load(copy, device="cpu").sample(3)
+    config = yaml.safe_load((copy / "config.yaml").read_text())
+    for key in ("prior", "objective", "kl_schedule", "num_classes", "auxiliary"):
+        del config["model"][key]
+    for part in ("encoder", "decoder"):
+        config["model"][part].pop("num_classes")
+    del config["model"]["decoder"]["params_per_value"]
+    (copy / "config.yaml").write_text(yaml.safe_dump(config))
+    assert np.array_equal(limner.load(copy, device="cpu").sample(3), before)
+
+
 def test_a_folder_that_is_no_run_is_named(tmp_path, copy):
     assert "has no config.yaml" in refused(tmp_path / "nothing")
     assert f"The newest run in it is {copy}" in refused(copy.parent)

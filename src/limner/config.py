@@ -79,6 +79,7 @@ def register() -> None:
         OmegaConf.register_new_resolver(
             "limner.suffix", lambda: secrets.token_hex(2), use_cache=True
         )
+        OmegaConf.register_new_resolver("limner.times", lambda a, b: a * b)
         # the overrides of a job of a sweep, as one folder's name
         OmegaConf.register_new_resolver(
             "limner.file_name", lambda text: re.sub(r"[^\w.,=+-]+", "-", text)[:150]

@@ -7,6 +7,7 @@ and a set of real images. None of them knows the classes of the others.
 __all__ = [
     "Augmentation",
     "Batch",
+    "DrawsCodes",
     "Encodes",
     "FeatureExtractor",
     "Features",
@@ -75,7 +76,7 @@ class Samples(Protocol):
 
 @runtime_checkable
 class Generates(Protocol):
-    """A model whose images are a function of a latent code z ~ N(0, I)."""
+    """A model whose images are a function of a latent code: z ~ N(0, I), or see `DrawsCodes`."""
 
     latent_dim: int
 
@@ -84,6 +85,14 @@ class Generates(Protocol):
 
         A conditional model needs labels, int64 (B,).
         """
+
+
+@runtime_checkable
+class DrawsCodes(Protocol):
+    """A model whose latent codes have a distribution of its own."""
+
+    def sample_codes(self, num_codes: int, *, generator: Generator | None) -> Tensor:
+        """Codes (num_codes, latent_dim), by the EMA weights where there are any."""
 
 
 @runtime_checkable
@@ -150,6 +159,9 @@ class RealImages(Protocol):
 
     def split(self, name: str) -> tuple[ImageStore, Tensor]:
         """What this run uses as "train", "validation" or "test", likewise."""
+
+    def originals(self, name: str) -> tuple[ImageStore, Tensor]:
+        """As `split`; not binarised where the run's images are."""
 
 
 class Features(NamedTuple):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from limner import hub
 from limner.checkpoint_files import best_path, newest, numbered, read
 from limner.errors import UserError
+from limner.older import brought_up_to_date
 from limner.trained import Trained
 from limner.untrusted import build, read_config, read_safetensors, within
 
@@ -67,7 +68,7 @@ def load(
     else:
         path, weights, update = _read_checkpoint(folder, checkpoint)
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
-        module = build(config["model"], "model", trust=trust)
+        module = build(brought_up_to_date(config["model"]), "model", trust=trust)
     _fill(module, weights, path)
     return Trained(module.to(chosen), config=config, update=update, source=name)
 

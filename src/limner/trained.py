@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from limner.errors import UserError
-from limner.interfaces import Encodes, Generates, Reconstructs, Samples
+from limner.interfaces import DrawsCodes, Encodes, Generates, Reconstructs, Samples
 from limner.pixels import to_float, to_uint8
 from limner.randomness import generator_for, uniform_labels
 
@@ -185,7 +185,10 @@ class Trained:
     def _latents(self, seed: int, block: int) -> tuple[Tensor, Tensor | None]:
         """Codes, and classes of a conditional model, as its own `sample` would draw them."""
         generator = generator_for(seed, "samples", block)
-        codes = torch.randn(BATCH, self.module.latent_dim, generator=generator)
+        if isinstance(self.module, DrawsCodes):
+            codes = self.module.sample_codes(BATCH, generator=generator).cpu()
+        else:
+            codes = torch.randn(BATCH, self.module.latent_dim, generator=generator)
         num_classes = self.num_classes if self.is_conditional else None
         return codes, uniform_labels(BATCH, num_classes, generator=generator)
 

@@ -29,6 +29,7 @@ from limner.choosing import choose_metrics
 from limner.config import build, check, composed
 from limner.console import quieten, scores_table, shown
 from limner.device_counts import DeviceCounts, fitting_batch_size
+from limner.first_stages import adopt, check_shape
 from limner.fitting import fit
 from limner.launchers import check_started, started_outside
 from limner.loggers import ToleratedLogger
@@ -43,6 +44,7 @@ from limner.speed import (
 )
 from limner.status import StatusFile
 from limner.tolerance import Tolerance
+from limner.trained import Trained
 from limner.version import refuse_newer
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ def train(config: DictConfig, record: Callable[[], None]) -> float | None:
     """
     quieten()
     keep_freed_memory()
+    first_stage = adopt(config, Path(config.run_dir))
     check(config)
     refuse_values(config)
     check_started(_num_processes(config), num_nodes=config.trainer.num_nodes)
@@ -80,12 +83,14 @@ def train(config: DictConfig, record: Callable[[], None]) -> float | None:
     data = _open_data(config, saved)
     del saved
     config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
+    if first_stage is not None:
+        check_shape(first_stage, data.image_shape)
     choose_metrics(config, data)
     check(config)
     status = StatusFile(run_dir)
     with status.kept():
         trainer = fit(
-            _Prepare(config, data, status, record),
+            _Prepare(config, data, first_stage, status, record),
             data=data,
             run_dir=run_dir,
             last=last,
@@ -109,10 +114,12 @@ class _Prepare:
         self,
         config: DictConfig,
         data: L.LightningDataModule,
+        first_stage: Trained | None,
         status: StatusFile,
         record: Callable[[], None],
     ) -> None:
-        self.config, self.data, self.status, self.record = config, data, status, record
+        self.config, self.data, self.first_stage = config, data, first_stage
+        self.status, self.record = status, record
         self.is_recorded = False
 
     def __call__(
@@ -123,6 +130,8 @@ class _Prepare:
         self.data.seed = seed
         torch.manual_seed(seed)  # the weights do not depend on what was done before
         model = build(config, "model")
+        if self.first_stage is not None:
+            model.first_stage.load_state_dict(self.first_stage.module.state_dict())
         refuse_two_players(config, model)
         own = [
             SeedUpdates(seed=seed),
@@ -247,6 +256,8 @@ def _finish(trainer: L.Trainer, config: DictConfig, run_dir: Path) -> float | No
         if isinstance(callback, Scores):
             entries, writing = dict(callback.latest), callback.writing
     protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
+    if (kind := config.data.get("binarisation")) is not None:
+        protocol["binarisation"] = kind
     for name in sorted(n for n in values if n.removesuffix("_std") not in entries):
         entries[name] = entry(trainer, values[name], std=None, protocol=protocol)
     if entries:

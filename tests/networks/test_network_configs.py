@@ -12,7 +12,7 @@ from limner.config import CONFIG_DIR
 NETWORKS = sorted(path.stem for path in (CONFIG_DIR / "model" / "network").glob("*.yaml"))
 GAN_NETWORKS = ["dcgan", "mlp", "resnet", "resnet_large"]
 CONDITIONS = sorted(path.stem for path in (CONFIG_DIR / "model" / "condition").glob("*.yaml"))
-ROLES = ("generator", "discriminator", "encoder", "decoder", "classifier")
+ROLES = ("generator", "discriminator", "encoder", "decoder", "classifier", "prior")
 CONDITIONED = {
     "none": ("none", "none"),
     "concat": ("concat", "concat"),

@@ -36,7 +36,7 @@ def discriminator(name, shape, condition="none", *, norm="none", **more):
 def autoencoder(name, shape, num_classes=None):
     """An encoder and a decoder of codes of 5 numbers."""
     more = {"latent_dim": DIM, "image_shape": shape, "num_classes": num_classes, **SIZES[name]}
-    return VAE_MODULES[name].Encoder(**more), VAE_MODULES[name].Decoder(**more)
+    return VAE_MODULES[name].Encoder(**more), VAE_MODULES[name].Decoder(**more, params_per_value=1)
 
 
 def gradient_reaches_all(network, *outputs):

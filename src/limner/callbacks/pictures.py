@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
+from limner.callbacks.held_out import held_out
 from limner.interfaces import Reconstructs, Samples
-from limner.pixels import to_float, to_uint8
+from limner.pixels import to_uint8
 from limner.randomness import generator_for
 from limner.tolerance import Tolerance
 
@@ -63,8 +64,8 @@ class Pictures(L.Callback):
                 images = model.sample(len(labels), generator=generator, labels=labels)
             self._write(trainer, images, name, columns=columns)
         if isinstance(model, Reconstructs):
-            originals = _held_out(trainer, max(1, self.num_images // 2)).to(model.device)
-            images = _interleave(originals, model.reconstruct(originals), columns=8)
+            originals, labels = held_out(trainer, model, max(1, self.num_images // 2))
+            images = _interleave(originals, model.reconstruct(originals, *labels), columns=8)
             self._write(trainer, images, f"{name}_reconstructions", columns=8)
 
     def _write(self, trainer: L.Trainer, images: Tensor, name: str, *, columns: int) -> None:
@@ -111,13 +112,3 @@ def _interleave(above: Tensor, below: Tensor, *, columns: int) -> Tensor:
         if len(part) == columns
     ]
     return torch.cat(rows) if rows else torch.cat([above, below])
-
-
-def _held_out(trainer: L.Trainer, num_images: int) -> Tensor:
-    """Images from all over the validation split, or the training split where there is none."""
-    for name in ("validation", "train"):
-        store, indices = trainer.datamodule.split(name)
-        if len(indices):
-            spread = torch.linspace(0, len(indices) - 1, min(num_images, len(indices))).long()
-            return to_float(store.gather(indices[spread]))
-    raise AssertionError("a training split is never empty")

@@ -104,8 +104,8 @@ class Scores(L.Callback):
     def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
         if not isinstance(model, Samples):
             raise UserError(
-                f"{type(model).__name__} draws no images to score: choose metrics=accuracy or "
-                "metrics=none."
+                f"{type(model).__name__} draws no images to score: choose metrics=accuracy (of a "
+                "classifier), metrics=loss or metrics=none."
             )
         for split in self.splits:
             num_images = len(trainer.datamodule.reference(split)[1])

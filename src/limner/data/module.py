@@ -13,7 +13,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from limner.augmentations.chain import Chain
 from limner.data.batches import EvaluationBatches, TrainingBatches
+from limner.data.binarisation import Binarisation, BinarisedStore, Coins
 from limner.data.decode import MODES
 from limner.data.sources import Pictures, Source
 from limner.data.store import (
@@ -26,7 +28,7 @@ from limner.data.store import (
     read_picture,
 )
 from limner.errors import UserError
-from limner.interfaces import Augmentation
+from limner.interfaces import Augmentation, ImageStore
 from limner.randomness import generator_for
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class ImageDataModule(L.LightningDataModule):
         num_classes: The number of classes, 0 without labels; None for as many as the source has.
         batch_size: Images of one optimizer step on one device.
         augmentation: Changes the uint8 training images of a batch; or None.
+        binarisation: "dynamic" or "static", see `limner.data.binarisation`; None for none.
         validation_fraction: Share in [0, 1) of the training images to validate on, where the
             source has no validation images.
         test_fraction: Share in [0, 1) of the training images to test on, where it has none.
@@ -66,6 +69,7 @@ class ImageDataModule(L.LightningDataModule):
         num_classes: int | None,
         batch_size: int,
         augmentation: Augmentation | None,
+        binarisation: Binarisation | None,
         validation_fraction: float,
         test_fraction: float,
         split_seed: int,
@@ -80,6 +84,7 @@ class ImageDataModule(L.LightningDataModule):
         super().__init__()
         self.name, self.source = name, source
         self.batch_size, self.augmentation = batch_size, augmentation
+        self.binarisation = binarisation
         self.validation_fraction, self.test_fraction = validation_fraction, test_fraction
         self.split_seed, self.seed = split_seed, seed
         self.store, self.memory_limit_gib, self.on_corrupt = store, memory_limit_gib, on_corrupt
@@ -139,8 +144,16 @@ class ImageDataModule(L.LightningDataModule):
             raise UserError(f"metrics.reference_split={split}: {self.name} has no such images.")
         return self._stores[store], indices
 
-    def split(self, name: str) -> tuple[Store, Tensor]:
-        """The store and the int64 indices of "train", "validation" or "test"; maybe none."""
+    def split(self, name: str) -> tuple[ImageStore, Tensor]:
+        """The store and the int64 indices of "train", "validation" or "test"; maybe none.
+
+        Where images are binarised, in their one fixed draw.
+        """
+        store, indices = self.originals(name)
+        return (store if self.binarisation is None else self._drawn(store, name)), indices
+
+    def originals(self, name: str) -> tuple[Store, Tensor]:
+        """As `split`, but never binarised."""
         store, indices = self._splits[name]
         return self._stores[store], indices
 
@@ -179,17 +192,18 @@ class ImageDataModule(L.LightningDataModule):
         )
 
     def train_dataloader(self) -> TrainingBatches:
-        store, indices = self.split("train")
+        store, indices = self.originals("train")
         trainer = self.trainer
+        store = self._near(store, trainer.strategy.root_device)
         return TrainingBatches(
-            self._near(store, trainer.strategy.root_device),
+            self._drawn(store, "train") if self.binarisation == "static" else store,
             indices,
             batch_size=self.batch_size,
             batches_per_update=getattr(trainer.lightning_module, "batches_per_update", 1),
             seed=self.seed,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
-            augmentation=self.augmentation,
+            augmentation=self._changes(),
             layout=self.layout,
             update=lambda: trainer.global_step,
         )
@@ -212,6 +226,16 @@ class ImageDataModule(L.LightningDataModule):
             world_size=self.trainer.world_size,
             layout=self.layout,
         )
+
+    def _drawn(self, store: Store, name: str) -> ImageStore:
+        return BinarisedStore(store, split_seed=self.split_seed, name=self._splits[name][0])
+
+    def _changes(self) -> Augmentation | None:
+        """What is done to training images, fresh draws of binary values last."""
+        if self.binarisation != "dynamic":
+            return self.augmentation
+        parts = {"augmentation": self.augmentation, "binarisation": Coins(self.image_shape)}
+        return Chain(parts={name: part for name, part in parts.items() if part is not None})
 
     def _near(self, store: Store, device: torch.device) -> Store:
         """The store on the accelerator, if it is small enough to lie there."""

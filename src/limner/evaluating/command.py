@@ -21,6 +21,7 @@ from limner.console import ConsoleHandler, scores_table
 from limner.errors import UserError
 from limner.evaluating.measures import MEASURES, NotApplicable
 from limner.evaluating.subject import Drawn, Folder, Subject
+from limner.first_stages import adopt
 from limner.loading import load
 from limner.metrics.pairs import LPIPS
 from limner.options import parse
@@ -127,6 +128,7 @@ def _config(options: Options, overrides: Sequence[str]) -> DictConfig:
             OmegaConf.update(saved, key, OmegaConf.from_dotlist([f"x={value}"]).x, force_add=True)
         config = saved
     config.run_dir = options.to or options.run or "."
+    adopt(config, Path(options.run or "."))
     check(config)
     return config
 

@@ -120,8 +120,8 @@ def labelled(subject: Subject) -> Entries:
     split = subject.held_out() or "train"
     found = gan_train(
         samples=(store, torch.arange(len(store))),
-        train=subject.data.split("train"),
-        test=subject.data.split(split),
+        train=subject.data.originals("train"),
+        test=subject.data.originals(split),
         image_shape=subject.data.image_shape,
         num_classes=subject.data.num_classes,
         device=subject.device,
@@ -155,6 +155,8 @@ def likelihood(subject: Subject) -> Entries:
     """The ELBO and importance-weighted bounds on log p(x) of held-out images, in nats."""
     split = subject.held_out() or "train"
     module = _module(subject, "log_weights")
+    if not module.bounds_likelihood:
+        raise NotApplicable("its objective or its likelihood bounds no log p(x)")
     bounds = likelihood_bounds(
         module, subject.real(split), num_samples=CODES, decoded_at_once=2048, pixels="stored",
         seed=subject.seed, device=subject.device,
@@ -164,7 +166,7 @@ def likelihood(subject: Subject) -> Entries:
         "split": split,
         "num_images": bounds.num_images,
         "likelihood": kind,
-        "pixels": "stored",
+        "pixels": _pixels(subject),
         "unit": "nats for each image, larger is better",
     }
     values = {"elbo": bounds.elbo, "elbo_reconstruction": bounds.reconstruction}
@@ -172,7 +174,9 @@ def likelihood(subject: Subject) -> Entries:
     values |= {f"log_likelihood_iw{k}": v for k, v in bounds.importance_weighted.items()}
     entries = {name: _entry(value, protocol) for name, value in values.items()}
     best = bounds.importance_weighted[max(CODES)]
-    bits = bits_per_dim(best, num_values=bounds.num_values, is_density=kind == "Gaussian")
+    bits = bits_per_dim(
+        best, num_values=bounds.num_values, is_density=module.likelihood.is_density
+    )
     entries["bits_per_dim"] = _entry(bits, protocol | {"unit": "bits for each pixel value"})
     return entries
 
@@ -252,6 +256,12 @@ def _entry(value: float, protocol: dict[str, Any], std: float | None = None) -> 
     return {"value": float(value), **deviation, "protocol": protocol}
 
 
+def _pixels(subject: Subject) -> str:
+    """What is called an image where it is asked how likely one is."""
+    kind = subject.data.binarisation
+    return "stored" if kind is None else f"binarised, one fixed draw (trained on: {kind})"
+
+
 def _protocol(subject: Subject, *, split: str) -> dict[str, Any]:
     num_samples = min(subject.num_measured, subject.generated.num_images)
     num_real = min(subject.num_measured, len(subject.data.split(split)[1]))
@@ -265,6 +275,8 @@ def _module(subject: Subject, method: str) -> Any:
         raise NotApplicable("only a run has a model")
     if not hasattr(subject.model.module, method):
         raise NotApplicable(f"the model cannot {method.replace('_', ' ')}")
+    if method != "sample" and getattr(subject.model.module, "num_classes", None) is not None:
+        raise NotApplicable("the model wants to know the class of an image")
     return subject.model.module
 
 

@@ -113,5 +113,5 @@ class ClassifierFeatures:
 
 def _held_out(real: RealImages) -> tuple[ImageStore, Tensor]:
     """Test images if there are any, else validation images, else those trained on."""
-    found = [real.split(name) for name in ("test", "validation", "train")]
+    found = [real.originals(name) for name in ("test", "validation", "train")]
     return next(split for split in found if len(split[1]))

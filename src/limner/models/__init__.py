@@ -6,7 +6,11 @@ for each image comes from an attribute `noise` (`limner.randomness.Noise`).
 """
 
 from limner.models.classifier import Classifier
+from limner.models.code_prior import CodePrior
 from limner.models.gan import GAN
+from limner.models.latent_prior import LatentPrior
 from limner.models.vae import VAE
+from limner.models.vaegan import VAEGAN
+from limner.models.vqvae import VQVAE
 
-__all__ = ["GAN", "VAE", "Classifier"]
+__all__ = ["GAN", "VAE", "VAEGAN", "VQVAE", "Classifier", "CodePrior", "LatentPrior"]

@@ -1,14 +1,15 @@
 """Variational autoencoder, Kingma and Welling (2014), https://arxiv.org/abs/1312.6114.
 
-    ELBO(x) = E_q(z|x)[log p(x | z)] - kl_weight * KL(q(z | x) || N(0, I))
+    p(x, z) = p(x | z) p(z)        q(z | x) = N(mean(x), exp(logvar(x)))
 
-with q(z | x) = N(mean(x), exp(logvar(x))) and z = mean + exp(logvar / 2) * eps, eps ~ N(0, I).
-A kl_weight above 1 makes it a beta-VAE (Higgins et al., 2017).
+A member of the family is a choice of its parts: what p(x | z) and p(z) are, which bound of log
+p(x) is maximised, whether all is conditional on a class, and the networks; those of a ladder draw
+several layers of codes, each given those above it.
 """
 
 __all__ = ["VAE"]
 
-from typing import Any, Protocol
+from typing import Any
 
 import lightning as L
 import torch
@@ -16,27 +17,38 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from limner.interfaces import Batch, LogWeights, OptimizerFactory
-from limner.losses.divergence import kl_standard_normal
 from limner.models.ema import evaluating, make_ema
+from limner.models.inference import (
+    Likelihood,
+    Objective,
+    Prior,
+    Schedule,
+    check_condition,
+    check_parts,
+    check_readable,
+    check_weight,
+    draw,
+    infer,
+    is_ladder,
+)
 from limner.randomness import Noise
 
 
-class Likelihood(Protocol):
-    """p(x | z), see `limner.losses.likelihood`."""
-
-    def log_prob(self, params: Tensor, images: Tensor) -> Tensor: ...
-    def mean(self, params: Tensor) -> Tensor: ...
-
-
 class VAE(L.LightningModule):
-    """Trains an encoder and a decoder on the ELBO, in nats for each image.
+    """Trains an encoder, a decoder and what of the likelihood and the prior is learned.
 
     Args:
-        encoder: Images (B, C, H, W) to mean and logvar (B, latent_dim).
-        decoder: Codes (B, latent_dim) to parameters of the likelihood (B, C, H, W).
+        encoder: Images (B, C, H, W), and labels if conditional, to mean and logvar (B, D).
+        decoder: Codes (B, D), and labels, to parameters of the likelihood. One with `infer` is a
+            ladder, see `limner.networks.ladder`, whose encoder gives maps.
         likelihood: Reads those parameters as a distribution of images.
-        latent_dim: Size of a code.
+        prior: Of the codes.
+        objective: What is minimised, in nats for each image.
+        latent_dim: D; None where a ladder's decoder says.
         kl_weight: Factor of the KL term, at least 0; 1 for the ELBO.
+        kl_schedule: A further factor that changes over training; None for none.
+        num_classes: How many classes encoder and decoder are told of; None for no condition.
+        auxiliary: None: a classifier beside a discriminator is nothing for a VAE.
         optimizer: Makes the optimizer.
         ema_half_life: Images after which an old weight counts half in the average that samples
             and scores use; None for no average.
@@ -51,63 +63,112 @@ class VAE(L.LightningModule):
         encoder: nn.Module,
         decoder: nn.Module,
         likelihood: Likelihood,
-        latent_dim: int,
+        prior: Prior,
+        objective: Objective,
+        latent_dim: int | None,
         kl_weight: float,
+        kl_schedule: Schedule | None,
+        num_classes: int | None,
+        auxiliary: object | None,
         optimizer: OptimizerFactory,
         ema_half_life: float | None,
     ) -> None:
-        if kl_weight < 0:
-            raise ValueError(f"model.kl_weight={kl_weight}: must be 0 or more.")
         super().__init__()
-        self.network = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
-        self.likelihood = likelihood
-        self.latent_dim, self.kl_weight = latent_dim, kl_weight
-        self.optimizer = optimizer
+        check_weight(objective, kl_weight, kl_schedule)
+        check_parts(decoder, prior, objective, latent_dim, num_classes)
+        check_condition(auxiliary)
+        self.latent_dim = decoder.latent_dim if is_ladder(decoder) else latent_dim
+        self.kl_weight, self.kl_schedule, self.objective = kl_weight, kl_schedule, objective
+        self.num_classes, self.optimizer = num_classes, optimizer
+        self.network = nn.ModuleDict(
+            {"encoder": encoder, "decoder": decoder, "likelihood": likelihood, "prior": prior}
+        )
         self.ema = make_ema(self.network, ema_half_life)
         self.noise = Noise()
+
+    @property
+    def likelihood(self) -> Likelihood:
+        return self._best["likelihood"]
+
+    @property
+    def bounds_likelihood(self) -> bool:
+        """Whether `log_weights` bound log p(x)."""
+        normalised = getattr(self.likelihood, "is_normalised", True)
+        return self.objective.is_variational and normalised
+
+    def setup(self, stage: str) -> None:
+        check_readable(self.likelihood, self.trainer.datamodule)
 
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer(self.network.parameters())
 
-    def sample(self, num_images: int, *, generator: Generator | None = None) -> Tensor:
-        """Expected images of codes from the prior: (num_images, C, H, W) in [-1, 1]."""
-        return self.generate(torch.randn(num_images, self.latent_dim, generator=generator))
+    def sample(
+        self, num_images: int, *, generator: Generator | None = None, labels: Tensor | None = None
+    ) -> Tensor:
+        """Expected images (num_images, C, H, W) in [-1, 1] of codes from the prior.
 
-    def generate(self, z: Tensor) -> Tensor:
+        Of the classes `labels` int64 (num_images,) if conditional; None for uniformly drawn ones.
+        """
+        codes = self.sample_codes(num_images, generator=generator)
+        if labels is None and self.num_classes is not None:
+            labels = torch.randint(self.num_classes, (num_images,), generator=generator)
+        return self.generate(codes, labels)
+
+    def sample_codes(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
+        """Codes (num_codes, latent_dim) from the prior."""
+        if self._best["prior"].is_standard_normal:
+            return torch.randn(num_codes, self.latent_dim, generator=generator)
+        with evaluating(self._best) as network:
+            prior = network["prior"].given(network["encoder"])
+            return prior.sample(num_codes, generator=generator)
+
+    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Expected images (B, C, H, W) of codes (B, latent_dim), by the EMA weights if any."""
         with evaluating(self._best) as network:
-            return self.likelihood.mean(network["decoder"](z.to(self.device, self.dtype)))
+            params = network["decoder"](z.to(self.device, self.dtype), self._placed(labels))
+            return network["likelihood"].mean(params)
 
-    def encode(self, images: Tensor) -> Tensor:
-        """Mean codes (B, latent_dim) of images (B, C, H, W) in [-1, 1]."""
+    def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance (B, latent_dim) of q(z | x), of images (B, C, H, W) in [-1, 1].
+
+        Of a ladder each layer's are those given the means of the layers above it; of an RAE, which
+        has no variance, the log-variance is 0.
+        """
+        images = images.to(self.device, self.dtype)
+        eps = images.new_zeros(1, len(images), self.latent_dim)
         with evaluating(self._best) as network:
-            mean, _ = network["encoder"](images.to(self.device, self.dtype))
-            return mean
+            _, _, mean, logvar = infer(network, images, self._placed(labels), eps)
+        return mean[0], logvar[0] * self.objective.is_variational
 
-    def reconstruct(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Mean codes (B, latent_dim) of images (B, C, H, W) in [-1, 1]."""
+        return self.posterior(images, labels)[0]
+
+    def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Expected images (B, C, H, W) of the mean codes of `images`."""
-        return self.generate(self.encode(images))
+        return self.generate(self.encode(images, labels), labels)
 
     def log_weights(
-        self, images: Tensor, *, num_samples: int, generator: Generator | None = None
+        self,
+        images: Tensor,
+        *,
+        num_samples: int,
+        generator: Generator | None = None,
+        labels: Tensor | None = None,
     ) -> LogWeights:
         """log p(x|z) and log q(z|x) - log p(z), (num_samples, B), of codes drawn from q(z | x)."""
         images = images.to(self.device, self.dtype)
+        eps = torch.randn(num_samples, len(images), self.latent_dim, generator=generator)
         with evaluating(self._best) as network:
-            mean, logvar = network["encoder"](images)
-            eps = torch.randn(num_samples, *mean.shape, generator=generator).to(mean)
-            z = mean + torch.exp(logvar / 2) * eps
-            params = network["decoder"](z.flatten(0, 1))
-        kl = 0.5 * (z.square() - eps.square() - logvar).sum(2)
-        repeated = images.expand(num_samples, *images.shape).flatten(0, 1)
-        reconstruction = self.likelihood.log_prob(params, repeated)
-        return LogWeights(reconstruction.unflatten(0, kl.shape), kl)
+            drawn = draw(network, images, self._placed(labels), eps.to(images))
+            return LogWeights(drawn.log_prob, drawn.log_q - drawn.prior.log_prob(drawn.z))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images = batch["image"]
         self._num_images += len(images) * self.trainer.world_size
         self._num_values = images[0].numel()
-        return self._losses(self.network, images, self.noise.normal(images, self.latent_dim))
+        eps = self.noise.normal(images, self.objective.num_samples, self.latent_dim)
+        return self._losses(self.network, batch, eps.transpose(0, 1))
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Of nats for each pixel value, so that a learning rate suits images of any size."""
@@ -121,8 +182,9 @@ class VAE(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images = batch["image"]
-        eps = torch.randn(len(images), self.latent_dim, device=images.device, dtype=images.dtype)
-        losses = self._losses(self._best, images, eps)
+        size = self.objective.num_samples, len(images), self.latent_dim
+        eps = torch.randn(size, device=images.device, dtype=images.dtype)
+        losses = self._losses(self._best, batch, eps)
         self.log_dict(
             {f"val/{name}": value for name, value in losses.items()},
             batch_size=len(images), sync_dist=True, logger=False,
@@ -132,11 +194,13 @@ class VAE(L.LightningModule):
     def _best(self) -> nn.ModuleDict:
         return self.network if self.ema is None else self.ema.network
 
-    def _losses(self, network: nn.ModuleDict, images: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        """The negative ELBO and its two terms, means over the batch, of codes made by `eps`."""
-        mean, logvar = network["encoder"](images)
-        z = mean + torch.exp(logvar / 2) * eps
-        reconstruction = -self.likelihood.log_prob(network["decoder"](z), images).mean()
-        kl = kl_standard_normal(mean, logvar).mean()
-        loss = reconstruction + self.kl_weight * kl
-        return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+    def _losses(self, network: nn.ModuleDict, batch: Batch, eps: Tensor) -> dict[str, Tensor]:
+        """What the objective makes of codes drawn by `eps` (K, B, D), means over the batch."""
+        labels = None if self.num_classes is None else batch["label"]
+        schedule = 1.0 if self.kl_schedule is None else self.kl_schedule(self.global_step)
+        eps = eps if self.objective.is_variational else torch.zeros_like(eps)
+        drawn = draw(network, batch["image"], labels, eps)
+        return self.objective(drawn, kl_weight=schedule * self.kl_weight)
+
+    def _placed(self, labels: Tensor | None) -> Tensor | None:
+        return None if labels is None else labels.to(self.device)

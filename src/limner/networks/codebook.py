@@ -83,7 +83,7 @@ class Codebook(nn.Module):
                 f"model.codebook.revive_after={revive_after}: updates, at least 1; null for never."
             )
         super().__init__()
-        self.decay, self.revive_after = decay, revive_after
+        self.num_codes, self.decay, self.revive_after = num_codes, decay, revive_after
         codes = torch.randn(num_codes, code_dim)
         self.register_buffer("codes", codes)
         self.register_buffer("sizes", torch.ones(num_codes))  # N
@@ -108,6 +108,10 @@ class Codebook(nn.Module):
         quantised = _as_map(chosen, indices).to(z.dtype)
         straight_through = quantised + (z - z.detach())  # the value is exactly that of the book
         return Quantised(straight_through, indices, commitment, counts)
+
+    def use(self, counts: Tensor) -> CodeUse:
+        """How evenly the book is used, of `counts` (num_codes,)."""
+        return code_use(counts)
 
     def look_up(self, indices: Tensor) -> Tensor:
         """The codes (B, D, h, w) of int64 indices (B, h, w)."""

@@ -56,11 +56,14 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """z (B, latent_dim) to the parameters (B, C, H, W) of p(x | z), or p(x | z, y), unbounded.
+    """z (B, latent_dim) to the parameters (B, C * params_per_value, H, W) of p(x | z), unbounded.
+
+    With labels (B,) if conditional: those of p(x | z, y).
 
     Args:
         latent_dim: Size of z.
         image_shape: (C, H, W).
+        params_per_value: Of the likelihood: 1, or more, such as 3 for each logistic of a mixture.
         width: Channels of the finest level, a multiple of 8; each coarser level has twice as many,
         max_width: but never more than this.
         num_classes: How many classes there are, of which an embedding joins z; None without.
@@ -71,6 +74,7 @@ class Decoder(nn.Module):
         *,
         latent_dim: int,
         image_shape: Sequence[int],
+        params_per_value: int,
         width: int,
         max_width: int,
         num_classes: int | None,
@@ -90,7 +94,7 @@ class Decoder(nn.Module):
                 *_activation(fine),
             ]
             layers += [nn.Conv2d(fine, fine, 3, padding=1), *_activation(fine)]
-        layers += [nn.Conv2d(channels[0], image_shape[0], 3, padding=1)]
+        layers += [nn.Conv2d(channels[0], image_shape[0] * params_per_value, 3, padding=1)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:

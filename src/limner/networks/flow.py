@@ -28,7 +28,7 @@ class FlowPrior(nn.Module):
         hidden_dim: Width of the two hidden layers of each coupling's network.
     """
 
-    is_standard_normal = False
+    is_standard_normal, uses_encoder = False, False
 
     def __init__(self, *, latent_dim: int, num_layers: int, hidden_dim: int) -> None:
         if latent_dim < 2:

@@ -126,11 +126,14 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """z (B, latent_dim) to the parameters (B, C, H, W) of p(x | z), or p(x | z, y), unbounded.
+    """z (B, latent_dim) to the parameters (B, C * params_per_value, H, W) of p(x | z), unbounded.
+
+    With labels (B,) if conditional: those of p(x | z, y).
 
     Args:
         latent_dim: Size of z.
         image_shape: (C, H, W).
+        params_per_value: Of the likelihood: 1, or more, such as 3 for each logistic of a mixture.
         hidden_dims: Width of each hidden layer; SiLU follows each.
         num_classes: How many classes there are, of which an embedding joins z; None without.
     """
@@ -140,18 +143,19 @@ class Decoder(nn.Module):
         *,
         latent_dim: int,
         image_shape: Sequence[int],
+        params_per_value: int,
         hidden_dims: Sequence[int],
         num_classes: int | None,
     ) -> None:
         super().__init__()
         check_classes(num_classes)
         self.code = ClassCode(latent_dim, num_classes)
-        sizes = [self.code.num_outputs, *hidden_dims, math.prod(image_shape)]
+        self.params_shape = (image_shape[0] * params_per_value, *image_shape[1:])
+        sizes = [self.code.num_outputs, *hidden_dims, math.prod(self.params_shape)]
         self.layers = _perceptron(sizes, nn.SiLU())
-        self.image_shape = tuple(image_shape)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        return self.layers(self.code(z, labels)).unflatten(1, self.image_shape)
+        return self.layers(self.code(z, labels)).unflatten(1, self.params_shape)
 
 
 class Classifier(nn.Module):

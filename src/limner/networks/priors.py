@@ -1,7 +1,7 @@
 """Distributions p(z) of latent codes, from which a model samples and to which its KL compares.
 
 A prior is asked for its density by `given(encoder)`, where `encoder` maps images to the mean and
-log-variance of q(z | x); only VampPrior looks at it. What it returns has
+log-variance of q(z | x); only one that `uses_encoder` looks at it. What it returns has
 
     log_prob(z)                          nats, of the shape of z without its last dimension
     sample(num_codes, generator=...)     (num_codes, latent_dim), on the prior's device
@@ -11,7 +11,14 @@ with numbers from a generator of the CPU, so that every device draws the same co
 log q(z | x) - log p(z).
 """
 
-__all__ = ["Encoder", "GaussianMixture", "NormalMixture", "StandardNormal", "VampPrior"]
+__all__ = [
+    "Encoder",
+    "GaussianMixture",
+    "LearnedMixture",
+    "NormalMixture",
+    "StandardNormal",
+    "VampPrior",
+]
 
 import math
 from collections.abc import Callable, Sequence
@@ -29,13 +36,13 @@ class StandardNormal(nn.Module):
     """N(0, I).
 
     Args:
-        latent_dim: Size of z.
+        latent_dim: Size of z; None where only the density is asked for.
     """
 
-    is_standard_normal = True
+    is_standard_normal, uses_encoder = True, False
     anchor: Tensor
 
-    def __init__(self, *, latent_dim: int) -> None:
+    def __init__(self, *, latent_dim: int | None) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.register_buffer("anchor", torch.empty(0), persistent=False)  # knows the device
@@ -63,7 +70,7 @@ class VampPrior(nn.Module):
         num_components: K, at least 1; the paper has 500.
     """
 
-    is_standard_normal = False
+    is_standard_normal, uses_encoder = False, True
 
     def __init__(self, *, image_shape: Sequence[int], num_components: int) -> None:
         if num_components < 1:
@@ -81,6 +88,30 @@ class VampPrior(nn.Module):
         return NormalMixture(*encoder(self.pseudo_inputs))
 
 
+class LearnedMixture(nn.Module):
+    """A mixture of normals with diagonal covariances, trained by the bound as the decoder is.
+
+    The baseline of Tomczak and Welling (2018), section 4, https://arxiv.org/abs/1705.07120. It
+    starts as normals of deviation 1 around points drawn from N(0, I).
+
+    Args:
+        latent_dim: Size of z.
+        num_components: K, at least 1.
+    """
+
+    is_standard_normal, uses_encoder = False, False
+
+    def __init__(self, *, latent_dim: int, num_components: int) -> None:
+        if num_components < 1:
+            raise ValueError(f"model.prior.num_components={num_components}: must be at least 1.")
+        super().__init__()
+        self.means = nn.Parameter(torch.randn(num_components, latent_dim))
+        self.logvars = nn.Parameter(torch.zeros(num_components, latent_dim))
+
+    def given(self, encoder: Encoder) -> "NormalMixture":
+        return NormalMixture(self.means, self.logvars)
+
+
 class NormalMixture:
     """A mixture of K normals with diagonal covariances and equal weights.
 
@@ -88,6 +119,8 @@ class NormalMixture:
         mean: (K, D).
         logvar: (K, D).
     """
+
+    is_standard_normal = False
 
     def __init__(self, mean: Tensor, logvar: Tensor) -> None:
         self.mean, self.logvar = mean, logvar
@@ -122,7 +155,7 @@ class GaussianMixture(nn.Module):
         num_components: K, at least 1; 10 in the paper.
     """
 
-    is_standard_normal = False
+    is_standard_normal, uses_encoder = False, False
     log_weights: Tensor
     means: Tensor
     triangles: Tensor

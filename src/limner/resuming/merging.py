@@ -82,8 +82,12 @@ def _saved_overrides(folder: Path) -> list[str]:
 
 def _check(config: DictConfig, folder: Path) -> None:
     """Raises `UserError` if this version lacks, or newly needs, what the saved config says."""
+    from limner.first_stages import adopt  # with torch: looking for a run need not wait
+
+    checked = OmegaConf.merge(config, {"run_dir": str(folder)})
     try:
-        check(OmegaConf.merge(config, {"run_dir": str(folder)}))
+        adopt(checked, folder)
+        check(checked)
     except UserError as error:
         status = read_status(folder)
         if status is None or status.version in ("", __version__):

@@ -1,0 +1,129 @@
+"""The second stage of a VQ-VAE: a distribution of its codes, from which images are drawn.
+
+    p(k) = prod_t p(k_t | k_1 ... k_(t-1), y)        of the codes of an image, row by row
+
+van den Oord et al. (2017), section 3.3, https://arxiv.org/abs/1711.00937, with a transformer.
+"""
+
+__all__ = ["CodePrior"]
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from limner.interfaces import Batch, OptimizerFactory
+from limner.models.ema import evaluating, make_ema
+from limner.models.frozen import freeze
+from limner.models.inference import check_condition
+from limner.models.vqvae import VQVAE
+
+
+class CodePrior(L.LightningModule):
+    """Trains an autoregressive network on the codes of a VQ-VAE, by maximum likelihood.
+
+    Args:
+        first_stage: The trained VQ-VAE, which is not trained any more.
+        prior: Of sequences of its codes, see `limner.networks.transformer`.
+        temperature: By which logits are divided in drawing, above 0; 1 for p itself.
+        top_k: How many of the likeliest codes are drawn from; None for all.
+        num_classes: How many classes the network is told of; None for no condition.
+        auxiliary: None: a classifier beside a discriminator is nothing for this model.
+        optimizer: Makes the optimizer.
+        ema_half_life: Images after which an old weight counts half in the average that samples
+            and scores use; None for no average.
+    """
+
+    batches_per_update = 1
+
+    def __init__(
+        self,
+        *,
+        first_stage: nn.Module,
+        prior: nn.Module,
+        temperature: float,
+        top_k: int | None,
+        num_classes: int | None,
+        auxiliary: object | None,
+        optimizer: OptimizerFactory,
+        ema_half_life: float | None,
+    ) -> None:
+        if temperature <= 0:
+            raise ValueError(f"model.temperature={temperature}: must be above 0.")
+        if top_k is not None and top_k < 1:
+            raise ValueError(f"model.top_k={top_k}: codes, at least 1; null for all.")
+        check_condition(auxiliary)
+        super().__init__()
+        self.first_stage: VQVAE = freeze(first_stage)
+        self.temperature, self.top_k = temperature, top_k
+        self.num_classes, self.optimizer = num_classes, optimizer
+        self.network = nn.ModuleDict({"prior": prior})
+        self.ema = make_ema(self.network, ema_half_life)
+
+    @staticmethod
+    def facts(first_stage: nn.Module) -> dict[str, Any]:
+        """What the config is to know of the first stage. Raises ValueError for no VQ-VAE."""
+        if not isinstance(first_stage, VQVAE):
+            raise ValueError(
+                f"a {type(first_stage).__name__} is no VQ-VAE, whose codes model=code_prior "
+                "learns: name a run of model=vqvae (model=latent_prior is for a VAE's or RAE's)."
+            )
+        height, width = first_stage.map_size
+        return {"network.num_codes": first_stage.num_codes, "network.length": height * width}
+
+    def train(self, mode: bool = True) -> "CodePrior":
+        """The first stage stays in evaluation mode."""
+        super().train(mode)
+        self.first_stage.eval()
+        return self
+
+    def configure_optimizers(self) -> Optimizer:
+        return self.optimizer(self.network.parameters())
+
+    def sample(
+        self, num_images: int, *, generator: Generator | None = None, labels: Tensor | None = None
+    ) -> Tensor:
+        """Images (num_images, C, H, W) in [-1, 1] of drawn codes.
+
+        Of the classes `labels` int64 (num_images,) if conditional; None for uniformly drawn ones.
+        """
+        if labels is None and self.num_classes is not None:
+            labels = torch.randint(self.num_classes, (num_images,), generator=generator)
+        if labels is not None:
+            labels = labels.to(self.device)
+        with evaluating(self._best) as network:
+            codes = network["prior"].sample(
+                num_images, temperature=self.temperature, top_k=self.top_k, labels=labels,
+                generator=generator,
+            )  # fmt: skip
+        return self.first_stage.decode(codes.unflatten(1, self.first_stage.map_size))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        self._num_images = len(batch["image"]) * self.trainer.world_size
+        return {"loss": self._loss(self.network, batch)}
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Of nats for each code, so that a learning rate suits maps of any size."""
+        height, width = self.first_stage.map_size
+        super().backward(loss / (height * width), *args, **kwargs)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.ema is not None:
+            self.ema.update(self.network, num_images=self._num_images, update=self.global_step)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        loss, num_images = self._loss(self._best, batch), len(batch["image"])
+        self.log("val/loss", loss, batch_size=num_images, sync_dist=True, logger=False)
+
+    @property
+    def _best(self) -> nn.ModuleDict:
+        return self.network if self.ema is None else self.ema.network
+
+    def _loss(self, network: nn.ModuleDict, batch: Batch) -> Tensor:
+        """-log p of the images' codes, in nats for each image."""
+        codes = self.first_stage.indices(batch["image"]).flatten(1)
+        labels = None if self.num_classes is None else batch["label"]
+        return -network["prior"].log_prob(codes, labels).mean()

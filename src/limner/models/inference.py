@@ -1,0 +1,150 @@
+"""Codes for images: what the networks of a VAE, all of them together, make of a batch.
+
+`network` holds the parts `encoder`, `decoder`, `likelihood` and `prior`.
+"""
+
+__all__ = [
+    "Likelihood",
+    "Objective",
+    "Prior",
+    "Schedule",
+    "check_condition",
+    "check_parts",
+    "check_readable",
+    "check_weight",
+    "draw",
+    "infer",
+    "is_ladder",
+]
+
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from limner.errors import UserError
+from limner.losses.objectives import Drawn
+from limner.pixels import to_float
+
+
+class Likelihood(Protocol):
+    """p(x | z), a module: see `limner.losses.likelihood`."""
+
+    def log_prob(self, params: Tensor, images: Tensor) -> Tensor: ...
+    def mean(self, params: Tensor) -> Tensor: ...
+    def check(self, images: Tensor) -> None: ...
+
+
+class Prior(Protocol):
+    """p(z), a module: see `limner.networks.priors`."""
+
+    is_standard_normal: bool
+    uses_encoder: bool
+
+    def given(self, encoder: Any) -> Any: ...
+
+
+class Objective(Protocol):
+    """What is minimised: see `limner.losses.objectives`."""
+
+    num_samples: int
+    takes_kl_weight: bool
+    num_layers: int | None
+    is_variational: bool
+
+    def __call__(self, drawn: Drawn, *, kl_weight: float) -> dict[str, Tensor]: ...
+
+
+class Schedule(Protocol):
+    """A factor by the number of updates done: see `limner.losses.kl_schedules`."""
+
+    def __call__(self, update: int) -> float: ...
+
+
+def is_ladder(decoder: nn.Module) -> bool:
+    """Whether it draws several layers of codes itself, see `limner.networks.ladder`."""
+    return hasattr(decoder, "infer")
+
+
+def draw(network: nn.ModuleDict, images: Tensor, labels: Tensor | None, eps: Tensor) -> Drawn:
+    """The codes of images (B, C, H, W) by `eps` (K, B, D), and how likely they make the images."""
+    params, z, mean, logvar = infer(network, images, labels, eps)
+    repeated = images.expand(len(eps), *images.shape).flatten(0, 1)
+    log_prob = network["likelihood"].log_prob(params, repeated).unflatten(0, eps.shape[:2])
+    prior = network["prior"].given(network["encoder"])
+    return Drawn(log_prob, z, mean, logvar, eps, prior, network["decoder"])
+
+
+def infer(
+    network: nn.ModuleDict, images: Tensor, labels: Tensor | None, eps: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Parameters (K B, ...) of p(x | z); z = mean + exp(logvar / 2) eps, mean, logvar (K, B, D).
+
+    Those of q(z | x) are (1, B, D) where they do not depend on the codes of other layers.
+    """
+    encoded = network["encoder"](images, labels)
+    repeated = None if labels is None else labels.repeat(len(eps))
+    if is_ladder(network["decoder"]):
+        maps = [part.expand(len(eps), *part.shape).flatten(0, 1) for part in encoded]
+        params, *found = network["decoder"].infer(maps, eps.flatten(0, 1), repeated)
+        return params, *(part.unflatten(0, eps.shape[:2]) for part in found)
+    mean, logvar = (part.unsqueeze(0) for part in encoded)
+    z = mean + (logvar / 2).exp() * eps
+    return network["decoder"](z.flatten(0, 1), repeated), z, mean, logvar
+
+
+def check_readable(likelihood: Likelihood, data: Any) -> None:
+    """Raises UserError for a data module whose images lie outside the likelihood's range."""
+    store, indices = data.split("train")
+    try:
+        likelihood.check(to_float(store.gather(indices[:64])))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def check_weight(objective: Objective, weight: float, schedule: Schedule | None) -> None:
+    """Raises ValueError for a weight of the KL that means nothing to the objective."""
+    if weight < 0:
+        raise ValueError(f"model.kl_weight={weight}: must be 0 or more.")
+    if not objective.takes_kl_weight and (weight != 1 or schedule is not None):
+        raise ValueError(
+            f"model.kl_weight={weight}: the bound of {type(objective).__name__} has no weight of "
+            "its KL, and no schedule of one; model/objective=elbo has (or model.kl_weight=1 "
+            "model/kl_schedule=none)."
+        )
+
+
+def check_parts(
+    decoder: nn.Module,
+    prior: Prior,
+    objective: Objective,
+    latent_dim: int | None,
+    num_classes: int | None,
+) -> None:
+    """Raises ValueError for parts that do not fit together."""
+    if is_ladder(decoder) != (latent_dim is None):
+        raise ValueError(
+            f"model.latent_dim={latent_dim}: a number; null for a ladder, whose layers give it."
+        )
+    if is_ladder(decoder) and (objective.num_layers == 1 or not prior.is_standard_normal):
+        raise ValueError(
+            "A ladder has several layers of codes, each with its own prior: it takes "
+            "model/objective=elbo or iwae, and model/prior=standard_normal."
+        )
+    if hasattr(prior, "set"):
+        raise ValueError(
+            f"A {type(prior).__name__} is fitted to the codes of a trained model: "
+            "model=latent_prior model.first_stage=RUN. Beside a VAE, model/prior=mixture learns."
+        )
+    if num_classes is not None and prior.uses_encoder:
+        raise ValueError(
+            f"A {type(prior).__name__} asks the encoder about images without a class; with "
+            "model/condition=concat take another model/prior, such as flow."
+        )
+
+
+def check_condition(auxiliary: object | None) -> None:
+    """Raises ValueError for a condition that needs a discriminator."""
+    if auxiliary is not None:
+        raise ValueError(
+            "model/condition=auxiliary is for discriminators; this model takes none or concat."
+        )

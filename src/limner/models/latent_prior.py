@@ -1,0 +1,173 @@
+"""The second stage of an autoencoder: a density of its codes, from which images are drawn.
+
+    max_p  E_x E_q(z|x)[log p(z)]
+
+for a regularised autoencoder, whose z is a function of x, section 4 of Ghosh et al. (2020),
+https://arxiv.org/abs/1903.12436; for a VAE, whose codes need not lie as its own prior has them,
+Dai and Wipf (2019), https://arxiv.org/abs/1903.05789.
+"""
+
+__all__ = ["LatentPrior"]
+
+from typing import Any
+
+import lightning as L
+import torch
+from sklearn import mixture
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from limner.interfaces import Batch, OptimizerFactory
+from limner.models.ema import evaluating, make_ema
+from limner.models.frozen import freeze
+from limner.models.inference import Prior
+from limner.models.updates import count_update
+from limner.models.vae import VAE
+from limner.pixels import to_float
+from limner.randomness import Noise
+
+FITTED_AT_ONCE = 1000  # images in the encoder at a time
+
+
+class LatentPrior(L.LightningModule):
+    """Learns p(z) by maximum likelihood: by gradients, or a Gaussian mixture at once by EM.
+
+    A mixture is fitted to the codes of all training images before the first update, which is the
+    only one.
+
+    Args:
+        first_stage: The trained autoencoder, which is not trained any more.
+        prior: p(z), see `limner.networks.priors`.
+        latent_dim: Size of z, that of the first stage.
+        optimizer: Makes the optimizer.
+        ema_half_life: Images after which an old weight counts half in the average that samples
+            and scores use; None for no average.
+    """
+
+    batches_per_update = 1
+
+    def __init__(
+        self,
+        *,
+        first_stage: nn.Module,
+        prior: Prior,
+        latent_dim: int,
+        optimizer: OptimizerFactory,
+        ema_half_life: float | None,
+    ) -> None:
+        super().__init__()
+        self.is_fitted = hasattr(prior, "set")
+        if prior.uses_encoder or not (self.is_fitted or any(True for _ in prior.parameters())):
+            raise ValueError(
+                f"A {type(prior).__name__} cannot be learned from codes alone: model/prior="
+                "gaussian_mixture, flow or mixture can."
+            )
+        self.automatic_optimization = not self.is_fitted
+        self.first_stage: VAE = freeze(first_stage)
+        self.latent_dim, self.num_classes = latent_dim, first_stage.num_classes
+        self.network = nn.ModuleDict({"prior": prior})
+        self.optimizer = optimizer
+        self.ema = None if self.is_fitted else make_ema(self.network, ema_half_life)
+        self.noise = Noise()
+
+    @staticmethod
+    def facts(first_stage: nn.Module) -> dict[str, Any]:
+        """What the config is to know of the first stage. Raises ValueError for no autoencoder."""
+        if not isinstance(first_stage, VAE):
+            raise ValueError(
+                f"a {type(first_stage).__name__} is no VAE or RAE, whose codes model=latent_prior "
+                "learns: name a run of model=rae or vae (model=code_prior is for a VQ-VAE's)."
+            )
+        return {"model.latent_dim": first_stage.latent_dim}
+
+    def train(self, mode: bool = True) -> "LatentPrior":
+        """The first stage stays in evaluation mode."""
+        super().train(mode)
+        self.first_stage.eval()
+        return self
+
+    def configure_optimizers(self) -> Optimizer | None:
+        return None if self.is_fitted else self.optimizer(self.network.parameters())
+
+    def sample_codes(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
+        """Codes (num_codes, latent_dim) from p(z)."""
+        with evaluating(self._best) as network:
+            return _density(network).sample(num_codes, generator=generator)
+
+    def sample(
+        self, num_images: int, *, generator: Generator | None = None, labels: Tensor | None = None
+    ) -> Tensor:
+        """Images (num_images, C, H, W) in [-1, 1] of codes from p(z)."""
+        codes = self.sample_codes(num_images, generator=generator)
+        if labels is None and self.num_classes is not None:
+            labels = torch.randint(self.num_classes, (num_images,), generator=generator)
+        return self.generate(codes, labels)
+
+    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) of codes (B, latent_dim), by the first stage."""
+        return self.first_stage.generate(z, labels)
+
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Mean codes (B, latent_dim) of images (B, C, H, W), by the first stage."""
+        return self.first_stage.encode(images, labels)
+
+    def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) of the codes of `images`, by the first stage."""
+        return self.first_stage.reconstruct(images, labels)
+
+    def on_train_start(self) -> None:
+        if self.is_fitted and self.global_step == 0:
+            self._fit()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        self._num_images = len(batch["image"]) * self.trainer.world_size
+        loss = self._loss(self.network, batch, self.noise.normal(batch["image"], self.latent_dim))
+        if self.is_fitted:
+            count_update(self)
+            self.trainer.should_stop = True
+        return {"loss": loss}
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.ema is not None:
+            self.ema.update(self.network, num_images=self._num_images, update=self.global_step)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        num_images = len(batch["image"])
+        eps = torch.randn(num_images, self.latent_dim).to(batch["image"])
+        loss = self._loss(self._best, batch, eps)
+        self.log("val/loss", loss, batch_size=num_images, sync_dist=True, logger=False)
+
+    @property
+    def _best(self) -> nn.ModuleDict:
+        return self.network if self.ema is None else self.ema.network
+
+    def _codes(self, images: Tensor, labels: Tensor | None, eps: Tensor) -> Tensor:
+        labels = labels if self.num_classes is not None else None
+        mean, logvar = self.first_stage.posterior(images, labels)
+        is_drawn = self.first_stage.objective.is_variational
+        return mean + torch.exp(logvar / 2) * eps if is_drawn else mean
+
+    def _loss(self, network: nn.ModuleDict, batch: Batch, eps: Tensor) -> Tensor:
+        """-log p of the images' codes, in nats for each image."""
+        codes = self._codes(batch["image"], batch.get("label"), eps)
+        return -_density(network).log_prob(codes).mean()
+
+    def _fit(self) -> None:
+        """EM from k-means, on one code of each training image; alike in every process."""
+        store, indices = self.trainer.datamodule.split("train")
+        generator, codes = torch.Generator().manual_seed(0), []
+        for part in indices.split(FITTED_AT_ONCE):
+            images = to_float(store.gather(part)).to(self.device)
+            labels = None if store.labels is None else store.labels[part].to(self.device)
+            eps = torch.randn(len(part), self.latent_dim, generator=generator).to(images)
+            codes.append(self._codes(images, labels, eps).cpu())
+        prior = self.network["prior"]
+        fit = mixture.GaussianMixture(len(prior.means), random_state=0)
+        fit.fit(torch.cat(codes).double().numpy())
+        found = {"weights": fit.weights_, "means": fit.means_, "covariances": fit.covariances_}
+        prior.set(**{name: torch.as_tensor(value).float() for name, value in found.items()})
+
+
+def _density(network: nn.ModuleDict) -> Any:
+    return network["prior"].given(None)

@@ -1,0 +1,188 @@
+"""VAE-GAN, Larsen et al. (2016), https://arxiv.org/abs/1512.09300.
+
+A VAE whose decoder is a GAN's generator G. How like its input a reconstruction is, is measured in
+the features f of the discriminator D (section 2.3, equations 5 to 9):
+
+    encoder    KL(q(z | x) || N(0, I)) + ||f(x) - f(G(z))||^2 / 2
+    G          reconstruction_weight ||f(x) - f(G(z))||^2 / 2 + adversarial, of G(z) and of G(u)
+    D          adversarial, of x against G(z) and against G(u)
+
+with z from q(z | x) and u from N(0, I).
+"""
+
+__all__ = ["VAEGAN"]
+
+from typing import Protocol
+
+import lightning as L
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from limner.interfaces import Batch, OptimizerFactory
+from limner.losses.divergence import kl_standard_normal
+from limner.models.ema import evaluating, make_ema
+from limner.models.updates import count_update
+from limner.randomness import Noise
+
+
+class AdversarialLoss(Protocol):
+    """What each player minimises for each pair of images, see `limner.losses.adversarial`."""
+
+    needs_lipschitz: bool
+    relativistic: bool
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor: ...
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor: ...
+
+
+class VAEGAN(L.LightningModule):
+    """Trains an encoder, a generator and a discriminator; each update moves D first.
+
+    Args:
+        encoder: Images (B, C, H, W) to mean and logvar (B, latent_dim).
+        generator: Codes (B, latent_dim) to images in [-1, 1].
+        discriminator: Images to logits (B,), large for real ones; `features` is its last layer.
+        loss: The adversarial part.
+        latent_dim: Size of a code.
+        kl_weight: Factor of the KL term, at least 0.
+        reconstruction_weight: How much likeness counts for G beside the adversarial part.
+        optimizer: Makes the optimizers: of encoder and G, and of D.
+        discriminator_lr: Learning rate of D; None for the optimizer's own.
+        ema_half_life: Images after which an old weight of encoder and G counts half in the
+            average that samples and scores use; None for no average.
+    """
+
+    batches_per_update = 1
+    num_classes = None
+
+    def __init__(
+        self,
+        *,
+        encoder: nn.Module,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        loss: AdversarialLoss,
+        latent_dim: int,
+        kl_weight: float,
+        reconstruction_weight: float,
+        optimizer: OptimizerFactory,
+        discriminator_lr: float | None,
+        ema_half_life: float | None,
+    ) -> None:
+        if loss.needs_lipschitz or loss.relativistic:
+            raise ValueError(
+                f"model/loss={type(loss).__name__.lower()} needs a penalty, which a VAE-GAN has "
+                "not; choose minimax, non_saturating, least_squares or hinge."
+            )
+        for name, weight in (("kl", kl_weight), ("reconstruction", reconstruction_weight)):
+            if weight < 0:
+                raise ValueError(f"model.{name}_weight={weight}: must be 0 or more.")
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = nn.ModuleDict({"encoder": encoder, "generator": generator})
+        self.discriminator, self.loss, self.latent_dim = discriminator, loss, latent_dim
+        self.kl_weight, self.reconstruction_weight = kl_weight, reconstruction_weight
+        self.optimizer, self.discriminator_lr = optimizer, discriminator_lr
+        self.ema = make_ema(self.network, ema_half_life)
+        self.noise = Noise()
+
+    def configure_optimizers(self) -> tuple[Optimizer, Optimizer]:
+        own_lr = {} if self.discriminator_lr is None else {"lr": self.discriminator_lr}
+        return (
+            self.optimizer(self.network.parameters()),
+            self.optimizer(self.discriminator.parameters(), **own_lr),
+        )
+
+    def sample(
+        self, num_images: int, *, generator: Generator | None = None, labels: Tensor | None = None
+    ) -> Tensor:
+        """Images (num_images, C, H, W) in [-1, 1] of codes from N(0, I)."""
+        return self.generate(torch.randn(num_images, self.latent_dim, generator=generator))
+
+    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) in [-1, 1] of codes (B, latent_dim), by the EMA weights if any."""
+        with evaluating(self._best) as network:
+            return network["generator"](z.to(self.device, self.dtype))
+
+    def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance (B, latent_dim) of q(z | x), of images (B, C, H, W)."""
+        with evaluating(self._best) as network:
+            return network["encoder"](images.to(self.device, self.dtype))
+
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Mean codes (B, latent_dim) of images (B, C, H, W) in [-1, 1]."""
+        return self.posterior(images)[0]
+
+    def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) of the mean codes of `images`."""
+        return self.generate(self.encode(images))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        images = batch["image"]
+        eps, u = self.noise.normal(images, 2, self.latent_dim).unbind(1)
+        values = self._discriminator_step(images, eps, u)
+        values |= self._autoencoder_step(images, eps, u)
+        if self.ema is not None:
+            num_images = len(images) * self.trainer.world_size
+            self.ema.update(self.network, num_images=num_images, update=self.global_step)
+        count_update(self)
+        return values
+
+    def _discriminator_step(self, images: Tensor, eps: Tensor, u: Tensor) -> dict[str, Tensor]:
+        _, optimizer = self.optimizers(use_pl_optimizer=False)
+        self.discriminator.requires_grad_(True)
+        with torch.no_grad():
+            mean, logvar = self.network["encoder"](images)
+            made = [self.network["generator"](z) for z in (_codes(mean, logvar, eps), u)]
+        real, *fakes = self.discriminator(torch.cat([images, *made])).chunk(3)
+        loss = torch.stack([self.loss.discriminator(real, fake) for fake in fakes]).mean()
+        self._step(optimizer, [(loss, self.discriminator)])
+        logits = {"logits_real": real.mean(), "logits_fake": torch.cat(fakes).mean()}
+        return {"loss_discriminator": loss, **logits}
+
+    def _autoencoder_step(self, images: Tensor, eps: Tensor, u: Tensor) -> dict[str, Tensor]:
+        optimizer, _ = self.optimizers(use_pl_optimizer=False)
+        self.discriminator.requires_grad_(False)
+        mean, logvar = self.network["encoder"](images)
+        made = [self.network["generator"](z) for z in (_codes(mean, logvar, eps), u)]
+        kl = kl_standard_normal(mean, logvar).mean()
+        reconstruction = self._distance(images, made[0])
+        parts = [self.loss.generator(None, self.discriminator(fake)) for fake in made]
+        adversarial = torch.stack(parts).mean()
+        for_generator = self.reconstruction_weight * reconstruction + adversarial
+        losses = (self.kl_weight * kl + reconstruction, for_generator)
+        networks = self.network["encoder"], self.network["generator"]
+        self._step(optimizer, list(zip(losses, networks, strict=True)))
+        return {"loss_generator": adversarial, "reconstruction": reconstruction, "kl": kl}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        images = batch["image"]
+        mean, logvar = self._best["encoder"](images)
+        kl = kl_standard_normal(mean, logvar).mean()
+        reconstruction = self._distance(images, self._best["generator"](mean))
+        self.log_dict(
+            {"val/kl": kl, "val/reconstruction": reconstruction},
+            batch_size=len(images), sync_dist=True, logger=False,
+        )  # fmt: skip
+
+    @property
+    def _best(self) -> nn.ModuleDict:
+        return self.network if self.ema is None else self.ema.network
+
+    def _distance(self, images: Tensor, made: Tensor) -> Tensor:
+        """Half the squared distance in the features of D, mean over the batch."""
+        features, others = (self.discriminator.features(x) for x in (images, made))
+        return 0.5 * (features - others).square().flatten(1).sum(1).mean()
+
+    def _step(self, optimizer: Optimizer, parts: list[tuple[Tensor, nn.Module]]) -> None:
+        """Each loss moves the network beside it, and no other."""
+        optimizer.zero_grad()
+        for i, (loss, network) in enumerate(parts):
+            inputs = list(network.parameters())
+            self.manual_backward(loss, inputs=inputs, retain_graph=i < len(parts) - 1)
+        optimizer.step()
+
+
+def _codes(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    return mean + torch.exp(logvar / 2) * eps

@@ -1,0 +1,136 @@
+"""Vector-quantised autoencoder, van den Oord et al. (2017), https://arxiv.org/abs/1711.00937.
+
+    loss(x) = -log p(x | e) + commitment_weight ||z(x) - sg(e)||^2
+
+of a map z(x) and the nearest entries e of a codebook, in nats for each image. The book follows the
+encoder's codes, see `limner.networks.codebook`. It draws no images by itself: a prior of the codes
+is learned afterwards, see `limner.models.code_prior`.
+"""
+
+__all__ = ["VQVAE"]
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from limner.interfaces import Batch, OptimizerFactory
+from limner.models.ema import evaluating, make_ema
+from limner.models.inference import Likelihood, check_readable
+
+
+class VQVAE(L.LightningModule):
+    """Trains an encoder, a decoder and a codebook.
+
+    Args:
+        encoder: Images (B, C, H, W) to maps (B, code_dim, h, w).
+        decoder: Such maps to the parameters of the likelihood.
+        codebook: Quantises the maps, see `limner.networks.codebook`.
+        likelihood: Reads the parameters as a distribution of images.
+        commitment_weight: How much the encoder is held to the book, at least 0.
+        optimizer: Makes the optimizer.
+        ema_half_life: Images after which an old weight counts half in the average that
+            reconstructions and scores use; None for no average.
+    """
+
+    batches_per_update = 1
+
+    def __init__(
+        self,
+        *,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        codebook: nn.Module,
+        likelihood: Likelihood,
+        commitment_weight: float,
+        optimizer: OptimizerFactory,
+        ema_half_life: float | None,
+    ) -> None:
+        if commitment_weight < 0:
+            raise ValueError(f"model.commitment_weight={commitment_weight}: must be 0 or more.")
+        super().__init__()
+        self.commitment_weight, self.optimizer = commitment_weight, optimizer
+        self.network = nn.ModuleDict(
+            {"encoder": encoder, "codebook": codebook, "decoder": decoder}
+            | {"likelihood": likelihood}
+        )
+        self.num_codes: int = codebook.num_codes
+        self.map_size: tuple[int, int] = encoder.map_size
+        """(h, w) of a map of codes."""
+        self.ema = make_ema(self.network, ema_half_life)
+        self._counts = torch.zeros(self.num_codes)
+
+    def setup(self, stage: str) -> None:
+        check_readable(self._best["likelihood"], self.trainer.datamodule)
+
+    def configure_optimizers(self) -> Optimizer:
+        return self.optimizer(self.network.parameters())
+
+    def indices(self, images: Tensor) -> Tensor:
+        """Entries of the book, int64 (B, h, w) in [0, num_codes), of images (B, C, H, W)."""
+        with evaluating(self._best) as network:
+            z = network["encoder"](images.to(self.device, self.dtype))
+            return network["codebook"](z).indices
+
+    def decode(self, indices: Tensor) -> Tensor:
+        """Expected images (B, C, H, W) in [-1, 1] of entries of the book (B, h, w)."""
+        with evaluating(self._best) as network:
+            codes = network["codebook"].look_up(indices.to(self.device)).to(self.dtype)
+            return network["likelihood"].mean(network["decoder"](codes))
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Expected images (B, C, H, W) of the codes of `images`."""
+        return self.decode(self.indices(images))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        images = batch["image"]
+        self._num_images = len(images) * self.trainer.world_size
+        self._num_values = images[0].numel()
+        losses, counts = self._losses(self.network, images)
+        return losses | self._use(counts)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Of nats for each pixel value, so that a learning rate suits images of any size."""
+        super().backward(loss / self._num_values, *args, **kwargs)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.ema is not None:
+            self.ema.update(self.network, num_images=self._num_images, update=self.global_step)
+
+    def on_validation_epoch_start(self) -> None:
+        self._counts = torch.zeros(self.num_codes, device=self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        losses, counts = self._losses(self._best, batch["image"])
+        self._counts += counts
+        self.log_dict(
+            {f"val/{name}": value for name, value in losses.items()},
+            batch_size=len(batch["image"]), sync_dist=True, logger=False,
+        )  # fmt: skip
+
+    def on_validation_epoch_end(self) -> None:
+        counts = self.all_gather(self._counts).view(-1, self.num_codes).sum(0)
+        use = {f"val/{name}": value for name, value in self._use(counts).items()}
+        self.log_dict(use, logger=False)
+
+    @property
+    def _best(self) -> nn.ModuleDict:
+        return self.network if self.ema is None else self.ema.network
+
+    def _losses(self, network: nn.ModuleDict, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The loss and its parts, means over the batch; how often each code was chosen."""
+        quantised = network["codebook"](network["encoder"](images))
+        params = network["decoder"](quantised.codes)
+        reconstruction = -network["likelihood"].log_prob(params, images).mean()
+        commitment = quantised.commitment.mean()
+        loss = reconstruction + self.commitment_weight * commitment
+        parts = {"loss": loss, "reconstruction": reconstruction, "commitment": commitment}
+        return parts, quantised.counts
+
+    def _use(self, counts: Tensor) -> dict[str, Tensor]:
+        """The share of the codes that were chosen, and their perplexity."""
+        usage, perplexity = self.network["codebook"].use(counts)
+        return {"codebook_usage": usage, "codebook_perplexity": perplexity}

@@ -1,0 +1,156 @@
+"""VQ-VAEs, and models that are trained on the codes of a trained one."""
+
+import csv
+import shutil
+
+import pytest
+import torch
+
+import limner
+from limner import config
+from runs import last_checkpoint, trained
+
+SMALL = [
+    "network.encoder.width=8", "network.encoder.max_width=8", "network.decoder.width=8",
+    "network.decoder.max_width=8", "network.num_halvings=1", "network.code_dim=4",
+    "model.codebook.num_codes=16",
+]  # fmt: skip
+MLP = ["model/network=mlp", "model.latent_dim=3"]
+TINY_PRIOR = ["network.prior.width=16", "network.prior.num_layers=1", "network.prior.num_heads=2"]
+COMMON = ["metrics=none", "accelerator=cpu"]
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A short run of every model that may be a first stage, or may not."""
+    folder = tmp_path_factory.mktemp("first")
+    return {
+        "vqvae": trained(folder / "vqvae", "model=vqvae", *SMALL),
+        "vae": trained(folder / "vae", *MLP),
+        "rae": trained(folder / "rae", "model=rae", *MLP, "model.ema_half_life=100"),
+        "cvae": trained(folder / "cvae", "model=cvae", *MLP),
+        "gan": trained(folder / "gan", "model=gan", "model/network=mlp"),
+    }
+
+
+def test_a_vqvae_fits_its_codes_and_logs_their_use(run):
+    result = run(
+        "model=vqvae", *SMALL, "trainer.max_epochs=10", "logger=csv", "optimizer.lr=0.01",
+        "callbacks.log.every_num_updates=20", "metrics=loss",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    with open(result.only_run() / "metrics.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["val/loss"]]
+    assert float(rows[-1]["val/loss"]) < float(rows[0]["val/loss"])
+    assert float(rows[-1]["val/codebook_usage"]) > 0.8
+    assert 8 < float(rows[-1]["val/codebook_perplexity"]) <= 16
+    assert (result.only_run() / "final_reconstructions.png").exists()
+    assert (result.only_run() / "checkpoints" / "best.ckpt").exists()
+
+
+def test_a_vqvae_reconstructs_by_its_codes_alone(first):
+    model = limner.load(first["vqvae"], device="cpu")
+    images = torch.rand(5, 1, 8, 8) * 2 - 1
+    indices = model.module.indices(images)
+    assert indices.shape == (5, 4, 4)
+    assert torch.equal(model.module.reconstruct(images), model.module.decode(indices))
+    with pytest.raises(limner.errors.UserError, match="VQVAE draws no images"):
+        model.sample(1)
+
+
+@pytest.mark.parametrize(
+    ("stage", "overrides"),
+    [
+        ("vqvae", ["model=code_prior", *TINY_PRIOR]),
+        ("vqvae", ["model=code_prior", *TINY_PRIOR, "model/condition=concat", "model.top_k=4"]),
+        ("rae", ["model=latent_prior"]),
+        ("vae", ["model=latent_prior", "model/prior=flow", "model.ema_half_life=100"]),
+        ("cvae", ["model=latent_prior", "model/prior=mixture", "model.prior.num_components=3"]),
+    ],
+)
+def test_a_second_stage_is_trained_and_draws_by_itself(first, tmp_path, stage, overrides):
+    moved = shutil.copytree(first[stage], tmp_path / "moved")
+    second = trained(
+        tmp_path / "second", *overrides, f"model.first_stage={moved}",
+        "callbacks.checkpoints.every_num_updates=1",
+    )  # fmt: skip
+    before = torch.load(last_checkpoint(first[stage]), weights_only=True)["state_dict"]
+    shutil.rmtree(moved)
+    model = limner.load(second, device="cpu")
+    for key, value in model.module.first_stage.state_dict().items():
+        assert torch.equal(value, before[key]), "the first stage is what it was"
+    draw = {"generator": torch.Generator().manual_seed(0)}
+    images = model.module.sample(3, **draw)
+    assert images.shape == (3, 1, 8, 8)
+    draw["generator"].manual_seed(0)
+    assert torch.equal(images, model.module.sample(3, **draw))
+    assert (second / "final.png").exists()
+
+
+def test_a_second_stage_is_resumed_without_the_first(first, run, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    moved = shutil.copytree(first["rae"], tmp_path / "moved")
+    common = ["model=latent_prior", "model/prior=flow", f"model.first_stage={moved}", *COMMON]
+    assert run(*common, "trainer.max_steps=9", f"hydra.run.dir={whole}").code == 0
+    assert run(*common, "trainer.max_steps=4", f"hydra.run.dir={parts}").code == 0
+    shutil.rmtree(moved)
+    resumed = run(f"resume={parts}", "trainer.max_steps=9")
+    assert resumed.code == 0, resumed.err
+    a, b = (
+        torch.load(last_checkpoint(folder), weights_only=True)["state_dict"]
+        for folder in (whole, parts)
+    )
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_mixture_is_fitted_at_once(first, run):
+    result = run("model=latent_prior", f"model.first_stage={first['rae']}", *COMMON, "logger=csv")
+    assert result.code == 0, result.err
+    model = limner.load(result.only_run(), device="cpu")
+    assert model.update == 1
+    drawn = torch.tensor(model.latents(1000))
+    codes = torch.tensor(model.encode(model.sample(8)))
+    assert codes.shape == (8, 3)
+    assert drawn.var(0).min() > 0
+    assert abs(model.module.network["prior"].log_weights.exp().sum().item() - 1) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("stage", "overrides", "message"),
+    [
+        ("vae", ["model=code_prior"], "a VAE is no VQ-VAE"),
+        ("gan", ["model=code_prior"], "a GAN is no VQ-VAE"),
+        ("vqvae", ["model=latent_prior"], "a VQVAE is no VAE or RAE"),
+        ("gan", ["model=latent_prior"], "a GAN is no VAE or RAE"),
+        ("vae", ["model=latent_prior", "model/prior=vamp"], "cannot be learned from codes alone"),
+        ("vae", ["model=latent_prior", "data.image_shape=[1,16,16]"], "images of [1, 8, 8]"),
+        ("vqvae", ["model=code_prior", "model.temperature=0"], "model.temperature=0"),
+        ("vqvae", ["model=code_prior", "model.top_k=0"], "model.top_k=0"),
+    ],
+)
+def test_what_is_no_first_stage_is_refused(first, run, tmp_path, stage, overrides, message):
+    result = run(*overrides, f"model.first_stage={first[stage]}", *COMMON)
+    assert result.code == 1
+    assert message in result.err
+    assert "Traceback" not in result.err
+    assert len(result.err.strip().splitlines()) <= 2
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("nowhere", "neither a run nor an exported model"),
+        (None, "model.first_stage must be given"),
+    ],
+)
+def test_a_run_that_is_not_there_is_named(run, word, message):
+    given = [] if word is None else [f"model.first_stage={word}"]
+    result = run("model=code_prior", *given, *COMMON)
+    assert result.code == 1
+    assert message in result.err
+
+
+def test_a_fitted_prior_beside_a_vae_is_refused(composed):
+    with pytest.raises(limner.errors.UserError, match="model=latent_prior"):
+        config.build(composed("model/prior=gaussian_mixture"), "model")

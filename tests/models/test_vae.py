@@ -1,0 +1,202 @@
+"""The members of the VAE family: what each minimises, draws, bounds and refuses."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from limner import config
+from limner.losses.likelihood import Gaussian
+from limner.losses.objectives import Elbo, ImportanceWeighted
+from limner.models import VAE
+from limner.networks.priors import StandardNormal
+
+IMAGES = 2 * torch.rand(6, 1, 8, 8) - 1
+LABELS = torch.arange(6)
+
+
+@pytest.fixture
+def made(composed):
+    def make(*overrides):
+        vae = config.build(composed("model=vae", "model/network=mlp", *overrides), "model")
+        nn.Module.__setattr__(vae, "_trainer", None)
+        return vae
+
+    return make
+
+
+def losses(vae, num_samples=1):
+    eps = torch.randn(num_samples, len(IMAGES), vae.latent_dim)
+    return vae._losses(vae.network, {"image": IMAGES, "label": LABELS}, eps)
+
+
+def test_the_negative_elbo_is_the_sum_of_its_terms(made):
+    found = losses(made("model.kl_weight=2.0"))
+    expected = found["reconstruction"] + 2 * found["kl"]
+    assert found["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert found["kl"] >= 0
+
+
+class Linear(nn.Module):
+    """Encodes images of four values x = (2, 0, 1, -1) z + noise by their exact posterior."""
+
+    factors = torch.tensor([[2.0, 0.0, 1.0, -1.0]])
+
+    def forward(self, images, labels=None):
+        precision = 1 + self.factors.square().sum()
+        mean = images.flatten(1) @ self.factors.T / precision
+        return mean, torch.full_like(mean, -math.log(precision))
+
+
+class Blurred(Linear):
+    """A posterior twice as wide, and beside the mark."""
+
+    def forward(self, images, labels=None):
+        mean, logvar = super().forward(images)
+        return mean + 0.1, logvar + 2 * math.log(2)
+
+
+class Back(nn.Module):
+    def forward(self, z, labels=None):
+        return (z @ Linear.factors).unflatten(1, (1, 2, 2))
+
+
+def linear(encoder, objective):
+    return VAE(
+        encoder=encoder, decoder=Back(), likelihood=Gaussian(sigma=1.0),
+        prior=StandardNormal(latent_dim=1), objective=objective, latent_dim=1, kl_weight=1.0,
+        kl_schedule=None, num_classes=None, auxiliary=None, optimizer=torch.optim.Adam,
+        ema_half_life=None,
+    )  # fmt: skip
+
+
+def exact(images):
+    """log p(x) of the linear-Gaussian model, N(0, I + f f^T)."""
+    factors = Linear.factors
+    covariance = torch.eye(4) + factors.T @ factors
+    density = torch.distributions.MultivariateNormal(torch.zeros(4), covariance)
+    return density.log_prob(images.flatten(1))
+
+
+def test_the_elbo_of_the_exact_posterior_is_the_log_likelihood():
+    images = torch.randn(500, 1, 2, 2)
+    vae = linear(Linear(), Elbo(free_bits=None))
+    weights = vae.log_weights(images, num_samples=3)
+    found = weights.reconstruction - weights.kl
+    assert torch.allclose(found, exact(images).expand(3, -1), atol=1e-4)
+
+
+def test_the_importance_weighted_bound_is_the_log_likelihood_within_its_error():
+    images, num_samples = torch.randn(200, 1, 2, 2), 5000
+    vae = linear(Blurred(), ImportanceWeighted(num_samples=5, doubly_reparameterised=False))
+    generator = torch.Generator().manual_seed(0)
+    drawn = vae.log_weights(images, num_samples=num_samples, generator=generator)
+    log_weights = (drawn.reconstruction - drawn.kl).double()
+    bound = log_weights.logsumexp(0) - math.log(num_samples)
+    relative = (log_weights - bound).exp().std(0) / num_samples**0.5
+    error = ((bound - exact(images)) / relative).square().mean().sqrt()
+    assert 0.8 < error < 1.2, "errors are as large as their standard errors say"
+    assert (log_weights.mean(0) < bound).all()
+
+
+def test_both_gradients_of_the_importance_weighted_bound_agree_and_one_varies_less():
+    images = torch.randn(1, 1, 2, 2).expand(20_000, 1, 2, 2)
+    found = {}
+    for is_dreg in (False, True):
+        encoder = Blurred()
+        shift = nn.Parameter(torch.zeros(len(images), 1))
+        encoder.forward = lambda x, labels=None, e=encoder, s=shift: (
+            Blurred.forward(e, x)[0] + s, Blurred.forward(e, x)[1],
+        )  # fmt: skip
+        objective = ImportanceWeighted(num_samples=8, doubly_reparameterised=is_dreg)
+        vae = linear(encoder, objective)
+        vae.trainer = None
+        eps = torch.randn(8, len(images), 1)
+        vae._losses(vae.network, {"image": images}, eps)["loss"].backward()
+        found[is_dreg] = len(images) * shift.grad
+    plain, dreg = found[False], found[True]
+    error = (plain.var() / len(plain) + dreg.var() / len(dreg)).sqrt()
+    assert abs(plain.mean() - dreg.mean()) < 3 * error
+    assert dreg.var() < 0.5 * plain.var()
+
+
+@pytest.mark.parametrize("choice", ["model/prior=vamp", "model/prior=mixture", "model/prior=flow"])
+def test_a_prior_of_its_own_is_trained_and_drawn_from(made, choice):
+    vae = made(choice)
+    losses(vae)["loss"].backward()
+    assert all(p.grad is not None for p in vae.network["prior"].parameters())
+    codes = [vae.sample_codes(4, generator=torch.Generator().manual_seed(i)) for i in (0, 0, 1)]
+    assert torch.equal(codes[0], codes[1])
+    assert not torch.equal(codes[0], codes[2])
+    assert vae.sample(3).shape == (3, 1, 8, 8)
+
+
+def test_labels_choose_what_is_drawn_and_none_are_drawn_alike(made):
+    vae = made("model/condition=concat")
+    draw = {"generator": torch.Generator().manual_seed(0)}
+    zeros = vae.sample(4, labels=torch.zeros(4, dtype=torch.int64), **draw)
+    draw["generator"].manual_seed(0)
+    ones = vae.sample(4, labels=torch.ones(4, dtype=torch.int64), **draw)
+    assert not torch.equal(zeros, ones)
+    draws = [vae.sample(4, generator=torch.Generator().manual_seed(1)) for _ in "ab"]
+    assert torch.equal(*draws)
+    assert vae.reconstruct(IMAGES, LABELS).shape == IMAGES.shape
+    with pytest.raises(ValueError, match="no labels"):
+        vae.encode(IMAGES)
+
+
+def test_a_ladder_is_bounded_like_a_vae(composed):
+    vae = config.build(composed("model=ladder_vae"), "model")
+    assert vae.latent_dim == vae.network["decoder"].latent_dim
+    weights = vae.log_weights(IMAGES, num_samples=3)
+    assert weights.kl.shape == (3, 6)
+    assert vae.encode(IMAGES).shape == (6, vae.latent_dim)
+    assert vae.reconstruct(IMAGES).shape == IMAGES.shape
+
+
+def test_an_rae_draws_no_noise(made):
+    vae = made("model/objective=rae")
+    first, second = losses(vae), losses(vae)
+    assert first["loss"] == second["loss"]
+    assert first["loss"] > first["reconstruction"]
+
+
+def test_the_weight_of_the_kl_follows_its_schedule(made):
+    vae = made("model/kl_schedule=linear", "model.kl_schedule.num_updates=10")
+    seen = []
+    for update in (0, 5, 10, 20):
+        type(vae).global_step = property(lambda self, update=update: update)
+        try:
+            found = losses(vae)
+        finally:
+            del type(vae).global_step
+        seen.append(((found["loss"] - found["reconstruction"]) / found["kl"]).item())
+    assert seen == pytest.approx([0, 0.5, 1, 1], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model/objective=iwae", "model.objective.num_samples=0"], "num_samples=0: codes"),
+        (["model/objective=iwae", "model.kl_weight=2.0"], "has no weight of its KL"),
+        (["model/objective=iwae", "model/kl_schedule=linear"], "has no weight of its KL"),
+        (["model.objective.free_bits=-1"], "free_bits=-1"),
+        (["model/objective=rae", "model.objective.decoder_weight=-1"], "decoder_weight=-1"),
+        (["model.auxiliary={_target_: torch.nn.Identity}"], "is for discriminators"),
+        (["model/condition=concat", "model/prior=vamp"], "take another model/prior"),
+        (["model/network=ladder"], "null for a ladder"),
+        (["model/network=ladder", "model.latent_dim=null", "model/objective=dreg"], "A ladder"),
+        (["model/prior=mixture", "model.prior.num_components=0"], "num_components=0"),
+    ],
+)
+def test_what_means_nothing_is_refused(made, overrides, message):
+    with pytest.raises(Exception, match=message):
+        made(*overrides)
+
+
+def test_images_that_the_likelihood_cannot_read_are_refused_before_training(run, monkeypatch):
+    monkeypatch.setattr("limner.models.inference.to_float", lambda images: images.float())
+    result = run("model/likelihood=bernoulli", "metrics=none", "trainer.max_steps=1")
+    assert result.code == 1
+    assert "model/likelihood=bernoulli reads images in [-1, 1]" in result.err

@@ -1,0 +1,123 @@
+"""VAE-GANs: whose loss moves whom; and the likelihood by a perceptual distance."""
+
+from urllib.error import URLError
+
+import pytest
+import torch
+from torch import nn
+
+from limner import config
+from limner.errors import UserError
+from limner.losses.likelihood import Gaussian
+from limner.models.perceptual import PerceptualGaussian
+from limner.models.vaegan import VAEGAN
+
+IMAGES = 2 * torch.rand(6, 1, 8, 8) - 1
+
+
+@pytest.fixture
+def made(composed):
+    def make(*overrides):
+        words = ["model=vaegan", "model/network=mlp", "model.latent_dim=4", *overrides]
+        return config.build(composed(*words), "model")
+
+    return make
+
+
+def gradients(vaegan, monkeypatch):
+    """The gradient of each parameter after the turn of encoder and generator."""
+    monkeypatch.setattr(
+        VAEGAN, "manual_backward", lambda self, loss, **more: loss.backward(**more)
+    )
+    optimizers = [torch.optim.SGD(vaegan.parameters(), lr=0.0)] * 2
+    monkeypatch.setattr(VAEGAN, "optimizers", lambda self, **options: optimizers)
+    torch.manual_seed(0)
+    vaegan._autoencoder_step(IMAGES, *torch.randn(2, 6, 4))
+    return {n: p.grad.clone() for n, p in vaegan.named_parameters() if p.grad is not None}
+
+
+def test_the_adversarial_loss_is_the_generators_alone(made, monkeypatch):
+    """Without likeness for G, the encoder's gradient is what it was, and D is left alone."""
+    vaegan = made()
+    both = gradients(vaegan, monkeypatch)
+    vaegan.reconstruction_weight = 0.0
+    adversarial = gradients(vaegan, monkeypatch)
+    assert {name.split(".")[1] for name in both} == {"encoder", "generator"}
+    for name in both:
+        assert torch.equal(both[name], adversarial[name]) == ("encoder" in name), name
+        assert both[name].any(), name
+
+
+def test_each_turn_moves_its_own_networks(run, monkeypatch):
+    moved = []
+
+    def step(self, optimizer, parts):
+        before = {n: p.detach().clone() for n, p in self.named_parameters()}
+        original(self, optimizer, parts)
+        changed = {n for n, p in self.named_parameters() if not p.equal(before[n])}
+        moved.append({n.split(".")[0] for n in changed if not n.startswith("ema.")})
+
+    original = VAEGAN._step
+    monkeypatch.setattr(VAEGAN, "_step", step)
+    result = run("model=vaegan", "trainer.max_steps=2", "metrics=none", "logger=none")
+    assert result.code == 0, result.err
+    assert moved == [{"discriminator"}, {"network"}] * 2
+    assert (result.only_run() / "final_traversal.png").exists()
+    assert (result.only_run() / "final_reconstructions.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.kl_weight=-1", "model.kl_weight=-1"),
+        ("model.reconstruction_weight=-1", "model.reconstruction_weight=-1"),
+        ("model.loss._target_=limner.losses.adversarial.Wasserstein", "needs a penalty"),
+        ("model.loss._target_=limner.losses.adversarial.Relativistic", "needs a penalty"),
+    ],
+)
+def test_what_means_nothing_is_refused(made, override, message):
+    with pytest.raises(UserError, match=message):
+        made(override)
+
+
+def test_weights_that_cannot_be_downloaded_are_named_before_training(run, monkeypatch):
+    def offline(*arguments, **options):
+        raise URLError("no network")
+
+    monkeypatch.setattr("torchmetrics.image.lpip.LearnedPerceptualImagePatchSimilarity", offline)
+    result = run("model/likelihood=perceptual", "metrics=none", "trainer.max_steps=1")
+    assert result.code == 1
+    assert "model/likelihood=perceptual needs the weights of torchvision's vgg" in result.err
+    assert "Traceback" not in result.err
+
+
+class Distance(nn.Module):
+    """Stands for LPIPS: the distance of the mean colours."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, x, y):
+        assert min(x.shape[2:]) >= 32
+        assert x.shape[1] == 3
+        return (x.mean((1, 2, 3)) - y.mean((1, 2, 3))).square()[:, None, None, None]
+
+
+def test_the_perceptual_likelihood_is_a_gaussian_less_the_distance(monkeypatch):
+    monkeypatch.setattr("limner.models.perceptual._loaded", lambda network: Distance())
+    likelihood = PerceptualGaussian(sigma=0.5, weight=3.0, network="alex")
+    likelihood.check(IMAGES)
+    params = torch.zeros_like(IMAGES, requires_grad=True)
+    found = likelihood.log_prob(params, IMAGES)
+    expected = Gaussian(sigma=0.5).log_prob(params, IMAGES) - 3 * IMAGES.mean((1, 2, 3)) ** 2
+    assert torch.allclose(found, expected, atol=1e-4)
+    found.sum().backward()
+    assert params.grad.any()
+    assert not likelihood.state_dict(), "its network is neither trained nor saved"
+    assert not list(likelihood.parameters())
+
+
+def test_images_that_lpips_cannot_see_are_refused():
+    with pytest.raises(ValueError, match="1 or 3 channels, not 4"):
+        PerceptualGaussian(sigma=0.5, weight=1.0, network="vgg").check(torch.zeros(1, 4, 8, 8))
