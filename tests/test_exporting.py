@@ -115,6 +115,17 @@ def test_onnx_draws_what_torch_draws(finished, export, name):
     ]  # fmt: skip
 
 
+def test_onnx_of_a_conditional_model_takes_labels(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model = limner.load(trained(tmp_path, "model=cgan", "model/network=mlp"), device="cpu")
+    onnx_export.export(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    z, labels = torch.randn(6, model.module.latent_dim), torch.arange(6)
+    (images,) = session.run(None, {"z": z.numpy(), "labels": labels.numpy()})
+    assert np.abs(images - model.module.generate(z, labels).numpy()).max() < 1e-4
+
+
 def test_onnx_that_differs_is_not_handed_out(export, monkeypatch):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -25,6 +25,13 @@ def finished(tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    """A GAN that is told of ten classes."""
+    folder = tmp_path_factory.mktemp("conditional")
+    return trained(folder, "model=cgan", "model/network=mlp", "callbacks.pictures.num_images=20")
+
+
 @pytest.fixture
 def sample(finished, tmp_path, monkeypatch, capsys):
     """`limner sample run=... WORDS` in an empty folder; the paths that it prints."""
@@ -61,6 +68,33 @@ def test_a_folder_with_other_files_is_left_alone(sample):
     sample("mode=folder", "num_images=3", "to=drawn")
     with pytest.raises(UserError, match="there is something else already"):
         sample("mode=folder", "num_images=2", "to=drawn")
+
+
+def test_a_row_for_each_class_and_a_code_for_each_column(sample, conditional):
+    (path,) = sample("mode=classes", "num_images=3", "seed=1", run=conditional)
+    assert path == conditional / "classes_seed_1.png"
+    assert Image.open(path).size == (3 * 66 + 2, 10 * 66 + 2)
+    (few,) = sample("mode=classes", "labels=[4,2]", "num_images=3", "seed=1", run=conditional)
+    whole, two = np.asarray(Image.open(path)), np.asarray(Image.open(few))
+    assert np.array_equal(two[2:66], whole[4 * 66 + 2 : 4 * 66 + 66])
+    with pytest.raises(UserError, match="is unconditional"):
+        sample("mode=classes")
+
+
+def test_a_conditional_model_is_told_the_class_of_a_walk(sample, conditional):
+    with pytest.raises(UserError, match="of which class"):
+        sample("mode=traverse", run=conditional)
+    walk = ["num_images=2", "num_steps=3", "truncation=0.5", "to=walk.png"]
+    for mode in ("traverse", "interpolate"):
+        assert len(sample(f"mode={mode}", "labels=[7]", *walk, run=conditional)) == 2
+    (folder,) = sample("mode=folder", "num_images=2", "labels=[1,2]", "to=both", run=conditional)
+    expected = limner.load(conditional, device="cpu").sample(2, labels=[1, 2])
+    assert np.array_equal(np.asarray(Image.open(folder / "000001.png")), expected[1, :, :, 0])
+
+
+def test_the_grids_of_training_have_a_row_for_each_class(conditional):
+    """As far as four images of each go into a grid."""
+    assert Image.open(conditional / "final.png").size == (4 * 66 + 2, 5 * 66 + 2)
 
 
 def test_an_interpolation_passes_through_the_samples(sample, finished):

@@ -21,7 +21,6 @@ def test_a_collapse_is_recognised(run):
     result = run(*SHORT, "optimizer=adamw", "optimizer.lr=1e-4", "optimizer.weight_decay=1e4")
     assert result.code == 0, result.err
     assert (result.out + result.err).count(COLLAPSED) == 1
-    assert WON not in result.out + result.err
 
 
 def test_nothing_is_said_of_a_game_that_goes_on(run):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from limner.callbacks.pictures import _interleave, grid
+from limner.callbacks.pictures import _interleave, grid, rows_of_classes
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
@@ -25,6 +25,14 @@ def test_originals_stand_above_their_reconstructions():
     above, below = torch.zeros(5, 1, 2, 2), torch.ones(5, 1, 2, 2)
     rows = _interleave(above, below, columns=2)[:, 0, 0, 0].tolist()
     assert rows == [0, 0, 1, 1, 0, 0, 1, 1]
+
+
+def test_rows_are_classes():
+    labels, columns = rows_of_classes(10, 64)
+    assert columns == 6
+    assert labels.view(-1, columns).unique(dim=1).flatten().tolist() == list(range(10))
+    assert rows_of_classes(1000, 64)[0].unique().tolist() == list(range(16))
+    assert rows_of_classes(2, 1)[0].tolist() == [0]
 
 
 def test_pictures_of_a_run_are_of_one_noise(run):
