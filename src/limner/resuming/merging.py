@@ -101,7 +101,8 @@ def _delete(config: DictConfig, key: str) -> None:
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
     if node is not None:
-        node.pop(name, None)
+        if name in node.keys():  # noqa: SIM118, "in node" resolves what may be gone already
+            del node[name]  # pop would, too
         if parent and not node:
             _delete(config, parent)
 
