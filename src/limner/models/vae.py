@@ -164,10 +164,8 @@ class VAE(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images = batch["image"]
-        self._num_images, self._num_values = (
-            len(images) * self.trainer.world_size,
-            images[0].numel(),
-        )
+        self._num_images = len(images) * self.trainer.world_size
+        self._num_values = images[0].numel()
         eps = self.noise.normal(images, self.objective.num_samples, self.latent_dim)
         return self._losses(self.network, batch, eps.transpose(0, 1))
 
@@ -195,9 +193,13 @@ class VAE(L.LightningModule):
         return self.network if self.ema is None else self.ema.network
 
     def _losses(self, network: nn.ModuleDict, batch: Batch, eps: Tensor) -> dict[str, Tensor]:
-        """What the objective makes of codes drawn by `eps` (K, B, D), means over the batch."""
+        """What the objective makes of codes drawn by `eps` (K, B, D), means over the batch.
+
+        The schedule of the KL is for training; validation has its full weight.
+        """
         labels = None if self.num_classes is None else batch["label"]
-        schedule = 1.0 if self.kl_schedule is None else self.kl_schedule(self.global_step)
+        is_scheduled = network.training and self.kl_schedule is not None
+        schedule = self.kl_schedule(self.global_step) if is_scheduled else 1.0
         eps = eps if self.objective.is_variational else torch.zeros_like(eps)
         drawn = draw(network, batch["image"], labels, eps)
         return self.objective(drawn, kl_weight=schedule * self.kl_weight)
