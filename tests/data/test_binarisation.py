@@ -53,7 +53,8 @@ def test_the_draw_of_an_image_is_its_own_and_stays():
 def training(store, *, rank=0, world_size=1, batch_size=8, update=0):
     return TrainingBatches(
         store, torch.arange(96), batch_size=batch_size, batches_per_update=1, seed=0, rank=rank,
-        world_size=world_size, augmentation=Coins((1, 6, 20)), update=lambda: update,
+        world_size=world_size, augmentation=Coins((1, 6, 20)), layout=torch.contiguous_format,
+            update=lambda: update,
     )  # fmt: skip
 
 

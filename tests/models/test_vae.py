@@ -173,6 +173,13 @@ def test_the_weight_of_the_kl_follows_its_schedule(made):
             del type(vae).global_step
         seen.append(((found["loss"] - found["reconstruction"]) / found["kl"]).item())
     assert seen == pytest.approx([0, 0.5, 1, 1], abs=1e-4)
+    type(vae).global_step = property(lambda self: 0)
+    try:
+        found = losses(vae.eval())
+    finally:
+        del type(vae).global_step
+    expected = found["reconstruction"] + found["kl"]
+    assert found["loss"].item() == pytest.approx(expected.item(), rel=1e-5), "in validation"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ __all__ = ["CodePrior"]
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
@@ -19,6 +18,7 @@ from limner.models.ema import evaluating, make_ema
 from limner.models.frozen import freeze
 from limner.models.inference import check_condition
 from limner.models.vqvae import VQVAE
+from limner.randomness import uniform_labels
 
 
 class CodePrior(L.LightningModule):
@@ -89,8 +89,8 @@ class CodePrior(L.LightningModule):
 
         Of the classes `labels` int64 (num_images,) if conditional; None for uniformly drawn ones.
         """
-        if labels is None and self.num_classes is not None:
-            labels = torch.randint(self.num_classes, (num_images,), generator=generator)
+        if labels is None:
+            labels = uniform_labels(num_images, self.num_classes, generator=generator)
         if labels is not None:
             labels = labels.to(self.device)
         with evaluating(self._best) as network:

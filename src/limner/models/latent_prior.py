@@ -24,7 +24,7 @@ from limner.models.inference import Prior
 from limner.models.updates import count_update
 from limner.models.vae import VAE
 from limner.pixels import to_float
-from limner.randomness import Noise
+from limner.randomness import Noise, uniform_labels
 
 FITTED_AT_ONCE = 1000  # images in the encoder at a time
 
@@ -99,8 +99,8 @@ class LatentPrior(L.LightningModule):
     ) -> Tensor:
         """Images (num_images, C, H, W) in [-1, 1] of codes from p(z)."""
         codes = self.sample_codes(num_images, generator=generator)
-        if labels is None and self.num_classes is not None:
-            labels = torch.randint(self.num_classes, (num_images,), generator=generator)
+        if labels is None:
+            labels = uniform_labels(num_images, self.num_classes, generator=generator)
         return self.generate(codes, labels)
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -31,7 +31,7 @@ from limner.models.inference import (
     infer,
     is_ladder,
 )
-from limner.randomness import Noise
+from limner.randomness import Noise, uniform_labels
 
 
 class VAE(L.LightningModule):
@@ -110,8 +110,8 @@ class VAE(L.LightningModule):
         Of the classes `labels` int64 (num_images,) if conditional; None for uniformly drawn ones.
         """
         codes = self.sample_codes(num_images, generator=generator)
-        if labels is None and self.num_classes is not None:
-            labels = torch.randint(self.num_classes, (num_images,), generator=generator)
+        if labels is None:
+            labels = uniform_labels(num_images, self.num_classes, generator=generator)
         return self.generate(codes, labels)
 
     def sample_codes(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
@@ -195,9 +195,13 @@ class VAE(L.LightningModule):
         return self.network if self.ema is None else self.ema.network
 
     def _losses(self, network: nn.ModuleDict, batch: Batch, eps: Tensor) -> dict[str, Tensor]:
-        """What the objective makes of codes drawn by `eps` (K, B, D), means over the batch."""
+        """What the objective makes of codes drawn by `eps` (K, B, D), means over the batch.
+
+        The schedule of the KL is for training; validation has its full weight.
+        """
         labels = None if self.num_classes is None else batch["label"]
-        schedule = 1.0 if self.kl_schedule is None else self.kl_schedule(self.global_step)
+        is_scheduled = network.training and self.kl_schedule is not None
+        schedule = self.kl_schedule(self.global_step) if is_scheduled else 1.0
         eps = eps if self.objective.is_variational else torch.zeros_like(eps)
         drawn = draw(network, batch["image"], labels, eps)
         return self.objective(drawn, kl_weight=schedule * self.kl_weight)

@@ -1,0 +1,37 @@
+"""Every kind of autoencoder goes on with its run exactly, from the middle of an epoch."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from runs import last_checkpoint
+
+KINDS = {
+    "binary": ["data.binarisation=dynamic", "model/likelihood=bernoulli", "model/network=mlp"],
+    "vamp": ["model/prior=vamp", "model.prior.num_components=5", "model/objective=dreg",
+             "model.ema_half_life=100", "model/network=mlp"],
+    "sigma": ["model=cvae", "model/likelihood=optimal_gaussian", "model/kl_schedule=cyclical"],
+    "ladder": ["model=ladder_vae", "network.encoder.width=8", "network.encoder.max_width=8",
+               "network.decoder.width=8", "network.decoder.max_width=8"],
+    "vqvae": ["model=vqvae", "model.codebook.revive_after=2", "model.ema_half_life=100"],
+    "vaegan": ["model=vaegan", "model/network=mlp"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stopped_run_of_each_kind_is_the_uninterrupted_one(run, kind):
+    common = [*KINDS[kind], "metrics=none", "accelerator=cpu", "data.batch_size=32"]
+    assert run(*common, "trainer.max_steps=7", "hydra.run.dir=whole").code == 0
+    assert run(*common, "trainer.max_steps=3", "hydra.run.dir=parts").code == 0
+    resumed = run("resume=parts", "trainer.max_steps=7")
+    assert resumed.code == 0, resumed.err
+    whole, parts = (
+        torch.load(last_checkpoint(Path(name)), weights_only=True) for name in ("whole", "parts")
+    )
+    assert whole["state_dict"].keys() == parts["state_dict"].keys()
+    for key, value in whole["state_dict"].items():
+        assert torch.equal(value, parts["state_dict"][key]), key
+    assert Path("whole/final.png").exists() == (kind != "vqvae")
+    for picture in Path("whole").glob("final*.png"):
+        assert picture.read_bytes() == Path("parts", picture.name).read_bytes()
