@@ -20,14 +20,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
-CASES = {
-    "vae_mlp_28": ("model=vae", "model/network=mlp", 128),
-    "vae_conv_32": ("model=vae", "data.image_shape=[3,32,32]", 64),
-    "gan_dcgan_32": ("model=gan", "data.image_shape=[3,32,32]", 64),
-}
-"""Words of the command line, and images of a step on each device."""
-NUM_UPDATES, EVERY, ROUNDS = 60, 10, 4
+from benchmarks.cases import CASES, Case, fill_cache
+from benchmarks.images import save_images
+from benchmarks.players import ROOT
+
+NAMES = ("vae_mlp_28", "vae_conv_32", "gan_dcgan_32")
+NUM_IMAGES, NUM_UPDATES, EVERY, ROUNDS = 20_000, 60, 10, 4
 
 
 class Interconnect(NamedTuple):
@@ -42,6 +40,7 @@ class Interconnect(NamedTuple):
     """Devices that it can connect."""
 
 
+PATHS = (str(ROOT / "src"), str(ROOT / "scripts"))
 INTERCONNECTS = (
     Interconnect("NVLink, one machine", 400, 5e-6, most=8),
     Interconnect("InfiniBand, 8 x 400 Gbit/s a machine", 300, 10e-6),
@@ -104,44 +103,43 @@ def _measured(rounds: int) -> Iterator[str]:
     yield f"{'case':14} {'apart ms':>9} {'together ms':>12} {'kept':>6}"
     with tempfile.TemporaryDirectory(prefix="limner-scaling-") as temporary:
         os.environ["LIMNER_CACHE"] = str(Path(temporary, "cache"))
-        for name, (*words, batch_size) in CASES.items():
+        for case in (case for case in CASES if case.name in NAMES):
+            images = Path(temporary, f"{case.image_shape[-1]}_{case.image_shape[0]}.npy")
+            if not images.exists():
+                save_images(images, case.image_shape, num_images=NUM_IMAGES)
+                fill_cache(case, images)
             apart, together = [], []
             for number in range(rounds):
-                folder = Path(temporary, name, str(number))
-                apart.append(_time(words, batch_size, folder / "apart", num_runs=2, devices=1))
-                together.append(
-                    _time(words, batch_size, folder / "together", num_runs=1, devices=2)
-                )
+                folder = Path(temporary, case.name, str(number))
+                apart.append(_time(case, images, folder / "apart", num_runs=2, devices=1))
+                together.append(_time(case, images, folder / "together", num_runs=1, devices=2))
             kept = statistics.median(a / b for a, b in zip(apart, together, strict=True))
             yield (
-                f"{name:14} {1000 * statistics.median(apart):9.1f} "
+                f"{case.name:14} {1000 * statistics.median(apart):9.1f} "
                 f"{1000 * statistics.median(together):12.1f} {kept:6.1%}"
             )
 
 
-def _time(
-    words: Sequence[str], batch_size: int, folder: Path, *, num_runs: int, devices: int
-) -> float:
+def _time(case: Case, images: Path, folder: Path, *, num_runs: int, devices: int) -> float:
     """Seconds of an update, the mean over runs that train at the same time."""
     folders = [folder / str(number) for number in range(num_runs)]
     processes = [
         subprocess.Popen(
             [
-                sys.executable, str(ROOT / "train.py"), *words, "data=digits", "metrics=none",
-                f"data.batch_size={batch_size}", "data.validation_fraction=0", "logger=csv",
+                sys.executable, str(ROOT / "train.py"), *case.overrides(images), "logger=csv",
                 f"trainer.max_steps={NUM_UPDATES}", f"callbacks.log.every_num_updates={EVERY}",
                 "~callbacks.pictures", "~callbacks.checkpoints", f"hydra.run.dir={own}",
                 *(["accelerator=ddp_cpu", f"trainer.devices={devices}"] if devices > 1 else
                   ["accelerator=cpu"]),
             ],
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         for own in folders
     ]  # fmt: skip
     if any(process.wait() for process in processes):
         raise SystemExit(f"A run in {folder} failed.")
-    return statistics.mean(_seconds(own, batch_size * devices) for own in folders)
+    return statistics.mean(_seconds(own, case.batch_size * devices) for own in folders)
 
 
 def _seconds(folder: Path, num_images: int) -> float:
