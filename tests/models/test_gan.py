@@ -7,7 +7,7 @@ from torch import nn
 import runs
 from limner import config
 from limner.models import standing
-from limner.models.hands import Hand, cut
+from limner.models.inputs import Inputs, split
 from runs import last_checkpoint
 
 LOSSES = ["minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic"]
@@ -34,10 +34,10 @@ def made(composed):
     return make
 
 
-def hand(model, num_images=6):
-    """What a player is dealt, with images of pixels in [-1, 1]."""
+def inputs_for(model, num_images=6):
+    """What a step takes, with images of pixels in [-1, 1]."""
     draws = model.augmentation.num_draws if model.augmentation is not None else 0
-    return Hand(
+    return Inputs(
         real=torch.rand(num_images, 1, 8, 8) * 2 - 1,
         labels=None if model.num_classes is None else torch.arange(num_images) % 10,
         z=torch.randn(num_images, model.latent_dim),
@@ -47,10 +47,10 @@ def hand(model, num_images=6):
     )
 
 
-def both_losses(model, dealt):
+def both_losses(model, inputs):
     """The sum of what each player minimises."""
-    d = model.game.discriminator_losses(dealt, step=0, update=0).of
-    g = model.game.generator_losses(dealt).of
+    d = model.game.discriminator_losses(inputs, step=0, update=0).of
+    g = model.game.generator_losses(inputs).of
     return [sum(values.mean() for values in losses.values()) for losses in (d, g)]
 
 
@@ -62,11 +62,11 @@ def test_gradient_reaches_every_parameter_of_both_players(made, loss, network, c
     if (network, condition) == ("mlp", "projection"):
         words.append("network.generator_condition=concat")
     model = made(*words, network=network)
-    dealt = hand(model, num_images=20)
+    inputs = inputs_for(model, num_images=20)
     if loss == "hinge":  # of all logits within it the gradients are in balance
         nn.init.constant_(model.discriminator.classify.bias, 100.0)
     for player, total in zip(
-        ("discriminator", "generator"), both_losses(model, dealt), strict=True
+        ("discriminator", "generator"), both_losses(model, inputs), strict=True
     ):
         model.zero_grad()
         total.backward()
@@ -88,12 +88,12 @@ def test_augmented_fakes_teach_the_generator(made, condition, augmentation):
     )  # fmt: skip
     if augmentation == "ada":
         model.augmentation.p.fill_(0.8)
-    dealt = hand(model)
-    total = both_losses(model, dealt)[1]
+    inputs = inputs_for(model)
+    total = both_losses(model, inputs)[1]
     model.zero_grad()
     total.backward()
     assert all(p.grad.any() for p in model.generator.parameters())
-    other = dealt._replace(for_fake=torch.rand_like(dealt.for_fake))
+    other = inputs._replace(for_fake=torch.rand_like(inputs.for_fake))
     assert both_losses(model, other)[1] != total, "what D sees follows the draws"
 
 
@@ -111,9 +111,9 @@ def test_a_generator_follows_the_class_that_it_is_told(made):
         assert drawn.shape == (5, 1, 8, 8)
 
 
-def test_the_parts_of_a_hand_are_the_whole():
-    whole = Hand(*(torch.randn(6, 2) for _ in range(5)), for_penalty=torch.randn(6, 0))
-    parts = cut(whole._replace(labels=None), 3)
+def test_the_parts_of_inputs_are_the_whole():
+    whole = Inputs(*(torch.randn(6, 2) for _ in range(5)), for_penalty=torch.randn(6, 0))
+    parts = split(whole._replace(labels=None), 3)
     assert [part.labels for part in parts] == [None] * 3
     assert torch.equal(torch.cat([part.z for part in parts]), whole.z)
     assert parts[0].for_penalty.shape == (2, 0)

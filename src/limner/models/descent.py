@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from limner.losses.diagnostics import gradient_norm
-from limner.models.hands import Hand
+from limner.models.inputs import Inputs
 
 
 class Losses(NamedTuple):
@@ -37,8 +37,8 @@ class Step(NamedTuple):
 def descend(
     model: LightningModule,
     optimizer: Optimizer,
-    parts: Sequence[Hand],
-    losses: Callable[[Hand], Losses],
+    parts: Sequence[Inputs],
+    losses: Callable[[Inputs], Losses],
     *,
     max_norm: float | None,
 ) -> Step:

@@ -6,7 +6,7 @@ where T is an augmentation, if any. Of a conditional model both are told the cla
 and D(x, y); or D guesses it, and an auxiliary loss of the guess is added for both.
 """
 
-__all__ = ["AdversarialLoss", "AuxiliaryLoss", "Game", "told"]
+__all__ = ["AdversarialLoss", "AuxiliaryLoss", "Game", "conditioned"]
 
 from typing import NamedTuple, Protocol
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from limner.interfaces import Augmentation
 from limner.losses.penalty import Pairs, Penalties
 from limner.models.descent import Losses
-from limner.models.hands import Hand
+from limner.models.inputs import Inputs
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
@@ -80,54 +80,54 @@ class Game:
         self.loss, self.auxiliary = loss, auxiliary
         self.penalty, self.augmentation = penalty, augmentation
 
-    def discriminator_losses(self, hand: Hand, *, step: int, update: int) -> Losses:
+    def discriminator_losses(self, inputs: Inputs, *, step: int, update: int) -> Losses:
         """In D's step number `step`, in the given update."""
         with torch.no_grad():
-            fake = self._fake(hand)
-        real = self._seen(hand.real, hand.for_real)
+            fake = self._fake(inputs)
+        real = self._seen(inputs.real, inputs.for_real)
         if len(self.penalty) > 0:
             real, fake = real.detach().requires_grad_(), fake.requires_grad_()
-        of_real, of_fake = self._judge(real, hand.labels), self._judge(fake, hand.labels)
+        of_real, of_fake = self._judge(real, inputs.labels), self._judge(fake, inputs.labels)
         pairs = Pairs(real, fake, of_real.logits, of_fake.logits)
         losses = {"loss_discriminator": self.loss.discriminator(of_real.logits, of_fake.logits)}
         if self.auxiliary is not None:
             losses["auxiliary_discriminator"] = self.auxiliary.discriminator(
-                of_real.guess, of_fake.guess, labels=hand.labels
+                of_real.guess, of_fake.guess, labels=inputs.labels
             )
 
         def d(images: Tensor) -> Tensor:
-            return self._judge(images, hand.labels).logits
+            return self._judge(images, inputs.labels).logits
 
-        penalties = self.penalty(d, pairs, uniform=hand.for_penalty, step=step, update=update)
+        penalties = self.penalty(d, pairs, uniform=inputs.for_penalty, step=step, update=update)
         losses |= {f"penalty_{name}": values for name, values in penalties.items()}
         return Losses(losses, torch.stack([of_real.logits, of_fake.logits], dim=1))
 
-    def generator_losses(self, hand: Hand) -> Losses:
-        of_fake, real_logits = self._judge(self._fake(hand), hand.labels), None
+    def generator_losses(self, inputs: Inputs) -> Losses:
+        of_fake, real_logits = self._judge(self._fake(inputs), inputs.labels), None
         if self.loss.relativistic:
-            real = self._seen(hand.real, hand.for_real)
-            real_logits = self._judge(real, hand.labels).logits.detach()
+            real = self._seen(inputs.real, inputs.for_real)
+            real_logits = self._judge(real, inputs.labels).logits.detach()
         losses = {"loss_generator": self.loss.generator(real_logits, of_fake.logits)}
         if self.auxiliary is not None:
-            guessed = self.auxiliary.generator(of_fake.guess, labels=hand.labels)
+            guessed = self.auxiliary.generator(of_fake.guess, labels=inputs.labels)
             losses["auxiliary_generator"] = guessed
         return Losses(losses, of_fake.logits[:, None])
 
-    def _fake(self, hand: Hand) -> Tensor:
+    def _fake(self, inputs: Inputs) -> Tensor:
         """G's images, as D sees them."""
-        return self._seen(told(self.generator, hand.z, hand.labels), hand.for_fake)
+        return self._seen(conditioned(self.generator, inputs.z, inputs.labels), inputs.for_fake)
 
     def _seen(self, images: Tensor, uniform: Tensor) -> Tensor:
         return images if self.augmentation is None else self.augmentation(images, uniform=uniform)
 
     def _judge(self, images: Tensor, labels: Tensor | None) -> Opinion:
-        logits = told(self.discriminator, images, labels)
+        logits = conditioned(self.discriminator, images, labels)
         if self.auxiliary is None:
             return Opinion(logits, None)
         return Opinion(logits[:, 0], logits[:, 1:])
 
 
-def told(network: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
+def conditioned(network: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
     """The network's output, of labels too where there are some."""
     return network(x) if labels is None else network(x, labels)
 

@@ -21,8 +21,8 @@ from limner.losses.diagnostics import Verdict, verdict
 from limner.losses.penalty import Penalties, Weighted
 from limner.models.descent import Losses, Step, descend
 from limner.models.ema import evaluating, make_ema
-from limner.models.game import AdversarialLoss, AuxiliaryLoss, Game, told
-from limner.models.hands import Hand, cut, deal
+from limner.models.game import AdversarialLoss, AuxiliaryLoss, Game, conditioned
+from limner.models.inputs import Inputs, make_inputs, split
 from limner.models.standing import Standing
 from limner.models.updates import count_update
 from limner.randomness import Noise, generator_for, uniform_labels
@@ -140,7 +140,7 @@ class GAN(L.LightningModule):
             return self._made(network, z, labels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        *hands, last = deal(
+        *inputs, last = make_inputs(
             batch, self.noise,
             num_steps=self.batches_per_update,
             latent_dim=self.latent_dim,
@@ -148,9 +148,9 @@ class GAN(L.LightningModule):
             num_augmenting=0 if self.augmentation is None else self.augmentation.num_draws,
             num_penalising=self.penalty.num_draws,
         )  # fmt: skip
-        for i, hand in enumerate(hands):
+        for i, each in enumerate(inputs):
             step = self.global_step * self.batches_per_update + i
-            values = self._discriminator_step(hand, step)
+            values = self._discriminator_step(each, step)
         values |= self._generator_step(last)
         if self.ema is not None:
             num_images = len(batch["image"]) * self.trainer.world_size
@@ -158,21 +158,21 @@ class GAN(L.LightningModule):
         count_update(self)
         return values
 
-    def _discriminator_step(self, hand: Hand, step: int) -> dict[str, Tensor]:
+    def _discriminator_step(self, inputs: Inputs, step: int) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(True)
         losses = partial(self.game.discriminator_losses, step=step, update=self.global_step)
-        done = self._descend(1, hand, losses)
+        done = self._descend(1, inputs, losses)
         seen = self._observe(done.logits, step)
         return {**done.values, "gradient_norm_discriminator": done.gradient_norm, **seen}
 
-    def _generator_step(self, hand: Hand) -> dict[str, Tensor]:
+    def _generator_step(self, inputs: Inputs) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(False)
-        done = self._descend(0, hand, self.game.generator_losses)
+        done = self._descend(0, inputs, self.game.generator_losses)
         return {**done.values, "gradient_norm_generator": done.gradient_norm}
 
-    def _descend(self, player: int, hand: Hand, losses: Callable[[Hand], Losses]) -> Step:
+    def _descend(self, player: int, inputs: Inputs, losses: Callable[[Inputs], Losses]) -> Step:
         optimizer = self.optimizers(use_pl_optimizer=False)[player]
-        parts = cut(hand, self.num_parts)
+        parts = split(inputs, self.num_parts)
         return descend(self, optimizer, parts, losses, max_norm=self.max_gradient_norm)
 
     def _observe(self, logits: Tensor, step: int) -> dict[str, Tensor]:
@@ -200,4 +200,4 @@ class GAN(L.LightningModule):
     def _made(self, network: nn.Module, z: Tensor, labels: Tensor | None) -> Tensor:
         """A generator's images, on the model's device."""
         labels = None if labels is None else labels.to(self.device)
-        return told(network, z.to(self.device, self.dtype), labels)
+        return conditioned(network, z.to(self.device, self.dtype), labels)

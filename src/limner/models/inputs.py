@@ -1,6 +1,6 @@
-"""What the players of a GAN are dealt for their steps: images, classes, random numbers."""
+"""What the players of a GAN need for their steps: images, classes, random numbers."""
 
-__all__ = ["Hand", "cut", "deal"]
+__all__ = ["Inputs", "make_inputs", "split"]
 
 from typing import NamedTuple
 
@@ -10,8 +10,8 @@ from limner.interfaces import Batch
 from limner.randomness import Noise
 
 
-class Hand(NamedTuple):
-    """What a player is dealt for B pairs of images."""
+class Inputs(NamedTuple):
+    """What a step of a player takes: B pairs of a real image and a fake one to be made."""
 
     real: Tensor
     """(B, C, H, W) in [-1, 1]."""
@@ -27,7 +27,7 @@ class Hand(NamedTuple):
     """Random numbers (B, num_draws) of the penalties."""
 
 
-def deal(
+def make_inputs(
     batch: Batch,
     noise: Noise,
     *,
@@ -36,8 +36,8 @@ def deal(
     is_conditional: bool,
     num_augmenting: int,
     num_penalising: int,
-) -> list[Hand]:
-    """What an update needs: a hand for each of D's steps, and one for G's.
+) -> list[Inputs]:
+    """What an update needs: the inputs of each of D's steps, and last those of G's.
 
     G's has the real images and classes of D's last, and random numbers of its own.
 
@@ -52,19 +52,19 @@ def deal(
     """
     reals = batch["image"].chunk(num_steps)
     labels = batch["label"].chunk(num_steps) if is_conditional else [None] * num_steps
-    hands = []
+    steps = []
     for real, label in zip([*reals, reals[-1]], [*labels, labels[-1]], strict=True):
         z = noise.normal(real, latent_dim)
         augmenting = noise.uniform(real, 2 * num_augmenting)
         for_real, for_fake = augmenting[:, :num_augmenting], augmenting[:, num_augmenting:]
         for_penalty = noise.uniform(real, num_penalising)
-        hands.append(Hand(real, label, z, for_real, for_fake, for_penalty))
-    return hands
+        steps.append(Inputs(real, label, z, for_real, for_fake, for_penalty))
+    return steps
 
 
-def cut(hand: Hand, num_parts: int) -> list[Hand]:
+def split(inputs: Inputs, num_parts: int) -> list[Inputs]:
     """Equal parts of it, in order."""
     columns = [
-        [None] * num_parts if column is None else column.chunk(num_parts) for column in hand
+        [None] * num_parts if column is None else column.chunk(num_parts) for column in inputs
     ]
-    return [Hand(*row) for row in zip(*columns, strict=True)]
+    return [Inputs(*row) for row in zip(*columns, strict=True)]
