@@ -237,6 +237,24 @@ def test_what_is_not_gone_on_with(run, tmp_path, arguments, message):
     assert content(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep=a"], "sweep=a names a sweep of several runs: add -m."),
+        (["-m", "seed=1,2", "sweep=a/b"], "sweep=a/b: a name of letters, digits"),
+        (["-m", "seed=1,2", "sweep=a", "hydra.sweep.dir=b"], "outputs/sweeps/a, not b"),
+        (["-m", "model=vea,gan"], "model=vea: there is no such option; did you mean vae?"),
+    ],
+)
+def test_sweeps_that_are_none(run, arguments, message):
+    fails(run(*arguments), 2 if "vea" in message else 1, message)
+
+
+def test_joblib_that_is_not_installed(run, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    fails(run("-m", "seed=1,2", "hydra/launcher=joblib"), 1, "pip install limner[joblib]")
+
+
 def test_resume_in_a_file_is_not_overlooked(composed, tmp_path):
     config = composed("resume=run")
     config.run_dir = None
