@@ -68,8 +68,8 @@ def run_job(config: DictConfig, folder: Path) -> float | None:
     except (UserError, OSError) as error:  # another run is there, or one that is being trained
         _record(folder, overrides, (explain(error) or (str(error), 1))[0])
         return None
+    _record(folder, overrides, None)
     if what is not What.NOTHING:
-        _record(folder, overrides, None)
         sources = hydra.runtime.config_sources
         own = [source.path for source in sources if source.provider == "command-line"]
         flags = ["--config-dir", own[0]] if own else []
