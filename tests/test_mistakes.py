@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -253,6 +254,17 @@ def test_sweeps_that_are_none(run, arguments, message):
 def test_joblib_that_is_not_installed(run, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     fails(run("-m", "seed=1,2", "hydra/launcher=joblib"), 1, "pip install limner[joblib]")
+
+
+def test_optuna_that_is_not_installed(monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.startswith("limner.searching")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.setattr(sys, "argv", ["limner", "search", "study=a"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
+    assert "pip install limner[search]" in capsys.readouterr().err
 
 
 def test_resume_in_a_file_is_not_overlooked(composed, tmp_path):

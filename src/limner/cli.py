@@ -46,6 +46,7 @@ Usage: limner train [GROUP=OPTION] [KEY=VALUE] ...     trains a model and scores
        limner export run=RUN to=DIR                    weights, config and model card
        limner compare RUN RUN ... [to=FILE.csv]        scores side by side
        limner compare --blind RUN RUN [to=FILE.html]   a page to choose pictures by eye
+       limner search study=NAME space=FILE num_trials=50   tries values, the promising ones more
 
 For example: limner train model=gan data=mnist optimizer.lr=3e-4
 """
@@ -54,6 +55,7 @@ COMMANDS = {
     "evaluate": "limner.evaluating.command",
     "export": "limner.exporting",
     "sample": "limner.sampling",
+    "search": "limner.searching.command",
 }
 """Modules with a function `run(words) -> exit code`, imported when they are asked for."""
 _failures: list[str] = []
@@ -69,11 +71,15 @@ def main() -> None:
     if command == "train":
         raise SystemExit(_train(words))
     if command in COMMANDS:
-        run = importlib.import_module(COMMANDS[command]).run
-        raise SystemExit(_explained(lambda: run(words), debug=False))
+        action = functools.partial(_command, command, words)
+        raise SystemExit(_explained(action, debug=False))
     wrong = command not in ("-h", "--help")
     print(f"limner: there is no command {command}.\n{USAGE}" if wrong else USAGE, end="")
     raise SystemExit(2 if wrong else 0)
+
+
+def _command(command: str, words: Sequence[str]) -> int:
+    return importlib.import_module(COMMANDS[command]).run(words)
 
 
 def _explained(action: Callable[[], int], *, debug: bool) -> int:
