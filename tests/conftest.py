@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from limner import cli, config
 from limner.console import ConsoleHandler
 
+ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # for `import fakes`
 
 
@@ -57,7 +58,7 @@ def run(
 
     def command(*arguments: str) -> Result:
         cli._failures.clear()
-        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *arguments])
         capfd.readouterr()
         with pytest.raises(SystemExit) as end:
             cli.main()

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from limner import cli
 from limner.callbacks.epochs import FitLoop
 from limner.callbacks.guards import SeedUpdates
 from limner.callbacks.pictures import Pictures
 from limner.callbacks.scores import Scores
+from limner.jobs import waited_for
 from runs import last_checkpoint
 
 RUN = [
@@ -237,7 +237,7 @@ def test_a_sweep_passes_signals_on_to_its_job(number):
     assert job.stdout.readline() == "here\n"
     threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
     with pytest.raises(SystemExit) as end:
-        cli._waited_for(job)
+        waited_for(job)
     assert end.value.code == 1
     assert job.returncode == 1
     assert signal.getsignal(number) is signal.SIG_DFL

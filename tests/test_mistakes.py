@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -272,6 +273,35 @@ def test_what_is_not_gone_on_with(run, tmp_path, arguments, message):
     assert len(result.err.strip().splitlines()) <= 16
     assert "Traceback" not in result.err
     assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep=a"], "sweep=a names a sweep of several runs: add -m."),
+        (["-m", "seed=1,2", "sweep=a/b"], "sweep=a/b: a name of letters, digits"),
+        (["-m", "seed=1,2", "sweep=a", "hydra.sweep.dir=b"], "outputs/sweeps/a, not b"),
+        (["-m", "model=vea,gan"], "model=vea: there is no such option; did you mean vae?"),
+    ],
+)
+def test_sweeps_that_are_none(run, arguments, message):
+    fails(run(*arguments), 2 if "vea" in message else 1, message)
+
+
+def test_joblib_that_is_not_installed(run, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    fails(run("-m", "seed=1,2", "hydra/launcher=joblib"), 1, "pip install limner[joblib]")
+
+
+def test_optuna_that_is_not_installed(monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.startswith("limner.searching")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.setattr(sys, "argv", ["limner", "search", "study=a"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
+    assert "pip install limner[search]" in capsys.readouterr().err
 
 
 def test_resume_in_a_file_is_not_overlooked(composed, tmp_path):

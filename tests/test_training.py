@@ -402,42 +402,37 @@ def test_a_run_goes_on_with_the_images_that_it_began_with(run, tmp_path):
     assert checkpoint(Path("run"))["global_step"] == 6
 
 
-def test_a_sweep_makes_a_folder_for_each_job(run):
-    result = run(
-        "-m", "model=vae,gan", "optimizer=adam,sgd", "data=digits", "trainer.max_epochs=1", *QUICK
-    )
+def test_jobs_of_a_sweep_have_folders_of_their_own(run):
+    """Named by their overrides; `/` of a group nests none."""
+    quick = ["trainer.max_steps=1", "metrics=none", "logger=none"]
+    result = run("-m", "model=gan", "model/loss=hinge,minimax", *quick, "sweep=losses")
     assert result.code == 0, result.err
-    folders = sorted(Path("outputs/sweeps").glob("*/*/"))
-    folders = [folder for folder in folders if folder.is_dir()]
-    assert len(folders) == 4
-    assert all((folder / "scores.json").is_file() for folder in folders)
+    folders = sorted(path.parent for path in Path("outputs/sweeps/losses").glob("*/status.json"))
+    assert ["loss=hinge" in folders[0].name, "loss=minimax" in folders[1].name] == [True, True]
+    assert all((folder / "checkpoints" / "update_00000001.ckpt").exists() for folder in folders)
+    assert all((folder / ".hydra" / "config.yaml").exists() for folder in folders)
 
 
-def test_folders_of_a_sweep_do_not_nest(run):
-    result = run(
-        "-m", "model=gan", "model/loss=hinge,minimax", "trainer.max_steps=1", "metrics=none"
-    )
-    assert result.code == 0, result.err
-    names = [path.parent.parent.name for path in Path("outputs/sweeps").glob("*/*/checkpoints/*")]
-    assert sorted(name[:2] for name in names) == ["0_", "1_"]
-    assert all("loss=" in name for name in names)
-
-
-def test_a_sweep_goes_on_after_a_job_that_failed(run):
-    result = run("-m", "data.batch_size=5000,64", "trainer.max_epochs=1", "metrics=none")
-    assert result.code == 1
-    assert "5000 images" in result.err
-    done = list(Path("outputs/sweeps").glob("*/*/checkpoints/update_00000022.ckpt"))
-    assert len(done) == 1
-
-
-def test_a_sweep_of_jobs_of_several_processes(tmp_path):
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", ["1,2", "2,1"])
+def test_a_sweep_over_numbers_of_processes(tmp_path, monkeypatch, devices):
+    """Each job sees every image once an epoch, and its processes have the same values."""
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
+    spy = "+callbacks.spy._target_=spies.Seen"
     result = execute(
-        tmp_path, "-m", "trainer.devices=1,2", *ON_TWO, "trainer.max_epochs=1", "logger=csv"
-    )
+        tmp_path, "-m", f"trainer.devices={devices}", "accelerator=ddp_cpu", "optimizer.lr=1e-3",
+        "data.batch_size=16", "trainer.max_epochs=1", "metrics=none", "logger=none", spy,
+        "sweep=devices",
+    )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    folders = sorted(p.parent for p in (tmp_path / "outputs/sweeps").glob("*/*/scores.json"))
-    assert [checkpoint(folder)["global_step"] for folder in folders] == [1437 // 16, 1437 // 32]
+    for number in (1, 2):
+        (folder,) = (tmp_path / "outputs/sweeps/devices").glob(f"*trainer.devices={number}*")
+        seen = [json.loads(path.read_text()) for path in folder.glob("seen_*.json")]
+        images = [image for process in seen for image in process["images"]]
+        assert len(seen) == number
+        assert len(images) == len(set(images)) == 1437 // (16 * number) * 16 * number
+        assert {tuple(process["lr"]) for process in seen} == {(1e-3,)}
+        assert checkpoint(folder)["global_step"] == 1437 // (16 * number)
     assert not list((tmp_path / "outputs").glob("vae_*"))
 
 

@@ -6,25 +6,22 @@ folder behind.
 
 __all__ = ["main"]
 
+import contextlib
 import copy
 import functools
 import importlib
-import json
 import logging
 import os
 import shlex
 import shutil
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from limner.checkpoint_files import numbered
 from limner.config import CONFIG_DIR, register
@@ -32,9 +29,11 @@ from limner.console import is_first_process
 from limner.errors import Interrupted, UserError
 from limner.locks import locked
 from limner.mistakes import explain
-from limner.processes import end_with_first_process
+from limner.processes import end_with_first_process, stop_with_parent
 from limner.resuming.merging import merged, save
 from limner.resuming.starts import Start, start_of
+from limner.resuming.words import last
+from limner.sweeping import jobs_in, refuse_launcher, run_job, tell
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +46,7 @@ Usage: limner train [GROUP=OPTION] [KEY=VALUE] ...     trains a model and scores
        limner export run=RUN to=DIR                    weights, config and model card
        limner compare RUN RUN ... [to=FILE.csv]        scores side by side
        limner compare --blind RUN RUN [to=FILE.html]   a page to choose pictures by eye
+       limner search study=NAME space=FILE num_trials=50   tries values, the promising ones more
 
 For example: limner train model=gan data=mnist optimizer.lr=3e-4
 """
@@ -55,14 +55,11 @@ COMMANDS = {
     "evaluate": "limner.evaluating.command",
     "export": "limner.exporting",
     "sample": "limner.sampling",
+    "search": "limner.searching.command",
 }
 """Modules with a function `run(words) -> exit code`, imported when they are asked for."""
-RANK_VARIABLES = (
-    "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED",
-)  # fmt: skip
-
 _failures: list[str] = []
-"""What went wrong in the jobs of this process; a sweep goes on after a job that failed."""
+"""What went wrong in this process, for its exit code."""
 
 
 def main() -> None:
@@ -74,11 +71,15 @@ def main() -> None:
     if command == "train":
         raise SystemExit(_train(words))
     if command in COMMANDS:
-        run = importlib.import_module(COMMANDS[command]).run
-        raise SystemExit(_explained(lambda: run(words), debug=False))
+        action = functools.partial(_command, command, words)
+        raise SystemExit(_explained(action, debug=False))
     wrong = command not in ("-h", "--help")
     print(f"limner: there is no command {command}.\n{USAGE}" if wrong else USAGE, end="")
     raise SystemExit(2 if wrong else 0)
+
+
+def _command(command: str, words: Sequence[str]) -> int:
+    return importlib.import_module(COMMANDS[command]).run(words)
 
 
 def _explained(action: Callable[[], int], *, debug: bool) -> int:
@@ -100,29 +101,46 @@ def _explained(action: Callable[[], int], *, debug: bool) -> int:
 def _train(words: Sequence[str]) -> int:
     """Has Hydra compose the config, or the configs of a sweep, and run each; the exit code."""
     end_with_first_process()
+    stop_with_parent()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us instead of being printed
     before = sys.argv[: len(sys.argv) - len(words)]
 
     def compose_and_run() -> int:
         register()
         start = start_of(words)
+        if start.sweep is not None:
+            refuse_launcher(last(words, "hydra/launcher"))
         if start.arguments is None:
             if is_first_process():
                 print(start.note)
             return 0
         sys.argv = [before[0], *start.arguments]  # what Hydra parses
-        hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(
-            functools.partial(_job, [*before, *start.words], start)
-        )()
+        job = functools.partial(_job, [*before, *start.words], start)
+        with _told_of(start.sweep) if start.sweep is not None else nullcontext():
+            hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(job)()
         return 1 if _failures else 0
 
     return _explained(compose_and_run, debug="debug=true" in words)
+
+
+@contextlib.contextmanager
+def _told_of(sweep: Path) -> Iterator[None]:
+    """Ends a sweep, also one that was stopped, with a table of what became of its jobs."""
+    try:
+        yield
+    finally:
+        if not jobs_in(sweep) and [path.name for path in sweep.glob("*")] == ["multirun.yaml"]:
+            _remove(sweep)  # a mistake in the grid
+        elif tell(sweep) != 0:
+            _failures.append("some jobs have not finished")
 
 
 def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
     """One run, in the folder that Hydra made for it."""
     sys.argv = command  # what Lightning starts further processes with
     run_dir = Path(HydraConfig.get().runtime.output_dir)
+    if start.sweep is not None:
+        return run_job(config, run_dir)
     try:
         return _run(config, run_dir, start)
     except Interrupted as stop:
@@ -150,11 +168,6 @@ def _run(config: DictConfig, run_dir: Path, start: Start) -> float | None:
         raise UserError("run_dir is filled in when a run starts; to choose it: hydra.run.dir=DIR")
     if (config.resume is None) != (start.folder is None):
         raise UserError(f"resume={config.resume} stands in a file: give it on the command line.")
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        from limner.training import starts_processes
-
-        if starts_processes(config):
-            return _in_own_process(run_dir)
     if start.folder is not None and not start.complete:
         config = merged(config, run_dir)
     with locked(run_dir) if is_first_process() else nullcontext():
@@ -172,57 +185,6 @@ def _record(config: DictConfig, run_dir: Path, start: Start) -> None:
         log.info(start.note)
     if start.folder is not None:
         save(config, run_dir, HydraConfig.get())
-
-
-def _in_own_process(run_dir: Path) -> float | None:
-    """A job of a sweep as a single run: a rank that ran the sweep's command would sweep itself."""
-    environment = {k: v for k, v in os.environ.items() if k not in RANK_VARIABLES}
-    command = [
-        sys.executable,
-        sys.argv[0],
-        *(["train"] if not sys.argv[0].endswith(".py") else []),
-    ]
-    sources = HydraConfig.get().runtime.config_sources
-    own = [source.path for source in sources if source.provider == "command-line"]
-    command += ["--config-dir", own[0]] if own else []
-    overrides = [*HydraConfig.get().overrides.task, f"hydra.run.dir='{run_dir}'"]
-    shutil.rmtree(run_dir / ".hydra")  # the job's process writes its own
-    code = _waited_for(subprocess.Popen([*command, *overrides], env=environment))
-    if code != 0:
-        _failures.append(f"{run_dir} ended with code {code}")
-        return None
-    return _objective(run_dir)
-
-
-def _waited_for(process: subprocess.Popen) -> int:
-    """The exit code of a job, which gets the signals that come here; they end the sweep too."""
-    received: list[int] = []
-
-    def pass_on(number: int, frame: object) -> None:
-        received.append(number)
-        if number != signal.SIGINT:  # a terminal has sent that to the job too
-            process.send_signal(number)
-
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
-    numbers = [getattr(signal, name) for name in names]
-    previous = [signal.signal(number, pass_on) for number in numbers]
-    try:
-        code = process.wait()
-    finally:
-        for number, handler in zip(numbers, previous, strict=True):
-            signal.signal(number, handler)
-    if received:
-        raise SystemExit(1)
-    return code
-
-
-def _objective(run_dir: Path) -> float | None:
-    """The objective's value that a finished run left."""
-    objective = OmegaConf.load(run_dir / "config.yaml").metrics.objective
-    scores = run_dir / "scores.json"
-    if objective is None or not scores.exists():
-        return None
-    return json.loads(scores.read_text()).get(objective.name, {}).get("value")
 
 
 def _program() -> str:

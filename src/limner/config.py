@@ -17,7 +17,6 @@ __all__ = [
 import difflib
 import inspect
 import re
-import secrets
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +35,7 @@ from omegaconf.errors import (
 )
 
 from limner.errors import UserError
+from limner.folder_names import file_name, suffix
 
 _CLONE = Path(__file__).parents[2] / "conf"
 CONFIG_DIR = _CLONE if _CLONE.is_dir() else Path(__file__).parent / "conf"
@@ -53,6 +53,7 @@ class RunConfig:
 
     seed: int = 0
     resume: str | None = None
+    sweep: str | None = None
     debug: bool = False
     run_dir: str | None = None
     on_divergence: str = "stop"
@@ -75,15 +76,9 @@ def register() -> None:
     """Tells Hydra of the schema and OmegaConf of our resolver; may be called again."""
     ConfigStore.instance().store(name="schema", node=RunConfig)
     if not OmegaConf.has_resolver("limner.suffix"):
-        # two runs that start in the same second get folders of their own
-        OmegaConf.register_new_resolver(
-            "limner.suffix", lambda: secrets.token_hex(2), use_cache=True
-        )
+        OmegaConf.register_new_resolver("limner.suffix", suffix, use_cache=True)
+        OmegaConf.register_new_resolver("limner.file_name", file_name)
         OmegaConf.register_new_resolver("limner.times", lambda a, b: a * b)
-        # the overrides of a job of a sweep, as one folder's name
-        OmegaConf.register_new_resolver(
-            "limner.file_name", lambda text: re.sub(r"[^\w.,=+-]+", "-", text)[:150]
-        )
 
 
 def composed(config: DictConfig) -> dict[str, Any]:

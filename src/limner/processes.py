@@ -1,15 +1,19 @@
-"""The processes of one run on one machine, of which Lightning's launcher starts all but one."""
+"""Processes that must not outlive others: those of one run, and jobs of a sweep or a search."""
 
-__all__ = ["end_with_first_process"]
+__all__ = ["PARENT", "end_with_first_process", "stop_with_parent"]
 
 import os
+import signal
 import threading
 import time
+from collections.abc import Callable
 
 from limner.console import is_first_process
 
 FIRST = "LIMNER_FIRST_PROCESS"
 """The environment variable with the first process's id, which the others inherit."""
+PARENT = "LIMNER_PARENT"
+"""The environment variable with the id of the process that a job belongs to."""
 SECONDS = 0.5  # between two looks
 
 
@@ -23,10 +27,17 @@ def end_with_first_process() -> None:
     if is_first_process():
         os.environ[FIRST] = str(os.getpid())
     elif os.environ.get(FIRST) == str(os.getppid()):
-        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=_watch, args=(os.getppid(), os._exit, 1), daemon=True).start()
 
 
-def _watch(first: int) -> None:
-    while os.getppid() == first:
+def stop_with_parent() -> None:
+    """Sees to it that a job saves and stops when the sweep or search that started it is gone."""
+    if os.environ.get(PARENT) == str(os.getppid()):
+        stop = (os.getppid(), os.kill, os.getpid(), signal.SIGTERM)
+        threading.Thread(target=_watch, args=stop, daemon=True).start()
+
+
+def _watch(parent: int, act: Callable[..., None], *arguments: int) -> None:
+    while os.getppid() == parent:
         time.sleep(SECONDS)
-    os._exit(1)
+    act(*arguments)

@@ -1,6 +1,6 @@
 """From a config to objects, to a trained model, to scores."""
 
-__all__ = ["starts_processes", "train"]
+__all__ = ["train"]
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ from limner.console import quieten, scores_table, shown
 from limner.device_counts import DeviceCounts, fitting_batch_size
 from limner.first_stages import adopt, check_shape
 from limner.fitting import fit
-from limner.launchers import check_started, started_outside
+from limner.launchers import check_started
 from limner.loggers import ToleratedLogger
 from limner.records import write_records
 from limner.refusals import refuse_length, refuse_parts, refuse_two_players, refuse_values
@@ -100,11 +100,6 @@ def train(config: DictConfig, record: Callable[[], None]) -> float | None:
         objective = _finish(trainer, config, run_dir)
         check_last(trainer)
         return objective
-
-
-def starts_processes(config: DictConfig) -> bool:
-    """Whether Lightning would start the other processes of this run by running its command."""
-    return _num_processes(config) > 1 and started_outside() == 0
 
 
 class _Prepare:

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 from fake_runs import PROTOCOL, make_run
+from PIL import Image
 
 from limner.comparing.command import run
+from limner.comparing.groups import grouped
+from limner.comparing.pictures import panels
+from limner.comparing.runs import find
+from limner.comparing.tables import summaries
 from limner.errors import UserError
 
 LR_4 = {"optimizer.lr": 1e-4, "model.optimizer.lr": 1e-4}
@@ -60,6 +65,27 @@ def test_many_groups_stand_one_below_the_other_and_fit(compare, tmp_path, monkey
     assert [line.split()[-1] for line in lines if line.endswith(".5")] == [
         f"{index}.5" for index in range(12)
     ]
+
+
+def test_a_sweep_is_drawn_against_what_it_swept(compare, tmp_path):
+    for lr in (1e-4, 1e-3, 1e-2):
+        for dim in (8, 16):
+            values = {"optimizer.lr": lr, "model.optimizer.lr": lr, "model.latent_dim": dim}
+            for seed in (0, 1):
+                folder = tmp_path / "sweep" / f"{lr},{dim},{seed}"
+                typed = (f"optimizer.lr={lr}", f"model.latent_dim={dim}")
+                make_run(folder, *typed, values=values, seed=seed, fid=dim + lr + seed)
+    (tmp_path / "sweep" / "multirun.yaml").touch()
+    out = compare("sweep")
+    assert "val/fid against model.latent_dim, optimizer.lr: sweep/scores.png" in out
+    assert Image.open("sweep/scores.png").size[0] > 500
+    runs = find(["sweep"])
+    size, rate = panels(summaries(grouped(runs), runs), score="val/fid")
+    assert (rate.key, size.key) == ("optimizer.lr", "model.latent_dim")
+    assert rate.is_logarithmic
+    assert not size.is_logarithmic
+    assert size.centres() == [(8, pytest.approx(8.5037)), (16, pytest.approx(16.5037))]
+    assert rate.stds == pytest.approx([statistics.stdev([0, 1])] * 6)
 
 
 def test_a_folder_with_an_equals_sign_is_no_option(compare, tmp_path):

@@ -95,6 +95,11 @@ class Scores(L.Callback):
         self._references: dict[str, Reference] = {}
         self.writing = Tolerance("Writing scores.json", OSError)
 
+    @property
+    def names(self) -> set[str]:
+        """The log keys of the scores that are computed."""
+        return _names(self.evaluator.scores, self.splits, self.features.suffix)
+
     def state_dict(self) -> dict[str, Any]:
         return {"latest": self.latest}
 
@@ -196,18 +201,19 @@ def write_scores(run_dir: Path, entries: Mapping[str, Any]) -> None:
         raise
 
 
+def _names(scores: list[str], splits: list[str], suffix: str) -> set[str]:
+    return {
+        f"val/{name}{'' if score == 'inception_score' else ENDINGS.get(split, '')}{suffix}"
+        for score in scores
+        for name in SCORES[score]
+        for split in splits
+    }
+
+
 def _check_objective(name: str, scores: list[str], splits: list[str], suffix: str) -> None:
     """Refuses to choose by a score that is known, but not computed."""
-
-    def names(scores: list[str], splits: list[str]) -> set[str]:
-        return {
-            f"val/{name}{'' if score == 'inception_score' else ENDINGS.get(split, '')}{suffix}"
-            for score in scores
-            for name in SCORES[score]
-            for split in splits
-        }
-
-    known, computed = names(list(SCORES), list(ENDINGS)), names(scores, splits)
+    known = _names(list(SCORES), list(ENDINGS), suffix)
+    computed = _names(scores, splits, suffix)
     if name in known - computed:
         raise UserError(
             f"metrics.objective.name={name} is not computed; by metrics.scores and "

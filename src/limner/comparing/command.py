@@ -12,9 +12,10 @@ from rich import get_console
 
 from limner.comparing.blind import Trials, make
 from limner.comparing.groups import Group, grouped
+from limner.comparing.pictures import panels, write_picture
 from limner.comparing.protocols import Difference, differences, protocol, separated
 from limner.comparing.runs import Run, find
-from limner.comparing.tables import Row, blocks, summaries
+from limner.comparing.tables import Row, blocks, objective_of, summaries
 from limner.errors import UserError
 from limner.options import parse
 
@@ -27,11 +28,14 @@ class Options:
         to: A CSV file to write the table to, or None.
         by_protocol: One table for each protocol, instead of a refusal to mix them.
         ignore: Keys of the protocol that may differ, such as weights.
+        picture: A file for the score against each swept value; null: scores.png in the folder of
+            a sweep, if that is what is compared.
     """
 
     to: str | None = None
     by_protocol: bool = False
     ignore: list[str] = field(default_factory=lambda: ["weights"])
+    picture: str | None = None
 
 
 def run(words: Sequence[str]) -> int:
@@ -45,7 +49,10 @@ def run(words: Sequence[str]) -> int:
         made = make(find(folders), parse(options, Trials))
         get_console().print(made, soft_wrap=True, markup=False, highlight=False)
         return 0
-    return _compare(find(folders), parse(options, Options))
+    parsed, runs = parse(options, Options), find(folders)
+    if parsed.picture is None and len(folders) == 1 and Path(folders[0], "multirun.yaml").exists():
+        parsed.picture = str(Path(folders[0], "scores.png"))
+    return _compare(runs, parsed)
 
 
 def _sorted_out(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -85,6 +92,8 @@ def _compare(runs: Sequence[Run], options: Options) -> int:
         _print(line)
     if options.to is not None:
         _write(Path(options.to), [row for rows in tables for row in rows], options.ignore)
+    if options.picture is not None and len(parts) == 1:
+        _draw(tables[0], Path(options.picture))
     return 0
 
 
@@ -157,6 +166,18 @@ def _write(path: Path, rows: Sequence[Row], ignore: Sequence[str]) -> None:
     except OSError as error:
         raise UserError(f"to={path}: cannot be written ({error.strerror}).") from error
     _print(f"Written: {path}")
+
+
+def _draw(rows: Sequence[Row], path: Path) -> None:
+    """The objective, where all have the same, or the first score, against what was swept."""
+    score = objective_of(rows) or next(iter(rows[0].scores))
+    if not (found := panels(rows, score=score)):
+        return
+    try:
+        write_picture(found, path, score=score)
+    except (OSError, ValueError) as error:  # a folder that is not there, an ending not known
+        raise UserError(f"picture={path}: cannot be written ({error}).") from error
+    _print(f"{score} against {', '.join(panel.key for panel in found)}: {path}")
 
 
 def _print(line: str, *, bold: bool = False) -> None:

@@ -1,6 +1,6 @@
 """Scores of groups of runs as tables that fit the terminal."""
 
-__all__ = ["Row", "Summary", "blocks", "summaries"]
+__all__ = ["Row", "Summary", "blocks", "objective_of", "summaries"]
 
 import math
 import re
@@ -66,6 +66,17 @@ def summaries(groups: Sequence[Group], runs: Sequence[Run]) -> list[Row]:
     return _best_first(rows)
 
 
+def objective_of(rows: Sequence[Row]) -> str | None:
+    """The score by which all runs say that they are best, if they agree."""
+    objectives = {
+        tuple(run.config.get(f"metrics.objective.{key}") for key in ("name", "mode"))
+        for row in rows
+        for run in row.group.runs
+    }
+    name, _ = objectives.pop()
+    return None if objectives else name
+
+
 def blocks(rows: Sequence[Row], *, width: int) -> list[Table]:
     """Tables of at most `width` characters, laid out so that there are as few as can be."""
     scores = list(dict.fromkeys(name for row in rows for name in row.scores))
@@ -96,15 +107,10 @@ def _summary(name: str, runs: Sequence[Run]) -> Summary:
 
 
 def _best_first(rows: list[Row]) -> list[Row]:
-    objectives = {
-        tuple(run.config.get(f"metrics.objective.{key}") for key in ("name", "mode"))
-        for row in rows
-        for run in row.group.runs
-    }
-    name, mode = objectives.pop()
-    if objectives or name is None or not all(name in row.scores for row in rows):
+    name = objective_of(rows)
+    if name is None or not all(name in row.scores for row in rows):
         return rows
-    sign = 1 if mode == "min" else -1
+    sign = 1 if rows[0].group.runs[0].config["metrics.objective.mode"] == "min" else -1
     means = {id(row): sign * row.scores[name].mean for row in rows}
     return sorted(rows, key=lambda row: (math.isnan(means[id(row)]), means[id(row)]))
 

@@ -1,11 +1,13 @@
 """What a command line starts: a new run, or the run that it goes on with."""
 
-__all__ = ["Start", "start_of"]
+__all__ = ["Start", "composed_for", "start_of"]
 
 import itertools
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -15,6 +17,7 @@ from omegaconf import DictConfig, open_dict
 from limner.config import CONFIG_DIR
 from limner.console import is_first_process
 from limner.errors import UserError
+from limner.folder_names import suffix
 from limner.launchers import started_outside
 from limner.locks import being_trained, is_locked
 from limner.resuming.merging import with_saved_overrides
@@ -35,6 +38,7 @@ class Start:
         complete: Whether the composed config is what that run goes on with; else it is only the
             difference that counts which the command makes to the saved one.
         note: What to tell about a choice that was not the user's.
+        sweep: The folder of a sweep, where the command is one.
     """
 
     arguments: list[str] | None
@@ -42,6 +46,7 @@ class Start:
     folder: Path | None = None
     complete: bool = False
     note: str | None = None
+    sweep: Path | None = None
 
 
 def start_of(words: Sequence[str]) -> Start:
@@ -51,11 +56,13 @@ def start_of(words: Sequence[str]) -> Start:
         UserError: If `resume=` names no run, or one that cannot be gone on with, or `auto` finds
             several; or if a folder that is not empty is named for a new run.
     """
-    given = last(words, "resume")
+    given, sweep = last(words, "resume"), last(words, "sweep")
+    if sweep not in (None, "null") and not is_sweep(words):
+        raise UserError(f"sweep={sweep} names a sweep of several runs: add -m.")
     if given in (None, "", "null"):
         if is_first_process() and not only_shows(words):
             _refuse_used_folder(last(words, "hydra.run.dir"))
-        return _new(words)
+        return _sweep(words) if is_sweep(words) else _new(words)
     if is_sweep(words):
         raise UserError(f"resume={given}: one run is gone on with at a time; leave out -m.")
     if given == "auto":
@@ -68,11 +75,27 @@ def start_of(words: Sequence[str]) -> Start:
     return Start(arguments, list(words), folder)
 
 
+def _sweep(words: Sequence[str]) -> Start:
+    """A sweep in the folder that is named, or one named by the time; begun or gone on with."""
+    name, folder = last(words, "sweep"), last(words, "hydra.sweep.dir")
+    rest = without(without(words, "sweep"), "hydra.sweep.dir")
+    if name not in (None, "null") and not re.fullmatch(r"\w[\w.+-]*", name):
+        raise UserError(f"sweep={name}: a name of letters, digits, dots, dashes and underscores.")
+    if folder is None:
+        now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{suffix()}"
+        folder = f"outputs/sweeps/{now if name in (None, 'null') else name}"
+    elif name not in (None, "null"):
+        raise UserError(f"sweep={name} is the folder outputs/sweeps/{name}, not {folder}")
+    own = [f"hydra.sweep.dir={quoted(folder)}", "hydra.output_subdir=null"]  # jobs write .hydra
+    begins = None if only_shows(words) else Path(folder)
+    return Start([*rest, *own], list(words), sweep=begins)
+
+
 def _automatic(words: list[str]) -> Start:
     """What `resume=auto` comes to, for the rest of the command's words."""
     if only_shows(words):
         return _new(words)
-    config, folder = _composed(words)
+    config, folder = composed_for(words)
     in_use = folder.is_dir() and any(folder.iterdir())
     if last(words, "hydra.run.dir") is None and not in_use:
         if started_outside() > 1:
@@ -139,7 +162,7 @@ def _refuse_used_folder(given: str | None) -> None:
         )
 
 
-def _composed(words: Sequence[str]) -> tuple[DictConfig, Path]:
+def composed_for(words: Sequence[str]) -> tuple[DictConfig, Path]:
     """What a command's config would be, and the folder that it would get."""
     flags, overrides = parted(words)
     own = [value for flag, value in itertools.pairwise(flags) if flag in CONFIG_DIRS]

@@ -24,8 +24,8 @@ from limner.status import Status, read_status
 
 OURS = frozenset({
     ".hydra", ".lock", "checkpoints", "config.yaml", "environment.txt", "final.png",
-    "final_reconstructions.png", "metrics.csv", "samples", "scores.json", "status.json",
-    "tensorboard", "train.log", "wandb",
+    "final_reconstructions.png", "metrics.csv", "reports.csv", "samples", "scores.json",
+    "status.json", "tensorboard", "train.log", "wandb",
 })  # fmt: skip
 """What training leaves in the folder of a run, beside half-written *.partial files."""
 

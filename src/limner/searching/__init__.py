@@ -1,0 +1,1 @@
+"""`limner search`: the best values of some keys, found by trying."""

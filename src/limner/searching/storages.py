@@ -1,0 +1,70 @@
+"""Where studies are kept, and that one study stays one: trials of two spaces do not compare."""
+
+__all__ = ["database", "journal", "keep"]
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from limner.errors import UserError
+
+HEARTBEAT, GRACE = 20, 60
+"""Seconds between the signs of life of a trial in a database, and without one until it is lost."""
+DEFINED = "limner"
+
+
+def journal(folder: Path) -> JournalStorage:
+    """A file in the study's folder."""
+    return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+
+
+def database(url: str, lost: Callable[..., None]) -> RDBStorage:
+    """A database.
+
+    Args:
+        url: As SQLAlchemy takes it.
+        lost: Is called with the study and a trial that gives no sign of life any more.
+
+    Raises:
+        UserError: If it cannot be opened.
+    """
+    try:
+        return RDBStorage(
+            url,
+            heartbeat_interval=HEARTBEAT,
+            grace_period=GRACE,
+            heartbeat_stale_trial_callback=lost,
+        )
+    except Exception as error:  # of SQLAlchemy, a driver, or the database
+        first = str(error).splitlines()[0]
+        raise UserError(f"storage={url}: the database cannot be opened: {first}") from error
+
+
+def keep(study: optuna.Study, defined: Mapping[str, Any]) -> None:
+    """Writes down what defines a new study: space, train and objective.
+
+    Raises:
+        UserError: If it is an old one that was defined in another way.
+    """
+    before = study.user_attrs.get(DEFINED)
+    if before is None:
+        study.set_user_attr(DEFINED, dict(defined))
+    elif before != (now := json.loads(json.dumps(defined))):
+        raise UserError(_changed(study.study_name, before, now))
+
+
+def _changed(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    lines = [f"study={name} was begun with another space:"]
+    for key in dict.fromkeys([*before["space"], *now["space"]]):
+        old, new = (found["space"].get(key, "absent") for found in (before, now))
+        if old != new:
+            lines.append(f"  {key}: {old} -> {new}")
+    for key in ("train", "objective"):
+        if before[key] != now[key]:
+            lines.append(f"  {key}: {before[key]} -> {now[key]}")
+    return "\n".join([*lines, "Its trials cannot be compared with new ones: name another study."])

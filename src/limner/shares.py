@@ -1,0 +1,89 @@
+"""Cores and GPUs for each of several jobs that run on one machine at once."""
+
+__all__ = ["Share", "part", "share", "taken"]
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from filelock import FileLock, Timeout
+
+T = TypeVar("T")
+
+
+class Share(NamedTuple):
+    """What one job may use.
+
+    Args:
+        cores: Numbers of CPU cores; empty where the system does not tell them apart.
+        gpus: GPUs as CUDA_VISIBLE_DEVICES names them; empty where there are none.
+    """
+
+    cores: Sequence[int]
+    gpus: Sequence[str]
+
+    def environment(self) -> dict[str, str]:
+        """Variables by which a job learns of its share."""
+        found = {"TERM": "dumb"}  # bars of several jobs in one terminal would run over each other
+        if self.gpus:
+            found["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus)
+        if self.cores and "OMP_NUM_THREADS" not in os.environ:
+            found["OMP_NUM_THREADS"] = str(len(self.cores))
+        return found
+
+    def bind(self, pid: int) -> None:
+        """Keeps a process that has just started, and all that it will start, to the cores."""
+        if self.cores:
+            with contextlib.suppress(OSError):  # it has ended already
+                os.sched_setaffinity(pid, self.cores)
+
+
+def share(index: int, count: int, environ: Mapping[str, str] = os.environ) -> Share:
+    """What the job at place `index` of `count` may use."""
+    known = hasattr(os, "sched_getaffinity")  # Linux
+    cores = sorted(os.sched_getaffinity(0)) if known else []
+    return Share(part(cores, index, count), part(_gpus(environ), index, count))
+
+
+def part(things: Sequence[T], index: int, count: int) -> Sequence[T]:
+    """Part `index` of `count`, all nearly equal; of too few things, one for several parts."""
+    if 0 < len(things) < count:
+        return [things[index % len(things)]]
+    return things[index * len(things) // count : (index + 1) * len(things) // count]
+
+
+@contextlib.contextmanager
+def taken(folder: Path, count: int) -> Iterator[Share | None]:
+    """The share of a place that nobody else has who takes one by the same folder.
+
+    Args:
+        folder: Where the places' locks are kept.
+        count: Of places; with one there is nothing to share, and None is given.
+    """
+    if count == 1:
+        yield None
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        lock = FileLock(folder / f"{index}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except (Timeout, OSError, NotImplementedError):
+            continue
+        try:
+            yield share(index, count)
+        finally:
+            lock.release()
+        return
+    yield None
+
+
+def _gpus(environ: Mapping[str, str]) -> list[str]:
+    visible = environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name]
+    import torch  # takes seconds, and is needed only here
+
+    return [str(index) for index in range(torch.cuda.device_count())]
