@@ -66,7 +66,7 @@ def test_a_search_ends_with_the_best_and_goes_on(search):
     assert f"trial {best} in {ROOT}/trial_{best:04d}" in out
     for trial in trials:
         diverges = trial.params["optimizer.lr"] > 0.5
-        assert (trial.state == TrialState.FAIL) == diverges
+        assert (Study.error(trial) is not None) == diverges
         assert (ROOT / trial.user_attrs["folder"]).is_dir()
         if diverges:
             assert "is nan at update 20" in trial.user_attrs["error"]
@@ -85,7 +85,8 @@ def test_a_search_ends_with_the_best_and_goes_on(search):
 def test_bad_trials_are_pruned_and_keep_their_folders(search, monkeypatch):
     monkeypatch.setattr(fake_trials, "SECONDS", 0.2)
     search("study=a", "space=space.yaml", "num_trials=14", "sampler=random")
-    pruned = [trial for trial in opened().trials() if trial.state == TrialState.PRUNED]
+    trials = [trial for trial in opened().trials() if Study.error(trial) is None]
+    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
     assert pruned
     for trial in pruned:
         reports = (ROOT / trial.user_attrs["folder"] / "reports.csv").read_text().splitlines()

@@ -2,7 +2,6 @@
 
 __all__ = ["tell", "write_experiment", "write_pictures"]
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +12,11 @@ import optuna
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from matplotlib.axes import Axes
-from optuna.trial import TrialState
 from rich import get_console
 
 from limner.config import CONFIG_DIR
 from limner.console import shown
 from limner.searching.studies import Study
-
-log = logging.getLogger(__name__)
 
 PICTURES = {
     "history": "plot_optimization_history",
@@ -32,21 +28,20 @@ PICTURES = {
 def tell(study: Study) -> bool:
     """Prints what became of the trials and writes what a search leaves; whether one is best."""
     trials, name = study.trials(), study.objective["name"]
-    counted = Counter(trial.state.name.lower() for trial in trials)
+    counted = Counter(
+        "failed" if study.error(trial) else trial.state.name.lower() for trial in trials
+    )
     lines = [f"{len(trials)} trials: {', '.join(f'{n} {state}' for state, n in counted.items())}."]
     for trial in trials:
-        if trial.state == TrialState.FAIL:
-            error = trial.user_attrs.get("error", "its workers were killed")
+        if error := study.error(trial):
             lines.append(f"  trial {trial.number} failed: {error}")
     if counted["complete"]:
         best = study.optuna.best_trial
         words = study.space.overrides(best.params)
         own = " ".join(words[len(study.space.train) :])
         folder = shown((study.folder / best.user_attrs["folder"]).absolute())
-        lines += [
-            f"The best: {name} = {best.value:.4g}, trial {best.number} in {folder}",
-            f"  {own}",
-        ]
+        lines += [f"The best: {name} = {best.value:.4g}, trial {best.number} in {folder}"]
+        lines += [f"  {own}"]
         title = f"{name}={best.value:.4g}: trial {best.number} of {folder}"
         write_experiment(study.folder / "experiment" / "best.yaml", words, title=title)
         lines += write_pictures(study.optuna, study.folder, name=name)

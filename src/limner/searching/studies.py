@@ -99,6 +99,12 @@ class Study:
         again = {number for trial in trials for number in history(trial)}
         return [trial for trial in trials if trial.number not in again]
 
+    @staticmethod
+    def error(trial: FrozenTrial) -> str | None:
+        """What a trial failed by, or None."""
+        lost = "its workers were killed" if trial.state == TrialState.FAIL else None
+        return trial.user_attrs.get("error", lost)
+
     def next(self, num_trials: int) -> tuple[Trial | None, bool]:
         """A trial to try, and whether there may be one later, if there is none now."""
         with self._alone():
@@ -126,8 +132,10 @@ class Study:
         self.optuna.tell(trial.asked, state=TrialState.PRUNED)
 
     def failed(self, trial: Trial, error: str) -> None:
+        """Of a trial that crashed or diverged. To Optuna it is pruned: of a failure it learns
+        nothing, and would try the same again."""
         trial.asked.set_user_attr("error", error)
-        self.optuna.tell(trial.asked, state=TrialState.FAIL)
+        self.optuna.tell(trial.asked, state=TrialState.PRUNED)
 
     def queue_again(self, trial: Trial) -> None:
         """Of a trial that was stopped: whoever takes it goes on with its run."""
