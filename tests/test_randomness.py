@@ -42,6 +42,7 @@ def test_an_image_gets_the_same_numbers_on_any_number_of_processes(steps):
         batches = TrainingBatches(
             store, torch.arange(100), batch_size=24 // world_size, batches_per_update=steps,
             seed=0, rank=rank, world_size=world_size, augmentation=None, update=lambda: 0,
+            layout=torch.contiguous_format,
         )  # fmt: skip
         noise, found = Noise(), {}
         for update, batch in enumerate(itertools.islice(iter(batches), 3)):

@@ -102,7 +102,9 @@ def test_a_longer_sweep_goes_on_with_its_jobs(run, fakes):
     fakes.begun = []
     other = run(*one, "trainer.max_epochs=200", "optimizer.lr=0.5")
     assert other.code == 1
-    assert "this would be another run" in other.out
+    errors = [json.loads(file.read_text())["error"] for file in SWEEP.glob(".jobs/*.json")]
+    assert len(errors) == 2
+    assert all("this would be another run" in error for error in errors)
     assert not fakes.begun
 
 

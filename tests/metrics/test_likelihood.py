@@ -8,8 +8,10 @@ from torch import nn
 
 from limner.interfaces import LatentVariables
 from limner.losses.likelihood import Bernoulli, Gaussian
+from limner.losses.objectives import Elbo
 from limner.metrics.likelihood import bits_per_dim, likelihood_bounds
 from limner.models import VAE
+from limner.networks.priors import StandardNormal
 from limner.pixels import to_float
 
 SIGMA = 0.6
@@ -41,8 +43,9 @@ class Posterior(nn.Module):
 def vae(shift=0.0, widening=1.0, encoder=None, decoder=None, likelihood=None):
     return VAE(
         encoder=encoder or Posterior(shift, widening), decoder=decoder or Linear(),
-        likelihood=likelihood or Gaussian(sigma=SIGMA), latent_dim=2, kl_weight=1.0,
-        optimizer=torch.optim.Adam, ema_half_life=None,
+        likelihood=likelihood or Gaussian(sigma=SIGMA), prior=StandardNormal(latent_dim=2),
+        objective=Elbo(free_bits=None), latent_dim=2, kl_weight=1.0, kl_schedule=None,
+        num_classes=None, auxiliary=None, optimizer=torch.optim.Adam, ema_half_life=None,
     )  # fmt: skip
 
 
@@ -110,7 +113,7 @@ def test_the_elbo_is_what_training_minimises():
     torch.manual_seed(0)
     x = to_float(images())
     eps = torch.randn(400, len(x), model.latent_dim)
-    losses = [model._losses(model.network, x, e)["loss"] for e in eps]
+    losses = [model._losses(model.network, {"image": x}, e[None])["loss"] for e in eps]
     assert bounded(model, 400).elbo == pytest.approx(-torch.stack(losses).mean().item(), abs=0.05)
 
 

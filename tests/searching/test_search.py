@@ -160,7 +160,12 @@ def test_three_workers_of_which_one_is_killed(search, storage, monkeypatch):
     [
         ("optimizer.lr", "optimizer.lrr", [], "optimizer.lrr: there is no such key; did you mean"),
         ("optimizer.lr", "sedd", [], "sedd: there is no such key; did you mean seed?"),
-        ("[4, 8]", "[4, big]", [], "model.latent_dim=big: must be a whole number, not text."),
+        (
+            "[4, 8]",
+            "[4, big]",
+            [],
+            "model.latent_dim=big: must be a whole number or null, not text.",
+        ),
         ("[4, 8]", "{low: 4, hihg: 8}", [], "a range is {low: 1, high: 9}"),
         ("[4, 8]", "{low: 8, high: 4}", [], "space.yaml: model.latent_dim"),
         ("[4, 8]", "{low: 0, high: 4, log: true}", [], "space.yaml: model.latent_dim"),

@@ -6,7 +6,7 @@ where T is an augmentation, if any. Of a conditional model both are told the cla
 and D(x, y); or D guesses it, and an auxiliary loss of the guess is added for both.
 """
 
-__all__ = ["AdversarialLoss", "AuxiliaryLoss", "Game", "conditioned"]
+__all__ = ["AdversarialLoss", "AuxiliaryLoss", "Game"]
 
 from typing import NamedTuple, Protocol
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from limner.interfaces import Augmentation
 from limner.losses.penalty import Pairs, Penalties
+from limner.models.conditioning import conditioned
 from limner.models.descent import Losses
 from limner.models.inputs import Inputs
 
@@ -125,11 +126,6 @@ class Game:
         if self.auxiliary is None:
             return Opinion(logits, None)
         return Opinion(logits[:, 0], logits[:, 1:])
-
-
-def conditioned(network: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
-    """The network's output, of labels too where there are some."""
-    return network(x) if labels is None else network(x, labels)
 
 
 def _check(discriminator: nn.Module, loss: AdversarialLoss, penalty: Penalties) -> None:

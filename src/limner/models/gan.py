@@ -19,9 +19,10 @@ from torch.optim import Optimizer
 from limner.interfaces import Augmentation, Batch, OptimizerFactory
 from limner.losses.diagnostics import Verdict, verdict
 from limner.losses.penalty import Penalties, Weighted
+from limner.models.conditioning import conditioned
 from limner.models.descent import Losses, Step, descend
 from limner.models.ema import evaluating, make_ema
-from limner.models.game import AdversarialLoss, AuxiliaryLoss, Game, conditioned
+from limner.models.game import AdversarialLoss, AuxiliaryLoss, Game
 from limner.models.inputs import Inputs, make_inputs, split
 from limner.models.standing import Standing
 from limner.models.updates import count_update

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from limner.errors import UserError
 from limner.losses.objectives import Drawn
+from limner.models.conditioning import conditioned
 from limner.pixels import to_float
 
 
@@ -81,7 +82,7 @@ def infer(
 
     Those of q(z | x) are (1, B, D) where they do not depend on the codes of other layers.
     """
-    encoded = network["encoder"](images, labels)
+    encoded = conditioned(network["encoder"], images, labels)
     repeated = None if labels is None else labels.repeat(len(eps))
     if is_ladder(network["decoder"]):
         maps = [part.expand(len(eps), *part.shape).flatten(0, 1) for part in encoded]
@@ -89,7 +90,8 @@ def infer(
         return params, *(part.unflatten(0, eps.shape[:2]) for part in found)
     mean, logvar = (part.unsqueeze(0) for part in encoded)
     z = mean + (logvar / 2).exp() * eps
-    return network["decoder"](z.flatten(0, 1), repeated), z, mean, logvar
+    params = conditioned(network["decoder"], z.flatten(0, 1), repeated)
+    return params, z, mean, logvar
 
 
 def check_readable(likelihood: Likelihood, data: Any) -> None:

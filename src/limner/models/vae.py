@@ -17,6 +17,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from limner.interfaces import Batch, LogWeights, OptimizerFactory
+from limner.models.conditioning import conditioned
 from limner.models.ema import evaluating, make_ema
 from limner.models.inference import (
     Likelihood,
@@ -125,7 +126,8 @@ class VAE(L.LightningModule):
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Expected images (B, C, H, W) of codes (B, latent_dim), by the EMA weights if any."""
         with evaluating(self._best) as network:
-            params = network["decoder"](z.to(self.device, self.dtype), self._placed(labels))
+            z = z.to(self.device, self.dtype)
+            params = conditioned(network["decoder"], z, self._placed(labels))
             return network["likelihood"].mean(params)
 
     def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
