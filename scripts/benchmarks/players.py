@@ -138,6 +138,7 @@ def _arguments(name: str, case: Case, images: Path, device: str) -> Sequence[str
         f"accelerator={'gpu' if device == 'cuda' else 'cpu'}",
         "trainer.max_epochs=-1",
         f"callbacks.pictures.every_num_updates={NEVER}",  # these are measured by themselves
+        f"callbacks.codes.every_num_updates={NEVER}",
         f"callbacks.checkpoints.every_num_updates={NEVER}",
         f"callbacks.checkpoints.every_num_minutes={NEVER}",
         "+callbacks.turns._target_=benchmarks.callback.TakeTurns",
