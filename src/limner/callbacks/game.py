@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from limner.callbacks.held_out import spread
 from limner.interfaces import Samples
 from limner.losses.diagnostics import pairwise_distance
 from limner.pixels import to_float
@@ -78,8 +79,7 @@ class Game(L.Callback):
         """Between samples, as a share of that between training images."""
         if self._real_distance is None:
             store, indices = trainer.datamodule.split("train")
-            spread = torch.linspace(0, len(indices) - 1, NUM_IMAGES).long()
-            images = to_float(store.gather(indices[spread]))
+            images = to_float(store.gather(spread(indices, NUM_IMAGES)))
             self._real_distance = pairwise_distance(images).item()
         samples = model.sample(NUM_IMAGES, generator=generator_for(0, "game"))
         return pairwise_distance(samples).item() / max(self._real_distance, 1e-12)

@@ -1,6 +1,6 @@
 """Images that a model is looked at with while it is trained, and not trained on."""
 
-__all__ = ["held_out"]
+__all__ = ["held_out", "spread"]
 
 import lightning as L
 import torch
@@ -20,8 +20,13 @@ def held_out(
     """
     name = next(n for n in ("validation", "train") if len(trainer.datamodule.split(n)[1]))
     store, indices = trainer.datamodule.split(name)
-    spread = torch.linspace(0, len(indices) - 1, min(num_images, len(indices))).long()
-    images = to_float(store.gather(indices[spread])).to(model.device)
+    chosen = spread(indices, num_images)
+    images = to_float(store.gather(chosen)).to(model.device)
     if getattr(model, "num_classes", None) is None or store.labels is None:
         return images, []
-    return images, [store.labels[indices[spread]].to(model.device)]
+    return images, [store.labels[chosen].to(model.device)]
+
+
+def spread(indices: Tensor, num: int) -> Tensor:
+    """`num` of the indices (N,), or all if there are fewer, at equal distances."""
+    return indices[torch.linspace(0, len(indices) - 1, min(num, len(indices))).long()]
