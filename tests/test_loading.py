@@ -117,11 +117,12 @@ def test_the_best_checkpoint_is_taken_where_there_is_one(copy):
 
 
 def test_a_run_of_an_earlier_version_is_loaded(copy):
-    """One whose VAE knew no prior, no objective and no classes."""
+    """One whose VAE knew no prior, no objective and no classes, and one with what it took then."""
     before = limner.load(copy, device="cpu").sample(3)
     config = yaml.safe_load((copy / "config.yaml").read_text())
-    for key in ("prior", "objective", "kl_schedule", "num_classes", "auxiliary"):
+    for key in ("prior", "objective", "kl_schedule", "num_classes"):
         del config["model"][key]
+    config["model"]["auxiliary"] = None
     for part in ("encoder", "decoder"):
         config["model"][part].pop("num_classes")
     del config["model"]["decoder"]["params_per_value"]

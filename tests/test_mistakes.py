@@ -94,6 +94,8 @@ def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
         (["model/objective=dreg", "model.kl_weight=4"], "model.kl_weight=4"),
         (["model/network=ladder"], "null for a ladder"),
         (["model/condition=concat", "model/prior=vamp"], "another model/prior, such as flow"),
+        (["model/condition=auxiliary"], "is for discriminators; this model takes none or concat"),
+        (["model/condition=projection"], "model/condition=projection is for discriminators"),
         (["model/prior=gaussian_mixture"], "model=latent_prior model.first_stage=RUN"),
         (["model=code_prior"], "model.first_stage must be given"),
         (["model=code_prior", "model.first_stage=nowhere"], "neither a run nor an exported model"),

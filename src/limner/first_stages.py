@@ -41,7 +41,8 @@ def adopt(config: DictConfig, folder: Path) -> Trained | None:
         return None
     trained = None
     if (folder / "config.yaml").is_file():
-        node: Any = read_config(folder / "config.yaml")["model"]["first_stage"]
+        saved = read_config(folder / "config.yaml")
+        node: Any = brought_up_to_date(saved["model"]["first_stage"])
         module = build(node, "model.first_stage")
     else:
         trained = load(source, device="cpu")

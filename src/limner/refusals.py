@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from limner.errors import UserError
 from limner.speed import COMPILE_MODES
@@ -30,6 +30,7 @@ REFUSED = {
 }
 """Arguments of Lightning's Trainer that would be overridden, or break the counting of updates."""
 ON_DIVERGENCE = ("stop", "rollback")
+FOR_DISCRIMINATORS = ("projection", "auxiliary")
 
 
 def refuse_values(config: DictConfig) -> None:
@@ -57,6 +58,11 @@ def refuse_values(config: DictConfig) -> None:
     for key, instead in REFUSED.items():
         if key in config.trainer:
             raise UserError(f"trainer.{key} does not fit here: {instead}")
+    condition = OmegaConf.select(config, "network.discriminator_condition")
+    if condition in FOR_DISCRIMINATORS and "discriminator" not in config.model:
+        raise UserError(
+            f"model/condition={condition} is for discriminators; this model takes none or concat."
+        )
     accelerator = config.trainer.accelerator
     available = {
         "gpu": torch.cuda.is_available(),

@@ -70,8 +70,8 @@ def train(config: DictConfig, record: Callable[[], None]) -> float | None:
     quieten()
     keep_freed_memory()
     first_stage = adopt(config, Path(config.run_dir))
-    check(config)
     refuse_values(config)
+    check(config)
     check_started(_num_processes(config), num_nodes=config.trainer.num_nodes)
     run_dir = Path(config.run_dir)
     last = newest_or_refuse(run_dir) if config.resume is not None else None

@@ -45,7 +45,7 @@ def vae(shift=0.0, widening=1.0, encoder=None, decoder=None, likelihood=None):
         encoder=encoder or Posterior(shift, widening), decoder=decoder or Linear(),
         likelihood=likelihood or Gaussian(sigma=SIGMA), prior=StandardNormal(latent_dim=2),
         objective=Elbo(free_bits=None), latent_dim=2, kl_weight=1.0, kl_schedule=None,
-        num_classes=None, auxiliary=None, optimizer=torch.optim.Adam, ema_half_life=None,
+        num_classes=None, optimizer=torch.optim.Adam, ema_half_life=None,
     )  # fmt: skip
 
 

@@ -66,8 +66,7 @@ def linear(encoder, objective):
     return VAE(
         encoder=encoder, decoder=Back(), likelihood=Gaussian(sigma=1.0),
         prior=StandardNormal(latent_dim=1), objective=objective, latent_dim=1, kl_weight=1.0,
-        kl_schedule=None, num_classes=None, auxiliary=None, optimizer=torch.optim.Adam,
-        ema_half_life=None,
+        kl_schedule=None, num_classes=None, optimizer=torch.optim.Adam, ema_half_life=None,
     )  # fmt: skip
 
 
@@ -190,7 +189,6 @@ def test_the_weight_of_the_kl_follows_its_schedule(made):
         (["model/objective=iwae", "model/kl_schedule=linear"], "has no weight of its KL"),
         (["model.objective.free_bits=-1"], "free_bits=-1"),
         (["model/objective=rae", "model.objective.decoder_weight=-1"], "decoder_weight=-1"),
-        (["model.auxiliary={_target_: torch.nn.Identity}"], "is for discriminators"),
         (["model/condition=concat", "model/prior=vamp"], "take another model/prior"),
         (["model/network=ladder"], "null for a ladder"),
         (["model/network=ladder", "model.latent_dim=null", "model/objective=dreg"], "A ladder"),

@@ -16,7 +16,6 @@ from torch.optim import Optimizer
 from limner.interfaces import Batch, OptimizerFactory
 from limner.models.ema import evaluating, make_ema
 from limner.models.frozen import freeze
-from limner.models.inference import check_condition
 from limner.models.vqvae import VQVAE
 from limner.randomness import uniform_labels
 
@@ -30,7 +29,6 @@ class CodePrior(L.LightningModule):
         temperature: By which logits are divided in drawing, above 0; 1 for p itself.
         top_k: How many of the likeliest codes are drawn from; None for all.
         num_classes: How many classes the network is told of; None for no condition.
-        auxiliary: None: a classifier beside a discriminator is nothing for this model.
         optimizer: Makes the optimizer.
         ema_half_life: Images after which an old weight counts half in the average that samples
             and scores use; None for no average.
@@ -46,7 +44,6 @@ class CodePrior(L.LightningModule):
         temperature: float,
         top_k: int | None,
         num_classes: int | None,
-        auxiliary: object | None,
         optimizer: OptimizerFactory,
         ema_half_life: float | None,
     ) -> None:
@@ -54,7 +51,6 @@ class CodePrior(L.LightningModule):
             raise ValueError(f"model.temperature={temperature}: must be above 0.")
         if top_k is not None and top_k < 1:
             raise ValueError(f"model.top_k={top_k}: codes, at least 1; null for all.")
-        check_condition(auxiliary)
         super().__init__()
         self.first_stage: VQVAE = freeze(first_stage)
         self.temperature, self.top_k = temperature, top_k

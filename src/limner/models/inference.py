@@ -8,7 +8,6 @@ __all__ = [
     "Objective",
     "Prior",
     "Schedule",
-    "check_condition",
     "check_parts",
     "check_readable",
     "check_weight",
@@ -141,12 +140,4 @@ def check_parts(
         raise ValueError(
             f"A {type(prior).__name__} asks the encoder about images without a class; with "
             "model/condition=concat take another model/prior, such as flow."
-        )
-
-
-def check_condition(auxiliary: object | None) -> None:
-    """Raises ValueError for a condition that needs a discriminator."""
-    if auxiliary is not None:
-        raise ValueError(
-            "model/condition=auxiliary is for discriminators; this model takes none or concat."
         )

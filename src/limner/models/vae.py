@@ -24,7 +24,6 @@ from limner.models.inference import (
     Objective,
     Prior,
     Schedule,
-    check_condition,
     check_parts,
     check_readable,
     check_weight,
@@ -49,7 +48,6 @@ class VAE(L.LightningModule):
         kl_weight: Factor of the KL term, at least 0; 1 for the ELBO.
         kl_schedule: A further factor that changes over training; None for none.
         num_classes: How many classes encoder and decoder are told of; None for no condition.
-        auxiliary: None: a classifier beside a discriminator is nothing for a VAE.
         optimizer: Makes the optimizer.
         ema_half_life: Images after which an old weight counts half in the average that samples
             and scores use; None for no average.
@@ -70,14 +68,12 @@ class VAE(L.LightningModule):
         kl_weight: float,
         kl_schedule: Schedule | None,
         num_classes: int | None,
-        auxiliary: object | None,
         optimizer: OptimizerFactory,
         ema_half_life: float | None,
     ) -> None:
         super().__init__()
         check_weight(objective, kl_weight, kl_schedule)
         check_parts(decoder, prior, objective, latent_dim, num_classes)
-        check_condition(auxiliary)
         self.latent_dim = decoder.latent_dim if is_ladder(decoder) else latent_dim
         self.kl_weight, self.kl_schedule, self.objective = kl_weight, kl_schedule, objective
         self.num_classes, self.optimizer = num_classes, optimizer

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from limner.config import check
 from limner.errors import UserError
+from limner.older import without_gone
 from limner.resuming.changes import leaves, refuse_changes
 from limner.resuming.words import CONFIG_DIRS, key_of, last_of_each, parted, without
 from limner.status import read_status
@@ -43,6 +44,7 @@ def merged(config: DictConfig, folder: Path) -> DictConfig:
         UserError: If it would be another run, or one that this version cannot train.
     """
     saved = OmegaConf.load(folder / ".hydra" / "config.yaml")
+    saved = OmegaConf.create(without_gone(OmegaConf.to_container(saved)))
     wanted = copy.deepcopy(saved)
     before, after = leaves(compose("train", overrides=_saved_overrides(folder))), leaves(config)
     for key in before.keys() - after.keys():
