@@ -8,7 +8,7 @@ from limner.models.ema import EMA, evaluating, make_ema
 def test_old_weights_count_half_after_the_half_life():
     network = nn.Linear(1, 1, bias=False)
     network.weight.data.fill_(0.0)
-    ema = EMA(network, half_life=1000)
+    ema = EMA(network, half_life=1000, ramp=None)
     network.weight.data.fill_(1.0)
     for update in range(1000, 1010):
         ema.update(network, num_images=100, update=update)
@@ -20,7 +20,7 @@ def test_the_batch_size_does_not_matter():
     for batch in (10, 50):
         network = nn.Linear(1, 1, bias=False)
         network.weight.data.fill_(0.0)
-        ema = EMA(network, half_life=300)
+        ema = EMA(network, half_life=300, ramp=None)
         network.weight.data.fill_(1.0)
         for update in range(500 // batch):
             ema.update(network, num_images=batch, update=10**6 + update)
@@ -31,7 +31,7 @@ def test_the_batch_size_does_not_matter():
 def test_a_young_average_forgets_its_start():
     network = nn.Linear(1, 1, bias=False)
     network.weight.data.fill_(0.0)
-    ema = EMA(network, half_life=1e9)
+    ema = EMA(network, half_life=1e9, ramp=None)
     network.weight.data.fill_(1.0)
     for update in range(100):
         ema.update(network, num_images=1, update=update)
@@ -54,7 +54,7 @@ def test_the_half_life_ramps_up_with_the_images_seen():
 
 def test_buffers_are_copied_and_nothing_is_trained():
     network = nn.BatchNorm1d(3)
-    ema = EMA(network, half_life=10)
+    ema = EMA(network, half_life=10, ramp=None)
     network(torch.randn(8, 3) + 5)
     ema.update(network, num_images=8, update=0)
     assert torch.equal(ema.network.running_mean, network.running_mean)
@@ -64,9 +64,9 @@ def test_buffers_are_copied_and_nothing_is_trained():
 
 
 def test_off_is_none_and_nonsense_is_refused():
-    assert make_ema(nn.Linear(1, 1), None) is None
+    assert make_ema(nn.Linear(1, 1), None, ramp=None) is None
     with pytest.raises(ValueError, match="ema_half_life=0"):
-        make_ema(nn.Linear(1, 1), 0)
+        make_ema(nn.Linear(1, 1), 0, ramp=None)
 
 
 def test_evaluating_puts_the_mode_back():

@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
-from limner.models.ema import evaluating, make_ema
+from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.frozen import freeze
 from limner.models.vqvae import VQVAE
 from limner.randomness import uniform_labels
@@ -56,7 +56,7 @@ class CodePrior(L.LightningModule):
         self.temperature, self.top_k = temperature, top_k
         self.num_classes, self.optimizer = num_classes, optimizer
         self.network = nn.ModuleDict({"prior": prior})
-        self.ema = make_ema(self.network, ema_half_life)
+        self.ema = make_ema(self.network, ema_half_life, ramp=None)
 
     @staticmethod
     def facts(first_stage: nn.Module) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class CodePrior(L.LightningModule):
             labels = uniform_labels(num_images, self.num_classes, generator=generator)
         if labels is not None:
             labels = labels.to(self.device)
-        with evaluating(self._best) as network:
+        with evaluating(best(self)) as network:
             codes = network["prior"].sample(
                 num_images, temperature=self.temperature, top_k=self.top_k, labels=labels,
                 generator=generator,
@@ -97,7 +97,6 @@ class CodePrior(L.LightningModule):
         return self.first_stage.decode(codes.unflatten(1, self.first_stage.map_size))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        self._num_images = len(batch["image"]) * self.trainer.world_size
         return {"loss": self._loss(self.network, batch)}
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
@@ -107,16 +106,11 @@ class CodePrior(L.LightningModule):
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
-        if self.ema is not None:
-            self.ema.update(self.network, num_images=self._num_images, update=self.global_step)
+        follow(self, self.network)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        loss, num_images = self._loss(self._best, batch), len(batch["image"])
+        loss, num_images = self._loss(best(self), batch), len(batch["image"])
         self.log("val/loss", loss, batch_size=num_images, sync_dist=True, logger=False)
-
-    @property
-    def _best(self) -> nn.ModuleDict:
-        return self.network if self.ema is None else self.ema.network
 
     def _loss(self, network: nn.ModuleDict, batch: Batch) -> Tensor:
         """-log p of the images' codes, in nats for each image."""

@@ -1,12 +1,13 @@
 """Exponential moving average of weights, measured in images whatever the batch size."""
 
-__all__ = ["EMA", "evaluating", "make_ema"]
+__all__ = ["EMA", "best", "evaluating", "follow", "make_ema"]
 
 import contextlib
 import copy
 from collections.abc import Iterator
 from typing import Any
 
+import lightning as L
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ class EMA(nn.Module):
         ramp: The half-life as a share of the images seen, at most, above 0; None for no bound.
     """
 
-    def __init__(self, network: nn.Module, *, half_life: float, ramp: float | None = None) -> None:
+    def __init__(self, network: nn.Module, *, half_life: float, ramp: float | None) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         self.half_life, self.ramp = half_life, ramp
@@ -62,9 +63,7 @@ class EMA(nn.Module):
         return super().train(False)
 
 
-def make_ema(
-    network: nn.Module, half_life: float | None, *, ramp: float | None = None
-) -> EMA | None:
+def make_ema(network: nn.Module, half_life: float | None, *, ramp: float | None) -> EMA | None:
     """An EMA of `network`, or None where `half_life` is None. Raises ValueError for 0 or less."""
     if ramp is not None and (ramp <= 0 or half_life is None):
         raise ValueError(
@@ -76,6 +75,19 @@ def make_ema(
     if half_life <= 0:
         raise ValueError(f"model.ema_half_life={half_life}: images, above 0; null for no average.")
     return EMA(network, half_life=half_life, ramp=ramp)
+
+
+def best(model: L.LightningModule) -> nn.ModuleDict:
+    """What samples and scores use of a model's `network`: its average, if there is one."""
+    return model.network if model.ema is None else model.ema.network
+
+
+def follow(model: L.LightningModule, network: nn.Module) -> None:
+    """Moves the model's average of `network`, if there is one, by the update just made."""
+    if model.ema is not None:
+        num_images = model.trainer.datamodule.batch_size * model.batches_per_update
+        num_images *= model.trainer.world_size
+        model.ema.update(network, num_images=num_images, update=model.global_step)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from limner.losses.diagnostics import Verdict, verdict
 from limner.losses.penalty import Penalties, Weighted
 from limner.models.conditioning import conditioned
 from limner.models.descent import Losses, Step, descend
-from limner.models.ema import evaluating, make_ema
+from limner.models.ema import evaluating, follow, make_ema
 from limner.models.game import AdversarialLoss, AuxiliaryLoss, Game
 from limner.models.inputs import Inputs, make_inputs, split
 from limner.models.standing import Standing
@@ -153,9 +153,7 @@ class GAN(L.LightningModule):
             step = self.global_step * self.batches_per_update + i
             values = self._discriminator_step(each, step)
         values |= self._generator_step(last)
-        if self.ema is not None:
-            num_images = len(batch["image"]) * self.trainer.world_size
-            self.ema.update(self.generator, num_images=num_images, update=self.global_step)
+        follow(self, self.generator)
         count_update(self)
         return values
 

@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
-from limner.models.ema import evaluating, make_ema
+from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.frozen import freeze
 from limner.models.inference import Prior
 from limner.models.updates import count_update
@@ -67,7 +67,7 @@ class LatentPrior(L.LightningModule):
         self.latent_dim, self.num_classes = latent_dim, first_stage.num_classes
         self.network = nn.ModuleDict({"prior": prior})
         self.optimizer = optimizer
-        self.ema = None if self.is_fitted else make_ema(self.network, ema_half_life)
+        self.ema = None if self.is_fitted else make_ema(self.network, ema_half_life, ramp=None)
         self.noise = Noise()
 
     @staticmethod
@@ -91,7 +91,7 @@ class LatentPrior(L.LightningModule):
 
     def sample_codes(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
         """Codes (num_codes, latent_dim) from p(z)."""
-        with evaluating(self._best) as network:
+        with evaluating(best(self)) as network:
             return _density(network).sample(num_codes, generator=generator)
 
     def sample(
@@ -120,7 +120,6 @@ class LatentPrior(L.LightningModule):
             self._fit()
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        self._num_images = len(batch["image"]) * self.trainer.world_size
         loss = self._loss(self.network, batch, self.noise.normal(batch["image"], self.latent_dim))
         if self.is_fitted:
             count_update(self)
@@ -129,18 +128,13 @@ class LatentPrior(L.LightningModule):
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
-        if self.ema is not None:
-            self.ema.update(self.network, num_images=self._num_images, update=self.global_step)
+        follow(self, self.network)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         num_images = len(batch["image"])
         eps = torch.randn(num_images, self.latent_dim).to(batch["image"])
-        loss = self._loss(self._best, batch, eps)
+        loss = self._loss(best(self), batch, eps)
         self.log("val/loss", loss, batch_size=num_images, sync_dist=True, logger=False)
-
-    @property
-    def _best(self) -> nn.ModuleDict:
-        return self.network if self.ema is None else self.ema.network
 
     def _codes(self, images: Tensor, labels: Tensor | None, eps: Tensor) -> Tensor:
         labels = labels if self.num_classes is not None else None

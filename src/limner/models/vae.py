@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from limner.interfaces import Batch, LogWeights, OptimizerFactory
 from limner.models.conditioning import conditioned
-from limner.models.ema import evaluating, make_ema
+from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.inference import (
     Likelihood,
     Objective,
@@ -80,12 +80,12 @@ class VAE(L.LightningModule):
         self.network = nn.ModuleDict(
             {"encoder": encoder, "decoder": decoder, "likelihood": likelihood, "prior": prior}
         )
-        self.ema = make_ema(self.network, ema_half_life)
+        self.ema = make_ema(self.network, ema_half_life, ramp=None)
         self.noise = Noise()
 
     @property
     def likelihood(self) -> Likelihood:
-        return self._best["likelihood"]
+        return best(self)["likelihood"]
 
     @property
     def bounds_likelihood(self) -> bool:
@@ -113,15 +113,15 @@ class VAE(L.LightningModule):
 
     def sample_codes(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
         """Codes (num_codes, latent_dim) from the prior."""
-        if self._best["prior"].is_standard_normal:
+        if best(self)["prior"].is_standard_normal:
             return torch.randn(num_codes, self.latent_dim, generator=generator)
-        with evaluating(self._best) as network:
+        with evaluating(best(self)) as network:
             prior = network["prior"].given(network["encoder"])
             return prior.sample(num_codes, generator=generator)
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Expected images (B, C, H, W) of codes (B, latent_dim), by the EMA weights if any."""
-        with evaluating(self._best) as network:
+        with evaluating(best(self)) as network:
             z = z.to(self.device, self.dtype)
             params = conditioned(network["decoder"], z, self._placed(labels))
             return network["likelihood"].mean(params)
@@ -134,7 +134,7 @@ class VAE(L.LightningModule):
         """
         images = images.to(self.device, self.dtype)
         eps = images.new_zeros(1, len(images), self.latent_dim)
-        with evaluating(self._best) as network:
+        with evaluating(best(self)) as network:
             _, _, mean, logvar = infer(network, images, self._placed(labels), eps)
         return mean[0], logvar[0] * self.objective.is_variational
 
@@ -157,13 +157,12 @@ class VAE(L.LightningModule):
         """log p(x|z) and log q(z|x) - log p(z), (num_samples, B), of codes drawn from q(z | x)."""
         images = images.to(self.device, self.dtype)
         eps = torch.randn(num_samples, len(images), self.latent_dim, generator=generator)
-        with evaluating(self._best) as network:
+        with evaluating(best(self)) as network:
             drawn = draw(network, images, self._placed(labels), eps.to(images))
             return LogWeights(drawn.log_prob, drawn.log_q - drawn.prior.log_prob(drawn.z))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images = batch["image"]
-        self._num_images += len(images) * self.trainer.world_size
         self._num_values = images[0].numel()
         eps = self.noise.normal(images, self.objective.num_samples, self.latent_dim)
         return self._losses(self.network, batch, eps.transpose(0, 1))
@@ -173,24 +172,18 @@ class VAE(L.LightningModule):
         super().backward(loss / self._num_values, *args, **kwargs)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        self._num_images = 0  # training_step follows, for each part of the batch
         super().optimizer_step(*args, **kwargs)
-        if self.ema is not None:
-            self.ema.update(self.network, num_images=self._num_images, update=self.global_step)
+        follow(self, self.network)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images = batch["image"]
         size = self.objective.num_samples, len(images), self.latent_dim
         eps = torch.randn(size, device=images.device, dtype=images.dtype)
-        losses = self._losses(self._best, batch, eps)
+        losses = self._losses(best(self), batch, eps)
         self.log_dict(
             {f"val/{name}": value for name, value in losses.items()},
             batch_size=len(images), sync_dist=True, logger=False,
         )  # fmt: skip
-
-    @property
-    def _best(self) -> nn.ModuleDict:
-        return self.network if self.ema is None else self.ema.network
 
     def _losses(self, network: nn.ModuleDict, batch: Batch, eps: Tensor) -> dict[str, Tensor]:
         """What the objective makes of codes drawn by `eps` (K, B, D), means over the batch.

@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
 from limner.losses.divergence import kl_standard_normal
-from limner.models.ema import evaluating, make_ema
+from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.updates import count_update
 from limner.randomness import Noise
 
@@ -84,7 +84,7 @@ class VAEGAN(L.LightningModule):
         self.discriminator, self.loss, self.latent_dim = discriminator, loss, latent_dim
         self.kl_weight, self.reconstruction_weight = kl_weight, reconstruction_weight
         self.optimizer, self.discriminator_lr = optimizer, discriminator_lr
-        self.ema = make_ema(self.network, ema_half_life)
+        self.ema = make_ema(self.network, ema_half_life, ramp=None)
         self.noise = Noise()
 
     def configure_optimizers(self) -> tuple[Optimizer, Optimizer]:
@@ -102,12 +102,12 @@ class VAEGAN(L.LightningModule):
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images (B, C, H, W) in [-1, 1] of codes (B, latent_dim), by the EMA weights if any."""
-        with evaluating(self._best) as network:
+        with evaluating(best(self)) as network:
             return network["generator"](z.to(self.device, self.dtype))
 
     def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, latent_dim) of q(z | x), of images (B, C, H, W)."""
-        with evaluating(self._best) as network:
+        with evaluating(best(self)) as network:
             return network["encoder"](images.to(self.device, self.dtype))
 
     def encode(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -123,9 +123,7 @@ class VAEGAN(L.LightningModule):
         eps, u = self.noise.normal(images, 2, self.latent_dim).unbind(1)
         values = self._discriminator_step(images, eps, u)
         values |= self._autoencoder_step(images, eps, u)
-        if self.ema is not None:
-            num_images = len(images) * self.trainer.world_size
-            self.ema.update(self.network, num_images=num_images, update=self.global_step)
+        follow(self, self.network)
         count_update(self)
         return values
 
@@ -158,17 +156,13 @@ class VAEGAN(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images = batch["image"]
-        mean, logvar = self._best["encoder"](images)
+        mean, logvar = best(self)["encoder"](images)
         kl = kl_standard_normal(mean, logvar).mean()
-        reconstruction = self._distance(images, self._best["generator"](mean))
+        reconstruction = self._distance(images, best(self)["generator"](mean))
         self.log_dict(
             {"val/kl": kl, "val/reconstruction": reconstruction},
             batch_size=len(images), sync_dist=True, logger=False,
         )  # fmt: skip
-
-    @property
-    def _best(self) -> nn.ModuleDict:
-        return self.network if self.ema is None else self.ema.network
 
     def _distance(self, images: Tensor, made: Tensor) -> Tensor:
         """Half the squared distance in the features of D, mean over the batch."""

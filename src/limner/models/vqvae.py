@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
-from limner.models.ema import evaluating, make_ema
+from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.inference import Likelihood, check_readable
 
 
@@ -59,24 +59,24 @@ class VQVAE(L.LightningModule):
         self.num_codes: int = codebook.num_codes
         self.map_size: tuple[int, int] = encoder.map_size
         """(h, w) of a map of codes."""
-        self.ema = make_ema(self.network, ema_half_life)
+        self.ema = make_ema(self.network, ema_half_life, ramp=None)
         self._counts = torch.zeros(self.num_codes)
 
     def setup(self, stage: str) -> None:
-        check_readable(self._best["likelihood"], self.trainer.datamodule)
+        check_readable(best(self)["likelihood"], self.trainer.datamodule)
 
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer(self.network.parameters())
 
     def indices(self, images: Tensor) -> Tensor:
         """Entries of the book, int64 (B, h, w) in [0, num_codes), of images (B, C, H, W)."""
-        with evaluating(self._best) as network:
+        with evaluating(best(self)) as network:
             z = network["encoder"](images.to(self.device, self.dtype))
             return network["codebook"](z).indices
 
     def decode(self, indices: Tensor) -> Tensor:
         """Expected images (B, C, H, W) in [-1, 1] of entries of the book (B, h, w)."""
-        with evaluating(self._best) as network:
+        with evaluating(best(self)) as network:
             codes = network["codebook"].look_up(indices.to(self.device)).to(self.dtype)
             return network["likelihood"].mean(network["decoder"](codes))
 
@@ -86,7 +86,6 @@ class VQVAE(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images = batch["image"]
-        self._num_images = len(images) * self.trainer.world_size
         self._num_values = images[0].numel()
         losses, counts = self._losses(self.network, images)
         return losses | self._use(counts)
@@ -97,14 +96,13 @@ class VQVAE(L.LightningModule):
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
-        if self.ema is not None:
-            self.ema.update(self.network, num_images=self._num_images, update=self.global_step)
+        follow(self, self.network)
 
     def on_validation_epoch_start(self) -> None:
         self._counts = torch.zeros(self.num_codes, device=self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        losses, counts = self._losses(self._best, batch["image"])
+        losses, counts = self._losses(best(self), batch["image"])
         self._counts += counts
         self.log_dict(
             {f"val/{name}": value for name, value in losses.items()},
@@ -115,10 +113,6 @@ class VQVAE(L.LightningModule):
         counts = self.all_gather(self._counts).view(-1, self.num_codes).sum(0)
         use = {f"val/{name}": value for name, value in self._use(counts).items()}
         self.log_dict(use, logger=False)
-
-    @property
-    def _best(self) -> nn.ModuleDict:
-        return self.network if self.ema is None else self.ema.network
 
     def _losses(self, network: nn.ModuleDict, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The loss and its parts, means over the batch; how often each code was chosen."""
