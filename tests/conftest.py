@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra._internal.hydra import Hydra
 from omegaconf import DictConfig
 
 from limner import cli, config
@@ -37,10 +38,20 @@ class Result:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A cache that the tests of one process share, so that each classifier is trained once."""
-    os.environ["LIMNER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """A cache that all tests share, so that each classifier is trained once."""
+    root = tmp_path_factory.getbasetemp()
+    shared = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    os.environ["LIMNER_CACHE"] = str(shared / "cache")
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _composed_once() -> Iterator[None]:
+    """Hydra composes everything once more, only to see whether `hydra.mode` was set."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hydra, "get_mode", lambda *args, **options: None)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +80,14 @@ def run(
     for handler in logging.getLogger().handlers[:]:  # those that Hydra set up for a run's folder
         if isinstance(handler, logging.FileHandler | ConsoleHandler):
             logging.getLogger().removeHandler(handler)
+
+
+@pytest.fixture
+def forking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starts processes that train by a fork of this one, which saves each the imports."""
+    import forking
+
+    monkeypatch.setattr(subprocess, "Popen", forking.Popen)
 
 
 @pytest.fixture
