@@ -188,6 +188,7 @@ def test_a_full_disk_and_a_lost_network_stop_nothing(run, tmp_path, scored, monk
     assert (folder / "final.png").exists()
 
 
+@pytest.mark.usefixtures("forking")
 def test_two_processes_leave_scoring_when_one_gets_a_signal(tmp_path, scored):
     """They end soon, with one whole checkpoint, and nobody stays behind."""
     tests = Path(__file__).parent

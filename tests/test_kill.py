@@ -16,7 +16,7 @@ RUN = [*kill_test.COMMON, "metrics=none", "accelerator=cpu", f"trainer.max_steps
        "callbacks.checkpoints.every_num_updates=7"]  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize("model", ["gan", "cgan"])
 def test_a_killed_run_is_the_one_left_alone(run, tmp_path, model):
     words = [*RUN, *kill_test.MODELS[model]]

@@ -146,6 +146,7 @@ def test_a_gan_whose_logits_run_away_has_diverged(run):
     assert "on_divergence=rollback" in result.err
 
 
+@pytest.mark.usefixtures("forking")
 def test_two_processes_go_back_together(tmp_path):
     """In the same processes: Lightning's launcher must not start others for the second trainer."""
     file = tmp_path / "mine" / "optimizer" / "stumbling.yaml"

@@ -121,8 +121,7 @@ def test_two_runs_of_one_seed_are_the_same(run):
         ["model=classifier"],
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("stop", [7, 11, 13])
-def test_a_resumed_run_is_the_uninterrupted_one(run, tmp_path, model, stop):
+def test_a_resumed_run_is_the_uninterrupted_one(run, tmp_path, model):
     """Stopped in mid-epoch, at an epoch's end, and in a later epoch: equal to the bit."""
     common = [
         *model, "data.batch_size=64", "trainer.limit_val_batches=2",
@@ -133,11 +132,12 @@ def test_a_resumed_run_is_the_uninterrupted_one(run, tmp_path, model, stop):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     updates = 25
     assert run(*common, f"trainer.max_steps={updates}", f"hydra.run.dir={whole}").code == 0
-    first = run(*common, f"trainer.max_steps={stop}", f"hydra.run.dir={parts}")
-    assert first.code == 0, first.err
-    assert checkpoint(parts)["global_step"] == stop
-    second = run(f"resume={parts}", f"trainer.max_steps={updates}")
-    assert second.code == 0, second.err
+    command = [*common, f"hydra.run.dir={parts}"]
+    for stop in (7, 11, 13, updates):
+        result = run(*command, f"trainer.max_steps={stop}")
+        assert result.code == 0, result.err
+        assert checkpoint(parts)["global_step"] == stop
+        command = [f"resume={parts}"]
     a, b = checkpoint(whole), checkpoint(parts)
     assert a["global_step"] == b["global_step"] == updates
     assert a["epoch"] == b["epoch"]
@@ -256,6 +256,7 @@ def test_scores_are_logged_when_they_are_made(run):
     ("model", "number"),
     [("vae", signal.SIGINT), ("gan", signal.SIGTERM), ("vae", signal.SIGUSR1)],
 )
+@pytest.mark.usefixtures("forking")
 def test_a_signal_stops_after_the_batch_and_resume_goes_on(tmp_path, run, model, number):
     process = subprocess.Popen(
         command(f"model={model}", "trainer.max_epochs=-1", "metrics=none", "logger=csv",
@@ -287,6 +288,7 @@ def test_a_signal_stops_after_the_batch_and_resume_goes_on(tmp_path, run, model,
 
 
 @pytest.mark.parametrize(("model", "steps"), [("vae", 1), ("gan", 2)])
+@pytest.mark.usefixtures("forking")
 def test_two_processes_share_one_run(tmp_path, model, steps):
     """Every image once an epoch, one folder, and updates = images / (2 x batch x D steps)."""
     extra = [f"model.num_discriminator_steps={steps}", "model/penalty=lecam"]
@@ -339,6 +341,7 @@ def difference(a: str, b: str) -> float:
     return max((x - y).abs().max().item() for x, y in pairs)
 
 
+@pytest.mark.usefixtures("forking")
 def test_two_processes_train_as_one_and_one_goes_on_with_their_run(tmp_path, run):
     """The same images in the same order, augmented and encoded by the same random numbers."""
     common = ["model=vae", "model.ema_half_life=500", *ON_BOTH]
@@ -366,6 +369,7 @@ def test_two_processes_train_as_one_and_one_goes_on_with_their_run(tmp_path, run
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("forking")
 def test_two_processes_go_on_with_the_run_of_one(tmp_path, run):
     """Of two players, with two steps of the discriminator and a penalty that draws."""
     common = [*PLAYERS, *ON_BOTH, "accelerator=cpu", "data.batch_size=32"]
@@ -402,6 +406,7 @@ def test_a_run_goes_on_with_the_images_that_it_began_with(run, tmp_path):
     assert checkpoint(Path("run"))["global_step"] == 6
 
 
+@pytest.mark.usefixtures("forking")
 def test_jobs_of_a_sweep_have_folders_of_their_own(run):
     """Named by their overrides; `/` of a group nests none."""
     quick = ["trainer.max_steps=1", "metrics=none", "logger=none"]
@@ -413,7 +418,7 @@ def test_jobs_of_a_sweep_have_folders_of_their_own(run):
     assert all((folder / ".hydra" / "config.yaml").exists() for folder in folders)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize("devices", ["1,2", "2,1"])
 def test_a_sweep_over_numbers_of_processes(tmp_path, monkeypatch, devices):
     """Each job sees every image once an epoch, and its processes have the same values."""

@@ -399,6 +399,7 @@ def test_a_run_outlasts_a_disk_that_fills_up(run, tmp_path, small_disk):
     assert updates(folder) == [12, 14]
 
 
+@pytest.mark.usefixtures("forking")
 def test_a_full_disk_stops_none_of_two_processes(tmp_path, small_disk):
     folder = tmp_path / "disk" / "run"
     small_disk(folder.parent, 200_000)

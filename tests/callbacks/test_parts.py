@@ -37,6 +37,7 @@ def difference(a: str, b: str) -> float:
 
 
 @pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.usefixtures("forking")
 def test_parts_and_processes_and_the_whole_batch_train_alike(tmp_path, run, model):
     """The images of an update and their random numbers do not depend on how they are shared."""
     common = [*MODELS[model], *COMMON]

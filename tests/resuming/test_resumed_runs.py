@@ -101,6 +101,7 @@ def test_a_checkpoint_of_a_newer_version_is_refused(run, monkeypatch):
     assert content(Path("run")) == before
 
 
+@pytest.mark.usefixtures("forking")
 def test_two_processes_go_on_with_what_auto_found(run, tmp_path):
     """The second process is started by the words that the first made of resume=auto."""
     assert run(*COMMON, "trainer.max_steps=3", "data.batch_size=32", "hydra.run.dir=run").code == 0

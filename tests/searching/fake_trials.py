@@ -41,5 +41,5 @@ def patch() -> None:
 
 if __name__ == "__main__":
     patch()
-    SECONDS = 0.4  # so that a worker that is killed holds a trial
+    SECONDS = 0.2  # so that a worker that is killed holds a trial
     sys.exit(command.run(sys.argv[1:]))

@@ -135,23 +135,23 @@ def test_a_trial_that_kills_its_workers_is_given_up(search):
     assert [trial.state for trial in opened().trials()] == [TrialState.FAIL]
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize("storage", [None, "sqlite:///study.db"])
 def test_three_workers_of_which_one_is_killed(search, storage, monkeypatch):
     if storage is not None:
         pytest.importorskip("sqlalchemy")
-    words = ["study=a", "space=space.yaml", "num_trials=30"]
+    words = ["study=a", "space=space.yaml", "num_trials=12"]
     words += [] if storage is None else [f"storage={storage}"]
     call = [sys.executable, str(Path(fake_trials.__file__)), *words]
     paths = os.pathsep.join(sys.path)
     workers = [subprocess.Popen(call, env=os.environ | {"PYTHONPATH": paths}) for _ in range(3)]
-    while len(list(ROOT.glob("trial_*/reports.csv"))) < 6:
-        time.sleep(0.05)
+    while len(list(ROOT.glob("trial_*/reports.csv"))) < 4:
+        time.sleep(0.02)
     workers[0].send_signal(signal.SIGKILL)
     assert [worker.wait(timeout=200) for worker in workers] == [-signal.SIGKILL, 0, 0]
     study = opened(storage=storage)
-    assert len(study.trials()) == 30
-    assert len(study.optuna.trials) == 31  # one was queued again
+    assert len(study.trials()) == 12
+    assert len(study.optuna.trials) == 13  # one was queued again
     assert all(trial.state.is_finished() for trial in study.optuna.trials)
 
 
@@ -232,22 +232,18 @@ def test_an_experiment_is_what_the_overrides_were(tmp_path):
     assert OmegaConf.to_container(by_file) == OmegaConf.to_container(by_words)
 
 
-@pytest.mark.slow
-def test_trials_that_train(tmp_path):
+@pytest.mark.usefixtures("forking")
+def test_trials_that_train(tmp_path, monkeypatch, capsys):
     """The rehearsal, reports and the objective of real runs."""
-    (tmp_path / "space.yaml").write_text("space: {optimizer.lr: [0.001, 0.01]}")
-    script = f"import sys; sys.argv[0] = {str(CONFIG_DIR.parent / 'train.py')!r}; "
-    script += "from limner.searching.command import run; sys.exit(run(sys.argv[1:]))"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(CONFIG_DIR.parent / "train.py")])
+    Path("space.yaml").write_text("space: {optimizer.lr: [0.001, 0.01]}")
     words = [
         "study=a", "space=space.yaml", "sampler=grid", "metrics=none", "trainer.max_epochs=2",
         "metrics.objective={name: val/loss, mode: min}", "trainer.limit_train_batches=2",
     ]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", script, *words],
-        cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "2 trials: 2 complete." in done.stdout
+    assert command.run(words) == 0
+    assert "2 trials: 2 complete." in capsys.readouterr().out
     for index in (0, 1):
-        lines = (tmp_path / ROOT / f"trial_000{index}" / "reports.csv").read_text().splitlines()
+        lines = (ROOT / f"trial_000{index}" / "reports.csv").read_text().splitlines()
         assert [line.partition(",")[0] for line in lines] == ["1", "2"]
