@@ -17,7 +17,6 @@ __all__ = [
 import difflib
 import inspect
 import re
-import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from omegaconf.errors import (
 
 from limner.errors import UserError
 from limner.folder_names import file_name, suffix
+from limner.value_types import check_type
 
 _CLONE = Path(__file__).parents[2] / "conf"
 CONFIG_DIR = _CLONE if _CLONE.is_dir() else Path(__file__).parent / "conf"
@@ -213,7 +213,7 @@ def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
         if value is None and key in FACTS:
             continue  # not known before the files are read
         if key in parameters:
-            _check_type(f"{path}.{key}", value, _hint(target, parameters[key]))
+            check_type(f"{path}.{key}", value, _hint(target, parameters[key]))
         elif "**" not in parameters and f"{path}.{key}" not in read:
             raise UserError(
                 f"{path}.{key} is not a parameter of {target.__name__}"
@@ -236,67 +236,3 @@ def _hint(target: Any, parameter: inspect.Parameter) -> Any:
         return typing.get_type_hints(function).get(parameter.name, Any)
     except Exception:  # a third party's hints may name what is not installed
         return Any
-
-
-def _check_type(path: str, value: Any, hint: Any) -> None:
-    if isinstance(value, Mapping) and "_target_" in value:
-        return
-    if not _accepts(hint, value):
-        raise UserError(f"{path}={value}: must be {_describe(hint)}, not {_kind(value)}.")
-
-
-def _accepts(hint: Any, value: Any) -> bool:
-    """Whether a plain value fits a type; types that a config cannot express fit anything."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_accepts(option, value) for option in inner)
-    if origin is typing.Literal:
-        return value in inner
-    if hint in (None, type(None)):
-        return value is None
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is str:
-        return isinstance(value, str)
-    if origin in (list, tuple, Sequence, typing.Sequence):
-        items = [option for option in inner if option is not Ellipsis] or [Any]
-        return isinstance(value, list) and all(_accepts(items[0], item) for item in value)
-    if inspect.isclass(hint) and isinstance(value, str | int | float | bool):
-        # a class of somebody's own, such as torch.Tensor, is no place for a word or a number
-        if _is_part(hint):
-            return False
-        return hint is object or issubclass(type(value), hint) or hint.__module__ == "pathlib"
-    return True
-
-
-def _describe(hint: Any) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    options = typing.get_args(hint)
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        shown = [
-            _describe(o)
-            for o in options
-            if o in names or o is type(None) or typing.get_origin(o) or _is_part(o)
-        ]
-        return " or ".join(dict.fromkeys(shown)) or str(hint)
-    if typing.get_origin(hint) is typing.Literal:
-        return " or ".join(map(str, options))
-    if typing.get_origin(hint) in (list, tuple, Sequence):
-        return f"a list of {_describe(options[0])}s".replace("a list of a ", "a list of ")
-    if _is_part(hint):
-        return "a mapping with _target_"
-    return "null" if hint is type(None) else names.get(hint, getattr(hint, "__name__", str(hint)))
-
-
-def _is_part(hint: Any) -> bool:
-    """Whether a hint says what an object can do, such as a loss: only a `_target_` makes one."""
-    return getattr(hint, "_is_protocol", False)
-
-
-def _kind(value: Any) -> str:
-    kinds = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
-    return "null" if value is None else kinds.get(type(value), f"a {type(value).__name__}")
