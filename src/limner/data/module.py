@@ -4,20 +4,19 @@ __all__ = ["ImageDataModule"]
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from limner.augmentations.chain import Chain
 from limner.data.batches import EvaluationBatches, TrainingBatches
 from limner.data.binarisation import Binarisation, BinarisedStore, Coins
-from limner.data.decode import MODES
-from limner.data.sources import Pictures, Source
+from limner.data.decode import first_shape
+from limner.data.sources import Source
+from limner.data.splits import check_fractions, cut
 from limner.data.store import (
     MemoryStore,
     OnCorrupt,
@@ -25,13 +24,9 @@ from limner.data.store import (
     StoreKind,
     StreamedStore,
     open_store,
-    read_picture,
 )
 from limner.errors import UserError
 from limner.interfaces import Augmentation, ImageStore
-from limner.randomness import generator_for
-
-log = logging.getLogger(__name__)
 
 DEVICE_SHARE = 0.25  # of an accelerator's memory, at most, for the images of a data set
 
@@ -78,7 +73,7 @@ class ImageDataModule(L.LightningDataModule):
         memory_limit_gib: float,
         on_corrupt: OnCorrupt,
     ) -> None:
-        _check_fractions(validation_fraction, test_fraction)
+        check_fractions(validation_fraction, test_fraction)
         if batch_size < 1:
             raise UserError(f"data.batch_size={batch_size}: must be 1 or more.")
         super().__init__()
@@ -103,7 +98,8 @@ class ImageDataModule(L.LightningDataModule):
         if self._stores:
             return
         pictures = self.source.pictures()
-        self.image_shape = self._shape(pictures["train"])
+        shape = self._image_shape
+        self.image_shape = list(shape) if shape is not None else first_shape(pictures["train"])
         self.class_names = list(pictures["train"].classes)
         self.num_classes = len(self.class_names)
         if self._num_classes is not None and self._num_classes != self.num_classes:
@@ -121,7 +117,12 @@ class ImageDataModule(L.LightningDataModule):
         if len({store.labels is None for store in self._stores.values()}) > 1:
             raise UserError(f"Some splits of {self.name} have class folders and some have none.")
         self._files = hashlib.sha256(json.dumps(pictures["train"].sizes).encode()).hexdigest()
-        self._splits = self._split()
+        self._splits = cut(
+            {split: len(store) for split, store in self._stores.items()},
+            validation_fraction=self.validation_fraction,
+            test_fraction=self.test_fraction,
+            seed=self.split_seed,
+        )
 
     def reference(self, split: str) -> tuple[Store, Tensor]:
         """The store and indices of the images that scores compare with.
@@ -245,47 +246,3 @@ class ImageDataModule(L.LightningDataModule):
                 room = DEVICE_SHARE * torch.cuda.get_device_properties(device).total_memory
                 self._on_device = store.to(device) if store.images.nbytes < room else store
         return self._on_device
-
-    def _shape(self, pictures: Pictures) -> list[int]:
-        if self._image_shape is not None:
-            return list(self._image_shape)
-        first = _first_readable(pictures)
-        grey = first.mode in ("1", "L", "LA") or first.mode.startswith("I")
-        channels = 1 if grey else 4 if first.mode == "RGBA" else 3
-        shape = [channels, first.height, first.width]
-        log.info("data.image_shape=%s, after the first image (%s).", shape, MODES[channels])
-        return shape
-
-    def _split(self) -> dict[str, tuple[str, Tensor]]:
-        """For each split, the store that it lies in and its indices there."""
-        rest = torch.randperm(
-            len(self._stores["train"]), generator=generator_for(self.split_seed, "split")
-        )
-        splits = {}
-        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
-        total = len(rest)
-        for name, fraction in fractions.items():
-            if name in self._stores:
-                splits[name] = (name, torch.arange(len(self._stores[name])))
-            else:
-                size = round(fraction * total)
-                splits[name] = ("train", rest[:size].sort().values)
-                rest = rest[size:]
-        return {"train": ("train", rest.sort().values), **splits}
-
-
-def _check_fractions(validation: float, test: float) -> None:
-    if min(validation, test) < 0 or validation + test >= 1:
-        raise UserError(
-            f"data.validation_fraction={validation} and data.test_fraction={test}: shares of the "
-            "training images, 0 or more, that leave some to train on."
-        )
-
-
-def _first_readable(pictures: Pictures) -> Image.Image:
-    for i in range(len(pictures)):
-        try:
-            return ImageOps.exif_transpose(read_picture(pictures, i))
-        except UserError:
-            continue
-    raise UserError(f"None of the {len(pictures)} images can be read.")

@@ -13,7 +13,6 @@ __all__ = [
     "StoreKind",
     "StreamedStore",
     "open_store",
-    "read_picture",
 ]
 
 import hashlib
@@ -30,11 +29,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from limner.cache import cache_dir, cached_folder, find_folder
-from limner.data.decode import MODES, RESIZE, fits, to_array
+from limner.data.decode import MODES, RESIZE, fits, read_picture, to_array
 from limner.data.sources import Pictures
 from limner.errors import UserError
 
@@ -258,14 +256,3 @@ def _chunks(pictures: Pictures) -> Iterator[range]:
 def _decode(pictures: Pictures, i: int, image_shape: Sequence[int]) -> tuple[np.ndarray, bool]:
     picture = read_picture(pictures, i)
     return to_array(picture, image_shape), not fits(picture, image_shape)
-
-
-def read_picture(pictures: Pictures, i: int) -> Image.Image:
-    """The decoded picture of a number. Raises `UserError` that names it if it is corrupt."""
-    try:
-        return pictures.read(i)
-    except Exception as error:  # PIL and zipfile raise a dozen kinds for a broken file
-        raise UserError(
-            f"The image {pictures.names[i]} cannot be read ({error}).\n"
-            "Repair or remove it, or leave such images out: data.on_corrupt=skip"
-        ) from error

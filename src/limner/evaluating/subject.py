@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from limner.data.decode import read_picture
 from limner.data.module import ImageDataModule
 from limner.data.sources import ImageFolder
-from limner.data.store import MemoryStore, Store, open_store, read_picture
+from limner.data.store import MemoryStore, Store, open_store
 from limner.errors import UserError
 from limner.metrics.evaluate import Evaluator
 from limner.metrics.pairs import LPIPS

@@ -1,0 +1,44 @@
+"""Which images are trained on, validated on and tested on, where a source does not say."""
+
+__all__ = ["check_fractions", "cut"]
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from limner.errors import UserError
+from limner.randomness import generator_for
+
+
+def check_fractions(validation: float, test: float) -> None:
+    """Raises `UserError` for shares that leave nothing to train on."""
+    if min(validation, test) < 0 or validation + test >= 1:
+        raise UserError(
+            f"data.validation_fraction={validation} and data.test_fraction={test}: shares of the "
+            "training images, 0 or more, that leave some to train on."
+        )
+
+
+def cut(
+    sizes: Mapping[str, int], *, validation_fraction: float, test_fraction: float, seed: int
+) -> dict[str, tuple[str, Tensor]]:
+    """For "train", "validation" and "test": the source's split that they lie in, indices there.
+
+    Args:
+        sizes: The number of images in each split that the source has; of "train" at least.
+        validation_fraction: Share in [0, 1) of the training images to validate on, where the
+            source has no validation images.
+        test_fraction: Likewise.
+        seed: Decides which ones.
+    """
+    rest = torch.randperm(total := sizes["train"], generator=generator_for(seed, "split"))
+    splits = {}
+    for name, fraction in {"validation": validation_fraction, "test": test_fraction}.items():
+        if name in sizes:
+            splits[name] = (name, torch.arange(sizes[name]))
+        else:
+            size = round(fraction * total)
+            splits[name] = ("train", rest[:size].sort().values)
+            rest = rest[size:]
+    return {"train": ("train", rest.sort().values), **splits}
