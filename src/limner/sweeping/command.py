@@ -30,6 +30,7 @@ OF_THE_SWEEP = ("hydra.sweep", "hydra/launcher", "hydra.launcher", "hydra/sweepe
                 "hydra.sweeper", "hydra.mode", "hydra.run", "hydra.output_subdir")  # fmt: skip
 """Keys of Hydra's that concern the sweep and not its jobs."""
 JOBLIB = "hydra_plugins.hydra_joblib_launcher"
+RAY = "hydra_plugins.hydra_ray_launcher"
 SLURM = "hydra_plugins.limner_slurm"
 
 
@@ -100,10 +101,11 @@ def refuse_launcher(choice: str | None, *, sweep: bool) -> None:
         choice: The option of hydra/launcher, or None.
         sweep: Whether there are jobs to launch.
     """
-    if choice in ("joblib", "slurm") and not sweep:
+    if choice is not None and not sweep:
         raise UserError(f"hydra/launcher={choice} is for the jobs of a sweep: add -m.")
-    if choice == "joblib" and importlib.util.find_spec(JOBLIB) is None:
-        raise UserError("hydra/launcher=joblib needs: pip install limner[joblib]")
+    for name, package in (("joblib", JOBLIB), ("ray", RAY)):
+        if choice == name and importlib.util.find_spec(package) is None:
+            raise UserError(f"hydra/launcher={name} needs: pip install limner[{name}]")
     if choice == "slurm":
         slurm.refuse_without_slurm()
 

@@ -141,9 +141,7 @@ def refuse(shapes: Sequence[Shape], settings: Settings) -> None:
             raise UserError(f"SLURM takes no job of {' '.join(flags)}: {reason}.")
 
 
-def submit(
-    jobs: Mapping[Shape, Sequence[QueuedJob]], settings: Settings, sweep: Path
-) -> list[str]:
+def submit(jobs: Mapping[Shape, Sequence[QueuedJob]], settings: Settings, sweep: Path) -> None:
     """Queues an array of jobs for each shape.
 
     Args:
@@ -151,15 +149,11 @@ def submit(
         settings: For all of them.
         sweep: The folder of the sweep.
 
-    Returns:
-        What SLURM calls each array.
-
     Raises:
         UserError: If SLURM takes them no more.
     """
     import submitit
 
-    arrays = []
     for shape, alike in jobs.items():
         executor = submitit.SlurmExecutor(
             sweep / ".slurm" / "%j", max_num_timeout=settings.max_restarts
@@ -180,8 +174,6 @@ def submit(
             raise UserError(f"SLURM has taken no job: {str(error).splitlines()[-1]}") from error
         for job, made in zip(alike, queued, strict=True):
             write_queued(job.folder, made.job_id)
-        arrays.append(queued[0].job_id.partition("_")[0])
-    return arrays
 
 
 def wait(sweep: Path) -> None:
