@@ -290,9 +290,17 @@ def test_sweeps_that_are_none(run, arguments, message):
     fails(run(*arguments), 2 if "vea" in message else 1, message)
 
 
-def test_joblib_that_is_not_installed(run, monkeypatch):
+@pytest.mark.parametrize("launcher", ["joblib", "ray", "slurm"])
+def test_launchers_that_are_not_installed(run, monkeypatch, launcher):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    fails(run("-m", "seed=1,2", "hydra/launcher=joblib"), 1, "pip install limner[joblib]")
+    words = ["-m", "seed=1,2", f"hydra/launcher={launcher}"]
+    fails(run(*words), 1, f"needs: pip install limner[{launcher}]")
+    fails(run(*words[1:]), 1, f"hydra/launcher={launcher} is for the jobs of a sweep: add -m.")
+
+
+def test_slurm_where_there_is_none(run, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    fails(run("-m", "seed=1,2", "hydra/launcher=slurm"), 1, "there is no sbatch here")
 
 
 def test_optuna_that_is_not_installed(monkeypatch, capsys):

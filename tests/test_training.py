@@ -445,6 +445,7 @@ def test_help_and_the_config_are_shown_without_a_folder(run):
     shown = run("--help")
     assert shown.code == 0
     assert "model: cgan, classifier, code_prior, cvae, gan" in shown.out
+    assert "\nsearch: gan, vae" in shown.out
     shown = run("--cfg", "job", "model=gan")
     assert shown.code == 0
     assert yaml.safe_load(shown.out)["model"]["latent_dim"] == 64

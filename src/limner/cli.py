@@ -32,8 +32,9 @@ from limner.mistakes import explain
 from limner.processes import end_with_first_process, stop_with_parent
 from limner.resuming.merging import merged, save
 from limner.resuming.starts import Start, start_of
-from limner.resuming.words import last
-from limner.sweeping import jobs_in, refuse_launcher, run_job, tell
+from limner.resuming.words import last, only_shows
+from limner.sweeping.command import refuse_launcher, run_job, tell
+from limner.sweeping.records import jobs_in
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +109,8 @@ def _train(words: Sequence[str]) -> int:
     def compose_and_run() -> int:
         register()
         start = start_of(words)
-        if start.sweep is not None:
-            refuse_launcher(last(words, "hydra/launcher"))
+        if not only_shows(words):
+            refuse_launcher(last(words, "hydra/launcher"), sweep=start.sweep is not None)
         if start.arguments is None:
             if is_first_process():
                 print(start.note)

@@ -53,7 +53,7 @@ def environment(share: Share | None) -> dict[str, str]:
 
 
 def start(
-    command: Sequence[str], *, share: Share | None, output: IO | None = None
+    command: Sequence[str], *, share: Share | None, output: IO | None = None, alone: bool = True
 ) -> subprocess.Popen:
     """Starts a job.
 
@@ -61,10 +61,11 @@ def start(
         command: Its words.
         share: What it may use of the machine; None for all.
         output: A file for all that it says; None for this process's, with the errors in a pipe.
+        alone: Whether it is to know nothing of the ranks that this process is told of.
     """
     process = subprocess.Popen(
         command,
-        env=environment(share),
+        env=environment(share) if alone else os.environ | {PARENT: str(os.getpid())},
         stdout=output,
         stderr=subprocess.PIPE if output is None else subprocess.STDOUT,
         text=True,

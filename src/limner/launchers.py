@@ -4,7 +4,7 @@ A launcher that started two processes of a run of one would have the whole run t
 one that started too few would have them wait for the others for ever.
 """
 
-__all__ = ["check_started", "started_outside"]
+__all__ = ["check_started", "restarted_by_slurm", "started_outside", "step_of_slurm"]
 
 import os
 from collections.abc import Mapping
@@ -19,6 +19,16 @@ def started_outside(environ: Mapping[str, str] = os.environ) -> int:
     if not _under_slurm(environ):
         return 0
     return _number(environ, "SLURM_NTASKS") if _by_srun(environ) else 1
+
+
+def step_of_slurm(environ: Mapping[str, str] = os.environ) -> str:
+    """The number of the job and of the step in it that started this process, such as 12.0."""
+    return f"{environ['SLURM_JOB_ID']}.{environ['SLURM_STEP_ID']}"
+
+
+def restarted_by_slurm(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether SLURM has started this job before, and queued it again."""
+    return _number(environ, "SLURM_RESTART_COUNT") > 0
 
 
 def check_started(

@@ -9,6 +9,11 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments import (
+    ClusterEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from omegaconf import DictConfig, OmegaConf
 from rich import get_console
 
@@ -223,7 +228,7 @@ def _trainer(
         callbacks=[*own, *scores, *callbacks.values(), interrupts],
         strategy=_strategy(config, model),
         logger=loggers or False,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), *_cluster()],
         default_root_dir=config.run_dir,
         enable_checkpointing=True,
         enable_progress_bar=False,
@@ -264,6 +269,13 @@ def _finish(trainer: L.Trainer, config: DictConfig, run_dir: Path) -> float | No
         log.info("Samples: %s", shown(run_dir / "final.png"))
     objective = config.metrics.objective
     return None if objective is None else values.get(objective.name)
+
+
+def _cluster() -> list[ClusterEnvironment]:
+    """That of SLURM, which by itself would write checkpoints and queue jobs again on signals."""
+    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
+        return []
+    return [SLURMEnvironment(auto_requeue=False)]
 
 
 def _describe(model: L.LightningModule) -> str:

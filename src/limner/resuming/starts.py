@@ -21,6 +21,7 @@ from limner.folder_names import suffix
 from limner.launchers import started_outside
 from limner.locks import being_trained, is_locked
 from limner.resuming.merging import with_saved_overrides
+from limner.resuming.together import together
 from limner.resuming.unfinished import What, among, has_checkpoint, in_folder
 from limner.resuming.words import CONFIG_DIRS, is_sweep, last, only_shows, parted, quoted, without
 from limner.status import read_status
@@ -56,6 +57,7 @@ def start_of(words: Sequence[str]) -> Start:
         UserError: If `resume=` names no run, or one that cannot be gone on with, or `auto` finds
             several; or if a folder that is not empty is named for a new run.
     """
+    words = together(words, _chosen)
     given, sweep = last(words, "resume"), last(words, "sweep")
     if sweep not in (None, "null") and not is_sweep(words):
         raise UserError(f"sweep={sweep} names a sweep of several runs: add -m.")
@@ -91,6 +93,18 @@ def _sweep(words: Sequence[str]) -> Start:
     return Start([*rest, *own], list(words), sweep=begins)
 
 
+def _chosen(words: Sequence[str]) -> Path:
+    """The folder that a process alone would take for a new run, or for `resume=auto`."""
+    given = last(words, "hydra.run.dir")
+    if last(words, "resume") != "auto":
+        _refuse_used_folder(given)
+    if given is not None:
+        return Path(given)
+    config, folder = composed_for(without(words, "resume"))
+    found = among(folder.parent, config).folder if last(words, "resume") == "auto" else None
+    return folder if found is None else found
+
+
 def _automatic(words: list[str]) -> Start:
     """What `resume=auto` comes to, for the rest of the command's words."""
     if only_shows(words):
@@ -100,7 +114,7 @@ def _automatic(words: list[str]) -> Start:
     if last(words, "hydra.run.dir") is None and not in_use:
         if started_outside() > 1:
             raise UserError(
-                "resume=auto: the processes that torchrun or srun starts choose by themselves; "
+                "resume=auto: the processes that srun starts choose by themselves; "
                 "tell them the folder: hydra.run.dir=DIR"
             )
         found, note = among(folder.parent, config)

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from limner import jobs, sweeping
+from limner import jobs
 from limner.folder_names import file_name
 from limner.resuming.unfinished import What, in_folder
 from limner.shares import part, share, taken
 from limner.status import read_status
+from limner.sweeping import command
+from limner.sweeping.records import jobs_in
 
 HOW = {
     "finished": "exit 0",
@@ -57,8 +59,8 @@ class Jobs:
 @pytest.fixture
 def fakes(monkeypatch):
     made = Jobs()
-    monkeypatch.setattr(sweeping, "start", made.start)
-    monkeypatch.setattr(sweeping, "in_folder", made.look)
+    monkeypatch.setattr(command, "start", made.start)
+    monkeypatch.setattr(command, "in_folder", made.look)
     monkeypatch.setenv("COLUMNS", "150")
     return made
 
@@ -75,7 +77,7 @@ def test_only_what_is_missing_or_failed_runs_again(run, fakes):
     first = run(*GRID)
     assert first.code == 1
     assert len(fakes.begun) == 6
-    states = {job.folder.name: (job.state, job.error) for job in sweeping.jobs_in(SWEEP)}
+    states = {job.folder.name: (job.state, job.error) for job in jobs_in(SWEEP)}
     assert states["model=gan,seed=2"] == ("failed", "it broke")
     assert states["model=vae,seed=3"] == ("failed", "9 is too much")
     assert states["model=vae,seed=1"] == ("killed", "killed by SIGKILL")

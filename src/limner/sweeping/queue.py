@@ -1,0 +1,53 @@
+"""What SLURM says of jobs that have not ended."""
+
+__all__ = ["may_go_on", "queue"]
+
+import shutil
+import subprocess
+import time
+
+from limner.errors import UserError
+
+SECONDS = 60.0  # that an answer may take
+ATTEMPTS = 3  # SLURM signals all processes of a job, so also the squeue that one has just started
+
+
+def queue() -> dict[str, str]:
+    """The jobs of this user in SLURM's queue: id (of one of an array, 12_0) to state.
+
+    Where there is no SLURM, there are none.
+
+    Raises:
+        UserError: If SLURM does not answer.
+    """
+    if shutil.which("squeue") is None:
+        return {}
+    lines = _squeue("--me", "--array", "--format=%i %T").splitlines()
+    return dict(line.split() for line in lines)
+
+
+def may_go_on(job_id: str) -> bool:
+    """Whether a job that got a signal is to be queued again: SLURM wants its place, or its time is
+    over. Not if somebody cancels it, or has queued it again himself.
+
+    Args:
+        job_id: SLURM_JOB_ID.
+
+    Raises:
+        UserError: If SLURM does not answer.
+    """
+    state, _, reason = _squeue(f"--jobs={job_id}", "--format=%T %r").strip().partition(" ")
+    return state == "RUNNING" or reason == "TimeLimit"
+
+
+def _squeue(*options: str, attempts: int = ATTEMPTS) -> str:
+    command = ["squeue", "--noheader", *options]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        if attempts > 1:
+            time.sleep(1.0)
+            return _squeue(*options, attempts=attempts - 1)
+        said = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
+        raise UserError(f"SLURM does not answer ({said}).") from error
+    return done.stdout
