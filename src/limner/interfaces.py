@@ -19,6 +19,7 @@ __all__ = [
     "RealImages",
     "Reconstructs",
     "Samples",
+    "told",
 ]
 
 from collections.abc import Iterable
@@ -109,6 +110,11 @@ class Reconstructs(Protocol):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstructions (B, C, H, W) in [-1, 1] of images of the same shape and range."""
+
+
+def told(labels: Tensor | None) -> dict[str, Tensor]:
+    """The argument by which a conditional model is told the classes (B,) of images; else none."""
+    return {} if labels is None else {"labels": labels}
 
 
 class LogWeights(NamedTuple):

@@ -136,6 +136,17 @@ def test_a_conditional_run_is_judged_by_the_labels_it_draws(tmp_path):
     assert found["protocol"]["weights"] == "ema"
 
 
+def test_a_conditional_autoencoder_is_told_the_classes_that_it_asks_for(tmp_path):
+    folder = runs.trained(tmp_path, "model=cvae", "model/network=mlp", "trainer.max_steps=5")
+    words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=100", "num_measured=60"]
+    words += ["metrics.features.num_updates=20", f"to={tmp_path}"]
+    evaluate([*words, "measures=[likelihood,latents,reconstruction]"])
+    found = entries(tmp_path)
+    assert found["log_likelihood_iw500"]["protocol"]["given"] == "its class"
+    names = "elbo", "active_units", "linear_probe_accuracy", "reconstruction_psnr"
+    assert set(names) < set(found)
+
+
 def test_lpips_without_its_weights_is_a_message(vae, tmp_path, monkeypatch):
     def offline(*arguments, **options):
         raise OSError("no network")

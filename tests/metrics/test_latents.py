@@ -27,7 +27,7 @@ def test_units_are_active_where_their_mean_moves_with_the_image():
 
 def test_means_of_all_batches_in_order():
     images = torch.randint(0, 256, (10, 1, 3, 3), dtype=torch.uint8)
-    found = latent_means(Coder(), images.split(4))
+    found = latent_means(Coder(), ((part, None) for part in images.split(4)))
     assert torch.equal(found, to_float(images).flatten(1)[:, :3])
 
 

@@ -40,12 +40,12 @@ class Posterior(nn.Module):
         return mean + self.shift, logvar
 
 
-def vae(shift=0.0, widening=1.0, encoder=None, decoder=None, likelihood=None):
+def vae(shift=0.0, widening=1.0, encoder=None, decoder=None, likelihood=None, num_classes=None):
     return VAE(
         encoder=encoder or Posterior(shift, widening), decoder=decoder or Linear(),
         likelihood=likelihood or Gaussian(sigma=SIGMA), prior=StandardNormal(latent_dim=2),
         objective=Elbo(free_bits=None), latent_dim=2, kl_weight=1.0, kl_schedule=None,
-        num_classes=None, optimizer=torch.optim.Adam, ema_half_life=None,
+        num_classes=num_classes, optimizer=torch.optim.Adam, ema_half_life=None,
     )  # fmt: skip
 
 
@@ -63,8 +63,9 @@ def exact(stored):
 
 def bounded(model, *num_samples, stored=None, decoded_at_once=1000, pixels="stored", seed=0):
     stored = images() if stored is None else stored
+    batches = ((part, None) for part in stored.split(40))
     return likelihood_bounds(
-        model, stored.split(40), num_samples=num_samples, decoded_at_once=decoded_at_once,
+        model, batches, num_samples=num_samples, decoded_at_once=decoded_at_once,
         pixels=pixels, seed=seed,
     )  # fmt: skip
 
@@ -73,6 +74,36 @@ def test_the_exact_posterior_reaches_the_likelihood_with_any_number_of_codes():
     found = bounded(vae(), 1, 5, 20)
     for bound in (found.elbo, *found.importance_weighted.values()):
         assert bound == pytest.approx(exact(images()), abs=1e-4)
+
+
+class Brighter(nn.Module):
+    """A decoder or the encoder that belongs to it, of images that their class makes brighter."""
+
+    def __init__(self, network: nn.Module, *, is_decoder: bool):
+        super().__init__()
+        self.network, self.is_decoder = network, is_decoder
+
+    def forward(self, x, labels):
+        light = 0.3 * labels[:, None]
+        if self.is_decoder:
+            return self.network(x) + light[:, :, None, None]
+        return self.network(x.flatten(1) - light)
+
+
+def test_of_a_conditional_model_the_likelihood_is_that_of_an_image_of_its_class():
+    model = vae(
+        encoder=Brighter(Posterior(0.0, 1.0), is_decoder=False),
+        decoder=Brighter(Linear(), is_decoder=True), num_classes=3,
+    )  # fmt: skip
+    stored, labels = images(), torch.arange(100) % 3
+    batches = zip(stored.split(40), labels.split(40), strict=True)
+    found = likelihood_bounds(
+        model, batches, num_samples=[1, 5], decoded_at_once=200, pixels="stored", seed=0
+    )
+    p = torch.distributions.MultivariateNormal(torch.zeros(6), W @ W.T + SIGMA**2 * torch.eye(6))
+    expected = p.log_prob(to_float(stored).flatten(1) - 0.3 * labels[:, None]).mean().item()
+    assert found.importance_weighted[5] == pytest.approx(expected, abs=1e-4)
+    assert found.elbo == pytest.approx(expected, abs=1e-4)
 
 
 def test_bounds_stand_in_order_and_close_the_gap():

@@ -2,8 +2,7 @@
 
 import torch
 
-from limner.interfaces import Features
-from limner.metrics.reconstruction import reconstructed_features, reconstructed_pairs
+from limner.metrics.reconstruction import reconstructed_pairs
 
 
 class Darker:
@@ -13,15 +12,20 @@ class Darker:
 
 def test_pairs_are_bytes_of_the_same_images():
     images = torch.randint(10, 256, (7, 1, 4, 4), dtype=torch.uint8)
-    pairs = list(reconstructed_pairs(Darker(), images.split(3)))
+    pairs = list(reconstructed_pairs(Darker(), ((part, None) for part in images.split(3))))
     originals, reconstructions = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     assert torch.equal(originals, images)
     assert torch.equal(reconstructions, images - 10)
 
 
-def test_features_are_those_of_each_of_the_two():
-    images = torch.randint(10, 256, (7, 1, 4, 4), dtype=torch.uint8)
-    pairs = reconstructed_pairs(Darker(), images.split(3))
-    seen = list(reconstructed_features(pairs, lambda x: Features(x.flatten(1).float(), x)))
-    assert [len(real.features) for real, _ in seen] == [3, 3, 1]
-    assert all((real.features - made.features == 10).all() for real, made in seen)
+class DarkerByClass:
+    def reconstruct(self, images, labels):
+        return images - 2 * labels[:, None, None, None] / 255
+
+
+def test_a_conditional_model_is_told_the_classes():
+    images = torch.randint(10, 256, (6, 1, 4, 4), dtype=torch.uint8)
+    labels = torch.arange(6)
+    batches = zip(images.split(4), labels.split(4), strict=True)
+    made = torch.cat([after for _, after in reconstructed_pairs(DarkerByClass(), batches)])
+    assert torch.equal(made, images - labels[:, None, None, None].byte())

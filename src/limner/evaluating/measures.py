@@ -13,6 +13,7 @@ from torch import Tensor
 
 from limner.data.store import Store
 from limner.evaluating.subject import Drawn, Folder, Subject
+from limner.interfaces import told
 from limner.metrics.diversity import named_distances, named_features
 from limner.metrics.efficiency import count_flops, num_parameters, peak_memory, sampling_speed
 from limner.metrics.gan_train import gan_train
@@ -87,7 +88,7 @@ def reconstruction(subject: Subject) -> Entries:
     """Pair scores of held-out images and their reconstructions."""
     split = subject.held_out() or "train"
     module = _module(subject, "reconstruct")
-    pairs = reconstructed_pairs(module, subject.real(split), device=subject.device)
+    pairs = reconstructed_pairs(module, subject.told(split), device=subject.device)
     found = pair_scores(pairs, lpips=subject.lpips)
     protocol = {"split": split, "num_images": found.num_pairs}
     entries = {
@@ -103,7 +104,8 @@ def _reconstruction_fid(subject: Subject, module: Any, split: str) -> Entries:
 
     def images(first: int, end: int) -> Tensor:
         originals = to_float(store.gather(indices[first:end])).to(subject.device)
-        return to_uint8(module.reconstruct(originals))
+        labels = store.labels[indices[first:end]] if subject.model.is_conditional else None
+        return to_uint8(module.reconstruct(originals, **told(labels)))
 
     about = {"data": subject.data.name, "split": split, "of": "reconstructions of the same images"}
     evaluator = subject.evaluator.only("fid")
@@ -158,7 +160,7 @@ def likelihood(subject: Subject) -> Entries:
     if not module.bounds_likelihood:
         raise NotApplicable("its objective or its likelihood bounds no log p(x)")
     bounds = likelihood_bounds(
-        module, subject.real(split), num_samples=CODES, decoded_at_once=2048, pixels="stored",
+        module, subject.told(split), num_samples=CODES, decoded_at_once=2048, pixels="stored",
         seed=subject.seed, device=subject.device,
     )  # fmt: skip
     kind = type(module.likelihood).__name__
@@ -167,6 +169,7 @@ def likelihood(subject: Subject) -> Entries:
         "num_images": bounds.num_images,
         "likelihood": kind,
         "pixels": _pixels(subject),
+        "given": "its class" if subject.model.is_conditional else None,
         "unit": "nats for each image, larger is better",
     }
     values = {"elbo": bounds.elbo, "elbo_reconstruction": bounds.reconstruction}
@@ -187,7 +190,7 @@ def latents(subject: Subject) -> Entries:
     split = subject.held_out() or "train"
 
     def means(name: str) -> Tensor:
-        return latent_means(module, subject.real(name), device=subject.device)
+        return latent_means(module, subject.told(name), device=subject.device)
 
     train = means("train")
     entries = {"active_units": _entry(active_units(train), {"split": "train"})}
@@ -275,8 +278,6 @@ def _module(subject: Subject, method: str) -> Any:
         raise NotApplicable("only a run has a model")
     if not hasattr(subject.model.module, method):
         raise NotApplicable(f"the model cannot {method.replace('_', ' ')}")
-    if method != "sample" and getattr(subject.model.module, "num_classes", None) is not None:
-        raise NotApplicable("the model wants to know the class of an image")
     return subject.model.module
 
 

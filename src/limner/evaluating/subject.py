@@ -128,6 +128,13 @@ class Subject:
         for part in self._measured(indices).split(self.evaluator.batch_size):
             yield store.gather(part)
 
+    def told(self, split: str) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """`real(split)`, and of each batch the labels, int64 (B,), that the model asks for."""
+        conditional = self.model is not None and self.model.is_conditional
+        size = self.evaluator.batch_size
+        labels = self.labels(split).split(size) if conditional else itertools.repeat(None)
+        return zip(self.real(split), labels, strict=False)
+
     def labels(self, split: str) -> Tensor:
         """int64 labels of the images of `real(split)`."""
         store, indices = self.data.split(split)

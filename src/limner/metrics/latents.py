@@ -10,23 +10,28 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from limner.interfaces import LatentVariables
+from limner.interfaces import LatentVariables, told
 from limner.pixels import to_float
 
 
 def latent_means(
-    model: LatentVariables, batches: Iterable[Tensor], *, device: torch.device | str = "cpu"
+    model: LatentVariables,
+    batches: Iterable[tuple[Tensor, Tensor | None]],
+    *,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
     """E_q(z|x)[z] of all images, float32 (N, D).
 
     Args:
         model: Whose codes.
-        batches: uint8 (B, C, H, W).
+        batches: uint8 (B, C, H, W), and labels (B,) that a conditional model is told; else None.
         device: Where the model is.
     """
     with torch.no_grad():
-        parts = [model.encode(to_float(batch).to(device)).float().cpu() for batch in batches]
-    return torch.cat(parts)
+        codes = [
+            model.encode(to_float(batch).to(device), **told(labels)) for batch, labels in batches
+        ]
+    return torch.cat([part.float().cpu() for part in codes])
 
 
 def active_units(means: Tensor, *, threshold: float = 0.01) -> int:

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from limner.interfaces import LatentVariables
+from limner.interfaces import LatentVariables, told
 from limner.pixels import to_float
 from limner.randomness import generator_for
 
@@ -47,7 +47,7 @@ class Bounds(NamedTuple):
 
 def likelihood_bounds(
     model: LatentVariables,
-    batches: Iterable[Tensor],
+    batches: Iterable[tuple[Tensor, Tensor | None]],
     *,
     num_samples: Sequence[int],
     decoded_at_once: int,
@@ -62,7 +62,8 @@ def likelihood_bounds(
 
     Args:
         model: Bounded in evaluation mode, by its EMA weights where there are any.
-        batches: uint8 (B, C, H, W).
+        batches: uint8 (B, C, H, W), and labels (B,) that a conditional model is told; else None.
+            Of such a model the bounds are of log p(x | y).
         num_samples: Codes of each bound, e.g. (5, 50, 5000); the largest is drawn.
         decoded_at_once: Codes in the decoder at a time, for all images of a batch together.
         pixels: What is called x. "stored": x / 127.5 - 1. "dequantised": with uniform noise of one
@@ -75,11 +76,11 @@ def likelihood_bounds(
     largest = max(num_samples)
     columns: dict[str, list[Tensor]] = {}
     num_values = 0
-    for number, batch in enumerate(batches):
+    for number, (batch, labels) in enumerate(batches):
         generator = generator_for(seed, "likelihood", number)
         images = _as_read(batch, pixels, generator).to(device)
         num_values = images[0].numel()
-        found = _of_batch(model, images, largest, decoded_at_once, generator, num_samples)
+        found = _of_batch(model, images, labels, largest, decoded_at_once, generator, num_samples)
         for name, value in found.items():
             columns.setdefault(name, []).append(value)
     joined = {name: torch.cat(parts) for name, parts in columns.items()}
@@ -121,6 +122,7 @@ def _as_read(batch: Tensor, pixels: Pixels, generator: Generator) -> Tensor:
 def _of_batch(
     model: LatentVariables,
     images: Tensor,
+    labels: Tensor | None,
     largest: int,
     decoded_at_once: int,
     generator: Generator,
@@ -131,7 +133,10 @@ def _of_batch(
     reconstruction, kl = [], []
     for start in range(0, largest, size):
         drawn = model.log_weights(
-            images, num_samples=min(size, largest - start), generator=generator
+            images,
+            num_samples=min(size, largest - start),
+            generator=generator,
+            **told(labels),
         )
         reconstruction.append(drawn.reconstruction.cpu().double())
         kl.append(drawn.kl.cpu().double())
