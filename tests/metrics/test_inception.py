@@ -21,7 +21,7 @@ from limner.errors import UserError
 from limner.metrics.evaluate import Evaluator
 from limner.metrics.inception import InceptionFeatures, resize_clean
 
-NUM, SIZE = 64, 32
+NUM, SIZE = 32, 32
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def ours(hub, images, tmp_path_factory):
     network.seen = []
     evaluator = Evaluator(
         features=network, scores=["fid", "inception_score", "kid"], batch_size=16,
-        max_features=NUM, num_splits=4, kid_num_subsets=5, kid_subset_size=20, num_neighbours=5,
+        max_features=NUM, num_splits=4, kid_num_subsets=5, kid_subset_size=10, num_neighbours=5,
     )  # fmt: skip
     store = type("Store", (), {"fingerprint": "blobs", "gather": lambda _, i: images[i]})()
     half, cpu = NUM // 2, torch.device("cpu")
@@ -118,7 +118,7 @@ def test_scores_are_those_of_torch_fidelity(ours, theirs):
         *(metric_fid.fid_features_to_statistics(x) for x in (generated, real)), verbose=False
     )
     kid = metric_kid.kid_features_to_metric(
-        generated, real, kid_subsets=5, kid_subset_size=20, verbose=False
+        generated, real, kid_subsets=5, kid_subset_size=10, verbose=False
     )
     score = metric_isc.isc_features_to_metric(theirs[1][NUM // 2 :], splits=4)
     expected = {
@@ -133,13 +133,6 @@ def test_scores_are_those_of_torch_fidelity(ours, theirs):
         score["inception_score_std"], rel=1e-4, abs=1e-9
     )
     assert min(expected["fid"], expected["inception_score"] - 1) > 0, "there is something to see"
-
-
-def test_a_few_features_are_those_of_torch_fidelity(hub, images):
-    network = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"])
-    expected = network(images[:4])
-    for mine, other in zip(prepared()(images[:4]), expected, strict=True):
-        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6 * other.abs().max().item())
 
 
 @pytest.mark.parametrize("resize", ["tf1", "clean"])

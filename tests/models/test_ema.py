@@ -1,8 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
-from limner.models.ema import EMA, evaluating, make_ema
+from limner.models.ema import EMA, best, evaluating, follow, make_ema
 
 
 def test_old_weights_count_half_after_the_half_life():
@@ -61,6 +63,24 @@ def test_buffers_are_copied_and_nothing_is_trained():
     assert ema.network.num_batches_tracked == 1
     assert not any(p.requires_grad for p in ema.parameters())
     assert not ema.train().network.training
+
+
+def test_it_follows_by_all_images_of_an_update():
+    """Those of every process and of every step, however the batch goes through the network."""
+    network = nn.Linear(1, 1, bias=False)
+    network.weight.data.fill_(0.0)
+    trainer = SimpleNamespace(datamodule=SimpleNamespace(batch_size=25), world_size=4)
+    model = SimpleNamespace(
+        ema=make_ema(network, 1000, ramp=None), trainer=trainer, batches_per_update=10,
+        network=network, global_step=10**6,
+    )  # fmt: skip
+    network.weight.data.fill_(1.0)
+    follow(model, network)
+    assert best(model) is model.ema.network
+    assert best(model).weight.item() == pytest.approx(0.5, abs=1e-5)
+    model.ema = None
+    follow(model, network)
+    assert best(model) is network
 
 
 def test_off_is_none_and_nonsense_is_refused():

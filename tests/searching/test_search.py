@@ -127,6 +127,23 @@ def test_a_trial_whose_worker_has_gone_is_queued_again(search):
     again.lock.release()
 
 
+def test_a_trial_that_ends_while_lost_ones_are_looked_for_is_none_of_them(search, monkeypatch):
+    study, lock_of = opened(), Study._lock_of
+    held, _ = study.next(2)
+
+    def lock_of_ended(self, number):
+        if held.lock.is_locked:
+            study.finished(held, 1.0)
+            held.lock.release()
+        return lock_of(self, number)
+
+    monkeypatch.setattr(Study, "_lock_of", lock_of_ended)
+    other, _ = opened().next(2)
+    other.lock.release()
+    states = [trial.state for trial in opened().trials()]
+    assert states == [TrialState.COMPLETE, TrialState.RUNNING]
+
+
 def test_a_trial_that_kills_its_workers_is_given_up(search):
     for _ in range(4):
         trial, _ = opened().next(1)

@@ -168,5 +168,7 @@ class Study:
             except Timeout:
                 continue
             lock.release()
+            if self.optuna.get_trials(deepcopy=False)[trial.number].state.is_finished():
+                continue  # only now: by a worker that let go of it just before
             log.warning("Trial %d: its worker has gone; it is queued again.", trial.number)
             self._requeue(self.optuna, self.optuna.tell(trial.number, state=TrialState.FAIL))
