@@ -162,10 +162,14 @@ def test_three_workers_of_which_one_is_killed(search, storage, monkeypatch):
     call = [sys.executable, str(Path(fake_trials.__file__)), *words]
     paths = os.pathsep.join(sys.path)
     workers = [subprocess.Popen(call, env=os.environ | {"PYTHONPATH": paths}) for _ in range(3)]
-    while len(list(ROOT.glob("trial_*/reports.csv"))) < 4:
-        time.sleep(0.02)
-    workers[0].send_signal(signal.SIGKILL)
-    assert [worker.wait(timeout=200) for worker in workers] == [-signal.SIGKILL, 0, 0]
+    try:
+        while len(list(ROOT.glob("trial_*/reports.csv"))) < 4:
+            time.sleep(0.02)
+        workers[0].send_signal(signal.SIGKILL)
+        assert [worker.wait(timeout=200) for worker in workers] == [-signal.SIGKILL, 0, 0]
+    finally:
+        for worker in workers:
+            worker.kill()
     study = opened(storage=storage)
     assert len(study.trials()) == 12
     assert len(study.optuna.trials) == 13  # one was queued again
