@@ -106,6 +106,7 @@ def quieten() -> None:
         ".*It is recommended to use `self.log.*sync_dist=True.*",  # every rank has the sum already
         ".*Metric `InceptionScore` will save.*",
         ".*Total length of `list` across ranks is zero.*",  # no validation images
+        ".*this fit will run with no optimizer.*",  # a mixture is fitted at once
         ".*The `srun` command is available.*",  # limner.launchers says it where it matters
     ):
         warnings.filterwarnings("ignore", message)

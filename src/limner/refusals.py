@@ -1,6 +1,12 @@
 """Refuses what the types of a config allow, and this machine, Lightning or limner does not."""
 
-__all__ = ["refuse_length", "refuse_parts", "refuse_two_players", "refuse_values"]
+__all__ = [
+    "refuse_length",
+    "refuse_parts",
+    "refuse_processes",
+    "refuse_two_players",
+    "refuse_values",
+]
 
 from collections.abc import Mapping
 from typing import Any
@@ -101,6 +107,15 @@ def refuse_length(config: DictConfig, saved: Mapping[str, Any]) -> None:
         )
     if epochs not in (None, -1) and saved.get("epoch", -1) >= epochs:
         raise UserError(f"trainer.max_epochs={epochs}: the run is in epoch {saved['epoch'] + 1}.")
+
+
+def refuse_processes(model: L.LightningModule, num_processes: int) -> None:
+    """Raises `UserError` for processes that have no gradients to share."""
+    if num_processes > 1 and not any(w.requires_grad for w in model.parameters()):
+        raise UserError(
+            f"{num_processes} processes: this {type(model).__name__} is fitted at once, without "
+            "gradients; choose accelerator=cpu, or trainer.devices=1 on a GPU."
+        )
 
 
 def refuse_two_players(config: DictConfig, model: L.LightningModule) -> None:

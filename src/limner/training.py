@@ -39,7 +39,13 @@ from limner.fitting import fit
 from limner.launchers import check_started
 from limner.loggers import ToleratedLogger
 from limner.records import write_records
-from limner.refusals import refuse_length, refuse_parts, refuse_two_players, refuse_values
+from limner.refusals import (
+    refuse_length,
+    refuse_parts,
+    refuse_processes,
+    refuse_two_players,
+    refuse_values,
+)
 from limner.speed import (
     Unprofiled,
     compile_networks,
@@ -133,6 +139,7 @@ class _Prepare:
         if self.first_stage is not None:
             model.first_stage.load_state_dict(self.first_stage.module.state_dict())
         refuse_two_players(config, model)
+        refuse_processes(model, _num_processes(config))
         own = [
             SeedUpdates(seed=seed),
             Provenance(),

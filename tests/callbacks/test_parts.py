@@ -17,6 +17,7 @@ COMMON = [
 MODELS = {
     "vae": ["model=vae", "model.ema_half_life=500"],
     "classifier": ["model=classifier"],
+    "vaegan": ["model=vaegan", "gradients.max_norm=0.5"],
     "relativistic": [
         "model=cgan", "model/loss=relativistic", "model.num_discriminator_steps=2",
         "model/augmentation=diffaugment", "model/penalty=[r1,r2,lecam]",
@@ -62,7 +63,7 @@ def test_fused_optimizers_are_clipped_in_half_precision_too(run, model):
     assert result.code == 0, result.err
 
 
-@pytest.mark.parametrize("model", ["vae", "gan", "classifier"])
+@pytest.mark.parametrize("model", ["vae", "gan", "vaegan", "classifier"])
 def test_a_gradient_is_no_longer_than_allowed(run, model):
     """By SGD at a rate of 1 each player moves by the norm of its gradient."""
     common = [f"model={model}", *COMMON[:-1], "optimizer=sgd", "optimizer.lr=1.0"]
@@ -73,6 +74,7 @@ def test_a_gradient_is_no_longer_than_allowed(run, model):
     players = {
         "vae": ["network."],
         "gan": ["generator.", "discriminator."],
+        "vaegan": ["network.", "discriminator."],
         "classifier": ["network."],
     }
     for player in players[model]:

@@ -115,6 +115,14 @@ def test_a_mixture_is_fitted_at_once(first, run):
     assert abs(model.module.network["prior"].log_weights.exp().sum().item() - 1) < 1e-4
 
 
+def test_a_mixture_is_not_fitted_by_two_processes(first, run, tmp_path):
+    words = ["model=latent_prior", f"model.first_stage={first['rae']}", "metrics=none"]
+    result = run(*words, "accelerator=ddp_cpu")
+    assert result.code == 1
+    assert "2 processes: this LatentPrior is fitted at once" in result.err
+    assert not (tmp_path / "outputs").exists()
+
+
 @pytest.mark.parametrize(
     ("stage", "overrides", "message"),
     [

@@ -1,6 +1,6 @@
-"""One step of one player of a GAN, by hand."""
+"""One step of one optimizer, by hand, through the parts of a batch."""
 
-__all__ = ["Losses", "Step", "descend"]
+__all__ = ["Apart", "Losses", "Step", "descend", "descend_apart"]
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -21,6 +21,15 @@ class Losses(NamedTuple):
     """Named values (B,), which add up."""
     logits: Tensor
     """(B, 2): of the real and of the fake image; in G's turn of the fake only, (B, 1)."""
+
+
+class Apart(NamedTuple):
+    """What the networks of one optimizer minimise apart, on a part of a batch."""
+
+    values: dict[str, Tensor]
+    """To log, ()."""
+    losses: Sequence[tuple[Tensor, nn.Module]]
+    """Each (), moves the network beside it, and no other."""
 
 
 class Step(NamedTuple):
@@ -65,3 +74,33 @@ def descend(
     optimizer.step()
     values = {n: torch.stack([each[n].detach() for each in means]).mean() for n in means[0]}
     return Step(values, norm, torch.cat(logits))
+
+
+def descend_apart(
+    model: LightningModule,
+    optimizer: Optimizer,
+    parts: Sequence[Sequence[Tensor]],
+    losses: Callable[..., Apart],
+    *,
+    max_norm: float | None,
+) -> dict[str, Tensor]:
+    """As `descend`, of networks that do not minimise the same; the means of their values.
+
+    The gradients g of weights w are found first, and are then those of sum(w g): DDP takes part in
+    a backward pass by all weights that are in its graph.
+    """
+    optimizer.zero_grad()
+    found = []
+    for part in parts:
+        apart, products = losses(*part), []
+        for loss, network in apart.losses:
+            weights = list(network.parameters())
+            gradients = torch.autograd.grad(loss, weights, retain_graph=True)
+            products += [(w * g).sum() for w, g in zip(weights, gradients, strict=True)]
+        model.manual_backward(torch.stack(products).sum() / len(parts))
+        found.append(apart.values)
+    if max_norm is not None:
+        weights = [w for group in optimizer.param_groups for w in group["params"]]
+        nn.utils.clip_grad_norm_(weights, max_norm)
+    optimizer.step()
+    return {n: torch.stack([each[n].detach() for each in found]).mean() for n in found[0]}

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
 from limner.losses.divergence import kl_standard_normal
+from limner.models.descent import Apart, descend_apart
 from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.updates import count_update
 from limner.randomness import Noise
@@ -49,6 +50,9 @@ class VAEGAN(L.LightningModule):
         reconstruction_weight: How much likeness counts for G beside the adversarial part.
         optimizer: Makes the optimizers: of encoder and G, and of D.
         discriminator_lr: Learning rate of D; None for the optimizer's own.
+        max_gradient_norm: To which that of encoder and G, and that of D, are shortened where they
+            are longer; None for as they are.
+        num_parts: Parts of a batch that are gone through one by one, for less memory.
         ema_half_life: Images after which an old weight of encoder and G counts half in the
             average that samples and scores use; None for no average.
     """
@@ -68,6 +72,8 @@ class VAEGAN(L.LightningModule):
         reconstruction_weight: float,
         optimizer: OptimizerFactory,
         discriminator_lr: float | None,
+        max_gradient_norm: float | None,
+        num_parts: int,
         ema_half_life: float | None,
     ) -> None:
         if loss.needs_lipschitz or loss.relativistic:
@@ -84,6 +90,7 @@ class VAEGAN(L.LightningModule):
         self.discriminator, self.loss, self.latent_dim = discriminator, loss, latent_dim
         self.kl_weight, self.reconstruction_weight = kl_weight, reconstruction_weight
         self.optimizer, self.discriminator_lr = optimizer, discriminator_lr
+        self.max_gradient_norm, self.num_parts = max_gradient_norm, num_parts
         self.ema = make_ema(self.network, ema_half_life, ramp=None)
         self.noise = Noise()
 
@@ -121,38 +128,41 @@ class VAEGAN(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images = batch["image"]
         eps, u = self.noise.normal(images, 2, self.latent_dim).unbind(1)
-        values = self._discriminator_step(images, eps, u)
-        values |= self._autoencoder_step(images, eps, u)
+        parts = list(zip(*(x.chunk(self.num_parts) for x in (images, eps, u)), strict=True))
+        autoencoder, discriminator = self.optimizers(use_pl_optimizer=False)
+        norm = self.max_gradient_norm
+        self.discriminator.requires_grad_(True)
+        values = descend_apart(
+            self, discriminator, parts, self._discriminator_losses, max_norm=norm
+        )
+        self.discriminator.requires_grad_(False)
+        values |= descend_apart(self, autoencoder, parts, self._autoencoder_losses, max_norm=norm)
         follow(self, self.network)
         count_update(self)
         return values
 
-    def _discriminator_step(self, images: Tensor, eps: Tensor, u: Tensor) -> dict[str, Tensor]:
-        _, optimizer = self.optimizers(use_pl_optimizer=False)
-        self.discriminator.requires_grad_(True)
+    def _discriminator_losses(self, images: Tensor, eps: Tensor, u: Tensor) -> Apart:
         with torch.no_grad():
             mean, logvar = self.network["encoder"](images)
             made = [self.network["generator"](z) for z in (_codes(mean, logvar, eps), u)]
         real, *fakes = self.discriminator(torch.cat([images, *made])).chunk(3)
         loss = torch.stack([self.loss.discriminator(real, fake) for fake in fakes]).mean()
-        self._step(optimizer, [(loss, self.discriminator)])
         logits = {"logits_real": real.mean(), "logits_fake": torch.cat(fakes).mean()}
-        return {"loss_discriminator": loss, **logits}
+        return Apart({"loss_discriminator": loss, **logits}, [(loss, self.discriminator)])
 
-    def _autoencoder_step(self, images: Tensor, eps: Tensor, u: Tensor) -> dict[str, Tensor]:
-        optimizer, _ = self.optimizers(use_pl_optimizer=False)
-        self.discriminator.requires_grad_(False)
+    def _autoencoder_losses(self, images: Tensor, eps: Tensor, u: Tensor) -> Apart:
         mean, logvar = self.network["encoder"](images)
         made = [self.network["generator"](z) for z in (_codes(mean, logvar, eps), u)]
         kl = kl_standard_normal(mean, logvar).mean()
         reconstruction = self._distance(images, made[0])
-        parts = [self.loss.generator(None, self.discriminator(fake)) for fake in made]
-        adversarial = torch.stack(parts).mean()
+        losses = [self.loss.generator(None, self.discriminator(fake)) for fake in made]
+        adversarial = torch.stack(losses).mean()
+        for_encoder = self.kl_weight * kl + reconstruction
         for_generator = self.reconstruction_weight * reconstruction + adversarial
-        losses = (self.kl_weight * kl + reconstruction, for_generator)
-        networks = self.network["encoder"], self.network["generator"]
-        self._step(optimizer, list(zip(losses, networks, strict=True)))
-        return {"loss_generator": adversarial, "reconstruction": reconstruction, "kl": kl}
+        return Apart(
+            {"loss_generator": adversarial, "reconstruction": reconstruction, "kl": kl},
+            [(for_encoder, self.network["encoder"]), (for_generator, self.network["generator"])],
+        )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images = batch["image"]
@@ -168,14 +178,6 @@ class VAEGAN(L.LightningModule):
         """Half the squared distance in the features of D, mean over the batch."""
         features, others = (self.discriminator.features(x) for x in (images, made))
         return 0.5 * (features - others).square().flatten(1).sum(1).mean()
-
-    def _step(self, optimizer: Optimizer, parts: list[tuple[Tensor, nn.Module]]) -> None:
-        """Each loss moves the network beside it, and no other."""
-        optimizer.zero_grad()
-        for i, (loss, network) in enumerate(parts):
-            inputs = list(network.parameters())
-            self.manual_backward(loss, inputs=inputs, retain_graph=i < len(parts) - 1)
-        optimizer.step()
 
 
 def _codes(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
