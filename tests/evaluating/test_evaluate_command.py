@@ -147,6 +147,18 @@ def test_a_conditional_autoencoder_is_told_the_classes_that_it_asks_for(tmp_path
     assert set(names) < set(found)
 
 
+def test_of_a_model_that_draws_nothing_the_rest_is_measured(tmp_path):
+    folder = runs.trained(tmp_path, "model=vqvae", "network.num_halvings=1")
+    words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=100", "num_measured=60"]
+    words += ["metrics.features.num_updates=20", f"to={tmp_path}"]
+    with pytest.raises(UserError, match="draws no images"):
+        evaluate(words)
+    evaluate([*words, "measures=[reconstruction,diversity]"])
+    found = entries(tmp_path)
+    assert "reconstruction_psnr" in found
+    assert not {"fid_classifier", "wasserstein_colour"} & set(found)
+
+
 def test_lpips_without_its_weights_is_a_message(vae, tmp_path, monkeypatch):
     def offline(*arguments, **options):
         raise OSError("no network")

@@ -77,6 +77,10 @@ def run(words: Sequence[str]) -> int:
     measures = _measures(options)
     config = _config(options, [word for word in words if word not in own])
     subject = _subject(options, config)
+    if not subject.draws and not measures:
+        raise UserError(
+            f"run={options.run}: this model draws no images; measures=[reconstruction]"
+        )
     entries = _distances(subject)
     for name in measures:
         try:
@@ -181,7 +185,9 @@ def _subject(options: Options, config: DictConfig) -> Subject:
 
 
 def _distances(subject: Subject) -> dict[str, dict[str, Any]]:
-    """The distribution scores, from one pass."""
+    """The distribution scores, from one pass; none of a model that only codes images."""
+    if not subject.draws:
+        return {}
     found = subject.evaluator.score(
         subject.generated.at, subject.generated.num_images, references=subject.references,
         device=subject.device,

@@ -38,7 +38,7 @@ class NotApplicable(Exception):
 def diversity(subject: Subject) -> Entries:
     """Wasserstein distances of colour, texture and shape, from generated to real images."""
     distances = named_distances(
-        named_features([subject.samples()]), named_features(subject.real("train"))
+        named_features([_samples(subject)]), named_features(subject.real("train"))
     )
     protocol = _protocol(subject, split="train")
     return {f"wasserstein_{name}": _entry(value, protocol) for name, value in distances.items()}
@@ -47,7 +47,7 @@ def diversity(subject: Subject) -> Entries:
 def sameness(subject: Subject) -> Entries:
     """Pair scores between generated images, and between real ones to compare with."""
     entries = {}
-    sets = {"": subject.samples(), "_real": torch.cat(list(subject.real("train")))}
+    sets = {"": _samples(subject), "_real": torch.cat(list(subject.real("train")))}
     for ending, images in sets.items():
         pairs = random_pairs(len(images), num_pairs=subject.num_measured, seed=subject.seed)
         halves = ((images[a], images[b]) for a, b in _columns(pairs))
@@ -69,7 +69,7 @@ def memorised(subject: Subject) -> Entries:
     def training() -> Iterator[Tensor]:
         return (store.gather(part) for part in indices.split(size))
 
-    samples = subject.samples()
+    samples = _samples(subject)
     found = nearest(samples, training(), k=NEIGHBOURS)
     held_out = nearest(torch.cat(list(subject.real(split))), training(), k=1)
     result = memorisation(found.distances, held_out.distances, quantile=QUANTILE)
@@ -279,6 +279,12 @@ def _module(subject: Subject, method: str) -> Any:
     if not hasattr(subject.model.module, method):
         raise NotApplicable(f"the model cannot {method.replace('_', ' ')}")
     return subject.model.module
+
+
+def _samples(subject: Subject) -> Tensor:
+    if not subject.draws:
+        raise NotApplicable("the model draws no images")
+    return subject.samples()
 
 
 def _columns(pairs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -16,6 +16,7 @@ from limner.data.module import ImageDataModule
 from limner.data.sources import ImageFolder
 from limner.data.store import MemoryStore, Store, open_store
 from limner.errors import UserError
+from limner.interfaces import Samples
 from limner.metrics.evaluate import Evaluator
 from limner.metrics.pairs import LPIPS
 from limner.metrics.reference import Reference
@@ -117,6 +118,11 @@ class Subject:
     def model(self) -> Trained | None:
         """The model that draws, if it is one."""
         return self.generated.model if isinstance(self.generated, Drawn) else None
+
+    @property
+    def draws(self) -> bool:
+        """Whether there are generated images; a VQ-VAE by itself draws none."""
+        return self.model is None or isinstance(self.model.module, Samples)
 
     def samples(self) -> Tensor:
         """uint8 (N, C, H, W) generated images, `num_measured` at most."""
