@@ -191,14 +191,14 @@ def test_a_command_that_only_shows_something_changes_nothing():
 
 
 def test_processes_that_others_started_need_the_same_folder(monkeypatch):
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    step = {"SLURM_JOB_ID": "1", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_PROCID": "1"}
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=r"hydra\.run\.dir=DIR"):
         start_of(["resume=auto"])
     folder = pretended(Path("run"), update=0, state="running")
-    monkeypatch.setenv("RANK", "1")
     start = start_of(["resume=auto", "hydra.run.dir=run"])
-    assert start.arguments == ["hydra.run.dir=run", "hydra.output_subdir=null"]
+    assert start.arguments == ["hydra.run.dir='run'", "hydra.output_subdir=null"]
     assert (folder / "status.json").exists(), "the first process tidies up"
 
 

@@ -126,6 +126,6 @@ def test_a_process_that_torchrun_starts_again_goes_on_with_the_run(tmp_path):
         out, _ = node.communicate(timeout=200)
         assert node.returncode == 0, out
     assert list(tmp_path.glob("outputs/*/*")) == [folder]
-    assert read_status(folder).starts == 2
+    assert read_status(folder).starts > 1, "torchrun may start it again for the other node, too"
     (whole,) = tmp_path.glob("left/outputs/*/*")
     assert alike(folder, whole, 0.0)
