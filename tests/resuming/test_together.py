@@ -68,7 +68,7 @@ def torchrun(tmp_path: Path, node: int, port: int, *words: str) -> subprocess.Po
     program = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
     where = [f"--node-rank={node}", "--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{port}"]
     return subprocess.Popen(
-        [*program, *where, "--max-restarts=5", str(ROOT / "train.py"), *COMMON, *words],
+        [*program, *where, str(ROOT / "train.py"), *COMMON, *words],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
