@@ -119,7 +119,7 @@ def test_what_the_caller_trusts_is_built(tmp_path, monkeypatch):
         ("- a\n- b", "a mapping of keys to values"),
         ("a: " + "x" * 1_000_000, "too large"),
         ("a: [", "not plain YAML"),
-        ("a: \xff", "not plain YAML"),
+        ("a: \xff", "not UTF-8"),
     ],
 )
 def test_a_config_is_plain_values(tmp_path, text, message):

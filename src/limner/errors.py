@@ -7,9 +7,19 @@ line prints it without a traceback.
 
 __all__ = ["Diverged", "Interrupted", "UserError"]
 
+from limner.printable import printable
+
 
 class UserError(Exception):
-    """A mistake that the message alone lets the user repair."""
+    """A mistake that the message alone lets the user repair.
+
+    Args:
+        message: The text. Control characters in it, which a file name or a value may have brought
+            along, are escaped; line feeds stay.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message, keep_newlines=True))
 
     began = False
     """Whether training had begun, so that the run folder is worth keeping."""

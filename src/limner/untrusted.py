@@ -18,14 +18,13 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-import yaml
 from torch import Tensor, nn
 
 from limner.errors import UserError
+from limner.plain_files import NotPlainError, read_yaml
 
 MODULES = ("limner", "torch.nn", "torch.optim")
 PARTS = ("limner.augmentations", "limner.losses", "limner.models", "limner.networks")
-MAX_CONFIG_BYTES = 1_000_000
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -35,14 +34,9 @@ def read_config(path: Path) -> dict[str, Any]:
         UserError: If it is no YAML mapping of plain values, or holds an interpolation.
     """
     try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise UserError(
-                f"{path}: too large for a config ({MAX_CONFIG_BYTES:,} bytes at most)."
-            )
-        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path} is not plain YAML: {reason}") from error
+        config = read_yaml(path)
+    except NotPlainError as error:
+        raise UserError(f"{path} {error}.") from error
     if not isinstance(config, dict):
         raise UserError(f"{path}: a config is a mapping of keys to values.")
     _refuse_interpolations(path, config, "")
@@ -108,15 +102,6 @@ def within(folder: Path, name: Any, *, root: Path) -> Path:
     if not path.resolve().is_relative_to(root.resolve()):
         raise UserError(f"{path} is refused, for it leads out of the folder.")
     return path
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """Values only; without aliases, by which a few lines can stand for gigabytes."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("anchors and aliases are not read")
-        return super().compose_node(parent, index)
 
 
 def _refuse_interpolations(file: Path, node: Any, path: str) -> None:

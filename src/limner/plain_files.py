@@ -1,0 +1,90 @@
+"""Small text files that a stranger may have written, read as plain data and within limits.
+
+Only regular files are opened, so that a pipe cannot hang a command. No content can take more
+memory or time than its size accounts for, and nothing that a file says is executed.
+"""
+
+__all__ = ["MAX_BYTES", "NotPlainError", "read_json", "read_text", "read_yaml"]
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 1_000_000
+
+
+class NotPlainError(ValueError):
+    """A file that cannot be read as plain data. The text is the reason, in one line."""
+
+
+def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
+    """Return the UTF-8 text of a file.
+
+    Args:
+        path: The file.
+        max_bytes: The largest size that is read.
+
+    Raises:
+        NotPlainError: If the file is missing, no regular file, too large or not UTF-8.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise NotPlainError("is no regular file")
+            content = file.read(max_bytes + 1)
+    except OSError as error:
+        raise NotPlainError(f"cannot be read ({error.strerror or error})") from error
+    except NotPlainError:
+        raise
+    except ValueError as error:  # a NUL in the path
+        raise NotPlainError(f"cannot be read ({error})") from error
+    if len(content) > max_bytes:
+        raise NotPlainError(f"is too large ({max_bytes:,} bytes at most)")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise NotPlainError("is not UTF-8 text") from error
+
+
+def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
+    """Return the value of a JSON file.
+
+    Raises:
+        NotPlainError: As `read_text`; also if the text is not JSON, or nested too deeply.
+    """
+    text = read_text(path, max_bytes=max_bytes)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NotPlainError(f"is not plain JSON: {_reason(error)}") from error
+
+
+def read_yaml(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
+    """Return the value of a YAML file: plain values only, without tags, anchors and aliases.
+
+    Raises:
+        NotPlainError: As `read_text`; also if the text is not such YAML, or nested too deeply.
+    """
+    text = read_text(path, max_bytes=max_bytes)
+    try:
+        return yaml.load(text, Loader=_PlainLoader)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise NotPlainError(f"is not plain YAML: {_reason(error)}") from error
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses aliases, by which a few lines can stand for gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("anchors and aliases are not read")
+        return super().compose_node(parent, index)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
