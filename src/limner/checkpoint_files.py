@@ -159,6 +159,8 @@ def _load(path: Path, *, unsigned: bool) -> dict[str, Any]:
     import torch
 
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise _Unfit("is no regular file")
         reason = damage(path)
         if reason == NO_CHECKSUM and unsigned:
             with zipfile.ZipFile(path) as archive:
