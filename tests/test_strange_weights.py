@@ -1,6 +1,7 @@
 """A model is loaded only if its weights account for it, and are what training leaves."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -237,3 +238,22 @@ def test_a_lack_of_memory_in_building_is_no_other_version(tmp_path, monkeypatch)
     message = refused(export(tmp_path))
     assert "there is not enough memory for the model" in message
     assert "another version" not in message
+
+
+@pytest.mark.parametrize(
+    ("pickled", "compression", "message"),
+    [
+        (None, zipfile.ZIP_DEFLATED, "is refused: its parts are compressed"),
+        (b"\x80\x02cbuiltins\nbytearray\nJ\0\0\0\x7f\x85R.", 0, "it asks for a bytearray"),
+    ],
+    ids=["compressed", "bytearray"],
+)
+def test_an_archive_takes_no_more_memory_than_its_size(tmp_path, pickled, compression, message):
+    path = update_path(run_of(tmp_path, WEIGHTS), 1)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in parts.items():
+            replaced = pickled is not None and name.endswith("data.pkl")
+            archive.writestr(name, pickled if replaced else content)
+    assert message in refused(tmp_path)
