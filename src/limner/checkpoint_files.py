@@ -159,10 +159,14 @@ def _load(path: Path, *, unsigned: bool) -> dict[str, Any]:
     import torch
 
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise _Unfit("is no regular file")
         reason = damage(path)
-        if reason == NO_CHECKSUM and unsigned:
+        if reason is None or (reason == NO_CHECKSUM and unsigned):
             with zipfile.ZipFile(path) as archive:
-                reason = "is damaged" if archive.testzip() else None
+                _refuse_bombs(archive, path.stat().st_size)
+                if reason is not None:
+                    reason = "is damaged" if archive.testzip() else None
         if reason is not None:
             raise _Unfit(reason)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -179,6 +183,18 @@ def _load(path: Path, *, unsigned: bool) -> dict[str, Any]:
         raise _Unfit(f"cannot be read ({error.strerror or error})") from error
     except Exception as error:  # a stranger's archive may break its readers in any way
         raise _Unfit("is damaged, or no checkpoint") from error
+
+
+def _refuse_bombs(archive: zipfile.ZipFile, size: int) -> None:
+    """Raises `_Unfit` for an archive that takes more memory than its own size."""
+    parts = archive.infolist()
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        raise _Unfit("is refused: its parts are compressed, which those of a checkpoint are not")
+    if sum(part.file_size for part in parts) > size:
+        raise _Unfit("is damaged, or no checkpoint")
+    for part in parts:
+        if part.filename.endswith("/data.pkl") and b"bytearray\n" in archive.read(part):
+            raise _Unfit("is refused: it asks for a bytearray, which may be of any size")
 
 
 def _make_folder(folder: Path) -> None:

@@ -5,7 +5,7 @@ a `UserError`: its text states the rule, the value got, and the config key to ch
 line prints it without a traceback.
 """
 
-__all__ = ["Diverged", "Interrupted", "UserError"]
+__all__ = ["Diverged", "Interrupted", "UserError", "is_out_of_memory"]
 
 from limner.printable import printable
 
@@ -41,3 +41,16 @@ class Diverged(UserError):
 
 class Interrupted(Exception):
     """Training was stopped from outside, after the running batch. The text says how."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception, or one that it was raised from, is a lack of memory of any device."""
+    said = str(error).lower()
+    found = isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(
+            words in said for words in ("out of memory", "can't allocate", "not enough memory")
+        )
+    )
+    cause = error.__cause__
+    return found or (cause is not None and is_out_of_memory(cause))

@@ -14,18 +14,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from limner import hub
+from limner.bounded_build import build_within, check_numbers
 from limner.checkpoint_files import best_path, newest, numbered, read
-from limner.errors import UserError
+from limner.errors import UserError, is_out_of_memory
 from limner.older import brought_up_to_date
 from limner.trained import Trained
 from limner.untrusted import build, read_config, read_safetensors, within
+from limner.weights import check_fit, check_values
 
 log = logging.getLogger(__name__)
 
-SHOWN = 3  # keys in a message
+MAX_SHAPE = (64, 16_384, 16_384)
+"""The largest channels, height and width of images that a config may state."""
+MAX_CLASSES = 1_000_000
 
 
 def load(
@@ -54,28 +58,75 @@ def load(
     """
     chosen = _device(device)
     name = str(source)
+    if "\0" in name:
+        raise UserError(f"{name}: no path has a NUL in it.")
     if name.startswith(hub.SCHEME):
         folder = hub.download(name)
         root = folder.parents[1]  # the hub's cache keeps the files beside, and links to them
     else:
-        folder = root = Path(source).expanduser()
+        folder = root = _expanded(Path(source))
     config = _config(folder)
     if "weights" in config:
         if checkpoint is not None:
             raise UserError(f"checkpoint={checkpoint}: an exported model holds one only.")
-        path = within(folder, config["weights"], root=root)
+        path = within(folder, _file_name(folder, config["weights"]), root=root)
         weights, update = read_safetensors(path), config.get("update")
     else:
         path, weights, update = _read_checkpoint(folder, checkpoint)
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
-        module = build(brought_up_to_date(config["model"]), "model", trust=trust)
-    _fill(module, weights, path)
-    return Trained(module.to(chosen), config=config, update=update, source=name)
+    if update is not None and type(update) is not int:
+        raise UserError(f"{folder}: its update must be a whole number.")
+    try:
+        return Trained(
+            _model(config["model"], weights, path, trust=trust).to(chosen),
+            config=config, update=update, source=name,
+        )  # fmt: skip
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        hint = "" if chosen.type == "cpu" else " (device=cpu?)"
+        raise UserError(f"{folder}: there is not enough memory for the model{hint}.") from error
+
+
+def _model(
+    node: Any, weights: Mapping[str, Any], path: Path, *, trust: Sequence[str]
+) -> nn.Module:
+    """The model of a config, with its trained weights."""
+    try:
+        node = brought_up_to_date(node)
+        check_numbers(node, "model")
+        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
+            module = build_within(
+                lambda: build(node, "model", trust=trust),
+                file_bytes=path.stat().st_size,
+                check=lambda module: check_fit(module, weights, path),
+            )
+    except RecursionError as error:
+        raise UserError(f"{path.name}: the config beside it is nested too deeply.") from error
+    check_values(weights, path)
+    module.load_state_dict(weights)
+    return module
+
+
+def _expanded(folder: Path) -> Path:
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{folder}: there is no such user here.") from error
+
+
+def _file_name(folder: Path, name: Any) -> Any:
+    if isinstance(name, str) and "\0" in name:
+        raise UserError(f"{folder}: {name!r} is refused, for it is no file name.")
+    return name
 
 
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.yaml"
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
+    except OSError as error:  # no permission, or a name that is too long
+        raise UserError(f"{folder} cannot be read ({error.strerror}).") from error
+    if not is_there:
         inside = [*folder.glob("*/config.yaml"), *folder.glob("*/*/config.yaml")]
         runs = [path.parent for path in inside if path.parent.name != ".hydra"]
         newest = max(runs, key=lambda run: run.stat().st_mtime, default=None)
@@ -89,11 +140,17 @@ def _config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: there is no model in it (model._target_).")
     if not isinstance(data, Mapping) or not {"image_shape", "num_classes"} <= data.keys():
         raise UserError(f"{path}: data.image_shape and data.num_classes are missing.")
-    shape = data["image_shape"]
+    shape, num_classes = data["image_shape"], data["num_classes"]
     if not isinstance(shape, list) or [type(size) for size in shape] != [int] * 3:
         raise UserError(f"{path}: data.image_shape={shape}: must be [C, H, W].")
-    if type(data["num_classes"]) is not int:
-        raise UserError(f"{path}: data.num_classes={data['num_classes']}: must be a whole number.")
+    if not all(1 <= size <= most for size, most in zip(shape, MAX_SHAPE, strict=True)):
+        raise UserError(
+            f"{path}: data.image_shape: sizes from 1 to {list(MAX_SHAPE)} are read, not these."
+        )
+    if type(num_classes) is not int:
+        raise UserError(f"{path}: data.num_classes={num_classes}: must be a whole number.")
+    if not 0 <= num_classes <= MAX_CLASSES:
+        raise UserError(f"{path}: data.num_classes must lie between 0 and {MAX_CLASSES:,}.")
     return config
 
 
@@ -139,38 +196,6 @@ def _read_checkpoint(
         else f"There is no whole one in {folder / 'checkpoints'}."
     )
     raise UserError("\n".join([*broken, hint]))
-
-
-def _fill(module: Any, weights: Mapping[str, Any], path: Path) -> None:
-    """Puts the weights into the model. Raises `UserError` naming keys that differ."""
-    if not isinstance(module, nn.Module):
-        raise UserError(f"model._target_: {type(module).__name__} is no model.")
-    expected = module.state_dict()
-    differences = {
-        "are missing there": [key for key in expected if key not in weights],
-        "are not in the model": [key for key in weights if key not in expected],
-        "have another shape": [
-            f"{key} ({_shape(weights[key])} instead of {_shape(expected[key])})"
-            for key in expected
-            if key in weights and _shape(weights[key]) != _shape(expected[key])
-        ],
-    }
-    found = [f"{_few(keys)} {what}" for what, keys in differences.items() if keys]
-    if found:
-        raise UserError(
-            f"{path} does not fit the config.yaml beside it, or was written by another version of "
-            "limner: " + "; ".join(found) + "."
-        )
-    module.load_state_dict(weights)
-
-
-def _shape(value: Any) -> str:
-    return "x".join(map(str, value.shape)) if isinstance(value, Tensor) else "no tensor"
-
-
-def _few(keys: list[str]) -> str:
-    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return ", ".join(keys[:SHOWN]) + more
 
 
 def _device(device: str | torch.device | None) -> torch.device:

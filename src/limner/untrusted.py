@@ -83,8 +83,10 @@ def build(node: Any, path: str, *, trust: Sequence[str] = ()) -> Any:
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file. Raises `UserError` if it is not whole."""
+    """The tensors of a .safetensors file. Raises `UserError` if it is not whole, or no file."""
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no regular file")
         return safetensors.torch.load_file(path)
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(f"{path} is missing, corrupt or only half written ({error}).") from error

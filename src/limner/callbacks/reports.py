@@ -2,6 +2,10 @@
 
 __all__ = ["Report", "Reports", "read_reports"]
 
+import functools
+import logging
+import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +14,11 @@ import lightning as L
 from limner.callbacks.scores import Scores
 from limner.tolerance import Tolerance
 
+log = logging.getLogger(__name__)
+
 NAME = "reports.csv"
+REPORT = re.compile(rb"[0-9]{1,18},-?(?:[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|inf|nan)\r?")
+"""An epoch and a number as Python writes it."""
 
 
 class Report(NamedTuple):
@@ -39,15 +47,37 @@ class Reports(L.Callback):
             entry = callback.latest.get(self.objective) if isinstance(callback, Scores) else None
             if entry is not None and entry["protocol"]["update"] != trainer.global_step:
                 return
-        with self._files(), open(Path(trainer.default_root_dir, NAME), "a") as file:
-            file.write(f"{trainer.current_epoch + 1},{float(value)}\n")
+        line = f"{trainer.current_epoch + 1},{float(value)}\n"
+        with self._files():
+            add_report(Path(trainer.default_root_dir, NAME), line)
+
+
+def add_report(path: Path, line: str) -> None:
+    """Adds a line to a file, of which the last line may have been cut off."""
+    with open(path, "ab+") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read() == b"\n" else f"\n{line}"
+        file.write(line.encode())
 
 
 def read_reports(folder: Path) -> list[Report]:
-    """What a run has reported, also before it was gone on with; whole lines only."""
+    """What a run has reported, also before it was gone on with; whole lines only.
+
+    Lines that are damaged are left out, and that is said once.
+    """
+    path = folder / NAME
     try:
-        lines = (folder / NAME).read_text().split("\n")[:-1]
+        lines = path.read_bytes().split(b"\n")[:-1]
     except OSError:
         return []
-    pairs = (line.partition(",") for line in lines)
-    return [Report(int(epoch), float(value)) for epoch, _, value in pairs]
+    whole = [line for line in lines if REPORT.fullmatch(line)]
+    if len(whole) < len([line for line in lines if line]):
+        _say_damaged(path)
+    pairs = (line.decode().split(",") for line in whole)
+    return [Report(int(epoch), float(value)) for epoch, value in pairs]
+
+
+@functools.cache
+def _say_damaged(path: Path) -> None:
+    log.warning("%s is damaged: what its other lines report is used.", path)

@@ -3,7 +3,10 @@
 __all__ = ["CSVLogger"]
 
 import csv
+import functools
 import io
+import itertools
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,13 +16,21 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from limner.logged_rows import Logged, read_rows
+from limner.printable import printable
+
+log = logging.getLogger(__name__)
+
+SHOWN = 5  # places in a message
+
 
 class CSVLogger(Logger):
     """`metrics.csv` in the run folder: a row for each update at which something was logged.
 
     After a resume the rows of earlier updates stay, and those of updates that are done again are
-    replaced (Lightning's own logger deletes the file). A last line that is not whole, as a full
-    disk or a power cut leaves it, is dropped. Rows that cannot be written are kept until they can.
+    replaced (Lightning's own logger deletes the file). Of a file that is damaged, every whole row
+    stays; a warning says what is lost, and the damaged file stays as `metrics.damaged.csv`. Rows
+    that cannot be written are kept until they can.
 
     Args:
         folder: The run folder.
@@ -38,10 +49,11 @@ class CSVLogger(Logger):
         self._size = 0  # of the file, up to the last whole row that stays as it is
         self._stays: int | None = None  # the last update whose row stays; None until it is known
         self._opened = False
+        self._resumes = False
 
     def go_on_from(self, update: int) -> None:
         """To be called first by a run that has been here before: the rows up to `update` stay."""
-        self._stays = update
+        self._stays, self._resumes = update, True
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -56,7 +68,7 @@ class CSVLogger(Logger):
             if self._row.get("update") != step:
                 self._put_aside()
                 self._row = {"update": step}
-            self._row |= metrics
+            self._row |= {_name(key): value for key, value in metrics.items()}
             self._changed = True
 
     @rank_zero_only
@@ -77,18 +89,21 @@ class CSVLogger(Logger):
         rows = [*self._waiting, self._row]
         new = [name for name in dict.fromkeys(key for row in rows for key in row)
                if name not in self._columns]  # fmt: skip
-        if new or self._start is not None or not self._is_there():
-            before = self._read()[1]
-            self._rewrite([*self._columns, *new], [*before, *rows])
+        if new or not self._size or self._start is not None or not self._is_there():
+            before = self._before()
+            self._rewrite([*self._columns, *new], [*before.rows, *rows], lost=before.lost)
         else:
             self._append(rows)
         self._waiting, self._changed = [], False
 
     @rank_zero_only
     def sync(self) -> None:
-        """Has all that was logged outlast a power cut."""
+        """Has all that was logged outlast a power cut, and be it that nothing was."""
         self.save()
-        if self.path.exists():
+        if not self._size and not os.path.lexists(self.path):
+            self._rewrite(self._columns, [], lost=[])
+            self._start = None
+        elif self.path.exists():
             with open(self.path, "rb+") as file:
                 os.fsync(file.fileno())
 
@@ -105,35 +120,35 @@ class CSVLogger(Logger):
 
     def _open(self) -> None:
         """Takes over the rows of an earlier start, of which the last may get more values."""
-        self._size = self.path.stat().st_size if self.path.exists() else 0
-        columns, found = self._read()
-        rows = [row for row in found if int(row["update"]) <= self._stays]
-        self._columns = columns
-        if self._size:
-            self._rewrite(columns, rows)
-        if rows and not self._row and int(rows[-1]["update"]) == self._stays:
-            self._row = {name: value for name, value in rows[-1].items() if value != ""}
+        if os.path.lexists(self.path) and not self.path.is_file():
+            raise OSError(f"{self.path} is no regular file")
+        content = self.path.read_bytes() if self.path.exists() else b""
+        found = read_rows(content, up_to=self._stays)
+        if content:
+            self._rewrite(found.columns, found.rows, lost=found.lost)
+        elif self._resumes and self._stays > 0:
+            log.warning(
+                "%s was %s: what was logged up to update %d is not in it.",
+                self.path, "empty" if self.path.exists() else "missing", self._stays,
+            )  # fmt: skip
+        if found.rows and not self._row and int(found.rows[-1]["update"]) == self._stays:
+            self._row = {name: value for name, value in found.rows[-1].items() if value != ""}
             self._row["update"] = self._stays
         else:
             self._start = None
         self._opened = True
 
-    def _read(self) -> tuple[list[str], list[dict[str, str]]]:
-        """The columns and the whole rows of the file, without the newest if that is to change."""
-        if not self.path.exists():
-            return self._columns, []
-        with open(self.path, "rb") as file:
-            content = file.read(self._size if self._start is None else self._start)
-        lines = content.splitlines(keepends=True)
-        columns = _fields(lines[0]) if lines else []
-        if columns[:1] != ["update"]:
-            return self._columns, []
-        rows = []
-        for values in map(_fields, lines[1:]):
-            if len(values) != len(columns) or not values[0].isdecimal():
-                break  # what follows cannot be trusted either
-            rows.append(dict(zip(columns, values, strict=True)))
-        return columns, rows
+    def _before(self) -> Logged:
+        """The rows that this process has put into the file, without one that is to change."""
+        size = self._size if self._start is None else self._start
+        try:
+            with open(self.path, "rb") as file:
+                content = file.read(size)
+        except FileNotFoundError:
+            content = b""
+        found = read_rows(content, columns=self._columns)
+        cut_off = ["its end" if content else "all of it"] if len(content) < size else []
+        return found._replace(lost=[*found.lost, *cut_off])
 
     def _is_there(self) -> bool:
         """Whether the file is the one that was written last, with or without half a row more."""
@@ -148,8 +163,16 @@ class CSVLogger(Logger):
         self._size += sum(map(len, parts))
         self._start = self._size - len(parts[-1])
 
-    def _rewrite(self, columns: list[str], rows: Sequence[Mapping[str, Any]]) -> None:
-        """Puts a new file in the place of the old one, in one step."""
+    def _rewrite(
+        self, columns: list[str], rows: Sequence[Mapping[str, Any]], *, lost: Sequence[str]
+    ) -> None:
+        """Puts a new file in the place of the old one, in one step.
+
+        Args:
+            columns: The names of its columns.
+            rows: Its rows.
+            lost: What the old file has lost; if it has, it stays under another name.
+        """
         parts = [_line(columns, dict(zip(columns, columns, strict=True)))]
         parts += [_line(columns, row) for row in rows]
         partial = self.path.with_suffix(".partial")
@@ -158,6 +181,7 @@ class CSVLogger(Logger):
                 file.write(b"".join(parts))
                 file.flush()
                 os.fsync(file.fileno())
+            aside = put_aside(self.path) if lost else None
             os.replace(partial, self.path)
         except OSError:
             with suppress(OSError):
@@ -165,14 +189,49 @@ class CSVLogger(Logger):
             raise
         self._columns, self._size = columns, sum(map(len, parts))
         self._start = self._size - len(parts[-1])
+        if lost:
+            log.warning(
+                "%s was damaged: %d rows are whole and stay in it; lost: %s.%s",
+                self.path, len(rows), _shown(lost),
+                f" The damaged file is now {aside.name}." if aside is not None else "",
+            )  # fmt: skip
+
+
+def put_aside(path: Path) -> Path | None:
+    """Gives a damaged file a second name, `metrics.damaged.csv` or, if there is one, a number.
+
+    The first name is free to be replaced. None if there is no such file.
+
+    Raises:
+        OSError: If the folder takes no more names.
+    """
+    for number in itertools.count(1):
+        kept = path.with_suffix(f".damaged{'' if number == 1 else f'_{number}'}{path.suffix}")
+        if not os.path.lexists(kept):
+            break
+        if path.exists() and kept.exists() and path.samefile(kept):
+            return kept  # by an attempt that failed afterwards
+    try:
+        os.link(path, kept)
+    except FileNotFoundError:
+        return None
+    except OSError:  # a file system without links
+        os.replace(path, kept)
+    return kept
+
+
+def _shown(lost: Sequence[str]) -> str:
+    more = f" and {len(lost) - SHOWN} more places" if len(lost) > SHOWN else ""
+    return ", ".join(lost[:SHOWN]) + more
+
+
+@functools.cache
+def _name(name: str) -> str:
+    """A column's name that fits in one line."""
+    return printable(name)
 
 
 def _line(columns: Sequence[str], row: Mapping[str, Any]) -> bytes:
     text = io.StringIO(newline="")
     csv.DictWriter(text, columns).writerow(row)
     return text.getvalue().encode()
-
-
-def _fields(line: bytes) -> list[str]:
-    """The values of a line, none of one that is not whole."""
-    return next(csv.reader([line.decode(errors="replace")])) if line.endswith(b"\n") else []

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from limner.errors import UserError
+from limner.logged_rows import read_rows
 
 SECONDS, SPEED = "time/seconds", "time/images_per_second"
 
@@ -98,5 +99,4 @@ def _rows(folder: Path | str) -> list[dict[str, str]]:
         raise UserError(
             f"{folder} has no metrics.csv: train with logger=csv (or with the default)."
         )
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+    return read_rows(path.read_bytes()).rows

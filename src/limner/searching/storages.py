@@ -19,8 +19,19 @@ DEFINED = "limner"
 
 
 def journal(folder: Path) -> JournalStorage:
-    """A file in the study's folder."""
-    return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+    """A file in the study's folder.
+
+    Raises:
+        UserError: If it is damaged: Optuna reads it as a whole or not at all.
+    """
+    path = folder / "journal.log"
+    try:
+        return JournalStorage(JournalFileBackend(str(path)))
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise UserError(
+            f"{path} is damaged: Optuna cannot read it ({str(error) or type(error).__name__}). "
+            "The trials' own folders are whole; name another study, or repair that line."
+        ) from error
 
 
 def database(url: str, lost: Callable[..., None]) -> RDBStorage:

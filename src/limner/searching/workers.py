@@ -70,8 +70,10 @@ def _try(
         log.warning("Trial %d failed: %s", number, error)
     elif pruned:
         study.pruned(trial)
-        last = read_reports(trial.folder)[-1]
-        log.info("Trial %d pruned: %s = %.4g in epoch %d", number, wanted, last.value, last.epoch)
+        for last in read_reports(trial.folder)[-1:]:
+            log.info(
+                "Trial %d pruned: %s = %.4g in epoch %d", number, wanted, last.value, last.epoch
+            )
     elif stop.is_set():
         study.queue_again(trial)
     else:

@@ -2,19 +2,26 @@
 
 __all__ = ["Job", "error_of", "jobs_in", "queued_as", "titles", "write_queued", "write_record"]
 
+import functools
 import json
+import logging
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from limner.jobs import objective
 from limner.locks import is_locked
+from limner.plain_files import NotPlainError, read_json
 from limner.status import read_status
 from limner.sweeping.queue import queue
 
+log = logging.getLogger(__name__)
+
 RECORDS = ".jobs"
 QUEUED = ".slurm"
+LAST = sys.maxsize  # the place of a job whose own is not known
 
 
 class Job(NamedTuple):
@@ -40,7 +47,7 @@ def jobs_in(sweep: Path) -> list[Job]:
     """What became of the jobs of a sweep so far, in the order in which they were first begun."""
     found, waiting = [], queue() if any((sweep / RECORDS).glob(f"*{QUEUED}")) else {}
     for path in (sweep / RECORDS).glob("*.json"):
-        record = json.loads(path.read_text())
+        record = _read(path)
         folder = sweep / path.name.removesuffix(".json")
         state, error = _state(folder, record["error"])
         if (in_queue := waiting.get(queued_as(folder))) is not None:
@@ -52,7 +59,8 @@ def jobs_in(sweep: Path) -> list[Job]:
 
 def titles(jobs: Sequence[Job]) -> list[str]:
     """What tells each job of a sweep from the others."""
-    shared = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set()
+    known = [set(job.overrides) for job in jobs if job.overrides]
+    shared = set.intersection(*known) if len(known) > 1 else set()
     own = [[word for word in job.overrides if word not in shared] for job in jobs]
     return [" ".join(words) or job.folder.name for words, job in zip(own, jobs, strict=True)]
 
@@ -73,7 +81,7 @@ def write_record(folder: Path, overrides: Sequence[str], number: int, error: str
 def error_of(folder: Path) -> str | None:
     """Why the job of a folder failed, as far as it was written down."""
     path = folder.parent / RECORDS / f"{folder.name}.json"
-    return json.loads(path.read_text())["error"] if path.is_file() else None
+    return _read(path)["error"] if path.is_file() else None
 
 
 def write_queued(folder: Path, job_id: str) -> None:
@@ -84,14 +92,44 @@ def write_queued(folder: Path, job_id: str) -> None:
 def queued_as(folder: Path) -> str | None:
     """The job of SLURM that a job was queued as last, or None."""
     path = folder.parent / RECORDS / f"{folder.name}{QUEUED}"
-    return path.read_text().strip() if path.is_file() else None
+    return path.read_text(errors="replace").strip() or None if path.is_file() else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A record; of one that is damaged, what its name and its run's own folder cannot tell is
+    empty, and that is said once."""
+    try:
+        record = read_json(path)
+        if (
+            isinstance(record, dict)
+            and isinstance(record["number"], int)
+            and isinstance(record["error"], str | None)
+            and isinstance(record["overrides"], list)
+            and all(isinstance(word, str) for word in record["overrides"])
+        ):
+            return record
+        reason = "is no record of a job"
+    except NotPlainError as error:
+        reason = str(error)
+    except KeyError:
+        reason = "is no record of a job"
+    _say_damaged(path, reason)
+    return {"number": LAST, "error": None, "overrides": []}
+
+
+@functools.cache
+def _say_damaged(path: Path, reason: str) -> None:
+    log.warning("%s %s: the overrides of this job are not known.", path, reason)
 
 
 def _write(folder: Path, suffix: str, text: str) -> None:
     records = folder.parent / RECORDS
     records.mkdir(parents=True, exist_ok=True)
     partial = records / f"{folder.name}.partial"
-    partial.write_text(f"{text}\n")
+    with open(partial, "w") as file:
+        file.write(f"{text}\n")
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut may leave an empty file
     os.replace(partial, records / f"{folder.name}{suffix}")
 
 

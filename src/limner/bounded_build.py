@@ -1,0 +1,165 @@
+"""A model built within the bounds that its weights file sets.
+
+A config of one kilobyte can describe a model of a terabyte, or a loop of 10^12 layers. A model is
+therefore first built on torch's meta device, where tensors have shapes and no memory, and its
+work is counted. Only a model that fits its weights file is built again, in memory.
+"""
+
+__all__ = ["build_within", "check_numbers"]
+
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from limner.errors import UserError
+
+LARGEST = 2**31 - 1
+"""The largest whole number in a model's config: a count, a size, or a number of images."""
+MIN_BYTES, BYTES_PER_BYTE = 64 << 20, 16
+"""Bytes that a constructor may allocate, whatever the size of the weights file, and for each byte
+of it: weights of half the precision, and what drawing them needs beside them."""
+MIN_CALLS, CALLS_PER_BYTE, CALLS_OF_OPERATION = 1_000_000, 0.1, 100
+"""Calls of functions in which a model is to be built, whatever the size of the weights file, and
+for each byte of it; an operation on tensors counts as so many. A layer takes about a thousand."""
+IMPORT = sys.modules["importlib._bootstrap"]._find_and_load.__code__
+
+
+def check_numbers(node: Any, path: str) -> None:
+    """Refuse whole numbers in a config that no size and no count can have.
+
+    Args:
+        node: Plain data.
+        path: The key of the node, for messages.
+
+    Raises:
+        UserError: If one is beyond `LARGEST`.
+    """
+    if isinstance(node, int) and abs(node) > LARGEST:
+        raise UserError(f"{path} is beyond {LARGEST:,}, the largest number of a model's config.")
+    pairs = node.items() if isinstance(node, Mapping) else ()
+    pairs = enumerate(node) if isinstance(node, list) else pairs
+    for key, value in pairs:
+        check_numbers(value, f"{path}.{key}")
+
+
+def build_within(make: Callable[[], Any], *, file_bytes: int, check: Callable[[Any], None]) -> Any:
+    """Build a model that `check` accepts, in memory that suits the size of its weights file.
+
+    A constructor that cannot run on the meta device, since it reads values, is run in memory at
+    once, and each of its operations is measured before it is done.
+
+    Args:
+        make: Builds the model, the same at every call.
+        file_bytes: The size of the weights file.
+        check: Raises if a model does not fit its weights; only shapes and dtypes can be read.
+
+    Raises:
+        UserError: If the model is larger than the file accounts for, or takes endless work.
+    """
+    sketch = None
+    with _Bounds(file_bytes, on_meta=True) as bounds, suppress(Exception), torch.device("meta"):
+        sketch = make()
+    bounds.refuse()
+    if sketch is not None:
+        check(sketch)
+        return make()
+    with _Bounds(file_bytes, on_meta=False) as bounds:
+        try:
+            model = make()
+        except Exception:
+            bounds.refuse()
+            raise
+    check(model)
+    return model
+
+
+class _Bounds(TorchDispatchMode):
+    """Stops what allocates too much or calls too many functions."""
+
+    def __init__(self, file_bytes: int, *, on_meta: bool) -> None:
+        super().__init__()
+        self.on_meta = on_meta
+        self.bytes_left = MIN_BYTES + BYTES_PER_BYTE * file_bytes
+        self.calls_left = MIN_CALLS + int(CALLS_PER_BYTE * file_bytes)
+        self._num_imports = 0
+        self._counts = True
+
+    def refuse(self) -> None:
+        """Raises `UserError` if the bounds were reached."""
+        if self.bytes_left < 0 or self.calls_left < 0:
+            raise UserError(
+                "model: this config asks for more "
+                + ("memory" if self.bytes_left < 0 else "layers")
+                + " than the weights beside it account for; they do not belong together."
+            )
+
+    def __enter__(self) -> "_Bounds":
+        self._profile = sys.getprofile()
+        sys.setprofile(self._count)
+        return super().__enter__()
+
+    def __exit__(self, *exception: Any) -> None:
+        self._counts = False  # nothing may be raised from here
+        sys.setprofile(self._profile)
+        super().__exit__(*exception)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        sys.setprofile(None)  # torch's own work is counted as one thing
+        try:
+            return self._done(func, args, kwargs or {})
+        finally:
+            self.calls_left -= CALLS_OF_OPERATION
+            sys.setprofile(self._count)
+
+    def _done(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        if func.is_view or func._schema.is_mutable:
+            return func(*args, **kwargs)
+        if self.on_meta:
+            made = func(*args, **kwargs)
+            self._allocate(made)
+            return made
+        self._allocate(_sketched(func, args, kwargs))
+        return func(*args, **kwargs)
+
+    def _allocate(self, made: Any) -> None:
+        tensors = [x for x in tree_leaves(made) if isinstance(x, Tensor)]
+        self.bytes_left -= sum(x.numel() * x.itemsize for x in tensors)
+        if self.bytes_left < 0:
+            raise MemoryError("more than the weights file accounts for")
+
+    def _count(self, frame: FrameType, event: str, _: Any) -> None:
+        if not self._counts:
+            return
+        if frame.f_code is IMPORT:
+            self._num_imports += {"call": 1, "return": -1}.get(event, 0)
+        elif event in ("call", "c_call") and self._num_imports == 0:
+            self.calls_left -= 1
+            if self.calls_left < 0:
+                raise MemoryError("more calls than the weights file accounts for")
+
+
+def _sketched(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """What an operation returns, without memory; None where only doing it can tell."""
+    args, kwargs = tree_map_only(Tensor, lambda x: x.to("meta"), (args, kwargs))
+    if not any(isinstance(x, Tensor) for x in tree_leaves((args, kwargs))):
+        kwargs = {**kwargs, "device": torch.device("meta"), "generator": None}
+        kwargs = {key: kwargs[key] for key in kwargs if _takes(func, key)}
+    elif kwargs.get("device") is not None:
+        kwargs = {**kwargs, "device": torch.device("meta")}
+    try:
+        return func(*args, **kwargs)
+    except Exception:
+        return None
+
+
+def _takes(func: Any, key: str) -> bool:
+    return any(argument.name == key for argument in func._schema.arguments)

@@ -1,0 +1,98 @@
+"""Whether tensors from a file are the weights of a model."""
+
+__all__ = ["check_fit", "check_values"]
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limner.errors import UserError
+
+SHOWN = 3  # keys in a message
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Weights of one of these types are read into a model of another: `trainer.precision`."""
+
+
+def check_fit(module: Any, weights: Mapping[str, Any], path: Path) -> None:
+    """Compare names, kinds, shapes and dtypes of weights with those of a model.
+
+    Args:
+        module: The model; its tensors may lie on the meta device.
+        weights: Names and, for weights, tensors.
+        path: Their file, for messages.
+
+    Raises:
+        UserError: If they differ; the message names a few.
+    """
+    if not isinstance(module, nn.Module):
+        raise UserError(f"model._target_: {type(module).__name__} is no model.")
+    expected = module.state_dict()
+    both = [key for key in expected if key in weights]
+    plain = [key for key in both if _is_plain(weights[key])]
+    differences = {
+        "are missing there": [key for key in expected if key not in weights],
+        "are not in the model": [str(key) for key in weights if key not in expected],
+        "are no plain tensors": [key for key in both if key not in set(plain)],
+        "have another shape": _unlike(_shape, plain, weights, expected),
+        "have another type": _unlike(_dtype, plain, weights, expected),
+    }
+    found = [f"{_few(keys)} {what}" for what, keys in differences.items() if keys]
+    if found:
+        raise UserError(
+            f"{path} does not fit the config.yaml beside it, or was written by another version of "
+            "limner: " + "; ".join(found) + "."
+        )
+
+
+def check_values(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights that no training leaves which went well.
+
+    Args:
+        weights: What `check_fit` accepts.
+        path: Their file, for messages.
+
+    Raises:
+        UserError: If a number is infinite or nan.
+    """
+    broken = [key for key, value in weights.items() if not bool(torch.isfinite(value).all())]
+    if broken:
+        raise UserError(
+            f"{path}: there are infinite numbers, or nan, in {_few(broken)}: training diverged "
+            "before it was written, or it is damaged."
+        )
+
+
+def _is_plain(value: Any) -> bool:
+    return (
+        type(value) in (Tensor, nn.Parameter)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+    )
+
+
+def _unlike(
+    what: Callable[[Tensor], str],
+    keys: list[str],
+    weights: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+) -> list[str]:
+    pairs = {key: (what(weights[key]), what(expected[key])) for key in keys}
+    return [f"{key} ({a} instead of {b})" for key, (a, b) in pairs.items() if a != b]
+
+
+def _shape(value: Tensor) -> str:
+    return "x".join(map(str, value.shape))
+
+
+def _dtype(value: Tensor) -> str:
+    name = str(value.dtype).removeprefix("torch.")
+    return "floating point" if value.dtype in FLOATS else name
+
+
+def _few(keys: list[str]) -> str:
+    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+    return ", ".join(keys[:SHOWN]) + more
