@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import lightning as L
 
-from limner.callbacks.scores import Scores
+from limner.callbacks.measured import measured_of
 from limner.tolerance import Tolerance
 
 NAME = "reports.csv"
@@ -21,7 +21,9 @@ class Report(NamedTuple):
 
 
 class Reports(L.Callback):
-    """Adds a line `epoch,value` to reports.csv whenever the objective has been computed.
+    """Adds a line `epoch,value` to reports.csv after each epoch whose end was measured.
+
+    A value of the middle of an epoch is not the epoch's, and is left out.
 
     Args:
         objective: Its name, as `val/loss`.
@@ -32,15 +34,11 @@ class Reports(L.Callback):
         self._files = Tolerance("Writing reports.csv", OSError)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        value = trainer.callback_metrics.get(self.objective)
+        value = measured_of(trainer).at(trainer.global_step).get(self.objective)
         if value is None or not trainer.is_global_zero:
             return
-        for callback in trainer.callbacks:  # whose scores of earlier epochs stay
-            entry = callback.latest.get(self.objective) if isinstance(callback, Scores) else None
-            if entry is not None and entry["protocol"]["update"] != trainer.global_step:
-                return
         with self._files(), open(Path(trainer.default_root_dir, NAME), "a") as file:
-            file.write(f"{trainer.current_epoch + 1},{float(value)}\n")
+            file.write(f"{trainer.current_epoch + 1},{value}\n")
 
 
 def read_reports(folder: Path) -> list[Report]:
