@@ -41,9 +41,9 @@ from limner.loggers import ToleratedLogger
 from limner.records import write_records
 from limner.refusals import (
     refuse_length,
+    refuse_model,
+    refuse_other_precision,
     refuse_parts,
-    refuse_processes,
-    refuse_two_players,
     refuse_values,
 )
 from limner.speed import (
@@ -138,8 +138,7 @@ class _Prepare:
         model = build(config, "model")
         if self.first_stage is not None:
             model.first_stage.load_state_dict(self.first_stage.module.state_dict())
-        refuse_two_players(config, model)
-        refuse_processes(model, _num_processes(config))
+        refuse_model(config, model, self.data, num_processes=_num_processes(config))
         own = [
             SeedUpdates(seed=seed),
             Provenance(),
@@ -155,6 +154,7 @@ class _Prepare:
         if model.automatic_optimization and (norm := config.gradients.max_norm) is not None:
             own.append(Clipping(norm))
         trainer = _trainer(config, model, own, interrupts)
+        refuse_other_precision(config.trainer.precision, trainer)
         layout = layout_for(
             config.channels_last,
             device=trainer.strategy.root_device,

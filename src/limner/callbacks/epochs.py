@@ -177,7 +177,7 @@ class FitLoop(_FitLoop):
 class Scorer(Protocol):
     """A callback that scores samples at some epochs' ends, and at the last one."""
 
-    def score(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+    def score_update(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         """Score the present weights, unless that was done."""
 
 
@@ -213,4 +213,4 @@ class EpochEnds(L.pytorch.callbacks.Checkpoint):  # so that it comes after score
             loop.epoch_loop.validate()
         for callback in trainer.callbacks:
             if isinstance(callback, Scorer):
-                callback.score(trainer, model)
+                callback.score_update(trainer, model)

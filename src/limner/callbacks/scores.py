@@ -135,9 +135,9 @@ class Scores(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         if epoch % self.every_num_epochs == 0 or is_last_epoch(trainer):
-            self.score(trainer, model)
+            self.score_update(trainer, model)
 
-    def score(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+    def score_update(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         """Score the present weights, unless that was done; record and write the scores."""
         if self._update == trainer.global_step:
             return
