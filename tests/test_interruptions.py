@@ -19,6 +19,7 @@ from limner.callbacks.guards import SeedUpdates
 from limner.callbacks.pictures import Pictures
 from limner.callbacks.scores import Scores
 from limner.jobs import waited_for
+from limner.models import VAE
 from runs import last_checkpoint
 
 RUN = [
@@ -132,6 +133,34 @@ def test_a_run_struck_at_every_kind_of_moment_is_the_uninterrupted_one(
     assert run(*command).code == 0
     assert_same_run(whole, parts)
     assert "Nothing to do" in run(*command).out
+    assert_same_run(whole, parts)
+
+
+def test_validation_is_done_again_whole_when_a_signal_stopped_it(run, tmp_path, monkeypatch):
+    """In the middle of an epoch, and where max_steps ends the run there."""
+    original, left = VAE.validation_step, [10, 30]
+
+    def struck(self, batch, batch_idx):
+        if batch_idx == 1 and self.global_step in left:
+            left.remove(self.global_step)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, batch, batch_idx)
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    words = [*RUN[4:], "metrics=none", "metrics.objective={name: val/loss, mode: min}",
+             "model/network=mlp", "trainer.max_steps=30", "+trainer.val_check_interval=5",
+             "~callbacks.codes", "callbacks.checkpoints.every_num_updates=5"]  # fmt: skip
+    assert run(*words, f"hydra.run.dir={whole}").code == 0
+    monkeypatch.setattr(VAE, "validation_step", struck)
+    command = [*words, f"hydra.run.dir={parts}"]
+    for update in (10, 30):
+        assert run(*command).code == 1
+        assert checkpoint(parts)["global_step"] == update
+        assert not rows(parts)[-1].get("val/loss")
+        command = [f"resume={parts}"]
+    assert run(*command).code == 0
+    updates = [row["update"] for row in rows(parts) if row["val/loss"]]
+    assert updates == ["5", "10", "15", "20", "27", "30"]
     assert_same_run(whole, parts)
 
 

@@ -15,6 +15,7 @@ from limner.locks import locked
 from limner.resuming.starts import Start
 from runs import content, pretended
 
+CPU = ["accelerator=cpu"]
 QUICK = ["metrics=none", "trainer.max_epochs=1", "logger=csv"]
 RGBA = ["data=image_folder", "data.path=photos", "data.image_shape=[4,8,8]"]
 MIXING = ["model/penalty=r1", "network.discriminator_norm=batch", "data.image_shape=[1,16,16]"]
@@ -104,7 +105,33 @@ def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
         (["data.binarisation=often"], "data.binarisation=often: must be dynamic or static"),
         (["callbacks.codes.num_images=1"], "num_images 2 or more"),
         (["model=gan", "trainer.precision=16-mixed"], "choose bf16-mixed"),
+        (["trainer.precision=16-mixed", *CPU], "choose trainer.precision=bf16-mixed, or 32"),
+        (["trainer.precision=16", *CPU], "(cpu) Lightning computes in bf16-mixed instead"),
+        (["trainer.precision=transformer-engine", *CPU], "transformer_engine"),
         (["trainer.precision=15"], "15"),
+        (["trainer.max_steps=0"], "trainer.max_steps=0: must be 1 or more, or -1"),
+        (["trainer.max_epochs=0"], "trainer.max_epochs=0: must be 1 or more, or -1"),
+        (["trainer.max_epochs=-2"], "trainer.max_epochs=-2: must be 1 or more, or -1"),
+        (["trainer.max_epochs=null"], "trainer.max_epochs=null: Lightning would take 1000"),
+        (["trainer.limit_train_batches=0"], "limit_train_batches=0: must leave an update"),
+        (["trainer.limit_train_batches=0.0"], "limit_train_batches=0.0: must leave an update"),
+        (["trainer.limit_train_batches=0.01"], "limit_train_batches=0.01: leaves none of the 22"),
+        (["trainer.limit_val_batches=0.1"], "limit_val_batches=0.1: leaves none of the 3 batches"),
+        (["+trainer.max_time=00:00:00:00"], "max_time=00:00:00:00: must be longer than nothing"),
+        (["+trainer.max_time={hours: 0}"], "must be longer than nothing"),
+        (["+trainer.max_time={hour: 1}"], "must be DAYS:HOURS:MINUTES:SECONDS"),
+        (["+trainer.max_time=soon"], "max_time=soon: must be DAYS:HOURS:MINUTES:SECONDS"),
+        (["+trainer.min_epochs=2"], "min_epochs=2: must be at most trainer.max_epochs=1"),
+        (["trainer.max_steps=5", "+trainer.min_steps=6"], "at most trainer.max_steps=5"),
+        (["+trainer.min_steps=23"], "min_steps=23: training ends after 22 updates"),
+        (
+            ["trainer.max_epochs=9", "trainer.max_steps=30", "+trainer.min_epochs=2"],
+            "min_epochs=2: training ends after 30 updates",
+        ),
+        (["+trainer.val_check_interval=23"], "must be at most the 22 updates of an epoch"),
+        (["+trainer.val_check_interval=0"], "val_check_interval=0: must be above 0"),
+        (["+trainer.val_check_interval=00:00:01:00"], "by the clock no two runs"),
+        (["+trainer.check_val_every_n_epoch=0"], "check_val_every_n_epoch=0: must be 1 or more"),
         (["model=gan", "trainer.precision=16"], "choose bf16-mixed"),
         (["+trainer.gradient_clip_val=1.0"], "gradients.max_norm=... clips"),
         (["+trainer.accumulate_grad_batches=2"], "gradients.num_parts=N accumulates"),
@@ -129,7 +156,8 @@ def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
             "that bounds model.ema_half_life",
         ),
         (["accelerator=cpu", "trainer.devices=-5"], "should be an int > 0"),
-        (["trainer.limit_train_batches=-1"], "limit_train_batches"),
+        (["trainer.limit_train_batches=-1"], "limit_train_batches=-1: must be a share from 0.0"),
+        (["trainer.limit_val_batches=1.5"], "limit_val_batches=1.5: must be a share from 0.0"),
         (["data.batch_size=0"], "data.batch_size=0: must be 1 or more"),
         (["seed=-1"], "seed=-1: must be 0 or more"),
         (["on_divergence=back"], "on_divergence=back: choose stop or rollback"),

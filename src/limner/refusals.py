@@ -2,9 +2,9 @@
 
 __all__ = [
     "refuse_length",
+    "refuse_model",
+    "refuse_other_precision",
     "refuse_parts",
-    "refuse_processes",
-    "refuse_two_players",
     "refuse_values",
 ]
 
@@ -16,6 +16,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from limner.errors import UserError
+from limner.lengths import refuse_intervals, refuse_unreachable
 from limner.speed import COMPILE_MODES
 
 REFUSED = {
@@ -35,6 +36,8 @@ REFUSED = {
     "fast_dev_run": "trainer.max_steps=1 does the same.",
 }
 """Arguments of Lightning's Trainer that would be overridden, or break the counting of updates."""
+PRECISION_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+"""Lightning's short names of precisions."""
 ON_DIVERGENCE = ("stop", "rollback")
 FOR_DISCRIMINATORS = ("projection", "auxiliary")
 
@@ -94,12 +97,13 @@ def refuse_parts(config: DictConfig) -> None:
 
 
 def refuse_length(config: DictConfig, saved: Mapping[str, Any]) -> None:
-    """Raises `UserError` if a run is further than it is to be trained.
+    """Raises `UserError` for a length of nothing, or if a run is further than it.
 
     Args:
         config: What it is asked to go on with.
         saved: The checkpoint that it goes on from; empty for none.
     """
+    refuse_intervals(config)
     epochs, updates = config.trainer.get("max_epochs"), config.trainer.get("max_steps")
     if updates not in (None, -1) and saved.get("global_step", 0) > updates:
         raise UserError(
@@ -109,7 +113,27 @@ def refuse_length(config: DictConfig, saved: Mapping[str, Any]) -> None:
         raise UserError(f"trainer.max_epochs={epochs}: the run is in epoch {saved['epoch'] + 1}.")
 
 
-def refuse_processes(model: L.LightningModule, num_processes: int) -> None:
+def refuse_model(
+    config: DictConfig,
+    model: L.LightningModule,
+    data: L.LightningDataModule,
+    *,
+    num_processes: int,
+) -> None:
+    """Raise `UserError` for what does not fit the model that was made of the config.
+
+    Args:
+        config: The config.
+        model: The model, before its training.
+        data: The data, opened.
+        num_processes: Processes that share each update.
+    """
+    _refuse_two_players(config, model)
+    _refuse_processes(model, num_processes)
+    refuse_unreachable(config, data, model, num_processes)
+
+
+def _refuse_processes(model: L.LightningModule, num_processes: int) -> None:
     """Raises `UserError` for processes that have no gradients to share."""
     if num_processes > 1 and not any(w.requires_grad for w in model.parameters()):
         raise UserError(
@@ -118,7 +142,7 @@ def refuse_processes(model: L.LightningModule, num_processes: int) -> None:
         )
 
 
-def refuse_two_players(config: DictConfig, model: L.LightningModule) -> None:
+def _refuse_two_players(config: DictConfig, model: L.LightningModule) -> None:
     """Raises `UserError` for what Lightning cannot do for two optimizers."""
     if model.automatic_optimization:
         return
@@ -126,6 +150,23 @@ def refuse_two_players(config: DictConfig, model: L.LightningModule) -> None:
         raise UserError(
             f"trainer.precision={config.trainer.precision}: a GAN's two optimizers share no loss "
             "scaler; choose bf16-mixed, which needs none, or 32-true."
+        )
+
+
+def refuse_other_precision(precision: str | int, trainer: L.Trainer) -> None:
+    """Raise `UserError` if Lightning computes in another precision than it was asked for.
+
+    Args:
+        precision: The precision that the config asks for.
+        trainer: The trainer made of that config.
+    """
+    asked = PRECISION_NAMES.get(str(precision), str(precision))
+    if asked != trainer.precision:
+        device = trainer.strategy.root_device.type
+        raise UserError(
+            f"trainer.precision={precision}: on this device ({device}) Lightning computes in "
+            f"{trainer.precision} instead; choose trainer.precision={trainer.precision}, or "
+            "32-true."
         )
 
 

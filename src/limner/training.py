@@ -23,7 +23,7 @@ from limner.callbacks.epochs import EpochEnds, FitLoop
 from limner.callbacks.guards import Interrupts, SeedUpdates
 from limner.callbacks.heartbeat import Heartbeat
 from limner.callbacks.learning_rates import LearningRates
-from limner.callbacks.log import Log
+from limner.callbacks.measured import Measured, measured_of
 from limner.callbacks.parts import InParts
 from limner.callbacks.process_counts import ProcessCounts
 from limner.callbacks.provenance import Provenance
@@ -41,9 +41,9 @@ from limner.loggers import ToleratedLogger
 from limner.records import write_records
 from limner.refusals import (
     refuse_length,
+    refuse_model,
+    refuse_other_precision,
     refuse_parts,
-    refuse_processes,
-    refuse_two_players,
     refuse_values,
 )
 from limner.speed import (
@@ -138,8 +138,7 @@ class _Prepare:
         model = build(config, "model")
         if self.first_stage is not None:
             model.first_stage.load_state_dict(self.first_stage.module.state_dict())
-        refuse_two_players(config, model)
-        refuse_processes(model, _num_processes(config))
+        refuse_model(config, model, self.data, num_processes=_num_processes(config))
         own = [
             SeedUpdates(seed=seed),
             Provenance(),
@@ -147,6 +146,7 @@ class _Prepare:
             DeviceCounts(sync_batchnorm=bool(config.trainer.get("sync_batchnorm"))),
             Heartbeat(status=self.status),
             Rollbacks(past),
+            Measured(),
             EpochEnds(),
         ]
         if (schedule := build(config, "lr_schedule")) is not None:
@@ -154,6 +154,7 @@ class _Prepare:
         if model.automatic_optimization and (norm := config.gradients.max_norm) is not None:
             own.append(Clipping(norm))
         trainer = _trainer(config, model, own, interrupts)
+        refuse_other_precision(config.trainer.precision, trainer)
         layout = layout_for(
             config.channels_last,
             device=trainer.strategy.root_device,
@@ -253,15 +254,13 @@ def _finish(trainer: L.Trainer, config: DictConfig, run_dir: Path) -> float | No
     """Prints the scores, writes them where no callback has, and returns the objective."""
     if not trainer.is_global_zero:
         return None
-    values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+    values = measured_of(trainer).at(trainer.global_step)
     entries: dict[str, Any] = {}
     writing = Tolerance("Writing scores.json", OSError)
     for callback in trainer.callbacks:
-        if isinstance(callback, Log) and callback.first_update == trainer.global_step:
-            # nothing was left to train; maybe the run was stopped just before this
-            values = {k: v for k, v in callback.latest.items() if k.startswith("val/")} | values
         if isinstance(callback, Scores):
-            entries, writing = dict(callback.latest), callback.writing
+            entries = {name: each for name, each in callback.latest.items() if name in values}
+            writing = callback.writing
     protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
     if (kind := config.data.get("binarisation")) is not None:
         protocol["binarisation"] = kind
@@ -274,8 +273,11 @@ def _finish(trainer: L.Trainer, config: DictConfig, run_dir: Path) -> float | No
         log.info("How each was made: %s", shown(run_dir / "scores.json"))
     if (run_dir / "final.png").exists():
         log.info("Samples: %s", shown(run_dir / "final.png"))
-    objective = config.metrics.objective
-    return None if objective is None else values.get(objective.name)
+    if (objective := config.metrics.objective) is None:
+        return None
+    if values and objective.name not in values:
+        log.warning("metrics.objective.name=%s is not measured by this run.", objective.name)
+    return values.get(objective.name)
 
 
 def _cluster() -> list[ClusterEnvironment]:

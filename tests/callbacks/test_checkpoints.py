@@ -16,6 +16,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from limner.callbacks import checkpoints
 from limner.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, check_last
 from limner.callbacks.guards import Interrupts
+from limner.callbacks.measured import Measured
 from limner.checkpoint_files import newest, numbered, update_of, update_path, write
 from limner.errors import Interrupted, UserError
 from limner.models import Classifier
@@ -30,18 +31,20 @@ class _Trainer:
     """As much of a trainer as checkpoints need, with a model of some weights."""
 
     def __init__(self, folder: Path, callback: Checkpoints) -> None:
-        self.default_root_dir, self.callbacks = str(folder), [callback]
+        self.default_root_dir, self.callbacks = str(folder), [callback, Measured()]
         self.global_step, self.max_steps, self.world_size = 0, -1, 1
-        self.max_epochs, self.current_epoch, self.should_stop = -1, 0, False
-        self.is_global_zero, self.is_last_batch, self.loggers = True, False, []
-        self.fit_loop = SimpleNamespace(epoch_end_is_due=False)
-        self.callback_metrics = {}
+        self.current_epoch, self.is_global_zero, self.loggers = 0, True, []
+        self.fit_loop = SimpleNamespace(
+            epoch_end_is_due=False,
+            validation_is_due=False,
+            is_over=lambda num_epochs: self.global_step == self.max_steps,
+        )
         self.lightning_module = L.LightningModule()
         self.lightning_module.w = torch.nn.Parameter(torch.zeros(10_000))
         self.strategy = SingleDeviceStrategy(checkpoint_io=AtomicCheckpointIO())
 
     def save_checkpoint(self, path: Path) -> None:
-        (callback,) = self.callbacks
+        callback = self.callbacks[0]
         state = {callback.state_key: callback.state_dict()}
         weights = self.lightning_module.state_dict()
         checkpoint = {"state_dict": weights, "global_step": self.global_step, "callbacks": state}
@@ -54,10 +57,11 @@ class _Trainer:
     def train_to(self, update: int) -> None:
         while self.global_step < update:
             self.global_step += 1
+            self.fit_loop.epoch_end_is_due = self.global_step == self.max_steps
             self.callbacks[0].on_train_batch_end(self, self.lightning_module)
 
     def end_epoch(self, **values: float) -> None:
-        self.callback_metrics = {f"val/{name}": value for name, value in values.items()}
+        self.callbacks[1].add(self, {f"val/{name}": value for name, value in values.items()})
         self.callbacks[0].on_train_epoch_end(self, self.lightning_module)
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from limner.losses.diagnostics import gradient_norm, pairwise_distance, verdict
+from limner.losses.diagnostics import gradient_norm, means, pairwise_distance, verdict
 from waiting import no_waiting
 
 
@@ -54,3 +54,10 @@ def test_nothing_waits_for_the_device():
         verdict(torch.randn(4), torch.randn(4), threshold=None)
         pairwise_distance(images)
         gradient_norm(network.parameters())
+        means([{"loss": torch.randn(())}, {"loss": torch.randn(())}])
+
+
+def test_means_leave_out_the_steps_without_a_value():
+    steps = [{"loss": 1.0, "penalty": 4.0}, {"loss": 2.0}, {"loss": 6.0}]
+    found = means([{name: torch.tensor(v) for name, v in step.items()} for step in steps])
+    assert {name: value.item() for name, value in found.items()} == {"loss": 3.0, "penalty": 4.0}

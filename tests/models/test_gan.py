@@ -1,12 +1,14 @@
 """The parts of a GAN together: every loss with every network and condition, and its options."""
 
+import csv
+
 import pytest
 import torch
 from torch import nn
 
 import runs
 from limner import config
-from limner.models import standing
+from limner.models import GAN, standing
 from limner.models.inputs import Inputs, split
 from runs import last_checkpoint
 
@@ -159,3 +161,33 @@ def test_the_probability_of_ada_is_saved_and_logged(tmp_path):
         assert f"train/{name}" in row
     assert 0 <= float(row["train/accuracy_real"]) <= 1
     assert float(row["train/gradient_norm_discriminator"]) > 0
+
+
+def test_values_of_an_update_are_means_over_its_discriminator_steps(tmp_path, monkeypatch):
+    """Also of a penalty that counts at every third step, and of ADA's probability."""
+    steps, original = [], GAN._discriminator_step
+
+    def kept(self, *arguments):
+        found = original(self, *arguments)
+        steps.append({name: value.item() for name, value in found.items()})
+        return found
+
+    monkeypatch.setattr(GAN, "_discriminator_step", kept)
+    folder = runs.trained(
+        tmp_path, "model=gan", "model/network=mlp", *TINY["mlp"], "trainer.max_steps=3",
+        "model.num_discriminator_steps=2", "model/penalty=r1", "model.penalty.r1.every=3",
+        "model/augmentation=ada", "model.augmentation.images_per_unit=1000", "logger=csv",
+        "model.augmentation.target=-1", "model.augmentation.every=1",
+        "callbacks.log.every_num_updates=1",
+    )  # fmt: skip
+    with open(folder / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(steps) == 2 * len(rows) == 6
+    for row, *pair in zip(rows, steps[::2], steps[1::2], strict=True):
+        names = {*pair[0], *pair[1]}
+        assert {"loss_discriminator", "logits_real", "augmentation_p"} < names
+        for name in names:
+            values = [step[name] for step in pair if name in step]
+            assert float(row[f"train/{name}"]) == pytest.approx(sum(values) / len(values)), name
+        assert pair[0]["augmentation_p"] != pair[1]["augmentation_p"]
+    assert rows[2]["train/penalty_r1"] == "", "which counted at the steps 0 and 3"

@@ -15,7 +15,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import Strategy
 
 from limner.callbacks.divergence import check_weights
-from limner.callbacks.epochs import ends_epoch, is_last_epoch
+from limner.callbacks.epochs import is_last_epoch, is_measured
+from limner.callbacks.measured import measured_of
 from limner.checkpoint_files import best_path, read, tidy, update_path, write
 from limner.errors import UserError
 
@@ -57,7 +58,8 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         every_num_minutes: or this time, whichever is over first; both also at the end. By this
             clock none is written while the last one's writing was more than 2 % of the time since.
         keep_last: How many stay beside the best; an older one goes when a newer one is whole.
-        objective: {name, mode: min or max}: the logged value that best.ckpt is chosen by; or None.
+        objective: {name, mode: min or max}: the value that best.ckpt is chosen by, whenever it is
+            measured; or None.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         update = trainer.global_step
         _check_agreement(update, trainer.strategy)
         self._time, self._update, self._whole = time.monotonic(), update, update
-        if trainer.fit_loop.epoch_end_is_due:
+        if is_measured(trainer):
             self._update -= 1  # the checkpoint of this update is to be replaced when that is done
         self.failure = None
         path = best_path(_folder(trainer))
@@ -99,14 +101,19 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
-        # at an epoch's end scores are still to come, and on_train_epoch_end saves them too
-        if not ends_epoch(trainer) and self._is_due(trainer):
+        # where values are still to be measured, the methods below save them too
+        if not is_measured(trainer) and self._is_due(trainer):
+            self.save_last(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        if trainer.fit_loop.epoch_end_is_due:
+            return  # scores are still to come
+        self._save_best(trainer)
+        if self._is_due(trainer):
             self.save_last(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        before = self.best
-        if self._has_improved(trainer) and self._save(trainer, best_path(_folder(trainer))):
-            self.best = before  # the file is still that one
+        self._save_best(trainer)
         if is_last_epoch(trainer) or self._is_due(trainer):
             self.save_last(trainer)
 
@@ -144,11 +151,17 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         asked = update % AGREE_EVERY == 0
         return asked and trainer.strategy.reduce_boolean_decision(late, all=False)
 
+    def _save_best(self, trainer: L.Trainer) -> None:
+        before = self.best
+        if self._has_improved(trainer) and self._save(trainer, best_path(_folder(trainer))):
+            self.best = before  # the file is still that one
+
     def _has_improved(self, trainer: L.Trainer) -> bool:
-        if self.objective is None or self.objective["name"] not in trainer.callback_metrics:
+        """Return whether the objective was measured at this very update, and is the best."""
+        if self.objective is None:
             return False
-        value = float(trainer.callback_metrics[self.objective["name"]])
-        if math.isnan(value):
+        value = measured_of(trainer).at(trainer.global_step).get(self.objective["name"])
+        if value is None or math.isnan(value):
             return False
         sign = 1 if self.objective["mode"] == "min" else -1
         if self.best is not None and sign * value >= sign * self.best:

@@ -9,7 +9,7 @@ from types import FrameType
 import lightning as L
 
 from limner.callbacks.checkpoints import AGREE_EVERY, Checkpoints
-from limner.callbacks.epochs import ends_epoch
+from limner.callbacks.epochs import is_measured
 from limner.errors import Diverged, Interrupted
 from limner.randomness import Noise, seed_for, seed_torch
 
@@ -76,7 +76,7 @@ class Interrupts(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls it 
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
         asked = trainer.world_size == 1 or trainer.global_step % AGREE_EVERY == 0
-        if asked or ends_epoch(trainer):
+        if asked or is_measured(trainer):
             self.stop_if_received(trainer)
 
     def on_validation_batch_start(

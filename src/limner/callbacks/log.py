@@ -10,11 +10,10 @@ import lightning as L
 import torch
 
 from limner.callbacks.divergence import check_values
-from limner.callbacks.scores import Scores
 
 
 class Log(L.Callback):
-    """Logs what `training_step` returned every few updates, and `val/...` after each epoch.
+    """Logs what `training_step` returned every few updates, and `val/...` when it is measured.
 
     Beside the losses: `train/learning_rate` of each optimizer, `train/images_seen`, and
     `time/images_per_second` since the last look, and `time/seconds` since the start of training,
@@ -89,33 +88,17 @@ class Log(L.Callback):
         values["time/seconds"] = self.seconds()
         self._write(trainer, values)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        metrics = trainer.callback_metrics  # where the scores of earlier epochs stay
-        old = {
-            name
-            for name in metrics
-            if _last_scored(trainer, name) not in (None, trainer.global_step)
-        }
-        values = {n: float(v) for n, v in metrics.items() if n.startswith("val/") and n not in old}
+    def on_measured(self, trainer: L.Trainer, values: Mapping[str, float]) -> None:
+        """Log what was measured of the present weights, under their update."""
         if values:
             self._write(trainer, values)
 
-    def _write(self, trainer: L.Trainer, values: dict[str, float]) -> None:
+    def _write(self, trainer: L.Trainer, values: Mapping[str, float]) -> None:
         self.latest |= values
         for logger in trainer.loggers:
             logger.log_metrics(
                 {**values, "epoch": trainer.current_epoch}, step=trainer.global_step
             )
-
-
-def _last_scored(trainer: L.Trainer, name: str) -> int | None:
-    """The update at which a score was computed; None for what is no score."""
-    for callback in trainer.callbacks:
-        if isinstance(callback, Scores) and (
-            entry := callback.latest.get(name.removesuffix("_std"))
-        ):
-            return entry["protocol"]["update"]
-    return None
 
 
 def _learning_rates(trainer: L.Trainer) -> dict[str, float]:

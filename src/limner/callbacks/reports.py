@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import lightning as L
 
-from limner.callbacks.scores import Scores
+from limner.callbacks.measured import measured_of
 from limner.tolerance import Tolerance
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,9 @@ class Report(NamedTuple):
 
 
 class Reports(L.Callback):
-    """Adds a line `epoch,value` to reports.csv whenever the objective has been computed.
+    """Adds a line `epoch,value` to reports.csv after each epoch whose end was measured.
+
+    A value of the middle of an epoch is not the epoch's, and is left out.
 
     Args:
         objective: Its name, as `val/loss`.
@@ -40,14 +42,10 @@ class Reports(L.Callback):
         self._files = Tolerance("Writing reports.csv", OSError)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        value = trainer.callback_metrics.get(self.objective)
+        value = measured_of(trainer).at(trainer.global_step).get(self.objective)
         if value is None or not trainer.is_global_zero:
             return
-        for callback in trainer.callbacks:  # whose scores of earlier epochs stay
-            entry = callback.latest.get(self.objective) if isinstance(callback, Scores) else None
-            if entry is not None and entry["protocol"]["update"] != trainer.global_step:
-                return
-        line = f"{trainer.current_epoch + 1},{float(value)}\n"
+        line = f"{trainer.current_epoch + 1},{value}\n"
         with self._files():
             add_report(Path(trainer.default_root_dir, NAME), line)
 

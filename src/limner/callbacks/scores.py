@@ -19,6 +19,7 @@ from torch import Tensor
 from limner.callbacks.divergence import check_weights
 from limner.callbacks.epochs import is_last_epoch
 from limner.callbacks.guards import stop_if_asked
+from limner.callbacks.measured import measured_of
 from limner.callbacks.rollbacks import Rollbacks
 from limner.errors import UserError
 from limner.interfaces import FeatureExtractor, RealImages, Samples
@@ -92,6 +93,7 @@ class Scores(L.Callback):
         _check_objective(objective["name"], scores, self.splits, features.suffix)
         self.objective = objective
         self.latest: dict[str, dict[str, Any]] = {}
+        self._update: int | None = None  # that was scored last, in this process
         self._references: dict[str, Reference] = {}
         self.writing = Tolerance("Writing scores.json", OSError)
 
@@ -133,10 +135,20 @@ class Scores(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         if epoch % self.every_num_epochs == 0 or is_last_epoch(trainer):
-            for name, score in self._score(trainer, model).items():
-                model.log(name, score.value, logger=False, sync_dist=False)
-                if score.std is not None:
-                    model.log(f"{name}_std", score.std, logger=False, sync_dist=False)
+            self.score_update(trainer, model)
+
+    def score_update(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        """Score the present weights, unless that was done; record and write the scores."""
+        if self._update == trainer.global_step:
+            return
+        values = {}
+        for name, score in self._score(trainer, model).items():
+            values[name] = score.value
+            if score.std is not None:
+                values[f"{name}_std"] = score.std
+        self._update = trainer.global_step
+        model.log_dict(values, logger=False, sync_dist=False)  # for callbacks that monitor them
+        measured_of(trainer).add(trainer, values)
 
     def _score(self, trainer: L.Trainer, model: L.LightningModule) -> dict[str, Score]:
         """Log key to score; writes them."""

@@ -3,9 +3,9 @@
 All are tensors on the device of what they were computed from: nothing here waits for it.
 """
 
-__all__ = ["Verdict", "gradient_norm", "pairwise_distance", "verdict"]
+__all__ = ["Verdict", "gradient_norm", "means", "pairwise_distance", "verdict"]
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -61,3 +61,17 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     """Euclidean norm of all gradients together, (); 0 where there are none."""
     gradients = [each.grad for each in parameters if each.grad is not None]
     return nn.utils.get_total_norm(gradients)
+
+
+@torch.no_grad()
+def means(steps: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Average each named value () over the steps that have it.
+
+    A penalty that counts at every n-th step is no value of the others.
+    """
+    if len(steps) == 1:
+        return dict(steps[0])
+    names = dict.fromkeys(name for step in steps for name in step)
+    return {
+        name: torch.stack([step[name] for step in steps if name in step]).mean() for name in names
+    }

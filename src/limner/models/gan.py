@@ -17,7 +17,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from limner.interfaces import Augmentation, Batch, OptimizerFactory
-from limner.losses.diagnostics import Verdict, verdict
+from limner.losses.diagnostics import Verdict, means, verdict
 from limner.losses.penalty import Penalties, Weighted
 from limner.models.conditioning import conditioned
 from limner.models.descent import Losses, Step, descend
@@ -149,10 +149,9 @@ class GAN(L.LightningModule):
             num_augmenting=0 if self.augmentation is None else self.augmentation.num_draws,
             num_penalising=self.penalty.num_draws,
         )  # fmt: skip
-        for i, each in enumerate(inputs):
-            step = self.global_step * self.batches_per_update + i
-            values = self._discriminator_step(each, step)
-        values |= self._generator_step(last)
+        first = self.global_step * self.batches_per_update
+        steps = [self._discriminator_step(each, first + i) for i, each in enumerate(inputs)]
+        values = means(steps) | self._generator_step(last)
         follow(self, self.generator)
         count_update(self)
         return values
@@ -186,7 +185,7 @@ class GAN(L.LightningModule):
             "logits_fake": seen.fake_logits,
             "accuracy_real": seen.real_accuracy,
             "accuracy_fake": seen.fake_accuracy,
-            **({"augmentation_p": self.augmentation.p} if adaptive else {}),
+            **({"augmentation_p": self.augmentation.p.clone()} if adaptive else {}),
         }
 
     def _draw(self, network: nn.Module, batch: int) -> Tensor:
