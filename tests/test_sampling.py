@@ -1,11 +1,12 @@
 """`limner sample`: files with the pictures that were asked for."""
 
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 import limner
 from limner import sampling
@@ -124,6 +125,33 @@ def test_progress_is_a_film_of_the_pictures_of_training(sample, finished):
     assert np.abs(np.asarray(film.convert("RGB")) - final).mean() < 5, (
         "but for a GIF's 256 colours"
     )
+
+
+@pytest.mark.parametrize("kind", ["postscript", "pipe", "link", "many pixels", "too many"])
+def test_progress_refuses_pictures_that_were_made_to_do_harm(sample, tmp_path, monkeypatch, kind):
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *a, **k: started.append(a))
+    folder = tmp_path / "run" / "samples"
+    folder.mkdir(parents=True)
+    good, bad = folder / "update_00000001.png", folder / "update_00000002.png"
+    Image.new("RGB", (8, 8)).save(good)
+    if kind == "postscript":
+        bad.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
+    elif kind == "pipe":
+        os.mkfifo(bad)
+    elif kind == "link":
+        good.rename(tmp_path / "secret.png")
+        bad.symlink_to(tmp_path / "secret.png")
+        Image.new("RGB", (8, 8)).save(good)
+    elif kind == "many pixels":
+        Image.new("1", (12_000, 12_000)).save(bad)
+    else:
+        monkeypatch.setattr("limner.sampling.MAX_FILM_PIXELS", 100)
+        shutil.copy(good, bad)
+    with pytest.raises(UserError, match=r"update_00000002\.png"):
+        sample("mode=progress", run=folder.parent)
+    assert not started
+    assert not list(tmp_path.rglob("*.gif"))
 
 
 def test_mistakes_are_named(sample, finished, tmp_path):

@@ -4,13 +4,22 @@ Only regular files are opened, so that a pipe cannot hang a command. No content 
 memory or time than its size accounts for, and nothing that a file says is executed.
 """
 
-__all__ = ["MAX_BYTES", "NotPlainError", "read_json", "read_text", "read_yaml"]
+__all__ = [
+    "MAX_BYTES",
+    "NotPlainError",
+    "check_regular",
+    "open_regular",
+    "read_bytes",
+    "read_json",
+    "read_text",
+    "read_yaml",
+]
 
 import json
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -21,30 +30,69 @@ class NotPlainError(ValueError):
     """A file that cannot be read as plain data. The text is the reason, in one line."""
 
 
-def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
-    """Return the UTF-8 text of a file.
+def open_regular(path: Path, *, max_bytes: int | None) -> BinaryIO:
+    """Open a regular file for reading; a link to one counts as one.
+
+    A pipe, a socket or a device is refused before anything is read from it, so that it can neither
+    block nor yield data without end.
+
+    Args:
+        path: The file.
+        max_bytes: The largest size that is accepted; None for any.
+
+    Raises:
+        NotPlainError: If the file is missing, no regular file, or too large.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        raise NotPlainError(f"cannot be read ({error.strerror or error})") from error
+    except ValueError as error:  # a NUL in the path
+        raise NotPlainError(f"cannot be read ({error})") from error
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise NotPlainError("is no regular file")
+        if max_bytes is not None and status.st_size > max_bytes:
+            raise NotPlainError(_too_large(max_bytes))
+        return open(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def check_regular(path: Path, *, max_bytes: int | None) -> None:
+    """Refuse a path that another library is about to open, as `open_regular` does."""
+    open_regular(path, max_bytes=max_bytes).close()
+
+
+def read_bytes(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the content of a file.
 
     Args:
         path: The file.
         max_bytes: The largest size that is read.
 
     Raises:
-        NotPlainError: If the file is missing, no regular file, too large or not UTF-8.
+        NotPlainError: If the file is missing, no regular file, or too large.
     """
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with open(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise NotPlainError("is no regular file")
+    with open_regular(path, max_bytes=max_bytes) as file:
+        try:
             content = file.read(max_bytes + 1)
-    except OSError as error:
-        raise NotPlainError(f"cannot be read ({error.strerror or error})") from error
-    except NotPlainError:
-        raise
-    except ValueError as error:  # a NUL in the path
-        raise NotPlainError(f"cannot be read ({error})") from error
-    if len(content) > max_bytes:
-        raise NotPlainError(f"is too large ({max_bytes:,} bytes at most)")
+        except OSError as error:
+            raise NotPlainError(f"cannot be read ({error.strerror or error})") from error
+    if len(content) > max_bytes:  # it has grown since it was opened, or its size was no truth
+        raise NotPlainError(_too_large(max_bytes))
+    return content
+
+
+def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
+    """Return the UTF-8 text of a file.
+
+    Raises:
+        NotPlainError: As `read_bytes`; also if the content is not UTF-8.
+    """
+    content = read_bytes(path, max_bytes=max_bytes)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -88,3 +136,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _too_large(max_bytes: int) -> str:
+    return f"is too large ({max_bytes:,} bytes at most)"

@@ -17,14 +17,18 @@ from limner.errors import UserError
 from limner.latent_walks import tour, traversal
 from limner.loading import load
 from limner.options import MISSING, parse
+from limner.picture_files import load_picture
 from limner.pixels import to_float
+from limner.plain_files import NotPlainError
 from limner.trained import Trained
+from limner.untrusted import within
 
 MODES = ("grid", "classes", "folder", "npz", "interpolate", "traverse", "progress")
 SMOOTHNESS = 4  # steps of a GIF for each step of the strip
 FRAME_MS = 80
 PROGRESS_MS = 250
 PAUSE_MS = 1500  # on a GIF's last frame
+MAX_FILM_PIXELS = 2**29  # of all frames together, 1.5 GiB of memory
 
 
 @dataclass
@@ -161,10 +165,27 @@ def _progress(options: Options) -> list[Path]:
             f"{len(files)} (samples/update_*.png, final.png); runs draw them every "
             "callbacks.pictures.every_num_updates."
         )
-    frames = [Image.open(path).convert("RGB") for path in files]
+    frames = list(_frames(files, root=folder))
     same_size = [frame for frame in frames if frame.size == frames[-1].size]
     path = _target(options, "progress", ".gif")
     return [_animate(same_size, path, PROGRESS_MS, pause_ms=PAUSE_MS)]
+
+
+def _frames(files: Sequence[Path], *, root: Path) -> Iterator[Image.Image]:
+    """The pictures of a run folder, which a stranger may have made."""
+    num_pixels = 0
+    for file in files:
+        try:
+            frame = load_picture(within(file.parent, file.name, root=root))
+        except NotPlainError as error:
+            raise UserError(f"{file} {error}.") from error
+        num_pixels += frame.width * frame.height
+        if num_pixels > MAX_FILM_PIXELS:
+            raise UserError(
+                f"{file.parent}: the pictures up to {file.name} have {num_pixels:,} pixels, and a "
+                f"film has {MAX_FILM_PIXELS:,} at most; move some of them elsewhere."
+            )
+        yield frame.convert("RGB")
 
 
 def _load(options: Options) -> Trained:

@@ -3,6 +3,7 @@
 The published weights are a download; seeded random ones stand in for them, in the same format.
 """
 
+import os
 import pickle
 from pathlib import Path
 from urllib.error import URLError
@@ -175,7 +176,7 @@ class Hostile:
         return Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize("kind", ["hostile", "truncated", "other"])
+@pytest.mark.parametrize("kind", ["hostile", "truncated", "other", "pipe", "large"])
 def test_a_file_that_is_not_the_weights_is_named_and_not_executed(hub, tmp_path, kind):
     name = Path(URL_INCEPTION_V3).name
     good, before = hub / "checkpoints" / name, torch.hub.get_dir()
@@ -185,6 +186,11 @@ def test_a_file_that_is_not_the_weights_is_named_and_not_executed(hub, tmp_path,
         bad.write_bytes(pickle.dumps(Hostile(trace)))
     elif kind == "truncated":
         bad.write_bytes(good.read_bytes()[:10_000])
+    elif kind == "pipe":
+        os.mkfifo(bad)
+    elif kind == "large":
+        with bad.open("wb") as file:
+            file.truncate(2**30 + 1)
     else:
         torch.save({"fc.weight": torch.zeros(2)}, bad)
     torch.hub.set_dir(str(tmp_path))

@@ -1,12 +1,17 @@
 """VAE-GANs: whose loss moves whom; and the likelihood by a perceptual distance."""
 
+import os
+import pickle
+from pathlib import Path
 from urllib.error import URLError
 
 import pytest
 import torch
 from torch import nn
+from torchvision.models import SqueezeNet1_1_Weights, squeezenet1_1
 
 from limner import config
+from limner.downloaded_weights import downloaded_path
 from limner.errors import UserError
 from limner.losses.likelihood import Gaussian
 from limner.models.descent import descend_apart
@@ -89,6 +94,46 @@ def test_weights_that_cannot_be_downloaded_are_named_before_training(run, monkey
     assert result.code == 1
     assert "model/likelihood=perceptual needs the weights of torchvision's vgg" in result.err
     assert "Traceback" not in result.err
+
+
+class Hostile:
+    """A pickle that would leave a file when it is read as a program."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("kind", ["hostile", "pipe", "large", "other"])
+def test_perceptual_weights_run_no_code_and_are_regular_files(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    path = downloaded_path(SqueezeNet1_1_Weights.DEFAULT.url)
+    path.parent.mkdir()
+    if kind == "hostile":
+        path.write_bytes(pickle.dumps(Hostile(tmp_path / "executed")))
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "large":
+        with path.open("wb") as file:
+            file.truncate(2**30 + 1)
+    else:
+        torch.save({"fc.weight": torch.zeros(2)}, path)
+    likelihood = PerceptualGaussian(sigma=0.5, weight=3.0, network="squeeze")
+    with pytest.raises(UserError, match="are damaged, or are others"):
+        likelihood.check(IMAGES)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_perceptual_weights_are_read_when_they_are_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    path = downloaded_path(SqueezeNet1_1_Weights.DEFAULT.url)
+    path.parent.mkdir()
+    torch.save(squeezenet1_1().state_dict(), path)
+    likelihood = PerceptualGaussian(sigma=0.5, weight=3.0, network="squeeze")
+    likelihood.check(IMAGES)
+    assert likelihood.log_prob(IMAGES, IMAGES).isfinite().all()
 
 
 class Distance(nn.Module):

@@ -1,6 +1,7 @@
 """Files and arrays in, batches out."""
 
 from limner.data.module import ImageDataModule
-from limner.data.sources import Digits, ImageFolder, TorchvisionSource
+from limner.data.sources import Digits, ImageFolder
+from limner.data.torchvision_source import TorchvisionSource
 
 __all__ = ["Digits", "ImageDataModule", "ImageFolder", "TorchvisionSource"]

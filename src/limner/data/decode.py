@@ -7,19 +7,25 @@ proportions as they were.
 
 __all__ = ["MODES", "RESIZE", "first_shape", "fits", "read_picture", "to_array"]
 
+import json
 import logging
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from limner.cache import cached_folder, discard_folder, find_folder
+from limner.data.listings import NUM_KEPT_FROM
 from limner.data.sources import Pictures
 from limner.errors import UserError
+from limner.plain_files import NotPlainError, read_json
 
 log = logging.getLogger(__name__)
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 RESIZE = "cover, centre-crop, lanczos"
+SHAPES = "shapes"
+SHAPE_FORMAT = 1
 
 
 def read_picture(pictures: Pictures, i: int) -> Image.Image:
@@ -27,19 +33,30 @@ def read_picture(pictures: Pictures, i: int) -> Image.Image:
     try:
         return pictures.read(i)
     except Exception as error:  # PIL and zipfile raise a dozen kinds for a broken file
+        reason = str(error) or type(error).__name__
         raise UserError(
-            f"The image {pictures.names[i]} cannot be read ({error}).\n"
+            f"The image {pictures.names[i]} cannot be read ({reason}).\n"
             "Repair or remove it, or leave such images out: data.on_corrupt=skip"
         ) from error
 
 
 def first_shape(pictures: Pictures) -> list[int]:
-    """[C, H, W] of the first picture that can be read. Raises `UserError` if none can."""
-    first = ImageOps.exif_transpose(_first_readable(pictures))
-    grey = first.mode in ("1", "L", "LA") or first.mode.startswith("I")
-    channels = 1 if grey else 4 if first.mode == "RGBA" else 3
-    shape = [channels, first.height, first.width]
-    log.info("data.image_shape=%s, after the first image (%s).", shape, MODES[channels])
+    """Return [C, H, W] of the first picture that can be read, which the cache keeps.
+
+    Raises:
+        UserError: If no picture can be read.
+    """
+    key = [SHAPE_FORMAT, pictures.fingerprint]
+    shape = _kept_shape(key)
+    if shape is None:
+        first = ImageOps.exif_transpose(_first_readable(pictures))
+        grey = first.mode in ("1", "L", "LA") or first.mode.startswith("I")
+        channels = 1 if grey else 4 if first.mode == "RGBA" else 3
+        shape = [channels, first.height, first.width]
+        if len(pictures) >= NUM_KEPT_FROM:
+            text = json.dumps(shape)
+            cached_folder(SHAPES, key, lambda into: (into / "shape.json").write_text(text))
+    log.info("data.image_shape=%s, after the first image (%s).", shape, MODES[shape[0]])
     return shape
 
 
@@ -60,6 +77,22 @@ def to_array(picture: Image.Image, image_shape: Sequence[int]) -> np.ndarray:
     if picture.size != (width, height):
         picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
     return np.asarray(picture, dtype=np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def _kept_shape(key: list) -> list[int] | None:
+    """The shape that the cache has for `key`; one that is damaged is removed."""
+    folder = find_folder(SHAPES, key)
+    if folder is None:
+        return None
+    try:
+        shape = read_json(folder / "shape.json")
+    except NotPlainError:
+        shape = None
+    match shape:
+        case [1 | 3 | 4, int(height), int(width)] if height > 0 and width > 0:
+            return shape
+    discard_folder(SHAPES, key)
+    return None
 
 
 def _first_readable(pictures: Pictures) -> Image.Image:

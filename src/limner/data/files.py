@@ -1,46 +1,48 @@
 """A folder and a .zip file, read in the same way."""
 
-__all__ = ["IMAGE_SUFFIXES", "FileTree"]
+__all__ = ["FileTree"]
 
-import io
-import os
+import threading
 import zipfile
 from pathlib import Path
 
 from PIL import Image
 
+from limner.data.listings import zip_listing
+from limner.data.walks import walk
 from limner.errors import UserError
-
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+from limner.picture_files import MAX_BYTES, decode_picture, load_picture
+from limner.plain_files import NotPlainError
 
 
 class FileTree:
     """The files below a folder or inside a .zip file.
 
+    Links below a folder are followed, wherever they lead, since data sets are often made of them:
+    whoever names a folder as data.path has its links read too. A link back to a folder that holds
+    it is refused. Nothing of a .zip file is extracted, and names that would leave it are refused;
+    of several entries with one name the last one counts, as when they are extracted.
+
     Args:
         path: A folder or a .zip file. Raises `UserError` if it is neither.
 
     Attributes:
-        names: Of the files, below the folder or in the .zip file.
-        fingerprint: Changes with the files: names, sizes, times.
+        names: The files' paths below the folder or in the .zip file, sorted.
+        fingerprint: Plain data that changes with the files: names, sizes, times.
         sizes: Name to size in bytes, which a copy keeps.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._zip: zipfile.ZipFile | None = None
-        if path.is_dir():
-            found = sorted(_walk(path))
+        self._lock = threading.Lock()
+        self._is_folder = path.is_dir()
+        if self._is_folder:
+            found = sorted(walk(path))
             self.fingerprint: object = found
             self.sizes = {name: size for name, size, _ in found}
         elif path.is_file() and zipfile.is_zipfile(path):
-            self._zip = zipfile.ZipFile(path)
-            entries = sorted(self._zip.infolist(), key=lambda entry: entry.filename)
-            self.sizes = {
-                entry.filename: entry.file_size
-                for entry in entries
-                if not entry.is_dir() and not _hidden(entry.filename)
-            }
+            self.sizes = zip_listing(path)
             stat = path.stat()
             self.fingerprint = [stat.st_size, stat.st_mtime_ns]
         elif path.exists():
@@ -50,32 +52,35 @@ class FileTree:
         self.names = list(self.sizes)
 
     def open_image(self, name: str) -> Image.Image:
-        """The decoded picture of a name; safe to call from several threads."""
-        if self._zip is None:
-            picture = Image.open(self.path / name)
-        else:
-            picture = Image.open(io.BytesIO(self._zip.read(name)))
-        picture.load()
-        return picture
+        """Return the decoded picture of a name; safe to call from several threads.
+
+        Raises:
+            NotPlainError: If it is not a picture that `limner.picture_files` reads.
+            Exception: What zipfile raises for a damaged entry.
+        """
+        if self._is_folder:
+            return load_picture(self.path / name)
+        return decode_picture(_unpacked(self._archive(), name))
+
+    def _archive(self) -> zipfile.ZipFile:
+        """The .zip file, opened when its first picture is read: that alone may take seconds."""
+        with self._lock:
+            if self._zip is None:
+                self._zip = zipfile.ZipFile(self.path)
+            return self._zip
 
 
-def _hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in Path(name).parts)
-
-
-def _walk(root: Path) -> list[tuple[str, int, int]]:
-    """(path below root, size, time) of every file that is not hidden."""
-    found = []
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not _hidden(name)]
-        for name in files:
-            if not _hidden(name):
-                path = Path(folder, name)
-                try:
-                    stat = path.stat()
-                except OSError as error:  # a dangling link
-                    raise UserError(
-                        f"data.path={root}: {path} cannot be read ({error})."
-                    ) from error
-                found.append((path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns))
-    return found
+def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
+    """The content of an entry, whose size in the directory of the archive may be a lie."""
+    entry = archive.getinfo(name)
+    bounded = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    # a decompressor of the other methods returns all that its input stands for at once
+    step = MAX_BYTES + 1 if bounded else 4096
+    content = bytearray()
+    if entry.file_size <= MAX_BYTES:
+        with archive.open(entry) as file:
+            while len(content) <= MAX_BYTES and (data := file.read(step)):
+                content += data
+    if max(entry.file_size, len(content)) > MAX_BYTES:
+        raise NotPlainError(f"is too large ({MAX_BYTES:,} bytes at most)")
+    return bytes(content)

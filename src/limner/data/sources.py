@@ -3,23 +3,20 @@
 A source decides nothing about sizes, splits that it does not have, or batches.
 """
 
-__all__ = ["Digits", "ImageFolder", "Pictures", "Source", "TorchvisionSource"]
+__all__ = ["Digits", "ImageFolder", "Pictures", "Source"]
 
-import glob
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from filelock import FileLock
 from PIL import Image
 
-from limner.data.files import IMAGE_SUFFIXES, FileTree
+from limner.data.files import FileTree
+from limner.data.listings import parts_of
 from limner.errors import UserError
-
-log = logging.getLogger(__name__)
+from limner.picture_files import SUFFIXES
 
 SPLIT_NAMES = {
     "train": "train",
@@ -83,80 +80,6 @@ class Digits:
         }
 
 
-class TorchvisionSource:
-    """A data set of torchvision's, downloaded once into its root.
-
-    Args:
-        splits: For each split a factory, which torchvision's class with all arguments but
-            `download` makes.
-        root: The folder that holds the files.
-        files: A glob pattern below `root` of the files that make up the data set.
-        urls: The addresses of those files, for those who must fetch them by hand.
-        folder: Where below `root` the files belong.
-        has_labels: Whether the targets are class numbers.
-    """
-
-    def __init__(
-        self,
-        *,
-        splits: Mapping[str, Callable[..., Any]],
-        root: str,
-        files: str,
-        urls: Sequence[str],
-        folder: str,
-        has_labels: bool,
-    ) -> None:
-        self.splits = splits
-        self.root = Path(root).expanduser()
-        self.files, self.urls, self.folder, self.has_labels = files, urls, folder, has_labels
-
-    def pictures(self) -> dict[str, Pictures]:
-        return {split: self._open(split, factory) for split, factory in self.splits.items()}
-
-    def _open(self, split: str, factory: Callable[..., Any]) -> Pictures:
-        self.root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / ".limner.lock"):  # of several processes one downloads
-            dataset = self._present(factory) or self._download(factory)
-        labels = self._labels(dataset) if self.has_labels else None
-        names = [f"{split} image {i}" for i in range(len(dataset))]
-        classes = getattr(dataset, "classes", None) or range(max(labels) + 1 if labels else 0)
-        stats = [(p, p.stat()) for p in map(Path, sorted(glob.glob(str(self.root / self.files))))]
-        files = [[path.name, stat.st_size, stat.st_mtime_ns] for path, stat in stats]
-        return Pictures(
-            names=names,
-            read=lambda i: dataset[i][0],
-            labels=labels,
-            classes=[str(name) for name in classes] if labels else [],
-            fingerprint=[type(dataset).__name__, split, files],
-            sizes=[type(dataset).__name__, split, [[name, size] for name, size, _ in files]],
-        )
-
-    def _present(self, factory: Callable[..., Any]) -> Any | None:
-        try:
-            return factory(root=str(self.root), download=False)
-        except (RuntimeError, FileNotFoundError):  # torchvision's way of saying "not found"
-            return None
-
-    def _download(self, factory: Callable[..., Any]) -> Any:
-        log.info("Downloading into %s ...", self.root)
-        try:
-            return factory(root=str(self.root), download=True)
-        except (
-            Exception
-        ) as error:  # each data set fails in its own way: URLError, RuntimeError ...
-            raise UserError(
-                f"The data set could not be downloaded ({str(error).splitlines()[0]}).\n"
-                "Where there is no network, fetch by hand:\n"
-                + "".join(f"  {url}\n" for url in self.urls)
-                + f"and put it into {self.root / self.folder}, or name another: data.root=DIR"
-            ) from error
-
-    @staticmethod
-    def _labels(dataset: Any) -> list[int]:
-        labels = dataset.targets if hasattr(dataset, "targets") else dataset.labels
-        return [int(label) for label in labels]
-
-
 class ImageFolder:
     """The pictures below a folder, or in a .zip file; PNG, JPEG, WebP or BMP.
 
@@ -170,49 +93,52 @@ class ImageFolder:
 
     def pictures(self) -> dict[str, Pictures]:
         tree = FileTree(self.path)
-        files = [name for name in tree.names if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+        files = [name for name in tree.names if name.lower().endswith(SUFFIXES)]
         if not files:
             what = "has no image" if tree.names else "is empty"
-            raise UserError(
-                f"data.path={self.path} {what}; images end in {', '.join(sorted(IMAGE_SUFFIXES))}."
-            )
-        parts = _below_common_folder(files)
+            raise UserError(f"data.path={self.path} {what}; images end in {', '.join(SUFFIXES)}.")
+        folders = [name[: name.rfind("/") + 1] for name in files]
+        below = _below_common_folder(set(folders))
+        in_split = {
+            folder: SPLIT_NAMES.get(parts[0].lower(), "") if parts else ""
+            for folder, parts in below.items()
+        }
+        if "" in in_split.values() or "train" not in in_split.values():  # no layout of splits
+            classes = {folder: parts[0] if parts else None for folder, parts in below.items()}
+            return {"train": _pictures(tree, files, folders, classes)}
+        classes = {folder: parts[1] if parts[1:] else None for folder, parts in below.items()}
         splits: dict[str, list[int]] = {}
-        for i, path in enumerate(parts):
-            splits.setdefault(SPLIT_NAMES.get(path[0].lower(), "") if path[1:] else "", []).append(
-                i
-            )
-        if "" in splits or "train" not in splits:  # not a layout of splits
-            return {"train": self._split(tree, files, parts)}
-        classes = sorted({path[1] for path in parts if len(path) > 2})
+        for i, folder in enumerate(folders):
+            splits.setdefault(in_split[folder], []).append(i)
         return {
-            split: self._split(tree, [files[i] for i in at], [parts[i][1:] for i in at], classes)
+            split: _pictures(tree, [files[i] for i in at], [folders[i] for i in at], classes)
             for split, at in splits.items()
         }
 
-    def _split(
-        self,
-        tree: FileTree,
-        files: list[str],
-        parts: list[tuple[str, ...]],
-        classes: list[str] | None = None,
-    ) -> Pictures:
-        classes = classes if classes is not None else sorted({p[0] for p in parts if len(p) > 1})
-        labelled = len(classes) > 1 and all(len(path) > 1 for path in parts)
-        number = {name: i for i, name in enumerate(classes)}
-        return Pictures(
-            names=files,
-            read=lambda i: tree.open_image(files[i]),
-            labels=[number[path[0]] for path in parts] if labelled else None,
-            classes=classes if labelled else [],
-            fingerprint=[files, tree.fingerprint],
-            sizes=[[name, tree.sizes[name]] for name in files],
-        )
+
+def _pictures(
+    tree: FileTree, files: list[str], folders: list[str], class_of: Mapping[str, str | None]
+) -> Pictures:
+    """One split: its files, the folder of each, and the class that a folder stands for."""
+    classes = sorted(set(class_of.values()) - {None})
+    labelled = len(classes) > 1 and all(class_of[folder] is not None for folder in set(folders))
+    of_class = {name: number for number, name in enumerate(classes)}
+    number = {folder: of_class.get(name) for folder, name in class_of.items()}
+    return Pictures(
+        names=files,
+        read=lambda i: tree.open_image(files[i]),
+        labels=[number[folder] for folder in folders] if labelled else None,
+        classes=classes if labelled else [],
+        fingerprint=[files, tree.fingerprint],
+        sizes=list(zip(files, map(tree.sizes.__getitem__, files), strict=True)),
+    )
 
 
-def _below_common_folder(files: list[str]) -> list[tuple[str, ...]]:
-    """Each file's path as parts, without the folders that all of them share."""
-    parts = [Path(name).parts for name in files]
-    while all(len(path) > 1 and path[0] == parts[0][0] for path in parts):
-        parts = [path[1:] for path in parts]
-    return parts
+def _below_common_folder(folders: set[str]) -> dict[str, list[str]]:
+    """Each folder's path as parts, without the folders that all of them share."""
+    parts = {folder: parts_of(folder) for folder in folders}
+    first, last = min(parts.values()), max(parts.values())
+    shared = 0
+    while shared < len(first) and first[shared : shared + 1] == last[shared : shared + 1]:
+        shared += 1
+    return {folder: path[shared:] for folder, path in parts.items()}

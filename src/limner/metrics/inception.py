@@ -7,7 +7,6 @@ resize to 299x299 are torch-fidelity's, so that numbers compare with the papers'
 __all__ = ["InceptionFeatures", "resize_clean"]
 
 import pickle
-from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from limner.downloaded_weights import downloaded_path, load_downloaded
 from limner.errors import UserError
 from limner.interfaces import Features, RealImages
 from limner.metrics.weights import weights_hash
@@ -106,17 +106,22 @@ def _network() -> nn.Module:
     from torch_fidelity import feature_extractor_inceptionv3 as module
 
     url = module.URL_INCEPTION_V3
-    file = Path(torch.hub.get_dir(), "checkpoints", Path(url).name)
+    file = downloaded_path(url)
     try:
-        weights = torch.hub.load_state_dict_from_url(
-            url, map_location="cpu", check_hash=True, weights_only=True
-        )
+        weights = load_downloaded(url)
         # torch-fidelity itself would unpickle the file, and with it whatever code it holds
         with patch.object(module, "load_state_dict_from_url", lambda *_, **__: weights):
             return module.FeatureExtractorInceptionV3("inception", ["2048"])
-    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, TypeError) as error:
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         problem = str(error).partition("\n")[0]
-        if file.is_file():
+        if file.exists():
             raise UserError(
                 f"{file} is damaged, or is not Inception's weights ({problem}).\n"
                 f"Remove it, or fetch {url} anew."

@@ -8,13 +8,16 @@ normalised, so it measures no likelihood.
 
 __all__ = ["PerceptualGaussian"]
 
+import pickle
 from typing import Literal
+from unittest.mock import patch
 from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from limner.downloaded_weights import load_downloaded
 from limner.errors import UserError
 from limner.losses.likelihood import Gaussian
 
@@ -73,12 +76,21 @@ class PerceptualGaussian(Gaussian):
 
 def _loaded(network: str) -> nn.Module:
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+    from torchvision.models import _api
 
     try:
-        return LearnedPerceptualImagePatchSimilarity(network, reduction="none").net
+        # torchvision itself would run the code that a file in the folder of downloads may hold
+        with patch.object(_api, "load_state_dict_from_url", load_downloaded):
+            return LearnedPerceptualImagePatchSimilarity(network, reduction="none").net
     except (URLError, OSError) as error:
         raise UserError(
             f"model/likelihood=perceptual needs the weights of torchvision's {network}, and they "
             f"could not be downloaded ({error}): fetch them where there is a network, and copy "
             f"them to {torch.hub.get_dir()}/checkpoints."
+        ) from error
+    except (pickle.UnpicklingError, EOFError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"The weights of torchvision's {network} in {torch.hub.get_dir()}/checkpoints are "
+            f"damaged, or are others ({str(error).partition(chr(10))[0]}).\n"
+            "Remove the file, and it is downloaded again."
         ) from error

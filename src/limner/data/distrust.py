@@ -1,0 +1,85 @@
+"""While torchvision reads a data root: its pickles as plain arrays, its pictures within limits.
+
+torchvision compares the pickles of CIFAR with their checksums before it loads them, which leaves a
+moment to exchange them; and it opens pictures in any format that PIL knows. Both functions that it
+calls are exchanged here for as long as it reads.
+"""
+
+__all__ = ["distrusted", "is_torchvisions"]
+
+import functools
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from PIL import Image
+from torchvision.datasets import cifar, lsun
+
+from limner.picture_files import MAX_BYTES, decode_picture, load_picture
+
+_LOCK = threading.RLock()
+
+ARRAYS = {
+    ("_codecs", "encode"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    *(
+        (f"numpy.{core}.{module}", name)
+        for core in ("core", "_core")
+        for module, name in (("multiarray", "_reconstruct"), ("numeric", "_frombuffer"))
+    ),
+}
+"""What a pickle of arrays, numbers and texts asks for."""
+
+
+def is_torchvisions(factory: Callable[..., Any]) -> bool:
+    """Whether torchvision defines the class that a factory makes objects of."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    return getattr(factory, "__module__", "").split(".")[0] == "torchvision"
+
+
+@contextmanager
+def distrusted(factory: Callable[..., Any]) -> Iterator[None]:
+    """Let torchvision read no code and no other pictures than `limner.picture_files` documents.
+
+    One thread at a time; what is not torchvision's own class reads as it likes.
+
+    Args:
+        factory: The data set's class, or a factory of it.
+    """
+    if not is_torchvisions(factory):
+        yield
+        return
+    plain = SimpleNamespace(load=_load_plain, dump=pickle.dump)
+    with (
+        _LOCK,
+        patch.object(cifar, "pickle", plain),
+        patch.object(lsun, "pickle", plain),
+        patch.object(Image, "open", _open_picture),
+    ):
+        yield
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in ARRAYS:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(
+            f"a pickle of arrays does not ask for {module}.{name}; nothing of it was run"
+        )
+
+
+def _load_plain(file: Any, **options: Any) -> Any:
+    return _PlainUnpickler(file, **options).load()
+
+
+def _open_picture(file: Any, *_: Any, **__: Any) -> Image.Image:
+    if hasattr(file, "read"):
+        return decode_picture(file.read(MAX_BYTES + 1))
+    return load_picture(Path(file))

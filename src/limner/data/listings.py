@@ -1,0 +1,138 @@
+"""The names and sizes of the files in a .zip file, kept in the cache.
+
+To parse the directory of an archive of hundreds of thousands of pictures takes seconds. What it
+says is kept as JSON under the archive's path, size and time, with a checksum; an entry that is
+damaged is removed and made again.
+"""
+
+__all__ = ["MAX_DIRECTORY_BYTES", "NUM_KEPT_FROM", "parts_of", "zip_listing"]
+
+import hashlib
+import json
+import logging
+import struct
+import zipfile
+from pathlib import Path
+
+from limner.cache import cached_folder, discard_folder, find_folder
+from limner.data.walks import MAX_FILES
+from limner.errors import UserError
+from limner.plain_files import NotPlainError, read_bytes
+
+log = logging.getLogger(__name__)
+
+KIND = "listings"
+FORMAT = 1
+NUM_KEPT_FROM = 10_000
+"""Files, below which an archive is parsed sooner than anybody notices."""
+MAX_DIRECTORY_BYTES = 2**30
+"""The largest directory of an archive that is parsed, which takes several times its size."""
+
+
+def zip_listing(path: Path) -> dict[str, int]:
+    """Return the names and sizes of the files in a .zip file that are not hidden, sorted by name.
+
+    Args:
+        path: The .zip file.
+
+    Raises:
+        UserError: If the archive is damaged or has too many entries, or if a name is absolute or
+            leads out of the archive.
+    """
+    status = path.stat()
+    key = [FORMAT, str(path.resolve()), status.st_size, status.st_mtime_ns]
+    found = _kept(key)
+    if found is None:
+        found = _parsed(path)
+        if len(found) >= NUM_KEPT_FROM:
+            cached_folder(KIND, key, lambda into: _keep(found, into))
+    return found
+
+
+def parts_of(name: str) -> list[str]:
+    """The folders and the file name of a relative path, as `pathlib` has them but faster."""
+    parts = name.split("/")
+    return [part for part in parts if part not in ("", ".")] if _is_odd(parts) else parts
+
+
+def _parsed(path: Path) -> dict[str, int]:
+    _check_directory_size(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = sorted(archive.infolist(), key=lambda entry: entry.filename)
+    except Exception as error:  # a stranger's archive may break its reader in any way
+        raise UserError(f"data.path={path} is a damaged .zip file ({error}).") from error
+    sizes: dict[str, int] = {}
+    num_files = 0
+    for entry in entries:
+        name = entry.filename
+        if name.startswith("/") or ".." in name.split("/"):
+            raise UserError(
+                f"data.path={path} is refused: its entry {name!r} leads out of the archive."
+            )
+        if not entry.is_dir() and not _hidden(name):
+            sizes[name] = entry.file_size
+            num_files += 1
+    if num_files > len(sizes):
+        log.warning(
+            "%s has %d entries under names that it has already: of each name the last one counts.",
+            path,
+            num_files - len(sizes),
+        )
+    return sizes
+
+
+def _check_directory_size(path: Path) -> None:
+    """Refuse an archive of more entries than are listed before their directory is read.
+
+    The directory's size is in the record at the end of the file, or in the larger one before it.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 2**16 - 22 - 20 - 56))
+        tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    if at < 0 or len(tail) < at + 22:
+        return  # the parser will say that the file is damaged
+    num_entries, num_bytes = struct.unpack_from("<HI", tail, at + 10)
+    large = at - 20 - 56
+    if large >= 0 and tail[at - 20 : at - 16] == b"PK\6\7" and tail[large:][:4] == b"PK\6\6":
+        num_entries, num_bytes = struct.unpack_from("<QQ", tail, large + 32)
+    if num_entries > MAX_FILES or num_bytes > MAX_DIRECTORY_BYTES:
+        raise UserError(
+            f"data.path={path} is refused: its directory claims {num_entries:,} entries in "
+            f"{num_bytes:,} bytes, and {MAX_FILES:,} in {MAX_DIRECTORY_BYTES:,} are the most that "
+            "are read; split the archive, or unpack it."
+        )
+
+
+def _kept(key: list) -> dict[str, int] | None:
+    """The listing that the cache has for `key`; one that is damaged is removed."""
+    folder = find_folder(KIND, key)
+    if folder is None:
+        return None
+    try:
+        content = read_bytes(folder / "listing", max_bytes=2 * MAX_DIRECTORY_BYTES)
+        checksum, _, listing = content.partition(b"\n")
+        if checksum.decode() == hashlib.sha256(listing).hexdigest():
+            return dict(json.loads(listing))
+        problem = "its checksum is wrong"
+    except (NotPlainError, ValueError, TypeError) as error:
+        problem = str(error)
+    log.warning("The listing in %s is damaged (%s): made again.", folder, problem)
+    discard_folder(KIND, key)
+    return None
+
+
+def _keep(sizes: dict[str, int], into: Path) -> None:
+    listing = json.dumps(sizes).encode()
+    checksum = hashlib.sha256(listing).hexdigest().encode()
+    (into / "listing").write_bytes(checksum + b"\n" + listing)
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in parts_of(name))
+
+
+def _is_odd(parts: list[str]) -> bool:
+    return "" in parts or "." in parts

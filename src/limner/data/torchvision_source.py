@@ -1,0 +1,147 @@
+"""Data sets of torchvision's, read from their root without trusting it."""
+
+__all__ = ["TorchvisionSource"]
+
+import glob
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from PIL import Image
+
+from limner.data.distrust import distrusted, is_torchvisions
+from limner.data.sources import Pictures
+from limner.errors import UserError
+from limner.plain_files import NotPlainError, check_regular
+
+log = logging.getLogger(__name__)
+
+MAX_FILE_BYTES = 2**32
+"""The largest file that torchvision is let read, which it does as a whole: 4 GiB."""
+
+
+class TorchvisionSource:
+    """A data set of torchvision's, downloaded once into its root.
+
+    Whoever can write into the root decides what is trained on, but cannot run code: its files are
+    regular ones of a bounded size, pickles are read as plain arrays, and pictures in the formats
+    and within the limits of `limner.picture_files`. A data set class of the user's own reads its
+    files as it likes.
+
+    Args:
+        splits: For each split a factory, which torchvision's class with all arguments but
+            `download` makes.
+        root: The folder that holds the files.
+        files: A glob pattern below `root` of the files that make up the data set.
+        urls: The addresses of those files, for those who must fetch them by hand.
+        folder: Where below `root` the files belong.
+        has_labels: Whether the targets are class numbers.
+    """
+
+    def __init__(
+        self,
+        *,
+        splits: Mapping[str, Callable[..., Any]],
+        root: str,
+        files: str,
+        urls: Sequence[str],
+        folder: str,
+        has_labels: bool,
+    ) -> None:
+        self.splits = splits
+        self.root = Path(root).expanduser()
+        self.files, self.urls, self.folder, self.has_labels = files, urls, folder, has_labels
+
+    def pictures(self) -> dict[str, Pictures]:
+        """The splits, downloaded if need be. Raises `UserError` if their files cannot be read."""
+        return {split: self._open(split, factory) for split, factory in self.splits.items()}
+
+    def _open(self, split: str, factory: Callable[..., Any]) -> Pictures:
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._check_files(factory)
+        with FileLock(self.root / ".limner.lock"):  # of several processes one downloads
+            dataset = self._present(factory)
+            if dataset is None:
+                dataset = self._download(factory)
+        labels = self._labels(dataset) if self.has_labels else None
+        names = [f"{split} image {i}" for i in range(len(dataset))]
+        classes = getattr(dataset, "classes", None) or range(max(labels) + 1 if labels else 0)
+        stats = [(path, path.stat()) for path in self._files()]
+        files = [[path.name, stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+        return Pictures(
+            names=names,
+            read=lambda i: _read(dataset, i),
+            labels=labels,
+            classes=[str(name) for name in classes] if labels else [],
+            fingerprint=[type(dataset).__name__, split, files],
+            sizes=[type(dataset).__name__, split, [[name, size] for name, size, _ in files]],
+        )
+
+    def _files(self) -> list[Path]:
+        return [Path(path) for path in sorted(glob.glob(str(self.root / self.files)))]
+
+    def _check_files(self, factory: Callable[..., Any]) -> None:
+        """Refuses a pipe, a device and the like where torchvision would read or write a file."""
+        if not is_torchvisions(factory):
+            return
+        downloads = [self.root / self.folder / Path(url).name for url in self.urls]
+        for path in (*self._files(), *filter(Path.exists, downloads)):
+            if not path.is_dir():
+                try:
+                    check_regular(path, max_bytes=MAX_FILE_BYTES)
+                except NotPlainError as error:
+                    raise UserError(f"{path} {error}: remove it, or repair it.") from error
+
+    def _present(self, factory: Callable[..., Any]) -> Any | None:
+        """The data set, or None if its files are not there."""
+        try:
+            with distrusted(factory):
+                return factory(root=str(self.root), download=False)
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # each data set breaks in its own way over a damaged file
+            torchvisions = is_torchvisions(factory)
+            if isinstance(error, RuntimeError) and ("not found" in str(error) or not torchvisions):
+                return None  # the way of data sets to say so
+            if not torchvisions:
+                raise
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(
+                f"The files below {self.root / self.folder} are damaged, or are not those of this "
+                f"data set ({reason}).\nRemove them, and they are downloaded again."
+            ) from error
+
+    def _download(self, factory: Callable[..., Any]) -> Any:
+        log.info("Downloading into %s ...", self.root)
+        try:
+            with distrusted(factory):
+                return factory(root=str(self.root), download=True)
+        except (
+            Exception
+        ) as error:  # each data set fails in its own way: URLError, RuntimeError ...
+            problem = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(
+                f"The data set could not be downloaded ({problem}).\n"
+                "Where there is no network, fetch by hand:\n"
+                + "".join(f"  {url}\n" for url in self.urls)
+                + f"and put it into {self.root / self.folder}, or name another: data.root=DIR"
+            ) from error
+
+    def _labels(self, dataset: Any) -> list[int]:
+        labels = dataset.targets if hasattr(dataset, "targets") else dataset.labels
+        labels = [int(label) for label in labels]
+        num_classes = len(getattr(dataset, "classes", labels))
+        if len(labels) != len(dataset) or not all(0 <= label < num_classes for label in labels):
+            raise UserError(
+                f"The labels below {self.root / self.folder} do not fit: {len(labels):,} for "
+                f"{len(dataset):,} images, of which each must be a class number from 0 to "
+                f"{num_classes - 1}."
+            )
+        return labels
+
+
+def _read(dataset: Any, i: int) -> Image.Image:
+    with distrusted(type(dataset)):
+        return dataset[i][0]

@@ -1,0 +1,69 @@
+"""All files below a folder, links followed."""
+
+__all__ = ["MAX_FILES", "walk"]
+
+import logging
+import os
+from pathlib import Path
+
+from limner.errors import UserError
+
+log = logging.getLogger(__name__)
+
+MAX_FILES = 10_000_000
+"""The most files and folders that are listed; links can make a few look like any number."""
+
+
+def walk(root: Path) -> list[tuple[str, int, int]]:
+    """Return (path below the root, size, time in ns) of every file that is not hidden.
+
+    A file whose status cannot be read (a broken link, a loop of links) is listed with the size and
+    time 0, so that whoever opens it is told why; a folder that cannot be read is passed over with
+    a warning.
+
+    Args:
+        root: The folder.
+
+    Raises:
+        UserError: If a link leads back to a folder that holds it, or there are too many files.
+    """
+    found: list[tuple[str, int, int]] = []
+    num_folders = 0
+    left = [(os.fspath(root), "", frozenset({_identity(root.stat())}))]
+    while left:
+        folder, prefix, above = left.pop()
+        num_folders += 1
+        try:
+            entries = os.scandir(folder)
+        except OSError as error:
+            log.warning("%s cannot be read (%s): passed over.", folder, error.strerror or error)
+            continue
+        with entries:
+            for entry in entries:
+                if entry.name.startswith((".", "__MACOSX")):
+                    continue
+                name = prefix + entry.name
+                try:
+                    if entry.is_dir():
+                        identity = _identity(entry.stat())
+                        if identity in above:
+                            raise UserError(
+                                f"data.path={root}: {entry.path} is a link back to a folder that "
+                                "holds it; remove the link."
+                            )
+                        left.append((entry.path, f"{name}/", above | {identity}))
+                        continue
+                    status = entry.stat()
+                    found.append((name, status.st_size, status.st_mtime_ns))
+                except OSError:
+                    found.append((name, 0, 0))
+            if len(found) + num_folders + len(left) > MAX_FILES:
+                raise UserError(
+                    f"data.path={root} holds more than {MAX_FILES:,} files, of which some may be "
+                    "links to the same folders; name a smaller folder."
+                )
+    return found
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

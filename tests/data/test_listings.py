@@ -1,0 +1,94 @@
+import os
+import zipfile
+
+import pytest
+
+import fakes
+from limner.cache import cache_dir
+from limner.data import ImageFolder
+from limner.data.decode import first_shape
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("limner.data.listings.NUM_KEPT_FROM", 5)
+    monkeypatch.setattr("limner.data.decode.NUM_KEPT_FROM", 5)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    fakes.images(tmp_path / "photos" / "train", 12, classes=3)
+    fakes.images(tmp_path / "photos" / "test", 6, classes=3)
+    return fakes.zipped(tmp_path / "photos")
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """How often the directory of an archive was parsed."""
+    calls, real = [], zipfile.ZipFile._RealGetContents
+    monkeypatch.setattr(
+        zipfile.ZipFile, "_RealGetContents", lambda self: (calls.append(self), real(self))
+    )
+    return calls
+
+
+def what_it_says(path):
+    return {
+        name: [split.names, split.labels, split.classes, split.fingerprint, split.sizes]
+        for name, split in ImageFolder(path=str(path)).pictures().items()
+    }
+
+
+def test_zip_listing_is_parsed_once(archive, parsed):
+    first = what_it_says(archive)
+    assert len(parsed) == 1
+    assert what_it_says(archive) == first
+    assert len(parsed) == 1
+    assert first["test"][1] == [0, 0, 1, 1, 2, 2]
+
+
+def test_zip_listing_is_parsed_again_when_the_archive_has_changed(archive, parsed):
+    before = what_it_says(archive)["train"]
+    with zipfile.ZipFile(archive, "a") as made:
+        made.writestr("train/class_0/zz.png", b"")
+    del parsed[:]
+    after = what_it_says(archive)["train"]
+    assert len(parsed) == 1
+    assert len(after[0]) == len(before[0]) + 1
+    assert after[3] != before[3]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "missing", "pipe", "other"])
+def test_zip_listing_is_made_again_when_the_cached_one_is_damaged(archive, parsed, caplog, damage):
+    first = what_it_says(archive)
+    (kept,) = cache_dir().glob("listings/*/listing")
+    content = bytearray(kept.read_bytes())
+    kept.unlink()
+    if damage == "flipped":
+        content[-10] ^= 1
+        kept.write_bytes(content)
+    elif damage == "truncated":
+        kept.write_bytes(content[:-20])
+    elif damage == "pipe":
+        os.mkfifo(kept)
+    elif damage != "missing":
+        kept.write_bytes(b"" if damage == "empty" else b"\x80\x04\n[1, 2]")
+    assert what_it_says(archive) == first
+    assert "made again" in caplog.text
+    assert what_it_says(archive) == first
+    assert len(parsed) == 2
+
+
+def test_first_shape_opens_no_picture_at_the_second_start(archive, parsed):
+    def shape():
+        return first_shape(ImageFolder(path=str(archive)).pictures()["train"])
+
+    assert shape() == [3, 8, 8]
+    del parsed[:]
+    assert shape() == [3, 8, 8]
+    assert not parsed
+    (kept,) = cache_dir().glob("shapes/*/shape.json")
+    kept.write_text("[3, true, -8]")
+    assert shape() == [3, 8, 8]
+    assert len(parsed) == 1

@@ -1,0 +1,148 @@
+"""Data roots that somebody made to do harm."""
+
+import functools
+import os
+import pickle
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import EpsImagePlugin, Image
+from torchvision.datasets import CIFAR10, MNIST, CelebA, cifar
+
+import fakes
+from limner.data import TorchvisionSource
+from limner.data.decode import read_picture
+from limner.errors import UserError
+
+
+class Hostile:
+    """A pickle that would leave a file when it is read as a program."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def source(cls, root, files, folder, *, has_labels=True, **arguments):
+    return TorchvisionSource(
+        splits={"train": functools.partial(cls, **arguments)},
+        root=str(root),
+        files=files,
+        urls=["http://127.0.0.1:9/train-images-idx3-ubyte.gz"],
+        folder=folder,
+        has_labels=has_labels,
+    )
+
+
+def mnist(root):
+    return source(MNIST, root, "MNIST/raw/*-ubyte", "MNIST/raw", train=True)
+
+
+def cifar10(root):
+    return source(CIFAR10, root, "cifar-10-batches-py/*", ".", train=True)
+
+
+@pytest.mark.parametrize("name", ["data_batch_3", "batches.meta"])
+def test_cifar_pickle_runs_no_code_when_it_passes_the_checksum(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(cifar, "check_integrity", lambda *a, **k: True)
+    fakes.cifar(tmp_path, 10)
+    assert len(cifar10(tmp_path).pictures()["train"]) == 100
+    hostile = pickle.dumps(Hostile(tmp_path / "executed"))
+    (tmp_path / "cifar-10-batches-py" / name).write_bytes(hostile)
+    with pytest.raises(UserError, match="a pickle of arrays does not ask for"):
+        cifar10(tmp_path).pictures()
+    assert not (tmp_path / "executed").exists()
+    assert cifar.pickle is pickle
+
+
+def test_cifar_pickle_is_not_read_when_it_fails_the_checksum(tmp_path):
+    fakes.cifar(tmp_path, 10)
+    hostile = pickle.dumps(Hostile(tmp_path / "executed"))
+    (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(hostile)
+
+    class Offline(CIFAR10):
+        url = "http://127.0.0.1:9/x.tar.gz"
+
+    with pytest.raises(UserError, match="could not be downloaded"):
+        source(Offline, tmp_path, "cifar-10-batches-py/*", ".", train=True).pictures()
+    assert not (tmp_path / "executed").exists()
+
+
+def test_mnist_in_its_old_format_runs_no_code(tmp_path):
+    """torchvision reads processed/*.pt, if it is there, without a checksum."""
+    folder = tmp_path / "MNIST" / "processed"
+    folder.mkdir(parents=True)
+    for name in ("training.pt", "test.pt"):
+        torch.save(Hostile(tmp_path / "executed"), folder / name)
+    with pytest.raises(UserError, match="are damaged"):
+        mnist(tmp_path).pictures()
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "five gigabytes"])
+def test_mnist_is_refused_when_its_files_are_no_regular_ones(tmp_path, name, kind):
+    fakes.mnist(tmp_path)
+    path = tmp_path / "MNIST" / "raw" / name
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        with path.open("wb") as file:
+            file.truncate(5 * 2**30)
+    ended = []
+
+    def work() -> None:
+        with pytest.raises(UserError, match=f"{name} is (no regular file|too large)"):
+            mnist(tmp_path).pictures()
+        ended.append(True)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(timeout=20)
+    assert ended
+
+
+@pytest.mark.parametrize("damage", ["cut", "no header", "class 200", "fewer labels"])
+def test_mnist_is_refused_in_words_when_its_files_are_damaged(tmp_path, damage):
+    raw = fakes.mnist(tmp_path) / "MNIST" / "raw"
+    images, labels = raw / "train-images-idx3-ubyte", raw / "train-labels-idx1-ubyte"
+    if damage == "cut":
+        images.write_bytes(images.read_bytes()[:1000])
+    elif damage == "no header":
+        images.write_bytes(b"\xff" * 1000)
+    elif damage == "class 200":
+        labels.write_bytes(labels.read_bytes()[:-1] + b"\xc8")
+    else:
+        labels.write_bytes(labels.read_bytes()[:4] + bytes([0, 0, 0, 1, 5]))
+    with pytest.raises(UserError, match=f"below {raw} (are damaged|do not fit)"):
+        mnist(tmp_path).pictures()
+
+
+@pytest.mark.parametrize("kind", ["postscript", "pipe", "good"])
+def test_celeba_pictures_are_read_in_documented_formats_only(tmp_path, monkeypatch, kind):
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *a, **k: started.append(a))
+    monkeypatch.setattr(CelebA, "_check_integrity", lambda self: True)
+    path = fakes.celeba(tmp_path) / "celeba" / "img_align_celeba" / "000001.jpg"
+    if kind != "good":
+        path.unlink()
+    if kind == "postscript":
+        path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    opened = source(CelebA, tmp_path, "celeba/*.txt", "celeba", has_labels=False, split="train")
+    pictures, real = opened.pictures()["train"], Image.open
+    if kind == "good":
+        assert read_picture(pictures, 0).size == (178, 218)
+    else:
+        with pytest.raises(UserError, match=r"train image 0 cannot be read \(is no "):
+            read_picture(pictures, 0)
+    assert not started
+    assert Image.open is real
