@@ -1,8 +1,8 @@
 """What a person at the terminal reads: one line a message, and a table at the end."""
 
 __all__ = [
-    "ConsoleHandler", "FileHandler", "FirstProcess", "is_first_process", "quieten", "say",
-    "scores_table", "shown",
+    "ConsoleHandler", "FileHandler", "FirstProcess", "escape_tracebacks", "is_first_process",
+    "quieten", "say", "scores_table", "shown",
 ]  # fmt: skip
 
 import contextlib
@@ -10,6 +10,7 @@ import copy
 import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -52,6 +53,16 @@ def say(text: str, *, style: str | None = None) -> None:
     """
     get_console().print(Text(printable(text, keep_newlines=True), style=style or ""),
                         soft_wrap=True)  # fmt: skip
+
+
+def escape_tracebacks() -> None:
+    """Have Python print the traceback of an exception that nobody catches with escapes."""
+
+    def show(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        lines = "".join(traceback.format_exception(kind, error, trace))
+        print(printable(lines, keep_newlines=True), end="", file=sys.stderr)
+
+    sys.excepthook = show
 
 
 def escaped(formatter: Callable[[logging.LogRecord], str], record: logging.LogRecord) -> str:

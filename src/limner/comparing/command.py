@@ -68,7 +68,7 @@ def _sorted_out(words: Sequence[str]) -> tuple[list[str], list[str]]:
     ]
     for word in words:
         if word.startswith("-"):
-            raise UserError(f"{word}: there is no such flag; there is: --blind")
+            raise UserError(f"{printable(word)}: there is no such flag; there is: --blind")
     return [word for word in words if word not in options], options
 
 

@@ -2,7 +2,6 @@
 
 __all__ = ["Panel", "panels", "write_picture"]
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -81,7 +80,9 @@ def write_picture(found: Sequence[Panel], path: Path, *, score: str) -> None:
             panel = panel._replace(values=[_drawn(value) for value in panel.values])
         axes.errorbar(panel.values, panel.means, yerr=panel.stds, fmt="o", alpha=0.5, capsize=3)
         axes.plot(*zip(*panel.centres(), strict=True), color="black", linewidth=1)
-        axes.set(xlabel=_drawn(panel.key), xscale="log" if panel.is_logarithmic else axes.get_xscale())
+        axes.set(
+            xlabel=_drawn(panel.key), xscale="log" if panel.is_logarithmic else axes.get_xscale()
+        )
         if index == 0:
             axes.set_ylabel(_drawn(score))
         axes.grid(alpha=0.3)

@@ -10,13 +10,11 @@ from typing import Any
 
 from limner.comparing.texts import leaves, text
 from limner.errors import UserError
-from limner.plain_files import NotPlainError, read_json, read_yaml
+from limner.plain_files import NotPlainError, read_yaml, refuse_bulk
 from limner.printable import printable
+from limner.score_files import read_scores
 from limner.untrusted import read_config
 
-MAX_VALUES = 5_000
-"""Keys and values of one file; a config has some hundreds."""
-MAX_DEPTH = 40
 MAPPINGS = ("model", "data", "metrics", "callbacks")
 """Parts of a config that are read here."""
 
@@ -65,9 +63,11 @@ def read_run(folder: Path) -> Run:
     if config.get("run_dir"):
         here = printable(config["run_dir"])
         values = {key: value.replace(here, ".") for key, value in values.items()}
-    scores, problem = {}, None
+    scores: dict[str, Mapping[str, Any]] = {}
     try:
-        scores = _scores(folder / "scores.json")
+        for name, entry in read_scores(folder / "scores.json").items():
+            how = leaves(entry["protocol"])
+            scores[printable(name)] = {"value": float(entry["value"]), "protocol": how}
         problem = _unfinished(folder, values, scores)
     except NotPlainError as error:
         problem = f"scores.json is not whole: {printable(error)}"
@@ -82,7 +82,7 @@ def _config(folder: Path) -> Mapping[str, Any]:
     except UserError as error:
         start = f"{printable(folder, keep_newlines=True)}{os.sep}"
         raise NotPlainError(str(error).removeprefix(start).rstrip(".")) from error
-    _refuse_bulk(config, "config.yaml")
+    refuse_bulk(config, "config.yaml")
     for name in MAPPINGS:
         if not isinstance(config.get(name, {}), Mapping | None):
             raise NotPlainError(f"config.yaml: {name} is no mapping of keys to values")
@@ -98,7 +98,7 @@ def _hydra(folder: Path) -> tuple[dict[str, str], frozenset[str]]:
         return {}, frozenset()
     try:
         content = read_yaml(path)
-        _refuse_bulk(content, "it")
+        refuse_bulk(content, "it")
         hydra = _part(content, "hydra")
         choices = _part(_part(hydra, "runtime"), "choices")
         typed = _part(hydra, "overrides").get("task") or []
@@ -107,7 +107,11 @@ def _hydra(folder: Path) -> tuple[dict[str, str], frozenset[str]]:
     if not isinstance(typed, list) or not all(isinstance(word, str) for word in typed):
         raise NotPlainError(".hydra/hydra.yaml: overrides.task is no list of words")
     return (
-        {printable(k): printable(text(v)) for k, v in choices.items() if not str(k).startswith("hydra/")},
+        {
+            printable(k): printable(text(v))
+            for k, v in choices.items()
+            if not str(k).startswith("hydra/")
+        },
         frozenset(printable(word.partition("=")[0].lstrip("+~")) for word in typed),
     )
 
@@ -128,30 +132,6 @@ def _chosen(config: Mapping[str, Any]) -> dict[str, str]:
     return model | ({"data": printable(text(name))} if name else {})
 
 
-def _scores(path: Path) -> dict[str, dict[str, Any]]:
-    """The entries of a scores.json, {} if there is none.
-
-    A value may be nan or infinite, for a run can come to that; a protocol becomes its leaves.
-    """
-    if not os.path.lexists(path):
-        return {}
-    content = read_json(path)
-    _refuse_bulk(content, "it")
-    if not isinstance(content, Mapping):
-        raise NotPlainError("it is no mapping of names to scores")
-    found = {}
-    for name, entry in content.items():
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("protocol"), Mapping):
-            raise NotPlainError(f"{name} is no score with its protocol")
-        value = entry.get("value")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise NotPlainError(f"the value of {name} is no number")
-        if isinstance(value, int) and value.bit_length() > 1000:
-            raise NotPlainError(f"the value of {name} is too large a number")
-        found[printable(name)] = {"value": float(value), "protocol": leaves(entry["protocol"])}
-    return found
-
-
 def _unfinished(folder: Path, config: Mapping[str, str], scores: Mapping[str, Any]) -> str | None:
     """Why there are no final scores, or None."""
     if os.path.lexists(folder / "final.png"):
@@ -160,21 +140,3 @@ def _unfinished(folder: Path, config: Mapping[str, str], scores: Mapping[str, An
     if not scores or (draws and "metrics._target_" in config):  # scored while training
         return "unfinished: in training, stopped, or not scored"
     return None
-
-
-def _refuse_bulk(content: Any, name: str) -> None:
-    """Refuse what would make a table slow or endless, however small the file."""
-    level, count = [content], 0
-    for _ in range(MAX_DEPTH):
-        level = [
-            part
-            for value in level
-            if isinstance(value, Mapping | list)
-            for part in (value.values() if isinstance(value, Mapping) else value)
-        ]
-        count += len(level)
-        if count > MAX_VALUES:
-            raise NotPlainError(f"{name} has more than {MAX_VALUES:,} values")
-        if not level:
-            return
-    raise NotPlainError(f"{name} is nested more than {MAX_DEPTH} deep")

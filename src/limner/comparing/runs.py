@@ -10,6 +10,7 @@ from pathlib import Path
 
 from limner.comparing.records import Run, read_run
 from limner.errors import UserError
+from limner.printable import printable
 
 
 def find(words: Sequence[str]) -> list[Run]:
@@ -25,7 +26,9 @@ def find(words: Sequence[str]) -> list[Run]:
         for start in _expanded(word):
             folders = list(_run_folders(start))
             if not folders:
-                raise UserError(f"{word}: there is no run in this folder (no config.yaml).")
+                raise UserError(
+                    f"{printable(word)}: there is no run in this folder (no config.yaml)."
+                )
             for folder in folders:
                 found.setdefault(folder.resolve(), folder)
     return [read_run(folder) for folder in found.values()]
@@ -36,10 +39,10 @@ def _expanded(word: str) -> list[Path]:
     if path.is_dir():
         return [path]
     if path.exists():
-        raise UserError(f"{word}: is a file; name the folder of a run.")
+        raise UserError(f"{printable(word)}: is a file; name the folder of a run.")
     folders = [found for found in map(Path, sorted(glob.glob(str(path)))) if found.is_dir()]
     if not folders:
-        raise UserError(f"{word}: there is no such folder.")
+        raise UserError(f"{printable(word)}: there is no such folder.")
     return folders
 
 

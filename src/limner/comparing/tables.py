@@ -94,9 +94,7 @@ def blocks(rows: Sequence[Row], *, width: int) -> list[Table]:
         width,
     )
     keys = list(dict.fromkeys(key for row in rows for key in row.group.values))[:MOST]
-    names = [
-        [label(key), *(label(row.group.values.get(key, "")) for row in rows)] for key in keys
-    ]
+    names = [[label(key), *(label(row.group.values.get(key, "")) for row in rows)] for key in keys]
     if not keys:
         names = [["run", *(row.group.name for row in rows)]]
     names.append(["seeds", *(str(row.num_seeds) for row in rows)])

@@ -4,6 +4,7 @@ __all__ = ["tiles"]
 
 import io
 import re
+import warnings
 from pathlib import Path
 
 from PIL import Image
@@ -60,7 +61,10 @@ def _opened(path: Path) -> Image.Image:
     """The picture in RGB; its size is checked before it is decoded."""
     content = io.BytesIO(_content(path))
     try:
-        with Image.open(content, formats=("PNG",)) as file:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below
+            file = Image.open(content, formats=("PNG",))
+        with file:
             width, height = file.size
             if width * height > MAX_PIXELS:
                 raise NotPlainError(f"final.png is too large ({width}x{height} pixels)")
