@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import unicodedata
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,7 @@ from rich.console import Console
 from limner import cli, exporting, sampling
 from limner.callbacks import progress
 from limner.callbacks.log import Log
-from limner.console import ConsoleHandler, FileHandler, escape_tracebacks, say, scores_table
+from limner.console import ConsoleHandler, FileHandler, escape_errors, say, scores_table
 from limner.errors import UserError
 from limner.markdown import code, fenced, plain
 from limner.metrics.time_to_score import Curve, write_picture
@@ -30,6 +31,7 @@ from limner.searching.results import write_experiment
 from limner.sweeping.command import tell
 from limner.sweeping.records import write_record
 from limner.trained import Trained
+from limner.untrusted import read_config
 
 NAME = "[red]a[/red]\x1b[31m\x9b2J\r\nFAKE:\u202e$\\nope{$|`<script>:boom:"
 FOLDER = NAME.replace("/", "")
@@ -124,6 +126,7 @@ def test_the_progress_bar_shows_a_name_as_it_is(monkeypatch):
 def test_a_command_names_its_words_in_messages(wide, monkeypatch, capsys, words):
     monkeypatch.setattr(sys, "argv", ["limner", *words])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
     with pytest.raises(SystemExit):
         cli.main()
     said = "".join(capsys.readouterr())
@@ -145,12 +148,22 @@ def test_export_prints_the_folder_that_it_writes(wide, monkeypatch, capsys):
     assert_harmless(capsys.readouterr().out)
 
 
-def test_a_traceback_escapes_what_it_quotes(monkeypatch, capsys):
+def test_a_traceback_and_a_warning_escape_what_they_quote(monkeypatch, capsys):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    escape_tracebacks()
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    escape_errors()
     error = ValueError("\x1b[31m")
     sys.excepthook(type(error), error, None)
     assert capsys.readouterr().err == "ValueError: \\x1b[31m\n"
+    assert "\\x1b[31m" in warnings.formatwarning("\x1b[31m", UserWarning, "x.py", 1, "")
+
+
+def test_a_refused_config_names_its_keys_in_one_line(tmp_path):
+    (tmp_path / "config.yaml").write_text(json.dumps({NAME: {"a": f"{NAME}${{oc.env:HOME}}"}}))
+    with pytest.raises(UserError) as error:
+        read_config(tmp_path / "config.yaml")
+    assert_harmless(str(error.value))
+    assert "\n" not in str(error.value)
 
 
 def test_a_model_names_its_source_as_it_is():

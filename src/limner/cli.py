@@ -25,7 +25,7 @@ from omegaconf import DictConfig, open_dict
 
 from limner.checkpoint_files import numbered
 from limner.config import CONFIG_DIR, register
-from limner.console import escape_tracebacks, is_first_process
+from limner.console import escape_errors, is_first_process
 from limner.errors import Interrupted, UserError
 from limner.locks import locked
 from limner.mistakes import explain
@@ -67,7 +67,7 @@ _failures: list[str] = []
 def main() -> None:
     """Runs the command line, and ends the process with its exit code."""
     words = sys.argv[1:]
-    escape_tracebacks()
+    escape_errors()
     if Path(sys.argv[0]).name == "train.py":
         raise SystemExit(_train(words))
     command, *words = words or ["--help"]

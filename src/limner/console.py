@@ -1,7 +1,7 @@
 """What a person at the terminal reads: one line a message, and a table at the end."""
 
 __all__ = [
-    "ConsoleHandler", "FileHandler", "FirstProcess", "escape_tracebacks", "is_first_process",
+    "ConsoleHandler", "FileHandler", "FirstProcess", "escape_errors", "is_first_process",
     "quieten", "say", "scores_table", "shown",
 ]  # fmt: skip
 
@@ -55,14 +55,16 @@ def say(text: str, *, style: str | None = None) -> None:
                         soft_wrap=True)  # fmt: skip
 
 
-def escape_tracebacks() -> None:
-    """Have Python print the traceback of an exception that nobody catches with escapes."""
+def escape_errors() -> None:
+    """Have Python print warnings, and exceptions that nobody catches, with escapes."""
 
     def show(kind: type[BaseException], error: BaseException, trace: Any) -> None:
         lines = "".join(traceback.format_exception(kind, error, trace))
         print(printable(lines, keep_newlines=True), end="", file=sys.stderr)
 
     sys.excepthook = show
+    usual = warnings.formatwarning
+    warnings.formatwarning = lambda *of, **also: printable(usual(*of, **also), keep_newlines=True)
 
 
 def escaped(formatter: Callable[[logging.LogRecord], str], record: logging.LogRecord) -> str:

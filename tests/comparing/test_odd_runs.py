@@ -105,6 +105,27 @@ def test_compare_leaves_a_run_out_by_one_line_when_a_file_is_odd(
     assert reason in line
 
 
+@pytest.mark.parametrize("file", ["config.yaml", ".hydra/hydra.yaml", "scores.json"])
+@pytest.mark.parametrize("target", ["outside", "itself"])
+def test_compare_follows_no_link_out_of_a_run(two, capsys, file, target):
+    Path("outside").write_text("seed: 1\nsecret: 2\n")
+    path = make_run(Path("runs/odd"), seed=2, fid=9.0) / file
+    path.unlink()
+    path.symlink_to(Path("outside").resolve() if target == "outside" else path.absolute())
+    assert run(["runs"]) == 0
+    (line,) = capsys.readouterr().out.partition("Not in the table:\n")[2].splitlines()
+    assert line.startswith("  runs/odd: ")
+    assert ("leads out of the folder" if target == "outside" else "cannot be read") in line
+
+
+def test_compare_blind_follows_no_link_out_of_a_run(two, capsys):
+    path = make_run(Path("runs/odd"), seed=2) / "final.png"
+    path.rename("outside.png")
+    path.symlink_to(Path("outside.png").resolve())
+    assert run(["--blind", "runs"]) == 0
+    assert "runs/odd: final.png is refused, for it leads out" in capsys.readouterr().out
+
+
 def test_compare_names_every_run_when_all_are_odd(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(make_run(Path("runs/a"), fid=1.0) / "config.yaml", "seed: 1\nmodel: x\n")

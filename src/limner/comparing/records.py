@@ -1,6 +1,6 @@
 """What a run's folder says, read as a stranger's: within limits, and nothing of it is executed."""
 
-__all__ = ["Run", "read_run"]
+__all__ = ["Run", "inside", "read_run"]
 
 import os
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Run:
         config: The leaves of config.yaml: dotted key to text, as one would type it.
         choices: Options of the config groups, such as {"model": "gan", "model/loss": "hinge"}.
         typed: The keys that the run's command line set.
-        scores: scores.json: name to {value, protocol}; empty if there is none to read.
+        scores: scores.json: name to {value, protocol, ...}; empty if there is none to read.
         refused: Why config.yaml or Hydra's records cannot be read, or None.
         problem: Why the run's scores are not to be compared, or None.
     """
@@ -65,20 +65,28 @@ def read_run(folder: Path) -> Run:
         values = {key: value.replace(here, ".") for key, value in values.items()}
     scores: dict[str, Mapping[str, Any]] = {}
     try:
-        for name, entry in read_scores(folder / "scores.json").items():
+        for name, entry in read_scores(inside(folder, "scores.json")).items():
             how = leaves(entry["protocol"])
-            scores[printable(name)] = {"value": float(entry["value"]), "protocol": how}
+            scores[printable(name)] = {**entry, "value": float(entry["value"]), "protocol": how}
         problem = _unfinished(folder, values, scores)
     except NotPlainError as error:
         problem = f"scores.json is not whole: {printable(error)}"
     return Run(folder, values, choices or _chosen(config), typed, scores, problem=problem)
 
 
+def inside(folder: Path, *names: str) -> Path:
+    """Return the path of a file of a run, or raise `NotPlainError` if a link leads elsewhere."""
+    path = folder.joinpath(*names)
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        raise NotPlainError(f"{names[-1]} is refused, for it leads out of the folder")
+    return path
+
+
 def _config(folder: Path) -> Mapping[str, Any]:
     if not os.path.lexists(folder / "config.yaml"):
         raise NotPlainError("never began to train (no whole config.yaml)")
     try:
-        config = read_config(folder / "config.yaml")
+        config = read_config(inside(folder, "config.yaml"))
     except UserError as error:
         start = f"{printable(folder, keep_newlines=True)}{os.sep}"
         raise NotPlainError(str(error).removeprefix(start).rstrip(".")) from error
@@ -97,7 +105,7 @@ def _hydra(folder: Path) -> tuple[dict[str, str], frozenset[str]]:
     if not os.path.lexists(path):
         return {}, frozenset()
     try:
-        content = read_yaml(path)
+        content = read_yaml(inside(folder, ".hydra", "hydra.yaml"))
         refuse_bulk(content, "it")
         hydra = _part(content, "hydra")
         choices = _part(_part(hydra, "runtime"), "choices")

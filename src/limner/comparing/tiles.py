@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from limner.comparing.records import Run
+from limner.comparing.records import Run, inside
 from limner.errors import UserError
 from limner.plain_files import NotPlainError, read_bytes
 from limner.printable import printable
@@ -33,7 +33,7 @@ def tiles(run: Run) -> list[Image.Image]:
     try:
         shape = _image_shape(run)
         most = _num_images(run)
-        grid = _opened(run.folder / "final.png")
+        grid = _opened(inside(run.folder, "final.png"))
         return _cut(grid, *shape)[:most]
     except NotPlainError as error:
         raise UserError(f"{run.title}: {printable(error)}.") from error

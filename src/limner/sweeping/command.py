@@ -83,7 +83,7 @@ def tell(sweep: Path) -> int:
         score = "" if job.score is None else f"{job.score[1]:.4g}"
         if job.score is not None and len(set(names)) > 1:
             score = f"{job.score[0]} {score}"
-        cells = (title, job.state, score, job.error or "")
+        cells = (title, job.state, score, " ".join((job.error or "").split()))
         table.add_row(*(Text(printable(cell)) for cell in cells))
     states = Counter(job.state for job in jobs)
     get_console().print(table)
