@@ -27,6 +27,8 @@ def test_words_become_typed_values():
         (["run=x", "num_image=3"], "num_image: there is no such key; did you mean num_images?"),
         (["run=x", "num_images=many"], "num_images: Value 'many' of type 'str'"),
         (["run=x", "fast"], "fast: not of the form key=value"),
+        (["run=[x"], "run=[x: cannot be read: "),
+        (["run=a\x1bb"], r"run=a\x1bb: cannot be read: unacceptable character"),
     ],
 )
 def test_mistakes_are_named(words, message):

@@ -25,10 +25,11 @@ from omegaconf import DictConfig, open_dict
 
 from limner.checkpoint_files import numbered
 from limner.config import CONFIG_DIR, register
-from limner.console import is_first_process
+from limner.console import escape_errors, is_first_process
 from limner.errors import Interrupted, UserError
 from limner.locks import locked
 from limner.mistakes import explain
+from limner.printable import printable
 from limner.processes import end_with_first_process, stop_with_parent
 from limner.resuming.merging import merged, save
 from limner.resuming.starts import Start, start_of
@@ -66,6 +67,7 @@ _failures: list[str] = []
 def main() -> None:
     """Runs the command line, and ends the process with its exit code."""
     words = sys.argv[1:]
+    escape_errors()
     if Path(sys.argv[0]).name == "train.py":
         raise SystemExit(_train(words))
     command, *words = words or ["--help"]
@@ -75,7 +77,9 @@ def main() -> None:
         action = functools.partial(_command, command, words)
         raise SystemExit(_explained(action, debug=False))
     wrong = command not in ("-h", "--help")
-    print(f"limner: there is no command {command}.\n{USAGE}" if wrong else USAGE, end="")
+    print(
+        f"limner: there is no command {printable(command)}.\n{USAGE}" if wrong else USAGE, end=""
+    )
     raise SystemExit(2 if wrong else 0)
 
 
@@ -113,7 +117,7 @@ def _train(words: Sequence[str]) -> int:
             refuse_launcher(last(words, "hydra/launcher"), sweep=start.sweep is not None)
         if start.arguments is None:
             if is_first_process():
-                print(start.note)
+                print(printable(start.note, keep_newlines=True))
             return 0
         sys.argv = [before[0], *start.arguments]  # what Hydra parses
         job = functools.partial(_job, [*before, *start.words], start)
@@ -209,5 +213,5 @@ def _remove(run_dir: Path) -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"limner: {message}", file=sys.stderr)
+    print(f"limner: {printable(message, keep_newlines=True)}", file=sys.stderr)
     return code

@@ -1,21 +1,26 @@
 """What a person at the terminal reads: one line a message, and a table at the end."""
 
 __all__ = [
-    "ConsoleHandler", "FileHandler", "FirstProcess", "is_first_process", "quieten", "scores_table",
-    "shown",
+    "ConsoleHandler", "FileHandler", "FirstProcess", "escape_errors", "is_first_process",
+    "quieten", "say", "scores_table", "shown",
 ]  # fmt: skip
 
 import contextlib
+import copy
 import logging
 import os
 import sys
+import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich import box, get_console
 from rich.table import Table
+from rich.text import Text
+
+from limner.printable import printable
 
 QUIET = (
     "lightning.pytorch.utilities.rank_zero",
@@ -38,6 +43,48 @@ class FirstProcess(logging.Filter):
         return is_first_process()
 
 
+def say(text: str, *, style: str | None = None) -> None:
+    """Print a text as it is: no markup in it takes effect, and control characters are escaped.
+
+    Args:
+        text: One line or several. What comes from a file and must not break a line has gone
+            through `printable` before.
+        style: Of rich's, such as "bold".
+    """
+    get_console().print(Text(printable(text, keep_newlines=True), style=style or ""),
+                        soft_wrap=True)  # fmt: skip
+
+
+def escape_errors() -> None:
+    """Have Python print warnings, and exceptions that nobody catches, with escapes."""
+
+    def show(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        lines = "".join(traceback.format_exception(kind, error, trace))
+        print(printable(lines, keep_newlines=True), end="", file=sys.stderr)
+
+    sys.excepthook = show
+    usual = warnings.formatwarning
+    warnings.formatwarning = lambda *of, **also: printable(usual(*of, **also), keep_newlines=True)
+
+
+def escaped(formatter: Callable[[logging.LogRecord], str], record: logging.LogRecord) -> str:
+    """A record as text in which nothing can steer a terminal.
+
+    Line feeds of the message itself, of an exception and of a traceback stay; those in texts and
+    paths that the message takes as arguments (names of files, values) are escaped.
+    """
+    safe = copy.copy(record)
+    if isinstance(record.args, Mapping):
+        safe.args = {name: _argument(value) for name, value in record.args.items()}
+    elif record.args:
+        safe.args = tuple(_argument(value) for value in record.args)
+    return printable(formatter(safe), keep_newlines=True)
+
+
+def _argument(value: object) -> object:
+    return printable(value) if isinstance(value, str | os.PathLike) else value
+
+
 class ConsoleHandler(logging.Handler):
     """Prints log records through rich's console, so that they stand above a running bar.
 
@@ -47,9 +94,10 @@ class ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         style = "yellow" if record.levelno >= logging.WARNING else None
         with contextlib.suppress(OSError, SystemExit):  # which rich raises for a broken pipe
-            get_console().print(
-                self.format(record), style=style, soft_wrap=True, markup=False, highlight=False
-            )
+            say(self.format(record), style=style)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escaped(super().format, record)
 
 
 class FileHandler(logging.FileHandler):
@@ -65,6 +113,9 @@ class FileHandler(logging.FileHandler):
         except OSError:  # it opens the file now
             self.handleError(record)
 
+    def format(self, record: logging.LogRecord) -> str:
+        return escaped(super().format, record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
@@ -73,7 +124,7 @@ class FileHandler(logging.FileHandler):
             self._is_said = True
             text = f"{self.baseFilename} cannot be written ({error.strerror or error})."
             with contextlib.suppress(OSError, SystemExit):
-                get_console().print(text, style="yellow", soft_wrap=True, markup=False)
+                say(text, style="yellow")
 
 
 def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -87,7 +138,8 @@ def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
         value = f"{entry['value']:,.0f}" if whole else f"{entry['value']:.4g}"
         if "std" in entry:
             value += f" ± {entry['std']:.2g}"
-        table.add_row(name, value, _images(entry["protocol"]))
+        images = _images(entry["protocol"])
+        table.add_row(Text(printable(name)), Text(value), Text(printable(images)))
     return table
 
 
@@ -113,8 +165,8 @@ def quieten() -> None:
 
 
 def shown(path: Path) -> str:
-    """A path as short as it can be typed from here."""
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+    """A path as short as it can be typed from here, with control characters escaped."""
+    return printable(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _images(protocol: Mapping[str, Any]) -> str:

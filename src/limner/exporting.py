@@ -8,7 +8,6 @@ DIR/model.onnx          if asked for: the sampling network, z (N, latent_dim) ->
 
 __all__ = ["run"]
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,12 +21,16 @@ from PIL import Image
 
 from limner import hub, onnx_export
 from limner.callbacks.pictures import grid
+from limner.console import say
 from limner.errors import UserError
 from limner.interfaces import Samples
 from limner.loading import load
 from limner.model_card import model_card
 from limner.options import MISSING, parse
 from limner.pixels import to_float
+from limner.plain_files import NotPlainError
+from limner.printable import printable
+from limner.score_files import read_scores
 from limner.trained import Trained
 from limner.version import __version__
 
@@ -71,7 +74,7 @@ def run(words: Sequence[str]) -> int:
     if to_hub:
         with tempfile.TemporaryDirectory() as folder:
             _write(model, Path(folder), options)
-            print(hub.upload(Path(folder), options.to))
+            say(hub.upload(Path(folder), options.to))
         return 0
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as partial:
@@ -79,7 +82,7 @@ def run(words: Sequence[str]) -> int:
         folder.mkdir()
         _write(model, folder, options)
         folder.replace(target)
-    print(options.to)
+    say(printable(options.to))
     return 0
 
 
@@ -127,10 +130,7 @@ def _picture(model: Trained) -> Image.Image:
 def _scores(folder: Path) -> dict[str, Any]:
     """The entries of the run's scores.json, or none."""
     path = folder.expanduser() / "scores.json"
-    if not path.is_file():
-        return {}
     try:
-        entries = json.loads(path.read_text())
-        return {name: {**entry, "protocol": entry["protocol"]} for name, entry in entries.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
+        return dict(read_scores(path))
+    except NotPlainError as error:
+        raise UserError(f"{path} is damaged: {error}.") from error

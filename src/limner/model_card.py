@@ -8,7 +8,11 @@ from typing import Any
 import yaml
 
 from limner.interfaces import Encodes, Generates, Samples
+from limner.markdown import code, fenced, plain
+from limner.printable import printable
 from limner.trained import Trained
+
+UNCHOSEN = "Not chosen by the person who exported this model."
 
 
 def model_card(
@@ -28,10 +32,10 @@ def model_card(
         scores: The entries of the run's scores.json.
         license: An identifier such as mit; None where none was chosen.
     """
-    name = f"{type(model.module).__name__} on {config['data']['name'] or 'unnamed data'}"
+    name = f"{type(model.module).__name__} on {plain(config['data']['name'] or 'unnamed data')}"
     front = {
         "library_name": "limner",
-        "license": license or "unknown",
+        "license": printable(license or "unknown"),
         **({} if model.is_conditional else {"pipeline_tag": "unconditional-image-generation"}),
         "tags": ["limner", type(model.module).__name__.lower()],
     }
@@ -43,30 +47,31 @@ def model_card(
         _model(model, config),
         _data(config["data"]),
         _scores(scores, model.update),
-        f"## Licence\n\n{license or 'Not chosen by the person who exported this model.'}",
+        f"## Licence\n\n{plain(license) if license else UNCHOSEN}",
     ]
     return "\n\n".join(sections) + "\n"
 
 
 def _use(model: Trained, address: str) -> str:
-    lines = ["import limner", f'model = limner.load("{address}")']
+    literal = printable(address.replace("\\", r"\\").replace('"', r"\""))
+    lines = ["import limner", f'model = limner.load("{literal}")']
     if isinstance(model.module, Samples):
         lines.append("images = model.sample(16, seed=0)  # uint8 (16, H, W, C)")
     if model.is_conditional:
         lines.append("images = model.sample(16, seed=0, label=0)  # of one class")
     if isinstance(model.module, Encodes):
         lines.append("codes = model.encode(images)")
-    return "## Use\n\n```python\n" + "\n".join(lines) + "\n```"
+    return "## Use\n\n" + fenced("\n".join(lines), "python")
 
 
 def _model(model: Trained, config: Mapping[str, Any]) -> str:
     state = model.module.state_dict()
     facts = {
-        "class": f"`{config['model']['_target_']}`",
+        "class": code(config["model"]["_target_"]),
         "weights": f"{sum(value.numel() for value in state.values()):,} numbers"
         + (", an exponential moving average among them, which samples" if _has_ema(model) else ""),
-        "update": model.update,
-        "seed": config["seed"],
+        "update": plain(model.update),
+        "seed": plain(config["seed"]),
         "limner": config["limner"],
     }
     if isinstance(model.module, Generates):
@@ -81,10 +86,10 @@ def _has_ema(model: Trained) -> bool:
 def _data(data: Mapping[str, Any]) -> str:
     channels, height, width = data["image_shape"]
     facts = {
-        "name": data["name"],
+        "name": plain(data["name"]),
         "images": f"{height}x{width} pixels, {channels} channel" + "s" * (channels > 1),
     }
-    facts["classes"] = data["num_classes"] or "no labels"
+    facts["classes"] = plain(data["num_classes"] or "no labels")
     return "## Data\n\n" + _table(("", ""), facts.items())
 
 
@@ -95,15 +100,24 @@ def _scores(scores: Mapping[str, Mapping[str, Any]], update: int | None) -> str:
     rows = []
     for name, entry in scores.items():
         deviation = f" ± {entry['std']:.2g}" if "std" in entry else ""
-        rows.append((f"`{name}`", f"{entry['value']:.5g}{deviation}"))
+        rows.append((code(name), f"{entry['value']:.5g}{deviation}"))
     text = "## Scores\n\n" + _table(("score", "value"), rows)
-    updates = {entry["protocol"].get("update") for entry in scores.values()}
-    if updates != {update}:
-        others = ", ".join(map(str, sorted(updates, key=str)))
+    updates = {str(entry["protocol"].get("update")) for entry in scores.values()}
+    if updates != {str(update)}:
+        others = ", ".join(sorted(map(plain, updates)))
         text += f"\n\nScored at update {others}; the weights here are those of update {update}."
-    protocols = {name: dict(entry["protocol"]) for name, entry in scores.items()}
+    protocols = {printable(name): _printable(entry["protocol"]) for name, entry in scores.items()}
     made = yaml.safe_dump(protocols, sort_keys=False, default_flow_style=None, width=200)
-    return f"{text}\n\nHow each was made:\n\n```yaml\n{made}```"
+    return f"{text}\n\nHow each was made:\n\n" + fenced(made.rstrip("\n"), "yaml")
+
+
+def _printable(value: Any) -> Any:
+    """Plain data with all its texts escaped."""
+    if isinstance(value, Mapping):
+        return {printable(key): _printable(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_printable(part) for part in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def _table(head: tuple[str, str], rows: Any) -> str:

@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TypeVar
 
+import yaml
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from limner.config import similar
 from limner.errors import UserError
+from limner.printable import printable
 
 T = TypeVar("T")
 
@@ -27,15 +29,18 @@ def parse(words: Sequence[str], options: type[T]) -> T:
     for word in words:
         key, equals, _ = word.partition("=")
         if not equals:
-            raise UserError(f"{word}: not of the form key=value.")
+            raise UserError(f"{printable(word)}: not of the form key=value.")
         if key not in names:
-            raise UserError(f"{key}: there is no such key{similar(key, names)}")
+            raise UserError(f"{printable(key)}: there is no such key{similar(key, names)}")
     try:
         merged = OmegaConf.merge(
             OmegaConf.structured(options), OmegaConf.from_dotlist(list(words))
         )
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+    except yaml.YAMLError as error:  # an open bracket, a control character
+        reason = " ".join(str(error).split())
+        raise UserError(f"{' '.join(map(printable, words))}: cannot be read: {reason}") from error
     for name in names:
         if OmegaConf.is_missing(merged, name):
             raise UserError(f"{name} must be given: {name}=...")

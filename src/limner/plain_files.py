@@ -13,17 +13,28 @@ __all__ = [
     "read_json",
     "read_text",
     "read_yaml",
+    "refuse_bulk",
 ]
 
 import json
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import yaml
 
 MAX_BYTES = 1_000_000
+MAX_YAML_BYTES = 200_000
+"""A config has a few thousand; reading so much of the slowest YAML takes some seconds."""
+MAX_DIGITS = 400
+"""Characters of a number in YAML: `1:1:1...` takes time by the square of its length."""
+LONGEST_REASON = 200
+MAX_VALUES = 5_000
+"""Values of one file; a config has some hundreds."""
+MAX_DEPTH = 40
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class NotPlainError(ValueError):
@@ -112,7 +123,7 @@ def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
         raise NotPlainError(f"is not plain JSON: {_reason(error)}") from error
 
 
-def read_yaml(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
+def read_yaml(path: Path, *, max_bytes: int = MAX_YAML_BYTES) -> Any:
     """Return the value of a YAML file: plain values only, without tags, anchors and aliases.
 
     Raises:
@@ -121,21 +132,54 @@ def read_yaml(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
     text = read_text(path, max_bytes=max_bytes)
     try:
         return yaml.load(text, Loader=_PlainLoader)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except Exception as error:  # PyYAML raises of all kinds, such as a KeyError for `!!bool x`
         raise NotPlainError(f"is not plain YAML: {_reason(error)}") from error
 
 
+def refuse_bulk(content: Any, name: str) -> None:
+    """Refuse what would make a table slow or endless, however small the file.
+
+    Args:
+        content: Mappings, lists and values.
+        name: The file, for the message.
+
+    Raises:
+        NotPlainError: If there are more than 5,000 values, or they are nested 40 deep.
+    """
+    level, count = [content], 0
+    for _ in range(MAX_DEPTH):
+        level = [
+            part
+            for value in level
+            if isinstance(value, Mapping | list)
+            for part in (value.values() if isinstance(value, Mapping) else value)
+        ]
+        count += len(level)
+        if count > MAX_VALUES:
+            raise NotPlainError(f"{name} has more than {MAX_VALUES:,} values")
+        if not level:
+            return
+    raise NotPlainError(f"{name} is nested more than {MAX_DEPTH} deep")
+
+
 class _PlainLoader(yaml.SafeLoader):
-    """Refuses aliases, by which a few lines can stand for gigabytes."""
+    """Refuses aliases, by which a few lines can stand for gigabytes, and endless numbers."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("anchors and aliases are not read")
         return super().compose_node(parent, index)
 
+    def compose_scalar_node(self, anchor: Any) -> Any:
+        node = super().compose_scalar_node(anchor)
+        if node.tag in NUMBERS and len(node.value) > MAX_DIGITS:
+            raise yaml.YAMLError(f"a number of {len(node.value):,} characters")
+        return node
+
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
 
 
 def _too_large(max_bytes: int) -> str:

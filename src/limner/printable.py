@@ -1,6 +1,6 @@
 """Text from a file, made safe to print: no character of it can steer a terminal or fake a line."""
 
-__all__ = ["printable"]
+__all__ = ["plot_label", "printable"]
 
 import unicodedata
 
@@ -25,6 +25,11 @@ def printable(text: object, *, keep_newlines: bool = False) -> str:
         else _escape(ord(character))
         for character in str(text)
     )
+
+
+def plot_label(text: object) -> str:
+    """Return a text that matplotlib draws as it is: printable, and no formula between dollars."""
+    return printable(text).replace("$", r"\$")
 
 
 def _escape(code: int) -> str:

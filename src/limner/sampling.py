@@ -13,6 +13,7 @@ from PIL import Image
 
 from limner import hub
 from limner.callbacks.pictures import grid
+from limner.console import say
 from limner.errors import UserError
 from limner.latent_walks import tour, traversal
 from limner.loading import load
@@ -20,6 +21,7 @@ from limner.options import MISSING, parse
 from limner.picture_files import load_picture
 from limner.pixels import to_float
 from limner.plain_files import NotPlainError
+from limner.printable import printable
 from limner.trained import Trained
 from limner.untrusted import within
 
@@ -77,7 +79,8 @@ def run(words: Sequence[str]) -> int:
         "progress": _progress,
     }[options.mode]
     for path in make(options):
-        print(os.path.relpath(path) if path.resolve().is_relative_to(Path.cwd()) else path)
+        near = path.resolve().is_relative_to(Path.cwd())
+        say(printable(os.path.relpath(path) if near else path))
     return 0
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from limner.errors import UserError
 from limner.interfaces import DrawsCodes, Encodes, Generates, Reconstructs, Samples
 from limner.pixels import to_float, to_uint8
+from limner.printable import printable
 from limner.randomness import generator_for, uniform_labels
 
 BATCH = 64  # images at a time
@@ -44,7 +45,7 @@ class Trained:
         parameters = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
         return (
             f"<{self._name} of {height}x{width}x{channels} images, {parameters:,} parameters, "
-            f"update {self.update}, from {self.source}>"
+            f"update {self.update}, from {printable(self.source)}>"
         )
 
     def sample(

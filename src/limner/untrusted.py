@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from limner.errors import UserError
 from limner.plain_files import NotPlainError, read_yaml
+from limner.printable import printable
 
 MODULES = ("limner", "torch.nn", "torch.optim")
 PARTS = ("limner.augmentations", "limner.losses", "limner.models", "limner.networks")
@@ -108,7 +109,10 @@ def within(folder: Path, name: Any, *, root: Path) -> Path:
 
 def _refuse_interpolations(file: Path, node: Any, path: str) -> None:
     if isinstance(node, str) and "${" in node:
-        raise UserError(f"{file}: {path}={node} is refused: an interpolation could read secrets.")
+        where = f"{path}={node}"
+        raise UserError(
+            f"{file}: {printable(where)} is refused: an interpolation could read secrets."
+        )
     pairs = node.items() if isinstance(node, dict) else ()
     pairs = enumerate(node) if isinstance(node, list) else pairs
     for key, value in pairs:

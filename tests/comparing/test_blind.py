@@ -16,9 +16,10 @@ from PIL import Image
 from scipy.stats import binomtest
 
 from limner.callbacks.pictures import grid
-from limner.comparing.blind import page, tiles
+from limner.comparing.blind import page
 from limner.comparing.command import run
 from limner.comparing.runs import find
+from limner.comparing.tiles import tiles
 from limner.errors import UserError
 
 GREY, RED = (128, 128, 128), (200, 0, 0)

@@ -6,10 +6,12 @@ import time
 
 import lightning as L
 from rich import get_console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from limner.callbacks.log import Log
+from limner.printable import printable
 from limner.tolerance import Tolerance
 
 SECONDS = 0.1  # between two drawings
@@ -56,7 +58,7 @@ class Progress(L.Callback):
     def _show(self, trainer: L.Trainer) -> None:
         latest = next((c.latest for c in trainer.callbacks if isinstance(c, Log)), {})
         shown = [name for name in latest if name.startswith(("train/loss", "val/fid", "val/loss"))]
-        values = "  ".join(f"{name} {latest[name]:.4g}" for name in shown)
+        values = escape(printable("  ".join(f"{name} {latest[name]:.4g}" for name in shown)))
         self._bar.update(self._bar.task_ids[0], completed=trainer.global_step, values=values)
         self._bar.refresh()
 

@@ -1,12 +1,14 @@
 """A page on which a person chooses among pictures without knowing whose they are."""
 
-__all__ = ["Trials", "make", "page", "tiles"]
+__all__ = ["Trials", "make", "page"]
 
 import base64
 import hashlib
 import io
 import json
+import os
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +16,17 @@ from pathlib import Path
 from PIL import Image
 
 from limner.comparing.groups import grouped
-from limner.comparing.runs import Run
+from limner.comparing.records import Run
+from limner.comparing.texts import label
+from limner.comparing.tiles import tiles
 from limner.errors import UserError
+from limner.printable import printable
 
 TEMPLATE = Path(__file__).with_name("blind.html")
-PADDING = 2
-"""Pixels around each tile of a grid of samples, as torchvision's make_grid leaves them."""
-SMALLEST_TILE = 64
-"""Pixels; a grid enlarges smaller images to this."""
 MOST = 9
 """Sides of a choice; the keys 1 to 9 choose."""
+MAX_PIXELS = 500_000_000
+"""Of all pictures together, for they are held in memory."""
 
 
 @dataclass
@@ -55,13 +58,14 @@ def make(runs: Sequence[Run], trials: Trials) -> str:
     for name in ("num_trials", "num_images"):
         if getattr(trials, name) < 1:
             raise UserError(f"{name}={getattr(trials, name)}: must be 1 or more.")
-    shown = [run for run in runs if (run.folder / "final.png").is_file()]
-    if not shown:
-        raise UserError(f"{runs[0].folder}: there are no pictures (no final.png) to show.")
-    sides = _sides(shown)
+    cut, without = _cut(runs)
+    if not cut:
+        raise UserError("None of these runs has pictures to show.\n" + "\n".join(without))
+    sides = _sides(list(cut))
     if not 2 <= len(sides) <= MOST:
-        raise UserError(f"A blind choice is among 2 to {MOST} runs or groups: got {len(sides)}.")
-    pictures = {name: [tile for run in those for tile in tiles(run)] for name, those in sides}
+        message = f"A blind choice is among 2 to {MOST} runs or groups: got {len(sides)}."
+        raise UserError("\n".join([message, *without]))
+    pictures = {name: [tile for run in those for tile in cut[run]] for name, those in sides}
     fewest = min(len(images) for images in pictures.values())
     if fewest < trials.num_images:
         raise UserError(f"num_images={trials.num_images}: a run has no more than {fewest}.")
@@ -71,8 +75,8 @@ def make(runs: Sequence[Run], trials: Trials) -> str:
         Path(trials.to).write_text(made, encoding="utf-8")
     except OSError as error:
         raise UserError(f"to={trials.to}: cannot be written ({error.strerror}).") from error
-    without = "".join(f"\nWithout pictures: {run.folder}" for run in runs if run not in shown)
-    return f"{count} choices between {len(sides)}: open {trials.to} in a browser.{without}"
+    made = f"{count} choices between {len(sides)}: open {printable(trials.to)} in a browser."
+    return "\n".join([made, *without])
 
 
 def page(
@@ -99,7 +103,7 @@ def page(
     ]
     order.shuffle(drawn)
     shown = [uri for _, uri in drawn]
-    key = {"names": names, "sides": [side for side, _ in drawn]}
+    key = {"names": [printable(name) for name in names], "sides": [side for side, _ in drawn]}
     data = {
         "id": hashlib.sha256("".join(shown).encode()).hexdigest()[:16],
         "trials": num_trials,
@@ -110,43 +114,37 @@ def page(
     return TEMPLATE.read_text(encoding="utf-8").replace("{{data}}", json.dumps(data))
 
 
-def tiles(run: Run) -> list[Image.Image]:
-    """The single pictures of a run's `final.png`.
-
-    Raises:
-        UserError: If it is not laid out as the run's config says.
-    """
-    path = run.folder / "final.png"
-    try:
-        with Image.open(path) as file:
-            grid = file.convert("RGB")
-        shape = [int(size) for size in run.config["data.image_shape"].strip("[]").split(",")]
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: cannot be cut into pictures ({error}).") from error
-    factor = max(1, -(-SMALLEST_TILE // max(shape[1:])))
-    height, width = (size * factor for size in shape[1:])
-    if grid.size == (width, height):
-        return [grid]  # make_grid leaves a single image as it is
-    columns, rest = divmod(grid.width - PADDING, width + PADDING)
-    rows, rest_below = divmod(grid.height - PADDING, height + PADDING)
-    if rest or rest_below:
-        raise UserError(f"{path}: is no grid of pictures of {width}x{height} pixels.")
-    corners = [
-        (PADDING + x * (width + PADDING), PADDING + y * (height + PADDING))
-        for y in range(rows)
-        for x in range(columns)
-    ]
-    count = run.config.get("callbacks.pictures.num_images", str(len(corners)))
-    return [grid.crop((x, y, x + width, y + height)) for x, y in corners[: int(count)]]
+def _cut(runs: Sequence[Run]) -> tuple[dict[Run, list[Image.Image]], list[str]]:
+    """The pictures of each run that has some, and a line for each run that is left out."""
+    cut, without, pixels = {}, [], 0
+    for run in runs:
+        if run.refused is not None and os.path.lexists(run.folder / "final.png"):
+            without.append(f"Left out: {run.title}: {run.refused}")
+        elif not os.path.lexists(run.folder / "final.png"):
+            without.append(f"Without pictures: {run.title}")
+        elif pixels > MAX_PIXELS:
+            without.append(f"Left out: {run.title}: there are too many pictures before it")
+        else:
+            try:
+                cut[run] = tiles(run)
+                pixels += sum(image.width * image.height for image in cut[run])
+            except UserError as error:
+                without.append(f"Left out: {error}")
+    return cut, without
 
 
 def _sides(runs: Sequence[Run]) -> list[tuple[str, Sequence[Run]]]:
     """What is chosen between: groups of one config each, or the seeds of the only group."""
     groups = grouped(runs)
-    if len(groups) > 1:
-        return [(group.name, group.runs) for group in groups]
-    (group,) = groups
-    return [(f"seed={run.seed}", [run]) for run in group.runs]
+    if len(groups) == 1:
+        sides = [(f"seed={label(run.seed)}", [run]) for run in groups[0].runs]
+    else:
+        sides = [(group.name, group.runs) for group in groups]
+    counted = Counter(name for name, _ in sides)
+    return [
+        (name if counted[name] == 1 else f"{name} {those[0].title}", those)
+        for name, those in sides
+    ]
 
 
 def _data_uri(image: Image.Image) -> str:

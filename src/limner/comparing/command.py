@@ -11,13 +11,17 @@ from pathlib import Path
 from rich import get_console
 
 from limner.comparing.blind import Trials, make
-from limner.comparing.groups import Group, grouped
+from limner.comparing.groups import MOST, Group, grouped
 from limner.comparing.pictures import panels, write_picture
 from limner.comparing.protocols import Difference, differences, protocol, separated
-from limner.comparing.runs import Run, find
+from limner.comparing.records import Run
+from limner.comparing.runs import find
 from limner.comparing.tables import Row, blocks, objective_of, summaries
+from limner.comparing.texts import label
+from limner.console import say
 from limner.errors import UserError
 from limner.options import parse
+from limner.printable import printable
 
 
 @dataclass
@@ -47,7 +51,7 @@ def run(words: Sequence[str]) -> int:
     folders, options = _sorted_out([word for word in words if word != "--blind"])
     if "--blind" in words:
         made = make(find(folders), parse(options, Trials))
-        get_console().print(made, soft_wrap=True, markup=False, highlight=False)
+        say(made)
         return 0
     parsed, runs = parse(options, Options), find(folders)
     if parsed.picture is None and len(folders) == 1 and Path(folders[0], "multirun.yaml").exists():
@@ -64,7 +68,7 @@ def _sorted_out(words: Sequence[str]) -> tuple[list[str], list[str]]:
     ]
     for word in words:
         if word.startswith("-"):
-            raise UserError(f"{word}: there is no such flag; there is: --blind")
+            raise UserError(f"{printable(word)}: there is no such flag; there is: --blind")
     return [word for word in words if word not in options], options
 
 
@@ -84,12 +88,12 @@ def _compare(runs: Sequence[Run], options: Options) -> int:
     console = get_console()
     for part, rows in zip(parts, tables, strict=True):
         if len(parts) > 1:
-            _print(f"{_told_apart(part, counted, options.ignore)}", bold=True)
+            say(_told_apart(part, counted, options.ignore), style="bold")
         for table in blocks(rows, width=console.width):
             console.print(table)
             console.print()
     for line in _notes(runs, groups, options.ignore):
-        _print(line)
+        say(line)
     if options.to is not None:
         _write(Path(options.to), [row for rows in tables for row in rows], options.ignore)
     if options.picture is not None and len(parts) == 1:
@@ -102,14 +106,17 @@ def _refusal(found: Sequence[Difference], groups: Sequence[Group]) -> str:
     lines = ["These scores were not made in the same way, and cannot be lined up."]
     scores_of: dict[str, list[str]] = {}
     for difference in found:
-        lines_of_key = [f"  {difference.key}: {' | '.join(difference.values)}"]
+        key = label(difference.key)
+        lines_of_key = [f"  {key}: {' | '.join(map(label, difference.values))}"]
         for value, runs in difference.values.items():
             names = [group.name for group in groups if any(run in group.runs for run in runs)]
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            lines_of_key.append(f"    {value}: {', '.join(names[:3])}{more}")
-        scores_of.setdefault("\n".join(lines_of_key), []).append(difference.score)
-    for key, scores in scores_of.items():
+            lines_of_key.append(f"    {label(value)}: {', '.join(names[:3])}{more}")
+        scores_of.setdefault("\n".join(lines_of_key), []).append(label(difference.score))
+    for key, scores in list(scores_of.items())[:MOST]:
         lines += [f"{', '.join(scores)}:", key]
+    if len(scores_of) > MOST:
+        lines.append(f"and {len(scores_of) - MOST} more")
     keys = ",".join(dict.fromkeys(difference.key for difference in found))
     lines.append("One table for each protocol: by_protocol=true")
     lines.append(f"All in one table, if you know that it does no harm: 'ignore=[{keys}]'")
@@ -124,7 +131,7 @@ def _told_apart(part: Sequence[Run], runs: Sequence[Run], ignore: Sequence[str])
         for value, those in difference.values.items()
         if any(run in those for run in part)
     }
-    return " ".join(f"{key}={value}" for key, value in values.items())
+    return " ".join(f"{label(key)}={label(value)}" for key, value in values.items())
 
 
 def _notes(runs: Sequence[Run], groups: Sequence[Group], ignore: Sequence[str]) -> Iterator[str]:
@@ -134,38 +141,38 @@ def _notes(runs: Sequence[Run], groups: Sequence[Group], ignore: Sequence[str]) 
     scored = [run for group in groups for run in group.runs]
     apart = {difference.key for difference in differences(scored, ignore)}
     if mixed := {difference.key: 0 for difference in differences(scored)}.keys() - apart:
-        yield f"Lined up although this differs: {', '.join(sorted(mixed))}"
+        yield f"Lined up although this differs: {', '.join(map(label, sorted(mixed)))}"
     for group in groups:
         for run in group.repeated:
             counted = next(other for other in group.runs if other.seed == run.seed)
-            yield f"Not counted, of the same config and seed as {counted.folder}: {run.folder}"
+            yield f"Not counted, of the same config and seed as {counted.title}: {run.title}"
     if missing := [run for run in runs if run.problem is not None]:
         yield "Not in the table:\n" + _listed(missing)
 
 
 def _listed(runs: Sequence[Run]) -> str:
-    return "\n".join(f"  {run.folder}: {run.problem}" for run in runs)
+    return "\n".join(f"  {run.title}: {run.problem}" for run in runs)
 
 
 def _write(path: Path, rows: Sequence[Row], ignore: Sequence[str]) -> None:
     """One line for each group and score, with the config values that name the group."""
     keys = list(dict.fromkeys(key for row in rows for key in row.group.values))
     try:
-        with open(path, "w", newline="") as file:
+        with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow([*keys, "score", "mean", "std", "num_seeds", "runs", "protocol"])
             for row in rows:
                 named = [row.group.values.get(key, "") for key in keys]
                 for score, summary in row.scores.items():
                     std = "" if summary.std is None else summary.std
-                    folders = " ".join(str(run.folder) for run in summary.runs)
+                    folders = " ".join(run.title for run in summary.runs)
                     how = json.dumps(protocol(summary.runs[0].scores[score], ignore))
                     writer.writerow(
                         [*named, score, summary.mean, std, len(summary.runs), folders, how]
                     )
     except OSError as error:
         raise UserError(f"to={path}: cannot be written ({error.strerror}).") from error
-    _print(f"Written: {path}")
+    say(f"Written: {printable(path)}")
 
 
 def _draw(rows: Sequence[Row], path: Path) -> None:
@@ -177,10 +184,5 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
         write_picture(found, path, score=score)
     except (OSError, ValueError) as error:  # a folder that is not there, an ending not known
         raise UserError(f"picture={path}: cannot be written ({error}).") from error
-    _print(f"{score} against {', '.join(panel.key for panel in found)}: {path}")
-
-
-def _print(line: str, *, bold: bool = False) -> None:
-    get_console().print(
-        line, soft_wrap=True, markup=False, highlight=False, style="bold" if bold else None
-    )
+    against = ", ".join(label(panel.key) for panel in found)
+    say(f"{label(score)} against {against}: {printable(path)}")

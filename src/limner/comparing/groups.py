@@ -1,15 +1,18 @@
 """Runs that differ in nothing but the seed, and names that tell such groups apart."""
 
-__all__ = ["Group", "grouped"]
+__all__ = ["MOST", "Group", "grouped"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from limner.comparing.runs import Run
+from limner.comparing.records import Run
+from limner.comparing.texts import label
 
 UNCOMPARED = ("seed", "run_dir", "resume", "sweep", "debug", "logger")
 """Top-level keys that do not change what a run comes to, or are what a group averages over."""
 FIRST = ("model", "data")
+MOST = 30
+"""Keys that a group is named by."""
 
 Column = tuple[str | None, ...]
 """One key's value in each group; None where the group's config has no such key."""
@@ -31,9 +34,13 @@ class Group:
 
     @property
     def name(self) -> str:
-        return " ".join(f"{key}={value}" for key, value in self.values.items()) or str(
-            self.runs[0].folder
-        )
+        return " ".join(self.words) or self.runs[0].title
+
+    @property
+    def words(self) -> list[str]:
+        """Keys with their values, as one would type them, no longer than fits a table."""
+        words = [f"{label(key)}={label(value)}" for key, value in self.values.items()]
+        return words if len(words) <= MOST else [*words[:MOST], f"and {len(words) - MOST} more"]
 
 
 def grouped(runs: Sequence[Run]) -> list[Group]:

@@ -2,7 +2,6 @@
 
 __all__ = ["Panel", "panels", "write_picture"]
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +9,13 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from limner.comparing.tables import Row
+from limner.comparing.texts import label
+from limner.printable import plot_label
 
+LARGEST = 1e100
+"""From here on, and for nan, nothing is drawn."""
+MOST = 20
+"""Panels in a picture."""
 SPREAD = 20
 """Of positive numbers whose largest is so many times the smallest, the logarithm is shown."""
 
@@ -51,7 +56,7 @@ class Panel(NamedTuple):
 
 def panels(rows: Sequence[Row], *, score: str) -> list[Panel]:
     """A panel for each key that tells the groups apart; groups without the score are left out."""
-    shown = [r for r in rows if score in r.scores and math.isfinite(r.scores[score].mean)]
+    shown = [r for r in rows if score in r.scores and abs(r.scores[score].mean) < LARGEST]
     found = []
     for key in dict.fromkeys(key for row in shown for key in row.group.values):
         having = [row for row in shown if key in row.group.values]
@@ -60,8 +65,9 @@ def panels(rows: Sequence[Row], *, score: str) -> list[Panel]:
             summaries = [row.scores[score] for row in having]
             means = [summary.mean for summary in summaries]
             stds = [summary.std or 0.0 for summary in summaries]
+            stds = [std if std < LARGEST else 0.0 for std in stds]
             found.append(Panel(key, _numbers(values) or values, means, stds))
-    return found
+    return found[:MOST]
 
 
 def write_picture(found: Sequence[Panel], path: Path, *, score: str) -> None:
@@ -70,17 +76,26 @@ def write_picture(found: Sequence[Panel], path: Path, *, score: str) -> None:
     for index, (panel, axes) in enumerate(
         zip(found, figure.subplots(1, len(found), sharey=True, squeeze=False)[0], strict=True)
     ):
+        if not panel.is_numeric:
+            panel = panel._replace(values=[_drawn(value) for value in panel.values])
         axes.errorbar(panel.values, panel.means, yerr=panel.stds, fmt="o", alpha=0.5, capsize=3)
         axes.plot(*zip(*panel.centres(), strict=True), color="black", linewidth=1)
-        axes.set(xlabel=panel.key, xscale="log" if panel.is_logarithmic else axes.get_xscale())
+        axes.set(
+            xlabel=_drawn(panel.key), xscale="log" if panel.is_logarithmic else axes.get_xscale()
+        )
         if index == 0:
-            axes.set_ylabel(score)
+            axes.set_ylabel(_drawn(score))
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=150)
 
 
 def _numbers(values: Sequence[str]) -> list[float] | None:
     try:
-        return [float(value) for value in values]
+        numbers = [float(value) for value in values]
     except ValueError:
         return None
+    return numbers if all(abs(number) < LARGEST for number in numbers) else None
+
+
+def _drawn(text: str) -> str:
+    return plot_label(label(text))

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from limner.comparing.runs import Run, leaves
+from limner.comparing.records import Run
+from limner.comparing.texts import leaves
 
 FREE = ("seed", "update")
 """What may differ between scores that are compared: which samples, and after how much training."""

@@ -9,16 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from limner.comparing.groups import Group
-from limner.comparing.runs import Run
+from limner.comparing.groups import MOST, Group
+from limner.comparing.records import Run
+from limner.comparing.texts import label
 
 GAP = 3
 """Characters between two columns."""
 FEW = 4
 """Groups that may stand beside each other; more are read better one below the other."""
+LARGE = 1e12
+"""From here on a mean is not written out."""
 HEADING = 14
 """Characters in a line of a column's heading, if it can be broken."""
 
@@ -38,7 +42,8 @@ class Summary:
     runs: Sequence[Run]
 
     def __str__(self) -> str:
-        if self.std is None or not math.isfinite(self.mean) or self.std == 0:
+        is_plain = math.isfinite(self.mean) and abs(self.mean) < LARGE
+        if not is_plain or not self.std or not math.isfinite(self.std):
             spread = "" if self.std is None else f" ± {self.std:.2g}"
             return f"{self.mean:.4g}{spread}"
         decimals = min(8, max(0, 1 - math.floor(math.log10(self.std))))
@@ -80,19 +85,20 @@ def objective_of(rows: Sequence[Row]) -> str | None:
 def blocks(rows: Sequence[Row], *, width: int) -> list[Table]:
     """Tables of at most `width` characters, laid out so that there are as few as can be."""
     scores = list(dict.fromkeys(name for row in rows for name in row.scores))
+    labels = [label(name) for name in scores]
     cells = [[_cell(row, name) for name in scores] for row in rows]
     groups_across = _laid_out(
-        [["score", *scores]],
+        [["score", *labels]],
         [_heading(row) for row in rows],
         [list(column) for column in zip(*cells, strict=True)],
         width,
     )
-    keys = list(dict.fromkeys(key for row in rows for key in row.group.values))
-    names = [[key, *(row.group.values.get(key, "") for row in rows)] for key in keys]
+    keys = list(dict.fromkeys(key for row in rows for key in row.group.values))[:MOST]
+    names = [[label(key), *(label(row.group.values.get(key, "")) for row in rows)] for key in keys]
     if not keys:
         names = [["run", *(row.group.name for row in rows)]]
     names.append(["seeds", *(str(row.num_seeds) for row in rows)])
-    scores_across = _laid_out(names, [_broken(name) for name in scores], cells, width)
+    scores_across = _laid_out(names, [_broken(name) for name in labels], cells, width)
     if len(rows) <= FEW and len(groups_across) in range(1, max(2, len(scores_across))):
         return groups_across
     return scores_across
@@ -101,16 +107,16 @@ def blocks(rows: Sequence[Row], *, width: int) -> list[Table]:
 def _summary(name: str, runs: Sequence[Run]) -> Summary:
     having = [run for run in runs if name in run.scores]
     values = np.array([run.scores[name]["value"] for run in having], dtype=float)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         std = float(values.std(ddof=1)) if len(values) > 1 else None
-    return Summary(float(values.mean()), std, having)
+        return Summary(float(values.mean()), std, having)
 
 
 def _best_first(rows: list[Row]) -> list[Row]:
     name = objective_of(rows)
     if name is None or not all(name in row.scores for row in rows):
         return rows
-    sign = 1 if rows[0].group.runs[0].config["metrics.objective.mode"] == "min" else -1
+    sign = 1 if rows[0].group.runs[0].config.get("metrics.objective.mode") == "min" else -1
     means = {id(row): sign * row.scores[name].mean for row in rows}
     return sorted(rows, key=lambda row: (math.isnan(means[id(row)]), means[id(row)]))
 
@@ -125,8 +131,7 @@ def _cell(row: Row, name: str) -> str:
 
 def _heading(row: Row) -> str:
     seeds = f"{row.num_seeds} seed{'s' if row.num_seeds > 1 else ''}"
-    words = [f"{key}={value}" for key, value in row.group.values.items()]
-    return "\n".join([*(words or [row.group.name]), f"({seeds})"])
+    return "\n".join([*(row.group.words or [row.group.name]), f"({seeds})"])
 
 
 def _broken(name: str) -> str:
@@ -178,4 +183,4 @@ def _table(fixed: Sequence[Sequence[str]], others: Sequence[Sequence[str]]) -> T
 
 
 def _width(column: Sequence[str]) -> int:
-    return max(len(line) for cell in column for line in cell.split("\n"))
+    return max(cell_len(line) for cell in column for line in cell.split("\n"))

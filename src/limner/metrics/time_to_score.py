@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from limner.errors import UserError
 from limner.logged_rows import read_rows
+from limner.printable import plot_label
 
 SECONDS, SPEED = "time/seconds", "time/images_per_second"
 
@@ -85,8 +86,8 @@ def write_picture(curves: Mapping[str, Curve], path: Path | str, *, score: str) 
     axes = figure.subplots()
     for name, curve in curves.items():
         if curve.values:
-            axes.plot(curve.seconds, curve.values, marker=".", label=name)
-    axes.set(xlabel="wall-clock seconds of training", ylabel=score, xscale="log")
+            axes.plot(curve.seconds, curve.values, marker=".", label=plot_label(name))
+    axes.set(xlabel="wall-clock seconds of training", ylabel=plot_label(score), xscale="log")
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend()

@@ -12,10 +12,10 @@ import optuna
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from matplotlib.axes import Axes
-from rich import get_console
 
 from limner.config import CONFIG_DIR
-from limner.console import shown
+from limner.console import say, shown
+from limner.printable import plot_label, printable
 from limner.searching.studies import Study
 
 PICTURES = {
@@ -48,7 +48,7 @@ def tell(study: Study) -> bool:
         where = shown(study.folder.absolute())
         lines.append(f"To train it: python train.py --config-dir {where} experiment=best")
     for line in lines:
-        get_console().print(line, soft_wrap=True, markup=False, highlight=False)
+        say(printable(line))
     return counted["complete"] > 0
 
 
@@ -60,7 +60,7 @@ def write_pictures(study: optuna.Study, folder: Path, *, name: str) -> list[str]
     for file, function in PICTURES.items():
         path = folder / f"{file}.png"
         try:
-            more = {} if file == "importance" else {"target_name": name}
+            more = {} if file == "importance" else {"target_name": plot_label(name)}
             drawn = getattr(optuna.visualization.matplotlib, function)(study, **more)
             axes = drawn if isinstance(drawn, Axes) else drawn.flat[0]
             axes.figure.savefig(path, dpi=150, bbox_inches="tight")
@@ -96,5 +96,5 @@ def write_experiment(path: Path, overrides: Sequence[str], *, title: str) -> Non
             node[last] = word.value()
     content = {"defaults": defaults, **values} if defaults else values
     path.parent.mkdir(exist_ok=True)
-    lines = ["# @package _global_", *(f"# {comment}" for comment in comments)]
+    lines = ["# @package _global_", *(f"# {printable(comment)}" for comment in comments)]
     path.write_text("\n".join([*lines, yaml.safe_dump(content, sort_keys=False)]))

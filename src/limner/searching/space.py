@@ -25,7 +25,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from limner.comparing.runs import text
+from limner.comparing.texts import text
 from limner.config import CONFIG_DIR
 from limner.errors import UserError
 from limner.resuming.words import last_of_each

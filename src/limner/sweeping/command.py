@@ -14,10 +14,11 @@ from rich import box, get_console
 from rich.table import Table
 from rich.text import Text
 
-from limner.console import shown
+from limner.console import say, shown
 from limner.errors import UserError
 from limner.jobs import objective, start, train_command, waited_for
 from limner.mistakes import explain
+from limner.printable import printable
 from limner.resuming.unfinished import What, in_folder
 from limner.resuming.words import key_of, quoted
 from limner.shares import taken
@@ -75,22 +76,28 @@ def tell(sweep: Path) -> int:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("job", overflow="fold")
     table.add_column("state")
-    table.add_column(names[0] if len(set(names)) == 1 else "objective", justify="right")
+    heading = names[0] if len(set(names)) == 1 else "objective"
+    table.add_column(Text(printable(heading)), justify="right")
     table.add_column("error", overflow="fold")
     for job, title in zip(jobs, titles(jobs), strict=True):
         score = "" if job.score is None else f"{job.score[1]:.4g}"
         if job.score is not None and len(set(names)) > 1:
             score = f"{job.score[0]} {score}"
-        table.add_row(Text(title), job.state, Text(score), Text(job.error or ""))
-    console, states = get_console(), Counter(job.state for job in jobs)
-    console.print(table)
+        cells = (title, job.state, score, " ".join((job.error or "").split()))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    states = Counter(job.state for job in jobs)
+    get_console().print(table)
     counted = ", ".join(f"{number} {state}" for state, number in states.items())
     plural = "" if len(jobs) == 1 else "s"
-    lines = [f"{len(jobs)} job{plural}: {counted}. They are in {shown(sweep.absolute())}"]
+    lines = [
+        f"{len(jobs)} job{plural}: {printable(counted)}. They are in {shown(sweep.absolute())}"
+    ]
     if states["finished"] < len(jobs) and sweep.parent == Path("outputs/sweeps"):
-        lines.append(f"To run what has not finished: the same command, with sweep={sweep.name}")
+        lines.append(
+            f"To run what has not finished: the same command, with sweep={printable(sweep.name)}"
+        )
     for line in lines:
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        say(line)
     return 0 if states["finished"] == len(jobs) else 1
 
 

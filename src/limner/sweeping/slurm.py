@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
-from rich import get_console
 
+from limner.console import say
 from limner.errors import UserError
+from limner.printable import printable
 from limner.sweeping.queued_job import QueuedJob
 from limner.sweeping.records import jobs_in, queued_as, titles, write_queued
 
@@ -183,13 +184,13 @@ def wait(sweep: Path) -> None:
         try:
             jobs = jobs_in(sweep)
         except UserError as error:  # SLURM may be busy
-            get_console().print(str(error), style="yellow", markup=False)
+            say(str(error), style="yellow")
         else:
             states = {job.folder: job.state for job in jobs if queued_as(job.folder) is not None}
             for job, title in zip(jobs, titles(jobs), strict=True):
                 if job.folder in states and before.get(job.folder) != job.state:
                     text = f"SLURM's job {queued_as(job.folder)}, {title}: {job.state}"
-                    get_console().print(text, soft_wrap=True, markup=False, highlight=False)
+                    say(printable(text))
             if {"queued", "running"}.isdisjoint(states.values()):
                 return
             before = states
