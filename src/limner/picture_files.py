@@ -11,6 +11,7 @@ __all__ = [
     "SUFFIXES",
     "decode_picture",
     "load_picture",
+    "open_picture",
 ]
 
 import io
@@ -51,6 +52,20 @@ def decode_picture(content: bytes) -> Image.Image:
     Raises:
         NotPlainError: If it is of no format or size that is read, or damaged.
     """
+    picture = open_picture(content)
+    try:
+        picture.load()
+    except Exception as error:  # a stranger's file may break its reader in any way
+        raise NotPlainError(f"is damaged ({_reason(error)})") from error
+    return picture
+
+
+def open_picture(content: bytes) -> Image.Image:
+    """Return the picture of a file's content, to be decoded when its pixels are asked for.
+
+    Raises:
+        NotPlainError: If it is of no format or size that is read.
+    """
     try:
         picture = _open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -64,10 +79,6 @@ def decode_picture(content: bytes) -> Image.Image:
             f"has {picture.width} x {picture.height} pixels, and {MAX_PIXELS:,} are the most that "
             "are decoded; scale it down first"
         )
-    try:
-        picture.load()
-    except Exception as error:
-        raise NotPlainError(f"is damaged ({_reason(error)})") from error
     return picture
 
 

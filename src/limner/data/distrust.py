@@ -5,7 +5,7 @@ moment to exchange them; and it opens pictures in any format that PIL knows. Bot
 calls are exchanged here for as long as it reads.
 """
 
-__all__ = ["distrusted", "is_torchvisions"]
+__all__ = ["distrusted", "is_torchvisions", "item"]
 
 import functools
 import pickle
@@ -20,7 +20,8 @@ from unittest.mock import patch
 from PIL import Image
 from torchvision.datasets import cifar, lsun
 
-from limner.picture_files import MAX_BYTES, decode_picture, load_picture
+from limner.picture_files import MAX_BYTES, open_picture
+from limner.plain_files import read_bytes
 
 _LOCK = threading.RLock()
 
@@ -66,6 +67,22 @@ def distrusted(factory: Callable[..., Any]) -> Iterator[None]:
         yield
 
 
+def item(dataset: Any, i: int) -> Any:
+    """Return `dataset[i]`, with as little distrust as that takes: it is called for each picture.
+
+    A picture that torchvision opens from a file is decoded when its pixels are asked for, so that
+    several threads can decode at a time.
+    """
+    if not is_torchvisions(type(dataset)):
+        return dataset[i]
+    with _LOCK:
+        before, Image.open = Image.open, _open_picture
+        try:
+            return dataset[i]
+        finally:
+            Image.open = before
+
+
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in ARRAYS:
@@ -81,5 +98,7 @@ def _load_plain(file: Any, **options: Any) -> Any:
 
 def _open_picture(file: Any, *_: Any, **__: Any) -> Image.Image:
     if hasattr(file, "read"):
-        return decode_picture(file.read(MAX_BYTES + 1))
-    return load_picture(Path(file))
+        content = file.read(MAX_BYTES + 1)
+    else:
+        content = read_bytes(Path(file), max_bytes=MAX_BYTES)
+    return open_picture(content)

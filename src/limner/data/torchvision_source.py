@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock
 from PIL import Image
 
-from limner.data.distrust import distrusted, is_torchvisions
+from limner.data.distrust import distrusted, is_torchvisions, item
 from limner.data.sources import Pictures
 from limner.errors import UserError
 from limner.plain_files import NotPlainError, check_regular
@@ -143,5 +143,6 @@ class TorchvisionSource:
 
 
 def _read(dataset: Any, i: int) -> Image.Image:
-    with distrusted(type(dataset)):
-        return dataset[i][0]
+    picture = item(dataset, i)[0]
+    picture.load()
+    return picture
