@@ -8,7 +8,6 @@ DIR/model.onnx          if asked for: the sampling network, z (N, latent_dim) ->
 
 __all__ = ["run"]
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from limner.loading import load
 from limner.model_card import model_card
 from limner.options import MISSING, parse
 from limner.pixels import to_float
+from limner.plain_files import read_json
 from limner.trained import Trained
 from limner.version import __version__
 
@@ -130,7 +130,13 @@ def _scores(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        entries = json.loads(path.read_text())
-        return {name: {**entry, "protocol": entry["protocol"]} for name, entry in entries.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        entries = read_json(path)
+        for entry in entries.values():
+            (
+                float(entry["value"]),
+                float(entry.get("std", 0.0)),
+                hash(entry["protocol"].get("update")),
+            )
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
+    return entries

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from limner import hub
 from limner.checkpoint_files import best_path, newest, numbered, read
 from limner.errors import UserError
+from limner.folder_links import refuse_links
 from limner.older import brought_up_to_date
 from limner.trained import Trained
 from limner.untrusted import build, read_config, read_safetensors, within
@@ -59,6 +60,7 @@ def load(
         root = folder.parents[1]  # the hub's cache keeps the files beside, and links to them
     else:
         folder = root = Path(source).expanduser()
+        refuse_links(folder)
     config = _config(folder)
     if "weights" in config:
         if checkpoint is not None:

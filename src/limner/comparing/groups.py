@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from limner.comparing.runs import Run
 
-UNCOMPARED = ("seed", "run_dir", "resume", "sweep", "debug", "logger")
+UNCOMPARED = ("seed", "run_dir", "resume", "sweep", "debug", "logger", "trust")
 """Top-level keys that do not change what a run comes to, or are what a group averages over."""
 FIRST = ("model", "data")
 

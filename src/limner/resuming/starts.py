@@ -17,10 +17,12 @@ from omegaconf import DictConfig, open_dict
 from limner.config import CONFIG_DIR
 from limner.console import is_first_process
 from limner.errors import UserError
+from limner.folder_links import refuse_links
 from limner.folder_names import suffix
 from limner.launchers import started_outside
 from limner.locks import being_trained, is_locked
 from limner.resuming.merging import with_saved_overrides
+from limner.resuming.saved import read_overrides
 from limner.resuming.together import together
 from limner.resuming.unfinished import What, among, has_checkpoint, in_folder
 from limner.resuming.words import CONFIG_DIRS, is_sweep, last, only_shows, parted, quoted, without
@@ -38,7 +40,7 @@ class Start:
         folder: The run to go on with, or None for a new one.
         complete: Whether the composed config is what that run goes on with; else it is only the
             difference that counts which the command makes to the saved one.
-        note: What to tell about a choice that was not the user's.
+        note: What to tell about a choice that was not the user's, or not the folder's.
         sweep: The folder of a sweep, where the command is one.
     """
 
@@ -72,9 +74,9 @@ def start_of(words: Sequence[str]) -> Start:
     folder, other = _run_folder(given), last(words, "hydra.run.dir")
     if other is not None and Path(other).resolve() != folder:
         raise UserError(f"resume={given} goes on in the run's own folder, not in {other}")
-    rest = without(without(words, "resume"), "hydra.run.dir")
-    arguments = [*with_saved_overrides(rest, folder), *_in_place(folder)]
-    return Start(arguments, list(words), folder)
+    rest, saved = without(without(words, "resume"), "hydra.run.dir"), read_overrides(folder)
+    arguments = [*with_saved_overrides(rest, saved.kept), *_in_place(folder)]
+    return Start(arguments, list(words), folder, note=saved.note)
 
 
 def _sweep(words: Sequence[str]) -> Start:
@@ -158,6 +160,7 @@ def _run_folder(given: str) -> Path:
         raise UserError(being_trained(folder))
     if not has_checkpoint(folder):
         raise UserError(f"resume={given}: the run has no checkpoint to go on from yet.")
+    refuse_links(folder)
     _refuse_newer_run(folder)
     return folder
 
