@@ -166,6 +166,17 @@ def test_hostile_results_of_a_job_are_no_objective(tmp_path, text):
     assert objective(tmp_path) is None
 
 
+@pytest.mark.parametrize("row", ["x,y,z", "1", "1,2,3,4", "\xff,1,2", "1,\0,1"])
+def test_a_hostile_history_is_a_warning(tmp_path, row, caplog):
+    from limner.evaluating.curves import draw_curve
+
+    text = f"update,time/seconds,val/fid\n1,2,3\n{row}\n,x,y\n"
+    (tmp_path / "metrics.csv").write_bytes(text.encode("latin-1"))
+    draw_curve(tmp_path, score="val/fid")
+    assert "No curve is drawn" in caplog.text
+    assert not list(tmp_path.glob("time_to_score.*"))
+
+
 def _of_run(folder, config, overrides, **more):
     from hydra import initialize_config_dir
 

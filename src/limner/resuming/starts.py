@@ -147,6 +147,8 @@ def _going_on(words: list[str], folder: Path, note: str) -> Start:
 
 
 def _in_place(folder: Path) -> list[str]:
+    if "${" in str(folder):  # Hydra would read by it
+        raise UserError(f"resume={folder}: rename the folder, which has ${{ in its name.")
     where = quoted(folder)
     return [f"resume={where}", f"hydra.run.dir={where}", "hydra.output_subdir=null"]
 
