@@ -33,7 +33,7 @@ from limner.mistakes import explain
 from limner.processes import end_with_first_process, stop_with_parent
 from limner.resuming.merging import merged, save
 from limner.resuming.starts import Start, start_of
-from limner.resuming.words import last, only_shows
+from limner.resuming.words import config_dirs, last, only_shows
 from limner.sweeping.command import refuse_launcher, run_job, tell
 from limner.sweeping.records import jobs_in
 
@@ -161,7 +161,8 @@ def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
         return _run(config, run_dir, start)
     except Interrupted as stop:
         if is_first_process():
-            again = f"{_program()} resume={shlex.quote(os.path.relpath(run_dir))}"
+            again = shlex.join([*config_dirs(start.words), f"resume={os.path.relpath(run_dir)}"])
+            again = f"{_program()} {again}"
             _fail(f"{stop}\nTo go on: {again}" if numbered(run_dir) else str(stop), 1)
             raise SystemExit(1) from None
         raise SystemExit(0) from None  # agreed among the processes: nothing to kill the others for

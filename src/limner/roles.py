@@ -35,6 +35,8 @@ from limner.errors import UserError
 PARTS = ("limner.augmentations", "limner.losses", "limner.models", "limner.networks")
 READ_ANYTHING = ("DatasetFolder", "ImageFolder", "LSUN", "LSUNClass")
 """Data sets of torchvision's that unpickle what they find, or open files of any format."""
+NO_STRANGERS = ("model_registry",)
+"""Arguments of the trainer by which it would send the weights away."""
 RESERVED = ("_target_", "_partial_")
 """Keys of Hydra's that a stranger's node may have."""
 NEVER_ASKED = {
@@ -178,7 +180,8 @@ def foreign_classes(
         if bool(node.get("_partial_", False)) is not role_of(key).is_factory(kind):
             found.append((f"{key}._partial_", str(node.get("_partial_", False))))
         if key == "trainer":
-            found += [(f"{key}.{k}", str(v)) for k, v in node.items() if not _is_scalar(v)]
+            odd = [k for k in node if k in NO_STRANGERS or not _is_scalar(node[k])]
+            found += [(f"{key}.{k}", str(node[k])) for k in odd]
     return found
 
 

@@ -39,7 +39,8 @@ def test_a_model_is_a_plain_node_of_a_model(node):
 def test_a_trainer_takes_plain_values_only():
     trainer = {"_target_": "lightning.pytorch.Trainer", "max_steps": 3, "devices": [0, 1]}
     assert not foreign_classes({"trainer": trainer}, trust=[])
-    assert foreign_classes({"trainer": trainer | {"plugins": {"a": 1}}}, trust=[])
+    for more in ({"plugins": {"a": 1}}, {"model_registry": "mine"}):
+        assert foreign_classes({"trainer": trainer | more}, trust=[])
 
 
 @pytest.mark.parametrize("group", ["data", "metrics", "model", "lr_schedule", "optimizer"])

@@ -18,7 +18,7 @@ from limner.older import without_gone
 from limner.plain_files import NotPlainError, read_yaml
 from limner.resuming.changes import leaves, refuse_changes
 from limner.resuming.saved import choices, read_config, read_overrides
-from limner.resuming.strangers import refuse_strangers
+from limner.resuming.strangers import refuse_strangers, tell_places
 from limner.resuming.words import key_of, last_of_each, parted, without
 from limner.status import read_status
 from limner.version import __version__
@@ -73,6 +73,7 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
         wanted[key] = config[key]  # which limner did not have when the run began
     own = parted(with_saved_overrides(words, choices(overrides)))[1]
     _check(wanted, folder, asked, own)
+    tell_places(wanted, own)
     return wanted
 
 
@@ -109,7 +110,8 @@ def _check(config: DictConfig, folder: Path, asked: str, words: Sequence[str]) -
     refuse_strangers(checked, folder, asked, words)
     try:
         adopt(checked, folder)
-        refuse_strangers(checked, folder, asked, words)  # what it was trained on, too
+        if isinstance(OmegaConf.to_container(config.model).get("first_stage"), str):
+            refuse_strangers(checked, folder, asked, words)
         check(checked)
     except UserError as error:
         status = read_status(folder)

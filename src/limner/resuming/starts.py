@@ -2,7 +2,6 @@
 
 __all__ = ["Start", "composed_for", "start_of"]
 
-import itertools
 import os
 import re
 from collections.abc import Sequence
@@ -25,7 +24,15 @@ from limner.resuming.merging import with_saved_overrides
 from limner.resuming.saved import read_overrides
 from limner.resuming.together import together
 from limner.resuming.unfinished import What, among, has_checkpoint, in_folder
-from limner.resuming.words import CONFIG_DIRS, is_sweep, last, only_shows, parted, quoted, without
+from limner.resuming.words import (
+    config_dirs,
+    is_sweep,
+    last,
+    only_shows,
+    parted,
+    quoted,
+    without,
+)
 from limner.status import read_status
 from limner.version import refuse_newer
 
@@ -183,8 +190,7 @@ def _refuse_used_folder(given: str | None) -> None:
 
 def composed_for(words: Sequence[str]) -> tuple[DictConfig, Path]:
     """What a command's config would be, and the folder that it would get."""
-    flags, overrides = parted(words)
-    own = [value for flag, value in itertools.pairwise(flags) if flag in CONFIG_DIRS]
+    overrides, own = parted(words)[1], config_dirs(words)
     if own:
         path = quoted(f"file://{Path(own[-1]).resolve()}")
         overrides = [*overrides, f"hydra.searchpath=[{path}]"]

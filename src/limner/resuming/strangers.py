@@ -1,6 +1,6 @@
 """Whether the config of a run folder asks for code, or for paths, that the user has not chosen."""
 
-__all__ = ["refuse_strangers"]
+__all__ = ["refuse_strangers", "tell_places"]
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,8 @@ from limner.printable import printable
 
 log = logging.getLogger(__name__)
 
-PLACES = ("data.path", "data.root")
+PLACES = {"data.source.path": "data.path", "data.source.root": "data.root"}
+"""Where images are read, and the key that chooses another place."""
 
 
 def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequence[str]) -> None:
@@ -40,20 +41,30 @@ def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequen
     refuse_foreign(values, asked, trust=list(config.trust), own=named)
     mine = set(_texts(own))
     for key, text in _texts(values):
-        if (key, text) in mine:
-            continue
         is_output = key.startswith("logger.") and key.endswith(".folder")
-        if is_output and not _lies_in(text, folder):
+        if is_output and not _lies_in(text, folder) and (key, text) not in mine:
             raise UserError(f"{asked}: {key}={text} is refused: it is not the run's folder.")
-        if key in PLACES:
-            log.info(
-                "The images are read from %s=%s, as the run's folder says.", key, printable(text)
-            )
     first = OmegaConf.select(config, "model.first_stage", throw_on_missing=False)
     if isinstance(first, str) and not (folder / "config.yaml").is_file():
         raise UserError(
             f"{asked}: the run's own config.yaml is gone, which holds the first stage."
         )
+
+
+def tell_places(config: DictConfig, words: Sequence[str]) -> None:
+    """Say where images will be read, if the run's folder chooses that and not the user.
+
+    Args:
+        config: What a run is to go on as.
+        words: Overrides of the user's own.
+    """
+    mine = set(_texts(_resolved(_composed(words))))
+    for key, text in _texts(_resolved(config)):
+        if key in PLACES and (key, text) not in mine:
+            log.info(
+                "Images are read from %s, as the run's folder says. Others: %s=...",
+                printable(text), PLACES[key],
+            )  # fmt: skip
 
 
 def _lies_in(name: str, folder: Path) -> bool:
