@@ -99,14 +99,13 @@ def test_what_else_keeps_one_from_being_gone_on_from(tmp_path, monkeypatch, capl
     (folder / "update_00000001.ckpt").write_bytes(pickle.dumps(_Hostile()))
     write({"w": _Hostile()}, folder / "update_00000002.ckpt")
     torch.save(state(3), folder / "update_00000003.ckpt")
-    (folder / "update_00000004.ckpt").mkdir()
+    (folder / "update_00000004.ckpt").mkdir()  # is none
     assert newest(tmp_path) is None
     assert not caplog.messages, "skipped for nothing"
     with pytest.raises(UserError) as error:
         newest_or_refuse(tmp_path)
     assert str(error.value).splitlines() == [
         f"{tmp_path} has no whole checkpoint to go on from:",
-        "update_00000004.ckpt cannot be read (Is a directory).",
         "update_00000003.ckpt has no checksum: an older version made it, or another program.",
         (
             "update_00000002.ckpt is refused: a checkpoint holds tensors, but this one asks for "
@@ -115,6 +114,23 @@ def test_what_else_keeps_one_from_being_gone_on_from(tmp_path, monkeypatch, capl
         "update_00000001.ckpt is cut off, or damaged at its end.",
     ]
     assert not (tmp_path / "hacked").exists()
+
+
+def test_a_checkpoint_that_became_a_folder_is_passed_by_without_a_word(tmp_path, caplog):
+    (path,) = written(tmp_path, 5)
+    folder = update_path(tmp_path, 9)
+    folder.mkdir()
+    (folder / "mine").touch()
+    os.mkfifo(update_path(tmp_path, 8))
+    assert numbered(tmp_path) == [path]
+    assert newest(tmp_path) == path
+    assert not caplog.messages
+    assert problem(update_path(tmp_path, 8)) == "is no regular file"
+    assert written(tmp_path, 9)[0] == folder, "training, which passes the update, saves it"
+    assert folder.is_file()
+    assert [kept.name for kept in folder.parent.glob("*.aside/*")] == ["mine"]
+    tidy(tmp_path, update=9, since=5, keep_last=1)
+    assert numbered(tmp_path) == [folder]
 
 
 def test_one_without_a_checksum_is_read_where_that_will_do(tmp_path):

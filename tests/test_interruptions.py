@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -124,12 +125,13 @@ def test_a_run_struck_at_every_kind_of_moment_is_the_uninterrupted_one(
         strike(owner, method, update or last, number)
         result = run(*command)
         assert result.code == 1, (name, result.out, result.err)
-        assert "To go on: python train.py resume=" in result.err, name
+        own = shlex.join(common[:2])
+        assert f"To go on: python train.py {own} resume=" in result.err, name
         stopped = checkpoint(parts)["global_step"]
         assert stopped == {7: 8, None: last}.get(update, update), name
         updates_scored = [row["update"] for row in rows(parts) if row.get("val/fid_pixels")]
         assert updates_scored == (["22"] if name == "last scores" else []), name
-        command = [f"resume={parts}"]
+        command = [*common[:2], f"resume={parts}"]  # whose class of features is the command's
     assert run(*command).code == 0
     assert_same_run(whole, parts)
     assert "Nothing to do" in run(*command).out
@@ -178,9 +180,9 @@ def test_without_the_note_in_the_checkpoint_scores_would_be_missing(
             "load_state_dict",
             lambda self, state: load(self, state | {"epoch_end_is_due": False}),
         )
-        assert run("resume=run").code == 0
+        assert run(*scored(0.0)[:2], "resume=run").code == 0
     assert not Path("run", "scores.json").exists()
-    assert run("resume=run").code == 0
+    assert run(*scored(0.0)[:2], "resume=run").code == 0
     assert Path("run", "scores.json").exists()
 
 

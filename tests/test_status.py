@@ -104,3 +104,12 @@ def test_a_newer_file_is_read_as_far_as_it_is_known(tmp_path):
 
 def test_no_file_is_no_status(tmp_path):
     assert read_status(tmp_path) is None
+
+
+def test_values_of_another_type_are_left_out(tmp_path):
+    (tmp_path / "status.json").write_text(
+        '{"state": 5, "update": "x", "error": [1], "starts": true, "changed": 7, "version": "1.0"}'
+    )
+    assert read_status(tmp_path) == Status(version="1.0")
+    (tmp_path / "status.json").write_text("[" * 100_000)
+    assert read_status(tmp_path) == Status()

@@ -199,13 +199,17 @@ def test_a_second_resume_has_what_the_first_was_told(run, tmp_path):
     assert run(f"resume={folder}").code == 0, "what was refused is not remembered"
 
 
-def test_a_run_with_own_config_files_is_resumed_without_naming_them(run, tmp_path):
+def test_a_run_with_own_config_files_is_resumed_when_they_are_named_again(run, tmp_path):
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
     file = tmp_path / "mine" / "experiment" / "mine.yaml"
     file.write_text("# @package _global_\ndata: {batch_size: 128}\n")
     start = ["--config-dir", "mine", "experiment=mine", "metrics=none", "hydra.run.dir=first"]
     assert run(*start, "trainer.max_epochs=1").code == 0
-    result = run("resume=first", "trainer.max_epochs=2")
+    forgotten = run("resume=first", "trainer.max_epochs=2")
+    assert forgotten.code == 1
+    assert "experiment=mine: there is no such option" in forgotten.err
+    assert "--config-dir DIR" in forgotten.err
+    result = run("resume=first", "trainer.max_epochs=2", "--config-dir", "mine")
     assert result.code == 0, result.err
     assert checkpoint(Path("first"))["global_step"] == 22
 

@@ -14,6 +14,7 @@ import logging
 import os
 import pickle
 import re
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,12 @@ def update_of(path: Path) -> int:
 
 
 def numbered(run_dir: Path) -> list[Path]:
-    """A run's checkpoints that are named after an update, newest first, whole or not."""
-    paths = [p for p in (run_dir / "checkpoints").glob("*.ckpt") if NAME.fullmatch(p.name)]
+    """A run's checkpoints that are named after an update, newest first, whole or not.
+
+    A folder or a pipe of such a name is none.
+    """
+    found = (run_dir / "checkpoints").glob("*.ckpt")
+    paths = [path for path in found if NAME.fullmatch(path.name) and path.is_file()]
     return sorted(paths, key=update_of, reverse=True)
 
 
@@ -123,6 +128,8 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
             signed.finish()
             file.flush()
             os.fsync(file.fileno())
+        if path.is_dir():  # it could not be replaced
+            path.rename(path.with_name(f"{path.name}.{time.time_ns()}.aside"))
         os.replace(partial, path)
         _sync_folder(path.parent)
     except BaseException:
@@ -159,7 +166,7 @@ def _load(path: Path, *, unsigned: bool) -> dict[str, Any]:
     import torch
 
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
+        if path.exists() and not path.is_file():
             raise _Unfit("is no regular file")
         reason = damage(path)
         if reason is None or (reason == NO_CHECKSUM and unsigned):

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, open_dict
 
 from limner.checkpoint_files import numbered
@@ -33,7 +34,7 @@ from limner.printable import printable
 from limner.processes import end_with_first_process, stop_with_parent
 from limner.resuming.merging import merged, save
 from limner.resuming.starts import Start, start_of
-from limner.resuming.words import last, only_shows
+from limner.resuming.words import config_dirs, last, only_shows
 from limner.sweeping.command import refuse_launcher, run_job, tell
 from limner.sweeping.records import jobs_in
 
@@ -122,10 +123,24 @@ def _train(words: Sequence[str]) -> int:
         sys.argv = [before[0], *start.arguments]  # what Hydra parses
         job = functools.partial(_job, [*before, *start.words], start)
         with _told_of(start.sweep) if start.sweep is not None else nullcontext():
-            hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(job)()
+            _composing(start, job)
         return 1 if _failures else 0
 
     return _explained(compose_and_run, debug="debug=true" in words)
+
+
+def _composing(start: Start, job: Callable[[DictConfig], float | None]) -> None:
+    """Has Hydra compose and run; of a run that is resumed, what its folder chose may be gone."""
+    try:
+        hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(job)()
+    except MissingConfigException as error:
+        if start.folder is None or start.complete:
+            raise
+        message, _ = explain(error)
+        raise UserError(
+            f"{message}\nThe run was composed of it. Of config files of your own, name the folder "
+            "again: --config-dir DIR"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -150,7 +165,8 @@ def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
         return _run(config, run_dir, start)
     except Interrupted as stop:
         if is_first_process():
-            again = f"{_program()} resume={shlex.quote(os.path.relpath(run_dir))}"
+            again = shlex.join([*config_dirs(start.words), f"resume={os.path.relpath(run_dir)}"])
+            again = f"{_program()} {again}"
             _fail(f"{stop}\nTo go on: {again}" if numbered(run_dir) else str(stop), 1)
             raise SystemExit(1) from None
         raise SystemExit(0) from None  # agreed among the processes: nothing to kill the others for
@@ -174,7 +190,7 @@ def _run(config: DictConfig, run_dir: Path, start: Start) -> float | None:
     if (config.resume is None) != (start.folder is None):
         raise UserError(f"resume={config.resume} stands in a file: give it on the command line.")
     if start.folder is not None and not start.complete:
-        config = merged(config, run_dir)
+        config = merged(config, run_dir, start.words)
     with locked(run_dir) if is_first_process() else nullcontext():
         from limner.training import train  # with torch: mistakes need not wait
 

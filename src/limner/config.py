@@ -18,8 +18,8 @@ import difflib
 import inspect
 import re
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class RunConfig:
     run_dir: str | None = None
     on_divergence: str = "stop"
     max_rollbacks: int = 3
+    trust: list[str] = field(default_factory=list)
     channels_last: Any = "auto"
     compile: str | None = None
     trainer: Any = None
@@ -78,7 +79,14 @@ def register() -> None:
     if not OmegaConf.has_resolver("limner.suffix"):
         OmegaConf.register_new_resolver("limner.suffix", suffix, use_cache=True)
         OmegaConf.register_new_resolver("limner.file_name", file_name)
-        OmegaConf.register_new_resolver("limner.times", lambda a, b: a * b)
+        OmegaConf.register_new_resolver("limner.times", _times)
+
+
+def _times(a: Any, b: Any) -> int | float:
+    """A product of two numbers, for a config's `${limner.times:a,b}`."""
+    if not all(isinstance(x, int | float) and abs(x) < 2**62 for x in (a, b)):
+        raise ValueError(f"limner.times:{str(a)[:40]},{str(b)[:40]}: takes two numbers.")
+    return a * b
 
 
 def composed(config: DictConfig) -> dict[str, Any]:
@@ -108,8 +116,12 @@ def composed(config: DictConfig) -> dict[str, Any]:
         raise UserError(str(error).splitlines()[0]) from error
 
 
-def check(config: DictConfig) -> None:
+def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
     """Compares every `_target_` node with the signature of its class.
+
+    Args:
+        config: The config of a run.
+        only: The top-level keys whose nodes are compared; None for all.
 
     Raises:
         UserError: If a key is no parameter, a parameter is missing, or a value has a wrong type.
@@ -117,6 +129,8 @@ def check(config: DictConfig) -> None:
     values, written, read = composed(config), OmegaConf.to_container(config), _read_keys(config)
     values["metrics"].pop("choices", None)
     values["model"] = values.pop("model")  # last: it reads the others, whose own names are clearer
+    if only is not None:
+        values = {key: value for key, value in values.items() if key in only}
     for path, node in _targets(values, written):
         _check_node(path, node, read)
 

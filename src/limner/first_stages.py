@@ -7,6 +7,7 @@ all of it, weights and config, and needs the first one's files no more.
 
 __all__ = ["adopt", "check_shape"]
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def adopt(config: DictConfig, folder: Path) -> Trained | None:
     """Puts the first stage's config, and what is to be known of it, into that of a run.
 
     Args:
-        config: Of a run; changed, if its model has a first stage that is named.
+        config: Of a run; changed, if its model has a first stage that is named. The class of its
+            model is imported: of a stranger's config, it has been judged before.
         folder: Of the run. If it has begun, what it began with is taken.
 
     Returns:
@@ -39,13 +41,16 @@ def adopt(config: DictConfig, folder: Path) -> Trained | None:
         return None
     if not isinstance(source := model.first_stage, str):
         return None
-    trained = None
+    trained, trust = None, list(config.trust)
     if (folder / "config.yaml").is_file():
-        saved = read_config(folder / "config.yaml")
-        node: Any = brought_up_to_date(saved["model"]["first_stage"])
-        module = build(node, "model.first_stage")
+        saved = read_config(folder / "config.yaml").get("model")
+        node: Any = saved.get("first_stage") if isinstance(saved, Mapping) else None
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            raise UserError(f"{folder / 'config.yaml'}: there is no model.first_stage in it.")
+        node = brought_up_to_date(node)
+        module = build(node, "model.first_stage", trust=trust)
     else:
-        trained = load(source, device="cpu")
+        trained = load(source, device="cpu", trust=trust)
         node, module = brought_up_to_date(trained.config["model"]), trained.module
     try:
         facts = get_object(model._target_).facts(module)

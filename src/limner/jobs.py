@@ -6,7 +6,6 @@ the further processes of a DDP job begin that job alone.
 
 __all__ = ["Ended", "environment", "objective", "start", "told", "train_command", "waited_for"]
 
-import json
 import os
 import signal
 import subprocess
@@ -16,8 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-import yaml
-
+from limner.plain_files import read_json, read_yaml
 from limner.processes import PARENT
 from limner.shares import Share
 
@@ -124,10 +122,10 @@ def told(code: int, lines: Sequence[str]) -> str | None:
 def objective(folder: Path) -> tuple[str, float] | None:
     """Name and value of the objective that a finished run left; None if it has none."""
     try:
-        wanted = yaml.safe_load((folder / "config.yaml").read_text())["metrics"]["objective"]
-        scores = json.loads((folder / "scores.json").read_text())
-        return wanted["name"], float(scores[wanted["name"]]["value"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        wanted = read_yaml(folder / "config.yaml")["metrics"]["objective"]
+        scores = read_json(folder / "scores.json")
+        return str(wanted["name"]), float(scores[wanted["name"]]["value"])
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

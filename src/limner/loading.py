@@ -20,6 +20,7 @@ from limner import hub
 from limner.bounded_build import build_within, check_numbers
 from limner.checkpoint_files import best_path, newest, numbered, read
 from limner.errors import UserError, is_out_of_memory
+from limner.folder_links import refuse_links
 from limner.older import brought_up_to_date
 from limner.trained import Trained
 from limner.untrusted import build, read_config, read_safetensors, within
@@ -65,6 +66,7 @@ def load(
         root = folder.parents[1]  # the hub's cache keeps the files beside, and links to them
     else:
         folder = root = _expanded(Path(source))
+        refuse_links(folder)
     config = _config(folder)
     if "weights" in config:
         if checkpoint is not None:

@@ -15,6 +15,7 @@ from limner import hub
 from limner.callbacks.pictures import grid
 from limner.console import say
 from limner.errors import UserError
+from limner.folder_links import refuse_links
 from limner.latent_walks import tour, traversal
 from limner.loading import load
 from limner.options import MISSING, parse
@@ -160,6 +161,7 @@ def _traverse(options: Options) -> list[Path]:
 def _progress(options: Options) -> list[Path]:
     """The grids that the run drew while it trained, one after the other."""
     folder = Path(options.run).expanduser()
+    refuse_links(folder)
     files = sorted(folder.glob("samples/update_" + "[0-9]" * 8 + ".png"))
     files += [path for path in (folder / "final.png",) if path.is_file()]
     if len(files) < 2:

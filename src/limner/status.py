@@ -13,12 +13,14 @@ import logging
 import os
 import socket
 import time
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from limner.errors import Interrupted
+from limner.plain_files import NotPlainError, read_json
 from limner.version import __version__
 
 log = logging.getLogger(__name__)
@@ -147,14 +149,15 @@ def read_status(folder: Path) -> Status | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
+        found = read_json(path)
+    except NotPlainError:
         found = {}
-    known = {field.name: field for field in dataclasses.fields(Status)}
+    found = found if isinstance(found, dict) else {}
+    kinds = typing.get_type_hints(Status)
     fitting = {
-        name: value
-        for name, value in (found.items() if isinstance(found, dict) else ())
-        if name in known and (value is None or isinstance(value, str | int))
+        name: found[name]
+        for name, kind in kinds.items()
+        if name in found and isinstance(found[name], kind) and not isinstance(found[name], bool)
     }
     return Status(**fitting)
 

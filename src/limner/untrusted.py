@@ -1,31 +1,25 @@
 """Configs and weights from strangers, read so that nothing they say is executed.
 
-A config is plain YAML: no tags, no anchors, no `${...}`. What it may build is a short list:
-modules and optimizers of limner, torch.nn and torch.optim, and limner's own losses, likelihoods
-and the like. Weights are tensors (those of a run's checkpoint: `limner.checkpoint_files`).
+A config is plain YAML: no tags, no anchors, no `${...}`. What it may build is a short list: each
+class where conf/ has it (`limner.roles`). Weights are tensors (those of a run's checkpoint:
+`limner.checkpoint_files`).
 """
 
 __all__ = ["build", "read_config", "read_safetensors", "within"]
 
 import functools
-import importlib
-import inspect
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from limner.errors import UserError
 from limner.plain_files import NotPlainError, read_yaml
 from limner.printable import printable
-
-MODULES = ("limner", "torch.nn", "torch.optim")
-PARTS = ("limner.augmentations", "limner.losses", "limner.models", "limner.networks")
+from limner.roles import RESERVED, allowed, role_of
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -49,8 +43,8 @@ def build(node: Any, path: str, *, trust: Sequence[str] = ()) -> Any:
 
     Args:
         node: Mappings, lists and values; a mapping with `_target_` becomes an object of that
-            class, with `_partial_: true` (optimizers only) a factory of such objects.
-        path: The node's key, for messages.
+            class, with `_partial_: true` (optimizers, data sets) a factory of such objects.
+        path: The node's dotted key, by which its role is known.
         trust: Further packages, whose classes may all be built.
 
     Raises:
@@ -63,19 +57,34 @@ def build(node: Any, path: str, *, trust: Sequence[str] = ()) -> Any:
     arguments = {
         key: build(value, f"{path}.{key}", trust=trust)
         for key, value in node.items()
-        if key not in ("_target_", "_partial_")
+        if key not in RESERVED
     }
     if "_target_" not in node:
         return arguments
-    target = _target(node["_target_"], path, trust)
+    name = node["_target_"]
+    target = allowed(name, path, trust=trust)
+    if target is None:
+        raise UserError(
+            f"{path}._target_={name} is refused: what is built from a saved config are limner's "
+            "own classes, torch's modules and optimizers, each where limner has it (and what "
+            "trust=[...] names: your own packages)."
+        )
     if reserved := [key for key in arguments if not isinstance(key, str) or key.startswith("_")]:
         raise UserError(f"{path}.{reserved[0]}: not a key that is read here.")
-    if node.get("_partial_", False):
-        if not issubclass(target, torch.optim.Optimizer):
-            raise UserError(f"{path}._partial_: for optimizers only, not {target.__name__}.")
+    role, partial = role_of(path), bool(node.get("_partial_", False))
+    known = role is not None and target.__module__.startswith(role.packages)
+    if known and partial is not role.is_factory(target):
+        raise UserError(
+            f"{path}._partial_: for optimizers only, not {target.__name__}."
+            if partial
+            else f"{path}: {target.__name__} needs _partial_: true."
+        )
+    if partial:
         return functools.partial(target, **arguments)
     try:
         return target(**arguments)
+    except UserError:
+        raise
     except Exception as error:  # a stranger's values may break a constructor in any way
         raise UserError(
             f"{path}: {target.__name__} cannot be made from this config ({error}); it may have "
@@ -118,37 +127,3 @@ def _refuse_interpolations(file: Path, node: Any, path: str) -> None:
     for key, value in pairs:
         _refuse_interpolations(file, key, f"{path} (a key)")
         _refuse_interpolations(file, value, f"{path}.{key}" if path else str(key))
-
-
-def _target(name: Any, path: str, trust: Sequence[str]) -> type:
-    """The class that a `_target_` names, if it may be built.
-
-    The modules are imported by their full names, so that a path cannot walk through a module into
-    one that it happens to import; and a class is judged by where it was defined.
-    """
-    refusal = UserError(
-        f"{path}._target_={name} is refused: only modules and optimizers of limner, torch.nn and "
-        "torch.optim, and limner's own parts, are built from a saved config (and what trust=[...] "
-        "names: your own packages)."
-    )
-    if not isinstance(name, str) or re.fullmatch(r"[A-Za-z]\w*(\.[A-Za-z_]\w*)+", name) is None:
-        raise refusal
-    module, _, attribute = name.rpartition(".")
-    if not _lies_in(module, (*MODULES, *trust)):
-        raise refusal
-    try:
-        target = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        raise refusal from error
-    if not inspect.isclass(target) or not _lies_in(target.__module__, (*MODULES, *trust)):
-        raise refusal
-    is_part = _lies_in(target.__module__, (*PARTS, *trust)) and not getattr(
-        target, "_is_protocol", False
-    )
-    if not is_part and not issubclass(target, nn.Module | torch.optim.Optimizer):
-        raise refusal
-    return target
-
-
-def _lies_in(module: str, packages: Sequence[str]) -> bool:
-    return any(module == package or module.startswith(f"{package}.") for package in packages)

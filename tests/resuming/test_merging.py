@@ -1,5 +1,6 @@
 """The config that a run goes on with, and what is kept of it."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,16 +12,18 @@ from omegaconf import DictConfig, OmegaConf
 from limner.config import CONFIG_DIR
 from limner.errors import UserError
 from limner.resuming.merging import merged, save, with_saved_overrides
+from limner.resuming.saved import read_overrides
 from runs import content, pretended
 
 
 def going_on(folder: Path, *words: str, then: Callable = lambda config, hydra: None) -> DictConfig:
     """What a command of these words goes on with, composed as Hydra's main function does."""
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        arguments = [*with_saved_overrides(words, folder), f"resume={folder}"]
+        saved = read_overrides(folder).kept
+        arguments = [*with_saved_overrides(words, saved), f"resume={folder}"]
         composed = compose("train", overrides=arguments, return_hydra_config=True)
         config = OmegaConf.masked_copy(composed, list(composed.keys() - {"hydra"}))
-        result = merged(config, folder)
+        result = merged(config, folder, words)
     then(result, composed.hydra)
     return result
 
@@ -95,3 +98,18 @@ def test_the_records_say_what_the_run_goes_on_as(tmp_path):
     assert records["config"]["resume"] is None
     again = going_on(folder)
     assert (again.seed, again.trainer.max_epochs, set(again.logger)) == (3, 7, {"csv"})
+
+
+@pytest.mark.parametrize("text", ["", "[", "- a", "hydra: 5", "hydra: {overrides: []}", None])
+def test_garbage_in_hydras_record_is_replaced(tmp_path, text, caplog):
+    folder = pretended(tmp_path / "run", "seed=3")
+    path = folder / ".hydra" / "hydra.yaml"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    with caplog.at_level(logging.WARNING):
+        going_on(folder, "logger=none", then=lambda c, h: save(c, folder, h))
+    assert "is written again" in caplog.text
+    record = yaml.safe_load(path.read_text())["hydra"]
+    assert record["overrides"]["task"] == ["seed=3", "logger=none"]
+    assert record["runtime"]["choices"]["logger"] == "none"

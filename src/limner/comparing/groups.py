@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from limner.comparing.records import Run
 from limner.comparing.texts import label
 
-UNCOMPARED = ("seed", "run_dir", "resume", "sweep", "debug", "logger")
+UNCOMPARED = ("seed", "run_dir", "resume", "sweep", "debug", "logger", "trust")
 """Top-level keys that do not change what a run comes to, or are what a group averages over."""
 FIRST = ("model", "data")
 MOST = 30

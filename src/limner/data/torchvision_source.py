@@ -50,6 +50,8 @@ class TorchvisionSource:
         folder: str,
         has_labels: bool,
     ) -> None:
+        if Path(files).is_absolute() or ".." in Path(files).parts:
+            raise UserError(f"data.source.files={files}: a pattern below data.root.")
         self.splits = splits
         self.root = Path(root).expanduser()
         self.files, self.urls, self.folder, self.has_labels = files, urls, folder, has_labels

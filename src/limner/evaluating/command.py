@@ -12,19 +12,21 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich import get_console
 
 from limner.choosing import choose_metrics
-from limner.config import CONFIG_DIR, build, check, register, similar
+from limner.config import CONFIG_DIR, build, check, composed, register, similar
 from limner.console import ConsoleHandler, scores_table
 from limner.errors import UserError
 from limner.evaluating.measures import MEASURES, NotApplicable
+from limner.evaluating.of_runs import of_run
 from limner.evaluating.subject import Drawn, Folder, Subject
 from limner.first_stages import adopt
 from limner.loading import load
 from limner.metrics.pairs import LPIPS
 from limner.options import parse
+from limner.untrusted import build as build_plain
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Options:
         lpips: alex, vgg or squeeze: a learned score among the pair scores; downloads its weights.
         num_measured: Images of each set, at most, for measures that look at single images.
         to: The folder for evaluation.json and pictures; the run's own, or the working folder.
+        trust: Packages of one's own that the run's config is made of. Their code is run.
     """
 
     run: str | None = None
@@ -58,6 +61,7 @@ class Options:
     num_measured: int = 1000
     seed: int = 0
     to: str | None = None
+    trust: list[str] = field(default_factory=list)
 
 
 def run(words: Sequence[str]) -> int:
@@ -120,20 +124,15 @@ def _config(options: Options, overrides: Sequence[str]) -> DictConfig:
         chosen += overrides  # those of a run are of its own config, below
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         config = compose("train", overrides=chosen)
-    if options.run is not None:
-        path = Path(options.run) / ".hydra" / "config.yaml"
-        if not path.is_file():
-            raise UserError(f"run={options.run}: there is no run in this folder.")
-        saved = OmegaConf.load(path)
-        if options.metrics is not None or saved.metrics.objective is None:
-            saved.metrics = config.metrics
-        for word in overrides:
-            key, _, value = word.lstrip("+").partition("=")
-            OmegaConf.update(saved, key, OmegaConf.from_dotlist([f"x={value}"]).x, force_add=True)
-        config = saved
+        if options.run is not None:
+            config = of_run(
+                Path(options.run), config, overrides,
+                has_metrics=options.metrics is not None, trust=options.trust,
+            )  # fmt: skip
     config.run_dir = options.to or options.run or "."
-    adopt(config, Path(options.run or "."))
-    check(config)
+    if options.run is None:
+        adopt(config, Path())
+        check(config)
     return config
 
 
@@ -154,17 +153,17 @@ def _reference(options: Options) -> list[str]:
 
 
 def _subject(options: Options, config: DictConfig) -> Subject:
-    data = build(config, "data")
+    data = _built(options, config, "data")
     data.open()
     config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
     choose_metrics(config, data)
     if "_target_" not in config.metrics:
         raise UserError("Without labels there is no classifier to score by: metrics=inception")
-    scores = build(config, "metrics")
+    scores = _built(options, config, "metrics")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if options.run is not None:
         generated: Any = Drawn(
-            load(options.run, device=device, checkpoint=options.checkpoint),
+            load(options.run, device=device, checkpoint=options.checkpoint, trust=options.trust),
             num_images=config.metrics.num_samples,
             batch_size=config.metrics.batch_size,
             seed=options.seed,
@@ -182,6 +181,13 @@ def _subject(options: Options, config: DictConfig) -> Subject:
         num_measured=options.num_measured, seed=options.seed, device=device, folder=folder,
         lpips=None if options.lpips is None else LPIPS(network=options.lpips),
     )  # fmt: skip
+
+
+def _built(options: Options, config: DictConfig, key: str) -> Any:
+    """The objects of a node: of a run's own config, as one builds what a stranger wrote."""
+    if options.run is None:
+        return build(config, key)
+    return build_plain(composed(config)[key], key, trust=options.trust)
 
 
 def _distances(subject: Subject) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from limner.data.store import Store
+from limner.evaluating.curves import draw_curve
 from limner.evaluating.subject import Drawn, Folder, Subject
 from limner.interfaces import told
 from limner.metrics.diversity import named_distances, named_features
@@ -22,7 +23,6 @@ from limner.metrics.likelihood import bits_per_dim, likelihood_bounds
 from limner.metrics.memorisation import memorisation, nearest, neighbours_picture
 from limner.metrics.pairs import pair_scores, random_pairs
 from limner.metrics.reconstruction import reconstructed_pairs
-from limner.metrics.time_to_score import read_curve, write_csv, write_picture
 from limner.pixels import to_float, to_uint8
 
 Entries = dict[str, dict[str, Any]]
@@ -227,18 +227,8 @@ def efficiency(subject: Subject) -> Entries:
     }
     if (memory := peak_memory(subject.device)) is not None:
         entries["peak_memory_bytes"] = _entry(memory, where)
-    _draw_curve(subject)
+    draw_curve(subject.folder, score=f"val/fid{subject.evaluator.features.suffix}")
     return entries
-
-
-def _draw_curve(subject: Subject) -> None:
-    """Writes the best-known score of the run against time, where its metrics.csv has both."""
-    name = f"val/fid{subject.evaluator.features.suffix}"
-    path = subject.folder / "metrics.csv"
-    if path.exists() and name in path.read_text().partition("\n")[0].split(","):
-        curves = {subject.folder.name: read_curve(subject.folder, score=name)}
-        write_csv(curves, subject.folder / "time_to_score.csv", score=name)
-        write_picture(curves, subject.folder / "time_to_score.png", score=name)
 
 
 MEASURES: dict[str, Callable[[Subject], Entries]] = {

@@ -49,7 +49,8 @@ MAY_CHANGE = (
          "they choose kernels of the same mathematics, as another device does"),
     Kind("on_divergence", ("on_divergence", "max_rollbacks"),
          "a run that does not diverge is the same whatever they say"),
-    Kind("debug", ("debug", "resume", "sweep", "run_dir"), "they say nothing about training"),
+    Kind("debug", ("debug", "resume", "sweep", "run_dir", "trust"),
+         "they say nothing about training"),
 )  # fmt: skip
 """Not among them, though some are near: trainer.limit_train_batches, which is the length of an
 epoch, and so decides which images an update gets; trainer.precision and trainer.sync_batchnorm,

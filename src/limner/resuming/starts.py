@@ -2,7 +2,6 @@
 
 __all__ = ["Start", "composed_for", "start_of"]
 
-import itertools
 import os
 import re
 from collections.abc import Sequence
@@ -17,13 +16,23 @@ from omegaconf import DictConfig, open_dict
 from limner.config import CONFIG_DIR
 from limner.console import is_first_process
 from limner.errors import UserError
+from limner.folder_links import refuse_links
 from limner.folder_names import suffix
 from limner.launchers import started_outside
 from limner.locks import being_trained, is_locked
 from limner.resuming.merging import with_saved_overrides
+from limner.resuming.saved import read_overrides
 from limner.resuming.together import together
 from limner.resuming.unfinished import What, among, has_checkpoint, in_folder
-from limner.resuming.words import CONFIG_DIRS, is_sweep, last, only_shows, parted, quoted, without
+from limner.resuming.words import (
+    config_dirs,
+    is_sweep,
+    last,
+    only_shows,
+    parted,
+    quoted,
+    without,
+)
 from limner.status import read_status
 from limner.version import refuse_newer
 
@@ -38,7 +47,7 @@ class Start:
         folder: The run to go on with, or None for a new one.
         complete: Whether the composed config is what that run goes on with; else it is only the
             difference that counts which the command makes to the saved one.
-        note: What to tell about a choice that was not the user's.
+        note: What to tell about a choice that was not the user's, or not the folder's.
         sweep: The folder of a sweep, where the command is one.
     """
 
@@ -72,9 +81,9 @@ def start_of(words: Sequence[str]) -> Start:
     folder, other = _run_folder(given), last(words, "hydra.run.dir")
     if other is not None and Path(other).resolve() != folder:
         raise UserError(f"resume={given} goes on in the run's own folder, not in {other}")
-    rest = without(without(words, "resume"), "hydra.run.dir")
-    arguments = [*with_saved_overrides(rest, folder), *_in_place(folder)]
-    return Start(arguments, list(words), folder)
+    rest, saved = without(without(words, "resume"), "hydra.run.dir"), read_overrides(folder)
+    arguments = [*with_saved_overrides(rest, saved.kept), *_in_place(folder)]
+    return Start(arguments, list(words), folder, note=saved.note)
 
 
 def _sweep(words: Sequence[str]) -> Start:
@@ -145,6 +154,8 @@ def _going_on(words: list[str], folder: Path, note: str) -> Start:
 
 
 def _in_place(folder: Path) -> list[str]:
+    if "${" in str(folder):  # Hydra would read by it
+        raise UserError(f"resume={folder}: rename the folder, which has ${{ in its name.")
     where = quoted(folder)
     return [f"resume={where}", f"hydra.run.dir={where}", "hydra.output_subdir=null"]
 
@@ -158,6 +169,7 @@ def _run_folder(given: str) -> Path:
         raise UserError(being_trained(folder))
     if not has_checkpoint(folder):
         raise UserError(f"resume={given}: the run has no checkpoint to go on from yet.")
+    refuse_links(folder)
     _refuse_newer_run(folder)
     return folder
 
@@ -178,8 +190,7 @@ def _refuse_used_folder(given: str | None) -> None:
 
 def composed_for(words: Sequence[str]) -> tuple[DictConfig, Path]:
     """What a command's config would be, and the folder that it would get."""
-    flags, overrides = parted(words)
-    own = [value for flag, value in itertools.pairwise(flags) if flag in CONFIG_DIRS]
+    overrides, own = parted(words)[1], config_dirs(words)
     if own:
         path = quoted(f"file://{Path(own[-1]).resolve()}")
         overrides = [*overrides, f"hydra.searchpath=[{path}]"]

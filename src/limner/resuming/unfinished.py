@@ -12,14 +12,13 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
 from limner.console import is_first_process, shown
 from limner.errors import UserError
 from limner.locks import being_trained, is_locked
 from limner.resuming.changes import differences, refuse_changes, same_length
+from limner.resuming.saved import NotWhole, read_config
 from limner.status import Status, read_status
 
 OURS = frozenset({
@@ -58,7 +57,7 @@ def in_folder(folder: Path, config: DictConfig) -> What:
         return What.BEGIN
     name, saved, status = (
         f"hydra.run.dir={shown(folder)}",
-        saved_config(folder),
+        saved_config(folder, config),
         read_status(folder),
     )
     names = {path.name for path in folder.iterdir() if path.suffix != ".partial"}
@@ -98,7 +97,10 @@ def among(parent: Path, config: DictConfig) -> Found:
         status = read_status(folder)
         if status is None or status.state == "finished":
             continue
-        saved = saved_config(folder)
+        try:
+            saved = saved_config(folder, config)
+        except UserError:
+            continue
         if saved is None or differences(saved, config):
             continue
         if is_locked(folder):
@@ -124,16 +126,24 @@ def among(parent: Path, config: DictConfig) -> Found:
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether a run has got so far that there is something to go on from."""
-    return any(path.name != "best.ckpt" for path in (folder / "checkpoints").glob("*.ckpt"))
+    found = (folder / "checkpoints").glob("*.ckpt")
+    return any(path.name != "best.ckpt" and path.is_file() for path in found)
 
 
-def saved_config(folder: Path) -> DictConfig | None:
-    """The config that a run was composed of, or None where that is not there, or not whole."""
+def saved_config(folder: Path, present: DictConfig) -> DictConfig | None:
+    """The config that a run was composed of, or None where that is not there, or not whole.
+
+    Args:
+        folder: The run folder.
+        present: The config of this command.
+
+    Raises:
+        UserError: If it asks for what no folder may (`limner.resuming.saved`).
+    """
     try:
-        config = OmegaConf.load(folder / ".hydra" / "config.yaml")
-    except (OSError, yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError):
+        return read_config(folder, present)
+    except NotWhole:
         return None
-    return config if isinstance(config, DictConfig) and config else None
 
 
 def _clear(folder: Path) -> None:

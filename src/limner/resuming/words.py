@@ -1,10 +1,11 @@
 """The words of a command line as Hydra takes them: flags, their values, and overrides."""
 
 __all__ = [
-    "CONFIG_DIRS", "is_sweep", "key_of", "last", "last_of_each", "only_shows", "parted", "quoted",
-    "without",
+    "CONFIG_DIRS", "config_dirs", "is_sweep", "key_of", "last", "last_of_each", "only_shows",
+    "parted", "quoted", "without",
 ]  # fmt: skip
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 CONFIG_DIRS = ("--config-dir", "-cd")
@@ -25,6 +26,13 @@ def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
         takes_value = flags and flags[-1] in VALUED
         (flags if word.startswith("-") or takes_value else overrides).append(word)
     return flags, overrides
+
+
+def config_dirs(words: Sequence[str]) -> list[str]:
+    """The words that name config files of the user's own: a flag and its value each."""
+    flags, _ = parted(words)
+    pairs = [pair for pair in itertools.pairwise(flags) if pair[0] in CONFIG_DIRS]
+    return [word for pair in pairs for word in pair]
 
 
 def only_shows(words: Sequence[str]) -> bool:

@@ -1,0 +1,28 @@
+"""Links in the folder of a run, through which a command would read, or write, somewhere else."""
+
+__all__ = ["refuse_links"]
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from limner.errors import UserError
+
+UNFOLLOWED = ("tensorboard", "wandb")
+"""Folders of loggers, which link to their caches and write under new names only."""
+
+
+def refuse_links(folder: Path) -> None:
+    """Raises `UserError` if a file of a run is a link that leads out of its folder."""
+    root = Path(os.path.realpath(folder))
+    for path in _entries(folder):
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+            raise UserError(f"{path} is refused: it is a link that leads out of the folder.")
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """What lies in a run's folder and in the folders there."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        yield path
+        if path.is_dir() and not path.is_symlink() and path.name not in UNFOLLOWED:
+            yield from path.iterdir()

@@ -1,0 +1,89 @@
+"""Which classes a config may name, and where."""
+
+import pytest
+import yaml
+from hostile import PLACES, TARGETS
+
+from limner.config import CONFIG_DIR
+from limner.config import composed as plain
+from limner.errors import UserError
+from limner.roles import foreign_classes, refuse_foreign, targets
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_place_takes_a_hostile_target(place, target):
+    for more in ({}, {"_partial_": True}):
+        values = _at(place, {"_target_": target, **more})
+        assert foreign_classes(values, trust=[]), (place, target)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"_target_": "limner.models.VAE", "_args_": [1]},
+        {"_target_": "limner.models.VAE", "_partial_": True},
+        {"_target_": "limner.models.VAE", "_recursive_": False},
+        {"_target_": ["limner.models.VAE"]},
+        {"_target_": None},
+        {"_target_": "limner.models.gan.AdversarialLoss"},
+        {"_target_": "limner.data.ImageDataModule"},
+        {"_target_": "limner.callbacks.scores.Scores"},
+        {"_target_": "torch.optim.Adam"},
+    ],
+)
+def test_a_model_is_a_plain_node_of_a_model(node):
+    assert foreign_classes({"model": node}, trust=[])
+
+
+def test_a_trainer_takes_plain_values_only():
+    trainer = {"_target_": "lightning.pytorch.Trainer", "max_steps": 3, "devices": [0, 1]}
+    assert not foreign_classes({"trainer": trainer}, trust=[])
+    for more in ({"plugins": {"a": 1}}, {"model_registry": "mine"}):
+        assert foreign_classes({"trainer": trainer | more}, trust=[])
+
+
+@pytest.mark.parametrize("group", ["data", "metrics", "model", "lr_schedule", "optimizer"])
+def test_every_option_of_conf_has_its_role(composed, group):
+    needed = {
+        "code_prior": ["model.first_stage=x"],
+        "image_folder": ["data.path=x"],
+        "imagenet": ["data.root=x"],
+        "latent_prior": ["model.first_stage=x"],
+    }
+    for file in sorted((CONFIG_DIR / group).glob("*.yaml")):
+        config = composed(f"{group}={file.stem}", *needed.get(file.stem, []))
+        assert not foreign_classes(plain(config), trust=[]), file.stem
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["callbacks=profiler", "logger=wandb", "model/penalty=consistency", "model/prior=flow",
+     "model/likelihood=logistic", "data/augmentation=flip", "model/kl_schedule=linear"],
+)  # fmt: skip
+def test_parts_of_conf_have_their_roles(composed, word):
+    model = ["model=gan"] if "penalty" in word else []
+    assert not foreign_classes(plain(composed(*model, word)), trust=[])
+
+
+def test_the_message_names_the_classes_and_the_package_to_trust():
+    values = {"callbacks": {"a": {"_target_": "trap.Part"}}}
+    with pytest.raises(UserError, match=r"run=x: .*callbacks\.a=trap\.Part.*trust=\[trap\]"):
+        refuse_foreign(values, "run=x", trust=[])
+    refuse_foreign(values, "run=x", trust=[], own={("callbacks.a", "trap.Part")})
+    for target in ("os.system", "torch.load"):
+        with pytest.raises(UserError) as error:
+            refuse_foreign({"model": {"_target_": target}}, "run=x", trust=[])
+        assert "trust" not in str(error.value), "nobody is asked to trust the whole of torch"
+
+
+def test_targets_are_found_in_lists_too():
+    node = yaml.safe_load("a: [{_target_: x}, [{b: {_target_: y}}]]")
+    assert [key for key, _ in targets(node)] == ["a[0]", "a[1][0].b"]
+
+
+def _at(place: str, node):
+    value = node
+    for name in reversed(place.split(".")):
+        value = {name.removesuffix("[0]"): [value] if name.endswith("[0]") else value}
+    return value
