@@ -64,15 +64,72 @@ def test_without_probability_nothing_happens():
 
 def test_a_flip_mirrors():
     images = torch.randn(3, 2, 6, 8)
-    assert torch.allclose(moved(images, (FLIP, [0.7])), images.flip(-1), atol=1e-5)
-    assert torch.allclose(moved(images, (FLIP, [0.3])), images, atol=1e-5)
+    assert torch.equal(moved(images, (FLIP, [0.7])), images.flip(-1))
+    assert torch.equal(moved(images, (FLIP, [0.3])), images)
 
 
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
 def test_quarter_turns_are_exact(quarters):
     images = torch.randn(3, 2, 7, 7)
     turned = moved(images, (QUARTER, [(quarters + 0.5) / 4]))
-    assert torch.allclose(turned, images.rot90(quarters, (-1, -2)), atol=1e-5)
+    assert torch.equal(turned, images.rot90(quarters, (-1, -2)))
+
+
+@pytest.mark.parametrize(("height", "width"), [(6, 10), (9, 5), (6, 7)])
+@pytest.mark.parametrize("flip", [0.3, 0.7])
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_quarter_turns_of_an_oblong_image_keep_its_centre(height, width, flip, quarters):
+    """Where height and width differ by an odd number, to half a pixel."""
+    images = torch.randn(2, 3, height, width)
+    whole = images.flip(-1) if flip > 0.5 else images
+    whole = torch.cat([whole.flip(-1), whole, whole.flip(-1)], -1)
+    whole = torch.cat([whole.flip(-2), whole, whole.flip(-2)], -2)
+    whole = whole.rot90(quarters, (-1, -2))
+    y, x = (whole.shape[2] - height) / 2, (whole.shape[3] - width) / 2
+    candidates = [
+        whole[..., top : top + height, left : left + width]
+        for top in {math.floor(y), math.ceil(y)}
+        for left in {math.floor(x), math.ceil(x)}
+    ]
+    result = moved(images, (FLIP, [flip]), (QUARTER, [(quarters + 0.5) / 4]))
+    assert any(torch.equal(result, each) for each in candidates)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (16, 12), (15, 18)])
+def test_a_geometric_change_of_almost_nothing_is_what_blitting_gives(height, width):
+    """The two ways of each pixel, by copies and by filters, agree up to the border."""
+    images = torch.randn(2, 3, height, width)
+    for flip, quarters, x, y in [(0.7, 0, 0.5, 0.5), (0.3, 1, 0.7, 0.2), (0.7, 3, 0.3, 0.8)]:
+        blit = ((FLIP, [flip]), (QUARTER, [(quarters + 0.5) / 4]), (SHIFT, [x, y]))
+        expected = moved(images, *blit)
+        result = moved(images, *blit, (BEFORE, [0.5 + 1e-6]))
+        assert not torch.equal(result, expected)
+        assert torch.allclose(result, expected, atol=1e-3)
+
+
+def test_an_image_without_a_geometric_change_keeps_its_pixels():
+    """The others of its batch are looked up through filters."""
+    images = torch.randn(64, 3, 12, 12)
+    uniform = torch.rand(64, NUM_DRAWS_GEOMETRY)
+    uniform[::2, [decides for *_, decides in (SCALE, BEFORE, STRETCH, AFTER, FURTHER)]] = NO
+    uniform[1::2, SCALE[-1]] = YES
+    uniform[::4, [decides for *_, decides in (FLIP, QUARTER, SHIFT)]] = NO
+    result = move(images, uniform=uniform, p=P)
+    assert torch.equal(result[::4], images[::4])
+    pixels = [set(each.flatten().tolist()) for each in images]
+    copies = [
+        set(each.flatten().tolist()) <= own for each, own in zip(result, pixels, strict=True)
+    ]
+    assert all(copies[::2])
+    assert not any(copies[1::2])
+
+
+def test_images_in_half_precision_are_looked_up_in_single():
+    images, uniform = torch.rand(8, 3, 32, 32) * 2 - 1, torch.rand(8, NUM_DRAWS_GEOMETRY)
+    result = move(images.bfloat16(), uniform=uniform, p=torch.tensor(1.0))
+    assert result.dtype == torch.bfloat16
+    expected = move(images.bfloat16().float(), uniform=uniform, p=torch.tensor(1.0))
+    assert torch.equal(result, expected.bfloat16())
 
 
 def test_a_shift_is_of_whole_pixels_and_mirrors_at_the_border():
@@ -100,8 +157,8 @@ def test_a_shift_is_of_whole_pixels_and_mirrors_at_the_border():
     ],
 )
 def test_a_ramp_shows_where_each_pixel_came_from(applied, x, y):
-    """Bilinear lookup is exact on a linear image, as far as the source lies inside."""
-    images, (dx, dy) = ramps(17), ramps(17)[:, 0]
+    """The lookup is exact on a linear image, as far as the source and its filters lie inside."""
+    images, (dx, dy) = ramps(33), ramps(33)[:, 0]
     result = moved(images, applied)[:, 0]
     for image, (a, b) in zip(result, (x, y), strict=True):
         expected = a * dx + b * dy
@@ -130,10 +187,10 @@ def test_a_fractional_shift_is_in_parts_of_the_side():
 )
 def test_together_they_are_one_after_the_other(first, second):
     """In the order of the paper; the other order gives another image."""
-    both, inner = moved(ramps(17), first, second), (..., slice(6, 11), slice(6, 11))
-    one_by_one = moved(moved(ramps(17), first), second)
+    both, inner = moved(ramps(33), first, second), (..., slice(14, 19), slice(14, 19))
+    one_by_one = moved(moved(ramps(33), first), second)
     assert torch.allclose(both[inner], one_by_one[inner], atol=1e-3)
-    other = moved(moved(ramps(17), second), first)
+    other = moved(moved(ramps(33), second), first)
     assert (both - other)[inner].abs().max() > 0.3
 
 
@@ -160,8 +217,8 @@ def test_the_numbers_are_distributed_as_in_the_paper():
     saturation = coloured(red, (SATURATION, [u]))[:, :, 0, 0]
     saturation = (saturation[:, 0] - saturation[:, 1]).log2()
     uniform = only(NUM_DRAWS_GEOMETRY, (SCALE, [u]))
-    images = ramps(9)[:1].expand(2000, -1, -1, -1)
-    scale = -move(images, uniform=uniform, p=P)[:, 0, 4, 5].log2() / 0.2
+    images = ramps(25)[:1].expand(2000, -1, -1, -1)
+    scale = -move(images, uniform=uniform, p=P)[:, 0, 12, 13].log2() / 0.2
     for numbers in (brightness, contrast, saturation, scale):
         assert scipy.stats.kstest(numbers.numpy(), "norm").pvalue > 0.99
 
@@ -203,3 +260,4 @@ def test_the_gradient_passes_through(change, num_draws):
     images = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
     uniform = torch.rand(2, num_draws)
     assert torch.autograd.gradcheck(lambda x: change(x, uniform=uniform, p=P), images)
+    assert torch.autograd.gradgradcheck(lambda x: change(x, uniform=uniform, p=P) ** 2, images)

@@ -4,24 +4,28 @@ Karras et al. (2020), appendix B, https://arxiv.org/abs/2006.06676: those of its
 that the paper trains with. Random numbers are taken in a fixed order, p is a tensor, and what is
 not applied takes its neutral value: nothing here waits for the device.
 
-In one thing this is simpler than the paper: pixels are looked up bilinearly in the image as it is,
-without the wavelet filters around it, so images that were turned or scaled are a little softer.
+Blitting (flip, quarter turns, shift by whole pixels) copies pixels. The geometric transformations
+look up between pixels, through the filters of `limner.augmentations.warping`. In the paper both
+are one lookup through filters that are not quite symmetric, so that a flip changes fine detail.
+Here it does not, and an image to which nothing geometric happens keeps its pixels exactly.
 """
 
 __all__ = ["NUM_DRAWS_COLOUR", "NUM_DRAWS_GEOMETRY", "change_colour", "move"]
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+
+from limner.augmentations.warping import fold, warp
 
 NUM_DRAWS_GEOMETRY, NUM_DRAWS_COLOUR = 18, 10
 
 
 def move(images: Tensor, *, uniform: Tensor, p: Tensor) -> Tensor:
-    """Images (B, C, H, W), flipped, turned, moved and scaled; beyond the border it is mirrored.
+    """Flip, turn, shift and scale images (B, C, H, W); beyond the border they are mirrored.
 
     Args:
         images: (B, C, H, W).
@@ -29,12 +33,17 @@ def move(images: Tensor, *, uniform: Tensor, p: Tensor) -> Tensor:
         p: Probability of each transformation, () in [0, 1].
     """
     height, width = images.shape[2:]
-    source = _source(_Draws(uniform), p, height=height, width=width)
-    # from pixels around the centre to the units of grid_sample, in which the border is at 1
-    size = source.new_tensor([width / 2, height / 2, 1])
-    source = source * size / size[:, None]
-    grid = affine_grid(source[:, :2].to(images.dtype), list(images.shape), align_corners=False)
-    return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    draws = _Draws(uniform)
+    blit = _draw_blit(draws, p, height=height, width=width)
+    geometry = _draw_geometry(draws, p, height=height, width=width)
+    x, y = (geometry.new_full((1,), (size - 1) / 2) for size in (width, height))
+    source = (_translation(x, y) @ geometry @ _translation(-x, -y))[:, :2]
+    source = torch.where(blit.swaps[:, None, None], source.flip(1), source)
+    source = torch.cat([source[..., :2], source[..., 2:] + blit.offset[..., None]], dim=-1)
+    is_moved = (geometry != torch.eye(3, device=geometry.device)).flatten(1).any(1)
+    warped = warp(images.to(torch.promote_types(images.dtype, torch.float32)), source=source)
+    warped = warped.to(images.dtype)
+    return torch.where(is_moved[:, None, None, None], warped, blit(images))
 
 
 def change_colour(images: Tensor, *, uniform: Tensor, p: Tensor) -> Tensor:
@@ -70,16 +79,52 @@ def change_colour(images: Tensor, *, uniform: Tensor, p: Tensor) -> Tensor:
     return (matrix.to(images.dtype) @ images.flatten(2)).view_as(images)
 
 
-def _source(draws: "_Draws", p: Tensor, *, height: int, width: int) -> Tensor:
-    """Where each pixel comes from: (B, 3, 3), in pixels (x right, y down) around the centre.
+class _Blit(NamedTuple):
+    """Copies of whole pixels: (x, y) comes from (x, y) + offset, or (y, x) + offset.
+
+    This is in the plane of an image and its mirror images. A flip of the plane is a shift by the
+    image's width or height, and a quarter turn is a transposition and a shift.
+    """
+
+    swaps: Tensor
+    """Whether x and y are swapped, (B,)."""
+    offset: Tensor
+    """In pixels (x, y), (B, 2), whole numbers."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        height, width = images.shape[2:]
+        x = torch.arange(width, device=images.device)
+        y = torch.arange(height, device=images.device)[:, None]
+        swaps, offset = self.swaps[:, None, None], self.offset.long()[..., None, None]
+        columns = fold(torch.where(swaps, y, x) + offset[:, 0], width)
+        rows = fold(torch.where(swaps, x, y) + offset[:, 1], height)
+        pixels = (rows * width + columns).flatten(1)[:, None].expand(-1, images.shape[1], -1)
+        return images.flatten(2).gather(2, pixels).view_as(images)
+
+
+def _draw_blit(draws: "_Draws", p: Tensor, *, height: int, width: int) -> _Blit:
+    """Draw a flip along x, then quarter turns, then a shift.
+
+    A quarter turn of an image whose height and width differ by an odd number would end between
+    pixels; it is rounded to whole ones.
+    """
+    flip = draws.maybe(p, draws.integer(2), 0.0) == 1
+    quarters = draws.maybe(p, draws.integer(4), 0.0)
+    x, y = ((draws.signed() * size / 8).round() for size in (width, height))
+    x, y = draws.maybe_both(p, x, y)
+    swaps = quarters % 2 == 1
+    flips_x, flips_y = flip ^ (quarters >= 2), (quarters == 1) | (quarters == 2)
+    x_offset = width * flips_x + torch.where(swaps, (width - height) // 2 - y, -x)
+    y_offset = height * flips_y + torch.where(swaps, (height - width) // 2 - x, -y)
+    return _Blit(swaps, torch.stack([x_offset, y_offset], 1))
+
+
+def _draw_geometry(draws: "_Draws", p: Tensor, *, height: int, width: int) -> Tensor:
+    """Draw where each pixel comes from: (B, 3, 3), in pixels (x right, y down) around the centre.
 
     The product of the inverses of the transformations, in the order in which they are applied.
     """
     turn = 1 - torch.sqrt(1 - p)  # of two turns, at least one happens with probability p
-    flip = draws.maybe(p, 1 - 2 * draws.integer(2), 1.0)
-    quarters = draws.maybe(p, draws.integer(4), 0.0)
-    x, y = ((draws.signed() * size / 8).round() for size in (width, height))
-    x, y = draws.maybe_both(p, x, y)
     scale = draws.maybe(p, torch.exp2(0.2 * draws.normal()), 1.0)
     before = draws.maybe(turn, draws.angle(), 0.0)
     stretch = draws.maybe(p, torch.exp2(0.2 * draws.normal()), 1.0)
@@ -87,10 +132,7 @@ def _source(draws: "_Draws", p: Tensor, *, height: int, width: int) -> Tensor:
     further_x, further_y = (draws.normal() * size / 8 for size in (width, height))
     further_x, further_y = draws.maybe_both(p, further_x, further_y)
     return (
-        _scaling(flip, torch.ones_like(flip))
-        @ _rotation(-quarters * math.pi / 2)
-        @ _translation(-x, -y)
-        @ _scaling(1 / scale, 1 / scale)
+        _scaling(1 / scale, 1 / scale)
         @ _rotation(-before)
         @ _scaling(1 / stretch, stretch)
         @ _rotation(-after)
