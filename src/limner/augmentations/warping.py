@@ -15,7 +15,8 @@ have to be read from the device for each batch.
 
 Doubling and halving are products with banded matrices, which on a CPU are 5 to 10 times faster
 than depthwise convolutions for images of 32 and 64 pixels, and can be differentiated twice. All
-together takes about 8 times as long as bilinear lookup in the image itself.
+together takes 5 to 8 times as long as bilinear lookup in the image itself, and 7 to 14 times with
+the gradient: an update of a small GAN on CIFAR-10 takes a fifth longer.
 """
 
 __all__ = ["CENTRE", "SYM6", "downsample", "fold", "upsample", "warp"]

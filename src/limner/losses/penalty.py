@@ -48,7 +48,8 @@ class Penalty(Protocol):
 class Weighted(nn.Module):
     """weight * every * penalty  at every n-th step of D, which on average is weight * penalty.
 
-    Lazy regularisation, Karras et al. (2020), section 3.1, https://arxiv.org/abs/1912.04958.
+    Lazy regularisation, Karras et al. (2020), section 3.1, https://arxiv.org/abs/1912.04958, but
+    Adam's learning rate and betas stay as they are.
 
     Args:
         penalty: What is weighted.
