@@ -14,7 +14,8 @@ import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from limner.callbacks import checkpoints
-from limner.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, check_last
+from limner.callbacks.checkpoint_io import AtomicCheckpointIO
+from limner.callbacks.checkpoints import Checkpoints, check_last
 from limner.callbacks.guards import Interrupts
 from limner.checkpoint_files import newest, numbered, update_of, update_path, write
 from limner.errors import Interrupted, UserError
