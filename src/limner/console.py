@@ -1,8 +1,8 @@
 """What a person at the terminal reads: one line a message, and a table at the end."""
 
 __all__ = [
-    "ConsoleHandler", "FileHandler", "FirstProcess", "is_first_process", "quieten", "scores_table",
-    "shown",
+    "ConsoleHandler", "FileHandler", "FirstProcess", "is_first_process", "print_all", "quieten",
+    "scores_table", "shown",
 ]  # fmt: skip
 
 import contextlib
@@ -74,6 +74,12 @@ class FileHandler(logging.FileHandler):
             text = f"{self.baseFilename} cannot be written ({error.strerror or error})."
             with contextlib.suppress(OSError, SystemExit):
                 get_console().print(text, style="yellow", soft_wrap=True, markup=False)
+
+
+def print_all(table: Table) -> None:
+    """Print a table; where nobody reads any more, there is silence."""
+    with contextlib.suppress(OSError, SystemExit):  # which rich raises for a broken pipe
+        get_console().print(table)
 
 
 def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:

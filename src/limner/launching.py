@@ -147,7 +147,7 @@ def _first_ended(processes: Sequence[subprocess.Popen]) -> str | None:
     if (code := codes[index]) > 0:
         return f"{named} ended with exit code {code}: what it said of that stands above."
     name = signal.Signals(-code).name
-    memory = ", as Linux does where memory runs out" if name == "SIGKILL" else ""
+    memory = " (which Linux sends where memory runs out)" if name == "SIGKILL" else ""
     return f"{named} was killed by {name}{memory}. The others cannot train without it."
 
 

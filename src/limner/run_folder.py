@@ -46,15 +46,15 @@ class RunFolder(contextlib.AbstractContextManager):
         self.path = path
         self._identity: tuple[int, int] | None = None
         self._records: dict[str, bytes] = {}
-        self._locks = contextlib.ExitStack()
+        self._open = contextlib.ExitStack()
         self._is_said = False
 
     def __exit__(self, *exception: object) -> None:
-        self._locks.close()
+        self._open.close()
 
     def begin(self) -> None:
         """Remember the folder and its records, once these are written."""
-        self._identity = _identity(self.path)
+        self._take()
         paths = [path for pattern in RECORDS for path in self.path.glob(pattern)]
         self._records = {str(path.relative_to(self.path)): path.read_bytes() for path in paths}
 
@@ -77,6 +77,9 @@ class RunFolder(contextlib.AbstractContextManager):
                 "%s was deleted or moved while the run is trained. What was in it is lost to this "
                 "run; it is made again with the next checkpoint.", self.path,
             )  # fmt: skip
+        if state is _State.GONE and self.path.exists():  # an empty one, before others use it
+            with contextlib.suppress(OSError):
+                self._make_again()
 
     def restore(self) -> None:
         """Make the folder and its records again, as far as they are missing.
@@ -86,20 +89,24 @@ class RunFolder(contextlib.AbstractContextManager):
             OSError: If it cannot be made.
         """
         self.check()
+        self._make_again()
+
+    def _make_again(self) -> None:
         is_gone = self._state() is _State.GONE
         missing = [name for name in self._records if not (self.path / name).exists()]
         if not is_gone and not missing:
             return
         self.path.mkdir(parents=True, exist_ok=True)
         if is_gone:
-            self._locks.enter_context(locked(self.path))  # nobody else begins a run here
+            self._open.enter_context(locked(self.path))  # nobody else begins a run here
         for name in missing:
             path = self.path / name
             path.parent.mkdir(exist_ok=True)
             partial = path.with_suffix(".partial")
             partial.write_bytes(self._records[name])
             os.replace(partial, path)
-        self._identity, self._is_said = _identity(self.path), False
+        self._take()
+        self._is_said = False
         self._open_logs_again()
         log.warning("%s were missing in %s, and were written again.",
                     ", ".join(missing), self.path)  # fmt: skip
@@ -136,10 +143,17 @@ class RunFolder(contextlib.AbstractContextManager):
         status = read_status(self.path)
         if status is None or (status.pid, status.host) != (os.getpid(), socket.gethostname()):
             return _State.OTHER
-        self._identity = found  # copied and put back, or on a disk that numbers folders as it goes
+        self._take()  # copied and put back, or on a disk that numbers folders as it goes
         with contextlib.suppress(UserError):  # on the latter the lock is held
-            self._locks.enter_context(locked(self.path))
+            self._open.enter_context(locked(self.path))
         return _State.OURS
+
+    def _take(self) -> None:
+        """Take the folder that is there now for this run's."""
+        self._identity = _identity(self.path)
+        with contextlib.suppress(OSError):  # Windows opens no folders
+            handle = os.open(self.path, os.O_RDONLY)  # while it is open, no other gets its number
+            self._open.callback(os.close, handle)
 
     def _open_logs_again(self) -> None:
         folder = self.path.absolute()

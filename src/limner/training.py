@@ -10,7 +10,6 @@ from typing import Any
 import lightning as L
 import torch
 from omegaconf import DictConfig, OmegaConf
-from rich import get_console
 
 from limner.callbacks.checkpoint_io import AtomicCheckpointIO
 from limner.callbacks.checkpoints import check_last
@@ -28,8 +27,9 @@ from limner.callbacks.scores import Scores, entry, write_scores
 from limner.checkpoint_files import newest_or_refuse
 from limner.choosing import choose_metrics
 from limner.config import build, check, composed
-from limner.console import quieten, scores_table, shown
+from limner.console import print_all, quieten, scores_table, shown
 from limner.device_counts import DeviceCounts, fitting_batch_size
+from limner.endings import check_files
 from limner.first_stages import adopt, check_shape
 from limner.fitting import fit
 from limner.launchers import check_started
@@ -275,10 +275,12 @@ def _finish(trainer: L.Trainer, config: DictConfig, run_dir: Path) -> float | No
     if entries:
         with writing():
             write_scores(run_dir, entries)
-        get_console().print(scores_table(entries))
+        print_all(scores_table(entries))
         log.info("How each was made: %s", shown(run_dir / "scores.json"))
     if (run_dir / "final.png").exists():
         log.info("Samples: %s", shown(run_dir / "final.png"))
+    check_last(trainer)
+    check_files(trainer, writing)
     objective = config.metrics.objective
     return None if objective is None else values.get(objective.name)
 

@@ -29,7 +29,7 @@ class Reports(L.Callback):
 
     def __init__(self, *, objective: str) -> None:
         self.objective = objective
-        self._files = Tolerance("Writing reports.csv", OSError)
+        self.writing = Tolerance("Writing reports.csv", OSError)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         value = trainer.callback_metrics.get(self.objective)
@@ -39,7 +39,7 @@ class Reports(L.Callback):
             entry = callback.latest.get(self.objective) if isinstance(callback, Scores) else None
             if entry is not None and entry["protocol"]["update"] != trainer.global_step:
                 return
-        with self._files(), open(Path(trainer.default_root_dir, NAME), "a") as file:
+        with self.writing(), open(Path(trainer.default_root_dir, NAME), "a") as file:
             file.write(f"{trainer.current_epoch + 1},{float(value)}\n")
 
 
