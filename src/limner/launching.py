@@ -33,7 +33,7 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 from limner.checkpoint_files import numbered
 from limner.console import is_first_process
 from limner.errors import UserError
-from limner.processes import end_silently, last_words
+from limner.processes import ABOVE, end_silently, last_words
 from limner.status import read_status
 
 SECONDS = 0.5  # between two looks at the others
@@ -145,7 +145,7 @@ def _first_ended(processes: Sequence[subprocess.Popen]) -> str | None:
         return None
     named = f"Process {index + 2} of {len(processes) + 1} of this run ({processes[index].pid})"
     if (code := codes[index]) > 0:
-        return f"{named} ended with exit code {code}: what it said of that stands above."
+        return f"{named} ended with exit code {code}: {ABOVE}"
     name = signal.Signals(-code).name
     memory = " (which Linux sends where memory runs out)" if name == "SIGKILL" else ""
     return f"{named} was killed by {name}{memory}. The others cannot train without it."

@@ -1,7 +1,7 @@
 """Processes that must not outlive others: those of one run, and jobs of a sweep or a search."""
 
 __all__ = [
-    "PARENT", "end_silently", "end_with_first_process", "last_words", "stop_with_parent",
+    "ABOVE", "PARENT", "end_silently", "end_with_first_process", "last_words", "stop_with_parent",
 ]  # fmt: skip
 
 import os
@@ -18,6 +18,8 @@ FIRST = "LIMNER_FIRST_PROCESS"
 """The environment variable with the first process's id, which the others inherit."""
 PARENT = "LIMNER_PARENT"
 """The environment variable with the id of the process that a job belongs to."""
+ABOVE = "what it said of that stands above."
+"""The end of a line on another process, which is not the reason itself."""
 SECONDS = 0.5  # between two looks
 _last_words: list[Callable[[], str | None]] = []
 """What a further process asks for a message when the first one is gone."""
