@@ -14,13 +14,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
+from rich.table import Table
 
+from limner import console, training
 from limner.callbacks.epochs import FitLoop
 from limner.callbacks.guards import SeedUpdates
 from limner.callbacks.pictures import Pictures
 from limner.callbacks.scores import Scores
 from limner.jobs import waited_for
 from limner.models import VAE
+from limner.status import read_status
 from runs import last_checkpoint
 
 RUN = [
@@ -187,7 +191,10 @@ def test_without_the_note_in_the_checkpoint_scores_would_be_missing(
 
 
 def test_a_full_disk_and_a_lost_network_stop_nothing(run, tmp_path, scored, monkeypatch):
-    """Each is said once; metrics.csv is complete when there was room again."""
+    """Each is said once; metrics.csv is complete when there was room again.
+
+    What is still missing at the end is said again, and is made by a resume.
+    """
     folder, files = tmp_path / "run", ("metrics.csv", "scores.json", "samples")
     original = SeedUpdates.on_train_batch_start
 
@@ -209,7 +216,12 @@ def test_a_full_disk_and_a_lost_network_stop_nothing(run, tmp_path, scored, monk
     file.parent.mkdir(parents=True)
     file.write_text("broken: {_target_: fakes.BrokenLogger}\n")
     result = run(*scored(0.0), *RUN, "logger=[csv,broken]", f"hydra.run.dir={folder}")
-    assert result.code == 0, result.err
+    assert result.code == 1
+    said, file_, advice = result.err.splitlines()
+    assert said == "limner: Training is over, but not all of its files could be written:"
+    assert file_.startswith("  Writing scores.json failed (IsADirectoryError")
+    assert advice.endswith("resume=run")
+    assert read_status(folder).state == "failed"
     for what in ("The logger csv", "The logger broken", "Writing pictures", "Writing scores.json"):
         assert result.out.count(f"{what} failed (") == 1, (what, result.out)
     updates = [5, 10, 15, 20, 22, 25, 30, 35, 40, 44]
@@ -217,6 +229,68 @@ def test_a_full_disk_and_a_lost_network_stop_nothing(run, tmp_path, scored, monk
     assert [row["update"] for row in rows(folder) if row["val/fid_pixels"]] == ["22", "44"]
     assert checkpoint(folder)["global_step"] == 44
     assert (folder / "final.png").exists()
+    (folder / "scores.json").rmdir()
+    assert run(f"resume={folder}").code == 0
+    assert json.loads((folder / "scores.json").read_text())["val/fid_pixels"]["value"] > 0
+    assert read_status(folder).state == "finished"
+
+
+SHORT = ["model=classifier", "model/network=mlp", "metrics=none", "~callbacks.pictures",
+         "trainer.max_steps=6", "callbacks.checkpoints.every_num_updates=4",
+         "hydra.run.dir=run"]  # fmt: skip
+
+
+def test_train_keeps_a_run_that_is_stopped_after_its_last_update(run, monkeypatch):
+    def stopped(trainer):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "check_last", stopped)
+    result = run(*SHORT)
+    assert result.code == 1
+    assert result.err == "limner: Stopped.\n"
+    assert read_status(Path("run")).state == "stopped"
+    assert checkpoint(Path("run"))["global_step"] == 6
+
+
+def test_train_keeps_a_run_of_which_a_bug_breaks_the_end(run, monkeypatch):
+    monkeypatch.setattr(training, "check_last", lambda trainer: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(*SHORT)
+    GlobalHydra.instance().clear()
+    assert read_status(Path("run")).state == "failed"
+    assert checkpoint(Path("run"))["global_step"] == 6
+
+
+def test_train_finishes_though_nobody_reads_its_scores(run, monkeypatch):
+    printed = []
+
+    class Console:
+        def print(self, what, **options):
+            printed.append(what)
+            raise SystemExit(1)  # as rich does when `head` has ended
+
+    monkeypatch.setattr(console, "get_console", Console)
+    assert run(*SHORT, "trainer.max_steps=22").code == 0
+    assert any(isinstance(what, Table) for what in printed)
+    assert read_status(Path("run")).state == "finished"
+
+
+def test_train_says_that_it_was_stopped_at_once_by_a_second_interrupt(run, monkeypatch):
+    original = SeedUpdates.on_train_batch_start
+
+    def struck(self, trainer, *arguments):
+        if trainer.global_step == 5:
+            for _ in "ab":
+                signal.raise_signal(signal.SIGINT)
+        return original(self, trainer, *arguments)
+
+    monkeypatch.setattr(SeedUpdates, "on_train_batch_start", struck)
+    result = run(*SHORT)
+    assert result.code == 1
+    said, advice = result.err.splitlines()
+    assert said.startswith("limner: Stopped at once, after update 5: what was done since the last")
+    assert advice == "To go on: python train.py resume=run"
+    assert read_status(Path("run")).state == "stopped"
 
 
 @pytest.mark.usefixtures("forking")

@@ -10,9 +10,11 @@ import torch
 
 import fakes
 from limner import cli, mistakes
+from limner.callbacks.guards import SeedUpdates
 from limner.errors import UserError
 from limner.locks import locked
 from limner.resuming.starts import Start
+from limner.status import read_status
 from runs import content, pretended
 
 CPU = ["accelerator=cpu"]
@@ -366,6 +368,85 @@ def test_a_full_or_forbidden_disk_is_explained(number):
     message, code = mistakes.explain(OSError(number, os.strerror(number), "outputs/run"))
     assert code == 1
     assert "outputs/run" in message
+
+
+@pytest.mark.parametrize(
+    ("error", "messages"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has"),
+            ["Out of memory on the accelerator (20.00 GiB more", "data.batch_size", "num_parts"],
+        ),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors"), ["on the accelerator."]),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), ["Out of memory"]),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), ["Out of memory"]),
+        (MemoryError(), ["Out of memory. Choose a smaller batch"]),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), ["Out of memory"]),
+        (OSError(errno.EMFILE, "Too many open files", "a.png"), ["ulimit -n"]),
+        (RuntimeError("Too many open files. Communication with"), ["ulimit -n"]),
+        (RuntimeError("can't start new thread"), ["ulimit -u"]),
+        (RuntimeError("unable to allocate shared memory(shm) for file </torch_1>"), ["/dev/shm"]),
+        (OSError(errno.EADDRINUSE, "Address already in use"), ["A port that is needed is in use"]),
+        (OSError(errno.ESTALE, "Stale file handle", "data/a.zip"), ["data/a.zip cannot be read"]),
+        (
+            torch.distributed.DistNetworkError(
+                "The server socket has failed to listen on any local network address. port: 2950, "
+                "useIpv6: false, code: -98, name: EADDRINUSE, message: address already in use"
+            ),
+            ["MASTER_PORT=2950 is in use by another program"],
+        ),
+    ],
+)
+def test_explain_names_what_the_machine_lacks(error, messages):
+    message, code = mistakes.explain(error)
+    assert code == 1
+    for part in messages:
+        assert part in message
+    assert len(message.splitlines()) == 1
+
+
+def test_explain_names_the_memory_that_torch_asked_for():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15)
+    message, _ = mistakes.explain(caught.value)
+    assert message.startswith("Out of memory (3,725,290.30 GiB more were asked for). Choose a")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied: memory"),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        torch.distributed.DistNetworkError("The client socket has timed out"),
+        OSError(errno.ENOENT, "No such file or directory"),
+        ValueError("out of memory"),
+    ],
+)
+def test_explain_leaves_other_errors_their_traceback(error):
+    assert mistakes.explain(error) is None
+
+
+def test_train_without_memory_says_so_in_one_line_and_in_its_status(run, monkeypatch):
+    original = SeedUpdates.on_train_batch_start
+
+    def greedy(self, trainer, *arguments):
+        if trainer.global_step == 2:
+            torch.empty(10**15)
+        return original(self, trainer, *arguments)
+
+    monkeypatch.setattr(SeedUpdates, "on_train_batch_start", greedy)
+    result = run(*QUICK, "callbacks.checkpoints.every_num_updates=1", "hydra.run.dir=run")
+    assert result.code == 1
+    assert result.err.startswith("limner: Out of memory (3,725,290.30 GiB more were asked for).")
+    assert len(result.err.splitlines()) == 1
+    status = read_status(Path("run"))
+    assert (status.state, status.error) == ("failed", result.err.strip().removeprefix("limner: "))
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "70000"])
+def test_train_names_a_port_that_is_none(run, monkeypatch, port):
+    monkeypatch.setenv("MASTER_PORT", port)
+    fails(run(*QUICK, "accelerator=ddp_cpu"), 1, f"MASTER_PORT={port}: set it to a number from 1")
 
 
 def test_debug_shows_the_traceback(run):

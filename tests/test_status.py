@@ -102,6 +102,32 @@ def test_a_newer_file_is_read_as_far_as_it_is_known(tmp_path):
     assert read_status(tmp_path) == Status(state="pruned", update=3, version="9.1")
 
 
+def test_status_file_ends_true_on_a_full_disk(tmp_path, monkeypatch):
+    """The old file's room is enough for the new one."""
+    file = StatusFile(tmp_path)
+    with file.kept():
+        file.begin(update=0)
+        monkeypatch.setattr(
+            os, "replace", lambda *paths: (_ for _ in ()).throw(OSError(28, "full"))
+        )
+    assert read_status(tmp_path).state == "finished"
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_status_file_leaves_a_folder_alone_that_is_not_its_runs(tmp_path):
+    is_ours = [True]
+    file = StatusFile(tmp_path, may_write=lambda: is_ours[0])
+    with file.kept():
+        file.begin(update=0)
+        before = (tmp_path / "status.json").read_text()
+        is_ours[0] = False
+    assert (tmp_path / "status.json").read_text() == before
+
+
+def test_status_file_says_of_a_shortage_what_it_is(tmp_path):
+    assert ended(tmp_path, MemoryError()).error.startswith("Out of memory. Choose a smaller")
+
+
 def test_no_file_is_no_status(tmp_path):
     assert read_status(tmp_path) is None
 

@@ -39,7 +39,7 @@ def never(tmp_path):
         "torch.optim.lr_scheduler.LambdaLR",
         "limner.cli.main",
         "limner.cli.os.system",
-        "limner.callbacks.checkpoints.AtomicCheckpointIO",
+        "limner.callbacks.checkpoint_io.AtomicCheckpointIO",
         "limner.data.ImageFolder",
         "limner.models.gan.AdversarialLoss",
         "limner.models.gan.Callable",

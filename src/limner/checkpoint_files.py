@@ -4,8 +4,8 @@ A run's folder `checkpoints/` has `update_00001000.ckpt` and the like, and perha
 """
 
 __all__ = [
-    "best_path", "newest", "newest_or_refuse", "numbered", "problem", "read", "tidy", "update_of",
-    "update_path", "write",
+    "best_path", "newest", "newest_or_refuse", "numbered", "problem", "read", "spares", "tidy",
+    "update_of", "update_path", "write",
 ]  # fmt: skip
 
 import contextlib
@@ -69,6 +69,16 @@ def newest(run_dir: Path) -> Path | None:
             return path
         skipped[path] = reason
     return None
+
+
+def spares(run_dir: Path) -> tuple[Path | None, list[Path]]:
+    """The newest whole checkpoint of a run, and all others that have an update, oldest first.
+
+    Of a run without a whole one nothing is to spare: (None, []).
+    """
+    paths = numbered(run_dir)
+    whole = next((path for path in paths if problem(path) is None), None)
+    return whole, [] if whole is None else [path for path in reversed(paths) if path != whole]
 
 
 def newest_or_refuse(run_dir: Path) -> Path:

@@ -172,12 +172,12 @@ def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
         raise SystemExit(0) from None  # agreed among the processes: nothing to kill the others for
     except (Exception, KeyboardInterrupt) as error:
         began = getattr(error, "began", False)
-        if not began and start.folder is None:
+        if not began and start.folder is None and not numbered(run_dir):
             _remove(run_dir)
         explained = explain(error)
         if explained is None or config.get("debug"):
             raise
-        if began and not is_first_process():
+        if began and isinstance(error, UserError) and not is_first_process():
             raise SystemExit(0) from None  # likewise
         _failures.append(explained[0])
         _fail(*explained)

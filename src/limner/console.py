@@ -2,7 +2,7 @@
 
 __all__ = [
     "ConsoleHandler", "FileHandler", "FirstProcess", "escape_errors", "is_first_process",
-    "quieten", "say", "scores_table", "shown",
+    "print_all", "quieten", "say", "scores_table", "shown",
 ]  # fmt: skip
 
 import contextlib
@@ -125,6 +125,12 @@ class FileHandler(logging.FileHandler):
             text = f"{self.baseFilename} cannot be written ({error.strerror or error})."
             with contextlib.suppress(OSError, SystemExit):
                 say(text, style="yellow")
+
+
+def print_all(table: Table) -> None:
+    """Print a table; where nobody reads any more, there is silence."""
+    with contextlib.suppress(OSError, SystemExit):  # which rich raises for a broken pipe
+        get_console().print(table)
 
 
 def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -16,7 +16,7 @@ from limner.callbacks.guards import Interrupts
 from limner.callbacks.log import Log
 from limner.callbacks.rollbacks import Rollback, rollbacks_of
 from limner.checkpoint_files import newest, update_of
-from limner.errors import Diverged, UserError
+from limner.errors import Diverged, Interrupted, UserError
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,13 @@ def fit(
                 return trainer
             except MisconfigurationException as error:
                 raise UserError(str(error)) from error
+            except SystemExit as end:  # how Lightning ends on a KeyboardInterrupt
+                if not isinstance(end.__context__, KeyboardInterrupt):
+                    raise
+                raise Interrupted(
+                    f"Stopped at once, after update {trainer.global_step}: what was done since "
+                    "the last checkpoint is lost."
+                ) from None
             except (Exception, KeyboardInterrupt) as error:
                 error.began = trainer.global_step > 0 or bool(past)  # the run is worth keeping
                 if not isinstance(error, Diverged) or on_divergence == "stop":

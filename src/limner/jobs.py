@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from limner.plain_files import read_json, read_yaml
-from limner.processes import PARENT
+from limner.processes import ABOVE, PARENT
 from limner.shares import Share
 
 RANK_VARIABLES = (
@@ -115,8 +115,9 @@ def told(code: int, lines: Sequence[str]) -> str | None:
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     said = [line.removeprefix("limner: ") for line in lines if line.startswith("limner: ")]
+    own = [line for line in said if not line.strip().endswith(ABOVE)]
     rest = [line for line in lines if line.strip()]
-    return (said or rest or [f"ended with exit code {code}"])[-1].strip()
+    return (own or said or rest or [f"ended with exit code {code}"])[-1].strip()
 
 
 def objective(folder: Path) -> tuple[str, float] | None:

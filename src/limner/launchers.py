@@ -48,6 +48,9 @@ def check_started(
         f"trainer.num_nodes={num_nodes} x trainer.devices={num_processes // num_nodes} make "
         f"{num_processes}"
     )
+    port = environ.get("MASTER_PORT", "1")
+    if num_processes > 1 and not (port.isdecimal() and 0 < int(port) < 65536):
+        raise UserError(f"MASTER_PORT={port}: set it to a number from 1 to 65535, or unset it.")
     if "TORCHELASTIC_RUN_ID" in environ:
         started = _number(environ, "WORLD_SIZE")
         if started != num_processes:

@@ -15,6 +15,8 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationE
 
 from limner.config import RunConfig, similar
 from limner.errors import UserError
+from limner.printable import printable
+from limner.shortages import shortage
 
 USAGE, FAILURE = 2, 1
 
@@ -31,6 +33,8 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         return _composition(error), USAGE
     if isinstance(error, HydraException | OmegaConfBaseException):
         return "\n".join(str(error).splitlines()[:2]), FAILURE
+    if (lacking := shortage(error)) is not None:
+        return printable(lacking), FAILURE
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"No space left on the disk ({error.filename or 'output'}).", FAILURE
     if isinstance(error, PermissionError) or (

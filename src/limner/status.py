@@ -8,19 +8,21 @@ __all__ = ["Status", "StatusFile", "read_status"]
 
 import contextlib
 import dataclasses
+import errno
 import json
 import logging
 import os
 import socket
 import time
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from limner.errors import Interrupted
 from limner.plain_files import NotPlainError, read_json
+from limner.shortages import shortage
 from limner.version import __version__
 
 log = logging.getLogger(__name__)
@@ -64,10 +66,11 @@ class StatusFile:
 
     Args:
         folder: The run folder.
+        may_write: Whether that is there, and still this run's; None for always.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, may_write: Callable[[], bool] | None = None) -> None:
+        self.folder, self._may_write = folder, may_write
         self._status: Status | None = None
         self._written = 0.0
 
@@ -80,7 +83,8 @@ class StatusFile:
             self._end("stopped")
             raise
         except BaseException as error:
-            self._end("failed", error=(str(error) or type(error).__name__).splitlines()[0])
+            told = shortage(error) or str(error) or type(error).__name__
+            self.fail(told.splitlines()[0])
             raise
         self._end("finished")
 
@@ -113,6 +117,10 @@ class StatusFile:
         if time.monotonic() - self._written > SECONDS:
             self._try_to_write(sync=False)
 
+    def fail(self, error: str) -> None:
+        """Says that the run failed, and of what; for a process that can only be ended."""
+        self._end("failed", error=error)
+
     def _end(self, state: str, *, error: str | None = None) -> None:
         if self._status is None:
             return
@@ -120,6 +128,8 @@ class StatusFile:
         self._try_to_write(sync=True)
 
     def _try_to_write(self, *, sync: bool) -> None:
+        if self._may_write is not None and not self._may_write():
+            return
         try:
             self._write(sync=sync)
         except OSError as error:
@@ -128,14 +138,17 @@ class StatusFile:
 
     def _write(self, *, sync: bool) -> None:
         self._status = dataclasses.replace(self._status, changed=_now())
-        partial = self.folder / "status.partial"
-        with open(partial, "w") as file:
-            json.dump(dataclasses.asdict(self._status), file, indent=2)
-            file.write("\n")
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(partial, self.folder / NAME)
+        text = json.dumps(dataclasses.asdict(self._status), indent=2) + "\n"
+        path, partial = self.folder / NAME, self.folder / "status.partial"
+        try:
+            _write(partial, text, sync=sync)
+            os.replace(partial, path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            if not sync or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            _write(path, text, sync=sync, mode="r+")  # the old one has room on a full disk
         self._written = time.monotonic()
 
 
@@ -160,6 +173,15 @@ def read_status(folder: Path) -> Status | None:
         if name in found and isinstance(found[name], kind) and not isinstance(found[name], bool)
     }
     return Status(**fitting)
+
+
+def _write(path: Path, text: str, *, sync: bool, mode: str = "w") -> None:
+    with open(path, mode) as file:
+        file.write(text)
+        file.truncate()
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _now() -> str:

@@ -17,6 +17,9 @@ class Tolerance:
         kinds: The exceptions that are failures; any other is a bug, and passes.
     """
 
+    failure: str | None = None
+    """Why it failed when it was tried last; None if it did not."""
+
     def __init__(self, name: str, *kinds: type[Exception]) -> None:
         self.name, self.kinds = name, kinds
         self._said = False
@@ -27,9 +30,13 @@ class Tolerance:
         try:
             yield
         except self.kinds as error:
+            said = " ".join(str(error).split()) or "no reason"
+            self.failure = f"{type(error).__name__}: {said}"
             if not self._said:
                 self._said = True
                 log.warning(
-                    "%s failed (%s: %s). Training goes on; this is tried on, and not said again.",
-                    self.name, type(error).__name__, " ".join(str(error).split()) or "no reason",
+                    "%s failed (%s). Training goes on; this is tried on, and not said again.",
+                    self.name, self.failure,
                 )  # fmt: skip
+        else:
+            self.failure = None

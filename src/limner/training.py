@@ -9,15 +9,10 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.fabric.plugins.environments import (
-    ClusterEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
 from omegaconf import DictConfig, OmegaConf
-from rich import get_console
 
-from limner.callbacks.checkpoints import AtomicCheckpointIO, check_last
+from limner.callbacks.checkpoint_io import AtomicCheckpointIO
+from limner.callbacks.checkpoints import check_last
 from limner.callbacks.clipping import Clipping
 from limner.callbacks.epochs import EpochEnds, FitLoop
 from limner.callbacks.guards import Interrupts, SeedUpdates
@@ -32,11 +27,13 @@ from limner.callbacks.scores import Scores, entry, write_scores
 from limner.checkpoint_files import newest_or_refuse
 from limner.choosing import choose_metrics
 from limner.config import build, check, composed
-from limner.console import quieten, scores_table, shown
+from limner.console import print_all, quieten, scores_table, shown
 from limner.device_counts import DeviceCounts, fitting_batch_size
+from limner.endings import check_files
 from limner.first_stages import adopt, check_shape
 from limner.fitting import fit
 from limner.launchers import check_started
+from limner.launching import cluster, forget_others, others_told, watch_others
 from limner.loggers import ToleratedLogger
 from limner.records import write_records
 from limner.refusals import (
@@ -46,6 +43,7 @@ from limner.refusals import (
     refuse_parts,
     refuse_values,
 )
+from limner.run_folder import RunFolder
 from limner.speed import (
     Unprofiled,
     compile_networks,
@@ -98,18 +96,21 @@ def train(config: DictConfig, record: Callable[[], None]) -> float | None:
         check_shape(first_stage, data.image_shape)
     choose_metrics(config, data)
     check(config)
-    status = StatusFile(run_dir)
-    with status.kept():
+    folder = RunFolder(run_dir)
+    status = StatusFile(run_dir, may_write=folder.is_ours)
+    with folder, status.kept(), others_told(run_dir):
         trainer = fit(
-            _Prepare(config, data, first_stage, status, record),
+            _Prepare(config, data, first_stage, status, folder, record),
             data=data,
             run_dir=run_dir,
             last=last,
             on_divergence=config.on_divergence,
             max_rollbacks=config.max_rollbacks,
         )
-        objective = _finish(trainer, config, run_dir)
-        check_last(trainer)
+        forget_others()
+        with folder.ending():
+            objective = _finish(trainer, config, run_dir)
+            check_last(trainer)
         return objective
 
 
@@ -122,10 +123,11 @@ class _Prepare:
         data: L.LightningDataModule,
         first_stage: Trained | None,
         status: StatusFile,
+        folder: RunFolder,
         record: Callable[[], None],
     ) -> None:
         self.config, self.data, self.first_stage = config, data, first_stage
-        self.status, self.record = status, record
+        self.status, self.folder, self.record = status, folder, record
         self.is_recorded = False
 
     def __call__(
@@ -144,7 +146,7 @@ class _Prepare:
             Provenance(),
             ProcessCounts(num_processes=_num_processes(config)),
             DeviceCounts(sync_batchnorm=bool(config.trainer.get("sync_batchnorm"))),
-            Heartbeat(status=self.status),
+            Heartbeat(status=self.status, folder=self.folder),
             Rollbacks(past),
             Measured(),
             EpochEnds(),
@@ -153,8 +155,9 @@ class _Prepare:
             own.append(LearningRates(schedule))
         if model.automatic_optimization and (norm := config.gradients.max_norm) is not None:
             own.append(Clipping(norm))
-        trainer = _trainer(config, model, own, interrupts)
+        trainer = _trainer(config, model, self.folder, own, interrupts)
         refuse_other_precision(config.trainer.precision, trainer)
+        watch_others(trainer, tell=self.status.fail)
         layout = layout_for(
             config.channels_last,
             device=trainer.strategy.root_device,
@@ -177,6 +180,7 @@ class _Prepare:
         self.status.begin(update=update)
         written = OmegaConf.to_yaml(OmegaConf.create(composed(self.config)))
         write_records(run_dir, config=written, device=_device(trainer))
+        self.folder.begin()
         log.info("%s", self.data.describe())
         log.info("%s on %s, in %s", _describe(model), _device(trainer), shown(run_dir))
 
@@ -219,6 +223,7 @@ def _strategy(config: DictConfig, model: L.LightningModule) -> str:
 def _trainer(
     config: DictConfig,
     model: L.LightningModule,
+    folder: RunFolder,
     own: Sequence[L.Callback],
     interrupts: Interrupts,
 ) -> L.Trainer:
@@ -236,7 +241,7 @@ def _trainer(
         callbacks=[*own, *scores, *callbacks.values(), interrupts],
         strategy=_strategy(config, model),
         logger=loggers or False,
-        plugins=[AtomicCheckpointIO(), *_cluster()],
+        plugins=[AtomicCheckpointIO(folder), *cluster()],
         default_root_dir=config.run_dir,
         enable_checkpointing=True,
         enable_progress_bar=False,
@@ -269,22 +274,17 @@ def _finish(trainer: L.Trainer, config: DictConfig, run_dir: Path) -> float | No
     if entries:
         with writing():
             write_scores(run_dir, entries)
-        get_console().print(scores_table(entries))
+        print_all(scores_table(entries))
         log.info("How each was made: %s", shown(run_dir / "scores.json"))
     if (run_dir / "final.png").exists():
         log.info("Samples: %s", shown(run_dir / "final.png"))
+    check_last(trainer)
+    check_files(trainer, writing)
     if (objective := config.metrics.objective) is None:
         return None
     if values and objective.name not in values:
         log.warning("metrics.objective.name=%s is not measured by this run.", objective.name)
     return values.get(objective.name)
-
-
-def _cluster() -> list[ClusterEnvironment]:
-    """That of SLURM, which by itself would write checkpoints and queue jobs again on signals."""
-    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
-        return []
-    return [SLURMEnvironment(auto_requeue=False)]
 
 
 def _describe(model: L.LightningModule) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from limner.callbacks import checkpoints
-from limner.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints, check_last
+from limner.callbacks import checkpoint_io, checkpoints
+from limner.callbacks.checkpoint_io import AtomicCheckpointIO
+from limner.callbacks.checkpoints import Checkpoints, check_last
 from limner.callbacks.guards import Interrupts
 from limner.callbacks.measured import Measured
 from limner.checkpoint_files import newest, numbered, update_of, update_path, write
@@ -400,6 +402,85 @@ def test_a_run_outlasts_a_disk_that_fills_up(run, tmp_path, small_disk):
     small_disk(folder.parent, size * 5)
     result = run(f"resume={folder}")
     assert result.code == 0, result.err
+    assert updates(folder) == [12, 14]
+
+
+def full_for_one_more(made, monkeypatch, room: int) -> None:
+    """A disk that takes checkpoints while fewer than `room` of them are there."""
+    fsync = os.fsync
+
+    def limited(handle):
+        there = list(Path(made.default_root_dir, "checkpoints").glob("*.ckpt"))
+        if stat.S_ISREG(os.fstat(handle).st_mode) and len(there) >= room:
+            no_room(handle)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", limited)
+
+
+def test_checkpoints_give_up_the_oldest_when_the_disk_is_full(tmp_path, monkeypatch, caplog):
+    made = trainer(tmp_path, keep_last=3)
+    made.train_to(30)
+    best = tmp_path / "checkpoints" / "best.ckpt"
+    full_for_one_more(made, monkeypatch, room=3)
+    made.train_to(40)
+    assert updates(tmp_path) == [20, 30, 40]
+    (message,) = caplog.messages
+    assert message == (
+        "The disk is full: update_00000010.ckpt had to go to make room for update_00000040.ckpt. "
+        "This may happen again, and is not said again."
+    )
+    made.train_to(50)
+    assert updates(tmp_path) == [30, 40, 50]
+    assert len(caplog.messages) == 1
+    made.global_step = 51
+    made.end_epoch(x=1.0)
+    assert best.exists(), "room was made for the best, too"
+    assert updates(tmp_path) == [40, 50]
+    check_last(made)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_checkpoints_never_give_up_the_newest_whole_one(tmp_path, monkeypatch, caplog, broken):
+    made = trainer(tmp_path, keep_last=3)
+    made.end_epoch(x=1.0)  # best.ckpt
+    made.train_to(30)
+    if broken:
+        os.truncate(update_path(tmp_path, 30), 1000)
+    monkeypatch.setattr(os, "fsync", no_room)
+    made.train_to(40)
+    assert updates(tmp_path) == ([20] if broken else [30])
+    assert (tmp_path / "checkpoints" / "best.ckpt").exists()
+    assert "could not be written (No space left on device)" in caplog.text
+    with pytest.raises(UserError):
+        check_last(made)
+
+
+def test_checkpoints_give_nothing_up_when_that_would_not_be_enough(tmp_path, monkeypatch):
+    made = trainer(tmp_path, keep_last=3)
+    made.train_to(30)
+    monkeypatch.setattr(os, "fsync", no_room)
+    size = update_path(tmp_path, 30).stat().st_size
+    os.truncate(update_path(tmp_path, 10), 0)
+    os.truncate(update_path(tmp_path, 20), size // 2)
+    free = SimpleNamespace(free=size // 4)
+    monkeypatch.setattr(checkpoint_io.shutil, "disk_usage", lambda folder: free)
+    made.train_to(40)
+    assert updates(tmp_path) == [10, 20, 30]
+
+
+def test_a_run_on_a_disk_for_two_checkpoints_keeps_the_newest(run, tmp_path, small_disk):
+    """Three must fit for a moment to keep two; here the older one makes room for the new one."""
+    one = tmp_path / "one"
+    assert run(*SMALL, "trainer.max_steps=1", f"hydra.run.dir={one}").code == 0
+    size = numbered(one)[0].stat().st_size
+    folder = tmp_path / "disk" / "run"
+    small_disk(folder.parent, size * 5 // 2 + 100_000)
+    every = ["callbacks.checkpoints.every_num_updates=4", "trainer.max_steps=14"]
+    result = run(*SMALL, *every, f"hydra.run.dir={folder}")
+    assert result.code == 0, result.err
+    assert result.out.count("The disk is full: update_00000004.ckpt had to go") == 1
+    assert "could not be written" not in result.out
     assert updates(folder) == [12, 14]
 
 

@@ -1,6 +1,6 @@
 """When checkpoints are written, which of them stay, and what happens when a disk takes none."""
 
-__all__ = ["AGREE_EVERY", "AtomicCheckpointIO", "Checkpoints", "check_last"]
+__all__ = ["AGREE_EVERY", "Checkpoints", "check_last"]
 
 import logging
 import math
@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import Strategy
 
 from limner.callbacks.divergence import check_weights
 from limner.callbacks.epochs import is_last_epoch, is_measured
 from limner.callbacks.measured import measured_of
-from limner.checkpoint_files import best_path, read, tidy, update_path, write
+from limner.checkpoint_files import best_path, read, tidy, update_path
 from limner.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -28,30 +27,11 @@ MAX_SHARE = 0.02
 """Of the time, at most, that goes into checkpoints by the clock."""
 
 
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes files that are whole or not there.
-
-    That one could not be written is kept, not raised: only the first process writes, and the
-    others wait for it.
-    """
-
-    failure: OSError | None = None
-    """Why the last writing failed, in the process that writes; None if it did not."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
-    ) -> None:
-        self.failure = None
-        try:
-            write(checkpoint, Path(path))
-        except OSError as error:
-            self.failure = error
-
-
 class Checkpoints(L.pytorch.callbacks.Checkpoint):
     """Keeps the last few checkpoints, named after their updates, and the best by the objective.
 
-    Where one cannot be written, a warning is given, the older ones stay, and training goes on.
+    Where one cannot be written, a warning is given, the newest one stays, and training goes on.
+    On a full disk the older ones are given up first (`AtomicCheckpointIO`).
 
     Args:
         every_num_updates: Interval between two checkpoints,
@@ -81,12 +61,12 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         """Why the last checkpoint that was tried is not there, or None if it is."""
         self._time, self._cost = time.monotonic(), 0.0  # seconds: when it was, how long it took
         self._update = 0  # of the last one that was tried
-        self._whole = 0  # of the last one that is there; 0 for none
+        self.last_whole = 0  # update of the last one that is there; 0 for none
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         update = trainer.global_step
         _check_agreement(update, trainer.strategy)
-        self._time, self._update, self._whole = time.monotonic(), update, update
+        self._time, self._update, self.last_whole = time.monotonic(), update, update
         if is_measured(trainer):
             self._update -= 1  # the checkpoint of this update is to be replaced when that is done
         self.failure = None
@@ -132,7 +112,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
             if self.failure is None:
                 if trainer.is_global_zero:
                     self._tidy(folder, update)
-                self._whole = update
+                self.last_whole = update
             self._time, self._update = time.monotonic(), update
             self._cost = self._time - start
         return self.failure is None
@@ -180,6 +160,11 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         error = trainer.strategy.checkpoint_io.failure
         if trainer.strategy.reduce_boolean_decision(error is None, all=True):
             return None
+        if trainer.strategy.broadcast(isinstance(error, UserError)):  # nothing may be written
+            trainer.loggers = []
+            raise (
+                error if error is not None else _began(UserError("Stopped by the first process."))
+            )
         reason = "" if error is None else error.strerror or str(error)
         log.warning(
             "The checkpoint %s could not be written (%s). Training goes on, and %s.",
@@ -191,13 +176,13 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         """The checkpoint that a failed one would have followed."""
         if path.name == "best.ckpt":
             return "the best before it stays" if path.exists() else "there is none before it"
-        if self._whole == 0:
+        if self.last_whole == 0:
             return "there is none before it"
-        return f"{update_path(path.parent, self._whole).name} stays"
+        return f"{update_path(path.parent, self.last_whole).name} stays"
 
     def _tidy(self, folder: Path, update: int) -> None:
         try:
-            tidy(folder, update=update, since=self._whole, keep_last=self.keep_last)
+            tidy(folder, update=update, since=self.last_whole, keep_last=self.keep_last)
         except OSError as error:
             log.warning("An older checkpoint cannot be removed: %s", error)
 
@@ -205,14 +190,26 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
 def check_last(trainer: L.Trainer) -> None:
     """Raises `UserError` if training is over, and the checkpoint of its end is not there."""
     for callback in trainer.callbacks:
-        if isinstance(callback, Checkpoints) and callback.failure is not None:
-            error = UserError(
+        if not isinstance(callback, Checkpoints):
+            continue
+        folder = _folder(trainer)
+        if callback.failure is not None:
+            raise _began(UserError(
                 f"Training is over, but its last checkpoint could not be written "
                 f"({callback.failure}).\nTo train again from the one before it, once it can be: "
-                f"resume={os.path.relpath(_folder(trainer))}"
-            )
-            error.began = True
-            raise error
+                f"resume={os.path.relpath(folder)}"
+            ))  # fmt: skip
+        update = callback.last_whole
+        if trainer.is_global_zero and update and not update_path(folder, update).exists():
+            raise _began(UserError(
+                f"Training is over, but its last checkpoint, of update {update}, was deleted "
+                f"meanwhile in {folder}."
+            ))  # fmt: skip
+
+
+def _began(error: UserError) -> UserError:
+    error.began = True
+    return error
 
 
 def _folder(trainer: L.Trainer) -> Path:

@@ -53,7 +53,7 @@ class Codes(L.Callback):
                 "callbacks.codes: every_num_updates must be 1 or more, num_images 2 or more."
             )
         self.every_num_updates, self.num_images = every_num_updates, num_images
-        self._files = Tolerance("Writing pictures of codes", OSError)
+        self.writing = Tolerance("Writing pictures of codes", OSError)
         self._has_warned = False
 
     def on_train_batch_end(
@@ -78,9 +78,8 @@ class Codes(L.Callback):
         if warning and trainer.global_step >= self.every_num_updates and not self._has_warned:
             log.warning("%s", warning)
             self._has_warned = True
-        with self._files():
+        with self.writing():
             folder = Path(trainer.default_root_dir, name)
-            folder.parent.mkdir(exist_ok=True)
             for kind, columns, drawn in _walks(model, mean, labels, kl):
                 save(grid(drawn, columns=columns), Path(f"{folder}_{kind}.png"))
             _draw_bars(kl, f"{folder}_kl.png")

@@ -2,6 +2,8 @@
 
 __all__ = ["Pictures", "grid", "rows_of_classes", "save"]
 
+import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from limner.randomness import generator_for
 from limner.tolerance import Tolerance
 
 SMALLEST_TILE = 64  # pixels; smaller images are enlarged to this, to be seen at all
+SAMPLES = "samples"
 COMPRESSION = 3  # files as small as by PIL's own 6, in less than half of the time
 
 
@@ -41,13 +44,13 @@ class Pictures(L.Callback):
                 "callbacks.pictures: every_num_updates and num_images must be 1 or more."
             )
         self.every_num_updates, self.num_images, self.seed = every_num_updates, num_images, seed
-        self._files = Tolerance("Writing pictures", OSError)
+        self.writing = Tolerance("Writing pictures", OSError)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
         if trainer.global_step % self.every_num_updates == 0:
-            self._draw(trainer, model, f"samples/update_{trainer.global_step:08d}")
+            self._draw(trainer, model, f"{SAMPLES}/update_{trainer.global_step:08d}")
 
     def on_train_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._draw(trainer, model, "final")
@@ -72,8 +75,7 @@ class Pictures(L.Callback):
     def _write(self, trainer: L.Trainer, images: Tensor, name: str, *, columns: int) -> None:
         image = grid(images, columns=columns)
         path = Path(trainer.default_root_dir, f"{name}.png")
-        with self._files():
-            path.parent.mkdir(exist_ok=True)
+        with self.writing():
             save(image, path)
         key = "reconstructions" if name.endswith("reconstructions") else "samples"
         for logger in trainer.loggers:
@@ -95,8 +97,17 @@ def grid(images: Tensor, *, columns: int) -> Image.Image:
 
 
 def save(image: Image.Image, path: Path) -> None:
-    """Writes it as PNG."""
-    image.save(path, compress_level=COMPRESSION)
+    """Writes it as PNG, whole or not at all; in `samples`, which is made if need be."""
+    if path.parent.name == SAMPLES:  # but not a run folder that was deleted
+        path.parent.mkdir(exist_ok=True)
+    partial = path.with_suffix(".partial")
+    try:
+        image.save(partial, format="PNG", compress_level=COMPRESSION)
+        os.replace(partial, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def rows_of_classes(num_classes: int, num_images: int) -> tuple[Tensor, int]:

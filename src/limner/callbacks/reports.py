@@ -39,14 +39,14 @@ class Reports(L.Callback):
 
     def __init__(self, *, objective: str) -> None:
         self.objective = objective
-        self._files = Tolerance("Writing reports.csv", OSError)
+        self.writing = Tolerance("Writing reports.csv", OSError)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         value = measured_of(trainer).at(trainer.global_step).get(self.objective)
         if value is None or not trainer.is_global_zero:
             return
         line = f"{trainer.current_epoch + 1},{value}\n"
-        with self._files():
+        with self.writing():
             add_report(Path(trainer.default_root_dir, NAME), line)
 
 

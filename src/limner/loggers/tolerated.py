@@ -20,7 +20,7 @@ class ToleratedLogger:
     """
 
     def __init__(self, logger: Any, name: str) -> None:
-        self._logger, self._tolerance = logger, Tolerance(f"The logger {name}", Exception)
+        self._logger, self.writing = logger, Tolerance(f"The logger {name}", Exception)
 
     @property
     def __class__(self) -> type:
@@ -32,7 +32,7 @@ class ToleratedLogger:
         except AttributeError:
             raise
         except Exception:
-            with self._tolerance():
+            with self.writing():
                 raise
             return None
         return self._safe(value) if callable(value) else value
@@ -40,7 +40,7 @@ class ToleratedLogger:
     def _safe(self, method: Any) -> Any:
         @wraps(method)
         def call(*args: Any, **kwargs: Any) -> Any:
-            with self._tolerance():
+            with self.writing():
                 return method(*args, **kwargs)
 
         return call
