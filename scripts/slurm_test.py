@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 from kill_test import TRAIN, compare
-from limner.status import read_status
-from limner.sweeping.queue import queue
-from limner.sweeping.records import Job, jobs_in, queued_as
+from limner.commands.sweep.records import Job, jobs_in, queued_as
+from limner.commands.sweep.slurm_queue import queue
+from limner.runs.status import read_status
 
 COMMON = [
     "model/network=mlp", "metrics=none", "logger=csv", "data.batch_size=16",

@@ -15,7 +15,8 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.hydra import Hydra
 from omegaconf import DictConfig
 
-from limner import cli, config
+from limner import cli
+from limner.config.schema import CONFIG_DIR, register
 from limner.console import ConsoleHandler
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +86,7 @@ def run(
 @pytest.fixture
 def forking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starts processes that train by a fork of this one, which saves each the imports."""
-    import forking
+    from support import forking
 
     monkeypatch.setattr(subprocess, "Popen", forking.Popen)
 
@@ -118,10 +119,10 @@ def small_disk() -> Iterator[Callable[[Path, int], None]]:
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
     """Composes the real config with overrides."""
-    config.register()
+    register()
 
     def make(*overrides: str) -> DictConfig:
-        with initialize_config_dir(str(config.CONFIG_DIR), version_base="1.3"):
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             made = compose("train", overrides=list(overrides))
         made.run_dir = "unused"
         return made

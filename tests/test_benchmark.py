@@ -10,10 +10,10 @@ import torch
 from omegaconf import open_dict
 from torch.utils.data import DataLoader
 
-from limner import training
 from limner.pixels import to_float
 from limner.randomness import generator_for, seed_for
-from runs import last_checkpoint
+from limner.training import train as train_module
+from support.runs import last_checkpoint
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
@@ -67,7 +67,7 @@ def trained_by_limner(composed, path: Path, case: Case, folder: Path) -> dict[st
     folder.mkdir()
     config.run_dir = str(folder)
     with open_dict(config):
-        training.train(config, lambda: None)
+        train_module.train(config, lambda: None)
     return torch.load(last_checkpoint(folder), weights_only=True)["state_dict"]
 
 

@@ -9,11 +9,12 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torchvision.datasets import CelebA, cifar
 
-import fakes
-from limner import config, training
-from limner.config import CONFIG_DIR
+from limner.config.build import build, check
+from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
-from limner.resuming.changes import leaves
+from limner.resume.allowed_changes import leaves
+from limner.training import train as train_module
+from support import fakes
 
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = [
@@ -92,7 +93,7 @@ def train(made: DictConfig, folder: Path) -> None:
     """As the command line does once it has composed."""
     made.run_dir = str(folder)
     with open_dict(made):
-        training.train(made, lambda: None)
+        train_module.train(made, lambda: None)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -131,7 +132,7 @@ def test_every_optimizer_steps_every_model(composed, model):
     for name in options("optimizer"):
         made.optimizer = OmegaConf.load(CONFIG_DIR / "optimizer" / f"{name}.yaml")
         made.optimizer.lr = 0.01
-        optimizers = config.build(made, "model").configure_optimizers()
+        optimizers = build(made, "model").configure_optimizers()
         for each in optimizers if isinstance(optimizers, tuple) else (optimizers,):
             assert {group["lr"] for group in each.param_groups} == {0.01}
             parameters = [p for group in each.param_groups for p in group["params"]]
@@ -176,7 +177,7 @@ def test_the_choices_tested_are_all_there_are():
 @pytest.mark.parametrize("accelerator", options("accelerator"))
 def test_every_accelerator_composes(composed, accelerator):
     made = composed(f"accelerator={accelerator}")
-    config.check(made)
+    check(made)
     assert made.trainer.accelerator in ("auto", "cpu", "gpu", "mps")
 
 
@@ -187,7 +188,7 @@ def test_an_experiment_has_the_last_word_but_for_the_command_line(composed, expe
     written = OmegaConf.load(file)
     del written["defaults"]
     made = composed(f"experiment={experiment}")
-    config.check(made)
+    check(made)
     for key, value in leaves(written).items():
         assert OmegaConf.select(made, key) == value, key
     assert composed(f"experiment={experiment}", "trainer.max_epochs=3").trainer.max_epochs == 3
@@ -220,7 +221,7 @@ def nodes(node, path=""):
 def test_no_value_of_ours_stands_in_python(composed, choice):
     """Nor of models and data, which are trained above."""
     made = composed(choice)
-    config.check(made)
+    check(made)
     check_parameters(made)
 
 

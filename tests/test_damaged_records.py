@@ -3,10 +3,10 @@
 import pytest
 
 from limner.callbacks.reports import Report, add_report, read_reports
+from limner.commands.search.storages import journal
+from limner.commands.sweep.records import error_of, jobs_in, queued_as, titles, write_record
 from limner.errors import UserError
 from limner.metrics.time_to_score import training_speed
-from limner.searching.storages import journal
-from limner.sweeping.records import error_of, jobs_in, queued_as, titles, write_record
 
 
 def test_read_reports_leaves_out_damaged_lines_and_says_so_once(tmp_path, caplog):

@@ -18,20 +18,22 @@ import yaml
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from limner import cli, exporting, sampling
+from limner import cli
 from limner.callbacks import progress
 from limner.callbacks.log import Log
+from limner.commands import export as export_command
+from limner.commands import sample as sample_command
+from limner.commands.model_card import model_card
+from limner.commands.search.results import write_experiment
+from limner.commands.sweep.command import tell
+from limner.commands.sweep.records import write_record
 from limner.console import ConsoleHandler, FileHandler, escape_errors, say, scores_table
 from limner.errors import UserError
-from limner.markdown import code, fenced, plain
+from limner.files.markdown import code, fenced, plain
+from limner.files.printable import UNSAFE, printable
 from limner.metrics.time_to_score import Curve, write_picture
-from limner.model_card import model_card
-from limner.printable import UNSAFE, printable
-from limner.searching.results import write_experiment
-from limner.sweeping.command import tell
-from limner.sweeping.records import write_record
-from limner.trained import Trained
-from limner.untrusted import read_config
+from limner.pretrained.safe_build import read_config
+from limner.pretrained.trained_model import Trained
 
 NAME = "[red]a[/red]\x1b[31m\x9b2J\r\nFAKE:\u202e$\\nope{$|`<script>:boom:"
 FOLDER = NAME.replace("/", "")
@@ -135,16 +137,18 @@ def test_a_command_names_its_words_in_messages(wide, monkeypatch, capsys, words)
 
 
 def test_sample_prints_the_paths_that_it_writes(wide, monkeypatch, capsys):
-    monkeypatch.setattr(sampling, "_grid", lambda options: [Path(FOLDER)])
-    assert sampling.run(["run=x"]) == 0
+    monkeypatch.setattr(sample_command, "_grid", lambda options: [Path(FOLDER)])
+    assert sample_command.run(["run=x"]) == 0
     assert_harmless(capsys.readouterr().out)
 
 
 def test_export_prints_the_folder_that_it_writes(wide, monkeypatch, capsys):
-    monkeypatch.setattr(exporting, "load", lambda *args, **kwargs: None)
-    monkeypatch.setattr(exporting, "_write", lambda model, folder, options: None)
-    monkeypatch.setattr(exporting, "parse", lambda *args: exporting.Options(run="x", to=FOLDER))
-    assert exporting.run([]) == 0
+    monkeypatch.setattr(export_command, "load", lambda *args, **kwargs: None)
+    monkeypatch.setattr(export_command, "_write", lambda model, folder, options: None)
+    monkeypatch.setattr(
+        export_command, "parse", lambda *args: export_command.Options(run="x", to=FOLDER)
+    )
+    assert export_command.run([]) == 0
     assert_harmless(capsys.readouterr().out)
 
 

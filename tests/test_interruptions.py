@@ -17,15 +17,16 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from rich.table import Table
 
-from limner import console, training
+from limner import console
 from limner.callbacks.epochs import FitLoop
-from limner.callbacks.guards import SeedUpdates
 from limner.callbacks.pictures import Pictures
 from limner.callbacks.scores import Scores
-from limner.jobs import waited_for
+from limner.callbacks.signals import SeedUpdates
+from limner.launch.job import waited_for
 from limner.models import VAE
-from limner.status import read_status
-from runs import last_checkpoint
+from limner.runs.status import read_status
+from limner.training import train as train_module
+from support.runs import last_checkpoint
 
 RUN = [
     "trainer.max_epochs=2", "metrics.every_num_epochs=1", "metrics.num_samples=100",
@@ -42,7 +43,7 @@ def scored(tmp_path: Path) -> Callable[..., list[str]]:
     def overrides(seconds: float) -> list[str]:
         file = tmp_path / "mine" / "metrics" / "features" / "slow.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"_target_: fakes.SlowFeatures\nseconds: {seconds}\n")
+        file.write_text(f"_target_: support.fakes.SlowFeatures\nseconds: {seconds}\n")
         return ["--config-dir", str(tmp_path / "mine"), "metrics=classifier",
                 "metrics/features=slow", "metrics.objective.name=val/fid_pixels"]  # fmt: skip
 
@@ -214,7 +215,7 @@ def test_a_full_disk_and_a_lost_network_stop_nothing(run, tmp_path, scored, monk
     monkeypatch.setattr(SeedUpdates, "on_train_batch_start", meddle)
     file = tmp_path / "mine" / "logger" / "broken.yaml"
     file.parent.mkdir(parents=True)
-    file.write_text("broken: {_target_: fakes.BrokenLogger}\n")
+    file.write_text("broken: {_target_: support.fakes.BrokenLogger}\n")
     result = run(*scored(0.0), *RUN, "logger=[csv,broken]", f"hydra.run.dir={folder}")
     assert result.code == 1
     said, file_, advice = result.err.splitlines()
@@ -244,7 +245,7 @@ def test_train_keeps_a_run_that_is_stopped_after_its_last_update(run, monkeypatc
     def stopped(trainer):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "check_last", stopped)
+    monkeypatch.setattr(train_module, "check_last", stopped)
     result = run(*SHORT)
     assert result.code == 1
     assert result.err == "limner: Stopped.\n"
@@ -253,7 +254,7 @@ def test_train_keeps_a_run_that_is_stopped_after_its_last_update(run, monkeypatc
 
 
 def test_train_keeps_a_run_of_which_a_bug_breaks_the_end(run, monkeypatch):
-    monkeypatch.setattr(training, "check_last", lambda trainer: 1 / 0)
+    monkeypatch.setattr(train_module, "check_last", lambda trainer: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(*SHORT)
     GlobalHydra.instance().clear()
@@ -321,7 +322,8 @@ def test_two_processes_leave_scoring_when_one_gets_a_signal(tmp_path, scored):
 
 def test_further_processes_end_with_the_first_one(tmp_path):
     """Also before they have met, when a killed one could tell the others nothing."""
-    code = "from limner.processes import *; end_with_first_process(); print('here', flush=True);"
+    code = "from limner.launch.watchdog import *; end_with_first_process();"
+    code += "print('here', flush=True);"
     first = f"{code} import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {{}},"
     first += " ], env=__import__('os').environ | {{'LOCAL_RANK': '1'}}).wait()"
     second = f"{code} import time; time.sleep(60)"

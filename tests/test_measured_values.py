@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig
 
 from limner.callbacks.reports import read_reports
-from measuring import SMALL, Run
+from support.measuring import SMALL, Run
 
 NUM_TRAIN = 1437
 LOSS = ["metrics=none", "metrics.objective={name: val/loss, mode: min}", "model=vae"]
@@ -169,7 +169,7 @@ def scored(composed: Callable[..., DictConfig], folder: Path, *overrides: str) -
         "metrics.objective.name=val/fid_pixels", "data.batch_size=256",
     ]  # fmt: skip
     config = composed(*SMALL, *metrics, *overrides)
-    config.metrics.features = {"_target_": "fakes.PixelFeatures", "image_size": 64}
+    config.metrics.features = {"_target_": "support.fakes.PixelFeatures", "image_size": 64}
     return Run(config, folder / "run")
 
 

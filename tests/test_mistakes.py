@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-import fakes
-from limner import cli, mistakes
-from limner.callbacks.guards import SeedUpdates
+from limner import cli
+from limner.callbacks.signals import SeedUpdates
+from limner.config import error_messages
 from limner.errors import UserError
-from limner.locks import locked
-from limner.resuming.starts import Start
-from limner.status import read_status
-from runs import content, pretended
+from limner.resume.start import Start
+from limner.runs.lock import locked
+from limner.runs.status import read_status
+from support import fakes
+from support.runs import content, pretended
 
 CPU = ["accelerator=cpu"]
 QUICK = ["metrics=none", "trainer.max_epochs=1", "logger=csv"]
@@ -334,7 +335,7 @@ def test_slurm_where_there_is_none(run, monkeypatch):
 
 
 def test_optuna_that_is_not_installed(monkeypatch, capsys):
-    for name in [name for name in sys.modules if name.startswith("limner.searching")]:
+    for name in [name for name in sys.modules if name.startswith("limner.commands.search")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.setattr(sys, "argv", ["limner", "search", "study=a"])
@@ -365,7 +366,7 @@ def test_outputs_that_cannot_be_written(run, tmp_path):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
 def test_a_full_or_forbidden_disk_is_explained(number):
-    message, code = mistakes.explain(OSError(number, os.strerror(number), "outputs/run"))
+    message, code = error_messages.explain(OSError(number, os.strerror(number), "outputs/run"))
     assert code == 1
     assert "outputs/run" in message
 
@@ -398,7 +399,7 @@ def test_a_full_or_forbidden_disk_is_explained(number):
     ],
 )
 def test_explain_names_what_the_machine_lacks(error, messages):
-    message, code = mistakes.explain(error)
+    message, code = error_messages.explain(error)
     assert code == 1
     for part in messages:
         assert part in message
@@ -408,7 +409,7 @@ def test_explain_names_what_the_machine_lacks(error, messages):
 def test_explain_names_the_memory_that_torch_asked_for():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(10**15)
-    message, _ = mistakes.explain(caught.value)
+    message, _ = error_messages.explain(caught.value)
     assert message.startswith("Out of memory (3,725,290.30 GiB more were asked for). Choose a")
 
 
@@ -423,7 +424,7 @@ def test_explain_names_the_memory_that_torch_asked_for():
     ],
 )
 def test_explain_leaves_other_errors_their_traceback(error):
-    assert mistakes.explain(error) is None
+    assert error_messages.explain(error) is None
 
 
 def test_train_without_memory_says_so_in_one_line_and_in_its_status(run, monkeypatch):
@@ -455,4 +456,4 @@ def test_debug_shows_the_traceback(run):
 
 
 def test_a_bug_is_not_hidden():
-    assert mistakes.explain(ZeroDivisionError()) is None
+    assert error_messages.explain(ZeroDivisionError()) is None

@@ -15,12 +15,12 @@ import torch
 import yaml
 from PIL import Image
 
-import fakes
 import limner
-from limner.checkpoint_files import update_path
-from limner.evaluating.command import run as evaluate
-from limner.status import read_status
-from runs import last_checkpoint
+from limner.commands.evaluate.command import run as evaluate
+from limner.runs.checkpoints import update_path
+from limner.runs.status import read_status
+from support import fakes
+from support.runs import last_checkpoint
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["metrics.num_samples=100", "metrics.batch_size=50"]
@@ -427,7 +427,7 @@ def test_jobs_of_a_sweep_have_folders_of_their_own(run):
 def test_a_sweep_over_numbers_of_processes(tmp_path, monkeypatch, devices):
     """Each job sees every image once an epoch, and its processes have the same values."""
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
-    spy = "+callbacks.spy._target_=spies.Seen"
+    spy = "+callbacks.spy._target_=support.spies.Seen"
     result = execute(
         tmp_path, "-m", f"trainer.devices={devices}", "accelerator=ddp_cpu", "optimizer.lr=1e-3",
         "data.batch_size=16", "trainer.max_epochs=1", "metrics=none", "logger=none", spy,

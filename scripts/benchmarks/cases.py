@@ -107,7 +107,7 @@ class Setup:
 
 def compose_setup(case: Case, *, images: Path, device: str, flags: tuple[str, ...] = ()) -> Setup:
     """Reads the numbers of a case from limner's config."""
-    from limner.config import composed
+    from limner.config.build import composed
 
     values = composed(_compose(case, images))
     model, optimizer = values["model"], values["optimizer"]
@@ -130,7 +130,7 @@ def compose_setup(case: Case, *, images: Path, device: str, flags: tuple[str, ..
 
 def fill_cache(case: Case, images: Path) -> None:
     """Has limner decode the images, which it does once for each data set."""
-    from limner.config import build
+    from limner.config.build import build
 
     build(_compose(case, images), "data").open()
 
@@ -148,7 +148,7 @@ def make_networks(setup: Setup) -> "list[nn.Module]":
 def _compose(case: Case, images: Path) -> "DictConfig":
     from hydra import compose, initialize_config_dir  # a program that is only measured needs none
 
-    from limner.config import CONFIG_DIR, register
+    from limner.config.schema import CONFIG_DIR, register
 
     register()
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):

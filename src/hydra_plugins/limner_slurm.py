@@ -33,8 +33,8 @@ class SlurmLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        from limner.sweeping import slurm  # Hydra imports this file at every start
-        from limner.sweeping.queued_job import QueuedJob
+        from limner.commands.sweep import slurm  # Hydra imports this file at every start
+        from limner.commands.sweep.slurm_job import QueuedJob
 
         setup_globals()
         slurm.refuse_without_slurm()

@@ -24,19 +24,19 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, open_dict
 
-from limner.checkpoint_files import numbered
-from limner.config import CONFIG_DIR, register
+from limner.commands.sweep.command import refuse_launcher, run_job, tell
+from limner.commands.sweep.records import jobs_in
+from limner.config.error_messages import explain
+from limner.config.schema import CONFIG_DIR, register
 from limner.console import escape_errors, is_first_process
 from limner.errors import Interrupted, UserError
-from limner.locks import locked
-from limner.mistakes import explain
-from limner.printable import printable
-from limner.processes import end_with_first_process, stop_with_parent
-from limner.resuming.merging import merged, save
-from limner.resuming.starts import Start, start_of
-from limner.resuming.words import config_dirs, last, only_shows
-from limner.sweeping.command import refuse_launcher, run_job, tell
-from limner.sweeping.records import jobs_in
+from limner.files.printable import printable
+from limner.launch.watchdog import end_with_first_process, stop_with_parent
+from limner.resume.merge_config import merged, save
+from limner.resume.overrides import config_dirs, last, only_shows
+from limner.resume.start import Start, start_of
+from limner.runs.checkpoints import numbered
+from limner.runs.lock import locked
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +54,11 @@ Usage: limner train [GROUP=OPTION] [KEY=VALUE] ...     trains a model and scores
 For example: limner train model=gan data=mnist optimizer.lr=3e-4
 """
 COMMANDS = {
-    "compare": "limner.comparing.command",
-    "evaluate": "limner.evaluating.command",
-    "export": "limner.exporting",
-    "sample": "limner.sampling",
-    "search": "limner.searching.command",
+    "compare": "limner.commands.compare.command",
+    "evaluate": "limner.commands.evaluate.command",
+    "export": "limner.commands.export",
+    "sample": "limner.commands.sample",
+    "search": "limner.commands.search.command",
 }
 """Modules with a function `run(words) -> exit code`, imported when they are asked for."""
 _failures: list[str] = []
@@ -192,7 +192,7 @@ def _run(config: DictConfig, run_dir: Path, start: Start) -> float | None:
     if start.folder is not None and not start.complete:
         config = merged(config, run_dir, start.words)
     with locked(run_dir) if is_first_process() else nullcontext():
-        from limner.training import train  # with torch: mistakes need not wait
+        from limner.training.train import train  # with torch: mistakes need not wait
 
         record = functools.partial(_record, copy.deepcopy(config), run_dir, start)
         config.run_dir = str(run_dir)

@@ -20,7 +20,7 @@ from rich import box, get_console
 from rich.table import Table
 from rich.text import Text
 
-from limner.printable import printable
+from limner.files.printable import printable
 
 QUIET = (
     "lightning.pytorch.utilities.rank_zero",
@@ -165,7 +165,7 @@ def quieten() -> None:
         ".*Metric `InceptionScore` will save.*",
         ".*Total length of `list` across ranks is zero.*",  # no validation images
         ".*this fit will run with no optimizer.*",  # a mixture is fitted at once
-        ".*The `srun` command is available.*",  # limner.launchers says it where it matters
+        ".*The `srun` command is available.*",  # limner.launch.environment says so
     ):
         warnings.filterwarnings("ignore", message)
 

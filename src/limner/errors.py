@@ -7,7 +7,7 @@ line prints it without a traceback.
 
 __all__ = ["Diverged", "Interrupted", "UserError", "is_out_of_memory"]
 
-from limner.printable import printable
+from limner.files.printable import printable
 
 
 class UserError(Exception):

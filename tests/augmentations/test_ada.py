@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from limner.augmentations.ada import ADA
-from waiting import no_waiting
+from support.waiting import no_waiting
 
 SETTINGS = {"image_shape": [3, 8, 8], "target": 0.6, "images_per_unit": 1000, "every": 4}
 

@@ -17,11 +17,11 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from limner.callbacks import checkpoint_io, checkpoints
 from limner.callbacks.checkpoint_io import AtomicCheckpointIO
 from limner.callbacks.checkpoints import Checkpoints, check_last
-from limner.callbacks.guards import Interrupts
 from limner.callbacks.measured import Measured
-from limner.checkpoint_files import newest, numbered, update_of, update_path, write
+from limner.callbacks.signals import Interrupts
 from limner.errors import Interrupted, UserError
 from limner.models import Classifier
+from limner.runs.checkpoints import newest, numbered, update_of, update_path, write
 
 SMALL = [
     "model=classifier", "model/network=mlp", "metrics=none", "logger=none",

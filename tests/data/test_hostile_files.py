@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-import fakes
 from limner.data import ImageFolder
 from limner.data.store import open_store
 from limner.data.walks import walk
 from limner.errors import UserError
+from support import fakes
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
 

@@ -3,10 +3,10 @@ import zipfile
 
 import pytest
 
-import fakes
 from limner.cache import cache_dir
 from limner.data import ImageFolder
 from limner.data.decode import first_shape
+from support import fakes
 
 
 @pytest.fixture(autouse=True)

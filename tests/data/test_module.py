@@ -5,15 +5,15 @@ import pytest
 import torch
 from PIL import Image
 
-import fakes
-from limner import config
+from limner.config.build import build
 from limner.errors import UserError
+from support import fakes
 
 
 @pytest.fixture
 def digits(composed):
     def make(*overrides):
-        data = config.build(composed("data=digits", *overrides), "data")
+        data = build(composed("data=digits", *overrides), "data")
         data.open()
         return data
 
@@ -27,7 +27,7 @@ def photos(composed, tmp_path):
 
     def state(path=folder, *, saved=None, **overrides):
         given = [f"data.{key}={value}" for key, value in overrides.items()]
-        data = config.build(composed("data=image_folder", f"data.path={path}", *given), "data")
+        data = build(composed("data=image_folder", f"data.path={path}", *given), "data")
         data.open()
         return data.state_dict() if saved is None else data.load_state_dict(saved)
 

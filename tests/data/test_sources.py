@@ -1,9 +1,9 @@
 import pytest
 from PIL import Image
 
-import fakes
 from limner.data import Digits, ImageFolder
 from limner.errors import UserError
+from support import fakes
 
 
 def test_digits_are_the_bundled_ones():

@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-import fakes
 from limner.cache import cache_dir, cached_folder
 from limner.data.sources import ImageFolder, Pictures
 from limner.data.store import MappedStore, MemoryStore, StreamedStore, open_store
+from support import fakes
 
 
 def numbered(num_images: int, reads: list[int] | None = None, name: str = "n") -> Pictures:

@@ -11,10 +11,10 @@ import torch
 from PIL import EpsImagePlugin, Image
 from torchvision.datasets import CIFAR10, MNIST, CelebA, cifar
 
-import fakes
 from limner.data import TorchvisionSource
 from limner.data.decode import read_picture
 from limner.errors import UserError
+from support import fakes
 
 
 class Hostile:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from limner.losses.diagnostics import gradient_norm, means, pairwise_distance, verdict
-from waiting import no_waiting
+from support.waiting import no_waiting
 
 
 def test_accuracies_are_shares_on_the_right_side_of_the_threshold():

@@ -5,7 +5,7 @@ import torch
 
 from limner.losses.gradient_penalty import GradientPenalty
 from limner.losses.penalty import Pairs, Penalties, Weighted
-from limner.losses.schedules import Linear
+from limner.schedules import Linear
 
 PAIRS = Pairs(*torch.zeros(2, 3, 1, 2, 2).unbind(), *torch.zeros(2, 3).unbind())
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import distributions as D
 
-from limner.losses.divergence import kl_standard_normal
+from limner.losses.kl import kl_standard_normal
 from limner.losses.likelihood import Bernoulli, Gaussian
 
 

@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from limner import config
+from limner.config.build import build
 
 
 @pytest.fixture
 def prepared(composed):
     def make(*overrides):
         made = composed("data=digits", "metrics=classifier", *overrides)
-        data = config.build(made, "data")
+        data = build(made, "data")
         data.open()
-        features = config.build(made, "metrics").features
+        features = build(made, "metrics").features
         features.prepare(data)
         return features, data
 

@@ -19,7 +19,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
 )
 
 from limner.errors import UserError
-from limner.metrics.evaluate import Evaluator
+from limner.metrics.evaluator import Evaluator
 from limner.metrics.inception import InceptionFeatures, resize_clean
 
 NUM, SIZE = 32, 32

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from fakes import PixelFeatures, Store
 from limner.cache import cache_dir
 from limner.metrics import reference as module
 from limner.metrics.reference import reference
 from limner.metrics.statistics import Wanted
+from support.fakes import PixelFeatures, Store
 
 NUM = 90
 WANTED = Wanted(gaussian=True, max_features=40, num_splits=None)
@@ -64,8 +64,8 @@ def test_the_second_time_no_image_is_looked_at(monkeypatch):
 def test_another_process_need_not_look_either():
     first = made()
     code = (
-        "import torch, fakes, test_reference as t; fakes.Store.gather = None;"
-        "print(t.made().gaussian.mean.tolist())"
+        "import torch; from support import fakes; import test_reference as t;"
+        "fakes.Store.gather = None; print(t.made().gaussian.mean.tolist())"
     )
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     code = f"import sys; sys.path[:0] = {folders}; {code}"

@@ -5,8 +5,8 @@ import torch
 import torch.multiprocessing
 from torch import distributed
 
-from fakes import PixelFeatures, Store
 from limner.metrics.statistics import Wanted, collect
+from support.fakes import PixelFeatures, Store
 
 NUM, WANTED = 205, Wanted(gaussian=True, max_features=50, num_splits=7)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from runs import last_checkpoint
+from support.runs import last_checkpoint
 
 KINDS = {
     "binary": ["data.binarisation=dynamic", "model/likelihood=bernoulli", "model/network=mlp"],

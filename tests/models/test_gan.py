@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-import runs
-from limner import config
-from limner.models import GAN, standing
+from limner.config.build import build
+from limner.models import GAN, standing_statistics
 from limner.models.inputs import Inputs, split
-from runs import last_checkpoint
+from support import runs
+from support.runs import last_checkpoint
 
 LOSSES = ["minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic"]
 CONDITIONS = ["none", "concat", "projection", "auxiliary"]
@@ -31,7 +31,7 @@ def made(composed):
 
     def make(*overrides, network="dcgan"):
         words = ["model=gan", f"model/network={network}", *TINY[network], *overrides]
-        return config.build(composed(*words), "model")
+        return build(composed(*words), "model")
 
     return make
 
@@ -138,12 +138,12 @@ def test_standing_statistics_are_those_of_the_weights_at_hand(made):
 
 def test_standing_statistics_are_made_once_for_an_update():
     asked = []
-    kept = standing.Standing(3)
+    kept = standing_statistics.Standing(3)
     for update in (1, 1, 2):
         kept.of(nn.BatchNorm1d(2), update=update, draw=lambda n, b: asked.append(b))
     assert asked == [0, 1, 2] * 2
     with pytest.raises(ValueError, match="num_standing_batches=0"):
-        standing.Standing(0)
+        standing_statistics.Standing(0)
 
 
 def test_the_probability_of_ada_is_saved_and_logged(tmp_path):

@@ -6,17 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from limner import config
+from limner.config.build import build
 from limner.losses.adversarial import NonSaturating, Wasserstein
 from limner.losses.gradient_penalty import R1, GradientPenalty
 from limner.losses.penalty import Pairs, Weighted
 from limner.models import GAN, gan
-from runs import last_checkpoint
+from support.runs import last_checkpoint
 
 
 @pytest.fixture
 def made(composed):
-    return lambda *overrides: config.build(composed(*overrides), "model")
+    return lambda *overrides: build(composed(*overrides), "model")
 
 
 @pytest.mark.parametrize("model", ["vae", "cvae", "ladder_vae", "gan"])
@@ -125,7 +125,7 @@ def test_penalties_count_at_their_steps_and_see_every_step(run):
 
 @pytest.mark.parametrize(
     "weight",
-    ["1.5", "{_target_: limner.losses.schedules.Linear, start: 3, end: 0, first: 0, last: 4}"],
+    ["1.5", "{_target_: limner.schedules.Linear, start: 3, end: 0, first: 0, last: 4}"],
 )
 def test_the_weight_of_a_penalty_is_a_number_or_a_schedule(made, weight):
     model = made("model=gan", "model/penalty=r1", f"model.penalty.r1.weight={weight}")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import limner
-from limner import config
-from runs import last_checkpoint, trained
+from limner.config.build import build
+from support.runs import last_checkpoint, trained
 
 SMALL = [
     "network.encoder.width=8", "network.encoder.max_width=8", "network.decoder.width=8",
@@ -161,4 +161,4 @@ def test_a_run_that_is_not_there_is_named(run, word, message):
 
 def test_a_fitted_prior_beside_a_vae_is_refused(composed):
     with pytest.raises(limner.errors.UserError, match="model=latent_prior"):
-        config.build(composed("model/prior=gaussian_mixture"), "model")
+        build(composed("model/prior=gaussian_mixture"), "model")

@@ -5,7 +5,7 @@ import csv
 import pytest
 import torch
 
-from runs import last_checkpoint
+from support.runs import last_checkpoint
 
 
 @pytest.mark.parametrize("steps", [1, 3])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from limner import config
+from limner.config.build import build
 from limner.losses.likelihood import Gaussian
 from limner.losses.objectives import Elbo, ImportanceWeighted
 from limner.models import VAE
@@ -19,7 +19,7 @@ LABELS = torch.arange(6)
 @pytest.fixture
 def made(composed):
     def make(*overrides):
-        vae = config.build(composed("model=vae", "model/network=mlp", *overrides), "model")
+        vae = build(composed("model=vae", "model/network=mlp", *overrides), "model")
         nn.Module.__setattr__(vae, "_trainer", None)
         return vae
 
@@ -146,7 +146,7 @@ def test_labels_choose_what_is_drawn_and_none_are_drawn_alike(made):
 
 
 def test_a_ladder_is_bounded_like_a_vae(composed):
-    vae = config.build(composed("model=ladder_vae"), "model")
+    vae = build(composed("model=ladder_vae"), "model")
     assert vae.latent_dim == vae.network["decoder"].latent_dim
     weights = vae.log_weights(IMAGES, num_samples=3)
     assert weights.kl.shape == (3, 6)
@@ -201,7 +201,7 @@ def test_what_means_nothing_is_refused(made, overrides, message):
 
 
 def test_images_that_the_likelihood_cannot_read_are_refused_before_training(run, monkeypatch):
-    monkeypatch.setattr("limner.models.inference.to_float", lambda images: images.float())
+    monkeypatch.setattr("limner.models.variational.to_float", lambda images: images.float())
     result = run("model/likelihood=bernoulli", "metrics=none", "trainer.max_steps=1")
     assert result.code == 1
     assert "model/likelihood=bernoulli reads images in [-1, 1]" in result.err

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from torchvision.models import SqueezeNet1_1_Weights, squeezenet1_1
 
-from limner import config
-from limner.downloaded_weights import downloaded_path
+from limner.config.build import build
 from limner.errors import UserError
+from limner.files.downloaded_weights import downloaded_path
 from limner.losses.likelihood import Gaussian
-from limner.models.descent import descend_apart
+from limner.models.optimization import descend_apart
 from limner.models.perceptual import PerceptualGaussian
 
 IMAGES = 2 * torch.rand(6, 1, 8, 8) - 1
@@ -24,7 +24,7 @@ IMAGES = 2 * torch.rand(6, 1, 8, 8) - 1
 def made(composed):
     def make(*overrides):
         words = ["model=vaegan", "model/network=mlp", "model.latent_dim=4", *overrides]
-        return config.build(composed(*words), "model")
+        return build(composed(*words), "model")
 
     return make
 

@@ -4,7 +4,10 @@ import copy
 
 import pytest
 import torch
-from tiny_networks import (
+from torch import nn
+
+from limner.networks.conditions import ClassCode, ClassMap, ConditionalBatchNorm2d, batch_norm
+from support.tiny_networks import (
     CLASSES,
     DIM,
     autoencoder,
@@ -13,9 +16,6 @@ from tiny_networks import (
     gradient_reaches_all,
     shaken,
 )
-from torch import nn
-
-from limner.networks.conditions import ClassCode, ClassMap, ConditionalBatchNorm2d, batch_norm
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32)]
 LABELS = torch.tensor([0, 1, 2, 1])

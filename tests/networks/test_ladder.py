@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from limner.losses.divergence import kl_dimensions
+from limner.losses.kl import kl_dimensions
 from limner.losses.likelihood import Bernoulli
 from limner.networks import ladder
 

@@ -7,7 +7,7 @@ import torch
 from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 
-from limner.config import CONFIG_DIR
+from limner.config.schema import CONFIG_DIR
 
 NETWORKS = sorted(path.stem for path in (CONFIG_DIR / "model" / "network").glob("*.yaml"))
 GAN_NETWORKS = ["dcgan", "mlp", "resnet", "resnet_large"]

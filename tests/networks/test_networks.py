@@ -2,10 +2,17 @@
 
 import pytest
 import torch
-from tiny_networks import DIM, SIZES, autoencoder, discriminator, generator, gradient_reaches_all
 
 from limner.networks import cnn, mlp
-from limner.networks.shapes import crop, halvings, pad, pyramid
+from limner.networks.resolution import crop, halvings, pad, pyramid
+from support.tiny_networks import (
+    DIM,
+    SIZES,
+    autoencoder,
+    discriminator,
+    generator,
+    gradient_reaches_all,
+)
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 40, 56), (4, 64, 64), (2, 33, 17)]
 BATCH = 3

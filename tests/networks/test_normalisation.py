@@ -4,9 +4,10 @@ import copy
 
 import pytest
 import torch
-from tiny_networks import discriminator
 from torch import nn
 from torch.nn.utils import parametrize
+
+from support.tiny_networks import discriminator
 
 SHAPE = (3, 16, 16)
 LABELS = torch.tensor([0, 1, 2, 1])

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tiny_networks import gradient_reaches_all
 
 from limner.networks import residual
 from limner.networks.residual_blocks import Levels, SelfAttention
+from support.tiny_networks import gradient_reaches_all
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 40, 24), (2, 33, 17)]
 SIZE = {"width": 8, "max_width": 16, "num_blocks": 1, "attention_size": 8}

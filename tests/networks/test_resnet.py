@@ -6,8 +6,9 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from tiny_networks import generator
 from torch import nn
+
+from support.tiny_networks import generator
 
 
 @pytest.fixture

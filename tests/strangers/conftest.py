@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hostile import SECRET
+
+from support.hostile import SECRET
 
 
 @pytest.fixture(autouse=True)

@@ -2,12 +2,12 @@
 
 import pytest
 import yaml
-from hostile import PLACES, TARGETS
 
-from limner.config import CONFIG_DIR
-from limner.config import composed as plain
+from limner.config.build import composed as plain
+from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
-from limner.roles import foreign_classes, refuse_foreign, targets
+from limner.pretrained.roles import foreign_classes, refuse_foreign, targets
+from support.hostile import PLACES, TARGETS
 
 
 @pytest.mark.parametrize("place", PLACES)

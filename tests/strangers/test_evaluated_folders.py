@@ -5,13 +5,13 @@ import logging
 
 import pytest
 import yaml
-from hostile import SECRET, edit, run_folder
 
+from limner.commands.evaluate.command import run as evaluate
+from limner.commands.evaluate.of_runs import of_run
+from limner.commands.export import run as export
+from limner.commands.sample import run as sample
 from limner.errors import UserError
-from limner.evaluating.command import run as evaluate
-from limner.evaluating.of_runs import of_run
-from limner.exporting import run as export
-from limner.sampling import run as sample
+from support.hostile import SECRET, edit, run_folder
 
 CONFIG = "config.yaml"
 COMMANDS = {
@@ -145,7 +145,7 @@ DAMAGED = [
 
 @pytest.mark.parametrize("text", DAMAGED)
 def test_hostile_scores_are_one_message(tmp_path, text):
-    from limner.exporting import _scores
+    from limner.commands.export import _scores
 
     (tmp_path / "scores.json").write_text(text)
     with pytest.raises(UserError, match="is damaged"):
@@ -154,7 +154,7 @@ def test_hostile_scores_are_one_message(tmp_path, text):
 
 @pytest.mark.parametrize("text", ["[", "{}", "[1]", "null", "[" * 9999])
 def test_hostile_results_of_a_job_are_no_objective(tmp_path, text):
-    from limner.jobs import objective
+    from limner.launch.job import objective
 
     config = {"metrics": {"objective": {"name": "a", "mode": "min"}}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
@@ -168,7 +168,7 @@ def test_hostile_results_of_a_job_are_no_objective(tmp_path, text):
 
 @pytest.mark.parametrize("row", ["x,y,z", "1", "1,2,3,4", "\xff,1,2", "1,\0,1"])
 def test_a_hostile_history_is_a_warning(tmp_path, row, caplog):
-    from limner.evaluating.curves import draw_curve
+    from limner.commands.evaluate.curves import draw_curve
 
     text = f"update,time/seconds,val/fid\n1,2,3\n{row}\n,x,y\n"
     (tmp_path / "metrics.csv").write_bytes(text.encode("latin-1"))
@@ -180,7 +180,7 @@ def test_a_hostile_history_is_a_warning(tmp_path, row, caplog):
 def _of_run(folder, config, overrides, **more):
     from hydra import initialize_config_dir
 
-    from limner.config import CONFIG_DIR
+    from limner.config.schema import CONFIG_DIR
 
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         return of_run(folder, config, overrides, **more)

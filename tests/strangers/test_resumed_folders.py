@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
-from hostile import SECRET, edit, rewrite, run_folder
 
 from limner.errors import UserError
-from limner.resuming.saved import read_overrides
-from limner.resuming.starts import start_of
-from runs import content, pretended
+from limner.resume.saved import read_overrides
+from limner.resume.start import start_of
+from support.hostile import SECRET, edit, rewrite, run_folder
+from support.runs import content, pretended
 
 SAVED = ".hydra/config.yaml"
 JUDGED = "has no whole checkpoint to go on from"

@@ -8,7 +8,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from limner.augmentations.bgc import NUM_DRAWS_COLOUR, NUM_DRAWS_GEOMETRY, change_colour, move
+from limner.augmentations.ada_transforms import (
+    NUM_DRAWS_COLOUR,
+    NUM_DRAWS_GEOMETRY,
+    change_colour,
+    move,
+)
 
 
 class Verdict(Protocol):

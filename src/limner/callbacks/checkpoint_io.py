@@ -10,9 +10,9 @@ from typing import Any
 
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from limner.checkpoint_files import spares, write
 from limner.errors import UserError
-from limner.run_folder import RunFolder
+from limner.runs.checkpoints import spares, write
+from limner.runs.folder import RunFolder
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from lightning.pytorch.strategies import Strategy
 from limner.callbacks.divergence import check_weights
 from limner.callbacks.epochs import is_last_epoch, is_measured
 from limner.callbacks.measured import measured_of
-from limner.checkpoint_files import best_path, read, tidy, update_path
 from limner.errors import UserError
+from limner.runs.checkpoints import best_path, read, tidy, update_path
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ __all__ = ["Heartbeat"]
 import lightning as L
 
 from limner.errors import UserError
-from limner.run_folder import RunFolder
-from limner.status import StatusFile
+from limner.runs.folder import RunFolder
+from limner.runs.status import StatusFile
 
 
 class Heartbeat(L.Callback):

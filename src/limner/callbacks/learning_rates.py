@@ -12,7 +12,7 @@ class LearningRates(L.Callback):
 
     Args:
         schedule: The factor, of the number of updates before this one; see
-            `limner.losses.schedules`.
+            `limner.schedules`.
     """
 
     def __init__(self, schedule: Callable[[int], float]) -> None:

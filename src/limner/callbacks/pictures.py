@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
-from limner.callbacks.held_out import held_out
+from limner.callbacks.validation_images import held_out
 from limner.interfaces import Reconstructs, Samples
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
-from limner.tolerance import Tolerance
+from limner.warn_once import Tolerance
 
 SMALLEST_TILE = 64  # pixels; smaller images are enlarged to this, to be seen at all
 SAMPLES = "samples"

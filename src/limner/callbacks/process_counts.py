@@ -11,8 +11,8 @@ from limner.errors import UserError
 class ProcessCounts(L.Callback):
     """Compares nodes x devices, the trainer's world size and the size of the process group.
 
-    What the environment says of them is compared before (`limner.launchers`); here is what came
-    of it, once the processes have found one another and before anything is trained.
+    `limner.launch.environment` compares what the environment says before that. This callback looks
+    at the result, once the processes have found one another and before anything is trained.
 
     Args:
         num_processes: trainer.num_nodes x trainer.devices.

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from limner.callbacks.log import Log
-from limner.printable import printable
-from limner.tolerance import Tolerance
+from limner.files.printable import printable
+from limner.warn_once import Tolerance
 
 SECONDS = 0.1  # between two drawings
 

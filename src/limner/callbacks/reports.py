@@ -12,7 +12,7 @@ from typing import NamedTuple
 import lightning as L
 
 from limner.callbacks.measured import measured_of
-from limner.tolerance import Tolerance
+from limner.warn_once import Tolerance
 
 log = logging.getLogger(__name__)
 

@@ -18,17 +18,17 @@ from torch import Tensor
 
 from limner.callbacks.divergence import check_weights
 from limner.callbacks.epochs import is_last_epoch
-from limner.callbacks.guards import stop_if_asked
 from limner.callbacks.measured import measured_of
 from limner.callbacks.rollbacks import Rollbacks
+from limner.callbacks.signals import stop_if_asked
 from limner.errors import UserError
 from limner.interfaces import FeatureExtractor, RealImages, Samples
-from limner.metrics.evaluate import SCORES, Evaluator, Score
+from limner.metrics.evaluator import SCORES, Evaluator, Score
 from limner.metrics.reference import Reference
 from limner.metrics.statistics import Pause
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
-from limner.tolerance import Tolerance
+from limner.warn_once import Tolerance
 
 log = logging.getLogger(__name__)
 

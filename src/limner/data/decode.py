@@ -18,7 +18,7 @@ from limner.cache import cached_folder, discard_folder, find_folder
 from limner.data.listings import NUM_KEPT_FROM
 from limner.data.sources import Pictures
 from limner.errors import UserError
-from limner.plain_files import NotPlainError, read_json
+from limner.files.plain import NotPlainError, read_json
 
 log = logging.getLogger(__name__)
 

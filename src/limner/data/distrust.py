@@ -20,8 +20,8 @@ from unittest.mock import patch
 from PIL import Image
 from torchvision.datasets import cifar, lsun
 
-from limner.picture_files import MAX_BYTES, open_picture
-from limner.plain_files import read_bytes
+from limner.files.pictures import MAX_BYTES, open_picture
+from limner.files.plain import read_bytes
 
 _LOCK = threading.RLock()
 
@@ -47,7 +47,7 @@ def is_torchvisions(factory: Callable[..., Any]) -> bool:
 
 @contextmanager
 def distrusted(factory: Callable[..., Any]) -> Iterator[None]:
-    """Let torchvision read no code and no other pictures than `limner.picture_files` documents.
+    """Let torchvision read no code and no other pictures than `limner.files.pictures` documents.
 
     One thread at a time; what is not torchvision's own class reads as it likes.
 

@@ -11,8 +11,8 @@ from PIL import Image
 from limner.data.listings import zip_listing
 from limner.data.walks import walk
 from limner.errors import UserError
-from limner.picture_files import MAX_BYTES, decode_picture, load_picture
-from limner.plain_files import NotPlainError
+from limner.files.pictures import MAX_BYTES, decode_picture, load_picture
+from limner.files.plain import NotPlainError
 
 
 class FileTree:
@@ -55,7 +55,7 @@ class FileTree:
         """Return the decoded picture of a name; safe to call from several threads.
 
         Raises:
-            NotPlainError: If it is not a picture that `limner.picture_files` reads.
+            NotPlainError: If it is not a picture that `limner.files.pictures` reads.
             Exception: What zipfile raises for a damaged entry.
         """
         if self._is_folder:

@@ -17,7 +17,7 @@ from pathlib import Path
 from limner.cache import cached_folder, discard_folder, find_folder
 from limner.data.walks import MAX_FILES
 from limner.errors import UserError
-from limner.plain_files import NotPlainError, read_bytes
+from limner.files.plain import NotPlainError, read_bytes
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from PIL import Image
 from limner.data.files import FileTree
 from limner.data.listings import parts_of
 from limner.errors import UserError
-from limner.picture_files import SUFFIXES
+from limner.files.pictures import SUFFIXES
 
 SPLIT_NAMES = {
     "train": "train",

@@ -14,7 +14,7 @@ from PIL import Image
 from limner.data.distrust import distrusted, is_torchvisions, item
 from limner.data.sources import Pictures
 from limner.errors import UserError
-from limner.plain_files import NotPlainError, check_regular
+from limner.files.plain import NotPlainError, check_regular
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class TorchvisionSource:
 
     Whoever can write into the root decides what is trained on, but cannot run code: its files are
     regular ones of a bounded size, pickles are read as plain arrays, and pictures in the formats
-    and within the limits of `limner.picture_files`. A data set class of the user's own reads its
+    and within the limits of `limner.files.pictures`. A data set class of the user's own reads its
     files as it likes.
 
     Args:

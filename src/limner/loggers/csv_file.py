@@ -16,8 +16,8 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from limner.logged_rows import Logged, read_rows
-from limner.printable import printable
+from limner.files.logged_rows import Logged, read_rows
+from limner.files.printable import printable
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ __all__ = ["ToleratedLogger"]
 from functools import wraps
 from typing import Any
 
-from limner.tolerance import Tolerance
+from limner.warn_once import Tolerance
 
 
 class ToleratedLogger:

@@ -7,8 +7,8 @@ tells a density over real values from a probability of discrete ones, which bits
 need to know. `check(images)` raises ValueError for images that the likelihood cannot read; it
 waits for the device, so it is for a first batch and not for every one.
 
-They are modules since some (`limner.losses.sigma`) carry what is learned; those of this file have
-neither weights nor buffers. `limner.losses.logistic` reads images as 256 grey levels.
+They are modules since some (`limner.losses.gaussian_likelihood`) carry what is learned; the
+likelihoods of this file have neither weights nor buffers. `limner.losses.logistic` reads images as 256 grey levels.
 """
 
 __all__ = ["Bernoulli", "Gaussian", "check_range"]

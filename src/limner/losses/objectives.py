@@ -19,7 +19,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from limner.losses.bounds import doubly_reparameterised, free_bits, importance_weighted
-from limner.losses.divergence import kl_dimensions, normal_log_prob
+from limner.losses.kl import kl_dimensions, normal_log_prob
 
 
 class Density(Protocol):

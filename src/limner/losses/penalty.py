@@ -53,7 +53,7 @@ class Weighted(nn.Module):
 
     Args:
         penalty: What is weighted.
-        weight: Its factor, at least 0; or a function of the update, see `limner.losses.schedules`.
+        weight: Its factor, at least 0; or a function of the update, see `limner.schedules`.
         every: Steps of D from one to the next at which it counts, at least 1.
     """
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from limner.downloaded_weights import downloaded_path, load_downloaded
 from limner.errors import UserError
+from limner.files.downloaded_weights import downloaded_path, load_downloaded
 from limner.interfaces import Features, RealImages
 from limner.metrics.weights import weights_hash
 

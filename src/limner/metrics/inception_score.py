@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from limner.metrics.kept import permutation
+from limner.metrics.feature_buffer import permutation
 
 
 class InceptionScore(Metric):

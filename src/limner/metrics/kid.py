@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limner.metrics.kept import SHUFFLE
+from limner.metrics.feature_buffer import SHUFFLE
 
 
 class KernelDistance(NamedTuple):

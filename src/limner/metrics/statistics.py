@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, distributed
 
 from limner.interfaces import FeatureExtractor
+from limner.metrics.feature_buffer import KeptFeatures
 from limner.metrics.frechet import Gaussian, Moments
 from limner.metrics.inception_score import InceptionScore
-from limner.metrics.kept import KeptFeatures
 
 ImagesAt = Callable[[int, int], Tensor]
 """(start, stop) to the images start ... stop - 1 of a set, uint8 (stop - start, C, H, W)."""

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from limner.errors import UserError
-from limner.logged_rows import read_rows
-from limner.printable import plot_label
+from limner.files.logged_rows import read_rows
+from limner.files.printable import plot_label
 
 SECONDS, SPEED = "time/seconds", "time/images_per_second"
 

@@ -2,7 +2,7 @@
 
 An update is: num_discriminator_steps times the discriminator D learns to tell real images x from
 those of the generator G, each time with fresh real and fake ones; then G learns once to mislead D.
-What each of them minimises is in `limner.models.game`.
+What each of them minimises is in `limner.models.adversarial`.
 """
 
 __all__ = ["GAN"]
@@ -19,12 +19,12 @@ from torch.optim import Optimizer
 from limner.interfaces import Augmentation, Batch, OptimizerFactory
 from limner.losses.diagnostics import Verdict, means, verdict
 from limner.losses.penalty import Penalties, Weighted
+from limner.models.adversarial import AdversarialLoss, AuxiliaryLoss, Game
 from limner.models.conditioning import conditioned
-from limner.models.descent import Losses, Step, descend
 from limner.models.ema import evaluating, follow, make_ema
-from limner.models.game import AdversarialLoss, AuxiliaryLoss, Game
 from limner.models.inputs import Inputs, make_inputs, split
-from limner.models.standing import Standing
+from limner.models.optimization import Losses, Step, descend
+from limner.models.standing_statistics import Standing
 from limner.models.updates import count_update
 from limner.randomness import Noise, generator_for, uniform_labels
 

@@ -20,9 +20,9 @@ from torch.optim import Optimizer
 from limner.interfaces import Batch, OptimizerFactory
 from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.frozen import freeze
-from limner.models.inference import Prior
 from limner.models.updates import count_update
 from limner.models.vae import VAE
+from limner.models.variational import Prior
 from limner.pixels import to_float
 from limner.randomness import Noise, uniform_labels
 

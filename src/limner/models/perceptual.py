@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from limner.downloaded_weights import load_downloaded
 from limner.errors import UserError
+from limner.files.downloaded_weights import load_downloaded
 from limner.losses.likelihood import Gaussian
 
 SMALLEST = 32  # pixels, below which images are enlarged for the network

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from limner.interfaces import Batch, LogWeights, OptimizerFactory
 from limner.models.conditioning import conditioned
 from limner.models.ema import best, evaluating, follow, make_ema
-from limner.models.inference import (
+from limner.models.variational import (
     Likelihood,
     Objective,
     Prior,

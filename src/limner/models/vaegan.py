@@ -20,9 +20,9 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
-from limner.losses.divergence import kl_standard_normal
-from limner.models.descent import Apart, descend_apart
+from limner.losses.kl import kl_standard_normal
 from limner.models.ema import best, evaluating, follow, make_ema
+from limner.models.optimization import Apart, descend_apart
 from limner.models.updates import count_update
 from limner.randomness import Noise
 

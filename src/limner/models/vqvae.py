@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
 from limner.models.ema import best, evaluating, follow, make_ema
-from limner.models.inference import Likelihood, check_readable
+from limner.models.variational import Likelihood, check_readable
 
 
 class VQVAE(L.LightningModule):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from limner.networks.shapes import pad, pyramid
+from limner.networks.resolution import pad, pyramid
 
 
 class Classifier(nn.Module):

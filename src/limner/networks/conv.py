@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from limner.networks.conditions import ClassCode, ClassMap, check_classes
-from limner.networks.shapes import crop, pad, pyramid
+from limner.networks.resolution import crop, pad, pyramid
 
 NUM_GROUPS = 8
 

@@ -24,7 +24,7 @@ from limner.networks.conditions import (
     check_condition,
 )
 from limner.networks.normalisation import check_norm, norm_layer, normalise_spectra
-from limner.networks.shapes import crop, pad, pyramid
+from limner.networks.resolution import crop, pad, pyramid
 
 
 class Generator(nn.Module):

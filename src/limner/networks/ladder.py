@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from limner.networks.conditions import ClassMap, check_classes
+from limner.networks.learned_constant import Start
 from limner.networks.residual_blocks import Levels, Residual
-from limner.networks.shapes import crop, pad
-from limner.networks.start import Start
+from limner.networks.resolution import crop, pad
 
 
 class Inferred(NamedTuple):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from limner.networks.conditions import ClassCode, ClassMap, check_classes
 from limner.networks.residual_blocks import Levels
-from limner.networks.shapes import crop, pad
+from limner.networks.resolution import crop, pad
 
 
 class Encoder(nn.Module):

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from limner.networks.shapes import halvings, pyramid
+from limner.networks.resolution import halvings, pyramid
 
 NUM_GROUPS = 8
 RESIDUAL_GAIN = 0.1  # of a block's last weights: it starts close to the identity

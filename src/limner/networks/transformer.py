@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
-from limner.networks.start import Start
+from limner.networks.learned_constant import Start
 
 Cache = tuple[Tensor, Tensor]
 

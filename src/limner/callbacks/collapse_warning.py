@@ -1,0 +1,91 @@
+"""Says when the game of two players is over: the discriminator has won, or samples are alike."""
+
+__all__ = ["Game"]
+
+import logging
+from collections.abc import Mapping
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from limner.callbacks.validation_images import spread
+from limner.interfaces import Samples
+from limner.losses.diagnostics import pairwise_distance
+from limner.pixels import to_float
+from limner.randomness import generator_for
+
+log = logging.getLogger(__name__)
+
+NUM_IMAGES = 64  # whose distances are compared
+
+
+class Game(L.Callback):
+    """Warns at an epoch's end, once until it is over; of models of one player it says nothing.
+
+    Args:
+        max_accuracy: The share of images that D names rightly, over an epoch, from which it has
+            won: a generator learns little from a discriminator that is always right.
+        min_distance: The mean distance between samples, as a share of that between training
+            images, below which the generator has collapsed.
+        first_update: Before it nothing is said: untrained generators draw alike, too.
+    """
+
+    def __init__(self, *, max_accuracy: float, min_distance: float, first_update: int) -> None:
+        if not 0.5 < max_accuracy <= 1 or not 0 <= min_distance < 1:
+            raise ValueError(
+                f"callbacks.game: max_accuracy={max_accuracy} must be in (0.5, 1], and "
+                f"min_distance={min_distance} in [0, 1)."
+            )
+        self.max_accuracy, self.min_distance = max_accuracy, min_distance
+        self.first_update = first_update
+        self._accuracies: list[Tensor] = []
+        self._real_distance: float | None = None
+        self._said: set[str] = set()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        self._accuracies = []
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        model: L.LightningModule,
+        outputs: Mapping[str, Tensor],
+        *args: object,
+    ) -> None:
+        if "accuracy_fake" in outputs:
+            self._accuracies.append((outputs["accuracy_real"] + outputs["accuracy_fake"]) / 2)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        if not self._accuracies or trainer.global_step < self.first_update:
+            return
+        accuracy = torch.stack(self._accuracies).mean().item()
+        self._say(
+            accuracy > self.max_accuracy,
+            f"The discriminator has won: it named {100 * accuracy:.1f} % of this epoch's images "
+            "rightly. The usual cures: model/penalty=r1, a smaller model.discriminator_lr, "
+            "network.spectral_norm=true, or model/augmentation=ada if there are few images.",
+        )
+        if isinstance(model, Samples) and trainer.is_global_zero:
+            distance = self._distance(trainer, model)
+            self._say(
+                distance < self.min_distance,
+                f"The samples have collapsed: they differ {100 * distance:.1f} % as much as the "
+                "data. The usual cures: model/penalty=r1, another model/loss, a smaller "
+                "optimizer.lr.",
+            )
+
+    def _distance(self, trainer: L.Trainer, model: Samples) -> float:
+        """Between samples, as a share of that between training images."""
+        if self._real_distance is None:
+            store, indices = trainer.datamodule.split("train")
+            images = to_float(store.gather(spread(indices, NUM_IMAGES)))
+            self._real_distance = pairwise_distance(images).item()
+        samples = model.sample(NUM_IMAGES, generator=generator_for(0, "game"))
+        return pairwise_distance(samples).item() / max(self._real_distance, 1e-12)
+
+    def _say(self, is_so: bool, message: str) -> None:
+        kind = message.partition(":")[0]
+        if is_so and kind not in self._said:
+            log.warning("%s", message)
+        self._said = self._said | {kind} if is_so else self._said - {kind}

@@ -1,0 +1,153 @@
+"""A page on which a person chooses among pictures without knowing whose they are."""
+
+__all__ = ["Trials", "make", "page"]
+
+import base64
+import hashlib
+import io
+import json
+import os
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from limner.commands.compare.groups import grouped
+from limner.commands.compare.records import Run
+from limner.commands.compare.texts import label
+from limner.commands.compare.tiles import tiles
+from limner.errors import UserError
+from limner.files.printable import printable
+
+TEMPLATE = Path(__file__).with_name("blind.html")
+MOST = 9
+"""Sides of a choice; the keys 1 to 9 choose."""
+MAX_PIXELS = 500_000_000
+"""Of all pictures together, for they are held in memory."""
+
+
+@dataclass
+class Trials:
+    """What `limner compare --blind RUN RUN ...` takes.
+
+    Args:
+        to: The page to write.
+        num_trials: Choices to make, or as many as there are pictures for.
+        num_images: Pictures of each side in one choice.
+        seed: Of the order in which the pictures are stored; each visitor's own order is drawn in
+            the browser.
+    """
+
+    to: str = "blind.html"
+    num_trials: int = 20
+    num_images: int = 1
+    seed: int = 0
+
+
+def make(runs: Sequence[Run], trials: Trials) -> str:
+    """Writes the page and says where it is.
+
+    Raises:
+        UserError: If there are not two sides, a run has no pictures, or the page has no place.
+    """
+    if not trials.to.endswith((".html", ".htm")):
+        raise UserError(f"to={trials.to}: the page is HTML; name a file *.html")
+    for name in ("num_trials", "num_images"):
+        if getattr(trials, name) < 1:
+            raise UserError(f"{name}={getattr(trials, name)}: must be 1 or more.")
+    cut, without = _cut(runs)
+    if not cut:
+        raise UserError("None of these runs has pictures to show.\n" + "\n".join(without))
+    sides = _sides(list(cut))
+    if not 2 <= len(sides) <= MOST:
+        message = f"A blind choice is among 2 to {MOST} runs or groups: got {len(sides)}."
+        raise UserError("\n".join([message, *without]))
+    pictures = {name: [tile for run in those for tile in cut[run]] for name, those in sides}
+    fewest = min(len(images) for images in pictures.values())
+    if fewest < trials.num_images:
+        raise UserError(f"num_images={trials.num_images}: a run has no more than {fewest}.")
+    count = min(trials.num_trials, fewest // trials.num_images)
+    made = page(pictures, num_trials=count, num_images=trials.num_images, seed=trials.seed)
+    try:
+        Path(trials.to).write_text(made, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"to={trials.to}: cannot be written ({error.strerror}).") from error
+    made = f"{count} choices between {len(sides)}: open {printable(trials.to)} in a browser."
+    return "\n".join([made, *without])
+
+
+def page(
+    pictures: Mapping[str, Sequence[Image.Image]], *, num_trials: int, num_images: int, seed: int
+) -> str:
+    """A page that needs nothing but itself: pictures, program and style are in it.
+
+    The pictures are stored in random order; whose they are stands in a part of its own, encoded,
+    so that who looks into the page does not learn it by chance.
+
+    Args:
+        pictures: The name of each side to its pictures, `num_trials * num_images` or more.
+        num_trials: Choices to make.
+        num_images: Pictures of each side in one choice.
+        seed: Of the stored order.
+    """
+    needed = num_trials * num_images
+    order = random.Random(seed)
+    names = order.sample(list(pictures), k=len(pictures))
+    drawn = [
+        (side, _data_uri(image))
+        for side, name in enumerate(names)
+        for image in order.sample(list(pictures[name]), k=needed)
+    ]
+    order.shuffle(drawn)
+    shown = [uri for _, uri in drawn]
+    key = {"names": [printable(name) for name in names], "sides": [side for side, _ in drawn]}
+    data = {
+        "id": hashlib.sha256("".join(shown).encode()).hexdigest()[:16],
+        "trials": num_trials,
+        "images": num_images,
+        "key": base64.b64encode(json.dumps(key).encode()).decode(),
+        "pictures": shown,
+    }
+    return TEMPLATE.read_text(encoding="utf-8").replace("{{data}}", json.dumps(data))
+
+
+def _cut(runs: Sequence[Run]) -> tuple[dict[Run, list[Image.Image]], list[str]]:
+    """The pictures of each run that has some, and a line for each run that is left out."""
+    cut, without, pixels = {}, [], 0
+    for run in runs:
+        if run.refused is not None and os.path.lexists(run.folder / "final.png"):
+            without.append(f"Left out: {run.title}: {run.refused}")
+        elif not os.path.lexists(run.folder / "final.png"):
+            without.append(f"Without pictures: {run.title}")
+        elif pixels > MAX_PIXELS:
+            without.append(f"Left out: {run.title}: there are too many pictures before it")
+        else:
+            try:
+                cut[run] = tiles(run)
+                pixels += sum(image.width * image.height for image in cut[run])
+            except UserError as error:
+                without.append(f"Left out: {error}")
+    return cut, without
+
+
+def _sides(runs: Sequence[Run]) -> list[tuple[str, Sequence[Run]]]:
+    """What is chosen between: groups of one config each, or the seeds of the only group."""
+    groups = grouped(runs)
+    if len(groups) == 1:
+        sides = [(f"seed={label(run.seed)}", [run]) for run in groups[0].runs]
+    else:
+        sides = [(group.name, group.runs) for group in groups]
+    counted = Counter(name for name, _ in sides)
+    return [
+        (name if counted[name] == 1 else f"{name} {those[0].title}", those)
+        for name, those in sides
+    ]
+
+
+def _data_uri(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,188 @@
+"""`limner compare`: the scores of runs side by side, where they may be compared."""
+
+__all__ = ["Options", "run"]
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich import get_console
+
+from limner.commands.compare.blind import Trials, make
+from limner.commands.compare.groups import MOST, Group, grouped
+from limner.commands.compare.pictures import panels, write_picture
+from limner.commands.compare.protocols import Difference, differences, protocol, separated
+from limner.commands.compare.records import Run
+from limner.commands.compare.runs import find
+from limner.commands.compare.tables import Row, blocks, objective_of, summaries
+from limner.commands.compare.texts import label
+from limner.config.options import parse
+from limner.console import say
+from limner.errors import UserError
+from limner.files.printable import printable
+
+
+@dataclass
+class Options:
+    """What `limner compare RUN RUN ...` takes.
+
+    Args:
+        to: A CSV file to write the table to, or None.
+        by_protocol: One table for each protocol, instead of a refusal to mix them.
+        ignore: Keys of the protocol that may differ, such as weights.
+        picture: A file for the score against each swept value; null: scores.png in the folder of
+            a sweep, if that is what is compared.
+    """
+
+    to: str | None = None
+    by_protocol: bool = False
+    ignore: list[str] = field(default_factory=lambda: ["weights"])
+    picture: str | None = None
+
+
+def run(words: Sequence[str]) -> int:
+    """Does what the words after `limner compare` say, and returns the exit code.
+
+    Raises:
+        UserError: If a folder is no run, none has scores, or two protocols would be mixed.
+    """
+    folders, options = _sorted_out([word for word in words if word != "--blind"])
+    if "--blind" in words:
+        made = make(find(folders), parse(options, Trials))
+        say(made)
+        return 0
+    parsed, runs = parse(options, Options), find(folders)
+    if parsed.picture is None and len(folders) == 1 and Path(folders[0], "multirun.yaml").exists():
+        parsed.picture = str(Path(folders[0], "scores.png"))
+    return _compare(runs, parsed)
+
+
+def _sorted_out(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Folders and options. A sweep's job folders have a `=` in their names, too."""
+    options = [
+        word
+        for word in words
+        if word.partition("=")[0].isidentifier() and "=" in word and not Path(word).exists()
+    ]
+    for word in words:
+        if word.startswith("-"):
+            raise UserError(f"{printable(word)}: there is no such flag; there is: --blind")
+    return [word for word in words if word not in options], options
+
+
+def _compare(runs: Sequence[Run], options: Options) -> int:
+    if options.to is not None and not options.to.endswith(".csv"):
+        raise UserError(f"to={options.to}: the table is written as CSV; name a file *.csv")
+    scored = [run for run in runs if run.problem is None]
+    if not scored:
+        raise UserError("None of these runs has scores yet.\n" + _listed(runs))
+    groups = grouped(scored)
+    # a repeated seed has no place in the table, so its protocol is nobody's concern
+    counted = [run for run in scored if any(run in group.runs for group in groups)]
+    parts = separated(counted, options.ignore)
+    if len(parts) > 1 and not options.by_protocol:
+        raise UserError(_refusal(differences(counted, options.ignore), groups))
+    tables = [summaries(groups, part) for part in parts]
+    console = get_console()
+    for part, rows in zip(parts, tables, strict=True):
+        if len(parts) > 1:
+            say(_told_apart(part, counted, options.ignore), style="bold")
+        for table in blocks(rows, width=console.width):
+            console.print(table)
+            console.print()
+    for line in _notes(runs, groups, options.ignore):
+        say(line)
+    if options.to is not None:
+        _write(Path(options.to), [row for rows in tables for row in rows], options.ignore)
+    if options.picture is not None and len(parts) == 1:
+        _draw(tables[0], Path(options.picture))
+    return 0
+
+
+def _refusal(found: Sequence[Difference], groups: Sequence[Group]) -> str:
+    """Which keys of the protocols differ, in which scores, between whom."""
+    lines = ["These scores were not made in the same way, and cannot be lined up."]
+    scores_of: dict[str, list[str]] = {}
+    for difference in found:
+        key = label(difference.key)
+        lines_of_key = [f"  {key}: {' | '.join(map(label, difference.values))}"]
+        for value, runs in difference.values.items():
+            names = [group.name for group in groups if any(run in group.runs for run in runs)]
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            lines_of_key.append(f"    {label(value)}: {', '.join(names[:3])}{more}")
+        scores_of.setdefault("\n".join(lines_of_key), []).append(label(difference.score))
+    for key, scores in list(scores_of.items())[:MOST]:
+        lines += [f"{', '.join(scores)}:", key]
+    if len(scores_of) > MOST:
+        lines.append(f"and {len(scores_of) - MOST} more")
+    keys = ",".join(dict.fromkeys(difference.key for difference in found))
+    lines.append("One table for each protocol: by_protocol=true")
+    lines.append(f"All in one table, if you know that it does no harm: 'ignore=[{keys}]'")
+    return "\n".join(lines)
+
+
+def _told_apart(part: Sequence[Run], runs: Sequence[Run], ignore: Sequence[str]) -> str:
+    """The heading of one table of several: in what its protocol differs from the others'."""
+    values = {
+        difference.key: value
+        for difference in differences(runs, ignore)
+        for value, those in difference.values.items()
+        if any(run in those for run in part)
+    }
+    return " ".join(f"{label(key)}={label(value)}" for key, value in values.items())
+
+
+def _notes(runs: Sequence[Run], groups: Sequence[Group], ignore: Sequence[str]) -> Iterator[str]:
+    """What the table itself cannot say."""
+    if any(len(group.runs) > 1 for group in groups):
+        yield "± is the standard deviation over the seeds."
+    scored = [run for group in groups for run in group.runs]
+    apart = {difference.key for difference in differences(scored, ignore)}
+    if mixed := {difference.key: 0 for difference in differences(scored)}.keys() - apart:
+        yield f"Lined up although this differs: {', '.join(map(label, sorted(mixed)))}"
+    for group in groups:
+        for run in group.repeated:
+            counted = next(other for other in group.runs if other.seed == run.seed)
+            yield f"Not counted, of the same config and seed as {counted.title}: {run.title}"
+    if missing := [run for run in runs if run.problem is not None]:
+        yield "Not in the table:\n" + _listed(missing)
+
+
+def _listed(runs: Sequence[Run]) -> str:
+    return "\n".join(f"  {run.title}: {run.problem}" for run in runs)
+
+
+def _write(path: Path, rows: Sequence[Row], ignore: Sequence[str]) -> None:
+    """One line for each group and score, with the config values that name the group."""
+    keys = list(dict.fromkeys(key for row in rows for key in row.group.values))
+    try:
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow([*keys, "score", "mean", "std", "num_seeds", "runs", "protocol"])
+            for row in rows:
+                named = [row.group.values.get(key, "") for key in keys]
+                for score, summary in row.scores.items():
+                    std = "" if summary.std is None else summary.std
+                    folders = " ".join(run.title for run in summary.runs)
+                    how = json.dumps(protocol(summary.runs[0].scores[score], ignore))
+                    writer.writerow(
+                        [*named, score, summary.mean, std, len(summary.runs), folders, how]
+                    )
+    except OSError as error:
+        raise UserError(f"to={path}: cannot be written ({error.strerror}).") from error
+    say(f"Written: {printable(path)}")
+
+
+def _draw(rows: Sequence[Row], path: Path) -> None:
+    """The objective, where all have the same, or the first score, against what was swept."""
+    score = objective_of(rows) or next(iter(rows[0].scores))
+    if not (found := panels(rows, score=score)):
+        return
+    try:
+        write_picture(found, path, score=score)
+    except (OSError, ValueError) as error:  # a folder that is not there, an ending not known
+        raise UserError(f"picture={path}: cannot be written ({error}).") from error
+    against = ", ".join(label(panel.key) for panel in found)
+    say(f"{label(score)} against {against}: {printable(path)}")

@@ -1,0 +1,101 @@
+"""The objective of runs against each of the values that they were swept over."""
+
+__all__ = ["Panel", "panels", "write_picture"]
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from limner.commands.compare.tables import Row
+from limner.commands.compare.texts import label
+from limner.files.printable import plot_label
+
+LARGEST = 1e100
+"""From here on, and for nan, nothing is drawn."""
+MOST = 20
+"""Panels in a picture."""
+SPREAD = 20
+"""Of positive numbers whose largest is so many times the smallest, the logarithm is shown."""
+
+
+class Panel(NamedTuple):
+    """One swept key against the score.
+
+    Args:
+        key: Of the config.
+        values: The key's, one for each group; numbers where all are, else texts.
+        means: The score's means over the seeds.
+        stds: Their deviations; 0 for a single seed.
+    """
+
+    key: str
+    values: Sequence[float] | Sequence[str]
+    means: Sequence[float]
+    stds: Sequence[float]
+
+    @property
+    def is_numeric(self) -> bool:
+        return not any(isinstance(value, str) for value in self.values)
+
+    @property
+    def is_logarithmic(self) -> bool:
+        if not self.is_numeric or min(self.values) <= 0:
+            return False
+        return max(self.values) / min(self.values) >= SPREAD
+
+    def centres(self) -> list[tuple[float | str, float]]:
+        """Each value with the mean of all groups that have it, in order."""
+        found: dict[float | str, list[float]] = {}
+        for value, mean in zip(self.values, self.means, strict=True):
+            found.setdefault(value, []).append(mean)
+        pairs = [(value, sum(means) / len(means)) for value, means in found.items()]
+        return sorted(pairs) if self.is_numeric else pairs
+
+
+def panels(rows: Sequence[Row], *, score: str) -> list[Panel]:
+    """A panel for each key that tells the groups apart; groups without the score are left out."""
+    shown = [r for r in rows if score in r.scores and abs(r.scores[score].mean) < LARGEST]
+    found = []
+    for key in dict.fromkeys(key for row in shown for key in row.group.values):
+        having = [row for row in shown if key in row.group.values]
+        values = [row.group.values[key] for row in having]
+        if len(set(values)) > 1:
+            summaries = [row.scores[score] for row in having]
+            means = [summary.mean for summary in summaries]
+            stds = [summary.std or 0.0 for summary in summaries]
+            stds = [std if std < LARGEST else 0.0 for std in stds]
+            found.append(Panel(key, _numbers(values) or values, means, stds))
+    return found[:MOST]
+
+
+def write_picture(found: Sequence[Panel], path: Path, *, score: str) -> None:
+    """Draws the panels side by side: a dot for each group, a line through the means."""
+    figure = Figure(figsize=(1 + 3.5 * len(found), 4), layout="constrained")
+    for index, (panel, axes) in enumerate(
+        zip(found, figure.subplots(1, len(found), sharey=True, squeeze=False)[0], strict=True)
+    ):
+        if not panel.is_numeric:
+            panel = panel._replace(values=[_drawn(value) for value in panel.values])
+        axes.errorbar(panel.values, panel.means, yerr=panel.stds, fmt="o", alpha=0.5, capsize=3)
+        axes.plot(*zip(*panel.centres(), strict=True), color="black", linewidth=1)
+        axes.set(
+            xlabel=_drawn(panel.key), xscale="log" if panel.is_logarithmic else axes.get_xscale()
+        )
+        if index == 0:
+            axes.set_ylabel(_drawn(score))
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=150)
+
+
+def _numbers(values: Sequence[str]) -> list[float] | None:
+    try:
+        numbers = [float(value) for value in values]
+    except ValueError:
+        return None
+    return numbers if all(abs(number) < LARGEST for number in numbers) else None
+
+
+def _drawn(text: str) -> str:
+    return plot_label(label(text))

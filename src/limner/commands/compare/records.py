@@ -1,0 +1,150 @@
+"""What a run's folder says, read as a stranger's: within limits, and nothing of it is executed."""
+
+__all__ = ["Run", "inside", "read_run"]
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from limner.commands.compare.texts import leaves, text
+from limner.errors import UserError
+from limner.files.plain import NotPlainError, read_yaml, refuse_bulk
+from limner.files.printable import printable
+from limner.pretrained.safe_build import read_config
+from limner.runs.scores import read_scores
+
+MAPPINGS = ("model", "data", "metrics", "callbacks")
+"""Parts of a config that are read here."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What one run's folder says. All texts but the folder are safe to print.
+
+    Args:
+        folder: As it was named or found.
+        config: The leaves of config.yaml: dotted key to text, as one would type it.
+        choices: Options of the config groups, such as {"model": "gan", "model/loss": "hinge"}.
+        typed: The keys that the run's command line set.
+        scores: scores.json: name to {value, protocol, ...}; empty if there is none to read.
+        refused: Why config.yaml or Hydra's records cannot be read, or None.
+        problem: Why the run's scores are not to be compared, or None.
+    """
+
+    folder: Path
+    config: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)
+    typed: frozenset[str] = frozenset()
+    scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    refused: str | None = None
+    problem: str | None = None
+
+    @property
+    def seed(self) -> str:
+        return self.config.get("seed", "null")
+
+    @property
+    def title(self) -> str:
+        """The folder's name as it is printed."""
+        return printable(self.folder)
+
+
+def read_run(folder: Path) -> Run:
+    """Read config.yaml, scores.json and what Hydra kept; what is odd becomes a reason."""
+    try:
+        config = _config(folder)
+        choices, typed = _hydra(folder)
+    except NotPlainError as error:
+        reason = printable(error)
+        return Run(folder, refused=reason, problem=reason)
+    values = leaves(config)
+    if config.get("run_dir"):
+        here = printable(config["run_dir"])
+        values = {key: value.replace(here, ".") for key, value in values.items()}
+    scores: dict[str, Mapping[str, Any]] = {}
+    try:
+        for name, entry in read_scores(inside(folder, "scores.json")).items():
+            how = leaves(entry["protocol"])
+            scores[printable(name)] = {**entry, "value": float(entry["value"]), "protocol": how}
+        problem = _unfinished(folder, values, scores)
+    except NotPlainError as error:
+        problem = f"scores.json is not whole: {printable(error)}"
+    return Run(folder, values, choices or _chosen(config), typed, scores, problem=problem)
+
+
+def inside(folder: Path, *names: str) -> Path:
+    """Return the path of a file of a run, or raise `NotPlainError` if a link leads elsewhere."""
+    path = folder.joinpath(*names)
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        raise NotPlainError(f"{names[-1]} is refused, for it leads out of the folder")
+    return path
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    if not os.path.lexists(folder / "config.yaml"):
+        raise NotPlainError("never began to train (no whole config.yaml)")
+    try:
+        config = read_config(inside(folder, "config.yaml"))
+    except UserError as error:
+        start = f"{printable(folder, keep_newlines=True)}{os.sep}"
+        raise NotPlainError(str(error).removeprefix(start).rstrip(".")) from error
+    refuse_bulk(config, "config.yaml")
+    for name in MAPPINGS:
+        if not isinstance(config.get(name, {}), Mapping | None):
+            raise NotPlainError(f"config.yaml: {name} is no mapping of keys to values")
+    if not isinstance(config.get("run_dir"), str | None):
+        raise NotPlainError("config.yaml: run_dir is no text")
+    return config
+
+
+def _hydra(folder: Path) -> tuple[dict[str, str], frozenset[str]]:
+    """The choices of the config groups, and the keys that were typed; none without a record."""
+    path = folder / ".hydra" / "hydra.yaml"
+    if not os.path.lexists(path):
+        return {}, frozenset()
+    try:
+        content = read_yaml(inside(folder, ".hydra", "hydra.yaml"))
+        refuse_bulk(content, "it")
+        hydra = _part(content, "hydra")
+        choices = _part(_part(hydra, "runtime"), "choices")
+        typed = _part(hydra, "overrides").get("task") or []
+    except NotPlainError as error:
+        raise NotPlainError(f".hydra/hydra.yaml: {error}") from error
+    if not isinstance(typed, list) or not all(isinstance(word, str) for word in typed):
+        raise NotPlainError(".hydra/hydra.yaml: overrides.task is no list of words")
+    return (
+        {
+            printable(k): printable(text(v))
+            for k, v in choices.items()
+            if not str(k).startswith("hydra/")
+        },
+        frozenset(printable(word.partition("=")[0].lstrip("+~")) for word in typed),
+    )
+
+
+def _part(content: Any, name: str) -> Mapping[Any, Any]:
+    """A mapping in a mapping, {} where there is none."""
+    part = (content or {}).get(name) if isinstance(content, Mapping | None) else content
+    if not isinstance(part, Mapping | None):
+        raise NotPlainError(f"{name} is no mapping of keys to values")
+    return part or {}
+
+
+def _chosen(config: Mapping[str, Any]) -> dict[str, str]:
+    """The main choices, for a folder that came without Hydra's records."""
+    target = printable((config.get("model") or {}).get("_target_", ""))
+    name = (config.get("data") or {}).get("name")
+    model = {"model": target.rpartition(".")[2].lower()} if target else {}
+    return model | ({"data": printable(text(name))} if name else {})
+
+
+def _unfinished(folder: Path, config: Mapping[str, str], scores: Mapping[str, Any]) -> str | None:
+    """Why there are no final scores, or None."""
+    if os.path.lexists(folder / "final.png"):
+        return None if scores else "no scores.json: it was not scored"
+    draws = any(value.endswith(".Pictures") for value in config.values())
+    if not scores or (draws and "metrics._target_" in config):  # scored while training
+        return "unfinished: in training, stopped, or not scored"
+    return None

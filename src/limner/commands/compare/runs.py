@@ -1,0 +1,61 @@
+"""The runs in the folders that a command line names."""
+
+__all__ = ["find"]
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from limner.commands.compare.records import Run, read_run
+from limner.errors import UserError
+from limner.files.printable import printable
+
+
+def find(words: Sequence[str]) -> list[Run]:
+    """The runs in the folders that words name: run folders, folders of runs, and patterns.
+
+    Raises:
+        UserError: If a word names no folder, or one without a run.
+    """
+    if not words:
+        raise UserError("No run is named: limner compare outputs/RUN outputs/RUN ...")
+    found: dict[Path, Path] = {}
+    for word in words:
+        for start in _expanded(word):
+            folders = list(_run_folders(start))
+            if not folders:
+                raise UserError(
+                    f"{printable(word)}: there is no run in this folder (no config.yaml)."
+                )
+            for folder in folders:
+                found.setdefault(folder.resolve(), folder)
+    return [read_run(folder) for folder in found.values()]
+
+
+def _expanded(word: str) -> list[Path]:
+    path = Path(word).expanduser()
+    if path.is_dir():
+        return [path]
+    if path.exists():
+        raise UserError(f"{printable(word)}: is a file; name the folder of a run.")
+    folders = [found for found in map(Path, sorted(glob.glob(str(path)))) if found.is_dir()]
+    if not folders:
+        raise UserError(f"{printable(word)}: there is no such folder.")
+    return folders
+
+
+def _run_folders(start: Path) -> Iterator[Path]:
+    """`start` itself if it is a run, else the runs anywhere below, in the order of their names."""
+    for parent, folders, files in os.walk(start):
+        if "config.yaml" in files or ".hydra" in folders:
+            folders.clear()
+            yield Path(parent)
+        folders[:] = sorted((name for name in folders if name[0] != "."), key=_natural)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts 2_... before 10_..."""
+    return [(int(part), "") if part.isdecimal() else (-1, part)
+            for part in re.split(r"(\d+)", name)]  # fmt: skip

@@ -1,0 +1,206 @@
+"""`limner evaluate run=outputs/...` and `limner evaluate generated=A reference=B`."""
+
+__all__ = ["Options", "run"]
+
+import dataclasses
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from rich import get_console
+
+from limner.commands.evaluate.measures import MEASURES, NotApplicable
+from limner.commands.evaluate.of_runs import of_run
+from limner.commands.evaluate.subject import Drawn, Folder, Subject
+from limner.config.auto_metrics import choose_metrics
+from limner.config.build import build, check, composed, similar
+from limner.config.options import parse
+from limner.config.schema import CONFIG_DIR, register
+from limner.console import ConsoleHandler, scores_table
+from limner.errors import UserError
+from limner.metrics.image_similarity import LPIPS
+from limner.pretrained.first_stage import adopt
+from limner.pretrained.load import load
+from limner.pretrained.safe_build import build as build_plain
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Options:
+    """What `limner evaluate` takes; words such as `metrics.scores=[fid,kid]` set config values.
+
+    Args:
+        run: The folder of a finished run, or
+        generated: a folder or .zip file of images, with
+        reference: a folder or .zip file of real images, or the name of a data set.
+        checkpoint: Of the run: best or last; the best where there is one.
+        metrics: inception, classifier or auto; a run's own by default.
+        image_shape: [C, H, W] that images of folders are resized to.
+        measures: Of diversity, sameness, memorisation, reconstruction, likelihood, latents,
+            gan_train and efficiency; [all] for those that apply.
+        lpips: alex, vgg or squeeze: a learned score among the pair scores; downloads its weights.
+        num_measured: Images of each set, at most, for measures that look at single images.
+        to: The folder for evaluation.json and pictures; the run's own, or the working folder.
+        trust: Packages of one's own that the run's config is made of. Their code is run.
+    """
+
+    run: str | None = None
+    generated: str | None = None
+    reference: str | None = None
+    checkpoint: str | None = None
+    metrics: str | None = None
+    image_shape: list[int] | None = None
+    measures: list[str] = field(default_factory=list)
+    lpips: str | None = None
+    num_measured: int = 1000
+    seed: int = 0
+    to: str | None = None
+    trust: list[str] = field(default_factory=list)
+
+
+def run(words: Sequence[str]) -> int:
+    """Does what the words after `limner evaluate` say, and returns the exit code.
+
+    Raises:
+        UserError: If the words name nothing that can be evaluated.
+    """
+    _speak()
+    names = {field.name for field in dataclasses.fields(Options)}
+    own = [word for word in words if word.partition("=")[0] in names or "." not in word]
+    options = parse(own, Options)
+    if (options.run is None) == (options.generated is None or options.reference is None):
+        raise UserError("Give run=FOLDER, or generated=FOLDER_OR_ZIP with reference=...")
+    if options.checkpoint is not None and options.run is None:
+        raise UserError(f"checkpoint={options.checkpoint} is of a run: run=FOLDER")
+    measures = _measures(options)
+    config = _config(options, [word for word in words if word not in own])
+    subject = _subject(options, config)
+    if not subject.draws and not measures:
+        raise UserError(
+            f"run={options.run}: this model draws no images; measures=[reconstruction]"
+        )
+    entries = _distances(subject)
+    for name in measures:
+        try:
+            entries |= MEASURES[name](subject)
+        except NotApplicable as reason:
+            if options.measures != ["all"]:
+                log.warning("measures=%s left out: %s.", name, reason)
+    path = subject.folder / "evaluation.json"
+    path.write_text(json.dumps(entries, indent=2) + "\n")
+    get_console().print(scores_table(entries))
+    log.info("How each was made: %s", path)
+    return 0
+
+
+def _speak() -> None:
+    register()
+    logger = logging.getLogger("limner")
+    if not any(isinstance(handler, ConsoleHandler) for handler in logger.handlers):
+        logger.addHandler(ConsoleHandler())
+    logger.setLevel(logging.INFO)
+
+
+def _measures(options: Options) -> list[str]:
+    if options.measures == ["all"]:
+        return list(MEASURES)
+    for name in options.measures:
+        if name not in MEASURES:
+            raise UserError(f"measures={name}: there is no such measure{similar(name, MEASURES)}")
+    return options.measures
+
+
+def _config(options: Options, overrides: Sequence[str]) -> DictConfig:
+    """The config of the data and the scores: a run's own, or that of the reference."""
+    chosen = [f"metrics={options.metrics or 'auto'}"]
+    if options.run is None:
+        chosen += _reference(options)
+        chosen += overrides  # those of a run are of its own config, below
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        config = compose("train", overrides=chosen)
+        if options.run is not None:
+            config = of_run(
+                Path(options.run), config, overrides,
+                has_metrics=options.metrics is not None, trust=options.trust,
+            )  # fmt: skip
+    config.run_dir = options.to or options.run or "."
+    if options.run is None:
+        adopt(config, Path())
+        check(config)
+    return config
+
+
+def _reference(options: Options) -> list[str]:
+    """Overrides that choose the real images."""
+    name = options.reference
+    if (CONFIG_DIR / "data" / f"{name}.yaml").is_file():
+        words = [f"data={name}"]
+    elif Path(name).exists():
+        words = ["data=image_folder", f"data.path='{name}'", "data.test_fraction=0.0"]
+        words += ["data.validation_fraction=0.0"]
+    else:
+        options_ = sorted(path.stem for path in (CONFIG_DIR / "data").glob("*.yaml"))
+        raise UserError(
+            f"reference={name}: no such folder, .zip or data set{similar(name, options_)}"
+        )
+    return words + ([f"data.image_shape={options.image_shape}"] if options.image_shape else [])
+
+
+def _subject(options: Options, config: DictConfig) -> Subject:
+    data = _built(options, config, "data")
+    data.open()
+    config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
+    choose_metrics(config, data)
+    if "_target_" not in config.metrics:
+        raise UserError("Without labels there is no classifier to score by: metrics=inception")
+    scores = _built(options, config, "metrics")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if options.run is not None:
+        generated: Any = Drawn(
+            load(options.run, device=device, checkpoint=options.checkpoint, trust=options.trust),
+            num_images=config.metrics.num_samples,
+            batch_size=config.metrics.batch_size,
+            seed=options.seed,
+        )
+    else:
+        resized = options.image_shape is not None
+        generated = Folder(options.generated, image_shape=data.image_shape, resized=resized)
+    scores.evaluator.check(generated.num_images, f"{generated.num_images} generated images")
+    scores.features.prepare(data)
+    folder = Path(config.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Subject(
+        generated=generated, data=data, evaluator=scores.evaluator,
+        references=scores.references(data, device),
+        num_measured=options.num_measured, seed=options.seed, device=device, folder=folder,
+        lpips=None if options.lpips is None else LPIPS(network=options.lpips),
+    )  # fmt: skip
+
+
+def _built(options: Options, config: DictConfig, key: str) -> Any:
+    """The objects of a node: of a run's own config, as one builds what a stranger wrote."""
+    if options.run is None:
+        return build(config, key)
+    return build_plain(composed(config)[key], key, trust=options.trust)
+
+
+def _distances(subject: Subject) -> dict[str, dict[str, Any]]:
+    """The distribution scores, from one pass; none of a model that only codes images."""
+    if not subject.draws:
+        return {}
+    found = subject.evaluator.score(
+        subject.generated.at, subject.generated.num_images, references=subject.references,
+        device=subject.device,
+    )  # fmt: skip
+    entries = {}
+    for name, (value, std, protocol) in found.items():
+        entry = {"value": value, "protocol": protocol | subject.generated.about()}
+        entries[name] = entry if std is None else entry | {"std": std}
+    return entries

@@ -1,0 +1,282 @@
+"""Measures beyond the distance of two distributions, each by itself, by the name it is asked for.
+
+Each takes a `Subject` and returns entries as scores.json has them, or raises `NotApplicable`.
+"""
+
+__all__ = ["MEASURES", "NotApplicable"]
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limner.commands.evaluate.curves import draw_curve
+from limner.commands.evaluate.subject import Drawn, Folder, Subject
+from limner.data.store import Store
+from limner.interfaces import told
+from limner.metrics.diversity import named_distances, named_features
+from limner.metrics.efficiency import count_flops, num_parameters, peak_memory, sampling_speed
+from limner.metrics.gan_train import gan_train
+from limner.metrics.image_similarity import pair_scores, random_pairs
+from limner.metrics.latents import active_units, latent_means, linear_probe
+from limner.metrics.likelihood import bits_per_dim, likelihood_bounds
+from limner.metrics.memorisation import memorisation, nearest, neighbours_picture
+from limner.metrics.reconstruction import reconstructed_pairs
+from limner.pixels import to_float, to_uint8
+
+Entries = dict[str, dict[str, Any]]
+
+NEIGHBOURS, SHOWN, QUANTILE = 5, 8, 0.05
+CODES = (1, 5, 50, 500)
+
+
+class NotApplicable(Exception):
+    """This subject has no such measure; the text says why."""
+
+
+def diversity(subject: Subject) -> Entries:
+    """Wasserstein distances of colour, texture and shape, from generated to real images."""
+    distances = named_distances(
+        named_features([_samples(subject)]), named_features(subject.real("train"))
+    )
+    protocol = _protocol(subject, split="train")
+    return {f"wasserstein_{name}": _entry(value, protocol) for name, value in distances.items()}
+
+
+def sameness(subject: Subject) -> Entries:
+    """Pair scores between generated images, and between real ones to compare with."""
+    entries = {}
+    sets = {"": _samples(subject), "_real": torch.cat(list(subject.real("train")))}
+    for ending, images in sets.items():
+        pairs = random_pairs(len(images), num_pairs=subject.num_measured, seed=subject.seed)
+        halves = ((images[a], images[b]) for a, b in _columns(pairs))
+        found = pair_scores(halves, lpips=subject.lpips)
+        protocol = {"num_pairs": found.num_pairs, "seed": subject.seed}
+        for name, value in found.mean.items():
+            entries[f"sameness_{name}{ending}"] = _entry(value, protocol, found.std[name])
+    return entries
+
+
+def memorised(subject: Subject) -> Entries:
+    """Distances to the nearest training images, against those of held-out images."""
+    split = subject.held_out()
+    if split is None:
+        raise NotApplicable("there are no held-out images")
+    store, indices = subject.data.split("train")
+    size = subject.evaluator.batch_size
+
+    def training() -> Iterator[Tensor]:
+        return (store.gather(part) for part in indices.split(size))
+
+    samples = _samples(subject)
+    found = nearest(samples, training(), k=NEIGHBOURS)
+    held_out = nearest(torch.cat(list(subject.real(split))), training(), k=1)
+    result = memorisation(found.distances, held_out.distances, quantile=QUANTILE)
+    neighbours = [store.gather(indices[row]) for row in found.indices[:SHOWN]]
+    picture = neighbours_picture(samples[: len(neighbours)], torch.stack(neighbours))
+    picture.save(subject.folder / "nearest_training_images.png")
+    protocol = {**_protocol(subject, split=split), "quantile": QUANTILE, "distance": "pixels, L2"}
+    return {
+        "memorisation_copied": _entry(result.copied, protocol),
+        "memorisation_nearer": _entry(result.nearer, protocol),
+        "memorisation_z": _entry(result.z, protocol | {"quantiles": result.quantiles}),
+    }
+
+
+def reconstruction(subject: Subject) -> Entries:
+    """Pair scores of held-out images and their reconstructions."""
+    split = subject.held_out() or "train"
+    module = _module(subject, "reconstruct")
+    pairs = reconstructed_pairs(module, subject.told(split), device=subject.device)
+    found = pair_scores(pairs, lpips=subject.lpips)
+    protocol = {"split": split, "num_images": found.num_pairs}
+    entries = {
+        f"reconstruction_{name}": _entry(value, protocol, found.std[name])
+        for name, value in found.mean.items()
+    }
+    return entries | _reconstruction_fid(subject, module, split)
+
+
+def _reconstruction_fid(subject: Subject, module: Any, split: str) -> Entries:
+    """The FID between a split's images and their reconstructions: without the prior's part."""
+    store, indices = subject.data.split(split)
+
+    def images(first: int, end: int) -> Tensor:
+        originals = to_float(store.gather(indices[first:end])).to(subject.device)
+        labels = store.labels[indices[first:end]] if subject.model.is_conditional else None
+        return to_uint8(module.reconstruct(originals, **told(labels)))
+
+    about = {"data": subject.data.name, "split": split, "of": "reconstructions of the same images"}
+    evaluator = subject.evaluator.only("fid")
+    reference = evaluator.reference(store, indices, about=about, device=subject.device)
+    found = evaluator.score(
+        images, len(indices), references={"": reference}, device=subject.device
+    )
+    return {f"reconstruction_{n}": _entry(s.value, s.protocol) for n, s in found.items()}
+
+
+def labelled(subject: Subject) -> Entries:
+    """GAN-train and GAN-test accuracy, of a conditional model or of images in class folders."""
+    store = _labelled_samples(subject)
+    split = subject.held_out() or "train"
+    found = gan_train(
+        samples=(store, torch.arange(len(store))),
+        train=subject.data.originals("train"),
+        test=subject.data.originals(split),
+        image_shape=subject.data.image_shape,
+        num_classes=subject.data.num_classes,
+        device=subject.device,
+    )
+    protocol = {
+        "num_samples": len(store),
+        "split": split,
+        "judge": "two-layer CNN, 5 epochs, mean of 3 seeds",
+        **subject.generated.about(),
+    }
+    return {
+        f"{name}_accuracy": _entry(found_.mean, protocol, found_.std)
+        for name, found_ in found._asdict().items()
+    }
+
+
+def _labelled_samples(subject: Subject) -> Store:
+    generated = subject.generated
+    if isinstance(generated, Drawn):
+        if not generated.model.is_conditional:
+            raise NotApplicable("the model is unconditional, so its samples have no labels")
+        return generated.labelled()
+    if generated.store.labels is None:
+        raise NotApplicable("the generated images have no labels")
+    if generated.classes != subject.data.class_names:
+        raise NotApplicable("the class folders of the two sets differ")
+    return generated.store
+
+
+def likelihood(subject: Subject) -> Entries:
+    """The ELBO and importance-weighted bounds on log p(x) of held-out images, in nats."""
+    split = subject.held_out() or "train"
+    module = _module(subject, "log_weights")
+    if not module.bounds_likelihood:
+        raise NotApplicable("its objective or its likelihood bounds no log p(x)")
+    bounds = likelihood_bounds(
+        module, subject.told(split), num_samples=CODES, decoded_at_once=2048, pixels="stored",
+        seed=subject.seed, device=subject.device,
+    )  # fmt: skip
+    kind = type(module.likelihood).__name__
+    protocol = {
+        "split": split,
+        "num_images": bounds.num_images,
+        "likelihood": kind,
+        "pixels": _pixels(subject),
+        "given": "its class" if subject.model.is_conditional else None,
+        "unit": "nats for each image, larger is better",
+    }
+    values = {"elbo": bounds.elbo, "elbo_reconstruction": bounds.reconstruction}
+    values["elbo_kl"] = bounds.kl
+    values |= {f"log_likelihood_iw{k}": v for k, v in bounds.importance_weighted.items()}
+    entries = {name: _entry(value, protocol) for name, value in values.items()}
+    best = bounds.importance_weighted[max(CODES)]
+    bits = bits_per_dim(
+        best, num_values=bounds.num_values, is_density=module.likelihood.is_density
+    )
+    entries["bits_per_dim"] = _entry(bits, protocol | {"unit": "bits for each pixel value"})
+    return entries
+
+
+def latents(subject: Subject) -> Entries:
+    """Active units, and what a linear classifier reads from the mean codes."""
+    module = _module(subject, "encode")
+    split = subject.held_out() or "train"
+
+    def means(name: str) -> Tensor:
+        return latent_means(module, subject.told(name), device=subject.device)
+
+    train = means("train")
+    entries = {"active_units": _entry(active_units(train), {"split": "train"})}
+    if subject.data.num_classes > 1:
+        accuracy = linear_probe(
+            train_means=train,
+            train_labels=subject.labels("train"),
+            test_means=means(split),
+            test_labels=subject.labels(split),
+        )
+        protocol = {"split": split, "num_train_images": len(train)}
+        entries["linear_probe_accuracy"] = _entry(accuracy, protocol)
+    return entries
+
+
+def efficiency(subject: Subject) -> Entries:
+    """Size, arithmetic, speed and memory of drawing; and the score against time."""
+    module = _module(subject, "sample")
+    size = subject.evaluator.batch_size
+
+    def draw(num_images: int) -> Tensor:
+        return module.sample(num_images, generator=None)
+
+    speed = sampling_speed(
+        draw, batch_size=size, num_batches=5, num_warm_up=1, device=subject.device
+    )
+    where = {"device": subject.device.type, "batch_size": size}
+    trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    entries = {
+        "num_parameters": _entry(num_parameters(module), {"of": "the module, its average too"}),
+        "num_trained_parameters": _entry(trained, {}),
+        "multiply_adds_per_sample": _entry(count_flops(lambda: draw(1)).macs, {}),
+        "samples_per_second": _entry(speed.images_per_second, where),
+    }
+    if (memory := peak_memory(subject.device)) is not None:
+        entries["peak_memory_bytes"] = _entry(memory, where)
+    draw_curve(subject.folder, score=f"val/fid{subject.evaluator.features.suffix}")
+    return entries
+
+
+MEASURES: dict[str, Callable[[Subject], Entries]] = {
+    "diversity": diversity,
+    "sameness": sameness,
+    "memorisation": memorised,
+    "reconstruction": reconstruction,
+    "likelihood": likelihood,
+    "latents": latents,
+    "gan_train": labelled,
+    "efficiency": efficiency,
+}
+"""Name to measure."""
+
+
+def _entry(value: float, protocol: dict[str, Any], std: float | None = None) -> dict[str, Any]:
+    deviation = {} if std is None else {"std": std}
+    return {"value": float(value), **deviation, "protocol": protocol}
+
+
+def _pixels(subject: Subject) -> str:
+    """What is called an image where it is asked how likely one is."""
+    kind = subject.data.binarisation
+    return "stored" if kind is None else f"binarised, one fixed draw (trained on: {kind})"
+
+
+def _protocol(subject: Subject, *, split: str) -> dict[str, Any]:
+    num_samples = min(subject.num_measured, subject.generated.num_images)
+    num_real = min(subject.num_measured, len(subject.data.split(split)[1]))
+    reference = {"data": subject.data.name, "split": split, "num_images": num_real}
+    return {"num_samples": num_samples, "reference": reference, **subject.generated.about()}
+
+
+def _module(subject: Subject, method: str) -> Any:
+    """The model, if it can do this."""
+    if isinstance(subject.generated, Folder) or subject.model is None:
+        raise NotApplicable("only a run has a model")
+    if not hasattr(subject.model.module, method):
+        raise NotApplicable(f"the model cannot {method.replace('_', ' ')}")
+    return subject.model.module
+
+
+def _samples(subject: Subject) -> Tensor:
+    if not subject.draws:
+        raise NotApplicable("the model draws no images")
+    return subject.samples()
+
+
+def _columns(pairs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    for part in pairs.split(250):
+        yield part[:, 0], part[:, 1]

@@ -1,0 +1,141 @@
+"""The config of a finished run, which a stranger may have made, to evaluate it by.
+
+The config is read as plain data from config.yaml, and `limner.pretrained.safe_build` builds its
+data and scores. The command prints which folders of this machine it opens, and overrides of the
+command line win.
+"""
+
+__all__ = ["of_run"]
+
+import glob
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from omegaconf import DictConfig, OmegaConf
+
+from limner.config.build import check
+from limner.errors import UserError
+from limner.files.printable import printable
+from limner.pretrained.roles import allowed, refuse_foreign
+from limner.pretrained.safe_build import read_config
+from limner.runs.links import refuse_links
+
+log = logging.getLogger(__name__)
+
+USED = ("data", "metrics")
+"""What is built of the config; the model is, by `limner.load`, with its weights."""
+
+
+def of_run(
+    folder: Path, here: DictConfig, overrides: Sequence[str], *, has_metrics: bool,
+    trust: Sequence[str],
+) -> DictConfig:  # fmt: skip
+    """The config of a run, changed by the command line.
+
+    Args:
+        folder: The run folder.
+        here: What this command composes by itself, with its metrics.
+        overrides: `data.path=...` and the like.
+        has_metrics: Whether the command line chooses the metrics.
+        trust: Packages whose classes may be built.
+
+    Raises:
+        UserError: If there is no run, or its config asks for what no stranger's may.
+    """
+    asked = f"run={folder}"
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"{asked}: there is no run in this folder.")
+    refuse_links(folder)
+    plain = read_config(folder / "config.yaml")
+    if "weights" in plain:
+        raise UserError(
+            f"{asked}: an exported model knows no data. Draw its images by limner sample "
+            "mode=folder, and evaluate those: generated=FOLDER reference=..."
+        )
+    data = _mapping(plain, "data", asked)
+    metrics, trainer = _mapping(plain, "metrics", asked), _mapping(plain, "trainer", asked)
+    source = _mapping(data, "source", asked)
+    config = OmegaConf.create({
+        "seed": plain.get("seed", 0),
+        "trainer": {"accelerator": trainer.get("accelerator", "auto")},
+        "data": data,
+        "metrics": metrics,
+        "model": None,
+    })  # fmt: skip
+    if has_metrics or metrics.get("objective") is None:
+        config.metrics = here.metrics
+    given = {}
+    for word in overrides:
+        key, _, value = word.lstrip("+").partition("=")
+        given[key] = OmegaConf.from_dotlist([f"x={value}"]).x
+        OmegaConf.update(config, key, given[key], force_add=True)
+    _place(config, source, given)
+    values = {key: OmegaConf.to_container(config[key], resolve=True) for key in USED}
+    refuse_foreign(values, asked, trust=trust)
+    _refuse_missing(values, asked)
+    kind = allowed(values["data"]["_target_"], "data", trust=trust)
+    for key in data.keys() - inspect.signature(kind).parameters.keys() - {"_target_"}:
+        del config.data[key]  # it stands there for others to read
+    check(config, only=USED)
+    return config
+
+
+def _mapping(config: Mapping[str, Any], key: str, asked: str) -> dict[str, Any]:
+    value = config.get(key)
+    if not isinstance(value, dict):
+        raise UserError(f"{asked}: its config.yaml has no {key}.")
+    return value
+
+
+def _refuse_missing(values: Mapping[str, Any], asked: str) -> None:
+    """Raises `UserError` where there is no class, though one is needed there."""
+    metrics = values["metrics"]
+    nodes = {"data": values["data"], "data.source": values["data"].get("source")}
+    choices = metrics.get("choices")
+    for name, node in choices.items() if isinstance(choices, dict) else ():
+        nodes[f"metrics.choices.{name}"] = node
+        nodes[f"metrics.choices.{name}.features"] = isinstance(node, dict) and node.get("features")
+    if "_target_" in metrics:
+        nodes["metrics.features"] = metrics.get("features")
+    for key, node in nodes.items():
+        if not isinstance(node, dict) or "_target_" not in node:
+            raise UserError(f"{asked}: its config.yaml has no {key}._target_.")
+
+
+def _place(config: DictConfig, source: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Decides where the images are read from, and says so where the user has not.
+
+    A recorded `root`, into which data sets are downloaded, counts only if the files are there.
+    """
+    for name in ("root", "path"):
+        here, there = f"data.{name}", f"data.source.{name}"
+        if there in given or name not in source:
+            continue
+        if here in given:
+            OmegaConf.update(config, there, given[here])
+            continue
+        place = source[name]
+        if name == "root" and not _holds(place, source.get("files")):
+            place = _root_here()
+            OmegaConf.update(config, there, place)
+        log.info("The real images are read from %s=%s", here, printable(place))
+
+
+def _holds(root: Any, files: Any) -> bool:
+    """Whether there are such files: a pattern of a few folders below the root."""
+    if not isinstance(root, str) or not isinstance(files, str) or "\0" in root + files:
+        return False
+    parts = Path(files).parts
+    if Path(files).is_absolute() or ".." in parts or len(parts) > 3:
+        return False
+    where = str(Path(root).expanduser())
+    return any(glob.iglob(f"{glob.escape(where)}/{files}"))
+
+
+def _root_here() -> str:
+    """Where this machine keeps downloaded data sets, as conf/ has it."""
+    return str(compose("train", overrides=["data=mnist"]).data.root)

@@ -1,0 +1,162 @@
+"""What is evaluated: images that a model draws or that lie in a folder, beside real ones."""
+
+__all__ = ["Drawn", "Folder", "Subject"]
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limner.data.decode import read_picture
+from limner.data.module import ImageDataModule
+from limner.data.sources import ImageFolder
+from limner.data.store import MemoryStore, Store, open_store
+from limner.errors import UserError
+from limner.interfaces import Samples
+from limner.metrics.evaluator import Evaluator
+from limner.metrics.image_similarity import LPIPS
+from limner.metrics.reference import Reference
+from limner.pixels import to_uint8
+from limner.pretrained.trained_model import Trained
+from limner.randomness import generator_for
+
+
+class Drawn:
+    """The samples of a trained model that its own training scored: chunk c from (seed, c)."""
+
+    def __init__(self, model: Trained, *, num_images: int, batch_size: int, seed: int) -> None:
+        self.model, self.num_images = model, num_images
+        self.batch_size, self.seed = batch_size, seed
+
+    def at(self, first: int, end: int) -> Tensor:
+        generator = generator_for(self.seed, "scores", first // self.batch_size)
+        return to_uint8(self.model.module.sample(end - first, generator=generator))
+
+    def some(self, num_images: int) -> Tensor:
+        """The first `num_images`."""
+        ends = [*range(0, num_images, self.batch_size), num_images]
+        return torch.cat([self.at(a, b) for a, b in itertools.pairwise(ends)]).cpu()
+
+    def labelled(self) -> MemoryStore:
+        """As many images of each class, in turn, with their labels."""
+        labels = torch.arange(self.num_images) % self.model.num_classes
+        parts = []
+        for chunk, part in enumerate(labels.split(self.batch_size)):
+            generator = generator_for(self.seed, "labelled", chunk)
+            images = self.model.module.sample(len(part), generator=generator, labels=part)
+            parts.append(to_uint8(images).cpu())
+        return MemoryStore(torch.cat(parts), labels, fingerprint="drawn")
+
+    def about(self) -> dict[str, Any]:
+        average = getattr(self.model.module, "ema", None)
+        return {
+            "weights": "raw" if average is None else "ema",
+            "seed": self.seed,
+            "update": self.model.update,
+        }
+
+
+class Folder:
+    """The images below a folder or in a .zip file, of the shape of those they are compared with.
+
+    Args:
+        path: Where they are.
+        image_shape: (C, H, W) of the real images.
+        resized: Whether the user asked for this shape; else images of another are refused.
+    """
+
+    def __init__(self, path: str, *, image_shape: list[int], resized: bool) -> None:
+        pictures = ImageFolder(path=path).pictures()["train"]
+        first = read_picture(pictures, 0)
+        found = [len(first.getbands()), first.height, first.width]
+        if not resized and found != list(image_shape):
+            raise UserError(
+                f"generated={path}: images are {_shape(found)}, the reference's are "
+                f"{_shape(image_shape)}. To resize both: "
+                f"image_shape=[{image_shape[0]},{found[1]},{found[2]}]"
+            )
+        self.path, self.classes = Path(path), list(pictures.classes)
+        self.store: Store = open_store(
+            pictures, image_shape, kind="auto", memory_limit_gib=4.0, on_corrupt="error"
+        )
+        self.num_images = len(self.store)
+
+    def at(self, first: int, end: int) -> Tensor:
+        return self.store.gather(torch.arange(first, end))
+
+    def some(self, num_images: int) -> Tensor:
+        """Images from all over the folder, since they may be sorted by class."""
+        return self.store.gather(_spread(self.num_images, num_images))
+
+    def about(self) -> dict[str, Any]:
+        return {"images": self.path.name, "fingerprint": self.store.fingerprint[:16]}
+
+
+@dataclass
+class Subject:
+    """Generated images, the real ones, and what compares them."""
+
+    generated: Drawn | Folder
+    data: ImageDataModule
+    evaluator: Evaluator
+    references: dict[str, Reference]
+    """The real images to compare with, by the ending of the scores' names."""
+    num_measured: int
+    """Images of each set, at most, for measures that look at single images."""
+    seed: int
+    lpips: LPIPS | None
+    """The network of a learned pair score, if it was asked for."""
+    device: torch.device
+    folder: Path
+    """Where results go."""
+
+    @property
+    def model(self) -> Trained | None:
+        """The model that draws, if it is one."""
+        return self.generated.model if isinstance(self.generated, Drawn) else None
+
+    @property
+    def draws(self) -> bool:
+        """Whether there are generated images; a VQ-VAE by itself draws none."""
+        return self.model is None or isinstance(self.model.module, Samples)
+
+    def samples(self) -> Tensor:
+        """uint8 (N, C, H, W) generated images, `num_measured` at most."""
+        return self.generated.some(min(self.num_measured, self.generated.num_images))
+
+    def real(self, split: str) -> Iterator[Tensor]:
+        """Batches of uint8 real images of a split of this run's, `num_measured` at most."""
+        store, indices = self.data.split(split)
+        for part in self._measured(indices).split(self.evaluator.batch_size):
+            yield store.gather(part)
+
+    def told(self, split: str) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """`real(split)`, and of each batch the labels, int64 (B,), that the model asks for."""
+        conditional = self.model is not None and self.model.is_conditional
+        size = self.evaluator.batch_size
+        labels = self.labels(split).split(size) if conditional else itertools.repeat(None)
+        return zip(self.real(split), labels, strict=False)
+
+    def labels(self, split: str) -> Tensor:
+        """int64 labels of the images of `real(split)`."""
+        store, indices = self.data.split(split)
+        return store.labels[self._measured(indices)]
+
+    def _measured(self, indices: Tensor) -> Tensor:
+        return indices[_spread(len(indices), min(self.num_measured, len(indices)))]
+
+    def held_out(self) -> str | None:
+        """The name of a split of real images that were not trained on, if there is one."""
+        return next((n for n in ("test", "validation") if len(self.data.split(n)[1])), None)
+
+
+def _spread(total: int, num: int) -> Tensor:
+    return torch.linspace(0, total - 1, num).long()
+
+
+def _shape(shape: list[int]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,137 @@
+"""`limner export`: a run as a folder that others can load, read about and build on.
+
+DIR/model.safetensors   all weights, the EMA's too
+DIR/config.yaml         what loading needs: the model, and the facts of the data
+DIR/README.md           the model card; DIR/samples.png is its picture
+DIR/model.onnx          if asked for: the sampling network, z (N, latent_dim) -> images in [-1, 1]
+"""
+
+__all__ = ["run"]
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import yaml
+from PIL import Image
+
+from limner.callbacks.pictures import grid
+from limner.commands import onnx
+from limner.commands.model_card import model_card
+from limner.config.options import MISSING, parse
+from limner.console import say
+from limner.errors import UserError
+from limner.files.plain import NotPlainError
+from limner.files.printable import printable
+from limner.interfaces import Samples
+from limner.pixels import to_float
+from limner.pretrained import hub
+from limner.pretrained.load import load
+from limner.pretrained.trained_model import Trained
+from limner.runs.scores import read_scores
+from limner.version import __version__
+
+WEIGHTS = "model.safetensors"
+NUM_SAMPLES = 64  # in the card's picture
+
+
+@dataclass
+class Options:
+    """What can follow `limner export`."""
+
+    run: str = MISSING
+    """The folder of a run."""
+    to: str = MISSING
+    """A new folder, or hf://user/name."""
+    onnx: bool = False
+    license: str | None = None
+    """An identifier such as mit or cc-by-4.0, for the model card."""
+    checkpoint: str | None = None
+    """best or last; the best where there is one."""
+    trust: list[str] = field(default_factory=list)
+    """Packages of one's own that the model is made of."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Exports what the words ask for, prints where it is, and returns the exit code 0.
+
+    Raises:
+        UserError: If a word does not fit, the run cannot be loaded, or the place not be written.
+    """
+    options = parse(words, Options)
+    to_hub = options.to.startswith(hub.SCHEME)
+    target = Path(options.to).expanduser()
+    if to_hub:
+        hub.require_token(options.to)
+    elif target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"to={options.to}: there is something already; name a new folder.")
+    if options.onnx:
+        onnx.require()
+    model = load(options.run, device="cpu", checkpoint=options.checkpoint, trust=options.trust)
+    if to_hub:
+        with tempfile.TemporaryDirectory() as folder:
+            _write(model, Path(folder), options)
+            say(hub.upload(Path(folder), options.to))
+        return 0
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as partial:
+        folder = Path(partial, target.name)  # moved when it is whole
+        folder.mkdir()
+        _write(model, folder, options)
+        folder.replace(target)
+    say(printable(options.to))
+    return 0
+
+
+def _write(model: Trained, folder: Path, options: Options) -> None:
+    (folder / WEIGHTS).write_bytes(safetensors.torch.save(_weights(model)))
+    config = _config(model)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    if isinstance(model.module, Samples):
+        _picture(model).save(folder / "samples.png")
+    if options.onnx:
+        onnx.export(model, folder / "model.onnx")
+    card = model_card(
+        model,
+        config,
+        address=options.to if options.to.startswith(hub.SCHEME) else Path(options.to).name,
+        scores=_scores(Path(options.run)),
+        license=options.license,
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _weights(model: Trained) -> dict[str, torch.Tensor]:
+    """The state dict, each tensor with memory of its own, as safetensors wants it."""
+    state = model.module.state_dict()
+    return {key: value.detach().contiguous().clone() for key, value in state.items()}
+
+
+def _config(model: Trained) -> dict[str, Any]:
+    data = {key: model.config["data"].get(key) for key in ("name", "image_shape", "num_classes")}
+    return {
+        "limner": __version__,
+        "weights": WEIGHTS,
+        "update": model.update,
+        "seed": model.config.get("seed"),
+        "data": data,
+        "model": model.config["model"],
+    }
+
+
+def _picture(model: Trained) -> Image.Image:
+    images = torch.from_numpy(model.sample(NUM_SAMPLES)).permute(0, 3, 1, 2)
+    return grid(to_float(images), columns=round(NUM_SAMPLES**0.5))
+
+
+def _scores(folder: Path) -> dict[str, Any]:
+    """The entries of the run's scores.json, or none."""
+    path = folder.expanduser() / "scores.json"
+    try:
+        return dict(read_scores(path))
+    except NotPlainError as error:
+        raise UserError(f"{path} is damaged: {error}.") from error

@@ -1,0 +1,125 @@
+"""The README.md of an exported model: what it is, what it learned from, how good it is."""
+
+__all__ = ["model_card"]
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from limner.files.markdown import code, fenced, plain
+from limner.files.printable import printable
+from limner.interfaces import Encodes, Generates, Samples
+from limner.pretrained.trained_model import Trained
+
+UNCHOSEN = "Not chosen by the person who exported this model."
+
+
+def model_card(
+    model: Trained,
+    config: Mapping[str, Any],
+    *,
+    address: str,
+    scores: Mapping[str, Mapping[str, Any]],
+    license: str | None,
+) -> str:
+    """The card as Markdown, with the front matter that the Hugging Face Hub reads.
+
+    Args:
+        model: What is exported.
+        config: Its config.yaml.
+        address: What `limner.load` finds it by.
+        scores: The entries of the run's scores.json.
+        license: An identifier such as mit; None where none was chosen.
+    """
+    name = f"{type(model.module).__name__} on {plain(config['data']['name'] or 'unnamed data')}"
+    front = {
+        "library_name": "limner",
+        "license": printable(license or "unknown"),
+        **({} if model.is_conditional else {"pipeline_tag": "unconditional-image-generation"}),
+        "tags": ["limner", type(model.module).__name__.lower()],
+    }
+    sections = [
+        f"---\n{yaml.safe_dump(front, sort_keys=False)}---",
+        f"# {name}",
+        *(["![Samples, seed 0](samples.png)"] if isinstance(model.module, Samples) else []),
+        _use(model, address),
+        _model(model, config),
+        _data(config["data"]),
+        _scores(scores, model.update),
+        f"## Licence\n\n{plain(license) if license else UNCHOSEN}",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _use(model: Trained, address: str) -> str:
+    literal = printable(address.replace("\\", r"\\").replace('"', r"\""))
+    lines = ["import limner", f'model = limner.load("{literal}")']
+    if isinstance(model.module, Samples):
+        lines.append("images = model.sample(16, seed=0)  # uint8 (16, H, W, C)")
+    if model.is_conditional:
+        lines.append("images = model.sample(16, seed=0, label=0)  # of one class")
+    if isinstance(model.module, Encodes):
+        lines.append("codes = model.encode(images)")
+    return "## Use\n\n" + fenced("\n".join(lines), "python")
+
+
+def _model(model: Trained, config: Mapping[str, Any]) -> str:
+    state = model.module.state_dict()
+    facts = {
+        "class": code(config["model"]["_target_"]),
+        "weights": f"{sum(value.numel() for value in state.values()):,} numbers"
+        + (", an exponential moving average among them, which samples" if _has_ema(model) else ""),
+        "update": plain(model.update),
+        "seed": plain(config["seed"]),
+        "limner": config["limner"],
+    }
+    if isinstance(model.module, Generates):
+        facts["latent codes"] = f"{model.module.latent_dim} numbers from N(0, 1)"
+    return "## Model\n\n" + _table(("", ""), facts.items())
+
+
+def _has_ema(model: Trained) -> bool:
+    return getattr(model.module, "ema", None) is not None
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    channels, height, width = data["image_shape"]
+    facts = {
+        "name": plain(data["name"]),
+        "images": f"{height}x{width} pixels, {channels} channel" + "s" * (channels > 1),
+    }
+    facts["classes"] = plain(data["num_classes"] or "no labels")
+    return "## Data\n\n" + _table(("", ""), facts.items())
+
+
+def _scores(scores: Mapping[str, Mapping[str, Any]], update: int | None) -> str:
+    """Each score with the whole protocol it was made by, and whether these weights made it."""
+    if not scores:
+        return "## Scores\n\nNone."
+    rows = []
+    for name, entry in scores.items():
+        deviation = f" ± {entry['std']:.2g}" if "std" in entry else ""
+        rows.append((code(name), f"{entry['value']:.5g}{deviation}"))
+    text = "## Scores\n\n" + _table(("score", "value"), rows)
+    updates = {str(entry["protocol"].get("update")) for entry in scores.values()}
+    if updates != {str(update)}:
+        others = ", ".join(sorted(map(plain, updates)))
+        text += f"\n\nScored at update {others}; the weights here are those of update {update}."
+    protocols = {printable(name): _printable(entry["protocol"]) for name, entry in scores.items()}
+    made = yaml.safe_dump(protocols, sort_keys=False, default_flow_style=None, width=200)
+    return f"{text}\n\nHow each was made:\n\n" + fenced(made.rstrip("\n"), "yaml")
+
+
+def _printable(value: Any) -> Any:
+    """Plain data with all its texts escaped."""
+    if isinstance(value, Mapping):
+        return {printable(key): _printable(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_printable(part) for part in value]
+    return printable(value) if isinstance(value, str) else value
+
+
+def _table(head: tuple[str, str], rows: Any) -> str:
+    lines = [f"| {head[0]} | {head[1]} |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {key} | {value} |" for key, value in rows)])

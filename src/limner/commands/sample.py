@@ -1,0 +1,303 @@
+"""`limner sample`: pictures of a trained model, or of a training run, in files."""
+
+__all__ = ["run"]
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from limner.callbacks.pictures import grid
+from limner.commands.latent_walks import tour, traversal
+from limner.config.options import MISSING, parse
+from limner.console import say
+from limner.errors import UserError
+from limner.files.pictures import load_picture
+from limner.files.plain import NotPlainError
+from limner.files.printable import printable
+from limner.pixels import to_float
+from limner.pretrained import hub
+from limner.pretrained.load import load
+from limner.pretrained.safe_build import within
+from limner.pretrained.trained_model import Trained
+from limner.runs.links import refuse_links
+
+MODES = ("grid", "classes", "folder", "npz", "interpolate", "traverse", "progress")
+SMOOTHNESS = 4  # steps of a GIF for each step of the strip
+FRAME_MS = 80
+PROGRESS_MS = 250
+PAUSE_MS = 1500  # on a GIF's last frame
+MAX_FILM_PIXELS = 2**29  # of all frames together, 1.5 GiB of memory
+
+
+@dataclass
+class Options:
+    """What can follow `limner sample`."""
+
+    run: str = MISSING
+    """The folder of a run, an exported one, or hf://user/name."""
+    mode: str = "grid"
+    num_images: int | None = None
+    """64; of classes in each row (10), of interpolate the samples passed through (4), of traverse
+    the directions (8)."""
+    num_steps: int = 9
+    """Columns of the strips of interpolate and traverse."""
+    seed: int = 0
+    to: str | None = None
+    """Where to; by default a telling name in the run's folder."""
+    labels: list[int] | None = None
+    """One class for all images, or as many as there are images; of mode=classes the rows."""
+    truncation: float | None = None
+    interpolation: str = "spherical"
+    reach: float = 3.0
+    """How far traverse goes from 0 in each direction, in standard deviations."""
+    checkpoint: str | None = None
+    device: str | None = None
+    trust: list[str] = field(default_factory=list)
+    """Packages of one's own that the model is made of."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Writes what the words ask for, prints the paths, and returns the exit code 0.
+
+    Raises:
+        UserError: If a word does not fit, or the model or the run cannot do what is asked.
+    """
+    options = parse(words, Options)
+    if options.mode not in MODES:
+        raise UserError(f"mode={options.mode}: choose one of {', '.join(MODES)}.")
+    make = {
+        "grid": _grid,
+        "classes": _classes,
+        "folder": _folder,
+        "npz": _npz,
+        "interpolate": _interpolate,
+        "traverse": _traverse,
+        "progress": _progress,
+    }[options.mode]
+    for path in make(options):
+        near = path.resolve().is_relative_to(Path.cwd())
+        say(printable(os.path.relpath(path) if near else path))
+    return 0
+
+
+def _grid(options: Options) -> list[Path]:
+    """One PNG of all images."""
+    path = _target(options, _name(options, "samples"), ".png")
+    num_images = _num_images(options, 64)
+    images = np.concatenate(list(_drawn(options, num_images)))
+    return [_save(_picture(images, columns=round(num_images**0.5)), path)]
+
+
+def _classes(options: Options) -> list[Path]:
+    """One PNG with a row for each class; the images of a column share their code."""
+    num_columns = _num_images(options, 10)
+    model = _load(options)
+    if not model.is_conditional:
+        raise UserError(f"mode=classes: the model of run={options.run} is unconditional.")
+    codes = _truncated(model.latents(num_columns, seed=options.seed), options)
+    classes = range(model.num_classes) if options.labels is None else options.labels
+    rows = [model.decode(codes, label=label) for label in classes]
+    path = _target(options, _name(options, "classes"), ".png")
+    return [_save(_picture(np.concatenate(rows), columns=num_columns), path)]
+
+
+def _folder(options: Options) -> list[Path]:
+    """One PNG for each image, in its own size."""
+    folder = _target(options, _name(options, "samples"), "")
+    num_images = _num_images(options, 64)
+    names = [f"{i:06d}.png" for i in range(num_images)]
+    if folder.exists() and (not folder.is_dir() or {f.name for f in folder.iterdir()} - {*names}):
+        raise UserError(f"to={folder}: there is something else already; name another folder.")
+    batches = _drawn(options, num_images)
+    folder.mkdir(parents=True, exist_ok=True)
+    images = (image for batch in batches for image in batch)
+    for name, image in zip(names, images, strict=True):
+        Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(folder / name)
+    return [folder]
+
+
+def _npz(options: Options) -> list[Path]:
+    """One .npz, uint8 (N, H, W, C) under `arr_0`, as evaluation programs read it."""
+    path = _target(options, _name(options, "samples"), ".npz")
+    images = np.concatenate(list(_drawn(options, _num_images(options, 64))))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, images)
+    return [path]
+
+
+def _interpolate(options: Options) -> list[Path]:
+    """From each sample to the next: a row of the strip each; the GIF goes back to the first."""
+    model, codes = _model_and_codes(options, _num_images(options, 4))
+    paths = _strip_and_gif(options, _name(options, "interpolation"))
+    rows = tour(
+        model, codes, _num_frames(options), mode=options.interpolation, label=_label(options)
+    )
+    strip = np.concatenate(list(rows[: max(1, len(codes) - 1), ::SMOOTHNESS]))
+    frames = [_picture(image[None], columns=1) for row in rows for image in row[:-1]]
+    return _strip_and_film(_picture(strip, columns=options.num_steps), frames, paths)
+
+
+def _traverse(options: Options) -> list[Path]:
+    """Along each of the directions that change most: a row of the strip, a tile of the GIF."""
+    model, codes = _model_and_codes(options, 1)
+    paths = _strip_and_gif(options, _name(options, "traversal"))
+    num_directions = _num_images(options, 8)
+    rows = traversal(
+        model, codes[0], _num_frames(options), num_directions=num_directions,
+        reach=options.reach, label=_label(options),
+    )  # fmt: skip
+    strip = np.concatenate(list(rows[:, ::SMOOTHNESS]))
+    columns = round(len(rows) ** 0.5)
+    there = [_picture(rows[:, i], columns=columns) for i in range(rows.shape[1])]
+    there_and_back = there + there[-2:0:-1]
+    return _strip_and_film(_picture(strip, columns=options.num_steps), there_and_back, paths)
+
+
+def _progress(options: Options) -> list[Path]:
+    """The grids that the run drew while it trained, one after the other."""
+    folder = Path(options.run).expanduser()
+    refuse_links(folder)
+    files = sorted(folder.glob("samples/update_" + "[0-9]" * 8 + ".png"))
+    files += [path for path in (folder / "final.png",) if path.is_file()]
+    if len(files) < 2:
+        raise UserError(
+            f"run={options.run}: a film needs two pictures of training or more, and there are "
+            f"{len(files)} (samples/update_*.png, final.png); runs draw them every "
+            "callbacks.pictures.every_num_updates."
+        )
+    frames = list(_frames(files, root=folder))
+    same_size = [frame for frame in frames if frame.size == frames[-1].size]
+    path = _target(options, "progress", ".gif")
+    return [_animate(same_size, path, PROGRESS_MS, pause_ms=PAUSE_MS)]
+
+
+def _frames(files: Sequence[Path], *, root: Path) -> Iterator[Image.Image]:
+    """The pictures of a run folder, which a stranger may have made."""
+    num_pixels = 0
+    for file in files:
+        try:
+            frame = load_picture(within(file.parent, file.name, root=root))
+        except NotPlainError as error:
+            raise UserError(f"{file} {error}.") from error
+        num_pixels += frame.width * frame.height
+        if num_pixels > MAX_FILM_PIXELS:
+            raise UserError(
+                f"{file.parent}: the pictures up to {file.name} have {num_pixels:,} pixels, and a "
+                f"film has {MAX_FILM_PIXELS:,} at most; move some of them elsewhere."
+            )
+        yield frame.convert("RGB")
+
+
+def _load(options: Options) -> Trained:
+    return load(
+        options.run, device=options.device, checkpoint=options.checkpoint, trust=options.trust
+    )
+
+
+def _drawn(options: Options, num_images: int) -> Iterator[np.ndarray]:
+    label, labels = _label(options), options.labels
+    return _load(options).batches(
+        num_images,
+        seed=options.seed,
+        label=label,
+        labels=labels if label is None else None,
+        truncation=options.truncation,
+    )
+
+
+def _label(options: Options) -> int | None:
+    """The class of all images, if one is asked for."""
+    labels = options.labels
+    return labels[0] if labels is not None and len(labels) == 1 else None
+
+
+def _num_images(options: Options, default: int) -> int:
+    chosen = default if options.num_images is None else options.num_images
+    if chosen < 1:
+        raise UserError(f"num_images={chosen}: must be 1 or more.")
+    return chosen
+
+
+def _model_and_codes(options: Options, num_codes: int) -> tuple[Trained, np.ndarray]:
+    """The model, and the codes of its first samples, for a walk between or along them."""
+    if options.num_steps < 2:
+        raise UserError(f"num_steps={options.num_steps}: must be 2 or more.")
+    model = _load(options)
+    if model.is_conditional and _label(options) is None:
+        raise UserError(f"mode={options.mode} of a conditional model: of which class? labels=[0]")
+    return model, _truncated(model.latents(num_codes, seed=options.seed), options)
+
+
+def _truncated(codes: np.ndarray, options: Options) -> np.ndarray:
+    return codes if options.truncation is None else options.truncation * codes
+
+
+def _num_frames(options: Options) -> int:
+    """Of a row of the film, so that every SMOOTHNESS-th is one of the strip."""
+    return (options.num_steps - 1) * SMOOTHNESS + 1
+
+
+def _name(options: Options, what: str) -> str:
+    """A file name that says how the picture was made."""
+    parts = [what]
+    if what == "samples":
+        parts.append(str(_num_images(options, 64)))
+    parts.append(f"seed_{options.seed}")
+    if options.labels is not None:
+        parts.append("labels_" + "-".join(map(str, options.labels[:10])))
+    if options.truncation is not None:
+        parts.append(f"truncation_{options.truncation:g}")
+    if options.checkpoint is not None:
+        parts.append(options.checkpoint)
+    return "_".join(parts)
+
+
+def _target(options: Options, name: str, suffix: str) -> Path:
+    """The path asked for, or `name` in the run's folder; of the hub's models, here."""
+    if options.to is None:
+        here = options.run.startswith(hub.SCHEME)
+        return (Path() if here else Path(options.run).expanduser()) / f"{name}{suffix}"
+    path = Path(options.to).expanduser()
+    if suffix and path.suffix != suffix:
+        raise UserError(f"to={options.to}: mode={options.mode} writes a {suffix} file.")
+    return path
+
+
+def _strip_and_gif(options: Options, name: str) -> tuple[Path, Path]:
+    """Both paths; `to` may be either or have no ending."""
+    stem = _target(options, name, "")
+    if stem.suffix in (".png", ".gif") and options.to is not None:
+        stem = stem.with_suffix("")
+    return stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.gif")
+
+
+def _picture(images: np.ndarray, *, columns: int) -> Image.Image:
+    return grid(to_float(torch.from_numpy(images).permute(0, 3, 1, 2)), columns=columns)
+
+
+def _save(picture: Image.Image, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path)
+    return path
+
+
+def _strip_and_film(
+    strip: Image.Image, frames: list[Image.Image], paths: tuple[Path, Path]
+) -> list[Path]:
+    return [_save(strip, paths[0]), _animate(frames, paths[1], FRAME_MS)]
+
+
+def _animate(
+    frames: Iterable[Image.Image], path: Path, frame_ms: int, *, pause_ms: int | None = None
+) -> Path:
+    """An endless GIF, whose last frame may stay longer."""
+    first, *others = frames
+    path.parent.mkdir(parents=True, exist_ok=True)
+    durations = [frame_ms] * len(others) + [frame_ms if pause_ms is None else pause_ms]
+    first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
+    return path

@@ -1,0 +1,203 @@
+"""`limner search`: tries values of some keys, the promising ones more often."""
+
+__all__ = ["Options", "run"]
+
+import dataclasses
+import json
+import logging
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import MISSING, DictConfig
+
+from limner.callbacks.scores import Scores
+from limner.config.build import build, check
+from limner.config.options import parse
+from limner.config.schema import register
+from limner.console import ConsoleHandler
+from limner.errors import UserError
+from limner.launch.job import environment, told, train_command
+from limner.launch.resources import share
+from limner.resume.overrides import key_of, parted, quoted
+from limner.resume.start import composed_for
+
+try:
+    from limner.commands.search import results
+    from limner.commands.search.space import Space, read
+    from limner.commands.search.studies import PRUNERS, SAMPLERS, Study
+    from limner.commands.search.workers import Stop, work
+except ModuleNotFoundError as error:
+    if error.name != "optuna":
+        raise
+    raise UserError("limner search needs Optuna: pip install limner[search]") from error
+
+
+SCORES = f"{Scores.__module__}.{Scores.__qualname__}"
+SHORT = {  # one update, and what follows an epoch
+    "metrics": "metrics=none",
+    "logger": "logger=none",
+    "trainer.max_epochs": "trainer.max_epochs=1",
+    "trainer.max_steps": "trainer.max_steps=-1",
+    "trainer.limit_train_batches": "trainer.limit_train_batches=1",
+    "trainer.limit_val_batches": "trainer.limit_val_batches=1",
+}
+
+
+@dataclass
+class Options:
+    """What `limner search` takes; any other word is an override of all trials.
+
+    Args:
+        study: Its name; it is in outputs/searches/STUDY, and is gone on with if it is there.
+        space: A YAML file of what to vary, or the name of one of conf/search.
+        num_trials: Of the study in all, by all workers; of a grid, null means all of it.
+        num_workers: Trials at once here; the same command may run elsewhere too.
+        storage: URL of a database; null for a journal in the study's folder.
+        sampler: tpe, random, cmaes or grid.
+        pruner: median: a trial that is worse than the median of those before it, after as many
+            epochs, is stopped; or none.
+    """
+
+    study: str = MISSING
+    space: str = MISSING
+    num_trials: int | None = None
+    num_workers: int = 1
+    storage: str | None = None
+    sampler: str = "tpe"
+    pruner: str = "median"
+
+
+def run(words: Sequence[str]) -> int:
+    """Does what the words after `limner search` say, and returns the exit code.
+
+    Raises:
+        UserError: If the space, the study or the objective do not fit; nothing is queued then.
+    """
+    register()
+    flags, words = parted(words)
+    names = [field.name for field in dataclasses.fields(Options)]
+    options = parse([word for word in words if key_of(word) in names], Options)
+    space = read(options.space, [word for word in words if key_of(word) not in names])
+    num_trials = _checked(options, space)
+    configs = [_composed(space.overrides(values), flags) for values in space.corners()]
+    objective = _objective(configs[0], space, flags)
+    study = Study(
+        Path("outputs/searches", options.study).absolute(),
+        space,
+        storage=options.storage,
+        sampler=options.sampler,
+        pruner=options.pruner,
+        objective=objective,
+    )
+    _listen()
+    stopped = _work(study, options, num_trials=num_trials, flags=flags)
+    found = results.tell(study)
+    if stopped:
+        raise UserError("Stopped. The same command goes on with the study.")
+    return 0 if found else 1
+
+
+def _checked(options: Options, space: Space) -> int:
+    """The number of trials. Raises `UserError` for options that mean nothing."""
+    if re.fullmatch(r"\w[\w.+-]*", options.study) is None:
+        raise UserError(f"study={options.study}: letters, digits, dots, dashes and underscores.")
+    for key, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
+        if (given := getattr(options, key)) not in known:
+            raise UserError(f"{key}={given}: there are: {', '.join(known)}")
+    if options.num_workers < 1:
+        raise UserError(f"num_workers={options.num_workers}: must be 1 or more.")
+    if options.num_trials is None and options.sampler != "grid":
+        raise UserError("num_trials must be given: num_trials=...")
+    if options.num_trials is not None and options.num_trials < 1:
+        raise UserError(f"num_trials={options.num_trials}: must be 1 or more.")
+    size = len(space.grid()) if options.sampler == "grid" else None
+    return options.num_trials if options.num_trials is not None else size
+
+
+def _composed(overrides: Sequence[str], flags: Sequence[str]) -> DictConfig:
+    """The config of a trial, checked as `train.py` would."""
+    config, _ = composed_for([*flags, *overrides])
+    config.run_dir = "."
+    check(config)
+    return config
+
+
+def _objective(config: DictConfig, space: Space, flags: Sequence[str]) -> dict[str, str]:
+    """By what trials are compared, once it is sure that they report it."""
+    objective = config.metrics.objective
+    if objective is None:
+        raise UserError(
+            "A search needs an objective, and metrics=auto and none name none beforehand:\n"
+            "choose metrics=classifier, metrics=inception, or a value of the model's own:\n"
+            "metrics=none 'metrics.objective={name: val/loss, mode: min}'"
+        )
+    if objective.get("mode") not in ("min", "max") or not objective.get("name"):
+        raise UserError(f"metrics.objective={objective}: must have a name, and mode: min or max.")
+    scored = build(config, "metrics").names if config.metrics.get("_target_") == SCORES else set()
+    if objective.name not in scored:
+        reported = _rehearsed(space, flags) | scored
+        if objective.name not in reported:
+            raise UserError(
+                f"metrics.objective.name={objective.name}: the trials report "
+                f"{', '.join(sorted(reported)) or 'nothing'}."
+            )
+    return {"name": objective.name, "mode": objective.mode}
+
+
+def _rehearsed(space: Space, flags: Sequence[str]) -> set[str]:
+    """What the first trial reports of itself after one update, beside scores of samples."""
+    kept = [word for word in space.overrides(next(space.corners())) if key_of(word) not in SHORT]
+    kept = [word for word in kept if not key_of(word).startswith("metrics")]
+    with tempfile.TemporaryDirectory() as folder:
+        where = f"hydra.run.dir={quoted(Path(folder, 'run'))}"
+        command = [*train_command(), *flags, *kept, *SHORT.values(), where]
+        done = subprocess.run(
+            command, env=environment(None), capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise UserError(told(done.returncode, done.stderr.splitlines()))
+        scores = Path(folder, "run", "scores.json")
+        return set(json.loads(scores.read_text())) if scores.exists() else set()
+
+
+def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[str]) -> bool:
+    """Has the workers work to the end; whether a signal ended them before."""
+    stop, failures = Stop(), []
+
+    def one(index: int) -> None:
+        own = share(index, options.num_workers) if options.num_workers > 1 else None
+        try:
+            work(study, num_trials=num_trials, flags=flags, share=own, stop=stop)
+        except Exception as error:  # such as a database that is gone
+            failures.append(error)
+            stop.set()
+
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in names]
+    previous = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(options.num_workers)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
+    if failures:
+        raise failures[0]
+    return stop.is_set()
+
+
+def _listen() -> None:
+    """Has what is told of trials printed, a line each."""
+    logger = logging.getLogger("limner")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, ConsoleHandler) for handler in logger.handlers):
+        logger.addHandler(ConsoleHandler())

@@ -1,0 +1,132 @@
+"""What a search varies: a YAML file of keys, each with its choices or its range.
+
+train: [model=gan, trainer.max_epochs=20]      what all trials share
+space:
+  optimizer.lr: {low: 1.0e-5, high: 1.0e-2, log: true}
+  data.batch_size: {low: 32, high: 256, step: 32}      whole numbers, as both ends are
+  model/loss: [hinge, non_saturating]
+"""
+
+__all__ = ["Space", "read"]
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from limner.commands.compare.texts import text
+from limner.config.schema import CONFIG_DIR
+from limner.errors import UserError
+from limner.resume.overrides import last_of_each
+
+RANGE = {"low", "high", "log", "step"}
+FORM = "choices are a list, and a range is {low: 1, high: 9}, maybe with log: true or step: 2."
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search varies, and what it does not.
+
+    Args:
+        train: Overrides that all trials share.
+        written: Each key with its choices or its range, as the file says.
+        distributions: The same for Optuna.
+    """
+
+    train: list[str]
+    written: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
+
+    def corners(self) -> Iterator[dict[str, Any]]:
+        """Values of all keys: the first of each, then each choice or end of every key in turn."""
+        ends = {
+            key: list(found.choices)
+            if isinstance(found, CategoricalDistribution)
+            else [found.low, found.high]
+            for key, found in self.distributions.items()
+        }
+        first = {key: values[0] for key, values in ends.items()}
+        yield first
+        for key, values in ends.items():
+            yield from (first | {key: value} for value in values[1:])
+
+    def grid(self) -> list[dict[str, Any]]:
+        """Every combination of values.
+
+        Raises:
+            UserError: If a range has no step, so that there are endlessly many.
+        """
+        values = {key: _all(key, found) for key, found in self.distributions.items()}
+        return [
+            dict(zip(values, combination, strict=True))
+            for combination in itertools.product(*values.values())
+        ]
+
+    def overrides(self, values: Mapping[str, Any]) -> list[str]:
+        """All of a trial's overrides."""
+        return [*self.train, *(f"{key}={text(value)}" for key, value in values.items())]
+
+
+def read(given: str, train: list[str]) -> Space:
+    """The space in a file, or of the name of one in conf/search.
+
+    Args:
+        given: The path or the name.
+        train: Overrides of the command, which win over those of the file.
+
+    Raises:
+        UserError: If there is no such file, or it says something else.
+    """
+    path = Path(given).expanduser()
+    if not path.is_file() and (shipped := CONFIG_DIR / "search" / f"{given}.yaml").is_file():
+        path = shipped
+    try:
+        content = OmegaConf.load(path)
+    except OSError as error:
+        known = ", ".join(sorted(p.stem for p in (CONFIG_DIR / "search").glob("*.yaml")))
+        raise UserError(f"space={given}: there is no such file, nor one of {known}.") from error
+    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise UserError(f"space={given} is no YAML: {str(error).splitlines()[0]}") from error
+    content = OmegaConf.to_container(content) if isinstance(content, DictConfig) else {}
+    written = content.get("space")
+    if not isinstance(written, dict) or not written or not content.keys() <= {"train", "space"}:
+        raise UserError(f"space={given}: must have `space:`, the keys to vary; maybe `train:`.")
+    distributions = {
+        key: _distribution(f"{given}: {key}", found) for key, found in written.items()
+    }
+    return Space(last_of_each([*(content.get("train") or []), *train]), written, distributions)
+
+
+def _distribution(where: str, written: Any) -> BaseDistribution:
+    if isinstance(written, list) and written:
+        return CategoricalDistribution([text(v) if isinstance(v, list) else v for v in written])
+    if not isinstance(written, dict) or not {"low", "high"} <= written.keys() <= RANGE:
+        raise UserError(f"{where}={text(written)}: {FORM}")
+    numbers = [value for key, value in written.items() if key != "log"]
+    if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers):
+        raise UserError(f"{where}={text(written)}: {FORM}")
+    kind = IntDistribution if all(isinstance(n, int) for n in numbers) else FloatDistribution
+    try:
+        return kind(**written)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _all(key: str, found: BaseDistribution) -> list[Any]:
+    if isinstance(found, CategoricalDistribution):
+        return list(found.choices)
+    if found.step is None:
+        raise UserError(f"sampler=grid: {key} has a range without a step, or choices.")
+    number = int((found.high - found.low) / found.step + 1e-9) + 1
+    return [found.low + found.step * index for index in range(number)]

@@ -1,0 +1,103 @@
+"""Tries one trial after the other: each is a run in a process and a folder of its own."""
+
+__all__ = ["Stop", "work"]
+
+import contextlib
+import logging
+import math
+import subprocess
+import threading
+from collections.abc import Sequence
+
+from limner.callbacks.reports import Reports, read_reports
+from limner.commands.search.studies import Study, Trial
+from limner.console import shown
+from limner.launch.job import objective, start, told, train_command
+from limner.launch.resources import Share
+from limner.resume.overrides import quoted
+from limner.runs.lock import is_locked
+
+log = logging.getLogger(__name__)
+
+REPORTS = f"{Reports.__module__}.{Reports.__qualname__}"
+SECONDS = 0.5  # between two looks at a run
+Stop = threading.Event
+
+
+def work(
+    study: Study, *, num_trials: int, flags: Sequence[str], share: Share | None, stop: Stop
+) -> None:
+    """Tries until the study has as many trials, and none is left that another worker holds.
+
+    Args:
+        study: What to take trials of.
+        num_trials: Of all workers.
+        flags: Of `train.py`, for all trials.
+        share: What the trials may use of the machine.
+        stop: Set from outside: the run is stopped, and its trial queued again.
+    """
+    while not stop.is_set():
+        trial, may_come = study.next(num_trials)
+        if trial is not None:
+            with study.held(trial):
+                _try(study, trial, flags=flags, share=share, stop=stop)
+        elif may_come:
+            stop.wait(SECONDS)
+        else:
+            return
+
+
+def _try(
+    study: Study, trial: Trial, *, flags: Sequence[str], share: Share | None, stop: Stop
+) -> None:
+    while is_locked(trial.folder) and not stop.wait(SECONDS):
+        pass  # its worker was killed, and it is about to save and stop
+    wanted = study.objective["name"]
+    report = f"+callbacks.reports={{_target_: {REPORTS}, objective: {quoted(wanted)}}}"
+    own = [report, "resume=auto", f"hydra.run.dir={quoted(trial.folder)}"]
+    command = [*train_command(), *flags, *study.space.overrides(trial.asked.params), *own]
+    output = trial.folder.with_suffix(".log")
+    with open(output, "a") as file:
+        process = start(command, share=share, output=file)
+        pruned = _watched(process, trial, stop)
+    number, value = trial.asked.number, objective(trial.folder)
+    if process.returncode == 0 and value is not None and math.isfinite(value[1]):
+        study.finished(trial, value[1])
+        log.info("Trial %d: %s = %.4g", number, *value)
+    elif process.returncode == 0:
+        error = f"{wanted} is {'missing' if value is None else value[1]}"
+        study.failed(trial, error)
+        log.warning("Trial %d failed: %s", number, error)
+    elif pruned:
+        study.pruned(trial)
+        for last in read_reports(trial.folder)[-1:]:
+            log.info(
+                "Trial %d pruned: %s = %.4g in epoch %d", number, wanted, last.value, last.epoch
+            )
+    elif stop.is_set():
+        study.queue_again(trial)
+    else:
+        lines = output.read_text(errors="replace").splitlines()
+        error = told(process.returncode, lines) or ""
+        study.failed(trial, error)
+        log.warning("Trial %d failed: %s (%s)", number, error, shown(output))
+
+
+def _watched(process: subprocess.Popen, trial: Trial, stop: Stop) -> bool:
+    """Waits for a run and reports what it scores; whether it was stopped as one of the worse."""
+    seen: set[int] = set()
+    asked = pruned = False
+    while True:
+        ended = process.poll() is not None
+        for report in read_reports(trial.folder):
+            if report.epoch not in seen and math.isfinite(report.value):
+                seen.add(report.epoch)
+                trial.asked.report(report.value, step=report.epoch)
+                pruned = pruned or trial.asked.should_prune()
+        if ended:
+            return pruned
+        if (pruned or stop.is_set()) and not asked:
+            asked = True
+            process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(SECONDS)

@@ -1,0 +1,135 @@
+"""A job of a sweep, as Hydra's launcher has it run, and the table of all of them."""
+
+__all__ = ["refuse_launcher", "run_job", "tell"]
+
+import importlib.util
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from rich import box, get_console
+from rich.table import Table
+from rich.text import Text
+
+from limner.commands.sweep import slurm
+from limner.commands.sweep.records import jobs_in, queued_as, titles, write_record
+from limner.commands.sweep.slurm_job import QueuedJob
+from limner.commands.sweep.slurm_queue import queue
+from limner.config.error_messages import explain
+from limner.console import say, shown
+from limner.errors import UserError
+from limner.files.printable import printable
+from limner.launch.job import objective, start, train_command, waited_for
+from limner.launch.resources import taken
+from limner.resume.find_run import What, in_folder
+from limner.resume.overrides import key_of, quoted
+
+OF_THE_SWEEP = ("hydra.sweep", "hydra/launcher", "hydra.launcher", "hydra/sweeper",
+                "hydra.sweeper", "hydra.mode", "hydra.run", "hydra.output_subdir")  # fmt: skip
+"""Keys of Hydra's that concern the sweep and not its jobs."""
+JOBLIB = "hydra_plugins.hydra_joblib_launcher"
+RAY = "hydra_plugins.hydra_ray_launcher"
+SLURM = "hydra_plugins.limner_slurm"
+
+
+def run_job(config: DictConfig, folder: Path) -> float | QueuedJob | None:
+    """Runs the job that Hydra has composed, unless it has finished before; its objective's value.
+
+    By the launcher of SLURM it is not run here, but returned for being queued.
+
+    Raises:
+        SystemExit: If a signal came: the job has saved and the sweep is to end.
+    """
+    hydra = HydraConfig.get()
+    overrides, number = list(hydra.overrides.task), hydra.job.num
+    by_slurm = hydra.launcher._target_.startswith(SLURM)
+    if by_slurm and (job_id := queued_as(folder)) is not None and job_id in queue():
+        return None
+    try:
+        what = in_folder(folder, config)
+    except (UserError, OSError) as error:  # another run is there, or one that is being trained
+        write_record(folder, overrides, number, (explain(error) or (str(error), 1))[0])
+        return None
+    write_record(folder, overrides, number, None)
+    if what is not What.NOTHING:
+        command = _command(hydra, overrides, folder)
+        if by_slurm:
+            return QueuedJob(command, folder, overrides, number)
+        with taken(folder.parent / ".places", _at_once(hydra)) as share:
+            ended = waited_for(start(command, share=share))
+        write_record(folder, overrides, number, ended.error)
+        if ended.error is not None:
+            return None
+    score = objective(folder)
+    return None if score is None else score[1]
+
+
+def tell(sweep: Path) -> int:
+    """Prints a table of a sweep's jobs, and what to do next; the exit code."""
+    jobs = jobs_in(sweep)
+    if not jobs:
+        return 1
+    names = [job.score[0] for job in jobs if job.score]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("job", overflow="fold")
+    table.add_column("state")
+    heading = names[0] if len(set(names)) == 1 else "objective"
+    table.add_column(Text(printable(heading)), justify="right")
+    table.add_column("error", overflow="fold")
+    for job, title in zip(jobs, titles(jobs), strict=True):
+        score = "" if job.score is None else f"{job.score[1]:.4g}"
+        if job.score is not None and len(set(names)) > 1:
+            score = f"{job.score[0]} {score}"
+        cells = (title, job.state, score, " ".join((job.error or "").split()))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    states = Counter(job.state for job in jobs)
+    get_console().print(table)
+    counted = ", ".join(f"{number} {state}" for state, number in states.items())
+    plural = "" if len(jobs) == 1 else "s"
+    lines = [
+        f"{len(jobs)} job{plural}: {printable(counted)}. They are in {shown(sweep.absolute())}"
+    ]
+    if states["finished"] < len(jobs) and sweep.parent == Path("outputs/sweeps"):
+        lines.append(
+            f"To run what has not finished: the same command, with sweep={printable(sweep.name)}"
+        )
+    for line in lines:
+        say(line)
+    return 0 if states["finished"] == len(jobs) else 1
+
+
+def refuse_launcher(choice: str | None, *, sweep: bool) -> None:
+    """Raises `UserError` if a launcher is asked for that cannot work here.
+
+    Args:
+        choice: The option of hydra/launcher, or None.
+        sweep: Whether there are jobs to launch.
+    """
+    if choice is not None and not sweep:
+        raise UserError(f"hydra/launcher={choice} is for the jobs of a sweep: add -m.")
+    for name, package in (("joblib", JOBLIB), ("ray", RAY)):
+        if choice == name and importlib.util.find_spec(package) is None:
+            raise UserError(f"hydra/launcher={name} needs: pip install limner[{name}]")
+    if choice == "slurm":
+        slurm.refuse_without_slurm()
+
+
+def _command(hydra: DictConfig, overrides: Sequence[str], folder: Path) -> list[str]:
+    """What starts a job as a run of its own."""
+    sources = hydra.runtime.config_sources
+    own = [source.path for source in sources if source.provider == "command-line"]
+    flags = ["--config-dir", own[0]] if own else []
+    kept = [word for word in hydra.overrides.hydra if not key_of(word).startswith(OF_THE_SWEEP)]
+    where = ["resume=auto", f"hydra.run.dir={quoted(folder)}"]
+    return [*train_command(), *flags, *overrides, *kept, *where]
+
+
+def _at_once(hydra: DictConfig) -> int:
+    """How many jobs the launcher runs at a time on this machine."""
+    if not hydra.launcher._target_.startswith(JOBLIB):
+        return 1
+    number = hydra.launcher.n_jobs
+    return number if number > 0 else os.cpu_count() or 1

@@ -1,0 +1,146 @@
+"""What became of the jobs of a sweep: in their folders, in the sweep's `.jobs`, and in a queue."""
+
+__all__ = ["Job", "error_of", "jobs_in", "queued_as", "titles", "write_queued", "write_record"]
+
+import functools
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from limner.commands.sweep.slurm_queue import queue
+from limner.files.plain import NotPlainError, read_json
+from limner.launch.job import objective
+from limner.runs.lock import is_locked
+from limner.runs.status import read_status
+
+log = logging.getLogger(__name__)
+
+RECORDS = ".jobs"
+QUEUED = ".slurm"
+LAST = sys.maxsize  # the place of a job whose own is not known
+
+
+class Job(NamedTuple):
+    """One job of a sweep, as its folder tells.
+
+    Args:
+        folder: Of the run.
+        overrides: What makes it this job.
+        state: "finished", "running", "queued", "stopped" by a signal, "killed", "failed", or
+            "not begun".
+        error: Why it failed, in a line.
+        score: Name and value of the objective, if it has one.
+    """
+
+    folder: Path
+    overrides: Sequence[str]
+    state: str
+    error: str | None
+    score: tuple[str, float] | None
+
+
+def jobs_in(sweep: Path) -> list[Job]:
+    """What became of the jobs of a sweep so far, in the order in which they were first begun."""
+    found, waiting = [], queue() if any((sweep / RECORDS).glob(f"*{QUEUED}")) else {}
+    for path in (sweep / RECORDS).glob("*.json"):
+        record = _read(path)
+        folder = sweep / path.name.removesuffix(".json")
+        state, error = _state(folder, record["error"])
+        if (in_queue := waiting.get(queued_as(folder))) is not None:
+            state, error = ("queued" if in_queue == "PENDING" else "running"), None
+        score = objective(folder) if state == "finished" else None
+        found.append((record["number"], Job(folder, record["overrides"], state, error, score)))
+    return [job for _, job in sorted(found, key=lambda pair: pair[0])]
+
+
+def titles(jobs: Sequence[Job]) -> list[str]:
+    """What tells each job of a sweep from the others."""
+    known = [set(job.overrides) for job in jobs if job.overrides]
+    shared = set.intersection(*known) if len(known) > 1 else set()
+    own = [[word for word in job.overrides if word not in shared] for job in jobs]
+    return [" ".join(words) or job.folder.name for words, job in zip(own, jobs, strict=True)]
+
+
+def write_record(folder: Path, overrides: Sequence[str], number: int, error: str | None) -> None:
+    """Writes down that a job was begun, and what it told of its end.
+
+    Args:
+        folder: Of the run.
+        overrides: What makes it this job.
+        number: Its place in the sweep.
+        error: Why it failed, in a line, or None.
+    """
+    record = {"overrides": list(overrides), "error": error, "number": number}
+    _write(folder, ".json", json.dumps(record, indent=2))
+
+
+def error_of(folder: Path) -> str | None:
+    """Why the job of a folder failed, as far as it was written down."""
+    path = folder.parent / RECORDS / f"{folder.name}.json"
+    return _read(path)["error"] if path.is_file() else None
+
+
+def write_queued(folder: Path, job_id: str) -> None:
+    """Writes down which job of SLURM a job is."""
+    _write(folder, QUEUED, job_id)
+
+
+def queued_as(folder: Path) -> str | None:
+    """The job of SLURM that a job was queued as last, or None."""
+    path = folder.parent / RECORDS / f"{folder.name}{QUEUED}"
+    return path.read_text(errors="replace").strip() or None if path.is_file() else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A record; of one that is damaged, what its name and its run's own folder cannot tell is
+    empty, and that is said once."""
+    try:
+        record = read_json(path)
+        if (
+            isinstance(record, dict)
+            and isinstance(record["number"], int)
+            and isinstance(record["error"], str | None)
+            and isinstance(record["overrides"], list)
+            and all(isinstance(word, str) for word in record["overrides"])
+        ):
+            return record
+        reason = "is no record of a job"
+    except NotPlainError as error:
+        reason = str(error)
+    except KeyError:
+        reason = "is no record of a job"
+    _say_damaged(path, reason)
+    return {"number": LAST, "error": None, "overrides": []}
+
+
+@functools.cache
+def _say_damaged(path: Path, reason: str) -> None:
+    log.warning("%s %s: the overrides of this job are not known.", path, reason)
+
+
+def _write(folder: Path, suffix: str, text: str) -> None:
+    records = folder.parent / RECORDS
+    records.mkdir(parents=True, exist_ok=True)
+    partial = records / f"{folder.name}.partial"
+    with open(partial, "w") as file:
+        file.write(f"{text}\n")
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut may leave an empty file
+    os.replace(partial, records / f"{folder.name}{suffix}")
+
+
+def _state(folder: Path, error: str | None) -> tuple[str, str | None]:
+    status = read_status(folder)
+    if is_locked(folder):
+        return "running", None
+    if error is not None and error.startswith("killed by"):
+        return "killed", error
+    if status is None or (status.state == "finished" and error is not None):
+        return ("not begun" if error is None else "failed"), error
+    if status.state == "running":
+        return "killed", error
+    return status.state, error if status.state != "finished" else None

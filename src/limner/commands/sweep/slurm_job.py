@@ -1,0 +1,67 @@
+"""What a job of a sweep does in SLURM: it runs, saves when told to, and is queued again.
+
+SLURM announces that a job's time is nearly over, or that it has to give way, by a signal to all
+processes. The run saves and stops, and the job queues itself again and goes on with it.
+"""
+
+__all__ = ["SIGNAL", "QueuedJob"]
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limner.commands.sweep.records import error_of, write_record
+from limner.commands.sweep.slurm_queue import may_go_on
+from limner.launch.job import start, waited_for
+from limner.runs.status import read_status
+
+SIGNAL = "USR1"  # of which runs know; submitit's own would be USR2
+os.environ["SUBMITIT_PREEMPT_SIGNAL"] = SIGNAL
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job of a sweep, and what each of its processes does in SLURM.
+
+    Args:
+        command: What starts the run, or goes on with it.
+        folder: Of the run.
+        overrides: What makes it this job of the sweep.
+        number: Its place in the sweep.
+    """
+
+    command: Sequence[str]
+    folder: Path
+    overrides: Sequence[str]
+    number: int
+
+    def __call__(self) -> None:
+        """Starts this process of the run and waits for it.
+
+        Raises:
+            SystemExit: If the run failed, or this job is to be queued again.
+        """
+        first = os.environ["SLURM_PROCID"] == "0"
+        try:
+            ended = waited_for(start(self.command, share=None, alone=False))
+        except SystemExit:  # a signal came, and the run has saved
+            if first and not self._has_finished() and may_go_on(os.environ["SLURM_JOB_ID"]):
+                signal.raise_signal(getattr(signal, f"SIG{SIGNAL}"))  # submitit queues it again
+            return
+        if ended.error is not None:
+            if error_of(self.folder) is None:  # of several processes the first one knows why
+                write_record(self.folder, self.overrides, self.number, ended.error)
+            raise SystemExit(1)  # so that SLURM ends the other processes
+
+    def checkpoint(self) -> Any:
+        """What submitit queues again: the same, which goes on from the run's last checkpoint."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+    def _has_finished(self) -> bool:
+        status = read_status(self.folder)
+        return status is not None and status.state == "finished"

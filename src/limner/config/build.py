@@ -1,0 +1,200 @@
+"""The shape of a config: which keys there are, whether every class gets what it takes, and parts
+made from it.
+
+Only this module, and those above it, know Hydra.
+"""
+
+__all__ = [
+    "build",
+    "check",
+    "composed",
+    "similar",
+]
+
+import difflib
+import inspect
+import re
+import typing
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    InterpolationKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from limner.config.schema import CONFIG_DIR
+from limner.config.types import check_type
+from limner.errors import UserError
+
+SHELVES = ("network",)
+"""Holds parts for models to read, and what no model reads need not be complete."""
+FACTS = ("image_shape", "num_classes")
+"""What the data may have to tell: null in the config until it does."""
+
+
+def composed(config: DictConfig) -> dict[str, Any]:
+    """The config as plain data, with every `${...}` replaced, and without the shelf of networks.
+
+    Raises:
+        UserError: If a value is missing, or one that it reads.
+    """
+    try:
+        return {key: _plain(config, key) for key in config if key not in SHELVES}
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} must be given: {error.full_key}=...") from error
+    except InterpolationKeyError as error:
+        role = re.search(r"'network\.(\w+)'", str(error))
+        if role is None:
+            raise UserError(str(error).splitlines()[0]) from error
+        fitting = [
+            file.stem
+            for file in sorted((CONFIG_DIR / "model" / "network").glob("*.yaml"))
+            if role[1] in OmegaConf.load(file)
+        ]
+        raise UserError(
+            f"This model needs a network with the part {role[1]}; model/network offers it in: "
+            + ", ".join(fitting)
+        ) from error
+    except OmegaConfBaseException as error:
+        raise UserError(str(error).splitlines()[0]) from error
+
+
+def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
+    """Compares every `_target_` node with the signature of its class.
+
+    Args:
+        config: The config of a run.
+        only: The top-level keys whose nodes are compared; None for all.
+
+    Raises:
+        UserError: If a key is no parameter, a parameter is missing, or a value has a wrong type.
+    """
+    values, written, read = composed(config), OmegaConf.to_container(config), _read_keys(config)
+    values["metrics"].pop("choices", None)
+    values["model"] = values.pop("model")  # last: it reads the others, whose own names are clearer
+    if only is not None:
+        values = {key: value for key, value in values.items() if key in only}
+    for path, node in _targets(values, written):
+        _check_node(path, node, read)
+
+
+def build(config: DictConfig, key: str, **more: Any) -> Any:
+    """Makes the objects of the node at `key`; `more` are further arguments of its `_target_`.
+
+    Raises:
+        UserError: If a constructor refuses its arguments by ValueError, TypeError or UserError.
+    """
+    node = _without_shared(key, composed(config)[key], _read_keys(config))
+    try:
+        return instantiate(node, **more, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, UserError):
+            raise cause from error
+        # a third party refuses by exceptions of its own, such as Lightning's Misconfiguration
+        foreign = not isinstance(cause, RuntimeError) and _is_foreign(type(cause))
+        if isinstance(cause, ValueError | TypeError | ImportError) or foreign:
+            raise UserError(str(cause)) from error
+        raise
+
+
+def _is_foreign(kind: type) -> bool:
+    return kind.__module__.split(".")[0] not in ("builtins", "limner")
+
+
+def similar(name: str, names: Sequence[str]) -> str:
+    """`; did you mean X?` for the likeliest of `names`, or the whole list."""
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(sorted(names))}"
+
+
+def _plain(config: DictConfig, key: str) -> Any:
+    value = config[key]
+    if not OmegaConf.is_config(value):
+        return value
+    return OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+
+
+def _read_keys(config: DictConfig) -> set[str]:
+    """The keys that others read as `${key}`."""
+    return set(re.findall(r"\$\{([\w.]+)\}", OmegaConf.to_yaml(config)))
+
+
+def _targets(node: Any, written: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(path, node) of every node with a `_target_`, outermost first.
+
+    The path is where the node was `written`: that of `${network.encoder}` is network.encoder.
+    """
+    if isinstance(written, str) and (link := re.fullmatch(r"\$\{([\w.]+)\}", written)):
+        path, written = link[1], node
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield path, node
+        for key, value in node.items():
+            yield from _targets(value, written[key], f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            yield from _targets(value, written[i], f"{path}[{i}]")
+
+
+def _without_shared(path: str, node: Any, read: set[str]) -> Any:
+    """The node without keys that its class does not take but other keys read, as `data.root`."""
+    if isinstance(node, list):
+        return [_without_shared(f"{path}[{i}]", value, read) for i, value in enumerate(node)]
+    if not isinstance(node, Mapping):
+        return node
+    taken = _parameters(get_object(node["_target_"])) if "_target_" in node else None
+    return {
+        key: _without_shared(f"{path}.{key}", value, read)
+        for key, value in node.items()
+        if taken is None or key.startswith("_") or key in taken or f"{path}.{key}" not in read
+    }
+
+
+def _parameters(target: Any) -> dict[str, inspect.Parameter]:
+    """The parameters by name; an entry `**` stands for "any other"."""
+    parameters = inspect.signature(target).parameters
+    return {("**" if p.kind is p.VAR_KEYWORD else name): p for name, p in parameters.items()}
+
+
+def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
+    try:
+        target = get_object(node["_target_"])
+        parameters = _parameters(target)
+    except Exception as error:  # whatever importing a module may raise
+        raise UserError(
+            f"{path}._target_={node['_target_']} cannot be imported: {error}"
+        ) from error
+    given = {key: value for key, value in node.items() if not key.startswith("_")}
+    for key, value in given.items():
+        if value is None and key in FACTS:
+            continue  # not known before the files are read
+        if key in parameters:
+            check_type(f"{path}.{key}", value, _hint(target, parameters[key]))
+        elif "**" not in parameters and f"{path}.{key}" not in read:
+            raise UserError(
+                f"{path}.{key} is not a parameter of {target.__name__}"
+                + similar(key, [name for name in parameters if name != "self"])
+            )
+    missing = [
+        name
+        for name, p in parameters.items()
+        if name != "**" and p.default is p.empty and p.kind is not p.VAR_POSITIONAL
+        and name not in given
+    ]  # fmt: skip
+    if missing and not node.get("_partial_"):
+        raise UserError(f"{path} lacks {', '.join(missing)}, which {target.__name__} needs.")
+
+
+def _hint(target: Any, parameter: inspect.Parameter) -> Any:
+    """The parameter's type, or Any where it has none that can be resolved."""
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        return typing.get_type_hints(function).get(parameter.name, Any)
+    except Exception:  # a third party's hints may name what is not installed
+        return Any

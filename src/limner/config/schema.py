@@ -1,0 +1,58 @@
+"""The top level of a config, and the folder of the config files."""
+
+__all__ = ["CONFIG_DIR", "RunConfig", "register"]
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from limner.runs.names import file_name, suffix
+
+_CLONE = Path(__file__).parents[3] / "conf"
+CONFIG_DIR = _CLONE if _CLONE.is_dir() else Path(__file__).parents[1] / "conf"
+"""conf/ of a clone, or the copy inside an installed package."""
+
+
+@dataclass
+class RunConfig:
+    """The top level of a config: these keys and no others."""
+
+    seed: int = 0
+    resume: str | None = None
+    sweep: str | None = None
+    debug: bool = False
+    run_dir: str | None = None
+    on_divergence: str = "stop"
+    max_rollbacks: int = 3
+    trust: list[str] = field(default_factory=list)
+    channels_last: Any = "auto"
+    compile: str | None = None
+    trainer: Any = None
+    model: Any = None
+    network: Any = None
+    data: Any = None
+    optimizer: Any = None
+    lr_schedule: Any = None
+    gradients: Any = None
+    metrics: Any = None
+    logger: Any = None
+    callbacks: Any = None
+
+
+def register() -> None:
+    """Tells Hydra of the schema and OmegaConf of our resolver; may be called again."""
+    ConfigStore.instance().store(name="schema", node=RunConfig)
+    if not OmegaConf.has_resolver("limner.suffix"):
+        OmegaConf.register_new_resolver("limner.suffix", suffix, use_cache=True)
+        OmegaConf.register_new_resolver("limner.file_name", file_name)
+        OmegaConf.register_new_resolver("limner.times", _times)
+
+
+def _times(a: Any, b: Any) -> int | float:
+    """A product of two numbers, for a config's `${limner.times:a,b}`."""
+    if not all(isinstance(x, int | float) and abs(x) < 2**62 for x in (a, b)):
+        raise ValueError(f"limner.times:{str(a)[:40]},{str(b)[:40]}: takes two numbers.")
+    return a * b

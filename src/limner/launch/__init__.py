@@ -1,0 +1,1 @@
+"""Processes: what started them, what they may use, and how they end."""

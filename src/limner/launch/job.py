@@ -1,0 +1,145 @@
+"""Runs in processes of their own, as a sweep and a search start them.
+
+A job that is killed or crashes takes nothing with it, none sees what another left in memory, and
+the further processes of a DDP job begin that job alone.
+"""
+
+__all__ = ["Ended", "environment", "objective", "start", "told", "train_command", "waited_for"]
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from limner.files.plain import read_json, read_yaml
+from limner.launch.resources import Share
+from limner.launch.watchdog import ABOVE, PARENT
+
+RANK_VARIABLES = (
+    "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED",
+)  # fmt: skip
+SECONDS = 1.0  # between two looks at whether the process that this one belongs to is there
+KEPT = 50  # lines of what a job said last
+
+
+class Ended(NamedTuple):
+    """How a job ended.
+
+    Args:
+        code: Its exit code; negative for the signal that killed it.
+        error: What it said of a failure, in one line; None if it finished.
+    """
+
+    code: int
+    error: str | None
+
+
+def train_command() -> list[str]:
+    """What starts `train.py`, or `limner train`, as this process was started."""
+    script = sys.argv[0]
+    return [sys.executable, script, *([] if script.endswith(".py") else ["train"])]
+
+
+def environment(share: Share | None) -> dict[str, str]:
+    """That of a job which is a run of its own, and stops when this process is no more."""
+    kept = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
+    return kept | {PARENT: str(os.getpid())} | ({} if share is None else share.environment())
+
+
+def start(
+    command: Sequence[str], *, share: Share | None, output: IO | None = None, alone: bool = True
+) -> subprocess.Popen:
+    """Starts a job.
+
+    Args:
+        command: Its words.
+        share: What it may use of the machine; None for all.
+        output: A file for all that it says; None for this process's, with the errors in a pipe.
+        alone: Whether it is to know nothing of the ranks that this process is told of.
+    """
+    process = subprocess.Popen(
+        command,
+        env=environment(share) if alone else os.environ | {PARENT: str(os.getpid())},
+        stdout=output,
+        stderr=subprocess.PIPE if output is None else subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    if share is not None:
+        share.bind(process.pid)
+    return process
+
+
+def waited_for(process: subprocess.Popen) -> Ended:
+    """Waits for a job and passes signals and what it says of errors on. To be called in the main
+    thread.
+
+    Raises:
+        SystemExit: If a signal came: it ends what started the job, too, once that has saved.
+    """
+    received: list[int] = []
+    lines: list[str] = []
+
+    def pass_on(number: int, frame: object) -> None:
+        received.append(number)
+        if number != signal.SIGINT:  # a terminal has sent that to the job too
+            process.send_signal(number)
+
+    reader = threading.Thread(target=_read, args=(process.stderr, lines), daemon=True)
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in names]
+    previous = [signal.signal(number, pass_on) for number in numbers]
+    parent = os.getppid()
+    try:
+        reader.start()
+        while (code := _code(process)) is None:
+            if os.getppid() != parent and not received:  # a worker of joblib left alone
+                pass_on(signal.SIGTERM, None)
+        reader.join(timeout=5)  # what a logger leaves running may hold the pipe open
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
+    if received:
+        raise SystemExit(1)
+    return Ended(code, told(code, lines))
+
+
+def told(code: int, lines: Sequence[str]) -> str | None:
+    """The reason for an exit code, of the last lines that a job said."""
+    if code == 0:
+        return None
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    said = [line.removeprefix("limner: ") for line in lines if line.startswith("limner: ")]
+    own = [line for line in said if not line.strip().endswith(ABOVE)]
+    rest = [line for line in lines if line.strip()]
+    return (own or said or rest or [f"ended with exit code {code}"])[-1].strip()
+
+
+def objective(folder: Path) -> tuple[str, float] | None:
+    """Name and value of the objective that a finished run left; None if it has none."""
+    try:
+        wanted = read_yaml(folder / "config.yaml")["metrics"]["objective"]
+        scores = read_json(folder / "scores.json")
+        return str(wanted["name"]), float(scores[wanted["name"]]["value"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def _read(pipe: IO[str] | None, lines: list[str]) -> None:
+    for line in pipe or ():
+        sys.stderr.write(line)
+        sys.stderr.flush()
+        lines.append(line)
+        del lines[:-KEPT]
+
+
+def _code(process: subprocess.Popen) -> int | None:
+    try:
+        return process.wait(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return None

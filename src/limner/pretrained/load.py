@@ -1,0 +1,213 @@
+"""From a finished run, an exported folder or a repository of the Hugging Face Hub to a model.
+
+    model = limner.load("outputs/vae_digits/...")
+    images = model.sample(16, seed=0)
+
+Nothing that the files say is executed, see `limner.pretrained.safe_build`.
+"""
+
+__all__ = ["load"]
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from limner.errors import UserError, is_out_of_memory
+from limner.pretrained import hub
+from limner.pretrained.bounded_build import build_within, check_numbers
+from limner.pretrained.migrations import brought_up_to_date
+from limner.pretrained.safe_build import build, read_config, read_safetensors, within
+from limner.pretrained.trained_model import Trained
+from limner.pretrained.weights import check_fit, check_values
+from limner.runs.checkpoints import best_path, newest, numbered, read
+from limner.runs.links import refuse_links
+
+log = logging.getLogger(__name__)
+
+MAX_SHAPE = (64, 16_384, 16_384)
+"""The largest channels, height and width of images that a config may state."""
+MAX_CLASSES = 1_000_000
+
+
+def load(
+    source: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    checkpoint: Literal["best", "last"] | None = None,
+    trust: Sequence[str] = (),
+) -> Trained:
+    """Loads a trained model.
+
+    Args:
+        source: The folder of a run, a folder that `limner export` wrote, or "hf://user/name"
+            ("hf://user/name@revision").
+        device: Where the model goes; None for a GPU (cuda, else mps) where there is one, else cpu.
+        checkpoint: Of a run: the best by its objective, or the last that is whole; None for the
+            best where there is one (runs without scores have none), else the last.
+        trust: Packages of your own whose classes the model is made of. Their code is run.
+
+    Returns:
+        The model, which samples, reconstructs, encodes and interpolates.
+
+    Raises:
+        UserError: If there is no such model, or its files are damaged, do not fit together, or
+            ask for more than tensors and known classes.
+    """
+    chosen = _device(device)
+    name = str(source)
+    if "\0" in name:
+        raise UserError(f"{name}: no path has a NUL in it.")
+    if name.startswith(hub.SCHEME):
+        folder = hub.download(name)
+        root = folder.parents[1]  # the hub's cache keeps the files beside, and links to them
+    else:
+        folder = root = _expanded(Path(source))
+        refuse_links(folder)
+    config = _config(folder)
+    if "weights" in config:
+        if checkpoint is not None:
+            raise UserError(f"checkpoint={checkpoint}: an exported model holds one only.")
+        path = within(folder, _file_name(folder, config["weights"]), root=root)
+        weights, update = read_safetensors(path), config.get("update")
+    else:
+        path, weights, update = _read_checkpoint(folder, checkpoint)
+    if update is not None and type(update) is not int:
+        raise UserError(f"{folder}: its update must be a whole number.")
+    try:
+        return Trained(
+            _model(config["model"], weights, path, trust=trust).to(chosen),
+            config=config, update=update, source=name,
+        )  # fmt: skip
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        hint = "" if chosen.type == "cpu" else " (device=cpu?)"
+        raise UserError(f"{folder}: there is not enough memory for the model{hint}.") from error
+
+
+def _model(
+    node: Any, weights: Mapping[str, Any], path: Path, *, trust: Sequence[str]
+) -> nn.Module:
+    """The model of a config, with its trained weights."""
+    try:
+        node = brought_up_to_date(node)
+        check_numbers(node, "model")
+        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
+            module = build_within(
+                lambda: build(node, "model", trust=trust),
+                file_bytes=path.stat().st_size,
+                check=lambda module: check_fit(module, weights, path),
+            )
+    except RecursionError as error:
+        raise UserError(f"{path.name}: the config beside it is nested too deeply.") from error
+    check_values(weights, path)
+    module.load_state_dict(weights)
+    return module
+
+
+def _expanded(folder: Path) -> Path:
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{folder}: there is no such user here.") from error
+
+
+def _file_name(folder: Path, name: Any) -> Any:
+    if isinstance(name, str) and "\0" in name:
+        raise UserError(f"{folder}: {name!r} is refused, for it is no file name.")
+    return name
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.yaml"
+    try:
+        is_there = path.is_file()
+    except OSError as error:  # no permission, or a name that is too long
+        raise UserError(f"{folder} cannot be read ({error.strerror}).") from error
+    if not is_there:
+        inside = [*folder.glob("*/config.yaml"), *folder.glob("*/*/config.yaml")]
+        runs = [path.parent for path in inside if path.parent.name != ".hydra"]
+        newest = max(runs, key=lambda run: run.stat().st_mtime, default=None)
+        hint = f" The newest run in it is {newest}" if newest is not None else ""
+        raise UserError(
+            f"{folder}: neither a run nor an exported model: it has no config.yaml.{hint}"
+        )
+    config = read_config(path)
+    data = config.get("data")
+    if not isinstance(config.get("model"), Mapping) or "_target_" not in config["model"]:
+        raise UserError(f"{path}: there is no model in it (model._target_).")
+    if not isinstance(data, Mapping) or not {"image_shape", "num_classes"} <= data.keys():
+        raise UserError(f"{path}: data.image_shape and data.num_classes are missing.")
+    shape, num_classes = data["image_shape"], data["num_classes"]
+    if not isinstance(shape, list) or [type(size) for size in shape] != [int] * 3:
+        raise UserError(f"{path}: data.image_shape={shape}: must be [C, H, W].")
+    if not all(1 <= size <= most for size, most in zip(shape, MAX_SHAPE, strict=True)):
+        raise UserError(
+            f"{path}: data.image_shape: sizes from 1 to {list(MAX_SHAPE)} are read, not these."
+        )
+    if type(num_classes) is not int:
+        raise UserError(f"{path}: data.num_classes={num_classes}: must be a whole number.")
+    if not 0 <= num_classes <= MAX_CLASSES:
+        raise UserError(f"{path}: data.num_classes must lie between 0 and {MAX_CLASSES:,}.")
+    return config
+
+
+def _checkpoints(folder: Path, choice: str | None) -> list[Path]:
+    """The files of a run that are what is asked for, the first choice first."""
+    best = [path for path in (best_path(folder),) if path.is_file()]
+    there = {"best": best, "last": numbered(folder)}
+    if choice is not None and choice not in there:
+        raise UserError(f"checkpoint={choice}: choose best or last.")
+    found = {name: paths for name, paths in there.items() if paths}
+    if not found:
+        raise UserError(
+            f"{folder}: the run has no checkpoint (checkpoints/best.ckpt or update_*.ckpt). One "
+            "is written when training ends or is stopped by Ctrl-C, and at intervals before."
+        )
+    if choice is None:
+        return next(iter(found.values()))
+    if choice not in found:
+        raise UserError(f"checkpoint={choice}: the run has only: {', '.join(found)}.")
+    return found[choice]
+
+
+def _read_checkpoint(
+    folder: Path, choice: str | None
+) -> tuple[Path, Mapping[str, Any], int | None]:
+    """A run's checkpoint: its file, the weights and the update."""
+    broken = []
+    for path in _checkpoints(folder, choice):
+        try:
+            saved = read(path, unsigned=True)
+        except UserError as error:
+            broken.append(str(error))
+            continue
+        for message in broken:
+            log.warning("Skipped: %s", message)
+        if not isinstance(saved, Mapping) or not isinstance(saved.get("state_dict"), Mapping):
+            raise UserError(f"{path} is not a checkpoint of a run: there is no state_dict in it.")
+        return path, saved["state_dict"], saved.get("global_step")
+    whole = newest(folder)
+    hint = (
+        f"The newest whole one in {folder / 'checkpoints'} is {whole.name}: checkpoint=last"
+        if whole is not None
+        else f"There is no whole one in {folder / 'checkpoints'}."
+    )
+    raise UserError("\n".join([*broken, hint]))
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        has_mps = torch.backends.mps.is_available()
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device={device}: torch cannot use it here ({reason})") from error
+    return chosen

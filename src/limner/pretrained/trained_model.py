@@ -1,0 +1,281 @@
+"""A trained model as a person uses it: numpy images in, numpy images out.
+
+Images are uint8 (N, H, W, C). Everything is done by the EMA weights where the model has them, in
+batches of one size, so that image i of a seed is the same however many are asked for.
+"""
+
+__all__ = ["Trained"]
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from limner.errors import UserError
+from limner.files.printable import printable
+from limner.interfaces import DrawsCodes, Encodes, Generates, Reconstructs, Samples
+from limner.pixels import to_float, to_uint8
+from limner.randomness import generator_for, uniform_labels
+
+BATCH = 64  # images at a time
+
+
+class Trained:
+    """A model whose training is over, on a device.
+
+    Args:
+        module: The LightningModule with its trained weights.
+        config: What it was built from, as plain data, with the facts of the data under `data`.
+        update: The update at which the weights were saved.
+        source: Where they were read from.
+    """
+
+    def __init__(
+        self, module: nn.Module, *, config: Mapping[str, Any], update: int | None, source: str
+    ) -> None:
+        self.module, self.config = module.eval(), config
+        self.update, self.source = update, source
+        self.image_shape: tuple[int, ...] = tuple(config["data"]["image_shape"])
+        self.num_classes: int = config["data"]["num_classes"]
+
+    def __repr__(self) -> str:
+        channels, height, width = self.image_shape
+        parameters = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+        return (
+            f"<{self._name} of {height}x{width}x{channels} images, {parameters:,} parameters, "
+            f"update {self.update}, from {printable(self.source)}>"
+        )
+
+    def sample(
+        self,
+        num_images: int,
+        *,
+        seed: int = 0,
+        label: int | None = None,
+        labels: Sequence[int] | None = None,
+        truncation: float | None = None,
+    ) -> np.ndarray:
+        """Draws images.
+
+        Args:
+            num_images: At least 1.
+            seed: At least 0. Image i depends on the seed and on i alone.
+            label: The class of all images, of a conditional model; or
+            labels: the class of each. Without either they are drawn, each class as likely.
+            truncation: Factor of the latent codes, at least 0: below 1, samples are nearer to the
+                average, better and less varied.
+
+        Returns:
+            uint8 (num_images, H, W, C).
+
+        Raises:
+            UserError: If the model cannot do this, or an argument is out of its range.
+        """
+        drawn = self.batches(
+            num_images, seed=seed, label=label, labels=labels, truncation=truncation
+        )
+        return np.concatenate(list(drawn))
+
+    def batches(
+        self,
+        num_images: int,
+        *,
+        seed: int = 0,
+        label: int | None = None,
+        labels: Sequence[int] | None = None,
+        truncation: float | None = None,
+    ) -> Iterator[np.ndarray]:
+        """The images of `sample`, a batch at a time, for more than the memory holds."""
+        _at_least("num_images", num_images, 1)
+        _at_least("seed", seed, 0)
+        if not isinstance(self.module, Samples):
+            raise UserError(f"{self._name} draws no images.")
+        if truncation is not None:
+            _at_least("truncation", truncation, 0)
+            self._needs(Generates, "no latent codes, so no truncation")
+        given = self._labels(label, labels, num_images)
+        return self._drawn(num_images, seed, given, truncation)
+
+    def latents(self, num_images: int, *, seed: int = 0) -> np.ndarray:
+        """The codes that `sample` draws for these images: float32 (num_images, latent_dim)."""
+        self._needs(Generates, "no latent codes")
+        _at_least("num_images", num_images, 1)
+        _at_least("seed", seed, 0)
+        blocks = [self._latents(seed, i)[0] for i in range(-(-num_images // BATCH))]
+        return torch.cat(blocks)[:num_images].numpy()
+
+    def decode(
+        self,
+        latents: np.ndarray,
+        *,
+        label: int | None = None,
+        labels: Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """uint8 images (N, H, W, C) of codes (N, latent_dim); a conditional model needs labels."""
+        self._needs(Generates, "no latent codes")
+        codes = torch.as_tensor(np.asarray(latents, np.float32))
+        if codes.ndim != 2 or codes.shape[1] != self.module.latent_dim:
+            raise UserError(
+                f"Latent codes of {self._name} are (N, {self.module.latent_dim}), not "
+                f"{tuple(codes.shape)}."
+            )
+        given = self._labels(label, labels, len(codes))
+        if given is None and self.is_conditional:
+            raise UserError(f"Codes of this {self._name} need labels: it is conditional.")
+        more = [] if given is None else [given]
+        return _to_numpy(self._by_batch(self.module.generate, codes, *more))
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Mean codes, float32 (N, latent_dim), of uint8 images (N, H, W, C)."""
+        self._needs(Encodes, "no encoder")
+        return self._by_batch(self.module.encode, self._to_tensor(images)).numpy()
+
+    def reconstruct(self, images: np.ndarray) -> np.ndarray:
+        """uint8 reconstructions of uint8 images, both (N, H, W, C)."""
+        self._needs(Reconstructs, "no encoder")
+        return _to_numpy(self._by_batch(self.module.reconstruct, self._to_tensor(images)))
+
+    def interpolate(
+        self,
+        a: np.ndarray,
+        b: np.ndarray,
+        num_steps: int,
+        *,
+        mode: Literal["linear", "spherical"] = "linear",
+        label: int | None = None,
+    ) -> np.ndarray:
+        """Images on the way from `a` to `b`, both ends included.
+
+        Args:
+            a: A latent code (latent_dim,), or for models that encode a uint8 image (H, W, C).
+            b: Likewise.
+            num_steps: Images, at least 2.
+            mode: "linear", or "spherical": along the great circle, as codes from N(0, I) all lie
+                near a sphere.
+            label: The class of all images, which a conditional model needs.
+
+        Returns:
+            uint8 (num_steps, H, W, C).
+        """
+        _at_least("num_steps", num_steps, 2)
+        if mode not in ("linear", "spherical"):
+            raise UserError(f"mode={mode}: choose linear or spherical.")
+        ends = [self._code(end) for end in (a, b)]
+        path = _linear if mode == "linear" else _spherical
+        return self.decode(path(*ends, np.linspace(0, 1, num_steps)[:, None]), label=label)
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether it can be told the class to draw."""
+        return getattr(self.module, "num_classes", None) is not None
+
+    @property
+    def _name(self) -> str:
+        return type(self.module).__name__
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    def _needs(self, protocol: type, lack: str) -> None:
+        if not isinstance(self.module, protocol):
+            raise UserError(f"{self._name} has {lack}.")
+
+    def _latents(self, seed: int, block: int) -> tuple[Tensor, Tensor | None]:
+        """Codes, and classes of a conditional model, as its own `sample` would draw them."""
+        generator = generator_for(seed, "samples", block)
+        if isinstance(self.module, DrawsCodes):
+            codes = self.module.sample_codes(BATCH, generator=generator).cpu()
+        else:
+            codes = torch.randn(BATCH, self.module.latent_dim, generator=generator)
+        num_classes = self.num_classes if self.is_conditional else None
+        return codes, uniform_labels(BATCH, num_classes, generator=generator)
+
+    def _drawn(
+        self, num_images: int, seed: int, labels: Tensor | None, truncation: float | None
+    ) -> Iterator[np.ndarray]:
+        for block, start in enumerate(range(0, num_images, BATCH)):
+            size = min(BATCH, num_images - start)
+            given = None if labels is None else labels[start : start + size]
+            if isinstance(self.module, Generates):
+                z, drawn = self._latents(seed, block)
+                z = z[:size] if truncation is None else truncation * z[:size]
+                if given is None and drawn is not None:
+                    given = drawn[:size].to(self._device)
+                more = {} if given is None else {"labels": given}
+                images = self.module.generate(z.to(self._device), **more)
+            else:
+                generator = generator_for(seed, "samples", block)
+                more = {} if given is None else {"labels": given}
+                images = self.module.sample(size, generator=generator, **more)
+            yield _to_numpy(images.cpu())
+
+    def _labels(
+        self, label: int | None, labels: Sequence[int] | None, num_images: int
+    ) -> Tensor | None:
+        """int64 (num_images,) on the device, or None where none are given."""
+        if label is None and labels is None:
+            return None
+        if label is not None and labels is not None:
+            raise UserError(f"label={label} and labels: give one of the two.")
+        if not self.is_conditional:
+            raise UserError(
+                f"This {self._name} was trained without labels (it is unconditional), so the "
+                "class of its images cannot be chosen."
+            )
+        given = np.full(num_images, label) if labels is None else np.array(labels)
+        if given.shape != (num_images,):
+            raise UserError(f"labels: one for each of {num_images} images, not {given.size}.")
+        if given.min() < 0 or given.max() >= self.num_classes:
+            raise UserError(f"labels: the classes are 0 to {self.num_classes - 1}.")
+        return torch.tensor(given, dtype=torch.int64, device=self._device)
+
+    def _code(self, end: np.ndarray) -> np.ndarray:
+        if np.ndim(end) != 1:
+            return self.encode(np.asarray(end)[None])[0]
+        return np.asarray(end, np.float32)
+
+    def _by_batch(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        batches = zip(*(each.to(self._device).split(BATCH) for each in inputs), strict=True)
+        return torch.cat([function(*batch).float().cpu() for batch in batches])
+
+    def _to_tensor(self, images: np.ndarray) -> Tensor:
+        """Float images (N, C, H, W) in [-1, 1]."""
+        channels, height, width = self.image_shape
+        images = np.asarray(images)
+        if images.dtype != np.uint8 or images.shape[1:] != (height, width, channels):
+            raise UserError(
+                f"Images for this model are uint8 (N, {height}, {width}, {channels}), not "
+                f"{images.dtype} {images.shape}."
+            )
+        if len(images) == 0:
+            raise UserError("There are no images in this array.")
+        return to_float(torch.tensor(images).permute(0, 3, 1, 2))
+
+
+def _at_least(name: str, value: float, least: int) -> None:
+    if value < least:
+        raise UserError(f"{name}={value}: must be {least} or more.")
+
+
+def _to_numpy(images: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(to_uint8(images).permute(0, 2, 3, 1).numpy())
+
+
+def _linear(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
+    return (1 - t) * a + t * b
+
+
+def _spherical(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """sin((1 - t) w) / sin w * a + sin(t w) / sin w * b, w the angle between a and b.
+
+    Shoemake (1985), https://doi.org/10.1145/325165.325242; the straight line where a and b are
+    (anti)parallel.
+    """
+    norms = np.linalg.norm(a) * np.linalg.norm(b)
+    angle = np.arccos(np.clip(a @ b / max(norms, 1e-12), -1, 1))
+    if np.sin(angle) < 1e-6:
+        return _linear(a, b, t)
+    return (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)

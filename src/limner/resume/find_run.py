@@ -1,0 +1,161 @@
+"""Which run `resume=auto` goes on with.
+
+Without `hydra.run.dir`, it is the unfinished run among those that the command's own would join;
+with it, the one in that folder, so that the same command, again and again, ends with one finished
+run.
+"""
+
+__all__ = ["among", "has_checkpoint", "in_folder", "saved_config"]
+
+import shutil
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+
+from omegaconf import DictConfig
+
+from limner.console import is_first_process, shown
+from limner.errors import UserError
+from limner.resume.allowed_changes import differences, refuse_changes, same_length
+from limner.resume.saved import NotWhole, read_config
+from limner.runs.lock import being_trained, is_locked
+from limner.runs.status import Status, read_status
+
+OURS = frozenset({
+    ".hydra", ".lock", "checkpoints", "config.yaml", "environment.txt", "final.png",
+    "final_reconstructions.png", "metrics.csv", "reports.csv", "samples", "scores.json",
+    "status.json", "tensorboard", "train.log", "wandb",
+})  # fmt: skip
+"""What training leaves in the folder of a run, beside half-written *.partial files."""
+
+
+class What(Enum):
+    """What there is to do in a folder."""
+
+    BEGIN = "begin"
+    GO_ON = "go on"
+    NOTHING = "nothing"
+
+
+class Found(NamedTuple):
+    """The run to go on with, if there is one, and what to tell about the choice."""
+
+    folder: Path | None
+    note: str
+
+
+def in_folder(folder: Path, config: DictConfig) -> What:
+    """What a run of `config` that is to be in this folder has to do.
+
+    What a start that was killed before its first checkpoint has left is removed, by the first
+    process: there is nothing in it to go on from.
+
+    Raises:
+        UserError: If another run, or anything else, is in the folder, or a process trains there.
+    """
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return What.BEGIN
+    name, saved, status = (
+        f"hydra.run.dir={shown(folder)}",
+        saved_config(folder, config),
+        read_status(folder),
+    )
+    names = {path.name for path in folder.iterdir() if path.suffix != ".partial"}
+    foreign = sorted(names - OURS)
+    if saved is None and foreign:
+        raise UserError(f"{name} is not empty ({foreign[0]}), and there is no run in it.")
+    if saved is None and has_checkpoint(folder):
+        raise UserError(f"{name}: which run is in it cannot be read (.hydra/config.yaml).")
+    if is_first_process() and is_locked(folder):
+        raise UserError(being_trained(folder))
+    if saved is not None:
+        refuse_changes(saved, config, name, "For a new run, name another folder.")
+    finished = status is not None and status.state == "finished"
+    if finished and (saved is None or same_length(saved, config)):
+        return What.NOTHING
+    if has_checkpoint(folder):
+        return What.GO_ON
+    if finished or foreign:
+        raise UserError(
+            f"{name}: the run in it has no checkpoint to go on from, and is not removed, since "
+            + ("it has finished." if finished else f"there are other files ({foreign[0]}).")
+        )
+    if is_first_process():
+        _clear(folder)
+    return What.BEGIN
+
+
+def among(parent: Path, config: DictConfig) -> Found:
+    """The one run in the folders of `parent` that is unfinished, not being trained, and of config.
+
+    Raises:
+        UserError: If there are two.
+    """
+    found: list[tuple[Path, Status]] = []
+    busy: list[Path] = []
+    for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
+        status = read_status(folder)
+        if status is None or status.state == "finished":
+            continue
+        try:
+            saved = saved_config(folder, config)
+        except UserError:
+            continue
+        if saved is None or differences(saved, config):
+            continue
+        if is_locked(folder):
+            busy.append(folder)
+        elif has_checkpoint(folder):
+            found.append((folder, status))
+    if len(found) > 1:
+        found.sort(key=lambda pair: pair[1].changed, reverse=True)
+        lines = [f"  {shown(folder)}: {_told(status)}" for folder, status in found]
+        raise UserError(
+            "\n".join(["resume=auto: these runs of this config are unfinished:", *lines])
+            + "\nChoose one: resume=DIR"
+        )
+    if found:
+        folder, status = found[0]
+        return Found(folder, f"resume=auto: going on with {shown(folder)}, {_told(status)}.")
+    besides = f", beside {shown(busy[0])}, which is being trained" if busy else ""
+    return Found(
+        None, f"resume=auto: no unfinished run of this config in {shown(parent)}: a new one"
+        f"{besides}.",
+    )  # fmt: skip
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run has got so far that there is something to go on from."""
+    found = (folder / "checkpoints").glob("*.ckpt")
+    return any(path.name != "best.ckpt" and path.is_file() for path in found)
+
+
+def saved_config(folder: Path, present: DictConfig) -> DictConfig | None:
+    """The config that a run was composed of, or None where that is not there, or not whole.
+
+    Args:
+        folder: The run folder.
+        present: The config of this command.
+
+    Raises:
+        UserError: If it asks for what no folder may (`limner.resume.saved`).
+    """
+    try:
+        return read_config(folder, present)
+    except NotWhole:
+        return None
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != ".lock":  # a process that has just begun here may hold it
+            path.unlink()
+
+
+def _told(status: Status) -> str:
+    state = "was killed" if status.state == "running" else status.state
+    when = status.changed[:16].replace("T", " ")
+    error = f": {status.error}" if status.error else ""
+    return f"{state} at update {status.update}" + (f", {when}" if when else "") + error

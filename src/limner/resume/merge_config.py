@@ -1,0 +1,139 @@
+"""The config that a run goes on with, and the records of it in the run's folder."""
+
+__all__ = ["merged", "save", "with_saved_overrides"]
+
+import contextlib
+import copy
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from limner.config.build import check
+from limner.errors import UserError
+from limner.files.plain import NotPlainError, read_yaml
+from limner.pretrained.migrations import without_gone
+from limner.resume.allowed_changes import leaves, refuse_changes
+from limner.resume.overrides import key_of, last_of_each, parted, without
+from limner.resume.saved import choices, read_config, read_overrides
+from limner.resume.strangers import refuse_strangers, tell_places
+from limner.runs.status import read_status
+from limner.version import __version__
+
+log = logging.getLogger(__name__)
+
+
+def with_saved_overrides(words: Sequence[str], saved: Sequence[str]) -> list[str]:
+    """The arguments that compose a run again, changed by new ones.
+
+    Args:
+        words: Those of the command. Config files of the user's own are named among them.
+        saved: The overrides that the run was composed of.
+    """
+    flags, overrides = parted(words)
+    kept = list(saved)
+    for group in map(key_of, overrides):
+        # the settings of what was chosen before mean nothing for what is chosen instead
+        kept = [word for word in kept if not key_of(word).startswith((f"{group}.", f"{group}/"))]
+    return flags + last_of_each([*kept, *overrides])
+
+
+def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig:
+    """The config saved in `folder`, with what a command changes about it. Writes nothing.
+
+    The config files may have changed since the run began, so `config`, which was composed from
+    them by `with_saved_overrides`, is trusted only for the difference that the new ones make.
+
+    Args:
+        config: What the command is composed to.
+        folder: The run folder, which a stranger may have made.
+        words: Those of the command: classes that these name are the user's own.
+
+    Raises:
+        UserError: If it would be another run, one that this version cannot train, or one that
+            asks for more than limner's own classes.
+    """
+    asked, advice = f"resume={os.path.relpath(folder)}", "For a new run, leave out resume=."
+    saved = read_config(folder, config)
+    saved = OmegaConf.create(without_gone(OmegaConf.to_container(saved)))
+    wanted = copy.deepcopy(saved)
+    overrides = read_overrides(folder).kept
+    before, after = leaves(compose("train", overrides=overrides)), leaves(config)
+    for key in before.keys() - after.keys():
+        _delete(wanted, key)
+    for key, value in after.items():
+        if key not in before or before[key] != value:
+            OmegaConf.update(wanted, key, value, force_add=True)
+    wanted.trust = config.trust  # no folder asks for that itself
+    refuse_changes(saved, wanted, subject=asked, advice=advice)
+    for key in config.keys() - wanted.keys():
+        wanted[key] = config[key]  # which limner did not have when the run began
+    own = parted(with_saved_overrides(words, choices(overrides)))[1]
+    _check(wanted, folder, asked, own)
+    tell_places(wanted, own)
+    return wanted
+
+
+def save(config: DictConfig, folder: Path, hydra: DictConfig) -> None:
+    """Brings Hydra's records in the folder up to date with what the run goes on as.
+
+    Args:
+        config: The run's config.
+        folder: The run folder.
+        hydra: Hydra's own config of this start.
+    """
+    records = folder / ".hydra"
+    overrides = without(without(hydra.overrides.task, "resume"), "trust")
+    now = OmegaConf.to_container(OmegaConf.masked_copy(hydra, ["overrides", "runtime", "job"]))
+    try:
+        known = read_yaml(records / "hydra.yaml")
+        known["hydra"]["overrides"]["task"] = overrides
+        known["hydra"]["runtime"]["choices"] = now["runtime"]["choices"]
+    except (NotPlainError, KeyError, TypeError):  # what it was cannot be said; what it is can
+        now["overrides"]["task"] = overrides
+        known = {"hydra": now}
+        log.warning("%s was no record of Hydra's, and is written again.", records / "hydra.yaml")
+    _write(records / "config.yaml", OmegaConf.merge(config, {"resume": None, "run_dir": None}))
+    _write(records / "overrides.yaml", OmegaConf.create(overrides))
+    _write(records / "hydra.yaml", OmegaConf.create(known))
+
+
+def _check(config: DictConfig, folder: Path, asked: str, words: Sequence[str]) -> None:
+    """Raises `UserError` if this version lacks, or newly needs, what the saved config says, or if
+    that asks for what no stranger's may."""
+    from limner.pretrained.first_stage import adopt  # with torch: looking for a run need not wait
+
+    checked = OmegaConf.merge(config, {"run_dir": str(folder)})
+    refuse_strangers(checked, folder, asked, words)
+    try:
+        adopt(checked, folder)
+        if isinstance(OmegaConf.to_container(config.model).get("first_stage"), str):
+            refuse_strangers(checked, folder, asked, words)
+        check(checked)
+    except UserError as error:
+        status = read_status(folder)
+        if status is None or status.version in ("", __version__):
+            raise
+        raise UserError(
+            f"{error}\nThe run was made by limner {status.version}; this is {__version__}."
+        ) from error
+
+
+def _delete(config: DictConfig, key: str) -> None:
+    """Removes a key, and the mappings that this leaves empty."""
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    if node is not None:
+        with contextlib.suppress(KeyError):
+            del node[name]  # `pop` would look up what it reads by ${...}, which may be gone
+        if parent and not node:
+            _delete(config, parent)
+
+
+def _write(path: Path, config: DictConfig | ListConfig) -> None:
+    partial = path.with_suffix(".partial")
+    OmegaConf.save(config, partial)
+    os.replace(partial, path)

@@ -1,0 +1,68 @@
+"""The run folder of processes that torchrun or srun starts, each of which composes its config.
+
+Each would name a folder by its own clock. Torchrun keeps what its nodes know of one another in a
+store, where the first process leaves its choice for the others, and for those that are started
+again. Processes of srun call it by the number of their job, and are told when that is restarted.
+"""
+
+__all__ = ["together"]
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from limner.console import is_first_process
+from limner.errors import UserError
+from limner.launch.environment import restarted_by_slurm, started_outside, step_of_slurm
+from limner.resume.overrides import is_sweep, last, only_shows, quoted, without
+
+
+def together(words: Sequence[str], choose: Callable[[Sequence[str]], Path]) -> list[str]:
+    """The words of a command, with the folder that all processes of the run are to take.
+
+    One that is started again goes on in it.
+
+    Args:
+        words: As they were typed.
+        choose: The folder that the words would mean for a process alone.
+
+    Raises:
+        UserError: If the processes cannot agree.
+    """
+    alone = started_outside() < 2 or is_sweep(words) or only_shows(words)
+    if alone or last(words, "resume") not in (None, "", "null", "auto"):
+        return list(words)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        folder = _by_torchrun(lambda: choose(words), os.environ)
+        return _in(folder, words, automatic=True)
+    folder, again = last(words, "hydra.run.dir"), restarted_by_slurm()
+    if folder is None and last(words, "resume") == "auto" and not again:
+        return list(words)  # and be refused
+    if folder is None:
+        folder = choose(without(words, "resume")).with_name(f"slurm_{step_of_slurm()}")
+    return _in(folder, words, automatic=again)
+
+
+def _in(folder: str | Path, words: Sequence[str], *, automatic: bool) -> list[str]:
+    rest = without(words, "hydra.run.dir")
+    rest = [*without(rest, "resume"), "resume=auto"] if automatic else rest
+    return [*rest, f"hydra.run.dir={quoted(folder)}"]
+
+
+def _by_torchrun(choose: Callable[[], Path], environ: Mapping[str, str]) -> str:
+    """What the first process has chosen when it was started for the first time."""
+    if environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        raise UserError(
+            "This torchrun has no store by which its processes could agree on a folder; choose "
+            "--rdzv-backend=c10d."
+        )
+    from torch.distributed import DistError, TCPStore
+
+    key = f"limner/run/{environ['TORCHELASTIC_RUN_ID']}"
+    try:
+        store = TCPStore(environ["MASTER_ADDR"], int(environ["MASTER_PORT"]), is_master=False)
+        if is_first_process() and not store.check([key]):
+            store.set(key, str(choose()))
+        return store.get(key).decode()
+    except DistError as error:
+        raise UserError("The first process has ended before the others had begun.") from error

@@ -1,0 +1,108 @@
+"""Whether the config of a run folder asks for code, or for paths, that the user has not chosen."""
+
+__all__ = ["refuse_strangers", "tell_places"]
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from limner.errors import UserError
+from limner.files.printable import printable
+
+log = logging.getLogger(__name__)
+
+PLACES = {"data.source.path": "data.path", "data.source.root": "data.root"}
+"""Where images are read, and the key that chooses another place."""
+
+
+def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequence[str]) -> None:
+    """Raises `UserError` if a config asks for what is neither limner's nor the user's own.
+
+    Args:
+        config: What a run is to go on as, its text judged already (`limner.resume.saved`).
+        folder: The run folder: what its values name lies in it, or is data.
+        asked: What was asked, to begin the message with.
+        words: Overrides of the user's own. The classes and paths that they compose are the user's.
+    """
+    from limner.pretrained.roles import refuse_foreign, targets  # with torch
+
+    values = _resolved(config)
+    for key, text in _texts(values):
+        if "${" in text:  # put together from parts; Hydra would read it once more
+            raise UserError(f"{asked}: {key}={text} is refused: it reads what no folder may.")
+    own = _resolved(_composed(words))
+    named = {(key, str(node["_target_"])) for key, node in targets(own)}
+    refuse_foreign(values, asked, trust=list(config.trust), own=named)
+    mine = set(_texts(own))
+    for key, text in _texts(values):
+        is_output = key.startswith("logger.") and key.endswith(".folder")
+        if is_output and not _lies_in(text, folder) and (key, text) not in mine:
+            raise UserError(f"{asked}: {key}={text} is refused: it is not the run's folder.")
+    first = OmegaConf.select(config, "model.first_stage", throw_on_missing=False)
+    if isinstance(first, str) and not (folder / "config.yaml").is_file():
+        raise UserError(
+            f"{asked}: the run's own config.yaml is gone, which holds the first stage."
+        )
+
+
+def tell_places(config: DictConfig, words: Sequence[str]) -> None:
+    """Say where images will be read, if the run's folder chooses that and not the user.
+
+    Args:
+        config: What a run is to go on as.
+        words: Overrides of the user's own.
+    """
+    mine = set(_texts(_resolved(_composed(words))))
+    for key, text in _texts(_resolved(config)):
+        if key in PLACES and (key, text) not in mine:
+            log.info(
+                "Images are read from %s, as the run's folder says. Others: %s=...",
+                printable(text), PLACES[key],
+            )  # fmt: skip
+
+
+def _lies_in(name: str, folder: Path) -> bool:
+    try:
+        return Path(name).resolve().is_relative_to(folder.resolve())
+    except (ValueError, OSError, RuntimeError):  # a NUL in it, or links in a circle
+        return False
+
+
+def _composed(words: Sequence[str]) -> DictConfig:
+    """What the user's own words compose; nothing where they make sense only beside a run's."""
+    try:
+        return compose("train", overrides=list(words))
+    except (HydraException, OmegaConfBaseException):
+        return OmegaConf.create()
+
+
+def _resolved(config: DictConfig) -> dict[str, Any]:
+    """Plain data with every `${...}` replaced, without top-level keys where that cannot be."""
+    found = {}
+    for key in config:
+        try:
+            value = config[key]
+            if OmegaConf.is_config(value):
+                value = OmegaConf.to_container(value, resolve=True)
+            found[key] = value
+        except (OmegaConfBaseException, UserError):
+            continue
+    return found
+
+
+def _texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted key, text) of every text in plain data."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _texts(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            yield from _texts(value, f"{key}[{i}]")
+    elif isinstance(node, str):
+        yield key, node

@@ -1,0 +1,235 @@
+"""Checkpoint files: whole or not there, and able to tell whether they are still what was written.
+
+A run's folder `checkpoints/` has `update_00001000.ckpt` and the like, and perhaps `best.ckpt`.
+"""
+
+__all__ = [
+    "best_path", "newest", "newest_or_refuse", "numbered", "problem", "read", "spares", "tidy",
+    "update_of", "update_path", "write",
+]  # fmt: skip
+
+import contextlib
+import errno
+import logging
+import os
+import pickle
+import re
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from limner.errors import UserError
+from limner.runs.checksums import NO_CHECKSUM, SignedFile, damage
+
+log = logging.getLogger(__name__)
+
+NAME = re.compile(r"update_(\d{8,})\.ckpt")
+
+
+def update_path(run_dir: Path, update: int) -> Path:
+    """Where the checkpoint of an update is."""
+    return run_dir / "checkpoints" / f"update_{update:08d}.ckpt"
+
+
+def best_path(run_dir: Path) -> Path:
+    """Where the best checkpoint is, if the run has one."""
+    return run_dir / "checkpoints" / "best.ckpt"
+
+
+def update_of(path: Path) -> int:
+    """The update in the name of a checkpoint. Raises ValueError if it has none, as best.ckpt."""
+    found = NAME.fullmatch(path.name)
+    if found is None:
+        raise ValueError(f"{path} is not named after an update.")
+    return int(found[1])
+
+
+def numbered(run_dir: Path) -> list[Path]:
+    """A run's checkpoints that are named after an update, newest first, whole or not.
+
+    A folder or a pipe of such a name is none.
+    """
+    found = (run_dir / "checkpoints").glob("*.ckpt")
+    paths = [path for path in found if NAME.fullmatch(path.name) and path.is_file()]
+    return sorted(paths, key=update_of, reverse=True)
+
+
+def newest(run_dir: Path) -> Path | None:
+    """The newest whole checkpoint of a run, with a warning for each newer one that is skipped.
+
+    None if none is whole: then nothing is said.
+    """
+    skipped: dict[Path, str] = {}
+    for path in numbered(run_dir):
+        reason = problem(path)
+        if reason is None:
+            for other, why in skipped.items():
+                log.warning("Skipped %s: it %s.", other, why)
+            return path
+        skipped[path] = reason
+    return None
+
+
+def spares(run_dir: Path) -> tuple[Path | None, list[Path]]:
+    """The newest whole checkpoint of a run, and all others that have an update, oldest first.
+
+    Of a run without a whole one nothing is to spare: (None, []).
+    """
+    paths = numbered(run_dir)
+    whole = next((path for path in paths if problem(path) is None), None)
+    return whole, [] if whole is None else [path for path in reversed(paths) if path != whole]
+
+
+def newest_or_refuse(run_dir: Path) -> Path:
+    """As `newest`; raises `UserError` with what is wrong with each if none is whole."""
+    path = newest(run_dir)
+    if path is None:
+        reasons = [f"{path.name} {problem(path)}." for path in numbered(run_dir)]
+        raise UserError("\n".join([f"{run_dir} has no whole checkpoint to go on from:", *reasons]))
+    return path
+
+
+def problem(path: Path) -> str | None:
+    """What keeps a checkpoint from being gone on from, in a few words; None for a whole one."""
+    try:
+        _load(path, unsigned=False)
+    except _Unfit as reason:
+        return str(reason)
+    return None
+
+
+def read(path: Path, *, unsigned: bool = False) -> dict[str, Any]:
+    """A checkpoint, without running anything that it says.
+
+    Args:
+        path: The file; the tensors lie in it until they are used.
+        unsigned: Whether one without a checksum is read too, if its archive's own CRC-32 agree
+            (they leave out the names and places of its parts).
+
+    Raises:
+        UserError: If the file is not whole, or holds anything but tensors and plain values.
+    """
+    try:
+        return _load(path, unsigned=unsigned)
+    except _Unfit as reason:
+        raise UserError(f"{path} {reason}.") from reason
+
+
+def write(checkpoint: dict[str, Any], path: Path) -> None:
+    """Writes a checkpoint beside the old one, syncs it and renames it.
+
+    Whenever the process or the machine stops, there is the old file or the new one, whole. What a
+    process that was killed had begun to write in this folder is removed first.
+
+    Raises:
+        OSError: If it cannot be written, or the disk does not confirm it. Nothing half stays.
+    """
+    import torch  # here, since the command line asks for names only
+
+    _make_folder(path.parent)
+    for leftover in path.parent.glob("*.partial"):
+        leftover.unlink()
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with open(partial, "wb") as file:
+            signed = SignedFile(file)
+            torch.save(checkpoint, signed)
+            signed.finish()
+            file.flush()
+            os.fsync(file.fileno())
+        if path.is_dir():  # it could not be replaced
+            path.rename(path.with_name(f"{path.name}.{time.time_ns()}.aside"))
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def tidy(run_dir: Path, *, update: int, since: int, keep_last: int) -> None:
+    """Removes what the checkpoint of `update`, which is whole, makes needless.
+
+    Args:
+        run_dir: The run's folder.
+        update: Of the checkpoint just written.
+        since: Of the one before it, which training has gone on from. Any other that is later
+            was broken, or belongs to a future that did not come about.
+        keep_last: How many stay.
+    """
+    ours = []
+    for path in numbered(run_dir):
+        if update_of(path) <= since or update_of(path) == update:
+            ours.append(path)
+        else:
+            path.unlink()
+    for path in ours[keep_last:]:
+        path.unlink()
+
+
+class _Unfit(Exception):
+    """Why a file is no whole checkpoint: what stands behind its name in a message."""
+
+
+def _load(path: Path, *, unsigned: bool) -> dict[str, Any]:
+    import torch
+
+    try:
+        if path.exists() and not path.is_file():
+            raise _Unfit("is no regular file")
+        reason = damage(path)
+        if reason is None or (reason == NO_CHECKSUM and unsigned):
+            with zipfile.ZipFile(path) as archive:
+                _refuse_bombs(archive, path.stat().st_size)
+                if reason is not None:
+                    reason = "is damaged" if archive.testzip() else None
+        if reason is not None:
+            raise _Unfit(reason)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except _Unfit:
+        raise
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL ([\w.]+)|(?:class|type|function) ([\w.]+)", str(error))
+        what = (named[1] or named[2]) if named else "code"
+        raise _Unfit(
+            f"is refused: a checkpoint holds tensors, but this one asks for {what}; nothing of it "
+            "was run"
+        ) from error
+    except OSError as error:
+        raise _Unfit(f"cannot be read ({error.strerror or error})") from error
+    except Exception as error:  # a stranger's archive may break its readers in any way
+        raise _Unfit("is damaged, or no checkpoint") from error
+
+
+def _refuse_bombs(archive: zipfile.ZipFile, size: int) -> None:
+    """Raises `_Unfit` for an archive that takes more memory than its own size."""
+    parts = archive.infolist()
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        raise _Unfit("is refused: its parts are compressed, which those of a checkpoint are not")
+    if sum(part.file_size for part in parts) > size:
+        raise _Unfit("is damaged, or no checkpoint")
+    for part in parts:
+        if part.filename.endswith("/data.pkl") and b"bytearray\n" in archive.read(part):
+            raise _Unfit("is refused: it asks for a bytearray, which may be of any size")
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Has the names in a folder outlast a power cut, where the system can do that for folders."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(handle)

@@ -1,0 +1,183 @@
+"""The folder of a run while it is trained: whether it is still there, and still this run's.
+
+A person may delete or move it, or begin another run in its place. Training is not stopped by the
+first: with the next checkpoint the folder is made again, as a whole run that loads and resumes.
+Nothing is ever written into another run's.
+"""
+
+__all__ = ["RunFolder"]
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+
+from limner.errors import UserError
+from limner.runs.lock import locked
+from limner.runs.status import read_status
+
+log = logging.getLogger(__name__)
+
+RECORDS = ("config.yaml", "environment.txt", ".hydra/*.yaml")
+"""What is written when training begins, and never again."""
+REMADE = {"tensorboard", "wandb"}
+"""Folders that a logger may make again by itself, with the run folder around them."""
+
+
+class _State(Enum):
+    OURS = "ours"
+    GONE = "gone"
+    OTHER = "another's"
+
+
+class RunFolder(contextlib.AbstractContextManager):
+    """The folder of the run that this process trains; to be used as a context.
+
+    In every process but the first, where `begin` is not called, it is always taken for there.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._identity: tuple[int, int] | None = None
+        self._records: dict[str, bytes] = {}
+        self._open = contextlib.ExitStack()
+        self._is_said = False
+
+    def __exit__(self, *exception: object) -> None:
+        self._open.close()
+
+    def begin(self) -> None:
+        """Remember the folder and its records, once these are written."""
+        self._take()
+        paths = [path for pattern in RECORDS for path in self.path.glob(pattern)]
+        self._records = {str(path.relative_to(self.path)): path.read_bytes() for path in paths}
+
+    def is_ours(self) -> bool:
+        """Whether files of this run may be written into it now."""
+        return self._state() is _State.OURS
+
+    def check(self) -> None:
+        """Warn, once, if the folder is gone.
+
+        Raises:
+            UserError: If another one is in its place.
+        """
+        state = self._state()
+        if state is _State.OTHER:
+            raise _replaced(self.path)
+        if state is _State.GONE and not self._is_said:
+            self._is_said = True
+            log.warning(
+                "%s was deleted or moved while the run is trained. What was in it is lost to this "
+                "run; it is made again with the next checkpoint.", self.path,
+            )  # fmt: skip
+        if state is _State.GONE and self.path.exists():  # an empty one, before others use it
+            with contextlib.suppress(OSError):
+                self._make_again()
+
+    def restore(self) -> None:
+        """Make the folder and its records again, as far as they are missing.
+
+        Raises:
+            UserError: If another folder is in its place.
+            OSError: If it cannot be made.
+        """
+        self.check()
+        self._make_again()
+
+    def _make_again(self) -> None:
+        is_gone = self._state() is _State.GONE
+        missing = [name for name in self._records if not (self.path / name).exists()]
+        if not is_gone and not missing:
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        if is_gone:
+            self._open.enter_context(locked(self.path))  # nobody else begins a run here
+        for name in missing:
+            path = self.path / name
+            path.parent.mkdir(exist_ok=True)
+            partial = path.with_suffix(".partial")
+            partial.write_bytes(self._records[name])
+            os.replace(partial, path)
+        self._take()
+        self._is_said = False
+        self._open_logs_again()
+        log.warning("%s were missing in %s, and were written again.",
+                    ", ".join(missing), self.path)  # fmt: skip
+
+    @contextlib.contextmanager
+    def ending(self) -> Iterator[None]:
+        """For what is done after training: whatever fails there, the run is worth keeping."""
+        try:
+            try:
+                self.restore()
+            except OSError as error:
+                raise UserError(
+                    f"Training is over, but {self.path} was deleted meanwhile, and cannot be made "
+                    f"again ({error.strerror})."
+                ) from error
+            yield
+        except BaseException as error:
+            error.began = True
+            raise
+
+    def _state(self) -> _State:
+        if self._identity is None:
+            return _State.OURS
+        try:
+            found = _identity(self.path)
+            if found == self._identity:
+                return _State.OURS
+            if found is None or {path.name for path in self.path.iterdir()} <= REMADE:
+                return _State.GONE
+        except NotADirectoryError:
+            return _State.OTHER
+        except OSError:  # a disk that does not answer now: whoever writes will see
+            return _State.OURS
+        status = read_status(self.path)
+        if status is None or (status.pid, status.host) != (os.getpid(), socket.gethostname()):
+            return _State.OTHER
+        self._take()  # copied and put back, or on a disk that numbers folders as it goes
+        with contextlib.suppress(UserError):  # on the latter the lock is held
+            self._open.enter_context(locked(self.path))
+        return _State.OURS
+
+    def _take(self) -> None:
+        """Take the folder that is there now for this run's."""
+        self._identity = _identity(self.path)
+        with contextlib.suppress(OSError):  # Windows opens no folders
+            handle = os.open(self.path, os.O_RDONLY)  # while it is open, no other gets its number
+            self._open.callback(os.close, handle)
+
+    def _open_logs_again(self) -> None:
+        folder = self.path.absolute()
+        for handler in logging.getLogger().handlers:
+            if (
+                isinstance(handler, logging.FileHandler)
+                and folder in Path(handler.baseFilename).parents
+            ):
+                handler.close()  # the next record opens it
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a folder from another of the same name; None if there is none."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _replaced(path: Path) -> UserError:
+    error = UserError(
+        f"{path} is no longer this run's: another folder took its place while the run was "
+        "trained. Training ends, since it must not write there."
+    )
+    error.began = True
+    return error

@@ -1,0 +1,47 @@
+"""config.yaml and environment.txt in the run folder: all that is needed to do the run again."""
+
+__all__ = ["write_records"]
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = ("limner", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "numpy")
+
+
+def write_records(run_dir: Path, *, config: str, device: str) -> None:
+    """Writes config.yaml anew, and adds this start to environment.txt.
+
+    Args:
+        run_dir: The run folder.
+        config: The composed config, as YAML.
+        device: What the run is trained on.
+    """
+    partial = run_dir / "config.partial"
+    partial.write_text(config)
+    os.replace(partial, run_dir / "config.yaml")
+    lines = [
+        f"command: {shlex.join(sys.argv)}",
+        f"commit: {_commit() or 'not from a git clone'}",
+        f"python: {platform.python_version()} on {platform.platform()}",
+        f"device: {device}, {os.cpu_count()} cores",
+        *(f"{name}: {importlib.metadata.version(name)}" for name in PACKAGES),
+    ]
+    with open(run_dir / "environment.txt", "a") as file:
+        file.write("\n".join(lines) + "\n\n")
+
+
+def _commit() -> str:
+    """The commit of the clone that runs, or nothing."""
+    clone = Path(__file__).parents[3]
+    if not (clone / ".git").exists():
+        return ""
+    command = ["git", "-C", str(clone), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # no git
+        return ""

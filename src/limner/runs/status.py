@@ -1,0 +1,188 @@
+"""What the folder of a run says of its state: status.json.
+
+The file outlives the process that wrote it, so "running" may mean that the process was killed;
+`limner.runs.lock` tells the two apart.
+"""
+
+__all__ = ["Status", "StatusFile", "read_status"]
+
+import contextlib
+import dataclasses
+import errno
+import json
+import logging
+import os
+import socket
+import time
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from limner.errors import Interrupted
+from limner.files.plain import NotPlainError, read_json
+from limner.runs.shortages import shortage
+from limner.version import __version__
+
+log = logging.getLogger(__name__)
+
+NAME = "status.json"
+SECONDS = 10.0
+"""Between two writings of the update that a run is at."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What status.json says.
+
+    Args:
+        state: "running" (or killed), "finished", "stopped" by a signal, or "failed".
+        update: The last update known of; the newest checkpoint may be older.
+        error: The first line of what a failed run ended with, else None.
+        began: When the run began for the first time, in ISO 8601.
+        changed: When this was written, likewise.
+        starts: How often it was begun or gone on with.
+        version: Of the limner that did so last.
+        host: The machine of its first process.
+        pid: That process.
+        job: The SLURM job that it was part of, else None.
+    """
+
+    state: str = "running"
+    update: int = 0
+    error: str | None = None
+    began: str = ""
+    changed: str = ""
+    starts: int = 0
+    version: str = ""
+    host: str = ""
+    pid: int = 0
+    job: str | None = None
+
+
+class StatusFile:
+    """The status.json of the run that this process trains, kept up to date.
+
+    Args:
+        folder: The run folder.
+        may_write: Whether that is there, and still this run's; None for always.
+    """
+
+    def __init__(self, folder: Path, *, may_write: Callable[[], bool] | None = None) -> None:
+        self.folder, self._may_write = folder, may_write
+        self._status: Status | None = None
+        self._written = 0.0
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Says at the end how training ended, if it began."""
+        try:
+            yield
+        except (Interrupted, KeyboardInterrupt, SystemExit):  # Lightning exits on a Ctrl-C
+            self._end("stopped")
+            raise
+        except BaseException as error:
+            told = shortage(error) or str(error) or type(error).__name__
+            self.fail(told.splitlines()[0])
+            raise
+        self._end("finished")
+
+    def begin(self, *, update: int) -> None:
+        """Says that the run is trained from now on; for the first process to call.
+
+        Args:
+            update: The update that it goes on from.
+
+        Raises:
+            OSError: If the file cannot be written. Later on that is a warning.
+        """
+        before = read_status(self.folder) or Status()
+        self._status = Status(
+            update=update,
+            began=before.began or _now(),
+            starts=before.starts + 1,
+            version=__version__,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            job=os.environ.get("SLURM_JOB_ID"),
+        )
+        self._write(sync=True)
+
+    def at(self, update: int) -> None:
+        """Takes note of the update that is done; written from time to time."""
+        if self._status is None:
+            return
+        self._status = dataclasses.replace(self._status, update=update)
+        if time.monotonic() - self._written > SECONDS:
+            self._try_to_write(sync=False)
+
+    def fail(self, error: str) -> None:
+        """Says that the run failed, and of what; for a process that can only be ended."""
+        self._end("failed", error=error)
+
+    def _end(self, state: str, *, error: str | None = None) -> None:
+        if self._status is None:
+            return
+        self._status = dataclasses.replace(self._status, state=state, error=error)
+        self._try_to_write(sync=True)
+
+    def _try_to_write(self, *, sync: bool) -> None:
+        if self._may_write is not None and not self._may_write():
+            return
+        try:
+            self._write(sync=sync)
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self.folder / NAME, error.strerror)
+            self._written = float("inf")  # one warning is enough; the end tries again
+
+    def _write(self, *, sync: bool) -> None:
+        self._status = dataclasses.replace(self._status, changed=_now())
+        text = json.dumps(dataclasses.asdict(self._status), indent=2) + "\n"
+        path, partial = self.folder / NAME, self.folder / "status.partial"
+        try:
+            _write(partial, text, sync=sync)
+            os.replace(partial, path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            if not sync or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            _write(path, text, sync=sync, mode="r+")  # the old one has room on a full disk
+        self._written = time.monotonic()
+
+
+def read_status(folder: Path) -> Status | None:
+    """What the folder's status.json says, or None where there is none.
+
+    Of a file that is not whole, or a newer version's, what can be read is taken: a run is
+    "running" until it is known to have ended.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        found = read_json(path)
+    except NotPlainError:
+        found = {}
+    found = found if isinstance(found, dict) else {}
+    kinds = typing.get_type_hints(Status)
+    fitting = {
+        name: found[name]
+        for name, kind in kinds.items()
+        if name in found and isinstance(found[name], kind) and not isinstance(found[name], bool)
+    }
+    return Status(**fitting)
+
+
+def _write(path: Path, text: str, *, sync: bool, mode: str = "w") -> None:
+    with open(path, mode) as file:
+        file.write(text)
+        file.truncate()
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,1 @@
+"""From a config to objects, to a fitted model, to scores."""

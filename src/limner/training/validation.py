@@ -1,0 +1,174 @@
+"""Refuses what the types of a config allow, and this machine, Lightning or limner does not."""
+
+__all__ = [
+    "refuse_length",
+    "refuse_model",
+    "refuse_other_precision",
+    "refuse_parts",
+    "refuse_values",
+]
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from limner.errors import UserError
+from limner.training.length import refuse_intervals, refuse_unreachable
+from limner.training.performance import COMPILE_MODES
+
+REFUSED = {
+    "accumulate_grad_batches": "gradients.num_parts=N accumulates over N parts of a batch.",
+    "gradient_clip_val": "gradients.max_norm=... clips, whatever the model.",
+    "gradient_clip_algorithm": "gradients.max_norm=... clips by the norm.",
+    "overfit_batches": "trainer.limit_train_batches=N takes N batches of each epoch.",
+    "reload_dataloaders_every_n_epochs": "the data are opened once.",
+    "callbacks": "they are chosen by callbacks.NAME=...",
+    "logger": "loggers are chosen by logger=[...]",
+    "plugins": "limner brings its own.",
+    "default_root_dir": "the run folder is hydra.run.dir=DIR",
+    "enable_progress_bar": "`~callbacks.progress` takes the bar away.",
+    "enable_checkpointing": "`~callbacks.checkpoints` takes checkpoints away.",
+    "enable_model_summary": "the number of parameters is always said.",
+    "num_sanity_val_steps": "there are none.",
+    "fast_dev_run": "trainer.max_steps=1 does the same.",
+}
+"""Arguments of Lightning's Trainer that would be overridden, or break the counting of updates."""
+PRECISION_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+"""Lightning's short names of precisions."""
+ON_DIVERGENCE = ("stop", "rollback")
+FOR_DISCRIMINATORS = ("projection", "auxiliary")
+
+
+def refuse_values(config: DictConfig) -> None:
+    """Raises `UserError` for what the types allow and this machine or limner does not."""
+    if config.seed < 0:
+        raise UserError(f"seed={config.seed}: must be 0 or more.")
+    if config.on_divergence not in ON_DIVERGENCE:
+        raise UserError(f"on_divergence={config.on_divergence}: choose stop or rollback.")
+    if config.max_rollbacks < 1:
+        raise UserError(
+            f"max_rollbacks={config.max_rollbacks}: must be 1 or more; on_divergence=stop never "
+            "goes back."
+        )
+    max_norm, num_parts = config.gradients.max_norm, config.gradients.num_parts
+    if max_norm is not None and not (_is_number(max_norm) and max_norm > 0):
+        raise UserError(f"gradients.max_norm={max_norm}: a number above 0; null for no clipping.")
+    if not (isinstance(num_parts, int) and num_parts >= 1):
+        raise UserError(f"gradients.num_parts={num_parts}: a whole number, 1 or more.")
+    if config.channels_last not in (True, False, "auto"):
+        raise UserError(f"channels_last={config.channels_last}: choose true, false or auto.")
+    if config.compile not in (None, *COMPILE_MODES):
+        raise UserError(
+            f"compile={config.compile}: choose of {', '.join(COMPILE_MODES)}; or null."
+        )
+    for key, instead in REFUSED.items():
+        if key in config.trainer:
+            raise UserError(f"trainer.{key} does not fit here: {instead}")
+    condition = OmegaConf.select(config, "network.discriminator_condition")
+    if condition in FOR_DISCRIMINATORS and "discriminator" not in config.model:
+        raise UserError(
+            f"model/condition={condition} is for discriminators; this model takes none or concat."
+        )
+    accelerator = config.trainer.accelerator
+    available = {
+        "gpu": torch.cuda.is_available(),
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available.get(accelerator, True):
+        raise UserError(
+            f"trainer.accelerator={accelerator}: this machine has none that torch can use.\n"
+            "Choose accelerator=cpu, or accelerator=auto to take what there is."
+        )
+    if "fsdp" in str(config.trainer.strategy) and accelerator == "cpu":
+        raise UserError("accelerator=fsdp shards over GPUs; on CPUs there is accelerator=ddp_cpu.")
+
+
+def refuse_parts(config: DictConfig) -> None:
+    """Raises `UserError` unless the batch, once its size is final, can be cut into its parts."""
+    batch_size, num_parts = config.data.batch_size, config.gradients.num_parts
+    if batch_size % num_parts != 0:
+        raise UserError(
+            f"gradients.num_parts={num_parts}: must divide data.batch_size={batch_size}."
+        )
+
+
+def refuse_length(config: DictConfig, saved: Mapping[str, Any]) -> None:
+    """Raises `UserError` for a length of nothing, or if a run is further than it.
+
+    Args:
+        config: What it is asked to go on with.
+        saved: The checkpoint that it goes on from; empty for none.
+    """
+    refuse_intervals(config)
+    epochs, updates = config.trainer.get("max_epochs"), config.trainer.get("max_steps")
+    if updates not in (None, -1) and saved.get("global_step", 0) > updates:
+        raise UserError(
+            f"trainer.max_steps={updates}: the run is at update {saved['global_step']} already."
+        )
+    if epochs not in (None, -1) and saved.get("epoch", -1) >= epochs:
+        raise UserError(f"trainer.max_epochs={epochs}: the run is in epoch {saved['epoch'] + 1}.")
+
+
+def refuse_model(
+    config: DictConfig,
+    model: L.LightningModule,
+    data: L.LightningDataModule,
+    *,
+    num_processes: int,
+) -> None:
+    """Raise `UserError` for what does not fit the model that was made of the config.
+
+    Args:
+        config: The config.
+        model: The model, before its training.
+        data: The data, opened.
+        num_processes: Processes that share each update.
+    """
+    _refuse_two_players(config, model)
+    _refuse_processes(model, num_processes)
+    refuse_unreachable(config, data, model, num_processes)
+
+
+def _refuse_processes(model: L.LightningModule, num_processes: int) -> None:
+    """Raises `UserError` for processes that have no gradients to share."""
+    if num_processes > 1 and not any(w.requires_grad for w in model.parameters()):
+        raise UserError(
+            f"{num_processes} processes: this {type(model).__name__} is fitted at once, without "
+            "gradients; choose accelerator=cpu, or trainer.devices=1 on a GPU."
+        )
+
+
+def _refuse_two_players(config: DictConfig, model: L.LightningModule) -> None:
+    """Raises `UserError` for what Lightning cannot do for two optimizers."""
+    if model.automatic_optimization:
+        return
+    if str(config.trainer.precision) in ("16", "16-mixed"):
+        raise UserError(
+            f"trainer.precision={config.trainer.precision}: a GAN's two optimizers share no loss "
+            "scaler; choose bf16-mixed, which needs none, or 32-true."
+        )
+
+
+def refuse_other_precision(precision: str | int, trainer: L.Trainer) -> None:
+    """Raise `UserError` if Lightning computes in another precision than it was asked for.
+
+    Args:
+        precision: The precision that the config asks for.
+        trainer: The trainer made of that config.
+    """
+    asked = PRECISION_NAMES.get(str(precision), str(precision))
+    if asked != trainer.precision:
+        device = trainer.strategy.root_device.type
+        raise UserError(
+            f"trainer.precision={precision}: on this device ({device}) Lightning computes in "
+            f"{trainer.precision} instead; choose trainer.precision={trainer.precision}, or "
+            "32-true."
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

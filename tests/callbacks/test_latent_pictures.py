@@ -1,0 +1,89 @@
+"""Pictures of codes, and the warning where they say nothing."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from limner.callbacks.latent_pictures import collapse
+
+QUICK = ["metrics=none", "accelerator=cpu", "model/network=mlp"]
+CURES = "The usual cures: model/kl_schedule=linear"
+
+
+@pytest.mark.parametrize("model", ["vae", "cvae"])
+def test_pictures_of_codes_are_left(run, model):
+    result = run(
+        f"model={model}", "model.latent_dim=2", *QUICK, "trainer.max_steps=4", "logger=csv",
+        "callbacks.codes.every_num_updates=2",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    folder = result.only_run()
+    for name in ("samples/update_00000002", "samples/update_00000004", "final"):
+        size = {
+            kind: Image.open(folder / f"{name}_{kind}.png").size
+            for kind in ("interpolations", "traversal", "manifold", "kl")
+        }
+        assert size["interpolations"] == (11 * 66 + 2, 8 * 66 + 2)
+        assert size["traversal"] == (11 * 66 + 2, 2 * 66 + 2)
+        assert size["manifold"] == (20 * 66 + 2, 20 * 66 + 2)
+    with open(folder / "metrics.csv", newline="") as file:
+        rows = [row["val/active_units"] for row in csv.DictReader(file)]
+    assert all(0 <= int(float(units)) <= 2 for units in rows if units)
+    assert any(rows)
+
+
+def test_the_ends_of_an_interpolation_are_reconstructions(run):
+    result = run(
+        *QUICK, "trainer.max_steps=2", "logger=none", "callbacks.codes.num_images=32",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    walk, made = (
+        np.asarray(Image.open(result.only_run() / f"final_{name}.png")).astype(int)
+        for name in ("interpolations", "reconstructions")
+    )
+    tile = 66
+    assert abs(walk[2:66, 2:66] - made[tile + 2 : tile + 66, 2:66]).max() <= 1
+    second = made[tile + 2 : tile + 66, tile + 2 : tile + 66]
+    assert abs(walk[2:66, 10 * tile + 2 : 10 * tile + 66] - second).max() <= 1
+
+
+def test_a_collapse_is_said_once_with_its_cures(run):
+    result = run(
+        *QUICK, "model.kl_weight=10000", "trainer.max_steps=160", "logger=none",
+        "callbacks.codes.every_num_updates=60",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    told = [line for line in (result.out + result.err).splitlines() if CURES in line]
+    assert len(told) == 1
+    assert "Posterior collapse: 0 of 32 latent dimensions" in told[0]
+
+
+def test_no_collapse_is_spoken_of_where_codes_are_used(run):
+    result = run(
+        *QUICK, "trainer.max_steps=160", "logger=none", "callbacks.codes.every_num_updates=80",
+        "model.likelihood.sigma=0.1",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert CURES not in result.out + result.err
+
+
+def test_a_tenth_of_the_units_is_enough():
+    assert collapse(3, 32) is not None
+    assert collapse(4, 32) is None
+    assert collapse(1, 2) is None
+    assert collapse(0, 2) is not None
+
+
+def test_models_without_codes_are_left_alone(run):
+    result = run("model=gan", "model/network=mlp", "trainer.max_steps=2", "metrics=none")
+    assert result.code == 0, result.err
+    assert not list(result.only_run().rglob("*_kl.png"))
+
+
+@pytest.mark.parametrize("wrong", ["every_num_updates=0", "num_images=1"])
+def test_numbers_out_of_range_are_refused(run, wrong):
+    result = run(*QUICK, f"callbacks.codes.{wrong}")
+    assert result.code == 1
+    assert "callbacks.codes: every_num_updates must be" in result.err

@@ -1,0 +1,254 @@
+import base64
+import csv
+import io
+import json
+import re
+import socket
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.stats import binomtest
+
+from limner.callbacks.pictures import grid
+from limner.commands.compare.blind import page
+from limner.commands.compare.command import run
+from limner.commands.compare.runs import find
+from limner.commands.compare.tiles import tiles
+from limner.errors import UserError
+from support import browser
+from support.fake_runs import make_run
+
+GREY, RED = (128, 128, 128), (200, 0, 0)
+
+
+def plain(colour, count):
+    return [Image.new("RGB", (16, 16), colour) for _ in range(count)]
+
+
+def stored(html):
+    """The data part of a page, and its pictures."""
+    data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
+    pictures = [
+        Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,"))))
+        for uri in data["pictures"]
+    ]
+    return data, pictures
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 20), (3, 70, 70)])
+@pytest.mark.parametrize("count", [1, 5, 16])
+def test_a_grid_is_cut_into_the_pictures_that_it_was_made_of(tmp_path, shape, count):
+    images = torch.rand(count, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    (made,) = find([make_run(tmp_path, images=images)])
+    found = tiles(made)
+    assert len(found) == count
+    for image, tile in zip(images, found, strict=True):
+        alone = grid(image[None], columns=1).convert("RGB")
+        np.testing.assert_array_equal(np.asarray(tile), np.asarray(alone))
+
+
+def test_a_picture_that_is_no_such_grid_is_refused(tmp_path):
+    folder = make_run(tmp_path / "run")
+    Image.new("RGB", (100, 100)).save(folder / "final.png")
+    with pytest.raises(UserError, match="is no grid of pictures of 64x64 pixels"):
+        tiles(*find([folder]))
+
+
+def test_the_page_needs_nothing_but_itself():
+    html = page({"a": plain(GREY, 3), "b": plain(RED, 3)}, num_trials=3, num_images=1, seed=0)
+    assert not re.search(r"https?://|//[a-z]+\.|@import|url\(", html)
+    assert not re.search(r"<(link|iframe|object|embed)\b|\bsrc\s*=\s*[\"']", html)
+    assert "default-src 'none'" in html
+
+
+def test_the_page_holds_every_picture_once_and_the_key_says_whose_it_is():
+    sides = {"model=vae": plain(GREY, 4), "model=gan": plain(RED, 4)}
+    data, pictures = stored(page(sides, num_trials=2, num_images=2, seed=0))
+    key = json.loads(base64.b64decode(data["key"]))
+    colours = {"model=vae": GREY, "model=gan": RED}
+    assert len(pictures) == 8
+    for picture, side in zip(pictures, key["sides"], strict=True):
+        assert picture.getpixel((0, 0)) == colours[key["names"][side]]
+
+
+def test_no_name_stands_in_the_page_in_clear():
+    html = page(
+        {"vae<1>": plain(GREY, 9), "gan": plain(RED, 9)}, num_trials=9, num_images=1, seed=0
+    )
+    assert not re.search(
+        r"\b(vae|gan)\b", re.sub(r"base64,[\w+/=]*|\"key\": \"[\w+/=]*", "", html)
+    )
+
+
+def test_pictures_are_stored_in_random_order():
+    sides = {"a": plain(GREY, 20), "b": plain(RED, 20)}
+    orders = []
+    for seed in (0, 1):
+        data, _ = stored(page(sides, num_trials=20, num_images=1, seed=seed))
+        orders.append(json.loads(base64.b64decode(data["key"]))["sides"])
+    assert orders[0] != orders[1]
+    assert all(0 < sum(order[:20]) < 20 for order in orders)
+
+
+def test_there_are_as_many_choices_as_there_are_pictures_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lr = {"optimizer.lr": 1e-4}
+    make_run(tmp_path / "a", images=torch.zeros(9, 1, 8, 8))
+    make_run(tmp_path / "b", values=lr, images=torch.ones(6, 1, 8, 8))
+    make_run(tmp_path / "b2", seed=1, values=lr, images=torch.ones(6, 1, 8, 8))
+    (make_run(tmp_path / "c", seed=2) / "final.png").unlink()
+    assert run(["--blind", "a", "b", "b2", "c", "num_images=2", "to=page.html"]) == 0
+    out = capsys.readouterr().out
+    assert "4 choices between 2: open page.html" in out
+    assert "Without pictures: c" in out
+    data, _ = stored((tmp_path / "page.html").read_text())
+    assert data["trials"] == 4
+
+
+def test_runs_of_one_config_are_told_apart_by_seed(tmp_path):
+    folders = [str(make_run(tmp_path / name, seed=int(name))) for name in "12"]
+    assert run(["--blind", *folders, f"to={tmp_path}/page.html"]) == 0
+    data, _ = stored((tmp_path / "page.html").read_text())
+    assert sorted(json.loads(base64.b64decode(data["key"]))["names"]) == ["seed=1", "seed=2"]
+
+
+def test_more_pictures_than_there_are_is_a_mistake(tmp_path):
+    folders = [str(make_run(tmp_path / name, seed=int(name))) for name in "12"]
+    with pytest.raises(UserError, match="num_images=5: a run has no more than 4"):
+        run(["--blind", *folders, "num_images=5"])
+
+
+NEEDS_BROWSER = pytest.mark.skipif(
+    not browser.is_installed(), reason="needs chromium and chromedriver"
+)
+IS_RED = """
+const context = document.createElement("canvas").getContext("2d");
+return [...document.querySelectorAll("#sides .side")].map((side) => {
+  context.drawImage(side.querySelector("img"), 0, 0);
+  const [red, green] = context.getImageData(1, 1, 1, 1).data;
+  return red > 2 * green;
+});"""
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("browser")
+    with browser.opened(folder, port) as opened:
+        yield opened, folder
+
+
+def wilson(count, total):
+    low, high = binomtest(count, total).proportion_ci(0.95, "wilson")
+    return f"{100 * low:.0f} to {100 * high:.0f} %"
+
+
+def look():
+    """A choice that follows too soon is taken for a slip."""
+    time.sleep(0.25)
+
+
+def downloaded(path):
+    deadline = time.monotonic() + 20
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return path.read_text()
+
+
+@NEEDS_BROWSER
+def test_a_person_chooses_by_mouse_and_keys_and_learns_the_counts(chromium):
+    opened, folder = chromium
+    red = "model=gan <&> ä"
+    html = page({"model=vae": plain(GREY, 6), red: plain(RED, 6)},
+                num_trials=6, num_images=1, seed=0)  # fmt: skip
+    (folder / "page.html").write_text(html, encoding="utf-8")
+    opened.open(folder / "page.html")
+    assert "model=" not in opened.run("return document.body.innerText")
+    places = []
+    for trial in range(6):
+        assert opened.text("#count") == f"{trial + 1} of 6"
+        is_red = opened.run(IS_RED)
+        assert sorted(is_red) == [False, True]
+        wanted = is_red.index(trial != 3)  # the grey one once
+        places.append(wanted)
+        look()
+        if trial % 2:
+            opened.click(f"#sides .side:nth-child({wanted + 1})")
+        else:
+            opened.press(str(wanted + 1))
+        if trial == 2:
+            opened.press("\ue003")  # Backspace: takes back, and shows the same pictures
+            assert opened.text("#count") == "3 of 6"
+            assert opened.run(IS_RED) == is_red
+            opened.reload()  # forgets nothing
+            assert opened.text("#count") == "3 of 6"
+            assert opened.run(IS_RED) == is_red
+            opened.press(str(wanted + 1))  # too soon
+            assert opened.text("#count") == "3 of 6"
+            look()
+            opened.press(str(wanted + 1))
+    rows = opened.run(
+        "return [...document.querySelectorAll('#counts tr')].map((row) =>"
+        " [...row.children].slice(0, 4).map((cell) => cell.innerText))"
+    )
+    assert rows == [[red, "5", "83 %", wilson(5, 6)], ["model=vae", "1", "17 %", wilson(1, 6)]]
+    assert "no run is ahead" in opened.text("#verdict")
+
+    opened.click("#json")
+    saved = json.loads(downloaded(folder / "blind.json"))
+    assert {entry["name"]: entry["chosen"] for entry in saved["counts"]} == {
+        red: 5,
+        "model=vae": 1,
+    }
+    assert [choice["position"] - 1 for choice in saved["choices"]] == places
+    shown = [picture for choice in saved["choices"] for (picture,) in choice["pictures"]]
+    assert sorted(shown) == list(range(12))
+    opened.click("#csv")
+    lines = list(csv.DictReader(downloaded(folder / "blind.csv").splitlines()))
+    assert Counter(line["chosen"] for line in lines) == {red: 5, "model=vae": 1}
+
+    opened.click("#again")
+    assert opened.text("#count") == "1 of 6"
+
+
+@NEEDS_BROWSER
+def test_without_storage_the_page_works_all_the_same(chromium):
+    opened, folder = chromium
+    html = page({"a": plain(GREY, 1), "b": plain(RED, 1)}, num_trials=1, num_images=1, seed=0)
+    denied = (
+        "<script>Object.defineProperty(window, 'localStorage',"
+        " {get() { throw new Error('denied'); }});</script><title>"
+    )
+    (folder / "denied.html").write_text(html.replace("<title>", denied, 1), encoding="utf-8")
+    opened.open(folder / "denied.html")
+    look()
+    opened.press("1")
+    assert opened.run("return document.querySelectorAll('#counts tr').length") == 2
+
+
+@NEEDS_BROWSER
+@pytest.mark.parametrize("num_images", [1, 4])
+def test_nothing_is_wider_than_a_phone(chromium, num_images):
+    opened, folder = chromium
+    sides = {name * 30: plain(GREY, num_images) for name in "abc"}
+    html = page(sides, num_trials=1, num_images=num_images, seed=0)
+    framed = (
+        "<!doctype html><iframe id=phone width=360 height=700 "
+        f"srcdoc='{html.replace('&', '&amp;').replace(chr(39), '&#39;')}'></iframe>"
+    )
+    (folder / "phone.html").write_text(framed, encoding="utf-8")
+    opened.open(folder / "phone.html")
+    inside = "const page = document.getElementById('phone').contentDocument;"
+    overflow = f"{inside} return page.documentElement.scrollWidth"
+    assert opened.run(overflow) <= 360
+    look()
+    opened.run(f"{inside} page.querySelector('.side').click()")
+    assert opened.run(overflow) <= 360
+    name = f"{inside} return page.querySelector('#counts th').getBoundingClientRect().width"
+    assert opened.run(name) > 200  # not squeezed into a column of letters

@@ -1,0 +1,225 @@
+import csv
+import json
+import math
+import statistics
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from limner.commands.compare.command import run
+from limner.commands.compare.groups import grouped
+from limner.commands.compare.pictures import panels
+from limner.commands.compare.runs import find
+from limner.commands.compare.tables import summaries
+from limner.errors import UserError
+from support.fake_runs import PROTOCOL, make_run
+
+LR_4 = {"optimizer.lr": 1e-4, "model.optimizer.lr": 1e-4}
+OF_TEST = {"reference": {**PROTOCOL["reference"], "split": "test"}}
+
+
+@pytest.fixture
+def compare(tmp_path, monkeypatch, capsys):
+    """Runs `limner compare WORDS` in an empty folder and returns what it prints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def command(*words):
+        assert run([str(word) for word in words]) == 0
+        return capsys.readouterr().out
+
+    return command
+
+
+def test_seeds_become_a_mean_and_a_deviation(compare, tmp_path):
+    values = [10.0, 12.0, 17.0]
+    for seed, fid in enumerate(values):
+        make_run(tmp_path / "runs" / str(seed), seed=seed, fid=fid)
+    out = compare("runs", "to=table.csv")
+    (row,) = csv.DictReader(Path("table.csv").read_text().splitlines())
+    assert float(row["mean"]) == pytest.approx(statistics.mean(values))
+    assert float(row["std"]) == pytest.approx(statistics.stdev(values))
+    assert (row["model"], row["score"], row["num_seeds"]) == ("vae", "val/fid", "3")
+    assert "13.0 ± 3.6" in out
+    assert "(3 seeds)" in out
+
+
+def test_groups_stand_side_by_side_the_best_first(compare, tmp_path):
+    make_run(tmp_path / "a", fid=20.0)
+    make_run(tmp_path / "b", "optimizer.lr=1e-4", values=LR_4, fid=10.0)
+    head, _, _, row = compare("a", "b").splitlines()[:4]
+    assert head.split() == ["optimizer.lr=0.0001", "optimizer.lr=0.001"]
+    assert row.split() == ["val/fid", "10", "20"]
+
+
+@pytest.mark.parametrize("columns", ["80", "40"])
+def test_many_groups_stand_one_below_the_other_and_fit(compare, tmp_path, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    for index in range(12):
+        lr = (index + 1) * 1e-4
+        values = {"optimizer.lr": lr, "model.optimizer.lr": lr}
+        make_run(tmp_path / "sweep" / f"{index}_optimizer.lr={lr}", values=values, fid=index + 0.5)
+    lines = compare("sweep").splitlines()
+    assert max(len(line) for line in lines) <= int(columns)
+    assert [line.split()[-1] for line in lines if line.endswith(".5")] == [
+        f"{index}.5" for index in range(12)
+    ]
+
+
+def test_a_sweep_is_drawn_against_what_it_swept(compare, tmp_path):
+    for lr in (1e-4, 1e-3, 1e-2):
+        for dim in (8, 16):
+            values = {"optimizer.lr": lr, "model.optimizer.lr": lr, "model.latent_dim": dim}
+            for seed in (0, 1):
+                folder = tmp_path / "sweep" / f"{lr},{dim},{seed}"
+                typed = (f"optimizer.lr={lr}", f"model.latent_dim={dim}")
+                make_run(folder, *typed, values=values, seed=seed, fid=dim + lr + seed)
+    (tmp_path / "sweep" / "multirun.yaml").touch()
+    out = compare("sweep")
+    assert "val/fid against model.latent_dim, optimizer.lr: sweep/scores.png" in out
+    assert Image.open("sweep/scores.png").size[0] > 500
+    runs = find(["sweep"])
+    size, rate = panels(summaries(grouped(runs), runs), score="val/fid")
+    assert (rate.key, size.key) == ("optimizer.lr", "model.latent_dim")
+    assert rate.is_logarithmic
+    assert not size.is_logarithmic
+    assert size.centres() == [(8, pytest.approx(8.5037)), (16, pytest.approx(16.5037))]
+    assert rate.stds == pytest.approx([statistics.stdev([0, 1])] * 6)
+
+
+def test_a_folder_with_an_equals_sign_is_no_option(compare, tmp_path):
+    make_run(tmp_path / "seed=1", fid=1.0)
+    make_run(tmp_path / "sweep" / "0_seed=1,model=vae", seed=1, fid=3.0)
+    assert "2.0 ± 1.4" in compare("seed=1", "sweep/0_seed=1,model=vae")
+
+
+def test_a_pattern_in_quotes_names_the_runs_that_fit(compare, tmp_path):
+    for seed, fid in ((1, 1.0), (2, 3.0)):
+        make_run(tmp_path / f"run_{seed}", seed=seed, fid=fid)
+    assert "2.0 ± 1.4" in compare("run_*")
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        (OF_TEST, "reference.split: train | test"),
+        ({"weights": "raw"}, "weights: ema | raw"),
+        ({"num_samples": 200}, "num_samples: 100 | 200"),
+        ({"resize": "clean"}, "resize: not there | clean"),
+    ],
+)
+def test_scores_of_different_protocols_are_not_lined_up(tmp_path, changes, key):
+    a = make_run(tmp_path / "a", fid=1.0)
+    b = make_run(tmp_path / "b", "optimizer.lr=1e-4", values=LR_4, fid=2.0, protocol=changes)
+    with pytest.raises(UserError) as error:
+        run([str(a), str(b), "ignore=[]"])
+    assert key in str(error.value)
+    assert "optimizer.lr=0.0001" in str(error.value)
+    assert "by_protocol=true" in str(error.value)
+
+
+def test_a_model_with_an_average_stands_beside_one_without(compare, tmp_path):
+    """Whether there is an EMA is a choice of the run's, not of the scoring; it is said."""
+    make_run(tmp_path / "run_a", fid=1.0)
+    make_run(
+        tmp_path / "run_b", "optimizer.lr=1e-4", values=LR_4, fid=2.0, protocol={"weights": "raw"}
+    )
+    assert "weights" in compare("run_*")
+
+
+def test_nor_are_those_of_two_seeds_averaged(tmp_path):
+    a = make_run(tmp_path / "a", seed=1, fid=1.0)
+    b = make_run(tmp_path / "b", seed=2, fid=2.0, protocol=OF_TEST)
+    with pytest.raises(UserError, match=r"reference\.split: train \| test"):
+        run([str(a), str(b)])
+
+
+def test_if_asked_each_protocol_gets_its_table(compare, tmp_path):
+    make_run(tmp_path / "a", seed=1, fid=1.0)
+    make_run(tmp_path / "b", seed=2, fid=2.0, protocol=OF_TEST)
+    make_run(tmp_path / "c", seed=3, fid=3.0)
+    out = compare("a", "b", "c", "by_protocol=true", "to=table.csv")
+    train, test = out.split("reference.split=test")
+    assert train.startswith("reference.split=train")
+    assert "2.0 ± 1.4" in train
+    assert "±" not in test.partition("± is")[0]
+    rows = list(csv.DictReader(Path("table.csv").read_text().splitlines()))
+    assert [json.loads(row["protocol"])["reference.split"] for row in rows] == ["train", "test"]
+
+
+def test_a_key_that_is_to_be_ignored_is_told(compare, tmp_path):
+    make_run(tmp_path / "a", seed=1, fid=1.0)
+    make_run(tmp_path / "b", seed=2, fid=3.0, protocol={"weights": "raw"})
+    out = compare("a", "b", "ignore=[weights]")
+    assert "2.0 ± 1.4" in out
+    assert "Lined up although this differs: weights" in out
+
+
+def test_runs_that_have_no_place_in_the_table_are_listed(compare, tmp_path):
+    make_run(tmp_path / "runs" / "good", fid=1.0)
+    make_run(tmp_path / "runs" / "no_scores")
+    (make_run(tmp_path / "runs" / "training", seed=1, fid=9.0) / "final.png").unlink()
+    (make_run(tmp_path / "runs" / "cut", seed=2, fid=9.0) / "scores.json").write_text('{"val/f')
+    (tmp_path / "runs" / "crashed" / ".hydra").mkdir(parents=True)
+    table, listed = compare("runs").split("Not in the table:")
+    assert "(1 seed)" in table
+    for line in (
+        "runs/no_scores: no scores.json: it was not scored",
+        "runs/training: unfinished: in training, stopped, or not scored",
+        "runs/cut: scores.json is not whole",
+        "runs/crashed: never began to train (no whole config.yaml)",
+    ):
+        assert line in listed
+
+
+def test_a_repeated_seed_is_told(compare, tmp_path):
+    make_run(tmp_path / "a", fid=1.0)
+    make_run(tmp_path / "b", fid=3.0)
+    assert "same config and seed as b: a" in compare("a", "b")
+
+
+def test_a_score_that_some_seeds_lack_says_how_many_have_it(compare, tmp_path):
+    for seed in range(3):
+        folder = make_run(tmp_path / "runs" / str(seed), seed=seed, fid=float(seed))
+        if seed < 2:
+            entries = json.loads((folder / "scores.json").read_text())
+            entries["val/kid"] = entries["val/fid"]
+            (folder / "scores.json").write_text(json.dumps(entries))
+    assert "0.50 ± 0.71 (2)" in compare("runs")
+
+
+def test_a_score_that_is_no_number_is_shown_as_such(compare, tmp_path):
+    make_run(tmp_path / "a", seed=1, fid=math.nan)
+    make_run(tmp_path / "b", seed=2, fid=1.0)
+    assert "nan ± nan" in compare("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "No run is named"),
+        (["nowhere"], "nowhere: there is no such folder"),
+        (["empty"], "empty: there is no run in this folder"),
+        (["run/config.yaml"], "run/config.yaml: is a file"),
+        (["run"], "None of these runs has scores yet.\n  run: no scores.json"),
+        (["run", "by_protokol=true"], "did you mean by_protocol?"),
+        (["run", "to=table.txt"], "to=table.txt: the table is written as CSV"),
+        (["--blond", "run"], "--blond: there is no such flag"),
+        (["--blind", "run"], "A blind choice is among 2 to 9 runs or groups: got 1"),
+        (["--blind", "run", "to=x.csv"], "to=x.csv: the page is HTML"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    make_run(tmp_path / "run")
+    with pytest.raises(UserError) as error:
+        run(words)
+    assert message in str(error.value)
+
+
+def test_a_table_that_cannot_be_written_is_a_mistake(tmp_path):
+    folder = make_run(tmp_path / "a", fid=1.0)
+    with pytest.raises(UserError, match=r"nowhere/x\.csv: cannot be written"):
+        run([str(folder), f"to={tmp_path}/nowhere/x.csv"])

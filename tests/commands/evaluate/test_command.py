@@ -1,0 +1,206 @@
+"""`limner evaluate`: runs, and pictures from anywhere."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from limner.commands.evaluate.command import run as evaluate
+from limner.data import Digits
+from limner.errors import UserError
+from limner.runs.checkpoints import write
+from support import fakes, runs
+
+SMALL = [
+    "metrics.batch_size=50", "metrics.num_splits=2", "metrics.kid_subset_size=50",
+    "metrics.scores=[fid,kid,inception_score,prdc]", "num_measured=100",
+]  # fmt: skip
+
+
+def entries(folder: Path) -> dict:
+    return json.loads((folder / "evaluation.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    """Two folders of the real digits, and one of noise, with class folders."""
+    root = tmp_path_factory.mktemp("digits")
+    pictures = Digits().pictures()["train"]
+    random = np.random.default_rng(0)
+    for i in range(1000):
+        into = root / ("a" if i % 2 else "b") / str(pictures.labels[i])
+        into.mkdir(parents=True, exist_ok=True)
+        pictures.read(i).save(into / f"{i}.png")
+    (root / "noise").mkdir()
+    for i in range(500):
+        pixels = random.integers(0, 256, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / "noise" / f"{i}.png")
+    fakes.images(root / "large", 60, size=(16, 16))
+    fakes.images(root / "few", 1, mode="L")
+    return root
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory) -> Path:
+    return runs.trained(
+        tmp_path_factory.mktemp("vae"), "model=vae", "trainer.max_steps=22", "metrics=classifier",
+        "metrics.num_samples=200", "metrics.batch_size=50",
+    )  # fmt: skip
+
+
+def test_real_against_real_is_best_and_noise_is_worst(digits, tmp_path):
+    found = {}
+    for name in ("b", "noise"):
+        to = tmp_path / name
+        words = [f"generated={digits / name}", f"reference={digits / 'a'}", f"to={to}"]
+        assert evaluate([*words, "metrics=classifier", "measures=[diversity]", *SMALL]) == 0
+        found[name] = {key: entry["value"] for key, entry in entries(to).items()}
+    real, noise = found["b"], found["noise"]
+    for score in ("fid_classifier", "kid_classifier", "wasserstein_texture", "wasserstein_shape"):
+        assert real[score] < noise[score] / 2, score
+    for score in ("precision_classifier", "coverage_classifier", "inception_score_classifier"):
+        assert real[score] > noise[score], score
+
+
+def test_a_run_is_scored_as_its_training_scored_it(vae, tmp_path):
+    assert evaluate([f"run={vae}", f"to={tmp_path}"]) == 0
+    trained = json.loads((vae / "scores.json").read_text())
+    for name, entry in entries(tmp_path).items():
+        assert entry["value"] == pytest.approx(trained[f"val/{name}"]["value"], rel=1e-6)
+        assert entry["protocol"] == trained[f"val/{name}"]["protocol"]
+
+
+def test_the_checkpoint_that_is_asked_for_is_scored(vae, tmp_path):
+    copy = Path(shutil.copytree(vae, tmp_path / "copy"))
+    last = torch.load(runs.last_checkpoint(copy), weights_only=True)
+    write({**last, "global_step": 7}, copy / "checkpoints" / "best.ckpt")
+    for checkpoint, update in ((None, 7), ("best", 7), ("last", 22)):
+        words = [f"checkpoint={checkpoint}"] if checkpoint else []
+        assert evaluate([f"run={copy}", "metrics.scores=[fid]", *words]) == 0
+        assert entries(copy)["fid_classifier"]["protocol"]["update"] == update
+    with pytest.raises(UserError, match="checkpoint=first: choose best or last"):
+        evaluate([f"run={copy}", "checkpoint=first"])
+    with pytest.raises(UserError, match="checkpoint=best is of a run"):
+        evaluate(["generated=a", "reference=b", "checkpoint=best"])
+
+
+def test_values_of_a_runs_own_config_are_overridden(digits, tmp_path):
+    """Also those that the default data set does not have, such as where its images lie now."""
+    folder = runs.trained(tmp_path, "data=image_folder", f"data.path={digits / 'a'}")
+    words = [f"run={folder}", "metrics=classifier", f"data.path={digits / 'b'}"]
+    words += ["metrics.num_samples=50", "metrics.features.num_updates=20", f"to={tmp_path}"]
+    assert evaluate(words) == 0
+    assert entries(tmp_path)["fid_classifier"]["protocol"]["num_samples"] == 50
+
+
+def test_every_measure_of_a_vae(vae, tmp_path):
+    words = [f"run={vae}", "measures=[all]", f"to={tmp_path}", "num_measured=100"]
+    assert evaluate(words) == 0
+    values = {name: entry["value"] for name, entry in entries(tmp_path).items()}
+    bounds = [values["elbo"], *(values[f"log_likelihood_iw{k}"] for k in (5, 50, 500))]
+    assert bounds == sorted(bounds), "the more codes, the tighter"
+    expected = values["elbo_reconstruction"] - values["elbo_kl"]
+    assert values["elbo"] == pytest.approx(expected)
+    assert 0 <= values["active_units"] <= 32
+    assert 0 <= values["linear_probe_accuracy"] <= 1
+    assert values["num_trained_parameters"] > 10_000
+    assert values["reconstruction_fid_classifier"] < values["fid_classifier"]
+    others = {"sameness_ssim", "sameness_ssim_real", "memorisation_z", "reconstruction_psnr"}
+    assert others <= set(values)
+    assert (tmp_path / "nearest_training_images.png").is_file()
+
+
+def test_labels_are_judged_both_ways(digits, tmp_path):
+    """Real images as samples teach a judge, and are named by one, far above chance."""
+    words = [f"generated={digits / 'b'}", f"reference={digits / 'a'}", "metrics=classifier"]
+    words += ["metrics.num_splits=2", "measures=[gan_train]"]
+    evaluate([*words, "metrics.features.num_updates=50", f"to={tmp_path}"])
+    values = {name: entry["value"] for name, entry in entries(tmp_path).items()}
+    assert values["gan_train_accuracy"] > 0.3
+    assert values["gan_test_accuracy"] > 0.3
+
+
+def test_a_conditional_run_is_judged_by_the_labels_it_draws(tmp_path):
+    folder = runs.trained(tmp_path, "model=cgan", "trainer.max_steps=5")
+    words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=200"]
+    words += ["metrics.features.num_updates=20", "measures=[gan_train]", f"to={tmp_path}"]
+    evaluate(words)
+    found = entries(tmp_path)["gan_train_accuracy"]
+    assert 0 <= found["value"] <= 1
+    assert found["protocol"]["num_samples"] == 200
+    assert found["protocol"]["weights"] == "ema"
+
+
+def test_a_conditional_autoencoder_is_told_the_classes_that_it_asks_for(tmp_path):
+    folder = runs.trained(tmp_path, "model=cvae", "model/network=mlp", "trainer.max_steps=5")
+    words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=100", "num_measured=60"]
+    words += ["metrics.features.num_updates=20", f"to={tmp_path}"]
+    evaluate([*words, "measures=[likelihood,latents,reconstruction]"])
+    found = entries(tmp_path)
+    assert found["log_likelihood_iw500"]["protocol"]["given"] == "its class"
+    names = "elbo", "active_units", "linear_probe_accuracy", "reconstruction_psnr"
+    assert set(names) < set(found)
+
+
+def test_of_a_model_that_draws_nothing_the_rest_is_measured(tmp_path):
+    folder = runs.trained(tmp_path, "model=vqvae", "network.num_halvings=1")
+    words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=100", "num_measured=60"]
+    words += ["metrics.features.num_updates=20", f"to={tmp_path}"]
+    with pytest.raises(UserError, match="draws no images"):
+        evaluate(words)
+    evaluate([*words, "measures=[reconstruction,diversity]"])
+    found = entries(tmp_path)
+    assert "reconstruction_psnr" in found
+    assert not {"fid_classifier", "wasserstein_colour"} & set(found)
+
+
+def test_lpips_without_its_weights_is_a_message(vae, tmp_path, monkeypatch):
+    def offline(*arguments, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torch.hub.urlopen", offline)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(UserError, match="LPIPS"):
+        evaluate([f"run={vae}", "measures=[sameness]", "lpips=alex", f"to={tmp_path}"])
+
+
+def test_the_second_evaluation_touches_no_real_image(vae, tmp_path, monkeypatch):
+    evaluate([f"run={vae}", f"to={tmp_path}"])
+
+    def touched(self, indices):
+        raise AssertionError("a real image was read")
+
+    monkeypatch.setattr("limner.data.store.MemoryStore.gather", touched)
+    evaluate([f"run={vae}", f"to={tmp_path}"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "Give run=FOLDER, or generated=FOLDER_OR_ZIP with reference="),
+        (["generated=b"], "Give run=FOLDER"),
+        (["run=nowhere"], "run=nowhere: there is no run in this folder"),
+        (["generated=b", "reference=digit"], "did you mean digits?"),
+        (["generated=b", "reference=a", "measures=[beauty]"], "measures=beauty: there is no such"),
+        (["generated=b", "reference=a", "speed=1"], "speed: there is no such key"),
+        (["generated=large", "reference=a"], "images are 3x16x16, the reference's are 1x8x8"),
+        (["generated=few", "reference=a", "metrics=classifier"], "1 generated images: "),
+        (["generated=b", "reference=noise"], "metrics=inception"),
+    ],
+)
+def test_mistakes(digits, monkeypatch, words, message):
+    monkeypatch.chdir(digits)
+    with pytest.raises(UserError) as error:
+        evaluate(words)
+    assert message in str(error.value)
+
+
+def test_images_are_resized_if_asked(digits, tmp_path):
+    words = [f"generated={digits / 'large'}", f"reference={digits / 'a'}", f"to={tmp_path}"]
+    evaluate([*words, "image_shape=[1,8,8]", "metrics=classifier", "metrics.num_splits=2"])
+    protocol = entries(tmp_path)["fid_classifier"]["protocol"]
+    assert protocol["reference"]["image_shape"] == [1, 8, 8]

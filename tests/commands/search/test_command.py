@@ -1,0 +1,270 @@
+"""`limner search`, whose trials are pretended; one trains."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hydra.errors import ConfigCompositionException
+from omegaconf import OmegaConf
+from optuna.trial import TrialState
+
+from limner.commands.search import command, results
+from limner.commands.search.space import read
+from limner.commands.search.studies import Study
+from limner.config.error_messages import explain
+from limner.config.schema import CONFIG_DIR, register
+from limner.errors import UserError
+from limner.resume.start import composed_for
+from support import fake_trials
+
+SPACE = """
+train: [model=vae, metrics=none, "metrics.objective={name: val/loss, mode: min}"]
+space:
+  optimizer.lr: {low: 0.01, high: 0.6}
+  model.latent_dim: [4, 8]
+"""
+WORDS = ("study=a", "space=space.yaml", "num_workers=2")
+ROOT = Path("outputs/searches/a")
+
+
+@pytest.fixture
+def search(tmp_path, monkeypatch, capsys):
+    """Runs `limner search WORDS` with pretended trials in an empty folder; what it prints."""
+    monkeypatch.chdir(tmp_path)
+    Path("space.yaml").write_text(SPACE)
+    for module, name, value in (
+        (fake_trials.workers, "start", fake_trials.start),
+        (fake_trials.workers, "SECONDS", 0.02),
+        (command, "_rehearsed", lambda *args: {"val/loss", "val/kl"}),
+        (fake_trials, "begun", []),
+    ):
+        monkeypatch.setattr(module, name, value)
+
+    def run(*words: str) -> str:
+        assert command.run(list(words)) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def opened(**changes) -> Study:
+    known = {"storage": None, "sampler": "tpe", "pruner": "median"}
+    objective = {"name": "val/loss", "mode": "min"}
+    return Study(ROOT.absolute(), read("space.yaml", []), objective=objective, **known | changes)
+
+
+def test_a_search_ends_with_the_best_and_goes_on(search):
+    out = search(*WORDS, "num_trials=16")
+    assert "16 trials:" in out
+    trials = opened().trials()
+    values = {t.number: t.params["optimizer.lr"] for t in trials if t.state == TrialState.COMPLETE}
+    best = min(values, key=values.get)
+    assert f"trial {best} in {ROOT}/trial_{best:04d}" in out
+    for trial in trials:
+        diverges = trial.params["optimizer.lr"] > 0.5
+        assert (Study.error(trial) is not None) == diverges
+        assert (ROOT / trial.user_attrs["folder"]).is_dir()
+        if diverges:
+            assert "is nan at update 20" in trial.user_attrs["error"]
+    assert {path.name for path in ROOT.glob("*.png")} == {
+        "history.png", "importance.png", "parallel_coordinates.png"
+    }  # fmt: skip
+    by_file, _ = composed_for(["--config-dir", str(ROOT), "experiment=best"])
+    by_words, _ = composed_for(read("space.yaml", []).overrides(trials[best].params))
+    assert OmegaConf.to_container(by_file) == OmegaConf.to_container(by_words)
+
+    fake_trials.begun.clear()
+    assert "18 trials:" in search(*WORDS, "num_trials=18")
+    assert len(fake_trials.begun) == 2
+
+
+def test_bad_trials_are_pruned_and_keep_their_folders(search, monkeypatch):
+    monkeypatch.setattr(fake_trials, "SECONDS", 0.2)
+    search("study=a", "space=space.yaml", "num_trials=14", "sampler=random")
+    trials = [trial for trial in opened().trials() if Study.error(trial) is None]
+    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
+    assert pruned
+    for trial in pruned:
+        reports = (ROOT / trial.user_attrs["folder"] / "reports.csv").read_text().splitlines()
+        assert len(reports) < 5
+        assert trial.intermediate_values
+
+
+def test_a_grid_is_tried_once(search):
+    Path("space.yaml").write_text(
+        SPACE.replace("{low: 0.01, high: 0.6}", "{low: 0.1, high: 0.3, step: 0.1}")
+    )
+    assert "6 trials: 6 complete" in search(*WORDS, "sampler=grid", "pruner=none")
+    found = {tuple(trial.params.values()) for trial in opened(sampler="grid").trials()}
+    assert {(round(rate, 3), dim) for rate, dim in found} == {
+        (rate, dim) for rate in (0.1, 0.2, 0.3) for dim in (4, 8)
+    }
+    fake_trials.begun.clear()
+    assert "6 trials: 6 complete" in search(*WORDS, "sampler=grid", "pruner=none")
+    assert not fake_trials.begun
+
+
+def test_cma_es(search):
+    Path("space.yaml").write_text(SPACE.replace("[4, 8]", "{low: 4, high: 8}"))
+    assert "8 trials:" in search(*WORDS, "sampler=cmaes", "num_trials=8", "pruner=none")
+
+
+def test_a_trial_whose_worker_has_gone_is_queued_again(search):
+    study = opened()
+    lost, _ = study.next(3)
+    held, _ = study.next(3)
+    lost.lock.release()  # as the system does for a process that was killed
+    again, _ = opened().next(3)
+    assert again.asked.params == lost.asked.params
+    assert again.folder == lost.folder
+    states = [trial.state for trial in opened().trials()]
+    assert states == [TrialState.RUNNING] * 2
+    held.lock.release()
+    again.lock.release()
+
+
+def test_a_trial_that_ends_while_lost_ones_are_looked_for_is_none_of_them(search, monkeypatch):
+    study, lock_of = opened(), Study._lock_of
+    held, _ = study.next(2)
+
+    def lock_of_ended(self, number):
+        if held.lock.is_locked:
+            study.finished(held, 1.0)
+            held.lock.release()
+        return lock_of(self, number)
+
+    monkeypatch.setattr(Study, "_lock_of", lock_of_ended)
+    other, _ = opened().next(2)
+    other.lock.release()
+    states = [trial.state for trial in opened().trials()]
+    assert states == [TrialState.COMPLETE, TrialState.RUNNING]
+
+
+def test_a_trial_that_kills_its_workers_is_given_up(search):
+    for _ in range(4):
+        trial, _ = opened().next(1)
+        trial.lock.release()
+    assert opened().next(1) == (None, False)
+    assert [trial.state for trial in opened().trials()] == [TrialState.FAIL]
+
+
+@pytest.mark.usefixtures("forking")
+@pytest.mark.parametrize("storage", [None, "sqlite:///study.db"])
+def test_three_workers_of_which_one_is_killed(search, storage, monkeypatch):
+    if storage is not None:
+        pytest.importorskip("sqlalchemy")
+    words = ["study=a", "space=space.yaml", "num_trials=12"]
+    words += [] if storage is None else [f"storage={storage}"]
+    call = [sys.executable, str(Path(fake_trials.__file__)), *words]
+    paths = os.pathsep.join(sys.path)
+    workers = [subprocess.Popen(call, env=os.environ | {"PYTHONPATH": paths}) for _ in range(3)]
+    try:
+        while len(list(ROOT.glob("trial_*/reports.csv"))) < 4:
+            time.sleep(0.02)
+        workers[0].send_signal(signal.SIGKILL)
+        assert [worker.wait(timeout=200) for worker in workers] == [-signal.SIGKILL, 0, 0]
+    finally:
+        for worker in workers:
+            worker.kill()
+    study = opened(storage=storage)
+    assert len(study.trials()) == 12
+    assert len(study.optuna.trials) == 13  # one was queued again
+    assert all(trial.state.is_finished() for trial in study.optuna.trials)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words", "message"),
+    [
+        ("optimizer.lr", "optimizer.lrr", [], "optimizer.lrr: there is no such key; did you mean"),
+        ("optimizer.lr", "sedd", [], "sedd: there is no such key; did you mean seed?"),
+        (
+            "[4, 8]",
+            "[4, big]",
+            [],
+            "model.latent_dim=big: must be a whole number or null, not text.",
+        ),
+        ("[4, 8]", "{low: 4, hihg: 8}", [], "a range is {low: 1, high: 9}"),
+        ("[4, 8]", "{low: 8, high: 4}", [], "space.yaml: model.latent_dim"),
+        ("[4, 8]", "{low: 0, high: 4, log: true}", [], "space.yaml: model.latent_dim"),
+        ("space:", "spaces:", [], "space=space.yaml: must have `space:`"),
+        ("val/loss", "val/lost", [], "name=val/lost: the trials report val/kl, val/loss."),
+        ("mode: min", "mode: least", [], "mode: min or max"),
+        ("", "", ["metrics=auto"], "A search needs an objective"),
+        ("", "", ["sampler=best"], "sampler=best: there are: tpe, random, cmaes, grid"),
+        ("", "", ["pruner=garden"], "pruner=garden: there are: median, none"),
+        ("", "", ["sampler=grid"], "sampler=grid: optimizer.lr has a range without a step"),
+        ("", "", ["num_workers=0"], "num_workers=0: must be 1 or more"),
+        ("", "", ["num_trials=0"], "num_trials=0: must be 1 or more"),
+        ("", "", ["num_trial=3"], "num_trial: there is no such key"),
+        ("", "", ["study=a/b"], "study=a/b: letters"),
+        ("", "", ["space=nowhere"], "space=nowhere: there is no such file, nor one of gan, vae"),
+        ("", "", ["storage=nothing://here"], "storage=nothing://here: the database cannot be"),
+    ],
+)
+def test_a_mistake_queues_nothing(search, before, after, words, message):
+    Path("space.yaml").write_text(SPACE.replace(before, after, 1) if before else SPACE)
+    if words == ["metrics=auto"]:
+        Path("space.yaml").write_text("space: {optimizer.lr: [0.1, 0.2]}")
+    with pytest.raises((UserError, ConfigCompositionException)) as raised:
+        search(*WORDS, "num_trials=2", *words)
+    told, _ = explain(raised.value)
+    assert message in told
+    assert len(told.splitlines()) <= 4
+    assert not fake_trials.begun
+    assert not list(Path().glob("outputs/searches/*/journal.log"))
+
+
+def test_another_space_is_another_study(search):
+    search(*WORDS, "num_trials=1")
+    fake_trials.begun.clear()
+    Path("space.yaml").write_text(SPACE.replace("0.6", "0.4"))
+    with pytest.raises(UserError, match=r"begun with another space:\n  optimizer.lr: .*0.6.*0.4"):
+        search(*WORDS, "num_trials=2")
+    Path("space.yaml").write_text(SPACE)
+    with pytest.raises(UserError, match="seed=3"):
+        search(*WORDS, "num_trials=2", "seed=3")
+    assert not fake_trials.begun
+
+
+@pytest.mark.parametrize("path", sorted((CONFIG_DIR / "search").glob("*.yaml")))
+def test_spaces_that_come_along_compose(path):
+    register()
+    space = read(path.stem, [])
+    for values in space.corners():
+        config = command._composed(space.overrides(values), [])
+    assert config.metrics.objective is not None
+
+
+def test_an_experiment_is_what_the_overrides_were(tmp_path):
+    register()
+    words = [
+        "model=gan", "model/penalty=[r1,lecam]", "optimizer.lr=1e-4", "+trainer.benchmark=true",
+        "seed=3", "model.penalty.r1.weight=0.5", "~callbacks.progress",
+    ]  # fmt: skip
+    path = tmp_path / "experiment" / "best.yaml"
+    results.write_experiment(path, words, title="a test")
+    assert "~callbacks.progress" in path.read_text()
+    by_file, _ = composed_for(["--config-dir", str(tmp_path), "experiment=best", words[-1]])
+    by_words, _ = composed_for(words)
+    assert OmegaConf.to_container(by_file) == OmegaConf.to_container(by_words)
+
+
+@pytest.mark.usefixtures("forking")
+def test_trials_that_train(tmp_path, monkeypatch, capsys):
+    """The rehearsal, reports and the objective of real runs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(CONFIG_DIR.parent / "train.py")])
+    Path("space.yaml").write_text("space: {optimizer.lr: [0.001, 0.01]}")
+    words = [
+        "study=a", "space=space.yaml", "sampler=grid", "metrics=none", "trainer.max_epochs=2",
+        "metrics.objective={name: val/loss, mode: min}", "trainer.limit_train_batches=2",
+    ]  # fmt: skip
+    assert command.run(words) == 0
+    assert "2 trials: 2 complete." in capsys.readouterr().out
+    for index in (0, 1):
+        lines = (ROOT / f"trial_000{index}" / "reports.csv").read_text().splitlines()
+        assert [line.partition(",")[0] for line in lines] == ["1", "2"]

@@ -1,0 +1,207 @@
+"""`limner export`: a folder from which the very same model is loaded."""
+
+import json
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+import yaml
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+import limner
+from limner.commands import export as export_command
+from limner.commands import onnx
+from limner.errors import UserError
+from limner.models import GAN
+from support.runs import trained
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return {
+        "vae": trained(folder / "vae", "model=vae"),
+        "gan": trained(folder / "gan", "model=gan", "optimizer.lr=1e-5"),
+        "classifier": trained(folder / "classifier", "model=classifier", "metrics=accuracy"),
+    }
+
+
+@pytest.fixture
+def export(finished, tmp_path, monkeypatch, capsys):
+    """`limner export run=... WORDS` in an empty folder; what it prints."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(name: str, *words: str) -> str:
+        assert export_command.run([f"run={finished[name]}", *words]) == 0
+        return capsys.readouterr().out.strip()
+
+    return command
+
+
+@pytest.mark.parametrize("name", ["vae", "gan"])
+def test_the_exported_model_draws_the_same_images(finished, export, name):
+    assert export(name, "to=deep/model") == "deep/model"
+    ours, theirs = limner.load(finished[name]), limner.load("deep/model")
+    assert np.array_equal(ours.sample(70, seed=1), theirs.sample(70, seed=1))
+    assert theirs.update == ours.update == 2
+    for key, value in ours.module.state_dict().items():
+        assert torch.equal(value, theirs.module.state_dict()[key]), key
+
+
+def test_the_config_is_what_loading_needs_and_no_more(finished, export):
+    export("gan", "to=model")
+    text = Path("model/config.yaml").read_text()
+    config = yaml.safe_load(text)
+    assert set(config) == {"limner", "weights", "update", "seed", "data", "model"}
+    assert config["data"] == {"name": "digits", "image_shape": [1, 8, 8], "num_classes": 10}
+    assert config["model"]["optimizer"]["lr"] == 1e-5
+    assert str(finished["gan"].parent) not in text, "no paths of this machine"
+    again = limner.load("model")
+    assert again.module.optimizer.keywords["lr"] == 1e-5
+
+
+def test_the_card_says_what_it_is_and_how_good(finished, export):
+    scores = {
+        "val/fid": {
+            "value": 12.345,
+            "std": 0.5,
+            "protocol": {"num_samples": 10, "reference": {"split": "train"}, "update": 9},
+        }
+    }
+    (finished["vae"] / "scores.json").write_text(json.dumps(scores))
+    export("vae", "to=model", "license=mit")
+    card = Path("model/README.md").read_text()
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["license"] == "mit"
+    assert front["library_name"] == "limner"
+    for said in (
+        "VAE on digits",
+        "| `val/fid` | 12.345 ± 0.5 |",
+        "num_samples: 10",
+        "samples.png",
+    ):
+        assert said in card
+    assert "Scored at update 9; the weights here are those of update 2." in card
+    assert limner.__version__ in card
+    assert Path("model/samples.png").stat().st_size > 0
+    (finished["vae"] / "scores.json").write_text("{")
+    with pytest.raises(UserError, match=r"scores\.json is damaged"):
+        export("vae", "to=other")
+    (finished["vae"] / "scores.json").unlink()
+    assert sorted(path.name for path in Path().iterdir()) == ["model"], "no half an export"
+
+
+def test_a_model_that_draws_nothing_has_no_picture(export):
+    export("classifier", "to=model")
+    assert not Path("model/samples.png").exists()
+    assert "samples.png" not in Path("model/README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["vae", "gan"])
+def test_onnx_draws_what_torch_draws(finished, export, name):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    export(name, "to=model", "onnx=true")
+    model = limner.load("model", device="cpu")
+    session = onnxruntime.InferenceSession("model/model.onnx")
+    for num_images in (1, 7):
+        z = torch.randn(num_images, model.module.latent_dim)
+        (images,) = session.run(None, {"z": z.numpy()})
+        assert np.abs(images - model.module.generate(z).numpy()).max() < 1e-4
+    assert sorted(path.name for path in Path("model").iterdir()) == [
+        "README.md", "config.yaml", "model.onnx", "model.safetensors", "samples.png",
+    ]  # fmt: skip
+
+
+def test_onnx_of_a_conditional_model_takes_labels(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model = limner.load(trained(tmp_path, "model=cgan", "model/network=mlp"), device="cpu")
+    onnx.export(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    z, labels = torch.randn(6, model.module.latent_dim), torch.arange(6)
+    (images,) = session.run(None, {"z": z.numpy(), "labels": labels.numpy()})
+    assert np.abs(images - model.module.generate(z, labels).numpy()).max() < 1e-4
+
+
+def test_onnx_that_differs_is_not_handed_out(export, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(onnx, "TOLERANCE", -1.0)
+    with pytest.raises(UserError, match="ONNX's images differ from torch's by"):
+        export("gan", "to=model", "onnx=true")
+    assert not any(Path().iterdir())
+
+
+def test_missing_packages_are_named(export, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(UserError, match=r"package onnxscript: pip install limner\[onnx\]"):
+        export("gan", "to=model", "onnx=true")
+
+
+def test_mistakes_are_named(export):
+    Path("full").mkdir()
+    Path("full/file").touch()
+    for words, message in [
+        (["to=full"], "to=full: there is something already"),
+        (["to=full/file"], "there is something already"),
+        (["to=x", "onnx=perhaps"], "onnx"),
+        (["to=x", "checkpoint=best"], "the run has only: last"),
+        (["to=hf://nobody"], "not of the form hf://user/name"),
+        ([], "to must be given"),
+    ]:
+        with pytest.raises(UserError) as error:
+            export("gan", *words)
+        assert message in str(error.value), words
+    with pytest.raises(UserError, match="Classifier is not a function of a latent code"):
+        export("classifier", "to=x", "onnx=true")
+    assert [path.name for path in Path().iterdir()] == ["full"]
+
+
+def test_a_push_and_a_download_are_inverse(finished, export, monkeypatch, tmp_path):
+    """With the hub replaced by a folder, laid out as its cache is."""
+    cache = tmp_path / "models--user--name"
+    snapshot = cache / "snapshots" / "abc"
+
+    def upload_folder(*, repo_id, folder_path, **_):
+        assert repo_id == "user/name"
+        snapshot.mkdir(parents=True)
+        (cache / "blobs").mkdir()
+        for path in Path(folder_path).iterdir():
+            (cache / "blobs" / path.name).write_bytes(path.read_bytes())
+            (snapshot / path.name).symlink_to(f"../../blobs/{path.name}")
+
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: "token")
+    monkeypatch.setattr(huggingface_hub, "create_repo", lambda name, **_: f"https://hub/{name}")
+    monkeypatch.setattr(huggingface_hub, "upload_folder", upload_folder)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(snapshot))
+    assert export("gan", "to=hf://user/name") == "https://hub/user/name"
+    assert 'limner.load("hf://user/name")' in (snapshot / "README.md").read_text()
+    model = limner.load("hf://user/name", device="cpu")
+    assert isinstance(model.module, GAN)
+    assert np.array_equal(model.sample(3), limner.load(finished["gan"]).sample(3))
+
+
+def test_without_a_token_or_a_network_one_is_told_so(export, monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
+    with pytest.raises(UserError, match="needs a token with write access"):
+        export("gan", "to=hf://user/name")
+
+    def offline(*_, **__):
+        raise LocalEntryNotFoundError("no connection")
+
+    def broken(*_, **__):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+    with pytest.raises(UserError, match=r"the Hugging Face Hub cannot be reached \(no connection"):
+        limner.load("hf://user/name")
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: "token")
+    monkeypatch.setattr(huggingface_hub, "create_repo", broken)
+    with pytest.raises(UserError, match=r"the Hugging Face Hub cannot be reached \(no route"):
+        export("gan", "to=hf://user/name")
+    with pytest.raises(UserError, match="not of the form hf://user/name"):
+        limner.load("hf://../../etc")

@@ -1,0 +1,133 @@
+"""Runs that are stopped and gone on with, as a whole: what their folders say afterwards."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import limner
+from limner.runs.status import read_status
+from support.runs import content
+
+ROOT = Path(__file__).parents[2]
+COMMON = [
+    "metrics=none", "logger=csv", "accelerator=cpu", "callbacks.log.every_num_updates=1",
+    "callbacks.checkpoints.every_num_updates=5",
+]  # fmt: skip
+
+
+def updates(folder: Path) -> list[int]:
+    with open(folder / "metrics.csv", newline="") as file:
+        return [int(row["update"]) for row in csv.DictReader(file)]
+
+
+def newest(folder: Path) -> Path:
+    """The checkpoint to go on from."""
+    found = [path for path in (folder / "checkpoints").glob("*.ckpt") if path.stem != "best"]
+    return max(found, key=lambda path: path.name)
+
+
+def crashing(monkeypatch: pytest.MonkeyPatch, update: int) -> None:
+    """Has a VAE's training end in an error before this update."""
+    from limner.models import VAE
+
+    original = VAE.training_step
+
+    def step(self, *arguments):
+        if self.global_step == update:
+            raise RuntimeError("out of memory\nand more")
+        return original(self, *arguments)
+
+    monkeypatch.setattr(VAE, "training_step", step)
+
+
+def test_the_same_command_again_and_again_ends_with_one_finished_run(run, monkeypatch):
+    command, folder = (
+        [*COMMON, "trainer.max_steps=12", "resume=auto", "hydra.run.dir=run"],
+        Path("run"),
+    )
+    with monkeypatch.context() as patch:
+        crashing(patch, 7)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            run(*command)
+    status = read_status(folder)
+    assert (status.state, status.update, status.error) == ("failed", 7, "out of memory")
+
+    second = run(*command)
+    assert second.code == 0, second.err
+    assert "resume=auto: going on with run" in second.out
+    status = read_status(folder)
+    assert (status.state, status.update, status.starts) == ("finished", 12, 2)
+    assert status.error is None
+    assert updates(folder) == list(range(1, 13))
+    assert (folder / "environment.txt").read_text().count("command: ") == 2
+    kept = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text())
+    assert kept == [*COMMON, "trainer.max_steps=12"]
+    assert yaml.safe_load((folder / ".hydra" / "config.yaml").read_text())["resume"] is None
+    saved = torch.load(newest(folder), weights_only=True)
+    assert saved["limner"] == {
+        "version": limner.__version__, "batch_size": 64, "world_size": 1,
+    }  # fmt: skip
+
+    before = content(folder)
+    third = run(*command)
+    assert third.code == 0
+    assert "resume=auto: the run in run has finished, at update 12." in third.out
+    for refused, message in (
+        (["resume=run", "optimizer.lr=0.1"], "optimizer.lr: 0.001 -> 0.1"),
+        ([*command, "seed=1"], "seed: 0 -> 1"),
+        (["resume=run", "trainer.max_steps=11"], "the run is at update 12 already"),
+        (["resume=run", "data.memory_limit_gib=much"], "must be a number, not text"),
+    ):
+        result = run(*refused)
+        assert result.code == 1
+        assert message in result.err
+    assert content(folder) == before, "neither nothing to do nor a refusal changes a file"
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused(run, monkeypatch):
+    assert run(*COMMON, "trainer.max_steps=2", "hydra.run.dir=run").code == 0
+    Path("run/status.json").unlink()  # which would say so earlier
+    before = content(Path("run"))
+    monkeypatch.setattr("limner.version.__version__", "0.0.1")
+    result = run("resume=run", "trainer.max_steps=3")
+    assert result.code == 1
+    assert f".ckpt was made by limner {limner.__version__}; this is limner 0.0.1" in result.err
+    assert content(Path("run")) == before
+
+
+@pytest.mark.usefixtures("forking")
+def test_two_processes_go_on_with_what_auto_found(run, tmp_path):
+    """The second process is started by the words that the first made of resume=auto."""
+    assert run(*COMMON, "trainer.max_steps=3", "data.batch_size=32", "hydra.run.dir=run").code == 0
+    environment = {key: value for key, value in os.environ.items() if key != "LOCAL_RANK"}
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *COMMON, "trainer.max_steps=5", "resume=auto",
+         "data.batch_size=32", "hydra.run.dir=run", "trainer.devices=2"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env=environment,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("going on with run") == 1
+    assert updates(Path("run")) == [1, 2, 3, 4, 5]
+    assert (read_status(Path("run")).state, read_status(Path("run")).update) == ("finished", 5)
+    assert torch.load(newest(Path("run")), weights_only=True)["limner"]["world_size"] == 2
+
+
+def test_torchrun_with_another_number_of_processes_is_refused(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2",
+         str(ROOT / "train.py"), *COMMON],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert result.returncode != 0
+    assert "torchrun started 2 processes, but trainer.num_nodes=1 x trainer.devices=1 make 1." in (
+        result.stderr
+    )
+    assert "Choose trainer.num_nodes=1 trainer.devices=2" in result.stderr
+    assert "VAE of" not in result.stdout
+    assert not (tmp_path / "outputs").exists()

@@ -1,0 +1,53 @@
+"""A run is trained by one process at a time, and a killed one does not keep it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import limner
+from limner.errors import UserError
+from limner.runs.lock import is_locked, locked
+
+
+def test_a_run_has_one_process(tmp_path):
+    assert not is_locked(tmp_path)
+    assert not list(tmp_path.iterdir()), "to ask leaves nothing"
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
+        with (
+            pytest.raises(UserError, match="is being trained right now") as error,
+            locked(tmp_path),
+        ):
+            pass
+        assert error.value.began, "the folder is the other's: it is not to be removed"
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)
+
+
+def test_a_killed_process_frees_its_run(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from limner.runs.lock import locked\n"
+        "with locked(Path(sys.argv[1])): print('mine', flush=True); time.sleep(60)"
+    )
+    source = str(Path(limner.__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": source},
+    )  # fmt: skip
+    assert process.stdout.readline() == b"mine\n"
+    assert is_locked(tmp_path)
+    process.kill()
+    process.wait()
+    assert not is_locked(tmp_path)
+
+
+def test_without_locks_a_run_is_trained_all_the_same(tmp_path, monkeypatch, caplog):
+    def none(*args, **kwargs):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with locked(tmp_path):
+        assert "a second process would not be noticed" in caplog.text

@@ -1,0 +1,141 @@
+"""What a run folder says of its run."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import limner
+from limner.errors import Interrupted, UserError
+from limner.runs import status
+from limner.runs.status import Status, StatusFile, read_status
+
+
+def ended(folder: Path, error: BaseException | None) -> Status:
+    file = StatusFile(folder)
+
+    def train() -> None:
+        with file.kept():
+            file.begin(update=3)
+            assert read_status(folder).state == "running"
+            file.at(9)
+            if error is not None:
+                raise error
+
+    if error is None:
+        train()
+    else:
+        with pytest.raises(type(error)):
+            train()
+    return read_status(folder)
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "line"),
+    [
+        (None, "finished", None),
+        (Interrupted("Stopped after update 9."), "stopped", None),
+        (KeyboardInterrupt(), "stopped", None),
+        (SystemExit(1), "stopped", None),
+        (UserError("The loss is nan.\nTry less."), "failed", "The loss is nan."),
+        (ZeroDivisionError(), "failed", "ZeroDivisionError"),
+    ],
+)
+def test_how_training_ended(tmp_path, error, state, line):
+    found = ended(tmp_path, error)
+    assert (found.state, found.error, found.update) == (state, line, 9)
+    assert (found.pid, found.version, found.starts) == (os.getpid(), limner.__version__, 1)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_later_starts_are_counted_and_the_first_is_remembered(tmp_path):
+    first = ended(tmp_path, ZeroDivisionError())
+    second = ended(tmp_path, None)
+    assert (second.starts, second.began) == (2, first.began)
+    assert second.error is None
+
+
+def test_the_update_is_written_from_time_to_time(tmp_path, monkeypatch):
+    file = StatusFile(tmp_path)
+    file.at(1)
+    assert read_status(tmp_path) is None, "nothing is written before training"
+    with file.kept():
+        file.begin(update=0)
+        file.at(1)
+        assert read_status(tmp_path).update == 0
+        monkeypatch.setattr(status, "SECONDS", 0.0)
+        file.at(2)
+        assert read_status(tmp_path).update == 2
+
+
+def test_what_never_began_leaves_the_file_as_it_was(tmp_path):
+    ended(tmp_path, ZeroDivisionError())
+    before = (tmp_path / "status.json").read_text()
+    file = StatusFile(tmp_path)
+    with pytest.raises(UserError), file.kept():
+        raise UserError("The data have changed.")
+    assert (tmp_path / "status.json").read_text() == before
+
+
+def test_a_folder_that_takes_nothing_more_does_not_stop_training(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(status, "SECONDS", 0.0)
+    file = StatusFile(tmp_path)
+    with file.kept():
+        file.begin(update=0)
+        monkeypatch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError(30, "ro")))
+        file.at(1)
+        file.at(2)
+        assert len(caplog.records) == 1
+    assert read_status(tmp_path).state == "running"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"state": "runn', '{"extra": {}, "update": 3}'])
+def test_half_a_file_means_that_the_run_was_killed(tmp_path, text):
+    (tmp_path / "status.json").write_text(text)
+    assert read_status(tmp_path).state == "running"
+
+
+def test_a_newer_file_is_read_as_far_as_it_is_known(tmp_path):
+    text = json.dumps({"state": "pruned", "update": 3, "version": "9.1", "trial": 7})
+    (tmp_path / "status.json").write_text(text)
+    assert read_status(tmp_path) == Status(state="pruned", update=3, version="9.1")
+
+
+def test_status_file_ends_true_on_a_full_disk(tmp_path, monkeypatch):
+    """The old file's room is enough for the new one."""
+    file = StatusFile(tmp_path)
+    with file.kept():
+        file.begin(update=0)
+        monkeypatch.setattr(
+            os, "replace", lambda *paths: (_ for _ in ()).throw(OSError(28, "full"))
+        )
+    assert read_status(tmp_path).state == "finished"
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_status_file_leaves_a_folder_alone_that_is_not_its_runs(tmp_path):
+    is_ours = [True]
+    file = StatusFile(tmp_path, may_write=lambda: is_ours[0])
+    with file.kept():
+        file.begin(update=0)
+        before = (tmp_path / "status.json").read_text()
+        is_ours[0] = False
+    assert (tmp_path / "status.json").read_text() == before
+
+
+def test_status_file_says_of_a_shortage_what_it_is(tmp_path):
+    assert ended(tmp_path, MemoryError()).error.startswith("Out of memory. Choose a smaller")
+
+
+def test_no_file_is_no_status(tmp_path):
+    assert read_status(tmp_path) is None
+
+
+def test_values_of_another_type_are_left_out(tmp_path):
+    (tmp_path / "status.json").write_text(
+        '{"state": 5, "update": "x", "error": [1], "starts": true, "changed": 7, "version": "1.0"}'
+    )
+    assert read_status(tmp_path) == Status(version="1.0")
+    (tmp_path / "status.json").write_text("[" * 100_000)
+    assert read_status(tmp_path) == Status()

@@ -1,0 +1,101 @@
+"""`python PROGRAM.py` in processes of its own, without the seconds that each would import for.
+
+They are forked from the process of the tests, which has imported everything. Each has its own
+words, folder, environment, output and signals; and where Lightning's launcher starts a further
+process of a run, that is a child of the first, with the words and the environment it is given.
+"""
+
+__all__ = ["Popen"]
+
+import atexit
+import os
+import pickle
+import runpy
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+
+from hydra.core.global_hydra import GlobalHydra
+
+import limner.training.train  # noqa: F401  what takes the seconds
+from limner import cli
+
+SEVERAL = ("accelerator=ddp_cpu", "trainer.devices=2")
+_spares: list[tuple[int, int]] = []
+"""Processes that wait to become a further one of this run: their ids, and pipes to them."""
+
+
+class Popen(subprocess.Popen):
+    """A `subprocess.Popen` that forks where it is to start a program in Python."""
+
+    def _execute_child(self, args, *rest):
+        if not (args[0] == sys.executable and str(args[1]).endswith(".py")):
+            super()._execute_child(args, *rest)
+            return
+        cwd, environment, pipes, new_session = rest[4], rest[5], rest[9:15], rest[20]
+        words = [str(word) for word in args[1:]]
+        start = words, cwd and str(cwd), dict(os.environ if environment is None else environment)
+        if _spares and set(pipes) == {-1}:
+            self.pid, pipe = _spares.pop()
+            os.write(pipe, pickle.dumps(start))
+            os.close(pipe)
+        else:
+            self.pid = os.fork()
+            if self.pid == 0:
+                _become(start, pipes, new_session)
+        self._child_created = True
+        self._close_pipe_fds(*pipes)
+
+
+def _become(start: tuple, pipes: Sequence[int], new_session: bool) -> None:
+    """Is, from here on, the process that was to be started."""
+    if new_session:
+        os.setsid()
+    _, _, _, output, _, errors = pipes
+    for pipe, own in ((output, 1), (errors, 2)):
+        if pipe != -1:
+            os.dup2(pipe, own)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+    atexit._clear()
+    GlobalHydra.instance().clear()  # of the sweep that starts this
+    cli._failures.clear()  # of tests before
+    _spares.clear()
+    if any(word in SEVERAL for word in start[0]):
+        _leave_a_spare()
+    _run(*start)
+
+
+def _leave_a_spare() -> None:
+    reading, writing = os.pipe()
+    if (pid := os.fork()) != 0:
+        os.close(reading)
+        _spares.append((pid, writing))
+        return
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        start = pipe.read()
+    if start:
+        _run(*pickle.loads(start))
+    os._exit(0)
+
+
+def _run(words: list[str], cwd: str | None, environment: Mapping[str, str]) -> None:
+    """As Python does from its start to its end."""
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(cwd or ".")
+    sys.argv, code = words, 0
+    try:
+        runpy.run_path(words[0], run_name="__main__")
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,38 @@
+import pytest
+
+from limner.schedules import Cosine, Linear
+
+SETTINGS = {"start": 2.0, "end": 0.5, "first": 10, "last": 30}
+
+
+@pytest.mark.parametrize("schedule", [Linear(**SETTINGS), Cosine(**SETTINGS)])
+def test_it_holds_changes_and_holds(schedule):
+    assert [schedule(update) for update in (0, 10)] == [2.0, 2.0]
+    assert [schedule(update) for update in (30, 31, 10**9)] == [0.5] * 3
+    assert schedule(20) == pytest.approx(1.25), "half-way at half the time"
+    values = [schedule(update) for update in range(10, 31)]
+    assert values == sorted(values, reverse=True)
+
+
+def test_the_line_is_straight_and_the_cosine_flat_at_its_ends():
+    line, curve = Linear(**SETTINGS), Cosine(**SETTINGS)
+    steps = [line(update) - line(update + 1) for update in range(10, 30)]
+    assert steps == pytest.approx([1.5 / 20] * 20)
+    assert curve(10) - curve(11) < 0.1 * 1.5 / 20 * 2
+    assert curve(11) - 2.0 == pytest.approx(0.5 - curve(29)), "and the same at both"
+
+
+def test_it_warms_up_too():
+    assert [Linear(start=0.0, end=1.0, first=0, last=4)(i) for i in range(5)] == [
+        0,
+        0.25,
+        0.5,
+        0.75,
+        1,
+    ]
+
+
+@pytest.mark.parametrize(("first", "last"), [(5, 5), (6, 5), (-1, 5)])
+def test_a_schedule_without_a_span_is_refused(first, last):
+    with pytest.raises(ValueError, match=f"first={first} to last={last}"):
+        Linear(start=1.0, end=0.0, first=first, last=last)

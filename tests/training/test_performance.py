@@ -1,0 +1,295 @@
+"""What makes training faster changes nothing in it, and no update waits for its own numbers."""
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from limner.callbacks.signals import SeedUpdates
+from limner.data import batches
+from limner.models.ema import EMA
+from limner.training import performance
+from limner.training import train as train_module
+
+NUM_UPDATES = 50
+COMMON = (
+    "data.batch_size=16", "metrics=none", "logger=csv", "callbacks.log.every_num_updates=1",
+    "accelerator=cpu", "model.ema_half_life=500", "~callbacks.checkpoints", "~callbacks.pictures",
+)  # fmt: skip
+SMALL = {
+    "vae": ("model=vae", "network.encoder.width=8", "network.decoder.width=8"),
+    "gan": ("model=gan", "network.generator.width=8", "network.discriminator.width=8"),
+}
+
+
+TINY = {
+    "vae": (
+        "model=vae", "model/network=mlp", "network.encoder.hidden_dims=[16]",
+        "network.decoder.hidden_dims=[16]",
+    ),
+    "gan": SMALL["gan"],
+}  # fmt: skip
+"""To compile many layers takes long."""
+
+
+def losses(run, *words: str, updates: int = NUM_UPDATES) -> dict[str, list[float]]:
+    """What was logged of each update of a run."""
+    result = run(*COMMON, *words, f"trainer.max_steps={updates}", f"hydra.run.dir={len(seen)}")
+    assert result.code == 0, result.err
+    with open(Path(str(len(seen)), "metrics.csv")) as file:
+        rows = [row for row in csv.DictReader(file) if row["train/images_seen"]]
+    seen.append(words)
+    names = [name for name in rows[0] if name.startswith("train/") and rows[0][name]]
+    assert len(rows) == updates
+    return {name: [float(row[name]) for row in rows] for name in names}
+
+
+@pytest.fixture(autouse=True)
+def _none_seen() -> None:
+    seen.clear()
+
+
+seen: list[tuple[str, ...]] = []
+
+
+def assert_close(first: dict[str, list[float]], other: dict[str, list[float]], rel: float) -> None:
+    """Rounding grows with the updates that it goes through; another loss differs at once."""
+    assert first.keys() == other.keys()
+    for name, values in first.items():
+        early = slice(0, 10)
+        assert other[name][early] == pytest.approx(values[early], rel=rel / 10, abs=rel / 10), name
+        assert other[name] == pytest.approx(values, rel=rel, abs=rel), name
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_the_order_of_computing_changes_rounding_only(run, model):
+    """Fused optimizers and channels_last, each on and off."""
+    normal = losses(run, *SMALL[model])
+    assert normal == losses(run, *SMALL[model])
+    for word in ("optimizer.fused=false", "channels_last=false"):
+        assert_close(normal, losses(run, *SMALL[model], word), rel=0.02)
+    other = losses(run, *SMALL[model], "seed=1")
+    with pytest.raises(AssertionError):
+        assert_close(normal, other, rel=0.02)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
+@pytest.mark.parametrize("model", SMALL)
+def test_compiled_networks_compute_the_same(run, model):
+    words = TINY[model]
+    normal = losses(run, *words, updates=20)
+    assert_close(normal, losses(run, *words, "compile=default", updates=20), rel=0.02)
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_what_saves_work_of_python_changes_nothing(run, monkeypatch, model):
+    """To the bit: without any of it, a run is the same."""
+    normal = losses(run, *SMALL[model])
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "Unprofiled", L.pytorch.profilers.PassThroughProfiler)
+        patch.setattr(train_module, "keep_freed_memory", lambda: None)
+        patch.setattr(train_module, "skip_gpu_checks", lambda: None)
+        patch.setattr(EMA, "update", plain_update)
+        assert losses(run, *SMALL[model]) == normal
+
+
+def test_reading_ahead_changes_nothing(run):
+    """A store that reads a file is read by a thread, one that decodes too."""
+    normal = losses(run, *SMALL["vae"])
+    for store in ("mapped", "streamed"):
+        assert losses(run, *SMALL["vae"], f"data.store={store}") == normal
+
+
+def plain_update(self: EMA, network, *, num_images: int, update: int) -> None:
+    """The average as its formula has it."""
+    decay = min(0.5 ** (num_images / self.half_life), (1 + update) / (10 + update))
+    with torch.no_grad():
+        for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - decay)
+        for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
+            mine.copy_(theirs)
+
+
+def test_batches_are_made_while_one_is_used():
+    made = []
+
+    def make(number: int) -> int:
+        made.append(number)
+        return number
+
+    ahead = batches.read_ahead(make, ((i,) for i in range(100)))
+    assert next(ahead) == 0
+    while len(made) < 1 + batches.NUM_AHEAD:  # for ever, if nothing were read ahead
+        pass
+    assert list(ahead) == list(range(1, 100))
+    assert made == list(range(100))
+
+
+def test_what_fails_while_reading_ahead_is_told_in_its_turn():
+    def make(number: int) -> float:
+        return 1 / (3 - number)
+
+    ahead = batches.read_ahead(make, ((i,) for i in range(9)))
+    assert [next(ahead), next(ahead), next(ahead)] == [1 / 3, 1 / 2, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(ahead)
+
+
+def test_what_is_freed_is_kept(tmp_path):
+    """The memory of a large tensor comes back without a fault for each of its pages."""
+    code = """
+import resource, torch
+from limner.training import performance
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(4 * 2**20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+normal = faults()
+performance.keep_freed_memory()
+faults()
+print(normal, faults())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    normal, kept = map(int, done.stdout.split())
+    assert kept < normal / 10
+
+
+def test_a_layout_follows_device_and_precision():
+    cpu, cuda, mps = (torch.device(name) for name in ("cpu", "cuda", "mps"))
+    last, usual = torch.channels_last, torch.contiguous_format
+    for device, precision, layout in (
+        (cpu, "32-true", last), (cuda, "32-true", usual), (cuda, "bf16-mixed", last),
+        (cuda, "16-mixed", last), (mps, "16-mixed", usual),
+    ):  # fmt: skip
+        assert performance.layout_for("auto", device=device, precision=precision) is layout
+        assert performance.layout_for(True, device=device, precision=precision) is last
+        assert performance.layout_for(False, device=device, precision=precision) is usual
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        (
+            "compile=fast",
+            "compile=fast: choose of default, reduce-overhead, max-autotune; or null",
+        ),
+        ("channels_last=first", "channels_last=first: choose true, false or auto"),
+    ],
+)
+def test_an_unknown_way_is_refused(run, word, message):
+    result = run(word)
+    assert result.code == 1
+    assert message in result.err
+
+
+WAITING = {"item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__repr__", "__format__"}
+"""Methods of tensors that hand a number to Python, for which a GPU has to finish its work."""
+
+
+class NoWaiting(TorchFunctionMode):
+    """Refuses what reads a tensor's numbers in Python."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        name = getattr(function, "__name__", "")
+        if name in WAITING and isinstance(args[0], Tensor):
+            raise AssertionError(f"Tensor.{name} waits for the device")
+        return function(*args, **(kwargs or {}))
+
+
+class NoReading(TorchDispatchMode):
+    """Refuses operators whose outcome torch itself has to read."""
+
+    FORBIDDEN = ("_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "unique")
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        assert name not in self.FORBIDDEN, f"aten::{name} waits for the device"
+        return function(*args, **(kwargs or {}))
+
+
+def watch(monkeypatch, model: type) -> list[int]:
+    """Has every `training_step` refuse to wait; counts them."""
+    steps, step = [], model.training_step
+
+    def watched(self, batch, batch_idx):
+        steps.append(batch_idx)
+        with NoWaiting(), NoReading():
+            return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(model, "training_step", watched)
+    return steps
+
+
+MODELS = [
+    ["model=vae"],
+    ["model=vae", "model/network=mlp", "model/likelihood=bernoulli"],
+    ["model=gan"],
+    ["model=gan", "model/loss=wasserstein"],
+    ["model=gan", "model/loss=relativistic", "model/network=mlp"],
+    ["model=gan", "model/penalty=[lecam,consistency]"],
+    ["model=gan", "model/network=resnet"],
+    ["model=classifier"],
+]
+
+
+@pytest.mark.parametrize("words", MODELS, ids=" ".join)
+def test_no_step_waits_for_the_device(run, monkeypatch, words):
+    from limner import models
+
+    names = {"vae": "VAE", "gan": "GAN", "classifier": "Classifier"}
+    kind = getattr(models, names[words[0].partition("=")[2]])
+    steps = watch(monkeypatch, kind)
+    small = [f"network.{part}.width=8" for part in ("generator", "discriminator")]
+    result = run(
+        *words, *(small if "model/network=resnet" in words else []), "metrics=none",
+        "logger=none", "data.batch_size=8", "trainer.max_steps=3", "accelerator=cpu",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert len(steps) == 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("words", MODELS, ids=" ".join)
+def test_no_step_synchronises_a_gpu(run, monkeypatch, words):
+    """Its batch is made without waiting, too."""
+
+    def on_train_batch_start(self, *args):
+        start(self, *args)
+        torch.cuda.set_sync_debug_mode("error")
+
+    def count_and_stop(model, *args):
+        torch.cuda.set_sync_debug_mode("default")
+
+    start = SeedUpdates.on_train_batch_start
+    monkeypatch.setattr(SeedUpdates, "on_train_batch_start", on_train_batch_start)
+    monkeypatch.setattr(L.LightningModule, "on_train_batch_end", count_and_stop)
+    result = run(
+        *words, "metrics=none", "logger=none", "data.batch_size=8", "trainer.max_steps=3",
+        "accelerator=gpu", "~callbacks.pictures", "~callbacks.checkpoints",
+    )  # fmt: skip
+    torch.cuda.set_sync_debug_mode("default")
+    assert result.code == 0, result.err
+
+
+def test_a_step_that_waits_is_noticed(run, monkeypatch):
+    from limner.models import VAE
+
+    step = VAE.training_step
+
+    def waiting(self, batch, batch_idx):
+        values = step(self, batch, batch_idx)
+        return values | {"loss": values["loss"] * float(values["loss"].item() > 0)}
+
+    monkeypatch.setattr(VAE, "training_step", waiting)
+    watch(monkeypatch, VAE)
+    with pytest.raises(AssertionError, match="waits for the device"):
+        run("metrics=none", "logger=none", "trainer.max_steps=1", "debug=true")
