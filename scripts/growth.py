@@ -105,7 +105,7 @@ def _peak(num_images: int, folder: Path) -> tuple[float, float, float]:
     start = time.monotonic()
     process = subprocess.Popen(
         [
-            sys.executable, str(ROOT / "train.py"), "model=vae", "model/network=mlp",
+            sys.executable, str(ROOT / "train.py"), "model=vae", "network=mlp",
             "network.encoder.hidden_dims=[16]", "network.decoder.hidden_dims=[16]",
             "data=image_folder", "data.source._target_=benchmarks.images.MadeUpImages",
             f"+data.source.num_images={num_images}", f"+data.source.size={SHAPE[-1]}",

@@ -41,11 +41,11 @@ MODELS = {
         "network.generator.width=16", "network.discriminator.width=16",
     ],
     "cgan": [
-        "model=cgan", "model/network=mlp", "model/augmentation=ada", "data.batch_size=16",
+        "model=cgan", "network=mlp", "model/augmentation=ada", "data.batch_size=16",
         "model.augmentation.images_per_unit=5000", "lr_schedule=cosine", "lr_schedule.last=200",
-        "gradients.num_parts=2", "model.ema_ramp=0.05",
+        "gradients.accumulate=2", "model.ema_ramp=0.05",
     ],
-    "vae": ["model=vae", "model/network=mlp", "model.ema_half_life=1000"],
+    "vae": ["model=vae", "network=mlp", "model.ema_half_life=1000"],
     "classifier": ["model=classifier"],
 }  # fmt: skip
 SCORED = [

@@ -22,7 +22,7 @@ from limner.commands.sweep.slurm_queue import queue
 from limner.runs.status import read_status
 
 COMMON = [
-    "model/network=mlp", "metrics=none", "logger=csv", "data.batch_size=16",
+    "network=mlp", "metrics=none", "logger=csv", "data.batch_size=16",
     "accelerator=ddp_cpu", "callbacks.log.every_num_updates=10",
 ]  # fmt: skip
 ON_TWO_NODES = ["trainer.num_nodes=2", "trainer.devices=1"]

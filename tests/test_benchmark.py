@@ -28,7 +28,7 @@ NUM_UPDATES, NUM_IMAGES, BATCH_SIZE = 4, 64, 16
 MLP = ("network.encoder.hidden_dims=[32]", "network.decoder.hidden_dims=[32]")
 DCGAN = ("network.generator.width=8", "network.discriminator.width=8")
 SMALL = {
-    "VAE": Case("vae", ("model=vae", "model/network=mlp", *MLP), (1, 8, 8), BATCH_SIZE),
+    "VAE": Case("vae", ("model=vae", "network=mlp", *MLP), (1, 8, 8), BATCH_SIZE),
     "GAN": Case("gan", ("model=gan", *DCGAN), (3, 16, 16), BATCH_SIZE),
 }
 PROGRAMS = {

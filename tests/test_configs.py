@@ -145,7 +145,7 @@ def test_every_optimizer_steps_every_model(composed, model):
 
 @pytest.mark.parametrize(
     ("model", "choice"),
-    [(m, f"model/network={n}") for m in NETWORKS for n in NETWORKS[m]]
+    [(m, f"network={n}") for m in NETWORKS for n in NETWORKS[m]]
     + [("gan", f"model/loss={n}") for n in CHOICES["model/loss"]]
     + [("gan", f"model/penalty={n}") for n in CHOICES["model/penalty"]]
     + [("gan", f"model/condition={n}") for n in CHOICES["model/condition"]]
@@ -165,13 +165,13 @@ def test_every_choice_inside_a_model_trains(composed, tmp_path, model, choice):
 
 
 def test_the_choices_tested_are_all_there_are():
-    of_stages = {"model/prior": ["gaussian_mixture"], "model/network": ["transformer"]}
+    of_stages = {"model/prior": ["gaussian_mixture"], "network": ["transformer"]}
     of_stages["model/likelihood"] = ["perceptual"]  # which needs a download
     for choices in (CHOICES, VAE_CHOICES):
         for group, names in choices.items():
             assert sorted([*names, *of_stages.get(group, [])]) == options(group)
     networks = {n for names in NETWORKS.values() for n in names}
-    assert sorted([*networks, *of_stages["model/network"]]) == options("model/network")
+    assert sorted([*networks, *of_stages["network"]]) == options("network")
 
 
 @pytest.mark.parametrize("accelerator", options("accelerator"))

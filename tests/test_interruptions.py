@@ -155,7 +155,7 @@ def test_validation_is_done_again_whole_when_a_signal_stopped_it(run, tmp_path, 
 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     words = [*RUN[4:], "metrics=none", "metrics.objective={name: val/loss, mode: min}",
-             "model/network=mlp", "trainer.max_steps=30", "+trainer.val_check_interval=5",
+             "network=mlp", "trainer.max_steps=30", "+trainer.val_check_interval=5",
              "~callbacks.codes", "callbacks.checkpoints.every_num_updates=5"]  # fmt: skip
     assert run(*words, f"hydra.run.dir={whole}").code == 0
     monkeypatch.setattr(VAE, "validation_step", struck)
@@ -236,7 +236,7 @@ def test_a_full_disk_and_a_lost_network_stop_nothing(run, tmp_path, scored, monk
     assert read_status(folder).state == "finished"
 
 
-SHORT = ["model=classifier", "model/network=mlp", "metrics=none", "~callbacks.pictures",
+SHORT = ["model=classifier", "network=mlp", "metrics=none", "~callbacks.pictures",
          "trainer.max_steps=6", "callbacks.checkpoints.every_num_updates=4",
          "hydra.run.dir=run"]  # fmt: skip
 

@@ -109,15 +109,18 @@ def test_two_runs_of_one_seed_are_the_same(run):
         ["model=vae", "model.ema_half_life=500", "data/augmentation=flip"],
         ["model=gan", "model.num_discriminator_steps=2"],
         [
-            "model=gan", "model/loss=wasserstein", "model/network=mlp", "data/augmentation=flip",
+            "model=gan", "model/loss=wasserstein", "network=mlp", "data/augmentation=flip",
             "model/penalty=[gradient,lecam]", "model.penalty.gradient.every=3",
         ],
         [
             "model=gan", "model/condition=projection", "model/augmentation=ada",
             "model.augmentation.images_per_unit=2000", "model.ema_ramp=0.05",
-            "lr_schedule=cosine", "lr_schedule.last=20", "gradients.num_parts=2",
+            "lr_schedule=cosine", "lr_schedule.last=20", "gradients.accumulate=2",
         ],
-        ["model=classifier", "lr_schedule=linear", "lr_schedule.last=30", "gradients.num_parts=4"],
+        [
+            "model=classifier", "lr_schedule=linear", "lr_schedule.last=30",
+            "gradients.accumulate=4",
+        ],  # fmt: skip
         ["model=classifier"],
     ],
 )  # fmt: skip
@@ -240,7 +243,7 @@ def test_a_crash_in_training_leaves_the_run(run, monkeypatch):
 
 
 def test_validation_is_logged_in_every_epoch_also_where_it_stays(run):
-    still = ["model=classifier", "model/network=mlp", "optimizer.lr=0.0"]
+    still = ["model=classifier", "network=mlp", "optimizer.lr=0.0"]
     result = run(*still, "trainer.max_epochs=4", "logger=csv")
     assert result.code == 0, result.err
     found = [row["val/accuracy"] for row in rows(result.only_run()) if row["val/accuracy"]]
@@ -331,7 +334,7 @@ def test_devices_alone_make_several_processes(tmp_path):
 
 
 ON_BOTH = [
-    "model/network=mlp", "data/augmentation=flip", "logger=none", "metrics=none",
+    "network=mlp", "data/augmentation=flip", "logger=none", "metrics=none",
     "trainer.limit_val_batches=0",
 ]  # fmt: skip
 PLAYERS = ["model=gan", "model/loss=wasserstein", "model.num_discriminator_steps=2"]
@@ -390,7 +393,7 @@ def test_two_processes_go_on_with_the_run_of_one(tmp_path, run):
 
 def test_a_run_goes_on_with_the_images_that_it_began_with(run, tmp_path):
     photos = fakes.images(tmp_path / "photos", 24, size=(8, 8))
-    common = ["data=image_folder", "data.batch_size=4", "model/network=mlp", "metrics=none"]
+    common = ["data=image_folder", "data.batch_size=4", "network=mlp", "metrics=none"]
     first = run(*common, f"data.path={photos}", "trainer.max_steps=3", "hydra.run.dir=run")
     assert first.code == 0, first.err
     copy = photos.rename(tmp_path / "elsewhere")

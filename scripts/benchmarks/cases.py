@@ -74,7 +74,7 @@ def _large(size: int, precision: str) -> list[Case]:
 
 CASES = [
     Case(
-        "vae_mlp_28", ("model=vae", "model/network=mlp"), (1, 28, 28), 128,
+        "vae_mlp_28", ("model=vae", "network=mlp"), (1, 28, 28), 128,
         loop_target=1.10, tutorial_target=2.0,
     ),
     Case("vae_conv_32", ("model=vae",), (3, 32, 32), 128),

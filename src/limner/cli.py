@@ -28,6 +28,7 @@ from limner.commands.sweep.command import refuse_launcher, run_job, tell
 from limner.commands.sweep.records import jobs_in
 from limner.config.error_messages import explain
 from limner.config.schema import CONFIG_DIR, register
+from limner.config.unread import refuse_unread_network
 from limner.console import escape_errors, is_first_process
 from limner.errors import Interrupted, UserError
 from limner.files.printable import printable
@@ -191,6 +192,7 @@ def _run(config: DictConfig, run_dir: Path, start: Start) -> float | None:
         raise UserError(f"resume={config.resume} stands in a file: give it on the command line.")
     if start.folder is not None and not start.complete:
         config = merged(config, run_dir, start.words)
+    refuse_unread_network(config, HydraConfig.get().overrides.task)
     with locked(run_dir) if is_first_process() else nullcontext():
         from limner.training.train import train  # with torch: mistakes need not wait
 

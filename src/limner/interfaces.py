@@ -5,8 +5,12 @@ and a set of real images. None of them knows the classes of the others.
 """
 
 __all__ = [
+    "AdversarialLoss",
     "Augmentation",
+    "AuxiliaryLoss",
     "Batch",
+    "DiscriminatorObserver",
+    "DiscriminatorStatistics",
     "DrawsCodes",
     "Encodes",
     "FeatureExtractor",
@@ -19,7 +23,7 @@ __all__ = [
     "RealImages",
     "Reconstructs",
     "Samples",
-    "told",
+    "label_kwargs",
 ]
 
 from collections.abc import Iterable
@@ -40,13 +44,64 @@ class Batch(TypedDict):
 
 
 class Augmentation(Protocol):
-    """Changes each image at random, by numbers that it is given."""
+    """A pure function that changes each image by random numbers that the caller draws.
+
+    Differentiable where the images are.
+    """
 
     num_draws: int
-    """Random numbers that it needs for one image."""
+    """Random numbers needed per image."""
 
     def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
-        """What `images` (B, C, H, W) become, by `uniform` (B, num_draws) in [0, 1)."""
+        """Return the changed images (B, C, H, W), by `uniform` (B, num_draws) from U[0, 1)."""
+
+
+class AdversarialLoss(Protocol):
+    """What each player of a GAN minimises per pair of images, see `limner.losses.adversarial`."""
+
+    needs_lipschitz: bool
+    """Whether the loss means nothing without a penalty."""
+    relativistic: bool
+    """Whether `generator` reads the logits of real images."""
+    threshold: float | None
+    """Logit above which D takes an image for real; None where only differences count."""
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        """Return G's losses (B,) of D's logits (B,)."""
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return D's losses (B,) of its logits (B,)."""
+
+
+class AuxiliaryLoss(Protocol):
+    """What each player minimises for D's class logits (B, K), see `limner.losses.auxiliary`."""
+
+    def generator(self, fake_logits: Tensor, *, labels: Tensor) -> Tensor:
+        """Return G's losses (B,)."""
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor, *, labels: Tensor) -> Tensor:
+        """Return D's losses (B,)."""
+
+
+class DiscriminatorStatistics(NamedTuple):
+    """What D made of the images of one of its steps, over all micro-batches and processes."""
+
+    real_logits: Tensor
+    """Mean logit of real images, ()."""
+    fake_logits: Tensor
+    """Mean logit of fake images, ()."""
+    real_accuracy: Tensor
+    """Share of the real images that D takes for real, () in [0, 1]."""
+    fake_accuracy: Tensor
+    """Share of the fake images that D takes for fake, () in [0, 1]."""
+
+
+@runtime_checkable
+class DiscriminatorObserver(Protocol):
+    """A part whose state follows D's statistics: an adaptive augmentation, a LeCam penalty."""
+
+    def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
+        """Follow D's step number `step`, from 0, on `num_images` real images."""
 
 
 class OptimizerFactory(Protocol):
@@ -112,8 +167,11 @@ class Reconstructs(Protocol):
         """Reconstructions (B, C, H, W) in [-1, 1] of images of the same shape and range."""
 
 
-def told(labels: Tensor | None) -> dict[str, Tensor]:
-    """The argument by which a conditional model is told the classes (B,) of images; else none."""
+def label_kwargs(labels: Tensor | None) -> dict[str, Tensor]:
+    """Return the keyword argument that gives a network or model the classes (B,), if any.
+
+    A network or model without classes need not have a parameter `labels`.
+    """
     return {} if labels is None else {"labels": labels}
 
 

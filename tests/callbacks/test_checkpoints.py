@@ -24,7 +24,7 @@ from limner.models import Classifier
 from limner.runs.checkpoints import newest, numbered, update_of, update_path, write
 
 SMALL = [
-    "model=classifier", "model/network=mlp", "metrics=none", "logger=none",
+    "model=classifier", "network=mlp", "metrics=none", "logger=none",
     "~callbacks.pictures", "accelerator=cpu",
 ]  # fmt: skip
 

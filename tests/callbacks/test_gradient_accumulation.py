@@ -11,7 +11,7 @@ from support.runs import last_checkpoint
 
 ROOT = Path(__file__).parents[2]
 COMMON = [
-    "model/network=mlp", "data/augmentation=flip", "logger=none", "metrics=none",
+    "network=mlp", "data/augmentation=flip", "logger=none", "metrics=none",
     "trainer.limit_val_batches=0", "trainer.max_steps=5",
 ]  # fmt: skip
 MODELS = {
@@ -42,11 +42,11 @@ def difference(a: str, b: str) -> float:
 def test_parts_and_processes_and_the_whole_batch_train_alike(tmp_path, run, model):
     """The images of an update and their random numbers do not depend on how they are shared."""
     common = [*MODELS[model], *COMMON]
-    for folder, words in {"whole": [], "parts": ["gradients.num_parts=4"]}.items():
+    for folder, words in {"whole": [], "parts": ["gradients.accumulate=4"]}.items():
         one = [*common, *words, "accelerator=cpu", "data.batch_size=32"]
         result = run(*one, f"hydra.run.dir={folder}")
         assert result.code == 0, result.err
-    two = [*common, "accelerator=ddp_cpu", "data.batch_size=16", "gradients.num_parts=2"]
+    two = [*common, "accelerator=ddp_cpu", "data.batch_size=16", "gradients.accumulate=2"]
     result = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *two, "hydra.run.dir=two"],
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,

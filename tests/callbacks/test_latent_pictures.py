@@ -8,7 +8,7 @@ from PIL import Image
 
 from limner.callbacks.latent_pictures import collapse
 
-QUICK = ["metrics=none", "accelerator=cpu", "model/network=mlp"]
+QUICK = ["metrics=none", "accelerator=cpu", "network=mlp"]
 CURES = "The usual cures: model/kl_schedule=linear"
 
 
@@ -77,7 +77,7 @@ def test_a_tenth_of_the_units_is_enough():
 
 
 def test_models_without_codes_are_left_alone(run):
-    result = run("model=gan", "model/network=mlp", "trainer.max_steps=2", "metrics=none")
+    result = run("model=gan", "network=mlp", "trainer.max_steps=2", "metrics=none")
     assert result.code == 0, result.err
     assert not list(result.only_run().rglob("*_kl.png"))
 

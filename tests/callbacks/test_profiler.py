@@ -9,7 +9,7 @@ import pytest
 from limner.callbacks.profiler import Profiler
 
 RUN = (
-    "callbacks=profiler", "model/network=mlp", "metrics=none", "logger=none",
+    "callbacks=profiler", "network=mlp", "metrics=none", "logger=none",
     "callbacks.profiler.num_skipped_updates=2",
 )  # fmt: skip
 

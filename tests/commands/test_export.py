@@ -119,7 +119,7 @@ def test_onnx_draws_what_torch_draws(finished, export, name):
 def test_onnx_of_a_conditional_model_takes_labels(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    model = limner.load(trained(tmp_path, "model=cgan", "model/network=mlp"), device="cpu")
+    model = limner.load(trained(tmp_path, "model=cgan", "network=mlp"), device="cpu")
     onnx.export(model, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     z, labels = torch.randn(6, model.module.latent_dim), torch.arange(6)

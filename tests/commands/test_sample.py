@@ -19,7 +19,7 @@ def finished(tmp_path_factory):
     """A VAE that drew a picture at each of three updates."""
     return trained(
         tmp_path_factory.mktemp("runs"),
-        "model/network=mlp",
+        "network=mlp",
         "trainer.max_steps=3",
         "callbacks.pictures.every_num_updates=1",
         "callbacks.pictures.num_images=4",
@@ -30,7 +30,7 @@ def finished(tmp_path_factory):
 def conditional(tmp_path_factory):
     """A GAN that is told of ten classes."""
     folder = tmp_path_factory.mktemp("conditional")
-    return trained(folder, "model=cgan", "model/network=mlp", "callbacks.pictures.num_images=20")
+    return trained(folder, "model=cgan", "network=mlp", "callbacks.pictures.num_images=20")
 
 
 @pytest.fixture

@@ -2,29 +2,36 @@ import pytest
 import torch
 from torch import nn
 
-from limner.losses.diagnostics import gradient_norm, means, pairwise_distance, verdict
+from limner.losses.diagnostics import (
+    discriminator_statistics,
+    gradient_norm,
+    means,
+    pairwise_distance,
+)
 from support.waiting import no_waiting
 
 
 def test_accuracies_are_shares_on_the_right_side_of_the_threshold():
     real, fake = torch.tensor([1.0, 2.0, -1.0, 0.2]), torch.tensor([-1.0, -2.0, -3.0, 0.4])
-    seen = verdict(real, fake, threshold=0.0)
+    seen = discriminator_statistics(real, fake, threshold=0.0)
     assert [value.item() for value in seen] == pytest.approx([0.55, -1.4, 0.75, 0.75])
-    seen = verdict(real, fake, threshold=0.5)
+    seen = discriminator_statistics(real, fake, threshold=0.5)
     assert (seen.real_accuracy.item(), seen.fake_accuracy.item()) == (0.5, 1.0)
 
 
 def test_without_a_threshold_a_shift_of_all_logits_changes_nothing():
     real, fake = torch.randn(64) + 1, torch.randn(64)
-    here, there = (verdict(real + s, fake + s, threshold=None) for s in (0.0, 100.0))
+    here, there = (
+        discriminator_statistics(real + s, fake + s, threshold=None) for s in (0.0, 100.0)
+    )
     assert here[2:] == there[2:]
     assert here.real_accuracy > 0.5
-    assert verdict(real + 9, fake, threshold=None)[2:] == (1.0, 1.0), "D has won"
+    assert discriminator_statistics(real + 9, fake, threshold=None)[2:] == (1.0, 1.0), "D has won"
 
 
 def test_a_blind_discriminator_is_right_half_the_time():
     logits = torch.randn(2, 20_000)
-    seen = verdict(*logits.unbind(), threshold=None)
+    seen = discriminator_statistics(*logits.unbind(), threshold=None)
     assert seen.real_accuracy.item() == pytest.approx(0.5, abs=0.02)
     assert seen.fake_accuracy.item() == pytest.approx(0.5, abs=0.02)
 
@@ -51,7 +58,7 @@ def test_nothing_waits_for_the_device():
     network, images = nn.Linear(3, 4), torch.randn(4, 3)
     network(images).sum().backward()
     with no_waiting():
-        verdict(torch.randn(4), torch.randn(4), threshold=None)
+        discriminator_statistics(torch.randn(4), torch.randn(4), threshold=None)
         pairwise_distance(images)
         gradient_norm(network.parameters())
         means([{"loss": torch.randn(())}, {"loss": torch.randn(())}])

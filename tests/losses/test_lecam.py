@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from limner.losses.diagnostics import verdict
+from limner.losses.diagnostics import discriminator_statistics
 from limner.losses.lecam import LeCam
 from limner.losses.penalty import Pairs
 
@@ -10,7 +10,7 @@ NONE = torch.zeros(2, 0)
 
 
 def seen(real: float, fake: float):
-    return verdict(torch.full((4,), real), torch.full((4,), fake), threshold=0.0)
+    return discriminator_statistics(torch.full((4,), real), torch.full((4,), fake), threshold=0.0)
 
 
 def test_it_is_the_squared_distance_to_the_others_average():

@@ -28,8 +28,8 @@ def at(penalties, *, step, update=0):
 
 def test_each_counts_at_its_own_steps_and_by_its_weight():
     penalties = Penalties({
-        "always": Weighted(penalty=Constant(), weight=0.5, every=1),
-        "lazy": Weighted(penalty=Constant(), weight=0.5, every=4),
+        "always": Weighted(function=Constant(), weight=0.5, every=1),
+        "lazy": Weighted(function=Constant(), weight=0.5, every=4),
     })  # fmt: skip
     assert at(penalties, step=0) == {"always": [1.0] * 3, "lazy": [4.0] * 3}
     for step in (1, 2, 3, 5):
@@ -38,14 +38,14 @@ def test_each_counts_at_its_own_steps_and_by_its_weight():
 
 @pytest.mark.parametrize("every", [1, 2, 8])
 def test_the_mean_over_steps_does_not_depend_on_the_interval(every):
-    penalties = Penalties({"it": Weighted(penalty=Constant(), weight=3.0, every=every)})
+    penalties = Penalties({"it": Weighted(function=Constant(), weight=3.0, every=every)})
     total = sum(sum(values) for step in range(16) for values in at(penalties, step=step).values())
     assert total / (16 * 3) == 6.0
 
 
 def test_the_weight_follows_its_schedule():
     weight = Linear(start=1.0, end=0.0, first=10, last=20)
-    penalties = Penalties({"it": Weighted(penalty=Constant(), weight=weight, every=1)})
+    penalties = Penalties({"it": Weighted(function=Constant(), weight=weight, every=1)})
     for update, expected in ((0, 2.0), (15, 1.0), (20, 0.0)):
         assert at(penalties, step=1, update=update) == {"it": [expected] * 3}
 
@@ -53,8 +53,8 @@ def test_the_weight_follows_its_schedule():
 def test_each_has_random_numbers_of_its_own():
     first, second = Constant(), Constant()
     penalties = Penalties({
-        "first": Weighted(penalty=first, weight=1.0, every=1),
-        "second": Weighted(penalty=second, weight=1.0, every=2),
+        "first": Weighted(function=first, weight=1.0, every=1),
+        "second": Weighted(function=second, weight=1.0, every=2),
     })  # fmt: skip
     assert penalties.num_draws == 4
     uniform = torch.arange(12.0).view(3, 4)
@@ -78,4 +78,4 @@ def test_none_is_none():
 )
 def test_what_means_nothing_is_refused(changed, message):
     with pytest.raises(ValueError, match=message):
-        Weighted(**{"penalty": GradientPenalty(), "weight": 1.0, "every": 1, **changed})
+        Weighted(**{"function": GradientPenalty(), "weight": 1.0, "every": 1, **changed})

@@ -24,10 +24,10 @@ BATCH, LATENT_DIM, DEVIATION = 128, 8, 0.05
 ANGLES = torch.arange(8) * math.pi / 4
 CENTRES = torch.stack([ANGLES.cos(), ANGLES.sin()], 1)
 ZERO_CENTRED = {
-    "r1": Weighted(penalty=R1(), weight=0.1, every=1),
-    "r2": Weighted(penalty=R2(), weight=0.1, every=1),
+    "r1": Weighted(function=R1(), weight=0.1, every=1),
+    "r2": Weighted(function=R2(), weight=0.1, every=1),
 }
-ONE_CENTRED = {"gradient": Weighted(penalty=GradientPenalty(), weight=1.0, every=1)}
+ONE_CENTRED = {"gradient": Weighted(function=GradientPenalty(), weight=1.0, every=1)}
 
 
 def ring(num: int) -> torch.Tensor:

@@ -8,14 +8,14 @@ import torch
 from support.runs import last_checkpoint
 
 KINDS = {
-    "binary": ["data.binarisation=dynamic", "model/likelihood=bernoulli", "model/network=mlp"],
+    "binary": ["data.binarisation=dynamic", "model/likelihood=bernoulli", "network=mlp"],
     "vamp": ["model/prior=vamp", "model.prior.num_components=5", "model/objective=dreg",
-             "model.ema_half_life=100", "model/network=mlp"],
+             "model.ema_half_life=100", "network=mlp"],
     "sigma": ["model=cvae", "model/likelihood=optimal_gaussian", "model/kl_schedule=cyclical"],
     "ladder": ["model=ladder_vae", "network.encoder.width=8", "network.encoder.max_width=8",
                "network.decoder.width=8", "network.decoder.max_width=8"],
     "vqvae": ["model=vqvae", "model.codebook.revive_after=2", "model.ema_half_life=100"],
-    "vaegan": ["model=vaegan", "model/network=mlp"],
+    "vaegan": ["model=vaegan", "network=mlp"],
 }  # fmt: skip
 
 

@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from limner.config.build import build
-from limner.models import GAN, standing_statistics
-from limner.models.inputs import Inputs, split
+from limner.models import GAN
+from limner.models.adversarial import Inputs
+from limner.models.optimization import Gradients, micro_batches
+from limner.models.standing_statistics import StandingStatistics
 from support import runs
 from support.runs import last_checkpoint
 
@@ -30,7 +32,7 @@ def made(composed):
     """A GAN of small networks for images of 8x8 pixels and 10 classes."""
 
     def make(*overrides, network="dcgan"):
-        words = ["model=gan", f"model/network={network}", *TINY[network], *overrides]
+        words = ["model=gan", f"network={network}", *TINY[network], *overrides]
         return build(composed(*words), "model")
 
     return make
@@ -51,9 +53,9 @@ def inputs_for(model, num_images=6):
 
 def both_losses(model, inputs):
     """The sum of what each player minimises."""
-    d = model.game.discriminator_losses(inputs, step=0, update=0).of
-    g = model.game.generator_losses(inputs).of
-    return [sum(values.mean() for values in losses.values()) for losses in (d, g)]
+    d = model.objective.discriminator_losses(inputs, 0, update=0)
+    g = model.objective.generator_losses(inputs)
+    return [sum(losses.means.values()) for losses in (d, g)]
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
@@ -113,9 +115,10 @@ def test_a_generator_follows_the_class_that_it_is_told(made):
         assert drawn.shape == (5, 1, 8, 8)
 
 
-def test_the_parts_of_inputs_are_the_whole():
+def test_micro_batches_together_are_the_whole():
     whole = Inputs(*(torch.randn(6, 2) for _ in range(5)), for_penalty=torch.randn(6, 0))
-    parts = split(whole._replace(labels=None), 3)
+    cut = micro_batches(Gradients(max_norm=None, accumulate=3), *whole._replace(labels=None))
+    parts = [Inputs(*part) for part in cut]
     assert [part.labels for part in parts] == [None] * 3
     assert torch.equal(torch.cat([part.z for part in parts]), whole.z)
     assert parts[0].for_penalty.shape == (2, 0)
@@ -138,12 +141,15 @@ def test_standing_statistics_are_those_of_the_weights_at_hand(made):
 
 def test_standing_statistics_are_made_once_for_an_update():
     asked = []
-    kept = standing_statistics.Standing(3)
+    kept = StandingStatistics(3)
     for update in (1, 1, 2):
-        kept.of(nn.BatchNorm1d(2), update=update, draw=lambda n, b: asked.append(b))
-    assert asked == [0, 1, 2] * 2
+        kept.of(
+            nn.BatchNorm1d(2), update=update, draw=lambda n, b, g: asked.append(g.initial_seed())
+        )
+    assert asked[:3] == asked[3:]
+    assert len(set(asked)) == 3
     with pytest.raises(ValueError, match="num_standing_batches=0"):
-        standing_statistics.Standing(0)
+        StandingStatistics(0)
 
 
 def test_the_probability_of_ada_is_saved_and_logged(tmp_path):
@@ -174,7 +180,7 @@ def test_values_of_an_update_are_means_over_its_discriminator_steps(tmp_path, mo
 
     monkeypatch.setattr(GAN, "_discriminator_step", kept)
     folder = runs.trained(
-        tmp_path, "model=gan", "model/network=mlp", *TINY["mlp"], "trainer.max_steps=3",
+        tmp_path, "model=gan", "network=mlp", *TINY["mlp"], "trainer.max_steps=3",
         "model.num_discriminator_steps=2", "model/penalty=r1", "model.penalty.r1.every=3",
         "model/augmentation=ada", "model.augmentation.images_per_unit=1000", "logger=csv",
         "model.augmentation.target=-1", "model.augmentation.every=1",

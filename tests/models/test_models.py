@@ -10,7 +10,8 @@ from limner.config.build import build
 from limner.losses.adversarial import NonSaturating, Wasserstein
 from limner.losses.gradient_penalty import R1, GradientPenalty
 from limner.losses.penalty import Pairs, Weighted
-from limner.models import GAN, gan
+from limner.models import GAN
+from limner.models.optimization import Gradients, OptimizerStep
 from support.runs import last_checkpoint
 
 
@@ -45,15 +46,15 @@ def test_each_players_turn_moves_that_player_alone(run, monkeypatch):
     """Watched at every step of either optimizer in two real updates."""
     moved = []
 
-    def descend(model, *arguments, **options):
-        before = {n: p.detach().clone() for n, p in model.named_parameters()}
-        done = original(model, *arguments, **options)
-        changed = {n.split(".")[0] for n, p in model.named_parameters() if not p.equal(before[n])}
-        moved.append(changed)
+    def finish(step, **options):
+        before = {n: p.detach().clone() for n, p in step.model.named_parameters()}
+        done = original(step, **options)
+        after = step.model.named_parameters()
+        moved.append({n.split(".")[0] for n, p in after if not p.equal(before[n])})
         return done
 
-    original = gan.descend
-    monkeypatch.setattr(gan, "descend", descend)
+    original = OptimizerStep.finish
+    monkeypatch.setattr(OptimizerStep, "finish", finish)
     result = run(
         "model=gan", "model.num_discriminator_steps=2", "trainer.max_steps=2", "metrics=none",
         "logger=none",
@@ -86,13 +87,13 @@ def test_a_separate_learning_rate_for_the_discriminator(made):
 )
 def test_what_means_nothing_is_refused(loss, penalty, discriminator, steps, message):
     if penalty is not None:
-        penalty = {"it": Weighted(penalty=penalty, weight=1.0, every=1)}
+        penalty = {"it": Weighted(function=penalty, weight=1.0, every=1)}
     with pytest.raises(ValueError, match=message):
         GAN(
             generator=nn.Identity(), discriminator=discriminator, loss=loss, auxiliary=None,
             penalty=penalty, augmentation=None, latent_dim=2, num_classes=None,
             num_discriminator_steps=steps, optimizer=torch.optim.Adam, discriminator_lr=None,
-            max_gradient_norm=None, num_parts=1, ema_half_life=None, ema_ramp=None,
+            gradients=Gradients(max_norm=None, accumulate=1), ema_half_life=None, ema_ramp=None,
             num_standing_batches=None,
         )  # fmt: skip
 
@@ -120,7 +121,7 @@ def test_penalties_count_at_their_steps_and_see_every_step(run):
     assert float(second["train/penalty_r1"]) > 0 == len(first["train/penalty_r1"])
     assert float(first["train/penalty_lecam"]) > 0
     saved = torch.load(last_checkpoint(result.only_run()), weights_only=True)
-    assert saved["state_dict"]["penalty.lecam.penalty.real"] != 0
+    assert saved["state_dict"]["penalty.lecam.function.real"] != 0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ SMALL = [
     "network.decoder.max_width=8", "network.num_halvings=1", "network.code_dim=4",
     "model.codebook.num_codes=16",
 ]  # fmt: skip
-MLP = ["model/network=mlp", "model.latent_dim=3"]
+MLP = ["network=mlp", "model.latent_dim=3"]
 TINY_PRIOR = ["network.prior.width=16", "network.prior.num_layers=1", "network.prior.num_heads=2"]
 COMMON = ["metrics=none", "accelerator=cpu"]
 
@@ -29,7 +29,7 @@ def first(tmp_path_factory):
         "vae": trained(folder / "vae", *MLP),
         "rae": trained(folder / "rae", "model=rae", *MLP, "model.ema_half_life=100"),
         "cvae": trained(folder / "cvae", "model=cvae", *MLP),
-        "gan": trained(folder / "gan", "model=gan", "model/network=mlp"),
+        "gan": trained(folder / "gan", "model=gan", "network=mlp"),
     }
 
 

@@ -27,7 +27,7 @@ def shelf(config):
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_no_value_of_a_network_stands_in_python(composed, network):
-    nodes = shelf(composed("model=gan", f"model/network={network}"))
+    nodes = shelf(composed("model=gan", f"network={network}"))
     found = [nodes[role] for role in ROLES if role in nodes]
     assert found
     for node in found:
@@ -44,7 +44,7 @@ def test_every_network_takes_every_condition(composed, network, condition):
         if (network, condition) == ("mlp", "projection")
         else []
     )
-    made = composed("model=gan", f"model/network={network}", f"model/condition={condition}", *more)
+    made = composed("model=gan", f"network={network}", f"model/condition={condition}", *more)
     nodes = shelf(made)
     conditions = nodes["generator_condition"], nodes["discriminator_condition"]
     assert conditions == (("concat", "projection") if more else CONDITIONED[condition])
@@ -59,7 +59,7 @@ def test_every_network_takes_every_condition(composed, network, condition):
 
 
 def test_what_a_network_without_batch_norm_takes_is_said(composed):
-    nodes = shelf(composed("model=gan", "model/network=mlp", "model/condition=projection"))
+    nodes = shelf(composed("model=gan", "network=mlp", "model/condition=projection"))
     with pytest.raises(
         Exception, match="this network has no batch norm; choose one of none, concat"
     ):
@@ -76,7 +76,7 @@ def test_data_without_labels_is_refused_by_the_number_of_classes(composed):
 def test_spectral_norm_is_one_key(composed, network):
     for value in (True, False):
         key = f"network.spectral_norm={str(value).lower()}"
-        node = shelf(composed("model=gan", f"model/network={network}", key))["discriminator"]
+        node = shelf(composed("model=gan", f"network={network}", key))["discriminator"]
         with torch.device("meta"):
             names = [name for name, _ in instantiate(node).named_buffers()]
         assert any(name.endswith("._u") for name in names) == value

@@ -40,7 +40,7 @@ def conv(before, after, kernel=3):
 
 
 def test_the_networks_for_cifar10_are_those_of_table_4(networks):
-    made, judge = networks("model/network=resnet")
+    made, judge = networks("network=resnet")
     block = 2 * conv(256, 256) + conv(256, 256, 1) + 2 * 2 * 256
     assert size(made) == (128 + 1) * 16 * 256 + 3 * block + 2 * 256 + conv(256, 3) == 4_276_739
     first = conv(3, 128) + conv(128, 128) + conv(3, 128, 1)
@@ -60,7 +60,7 @@ def test_the_networks_for_cifar10_are_those_of_table_4(networks):
 def test_the_larger_networks(networks, side, more, linear, doubled, halved):
     """Tables 5 and 6; the one for 64x64 is the usual one between them."""
     size = f"data.image_shape=[3,{side},{side}]"
-    made, judge = networks("model/network=resnet_large", size, *more)
+    made, judge = networks("network=resnet_large", size, *more)
     assert made.coarsest == linear
     assert [block.shortcut[0].out_channels for block in made.blocks] == doubled
     convs = [

@@ -32,7 +32,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     return {
         "vae": trained(folder / "vae", "model=vae", "model.ema_half_life=100"),
-        "gan": trained(folder / "gan", "model=gan", "model/network=mlp"),
+        "gan": trained(folder / "gan", "model=gan", "network=mlp"),
         "classifier": trained(folder / "classifier", "model=classifier", "metrics=accuracy"),
     }
 

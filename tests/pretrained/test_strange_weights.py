@@ -60,12 +60,12 @@ def built_on(monkeypatch):
 
 
 FAMILIES = [
-    ("model=vae", "model/network=mlp", "model/prior=vamp", "model.ema_half_life=100"),
-    ("model=vae", "model/network=conv", "model/prior=flow"),
-    ("model=vae", "model/network=residual", "model/likelihood=logistic"),
-    ("model=gan", "model/network=dcgan", "model.ema_half_life=100"),
-    ("model=gan", "model/network=resnet", "model/condition=projection"),
-    ("model=gan", "model/network=mlp", "model/augmentation=ada", "model/penalty=lecam"),
+    ("model=vae", "network=mlp", "model/prior=vamp", "model.ema_half_life=100"),
+    ("model=vae", "network=conv", "model/prior=flow"),
+    ("model=vae", "network=residual", "model/likelihood=logistic"),
+    ("model=gan", "network=dcgan", "model.ema_half_life=100"),
+    ("model=gan", "network=resnet", "model/condition=projection"),
+    ("model=gan", "network=mlp", "model/augmentation=ada", "model/penalty=lecam"),
     ("model=vqvae",),
     ("model=classifier",),
 ]

@@ -19,7 +19,7 @@ STEP = {
     "SLURM_PROCID": "1",
 }  # fmt: skip
 COMMON = [
-    "model=vae", "model/network=mlp", "metrics=none", "callbacks.log.every_num_updates=1",
+    "model=vae", "network=mlp", "metrics=none", "callbacks.log.every_num_updates=1",
     "trainer.limit_val_batches=0", "accelerator=cpu", "logger=csv",
 ]  # fmt: skip
 

@@ -15,7 +15,7 @@ from limner.runs.lock import is_locked, locked
 from support.runs import content, pretended
 
 SMALL = [
-    "model=vae", "model/network=mlp", "metrics=none", "logger=csv", "accelerator=cpu",
+    "model=vae", "network=mlp", "metrics=none", "logger=csv", "accelerator=cpu",
     "callbacks.checkpoints.every_num_updates=4", "callbacks.log.every_num_updates=2",
     "trainer.max_steps=10",
 ]  # fmt: skip

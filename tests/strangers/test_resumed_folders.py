@@ -67,7 +67,7 @@ def test_a_saved_override_is_data_or_is_left_out(tmp_path, word):
 @pytest.mark.parametrize(
     "word",
     ["model=gan", "seed=3", "+callbacks.a={b: 1}", "~callbacks.codes", "logger=[csv,wandb]",
-     "model/network=mlp", "data.path='../my photos'", "+model.x=${data.image_shape}",
+     "network=mlp", "data.path='../my photos'", "+model.x=${data.image_shape}",
      "experiment=null", "trainer.max_steps='${limner.times:2,${model.latent_dim}}'"],
 )  # fmt: skip
 def test_what_a_person_types_is_replayed(tmp_path, word):

@@ -16,7 +16,7 @@ from limner.randomness import generator_for, seed_for, seed_torch
 from limner.training.train import train
 
 SMALL = [
-    "accelerator=cpu", "logger=csv", "model/network=mlp", "model.latent_dim=3",
+    "accelerator=cpu", "logger=csv", "network=mlp", "model.latent_dim=3",
     "optimizer.lr=0.01",
     "network.encoder.hidden_dims=[8]", "network.decoder.hidden_dims=[8]",
     "network.generator.hidden_dims=[8]", "network.discriminator.hidden_dims=[8]",

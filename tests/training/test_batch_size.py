@@ -39,10 +39,10 @@ def test_processes_that_cannot_share_the_images_are_refused(num_processes):
     ("model", "name"),
     [
         (["model=vae"], None),
-        (["model=gan", "model/network=mlp"], None),
-        (["model=gan", "model/network=dcgan"], "BatchNorm2d"),
+        (["model=gan", "network=mlp"], None),
+        (["model=gan", "network=dcgan"], "BatchNorm2d"),
         (["model=classifier"], "BatchNorm2d"),
-        (["model=classifier", "model/network=mlp"], None),
+        (["model=classifier", "network=mlp"], None),
     ],
 )
 def test_which_models_go_on_exactly(composed, model, name):

@@ -25,7 +25,7 @@ from limner.training import further_processes
 
 TRAIN = Path(__file__).parents[2] / "train.py"
 TWO = [
-    "model=classifier", "model/network=mlp", "metrics=none", "logger=none",
+    "model=classifier", "network=mlp", "metrics=none", "logger=none",
     "~callbacks.pictures", "accelerator=ddp_cpu", "data.batch_size=32", "trainer.max_steps=9",
     "callbacks.checkpoints.every_num_updates=2", "hydra.run.dir=sweep/run",
 ]  # fmt: skip

@@ -32,7 +32,7 @@ SMALL = {
 
 TINY = {
     "vae": (
-        "model=vae", "model/network=mlp", "network.encoder.hidden_dims=[16]",
+        "model=vae", "network=mlp", "network.encoder.hidden_dims=[16]",
         "network.decoder.hidden_dims=[16]",
     ),
     "gan": SMALL["gan"],
@@ -231,12 +231,12 @@ def watch(monkeypatch, model: type) -> list[int]:
 
 MODELS = [
     ["model=vae"],
-    ["model=vae", "model/network=mlp", "model/likelihood=bernoulli"],
+    ["model=vae", "network=mlp", "model/likelihood=bernoulli"],
     ["model=gan"],
     ["model=gan", "model/loss=wasserstein"],
-    ["model=gan", "model/loss=relativistic", "model/network=mlp"],
+    ["model=gan", "model/loss=relativistic", "network=mlp"],
     ["model=gan", "model/penalty=[lecam,consistency]"],
-    ["model=gan", "model/network=resnet"],
+    ["model=gan", "network=resnet"],
     ["model=classifier"],
 ]
 
@@ -250,7 +250,7 @@ def test_no_step_waits_for_the_device(run, monkeypatch, words):
     steps = watch(monkeypatch, kind)
     small = [f"network.{part}.width=8" for part in ("generator", "discriminator")]
     result = run(
-        *words, *(small if "model/network=resnet" in words else []), "metrics=none",
+        *words, *(small if "network=resnet" in words else []), "metrics=none",
         "logger=none", "data.batch_size=8", "trainer.max_steps=3", "accelerator=cpu",
     )  # fmt: skip
     assert result.code == 0, result.err

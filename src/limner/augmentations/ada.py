@@ -3,7 +3,6 @@
 __all__ = ["ADA"]
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +13,7 @@ from limner.augmentations.ada_transforms import (
     change_colour,
     move,
 )
-
-
-class Verdict(Protocol):
-    """What ADA reads of D's opinion."""
-
-    @property
-    def real_accuracy(self) -> Tensor:
-        """Share of the real images that D takes for real, () in [0, 1]."""
+from limner.interfaces import DiscriminatorStatistics
 
 
 class ADA(nn.Module):
@@ -70,9 +62,9 @@ class ADA(nn.Module):
             return change_colour(images, uniform=colour, p=self.p)
 
     @torch.no_grad()
-    def observe(self, verdict: Verdict, *, step: int, num_images: int) -> None:
+    def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
         """Follows what D made of `num_images` real images in its step number `step`, from 0."""
-        self.signs += 2 * verdict.real_accuracy - 1
+        self.signs += 2 * statistics.real_accuracy - 1
         if (step + 1) % self.every == 0:
             change = num_images * self.every / self.images_per_unit
             self.p += change * torch.sign(self.signs / self.every - self.target)

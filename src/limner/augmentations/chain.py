@@ -1,23 +1,12 @@
 """Several augmentations, one after the other."""
 
-__all__ = ["Augmentation", "Chain"]
+__all__ = ["Chain"]
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from torch import Tensor
 
-
-class Augmentation(Protocol):
-    """Changes each image by random numbers that it is given.
-
-    A pure function, differentiable where the images are: images (B, C, H, W) and `uniform`
-    (B, num_draws), numbers from U[0, 1), to images of the same shape.
-    """
-
-    num_draws: int
-
-    def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor: ...
+from limner.interfaces import Augmentation
 
 
 class Chain:

@@ -53,11 +53,11 @@ def composed(config: DictConfig) -> dict[str, Any]:
             raise UserError(str(error).splitlines()[0]) from error
         fitting = [
             file.stem
-            for file in sorted((CONFIG_DIR / "model" / "network").glob("*.yaml"))
+            for file in sorted((CONFIG_DIR / "network").glob("*.yaml"))
             if role[1] in OmegaConf.load(file)
         ]
         raise UserError(
-            f"This model needs a network with the part {role[1]}; model/network offers it in: "
+            f"This model needs a network with the part {role[1]}; choose one of network="
             + ", ".join(fitting)
         ) from error
     except OmegaConfBaseException as error:

@@ -75,6 +75,8 @@ def _composition(error: ConfigCompositionException) -> str:
 
 def _unknown_key(cause: OmegaConfBaseException) -> str:
     """The misspelt key, and the sibling that was probably meant."""
+    if cause.full_key == "model/network":
+        return "model/network: networks are a group of their own now: network=mlp, for example"
     parent = cause.parent_node
     siblings = list(parent) if parent is not None else list(RunConfig.__dataclass_fields__)
     name = str(cause.key)

@@ -2,19 +2,11 @@
 
 __all__ = ["Consistency"]
 
-from typing import Protocol
 
 from torch import Tensor
 
+from limner.interfaces import Augmentation
 from limner.losses.penalty import Discriminator, Pairs
-
-
-class Augmentation(Protocol):
-    """Changes each image by random numbers that it is given, see `limner.augmentations`."""
-
-    num_draws: int
-
-    def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor: ...
 
 
 class Consistency:

@@ -3,41 +3,31 @@
 All are tensors on the device of what they were computed from: nothing here waits for it.
 """
 
-__all__ = ["Verdict", "gradient_norm", "means", "pairwise_distance", "verdict"]
+__all__ = ["discriminator_statistics", "gradient_norm", "means", "pairwise_distance"]
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-
-class Verdict(NamedTuple):
-    """What D made of the images of one of its steps, all parts and processes together."""
-
-    real_logits: Tensor
-    """Mean logit of real images, ()."""
-    fake_logits: Tensor
-    """Mean logit of fakes, ()."""
-    real_accuracy: Tensor
-    """Share of the real images that D takes for real, () in [0, 1]."""
-    fake_accuracy: Tensor
-    """Share of the fakes that D takes for fake, likewise."""
+from limner.interfaces import DiscriminatorStatistics
 
 
 @torch.no_grad()
-def verdict(real_logits: Tensor, fake_logits: Tensor, *, threshold: float | None) -> Verdict:
-    """Of D's logits (N,) for real and fake images.
+def discriminator_statistics(
+    real_logits: Tensor, fake_logits: Tensor, *, threshold: float | None
+) -> DiscriminatorStatistics:
+    """Return the means of D's logits and its accuracies.
 
     Args:
-        real_logits: (N,).
-        fake_logits: (N,).
+        real_logits: D's logits (N,) for real images.
+        fake_logits: D's logits (N,) for fake images.
         threshold: Logit above which D takes an image for real; None for the middle between the
             two means, where only differences of logits mean anything.
     """
     real, fake = real_logits.float(), fake_logits.float()
     middle = (real.mean() + fake.mean()) / 2 if threshold is None else threshold
-    return Verdict(
+    return DiscriminatorStatistics(
         real_logits=real.mean(),
         fake_logits=fake.mean(),
         real_accuracy=(real > middle).float().mean(),

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 MIN_SIGMA = 1 / 255  # half a grey level, below which a density of 256 levels means nothing
 
@@ -78,12 +78,17 @@ class OptimalGaussian(nn.Module):
         self.register_buffer("variance", torch.ones(()))
         self.register_buffer("num_images", torch.zeros((), dtype=torch.int64))
 
-    def log_prob(self, params: Tensor, images: Tensor) -> Tensor:
-        variance = self.variance
-        if self.training:
-            variance = _mean_square(images - params).clamp_min(MIN_SIGMA**2)
-            self._follow(variance, len(images) * _num_processes())
+    def log_prob(
+        self, params: Tensor, images: Tensor, *, variance: Tensor | None = None
+    ) -> Tensor:
+        """Return log p(x | z) (B,), with the running average where no `variance` () is given."""
+        variance = self.variance if variance is None else variance
         return _normal_log_prob(params, images, variance.log() / 2)
+
+    @torch.no_grad()
+    def mean_square(self, params: Tensor, images: Tensor) -> Tensor:
+        """Return the mean squared error of a batch, ()."""
+        return (images - params).float().square().mean()
 
     def mean(self, params: Tensor) -> Tensor:
         return params.clamp(-1, 1)
@@ -98,28 +103,22 @@ class OptimalGaussian(nn.Module):
         return self
 
     @torch.no_grad()
-    def _follow(self, variance: Tensor, num_images: int) -> None:
-        """An average in which the first batches all count alike, until half_life is reached."""
+    def follow(self, mean_square: Tensor, *, num_images: int) -> Tensor:
+        """Move the running average by a batch, and return the best variance for the batch, ().
+
+        In the average the first batches all count alike, until half_life is reached.
+
+        Args:
+            mean_square: The mean squared error of the batch, over all processes.
+            num_images: Images in the batch, over all processes.
+        """
+        variance = mean_square.clamp_min(MIN_SIGMA**2)
         self.num_images += num_images
         share = (num_images / self.num_images).clamp_min(1 - 0.5 ** (num_images / self.half_life))
         self.variance.lerp_(variance.to(self.variance), share.to(self.variance))
+        return variance
 
 
 def _normal_log_prob(params: Tensor, images: Tensor, log_sigma: Tensor) -> Tensor:
     squares = (images - params).square().flatten(1).sum(1) / (2 * (2 * log_sigma).exp())
     return -squares - math.prod(images.shape[1:]) * (log_sigma + math.log(2 * math.pi) / 2)
-
-
-@torch.no_grad()
-def _mean_square(errors: Tensor) -> Tensor:
-    """Over everything, and over all processes, whose batches are of one size."""
-    mean = errors.float().square().mean()
-    if _num_processes() > 1:
-        distributed.all_reduce(mean)
-        mean /= _num_processes()
-    return mean
-
-
-def _num_processes() -> int:
-    grouped = distributed.is_available() and distributed.is_initialized()
-    return distributed.get_world_size() if grouped else 1

@@ -5,7 +5,7 @@ __all__ = ["LeCam"]
 import torch
 from torch import Tensor, nn
 
-from limner.losses.diagnostics import Verdict
+from limner.interfaces import DiscriminatorStatistics
 from limner.losses.penalty import Discriminator, Pairs
 
 
@@ -26,7 +26,7 @@ class LeCam(nn.Module):
 
     def __init__(self, *, decay: float) -> None:
         if not 0 <= decay < 1:
-            raise ValueError(f"model.penalty.lecam.penalty.decay={decay}: must be in [0, 1).")
+            raise ValueError(f"model.penalty.lecam.function.decay={decay}: must be in [0, 1).")
         super().__init__()
         self.decay = decay
         self.register_buffer("real", torch.zeros(()))
@@ -37,8 +37,8 @@ class LeCam(nn.Module):
         return (real - self.fake).square() + (fake - self.real).square()
 
     @torch.no_grad()
-    def observe(self, verdict: Verdict, *, step: int, num_images: int) -> None:
+    def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
         """Follows the logits of D's step number `step`, counted from 0."""
         share = 1 - min(self.decay, step / (step + 1))
-        self.real.lerp_(verdict.real_logits.to(self.real), share)
-        self.fake.lerp_(verdict.fake_logits.to(self.fake), share)
+        self.real.lerp_(statistics.real_logits.to(self.real), share)
+        self.fake.lerp_(statistics.fake_logits.to(self.fake), share)

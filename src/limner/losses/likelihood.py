@@ -8,7 +8,8 @@ need to know. `check(images)` raises ValueError for images that the likelihood c
 waits for the device, so it is for a first batch and not for every one.
 
 They are modules since some (`limner.losses.gaussian_likelihood`) carry what is learned; the
-likelihoods of this file have neither weights nor buffers. `limner.losses.logistic` reads images as 256 grey levels.
+likelihoods of this file have neither weights nor buffers. `limner.losses.logistic` reads images as
+256 grey levels.
 """
 
 __all__ = ["Bernoulli", "Gaussian", "check_range"]

@@ -14,6 +14,8 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
+from limner.interfaces import DiscriminatorObserver, DiscriminatorStatistics
+
 Discriminator = Callable[[Tensor], Tensor]
 """Images (B, C, H, W) to logits (B,)."""
 
@@ -52,13 +54,13 @@ class Weighted(nn.Module):
     Adam's learning rate and betas stay as they are.
 
     Args:
-        penalty: What is weighted.
+        function: The penalty that is weighted.
         weight: Its factor, at least 0; or a function of the update, see `limner.schedules`.
         every: Steps of D from one to the next at which it counts, at least 1.
     """
 
     def __init__(
-        self, *, penalty: Penalty, weight: float | Callable[[int], float], every: int
+        self, *, function: Penalty, weight: float | Callable[[int], float], every: int
     ) -> None:
         is_number = isinstance(weight, int | float) and weight >= 0
         if not is_number and not callable(weight):
@@ -68,12 +70,12 @@ class Weighted(nn.Module):
         if every < 1:
             raise ValueError(f"model.penalty...every={every}: steps of D, 1 or more.")
         super().__init__()
-        self.penalty, self.weight, self.every = penalty, weight, every
+        self.function, self.weight, self.every = function, weight, every
 
     def forward(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor, update: int) -> Tensor:
         """Values (B,) of a step at which it counts, in the given update."""
         weight = self.weight(update) if callable(self.weight) else self.weight
-        return weight * self.every * self.penalty(d, pairs, uniform=uniform)
+        return weight * self.every * self.function(d, pairs, uniform=uniform)
 
 
 class Penalties(nn.ModuleDict):
@@ -84,7 +86,13 @@ class Penalties(nn.ModuleDict):
 
     @property
     def num_draws(self) -> int:
-        return sum(each.penalty.num_draws for each in self.values())
+        return sum(each.function.num_draws for each in self.values())
+
+    def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
+        """Show D's statistics in its step number `step` to the penalties that follow them."""
+        for each in self.values():
+            if isinstance(each.function, DiscriminatorObserver):
+                each.function.observe(statistics, step=step, num_images=num_images)
 
     def forward(
         self, d: Discriminator, pairs: Pairs, *, uniform: Tensor, step: int, update: int
@@ -98,7 +106,7 @@ class Penalties(nn.ModuleDict):
             step: D's steps before this one.
             update: Updates before this one.
         """
-        draws = uniform.split([each.penalty.num_draws for each in self.values()], dim=1)
+        draws = uniform.split([each.function.num_draws for each in self.values()], dim=1)
         return {
             name: each(d, pairs, uniform=own, update=update)
             for (name, each), own in zip(self.items(), draws, strict=True)

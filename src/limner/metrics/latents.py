@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from limner.interfaces import LatentVariables, told
+from limner.interfaces import LatentVariables, label_kwargs
 from limner.pixels import to_float
 
 
@@ -29,7 +29,8 @@ def latent_means(
     """
     with torch.no_grad():
         codes = [
-            model.encode(to_float(batch).to(device), **told(labels)) for batch, labels in batches
+            model.encode(to_float(batch).to(device), **label_kwargs(labels))
+            for batch, labels in batches
         ]
     return torch.cat([part.float().cpu() for part in codes])
 

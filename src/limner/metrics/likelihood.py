@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from limner.interfaces import LatentVariables, told
+from limner.interfaces import LatentVariables, label_kwargs
 from limner.pixels import to_float
 from limner.randomness import generator_for
 
@@ -136,7 +136,7 @@ def _of_batch(
             images,
             num_samples=min(size, largest - start),
             generator=generator,
-            **told(labels),
+            **label_kwargs(labels),
         )
         reconstruction.append(drawn.reconstruction.cpu().double())
         kl.append(drawn.kl.cpu().double())

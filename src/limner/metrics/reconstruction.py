@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from limner.interfaces import Reconstructs, told
+from limner.interfaces import Reconstructs, label_kwargs
 from limner.pixels import to_float, to_uint8
 
 
@@ -26,4 +26,4 @@ def reconstructed_pairs(
     """
     for batch, labels in batches:
         images = batch.to(device)
-        yield images, to_uint8(model.reconstruct(to_float(images), **told(labels)))
+        yield images, to_uint8(model.reconstruct(to_float(images), **label_kwargs(labels)))

@@ -1,142 +1,137 @@
-"""What the two players of a GAN minimise: its loss, with all that is added to it.
+"""What the two players of a GAN minimise, Goodfellow et al. (2014), https://arxiv.org/abs/1406.2661.
 
     D: loss(D(T(x)), D(T(G(z)))) + penalties          G: loss(D(T(G(z))))
 
-where T is an augmentation, if any. Of a conditional model both are told the class y of x: G(z, y)
-and D(x, y); or D guesses it, and an auxiliary loss of the guess is added for both.
+T is the augmentation, if there is one. Both players of a conditional model get the class y of x,
+G(z, y) and D(x, y); or D predicts the class, and an auxiliary loss of the prediction is added.
 """
 
-__all__ = ["AdversarialLoss", "AuxiliaryLoss", "Game"]
+__all__ = ["AdversarialObjective", "Inputs", "PlayerLosses"]
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from limner.interfaces import Augmentation
+from limner.interfaces import AdversarialLoss, Augmentation, AuxiliaryLoss, Batch, label_kwargs
 from limner.losses.penalty import Pairs, Penalties
-from limner.models.conditioning import conditioned
-from limner.models.inputs import Inputs
-from limner.models.optimization import Losses
+from limner.randomness import Noise
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
-class AdversarialLoss(Protocol):
-    """What each player minimises for each pair of images, see `limner.losses.adversarial`."""
+class Inputs(NamedTuple):
+    """What a step of a player reads: B pairs of a real image and a fake image to be made."""
 
-    needs_lipschitz: bool
-    relativistic: bool
-    threshold: float | None
-
-    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor: ...
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor: ...
-
-
-class AuxiliaryLoss(Protocol):
-    """What each player minimises beside it for D's class logits, see `limner.losses.auxiliary`."""
-
-    def generator(self, fake_logits: Tensor, *, labels: Tensor) -> Tensor: ...
-    def discriminator(
-        self, real_logits: Tensor, fake_logits: Tensor, *, labels: Tensor
-    ) -> Tensor: ...
+    real: Tensor  # images (B, C, H, W) in [-1, 1]
+    labels: Tensor | None  # classes int64 (B,) of both images of a pair; None if unconditional
+    z: Tensor  # codes (B, latent_dim)
+    for_real: Tensor  # random numbers (B, num_draws) to augment the real images with
+    for_fake: Tensor  # random numbers (B, num_draws) to augment the fake images with
+    for_penalty: Tensor  # random numbers (B, num_draws) of the penalties
 
 
-class Opinion(NamedTuple):
-    """What D makes of B images."""
+class PlayerLosses(NamedTuple):
+    """What a player minimises, and the discriminator's logits."""
 
-    logits: Tensor
-    """(B,), large for real ones."""
-    guess: Tensor | None
-    """Logits (B, num_classes) of their class, if D guesses."""
+    means: dict[str, Tensor]  # means over the pairs (), by name; their sum is minimised
+    logits: Tensor  # (B, 2), of the real and the fake image; in G's step (B, 1), of the fake
 
 
-class Game:
-    """The players and the rules; its parts are modules of the GAN that holds them.
-
-    Args:
-        generator: z (B, latent_dim), and labels (B,) if conditional, to images (B, C, H, W).
-        discriminator: Images, and labels, to logits (B,), or (B, 1 + num_classes) if it guesses.
-        loss: What each player minimises.
-        auxiliary: What each minimises of the guess, too; None where D does not guess.
-        penalty: What is added to D's loss.
-        augmentation: T; or None.
+@dataclass(frozen=True, eq=False)
+class AdversarialObjective:
+    """The losses of both players; the parts are those of `limner.models.GAN`.
 
     Raises:
-        ValueError: If they do not go together.
+        ValueError: If the parts do not fit together.
     """
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        *,
-        loss: AdversarialLoss,
-        auxiliary: AuxiliaryLoss | None,
-        penalty: Penalties,
-        augmentation: Augmentation | None,
-    ) -> None:
-        _check(discriminator, loss, penalty)
-        self.generator, self.discriminator = generator, discriminator
-        self.loss, self.auxiliary = loss, auxiliary
-        self.penalty, self.augmentation = penalty, augmentation
+    generator: nn.Module
+    discriminator: nn.Module
+    loss: AdversarialLoss
+    auxiliary: AuxiliaryLoss | None
+    penalty: Penalties
+    augmentation: Augmentation | None
 
-    def discriminator_losses(self, inputs: Inputs, *, step: int, update: int) -> Losses:
-        """In D's step number `step`, in the given update."""
+    def __post_init__(self) -> None:
+        if self.loss.needs_lipschitz and len(self.penalty) == 0:
+            raise ValueError(
+                f"model/loss={type(self.loss).__name__.lower()} needs a penalty: "
+                "model/penalty=gradient"
+            )
+        mixes = any(isinstance(module, BATCH_NORMS) for module in self.discriminator.modules())
+        for name, each in self.penalty.items():
+            if mixes and each.function.forbids_batch_norm:
+                raise ValueError(
+                    f"model/penalty={name} is a penalty for each image, so a discriminator with "
+                    "batch norm does not fit: network.discriminator_norm=layer"
+                )
+
+    def draw_inputs(
+        self, batch: Batch, noise: Noise, *, num_steps: int, latent_dim: int, is_conditional: bool
+    ) -> list[Inputs]:
+        """Return the inputs of an update: one for each step of D, and last those of G's step.
+
+        The batch holds the images of all D's steps. G's step has the real images and classes of
+        D's last step, and random numbers of its own.
+        """
+        num_draws = 0 if self.augmentation is None else self.augmentation.num_draws
+        reals = batch["image"].chunk(num_steps)
+        labels = batch["label"].chunk(num_steps) if is_conditional else [None] * num_steps
+        steps = []
+        for real, label in zip([*reals, reals[-1]], [*labels, labels[-1]], strict=True):
+            z = noise.normal(real, latent_dim)
+            uniform = noise.uniform(real, 2 * num_draws)
+            for_real, for_fake = uniform[:, :num_draws], uniform[:, num_draws:]
+            for_penalty = noise.uniform(real, self.penalty.num_draws)
+            steps.append(Inputs(real, label, z, for_real, for_fake, for_penalty))
+        return steps
+
+    def discriminator_losses(self, inputs: Inputs, step: int, *, update: int) -> PlayerLosses:
+        """Return D's losses in D's step number `step`, which belongs to update `update`."""
         with torch.no_grad():
             fake = self._fake(inputs)
-        real = self._seen(inputs.real, inputs.for_real)
+        real = self._augment(inputs.real, inputs.for_real)
         if len(self.penalty) > 0:
             real, fake = real.detach().requires_grad_(), fake.requires_grad_()
-        of_real, of_fake = self._judge(real, inputs.labels), self._judge(fake, inputs.labels)
-        pairs = Pairs(real, fake, of_real.logits, of_fake.logits)
-        losses = {"loss_discriminator": self.loss.discriminator(of_real.logits, of_fake.logits)}
+        real_logits, real_classes = self._judge(real, inputs)
+        fake_logits, fake_classes = self._judge(fake, inputs)
+        losses = {"loss_discriminator": self.loss.discriminator(real_logits, fake_logits)}
         if self.auxiliary is not None:
             losses["auxiliary_discriminator"] = self.auxiliary.discriminator(
-                of_real.guess, of_fake.guess, labels=inputs.labels
+                real_classes, fake_classes, labels=inputs.labels
             )
-
-        def d(images: Tensor) -> Tensor:
-            return self._judge(images, inputs.labels).logits
-
-        penalties = self.penalty(d, pairs, uniform=inputs.for_penalty, step=step, update=update)
+        penalties = self.penalty(
+            lambda images: self._judge(images, inputs)[0],
+            Pairs(real, fake, real_logits, fake_logits),
+            uniform=inputs.for_penalty, step=step, update=update,
+        )  # fmt: skip
         losses |= {f"penalty_{name}": values for name, values in penalties.items()}
-        return Losses(losses, torch.stack([of_real.logits, of_fake.logits], dim=1))
+        means = {name: values.mean() for name, values in losses.items()}
+        return PlayerLosses(means, torch.stack([real_logits, fake_logits], dim=1))
 
-    def generator_losses(self, inputs: Inputs) -> Losses:
-        of_fake, real_logits = self._judge(self._fake(inputs), inputs.labels), None
+    def generator_losses(self, inputs: Inputs) -> PlayerLosses:
+        """Return G's losses. A relativistic loss reads the logits of real images too."""
+        (fake_logits, fake_classes), real_logits = self._judge(self._fake(inputs), inputs), None
         if self.loss.relativistic:
-            real = self._seen(inputs.real, inputs.for_real)
-            real_logits = self._judge(real, inputs.labels).logits.detach()
-        losses = {"loss_generator": self.loss.generator(real_logits, of_fake.logits)}
+            real = self._augment(inputs.real, inputs.for_real)
+            real_logits = self._judge(real, inputs)[0].detach()
+        means = {"loss_generator": self.loss.generator(real_logits, fake_logits).mean()}
         if self.auxiliary is not None:
-            guessed = self.auxiliary.generator(of_fake.guess, labels=inputs.labels)
-            losses["auxiliary_generator"] = guessed
-        return Losses(losses, of_fake.logits[:, None])
+            losses = self.auxiliary.generator(fake_classes, labels=inputs.labels)
+            means["auxiliary_generator"] = losses.mean()
+        return PlayerLosses(means, fake_logits[:, None])
 
     def _fake(self, inputs: Inputs) -> Tensor:
-        """G's images, as D sees them."""
-        return self._seen(conditioned(self.generator, inputs.z, inputs.labels), inputs.for_fake)
+        """Return T(G(z))."""
+        images = self.generator(inputs.z, **label_kwargs(inputs.labels))
+        return self._augment(images, inputs.for_fake)
 
-    def _seen(self, images: Tensor, uniform: Tensor) -> Tensor:
+    def _augment(self, images: Tensor, uniform: Tensor) -> Tensor:
         return images if self.augmentation is None else self.augmentation(images, uniform=uniform)
 
-    def _judge(self, images: Tensor, labels: Tensor | None) -> Opinion:
-        logits = conditioned(self.discriminator, images, labels)
-        if self.auxiliary is None:
-            return Opinion(logits, None)
-        return Opinion(logits[:, 0], logits[:, 1:])
-
-
-def _check(discriminator: nn.Module, loss: AdversarialLoss, penalty: Penalties) -> None:
-    if loss.needs_lipschitz and len(penalty) == 0:
-        raise ValueError(
-            f"model/loss={type(loss).__name__.lower()} needs a penalty: model/penalty=gradient"
-        )
-    mixes = any(isinstance(module, BATCH_NORMS) for module in discriminator.modules())
-    for name, each in penalty.items():
-        if mixes and each.penalty.forbids_batch_norm:
-            raise ValueError(
-                f"model/penalty={name} is a penalty for each image, so a discriminator with batch "
-                "norm does not fit: network.discriminator_norm=layer"
-            )
+    def _judge(self, images: Tensor, inputs: Inputs) -> tuple[Tensor, Tensor | None]:
+        """Return D's logits (B,), and its class logits (B, num_classes) if D predicts classes."""
+        logits = self.discriminator(images, **label_kwargs(inputs.labels))
+        return (logits, None) if self.auxiliary is None else (logits[:, 0], logits[:, 1:])

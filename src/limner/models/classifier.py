@@ -8,6 +8,8 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
+from limner.models.lightning_internals import count_update
+from limner.models.optimization import Gradients, OptimizerStep, micro_batches
 
 
 class Classifier(L.LightningModule):
@@ -17,12 +19,18 @@ class Classifier(L.LightningModule):
         network: Images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
         num_classes: At least 2.
         optimizer: Makes the optimizer.
+        gradients: How gradients are accumulated and clipped.
     """
 
     batches_per_update = 1
 
     def __init__(
-        self, *, network: nn.Module, num_classes: int, optimizer: OptimizerFactory
+        self,
+        *,
+        network: nn.Module,
+        num_classes: int,
+        optimizer: OptimizerFactory,
+        gradients: Gradients,
     ) -> None:
         if num_classes < 2:
             raise ValueError(
@@ -30,7 +38,8 @@ class Classifier(L.LightningModule):
                 f"{num_classes}."
             )
         super().__init__()
-        self.network, self.optimizer = network, optimizer
+        self.automatic_optimization = False
+        self.network, self.optimizer, self.gradients = network, optimizer, gradients
 
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer(self.network.parameters())
@@ -40,15 +49,22 @@ class Classifier(L.LightningModule):
         return self.network(images)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        return self._losses(batch)
+        step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
+        for images, labels in micro_batches(self.gradients, batch["image"], batch["label"]):
+            losses = self._losses(images, labels)
+            step.backward(losses["loss"], losses)
+        values = step.finish()
+        count_update(self)
+        return values
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        losses = self._losses(batch["image"], batch["label"])
         self.log_dict(
-            {f"val/{name}": value for name, value in self._losses(batch).items()},
+            {f"val/{name}": value for name, value in losses.items()},
             batch_size=len(batch["image"]), sync_dist=True, logger=False,
         )  # fmt: skip
 
-    def _losses(self, batch: Batch) -> dict[str, Tensor]:
-        logits = self.network(batch["image"])
-        accuracy = (logits.argmax(1) == batch["label"]).float().mean()
-        return {"loss": cross_entropy(logits, batch["label"]), "accuracy": accuracy}
+    def _losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        logits = self.network(images)
+        accuracy = (logits.argmax(1) == labels).float().mean()
+        return {"loss": cross_entropy(logits, labels), "accuracy": accuracy}

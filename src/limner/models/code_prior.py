@@ -14,8 +14,9 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
-from limner.models.ema import best, evaluating, follow, make_ema
-from limner.models.frozen import freeze
+from limner.models.ema import best, evaluating, follow, freeze, make_ema
+from limner.models.lightning_internals import count_update
+from limner.models.optimization import Gradients, OptimizerStep, micro_batches
 from limner.models.vqvae import VQVAE
 from limner.randomness import uniform_labels
 
@@ -30,6 +31,7 @@ class CodePrior(L.LightningModule):
         top_k: How many of the likeliest codes are drawn from; None for all.
         num_classes: How many classes the network is told of; None for no condition.
         optimizer: Makes the optimizer.
+        gradients: How gradients are accumulated and clipped.
         ema_half_life: Images after which an old weight counts half in the average that samples
             and scores use; None for no average.
     """
@@ -45,6 +47,7 @@ class CodePrior(L.LightningModule):
         top_k: int | None,
         num_classes: int | None,
         optimizer: OptimizerFactory,
+        gradients: Gradients,
         ema_half_life: float | None,
     ) -> None:
         if temperature <= 0:
@@ -54,7 +57,8 @@ class CodePrior(L.LightningModule):
         super().__init__()
         self.first_stage: VQVAE = freeze(first_stage)
         self.temperature, self.top_k = temperature, top_k
-        self.num_classes, self.optimizer = num_classes, optimizer
+        self.automatic_optimization = False
+        self.num_classes, self.optimizer, self.gradients = num_classes, optimizer, gradients
         self.network = nn.ModuleDict({"prior": prior})
         self.ema = make_ema(self.network, ema_half_life, ramp=None)
 
@@ -97,23 +101,25 @@ class CodePrior(L.LightningModule):
         return self.first_stage.decode(codes.unflatten(1, self.first_stage.map_size))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        return {"loss": self._loss(self.network, batch)}
-
-    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Of nats for each code, so that a learning rate suits maps of any size."""
         height, width = self.first_stage.map_size
-        super().backward(loss / (height * width), *args, **kwargs)
-
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
+        step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
+        for part in micro_batches(self.gradients, batch["image"], self._labels(batch)):
+            loss = self._loss(self.network, *part)
+            # in nats per code, so that one learning rate suits maps of any size
+            step.backward(loss / (height * width), {"loss": loss})
+        values = step.finish()
         follow(self, self.network)
+        count_update(self)
+        return values
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        loss, num_images = self._loss(best(self), batch), len(batch["image"])
-        self.log("val/loss", loss, batch_size=num_images, sync_dist=True, logger=False)
+        loss = self._loss(best(self), batch["image"], self._labels(batch))
+        self.log("val/loss", loss, batch_size=len(batch["image"]), sync_dist=True, logger=False)
 
-    def _loss(self, network: nn.ModuleDict, batch: Batch) -> Tensor:
-        """-log p of the images' codes, in nats for each image."""
-        codes = self.first_stage.indices(batch["image"]).flatten(1)
-        labels = None if self.num_classes is None else batch["label"]
+    def _labels(self, batch: Batch) -> Tensor | None:
+        return None if self.num_classes is None else batch["label"]
+
+    def _loss(self, network: nn.ModuleDict, images: Tensor, labels: Tensor | None) -> Tensor:
+        """Return -log p of the images' codes, the mean over images in nats."""
+        codes = self.first_stage.indices(images).flatten(1)
         return -network["prior"].log_prob(codes, labels).mean()

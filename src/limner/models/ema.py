@@ -1,15 +1,17 @@
 """Exponential moving average of weights, measured in images whatever the batch size."""
 
-__all__ = ["EMA", "best", "evaluating", "follow", "make_ema"]
+__all__ = ["EMA", "best", "evaluating", "follow", "freeze", "make_ema"]
 
 import contextlib
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
 import torch
 from torch import Tensor, nn
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class EMA(nn.Module):
@@ -88,6 +90,11 @@ def follow(model: L.LightningModule, network: nn.Module) -> None:
         num_images = model.trainer.datamodule.batch_size * model.batches_per_update
         num_images *= model.trainer.world_size
         model.ema.update(network, num_images=num_images, update=model.global_step)
+
+
+def freeze(model: M) -> M:
+    """Put a trained model into evaluation mode, without gradients, and return the model."""
+    return model.requires_grad_(False).eval()
 
 
 @contextlib.contextmanager

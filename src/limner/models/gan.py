@@ -1,75 +1,65 @@
 """Generative adversarial network, Goodfellow et al. (2014), https://arxiv.org/abs/1406.2661.
 
-An update is: num_discriminator_steps times the discriminator D learns to tell real images x from
-those of the generator G, each time with fresh real and fake ones; then G learns once to mislead D.
-What each of them minimises is in `limner.models.adversarial`.
+In each update the discriminator D takes `num_discriminator_steps` steps, each on fresh real images
+x and fresh fake images G(z). Then the generator G takes one step. What each player minimises is in
+`limner.models.adversarial`.
 """
 
 __all__ = ["GAN"]
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
 
 import lightning as L
 import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from limner.interfaces import Augmentation, Batch, OptimizerFactory
-from limner.losses.diagnostics import Verdict, means, verdict
+from limner.interfaces import (
+    AdversarialLoss,
+    Augmentation,
+    AuxiliaryLoss,
+    Batch,
+    DiscriminatorObserver,
+    OptimizerFactory,
+    label_kwargs,
+)
+from limner.losses.diagnostics import discriminator_statistics, means
 from limner.losses.penalty import Penalties, Weighted
-from limner.models.adversarial import AdversarialLoss, AuxiliaryLoss, Game
-from limner.models.conditioning import conditioned
+from limner.models.adversarial import AdversarialObjective, Inputs
 from limner.models.ema import evaluating, follow, make_ema
-from limner.models.inputs import Inputs, make_inputs, split
-from limner.models.optimization import Losses, Step, descend
-from limner.models.standing_statistics import Standing
-from limner.models.updates import count_update
-from limner.randomness import Noise, generator_for, uniform_labels
-
-STANDING_BATCH = 64  # images of a batch of `Standing`
-
-
-@runtime_checkable
-class Observes(Protocol):
-    """A part whose state follows what D makes of the images."""
-
-    def observe(self, verdict: Verdict, *, step: int, num_images: int) -> None: ...
-
-
-@runtime_checkable
-class Adaptive(Protocol):
-    """An augmentation that is applied with a probability of its own finding."""
-
-    p: Tensor
+from limner.models.lightning_internals import count_update
+from limner.models.optimization import Gradients, OptimizerStep, micro_batches
+from limner.models.standing_statistics import make_standing_statistics
+from limner.randomness import Noise, uniform_labels
 
 
 class GAN(L.LightningModule):
     """Trains a generator and a discriminator in turn.
 
     Args:
-        generator: z (B, latent_dim), and labels (B,) if conditional, to images (B, C, H, W) in
-            [-1, 1].
-        discriminator: Images, and labels if conditional, to logits (B,), large for real ones; or
-            (B, 1 + num_classes), with those of the classes behind, if there is an `auxiliary`.
-        loss: What each player minimises.
-        auxiliary: What each minimises of D's guess of the class, with its weight; or None.
-        penalty: What is added to D's loss, by name, see `limner.losses.penalty`; or None.
-        augmentation: Changes what D sees, in both players' turns; or None.
+        generator: Maps z (B, latent_dim), and labels (B,) if conditional, to images (B, C, H, W)
+            in [-1, 1].
+        discriminator: Maps images, and labels if conditional, to logits (B,), large for real
+            images; with an `auxiliary` loss to (B, 1 + num_classes), the class logits last.
+        loss: The adversarial loss of both players.
+        auxiliary: The weighted loss of D's predicted class; None for no prediction.
+        penalty: The penalties of D by name, see `limner.losses.penalty`; None for none.
+        augmentation: Changes what D sees, in the steps of both players; None for none.
         latent_dim: Size of z, drawn from N(0, I).
-        num_classes: How many classes the networks are told of; None for an unconditional model.
-        num_discriminator_steps: D's steps in an update, at least 1.
+        num_classes: Number of classes that the networks read; None for an unconditional model.
+        num_discriminator_steps: D's steps per update, at least 1.
         optimizer: Makes the optimizer of each player.
         discriminator_lr: Learning rate of D; None for the optimizer's own.
-        max_gradient_norm: To which each player's gradient is shortened; None for as it is.
-        num_parts: Equal parts in which the images of a step go through the networks.
+        gradients: How the gradients of each player are accumulated and clipped.
         ema_half_life: Images after which an old weight of G counts half in the average that
             samples and scores use; None for no average.
-        ema_ramp: The half-life is at most this share of the images seen so far; None for no bound.
+        ema_ramp: Largest half-life as a share of the images seen so far; None for no bound.
         num_standing_batches: Batches over which batch norm's statistics are averaged for
-            sampling, see `Standing`; None for the running ones of training.
+            sampling, see `StandingStatistics`; None for the running averages of training.
     """
+
+    has_unused_parameters = True
+    """Each player's step leaves out the other player's parameters, which DDP must know."""
 
     def __init__(
         self,
@@ -85,8 +75,7 @@ class GAN(L.LightningModule):
         num_discriminator_steps: int,
         optimizer: OptimizerFactory,
         discriminator_lr: float | None,
-        max_gradient_norm: float | None,
-        num_parts: int,
+        gradients: Gradients,
         ema_half_life: float | None,
         ema_ramp: float | None,
         num_standing_batches: int | None,
@@ -99,18 +88,15 @@ class GAN(L.LightningModule):
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
         self.penalty, self.augmentation = Penalties(penalty), augmentation
-        self.game = Game(
-            generator, discriminator, loss=loss, auxiliary=auxiliary, penalty=self.penalty,
-            augmentation=augmentation,
-        )  # fmt: skip
+        self.objective = AdversarialObjective(
+            generator, discriminator, loss, auxiliary, self.penalty, augmentation
+        )
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        self.batches_per_update, self.num_parts = num_discriminator_steps, num_parts
+        self.batches_per_update, self.gradients = num_discriminator_steps, gradients
         self.optimizer, self.discriminator_lr = optimizer, discriminator_lr
-        self.max_gradient_norm = max_gradient_norm
         self.ema = make_ema(generator, ema_half_life, ramp=ema_ramp)
-        self.standing = None if num_standing_batches is None else Standing(num_standing_batches)
+        self.standing = make_standing_statistics(num_standing_batches)
         self.noise = Noise()
-        self._observers = [part for part in self.modules() if isinstance(part, Observes)]
 
     def configure_optimizers(self) -> tuple[Optimizer, Optimizer]:
         own_lr = {} if self.discriminator_lr is None else {"lr": self.discriminator_lr}
@@ -120,82 +106,81 @@ class GAN(L.LightningModule):
         )
 
     def sample(
-        self,
-        num_images: int,
-        *,
-        generator: Generator | None = None,
-        labels: Tensor | None = None,
+        self, num_images: int, *, generator: Generator | None = None, labels: Tensor | None = None
     ) -> Tensor:
-        """Images (num_images, C, H, W) in [-1, 1] of z, and classes if none given, at random."""
-        z = torch.randn(num_images, self.latent_dim, generator=generator)
-        if labels is None:
-            labels = uniform_labels(num_images, self.num_classes, generator=generator)
-        return self.generate(z, labels)
+        """Return images (num_images, C, H, W) in [-1, 1]; without labels, of random classes."""
+        return self.generate(*self._draw_codes(num_images, labels, generator=generator))
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images (B, C, H, W) in [-1, 1] of codes (B, latent_dim), by the EMA weights if any."""
-        best = self.generator if self.ema is None else self.ema.network
+        """Return images (B, C, H, W) of codes (B, latent_dim), by the EMA weights if any."""
+        network = self.generator if self.ema is None else self.ema.network
         if self.standing is not None:
-            best = self.standing.of(best, update=self.global_step, draw=self._draw)
-        with evaluating(best) as network:
-            return self._made(network, z, labels)
+            network = self.standing.of(network, update=self.global_step, draw=self._draw_images)
+        with evaluating(network):
+            return self._generate(network, z, labels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        *inputs, last = make_inputs(
-            batch, self.noise,
-            num_steps=self.batches_per_update,
-            latent_dim=self.latent_dim,
+        *discriminator_inputs, generator_inputs = self.objective.draw_inputs(
+            batch, self.noise, num_steps=self.batches_per_update, latent_dim=self.latent_dim,
             is_conditional=self.num_classes is not None,
-            num_augmenting=0 if self.augmentation is None else self.augmentation.num_draws,
-            num_penalising=self.penalty.num_draws,
         )  # fmt: skip
-        first = self.global_step * self.batches_per_update
-        steps = [self._discriminator_step(each, first + i) for i, each in enumerate(inputs)]
-        values = means(steps) | self._generator_step(last)
+        self.discriminator.requires_grad_(True)
+        first_step = self.global_step * self.batches_per_update
+        steps = [
+            self._discriminator_step(inputs, step)
+            for step, inputs in enumerate(discriminator_inputs, first_step)
+        ]
+        self.discriminator.requires_grad_(False)
+        values = means(steps) | self._generator_step(generator_inputs)
         follow(self, self.generator)
         count_update(self)
         return values
 
     def _discriminator_step(self, inputs: Inputs, step: int) -> dict[str, Tensor]:
-        self.discriminator.requires_grad_(True)
-        losses = partial(self.game.discriminator_losses, step=step, update=self.global_step)
-        done = self._descend(1, inputs, losses)
-        seen = self._observe(done.logits, step)
-        return {**done.values, "gradient_norm_discriminator": done.gradient_norm, **seen}
+        _, optimizer = self.optimizers(use_pl_optimizer=False)
+        optimizer_step, logits = OptimizerStep(self, optimizer, self.gradients), []
+        for part in map(Inputs._make, micro_batches(self.gradients, *inputs)):
+            losses = self.objective.discriminator_losses(part, step, update=self.global_step)
+            optimizer_step.backward(sum(losses.means.values()), losses.means)
+            logits.append(losses.logits.detach())
+        values = optimizer_step.finish(norm_name="gradient_norm_discriminator")
+        return values | self._observe(torch.cat(logits), step)
 
     def _generator_step(self, inputs: Inputs) -> dict[str, Tensor]:
-        self.discriminator.requires_grad_(False)
-        done = self._descend(0, inputs, self.game.generator_losses)
-        return {**done.values, "gradient_norm_generator": done.gradient_norm}
-
-    def _descend(self, player: int, inputs: Inputs, losses: Callable[[Inputs], Losses]) -> Step:
-        optimizer = self.optimizers(use_pl_optimizer=False)[player]
-        parts = split(inputs, self.num_parts)
-        return descend(self, optimizer, parts, losses, max_norm=self.max_gradient_norm)
+        optimizer, _ = self.optimizers(use_pl_optimizer=False)
+        optimizer_step = OptimizerStep(self, optimizer, self.gradients)
+        for part in map(Inputs._make, micro_batches(self.gradients, *inputs)):
+            losses = self.objective.generator_losses(part)
+            optimizer_step.backward(sum(losses.means.values()), losses.means)
+        return optimizer_step.finish(norm_name="gradient_norm_generator")
 
     def _observe(self, logits: Tensor, step: int) -> dict[str, Tensor]:
-        """Shows D's logits, of all processes, to the parts that follow them, and says them."""
+        """Show all processes' logits to the parts that follow them; return statistics."""
         real, fake = self.all_gather(logits).flatten(0, -2).unbind(-1)
-        seen = verdict(real, fake, threshold=self.game.loss.threshold)
-        for part in self._observers:
-            part.observe(seen, step=step, num_images=len(real))
-        adaptive = isinstance(self.augmentation, Adaptive)
-        return {
+        seen = discriminator_statistics(real, fake, threshold=self.objective.loss.threshold)
+        self.penalty.observe(seen, step=step, num_images=len(real))
+        values = {
             "logits_real": seen.real_logits,
             "logits_fake": seen.fake_logits,
             "accuracy_real": seen.real_accuracy,
             "accuracy_fake": seen.fake_accuracy,
-            **({"augmentation_p": self.augmentation.p.clone()} if adaptive else {}),
         }
+        if isinstance(self.augmentation, DiscriminatorObserver):
+            self.augmentation.observe(seen, step=step, num_images=len(real))
+            values["augmentation_p"] = self.augmentation.p.clone()
+        return values
 
-    def _draw(self, network: nn.Module, batch: int) -> Tensor:
-        """The images of a batch of `Standing`."""
-        random = generator_for(0, "standing", batch)
-        z = torch.randn(STANDING_BATCH, self.latent_dim, generator=random)
-        labels = uniform_labels(STANDING_BATCH, self.num_classes, generator=random)
-        return self._made(network, z, labels)
+    def _draw_codes(
+        self, num_images: int, labels: Tensor | None, *, generator: Generator | None
+    ) -> tuple[Tensor, Tensor | None]:
+        z = torch.randn(num_images, self.latent_dim, generator=generator)
+        if labels is None:
+            labels = uniform_labels(num_images, self.num_classes, generator=generator)
+        return z, labels
 
-    def _made(self, network: nn.Module, z: Tensor, labels: Tensor | None) -> Tensor:
-        """A generator's images, on the model's device."""
+    def _draw_images(self, network: nn.Module, num_images: int, generator: Generator) -> Tensor:
+        return self._generate(network, *self._draw_codes(num_images, None, generator=generator))
+
+    def _generate(self, network: nn.Module, z: Tensor, labels: Tensor | None) -> Tensor:
         labels = None if labels is None else labels.to(self.device)
-        return conditioned(network, z.to(self.device, self.dtype), labels)
+        return network(z.to(self.device, self.dtype), **label_kwargs(labels))

@@ -18,9 +18,9 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
-from limner.models.ema import best, evaluating, follow, make_ema
-from limner.models.frozen import freeze
-from limner.models.updates import count_update
+from limner.models.ema import best, evaluating, follow, freeze, make_ema
+from limner.models.lightning_internals import count_update
+from limner.models.optimization import Gradients, OptimizerStep, micro_batches
 from limner.models.vae import VAE
 from limner.models.variational import Prior
 from limner.pixels import to_float
@@ -40,6 +40,7 @@ class LatentPrior(L.LightningModule):
         prior: p(z), see `limner.networks.priors`.
         latent_dim: Size of z, that of the first stage.
         optimizer: Makes the optimizer.
+        gradients: How gradients are accumulated and clipped.
         ema_half_life: Images after which an old weight counts half in the average that samples
             and scores use; None for no average.
     """
@@ -53,6 +54,7 @@ class LatentPrior(L.LightningModule):
         prior: Prior,
         latent_dim: int,
         optimizer: OptimizerFactory,
+        gradients: Gradients,
         ema_half_life: float | None,
     ) -> None:
         super().__init__()
@@ -62,11 +64,11 @@ class LatentPrior(L.LightningModule):
                 f"A {type(prior).__name__} cannot be learned from codes alone: model/prior="
                 "gaussian_mixture, flow or mixture can."
             )
-        self.automatic_optimization = not self.is_fitted
+        self.automatic_optimization = False
         self.first_stage: VAE = freeze(first_stage)
         self.latent_dim, self.num_classes = latent_dim, first_stage.num_classes
         self.network = nn.ModuleDict({"prior": prior})
-        self.optimizer = optimizer
+        self.optimizer, self.gradients = optimizer, gradients
         self.ema = None if self.is_fitted else make_ema(self.network, ema_half_life, ramp=None)
         self.noise = Noise()
 
@@ -120,31 +122,40 @@ class LatentPrior(L.LightningModule):
             self._fit()
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        loss = self._loss(self.network, batch, self.noise.normal(batch["image"], self.latent_dim))
+        images, labels = batch["image"], self._labels(batch)
+        eps = self.noise.normal(images, self.latent_dim)
         if self.is_fitted:
-            count_update(self)
+            values = {"loss": self._loss(self.network, images, labels, eps)}
             self.trainer.should_stop = True
-        return {"loss": loss}
-
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
+        else:
+            step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
+            for part in micro_batches(self.gradients, images, labels, eps):
+                loss = self._loss(self.network, *part)
+                step.backward(loss, {"loss": loss})
+            values = step.finish()
         follow(self, self.network)
+        count_update(self)
+        return values
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        num_images = len(batch["image"])
-        eps = torch.randn(num_images, self.latent_dim).to(batch["image"])
-        loss = self._loss(best(self), batch, eps)
-        self.log("val/loss", loss, batch_size=num_images, sync_dist=True, logger=False)
+        images = batch["image"]
+        eps = torch.randn(len(images), self.latent_dim).to(images)
+        loss = self._loss(best(self), images, self._labels(batch), eps)
+        self.log("val/loss", loss, batch_size=len(images), sync_dist=True, logger=False)
+
+    def _labels(self, batch: Batch) -> Tensor | None:
+        return None if self.num_classes is None else batch["label"]
 
     def _codes(self, images: Tensor, labels: Tensor | None, eps: Tensor) -> Tensor:
-        labels = labels if self.num_classes is not None else None
         mean, logvar = self.first_stage.posterior(images, labels)
         is_drawn = self.first_stage.objective.is_variational
         return mean + torch.exp(logvar / 2) * eps if is_drawn else mean
 
-    def _loss(self, network: nn.ModuleDict, batch: Batch, eps: Tensor) -> Tensor:
-        """-log p of the images' codes, in nats for each image."""
-        codes = self._codes(batch["image"], batch.get("label"), eps)
+    def _loss(
+        self, network: nn.ModuleDict, images: Tensor, labels: Tensor | None, eps: Tensor
+    ) -> Tensor:
+        """Return -log p of the images' codes, the mean over images in nats."""
+        codes = self._codes(images, labels, eps)
         return -_density(network).log_prob(codes).mean()
 
     def _fit(self) -> None:
@@ -153,7 +164,8 @@ class LatentPrior(L.LightningModule):
         generator, codes = torch.Generator().manual_seed(0), []
         for part in indices.split(FITTED_AT_ONCE):
             images = to_float(store.gather(part)).to(self.device)
-            labels = None if store.labels is None else store.labels[part].to(self.device)
+            conditional = self.num_classes is not None
+            labels = store.labels[part].to(self.device) if conditional else None
             eps = torch.randn(len(part), self.latent_dim, generator=generator).to(images)
             codes.append(self._codes(images, labels, eps).cpu())
         prior = self.network["prior"]

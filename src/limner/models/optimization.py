@@ -1,106 +1,103 @@
-"""One step of one optimizer, by hand, through the parts of a batch."""
+"""One step of one optimizer: gradient accumulation and clipping.
 
-__all__ = ["Apart", "Losses", "Step", "descend", "descend_apart"]
+Every model of limner optimizes by hand (`automatic_optimization = False`) and steps through here.
+"""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+__all__ = ["Gradients", "OptimizerStep", "micro_batches"]
 
+from collections.abc import Mapping
+
+import lightning as L
 import torch
-from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from limner.losses.diagnostics import gradient_norm
-from limner.models.inputs import Inputs
 
 
-class Losses(NamedTuple):
-    """What a player minimises for B pairs, and what D made of them."""
-
-    of: dict[str, Tensor]
-    """Named values (B,), which add up."""
-    logits: Tensor
-    """(B, 2): of the real and of the fake image; in G's turn of the fake only, (B, 1)."""
-
-
-class Apart(NamedTuple):
-    """What the networks of one optimizer minimise apart, on a part of a batch."""
-
-    values: dict[str, Tensor]
-    """To log, ()."""
-    losses: Sequence[tuple[Tensor, nn.Module]]
-    """Each (), moves the network beside it, and no other."""
-
-
-class Step(NamedTuple):
-    """What one step of a player came to."""
-
-    values: dict[str, Tensor]
-    """The mean of each loss, ()."""
-    gradient_norm: Tensor
-    """Before it was shortened, ()."""
-    logits: Tensor
-    """Those of all its `Losses`."""
-
-
-def descend(
-    model: LightningModule,
-    optimizer: Optimizer,
-    parts: Sequence[Inputs],
-    losses: Callable[[Inputs], Losses],
-    *,
-    max_norm: float | None,
-) -> Step:
-    """One step of one player on the mean over all parts, through which it goes one by one.
+class Gradients:
+    """What happens to the gradients of each optimizer step.
 
     Args:
-        model: Whose `manual_backward` is used.
-        optimizer: Of the player.
-        parts: Of one size.
-        losses: Of a part.
-        max_norm: To which the gradient is shortened where it is longer; None for as it is.
+        max_norm: Euclidean norm to which longer gradients are scaled down, above 0; None for no
+            clipping. Each player of a GAN is clipped by itself.
+        accumulate: Number of equal micro-batches that a batch goes through the networks in, at
+            least 1.
     """
-    optimizer.zero_grad()
-    means, logits = [], []
-    for part in parts:
-        found = losses(part)
-        means.append({name: values.mean() for name, values in found.of.items()})
-        logits.append(found.logits.detach())
-        model.manual_backward(sum(means[-1].values()) / len(parts))
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = gradient_norm(parameters)
-    if max_norm is not None:
-        nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
-    optimizer.step()
-    values = {n: torch.stack([each[n].detach() for each in means]).mean() for n in means[0]}
-    return Step(values, norm, torch.cat(logits))
+
+    def __init__(self, *, max_norm: float | None, accumulate: int) -> None:
+        if max_norm is not None and not max_norm > 0:
+            raise ValueError(f"gradients.max_norm={max_norm}: above 0; null for no clipping.")
+        if accumulate < 1:
+            raise ValueError(f"gradients.accumulate={accumulate}: a whole number, 1 or more.")
+        self.max_norm, self.accumulate = max_norm, accumulate
 
 
-def descend_apart(
-    model: LightningModule,
-    optimizer: Optimizer,
-    parts: Sequence[Sequence[Tensor]],
-    losses: Callable[..., Apart],
-    *,
-    max_norm: float | None,
-) -> dict[str, Tensor]:
-    """As `descend`, of networks that do not minimise the same; the means of their values.
+class OptimizerStep:
+    """One optimizer step on the mean loss of all micro-batches.
 
-    The gradients g of weights w are found first, and are then those of sum(w g): DDP takes part in
-    a backward pass by all weights that are in its graph.
+        step = OptimizerStep(self, optimizer, self.gradients)
+        for images, labels in micro_batches(self.gradients, batch["image"], batch["label"]):
+            step.backward(loss, {"loss": loss})
+        values = step.finish()
+
+    Accumulation gives the same step as the whole batch, up to rounding. Two exceptions: batch norm
+    uses the statistics of each micro-batch, and spectral norm does one power iteration per
+    micro-batch. Several processes exchange their gradients once, with the last micro-batch.
+
+    Args:
+        model: The model whose `manual_backward` is used.
+        optimizer: The optimizer, as torch made it.
+        gradients: How to accumulate and clip.
     """
-    optimizer.zero_grad()
-    found = []
-    for part in parts:
-        apart, products = losses(*part), []
-        for loss, network in apart.losses:
-            weights = list(network.parameters())
-            gradients = torch.autograd.grad(loss, weights, retain_graph=True)
-            products += [(w * g).sum() for w, g in zip(weights, gradients, strict=True)]
-        model.manual_backward(torch.stack(products).sum() / len(parts))
-        found.append(apart.values)
-    if max_norm is not None:
-        weights = [w for group in optimizer.param_groups for w in group["params"]]
-        nn.utils.clip_grad_norm_(weights, max_norm)
-    optimizer.step()
-    return {n: torch.stack([each[n].detach() for each in found]).mean() for n in found[0]}
+
+    def __init__(
+        self, model: L.LightningModule, optimizer: Optimizer, gradients: Gradients
+    ) -> None:
+        self.model, self.optimizer, self.gradients = model, optimizer, gradients
+        self._values: list[dict[str, Tensor]] = []
+        optimizer.zero_grad()
+
+    def backward(self, loss: Tensor, values: Mapping[str, Tensor]) -> None:
+        """Add the gradients of a micro-batch.
+
+        Args:
+            loss: The mean over the micro-batch of what is minimised, ().
+            values: What to log, ().
+        """
+        self._values.append({name: value.detach() for name, value in values.items()})
+        share = loss / self.gradients.accumulate
+        if len(self._values) < self.gradients.accumulate:
+            share.backward()
+        else:
+            self.model.manual_backward(share)
+
+    def finish(self, *, norm_name: str | None = None) -> dict[str, Tensor]:
+        """Clip the gradient, take the step, and return the mean of each value.
+
+        Args:
+            norm_name: Name under which the norm of the gradient before clipping is returned too;
+                None if it is not wanted.
+        """
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        norms = {}
+        if norm_name is not None or self.gradients.max_norm is not None:
+            norm = gradient_norm(weights)
+            norms = {} if norm_name is None else {norm_name: norm}
+            if self.gradients.max_norm is not None:
+                nn.utils.clip_grads_with_norm_(weights, self.gradients.max_norm, norm)
+        self.optimizer.step()
+        return {name: self._mean(name) for name in self._values[0]} | norms
+
+    def _mean(self, name: str) -> Tensor:
+        found = [values[name] for values in self._values]
+        return found[0] if len(found) == 1 else torch.stack(found).mean()
+
+
+def micro_batches(
+    gradients: Gradients, *columns: Tensor | None
+) -> list[tuple[Tensor | None, ...]]:
+    """Cut tensors (B, ...) into equal parts, in order; a column that is None stays None."""
+    number = gradients.accumulate
+    cut = [[None] * number if column is None else column.chunk(number) for column in columns]
+    return list(zip(*cut, strict=True))

@@ -1,24 +1,30 @@
-"""Batch norm's statistics for sampling: of many batches of one set of weights."""
+"""Batch norm's statistics for sampling, averaged over many batches of one set of weights."""
 
-__all__ = ["Standing"]
+__all__ = ["StandingStatistics", "make_standing_statistics"]
 
 import copy
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Generator, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from limner.randomness import generator_for
 
-class Standing:
+BATCH_SIZE = 64  # images in a batch
+Draw = Callable[[nn.Module, int, Generator], object]
+"""Makes a number of images by a network, from random numbers of a generator."""
+
+
+class StandingStatistics:
     """Standing statistics, Brock et al. (2019), appendix D, https://arxiv.org/abs/1809.11096.
 
-    Mean and variance of every batch norm are the plain averages over a number of batches that the
-    weights at hand make of fresh codes, instead of the running averages of training, which mix
-    those of earlier weights. They are found in a copy, which is no part of any checkpoint.
+    Mean and variance of every batch norm are plain averages over batches that the present weights
+    make of fresh codes. The running averages of training would mix in earlier weights. The
+    averages live in a copy of the network, which is part of no checkpoint.
 
     Args:
-        num_batches: At least 1.
+        num_batches: Number of batches, at least 1.
     """
 
     def __init__(self, num_batches: int) -> None:
@@ -30,27 +36,34 @@ class Standing:
         self.num_batches = num_batches
         self._made: tuple[int, nn.Module] | None = None
 
-    def of(
-        self, network: nn.Module, *, update: int, draw: Callable[[nn.Module, int], object]
-    ) -> nn.Module:
-        """The network in evaluation mode with these statistics.
+    def of(self, network: nn.Module, *, update: int, draw: Draw) -> nn.Module:
+        """Return a copy of the network in evaluation mode with these statistics.
 
         Args:
             network: The generator.
-            update: Of its weights; the copy is made anew for another one.
-            draw: Has the network make images of the batch of a number, counted from 0.
+            update: The update of its weights; for the same update the same copy is returned.
+            draw: Makes images by the network, called as draw(network, num_images, generator).
         """
         if self._made is None or self._made[0] != update:
             self._made = update, self._averaged(network, draw)
         return self._made[1]
 
     @torch.no_grad()
-    def _averaged(self, network: nn.Module, draw: Callable[[nn.Module, int], object]) -> nn.Module:
+    def _averaged(self, network: nn.Module, draw: Draw) -> nn.Module:
         made = copy.deepcopy(network).train()
         for module in made.modules():
             if isinstance(module, _BatchNorm):
                 module.reset_running_stats()
                 module.momentum = None  # torch's word for the plain average
         for batch in range(self.num_batches):
-            draw(made, batch)
+            draw(made, BATCH_SIZE, generator_for(0, "standing", batch))
         return made.eval()
+
+
+def make_standing_statistics(num_batches: int | None) -> StandingStatistics | None:
+    """Return the statistics over `num_batches` batches; None for None.
+
+    Raises:
+        ValueError: For a number below 1.
+    """
+    return None if num_batches is None else StandingStatistics(num_batches)

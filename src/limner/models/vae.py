@@ -9,16 +9,15 @@ several layers of codes, each given those above it.
 
 __all__ = ["VAE"]
 
-from typing import Any
-
 import lightning as L
 import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from limner.interfaces import Batch, LogWeights, OptimizerFactory
-from limner.models.conditioning import conditioned
+from limner.interfaces import Batch, LogWeights, OptimizerFactory, label_kwargs
 from limner.models.ema import best, evaluating, follow, make_ema
+from limner.models.lightning_internals import count_update
+from limner.models.optimization import Gradients, OptimizerStep, micro_batches
 from limner.models.variational import (
     Likelihood,
     Objective,
@@ -49,6 +48,7 @@ class VAE(L.LightningModule):
         kl_schedule: A further factor that changes over training; None for none.
         num_classes: How many classes encoder and decoder are told of; None for no condition.
         optimizer: Makes the optimizer.
+        gradients: How gradients are accumulated and clipped.
         ema_half_life: Images after which an old weight counts half in the average that samples
             and scores use; None for no average.
     """
@@ -69,6 +69,7 @@ class VAE(L.LightningModule):
         kl_schedule: Schedule | None,
         num_classes: int | None,
         optimizer: OptimizerFactory,
+        gradients: Gradients,
         ema_half_life: float | None,
     ) -> None:
         super().__init__()
@@ -76,7 +77,8 @@ class VAE(L.LightningModule):
         check_parts(decoder, prior, objective, latent_dim, num_classes)
         self.latent_dim = decoder.latent_dim if is_ladder(decoder) else latent_dim
         self.kl_weight, self.kl_schedule, self.objective = kl_weight, kl_schedule, objective
-        self.num_classes, self.optimizer = num_classes, optimizer
+        self.num_classes, self.optimizer, self.gradients = num_classes, optimizer, gradients
+        self.automatic_optimization = False
         self.network = nn.ModuleDict(
             {"encoder": encoder, "decoder": decoder, "likelihood": likelihood, "prior": prior}
         )
@@ -123,7 +125,7 @@ class VAE(L.LightningModule):
         """Expected images (B, C, H, W) of codes (B, latent_dim), by the EMA weights if any."""
         with evaluating(best(self)) as network:
             z = z.to(self.device, self.dtype)
-            params = conditioned(network["decoder"], z, self._placed(labels))
+            params = network["decoder"](z, **label_kwargs(self._placed(labels)))
             return network["likelihood"].mean(params)
 
     def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -161,41 +163,51 @@ class VAE(L.LightningModule):
             drawn = draw(network, images, self._placed(labels), eps.to(images))
             return LogWeights(drawn.log_prob, drawn.log_q - drawn.prior.log_prob(drawn.z))
 
+    def kl_weight_at(self, update: int) -> float:
+        """Return the factor of the KL in training; validation always has its full weight."""
+        schedule = 1.0 if self.kl_schedule is None else self.kl_schedule(update)
+        return schedule * self.kl_weight
+
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        images = batch["image"]
-        self._num_values = images[0].numel()
+        images, labels = batch["image"], self._labels(batch)
         eps = self.noise.normal(images, self.objective.num_samples, self.latent_dim)
-        return self._losses(self.network, batch, eps.transpose(0, 1))
-
-    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Of nats for each pixel value, so that a learning rate suits images of any size."""
-        super().backward(loss / self._num_values, *args, **kwargs)
-
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
+        kl_weight = self.kl_weight_at(self.global_step)
+        step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
+        for part in micro_batches(self.gradients, images, labels, eps):
+            losses = self._losses(self.network, *part, kl_weight=kl_weight)
+            # in nats per pixel value, so that one learning rate suits images of any size
+            step.backward(losses["loss"] / images[0].numel(), losses)
+        values = step.finish()
         follow(self, self.network)
+        count_update(self)
+        return values
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        images = batch["image"]
+        images, labels = batch["image"], self._labels(batch)
         size = self.objective.num_samples, len(images), self.latent_dim
-        eps = torch.randn(size, device=images.device, dtype=images.dtype)
-        losses = self._losses(best(self), batch, eps)
+        eps = torch.randn(size, device=images.device, dtype=images.dtype).transpose(0, 1)
+        losses = self._losses(best(self), images, labels, eps, kl_weight=self.kl_weight)
         self.log_dict(
             {f"val/{name}": value for name, value in losses.items()},
             batch_size=len(images), sync_dist=True, logger=False,
         )  # fmt: skip
 
-    def _losses(self, network: nn.ModuleDict, batch: Batch, eps: Tensor) -> dict[str, Tensor]:
-        """What the objective makes of codes drawn by `eps` (K, B, D), means over the batch.
+    def _labels(self, batch: Batch) -> Tensor | None:
+        return None if self.num_classes is None else batch["label"]
 
-        The schedule of the KL is for training; validation has its full weight.
-        """
-        labels = None if self.num_classes is None else batch["label"]
-        is_scheduled = network.training and self.kl_schedule is not None
-        schedule = self.kl_schedule(self.global_step) if is_scheduled else 1.0
+    def _losses(
+        self,
+        network: nn.ModuleDict,
+        images: Tensor,
+        labels: Tensor | None,
+        eps: Tensor,
+        *,
+        kl_weight: float,
+    ) -> dict[str, Tensor]:
+        """Return the objective's means over B images, whose codes are drawn by eps (B, K, D)."""
         eps = eps if self.objective.is_variational else torch.zeros_like(eps)
-        drawn = draw(network, batch["image"], labels, eps)
-        return self.objective(drawn, kl_weight=schedule * self.kl_weight)
+        drawn = draw(network, images, labels, eps.transpose(0, 1))
+        return self.objective(drawn, kl_weight=kl_weight)
 
     def _placed(self, labels: Tensor | None) -> Tensor | None:
         return None if labels is None else labels.to(self.device)

@@ -10,31 +10,21 @@ the features f of the discriminator D (section 2.3, equations 5 to 9):
 with z from q(z | x) and u from N(0, I).
 """
 
-__all__ = ["VAEGAN"]
+__all__ = ["VAEGAN", "separate_losses"]
 
-from typing import Protocol
+from collections.abc import Sequence
 
 import lightning as L
 import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from limner.interfaces import Batch, OptimizerFactory
+from limner.interfaces import AdversarialLoss, Batch, OptimizerFactory
 from limner.losses.kl import kl_standard_normal
 from limner.models.ema import best, evaluating, follow, make_ema
-from limner.models.optimization import Apart, descend_apart
-from limner.models.updates import count_update
+from limner.models.lightning_internals import count_update
+from limner.models.optimization import Gradients, OptimizerStep, micro_batches
 from limner.randomness import Noise
-
-
-class AdversarialLoss(Protocol):
-    """What each player minimises for each pair of images, see `limner.losses.adversarial`."""
-
-    needs_lipschitz: bool
-    relativistic: bool
-
-    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor: ...
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor: ...
 
 
 class VAEGAN(L.LightningModule):
@@ -50,13 +40,12 @@ class VAEGAN(L.LightningModule):
         reconstruction_weight: How much likeness counts for G beside the adversarial part.
         optimizer: Makes the optimizers: of encoder and G, and of D.
         discriminator_lr: Learning rate of D; None for the optimizer's own.
-        max_gradient_norm: To which that of encoder and G, and that of D, are shortened where they
-            are longer; None for as they are.
-        num_parts: Parts of a batch that are gone through one by one, for less memory.
+        gradients: How the gradients of each optimizer are accumulated and clipped.
         ema_half_life: Images after which an old weight of encoder and G counts half in the
             average that samples and scores use; None for no average.
     """
 
+    has_unused_parameters = True
     batches_per_update = 1
     num_classes = None
 
@@ -72,8 +61,7 @@ class VAEGAN(L.LightningModule):
         reconstruction_weight: float,
         optimizer: OptimizerFactory,
         discriminator_lr: float | None,
-        max_gradient_norm: float | None,
-        num_parts: int,
+        gradients: Gradients,
         ema_half_life: float | None,
     ) -> None:
         if loss.needs_lipschitz or loss.relativistic:
@@ -90,7 +78,7 @@ class VAEGAN(L.LightningModule):
         self.discriminator, self.loss, self.latent_dim = discriminator, loss, latent_dim
         self.kl_weight, self.reconstruction_weight = kl_weight, reconstruction_weight
         self.optimizer, self.discriminator_lr = optimizer, discriminator_lr
-        self.max_gradient_norm, self.num_parts = max_gradient_norm, num_parts
+        self.gradients = gradients
         self.ema = make_ema(self.network, ema_half_life, ramp=None)
         self.noise = Noise()
 
@@ -128,29 +116,37 @@ class VAEGAN(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images = batch["image"]
         eps, u = self.noise.normal(images, 2, self.latent_dim).unbind(1)
-        parts = list(zip(*(x.chunk(self.num_parts) for x in (images, eps, u)), strict=True))
-        autoencoder, discriminator = self.optimizers(use_pl_optimizer=False)
-        norm = self.max_gradient_norm
+        parts = micro_batches(self.gradients, images, eps, u)
+        for_autoencoder, for_discriminator = self.optimizers(use_pl_optimizer=False)
         self.discriminator.requires_grad_(True)
-        values = descend_apart(
-            self, discriminator, parts, self._discriminator_losses, max_norm=norm
-        )
+        step = OptimizerStep(self, for_discriminator, self.gradients)
+        for part in parts:
+            losses = self._discriminator_losses(*part)
+            step.backward(losses["loss_discriminator"], losses)
+        values = step.finish()
         self.discriminator.requires_grad_(False)
-        values |= descend_apart(self, autoencoder, parts, self._autoencoder_losses, max_norm=norm)
+        step = OptimizerStep(self, for_autoencoder, self.gradients)
+        for part in parts:
+            total, losses = self._autoencoder_losses(*part)
+            step.backward(total, losses)
+        values |= step.finish()
         follow(self, self.network)
         count_update(self)
         return values
 
-    def _discriminator_losses(self, images: Tensor, eps: Tensor, u: Tensor) -> Apart:
+    def _discriminator_losses(self, images: Tensor, eps: Tensor, u: Tensor) -> dict[str, Tensor]:
         with torch.no_grad():
             mean, logvar = self.network["encoder"](images)
             made = [self.network["generator"](z) for z in (_codes(mean, logvar, eps), u)]
         real, *fakes = self.discriminator(torch.cat([images, *made])).chunk(3)
         loss = torch.stack([self.loss.discriminator(real, fake) for fake in fakes]).mean()
         logits = {"logits_real": real.mean(), "logits_fake": torch.cat(fakes).mean()}
-        return Apart({"loss_discriminator": loss, **logits}, [(loss, self.discriminator)])
+        return {"loss_discriminator": loss, **logits}
 
-    def _autoencoder_losses(self, images: Tensor, eps: Tensor, u: Tensor) -> Apart:
+    def _autoencoder_losses(
+        self, images: Tensor, eps: Tensor, u: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what is minimised, see `separate_losses`, and the losses by name."""
         mean, logvar = self.network["encoder"](images)
         made = [self.network["generator"](z) for z in (_codes(mean, logvar, eps), u)]
         kl = kl_standard_normal(mean, logvar).mean()
@@ -159,10 +155,11 @@ class VAEGAN(L.LightningModule):
         adversarial = torch.stack(losses).mean()
         for_encoder = self.kl_weight * kl + reconstruction
         for_generator = self.reconstruction_weight * reconstruction + adversarial
-        return Apart(
-            {"loss_generator": adversarial, "reconstruction": reconstruction, "kl": kl},
-            [(for_encoder, self.network["encoder"]), (for_generator, self.network["generator"])],
+        total = separate_losses(
+            [(for_encoder, self.network["encoder"]), (for_generator, self.network["generator"])]
         )
+        named = {"loss_generator": adversarial, "reconstruction": reconstruction, "kl": kl}
+        return total, named
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images = batch["image"]
@@ -182,3 +179,21 @@ class VAEGAN(L.LightningModule):
 
 def _codes(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
     return mean + torch.exp(logvar / 2) * eps
+
+
+def separate_losses(losses: Sequence[tuple[Tensor, nn.Module]]) -> Tensor:
+    """Return a scalar whose gradient by each network is the gradient of that network's own loss.
+
+    The gradients g of the weights w are found first; the scalar is sum(w g). DDP takes part in one
+    backward pass by all weights in its graph, so networks that minimise different losses need one
+    scalar together (tests/callbacks/test_gradient_accumulation.py, case vaegan).
+
+    Args:
+        losses: Pairs of a loss () and the network that minimises this loss, and no other.
+    """
+    products = []
+    for loss, network in losses:
+        weights = list(network.parameters())
+        gradients = torch.autograd.grad(loss, weights, retain_graph=True)
+        products += [(w * g).sum() for w, g in zip(weights, gradients, strict=True)]
+    return torch.stack(products).sum()

@@ -14,16 +14,18 @@ __all__ = [
     "draw",
     "infer",
     "is_ladder",
+    "log_likelihood",
 ]
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from limner.errors import UserError
+from limner.interfaces import label_kwargs
 from limner.losses.objectives import Drawn
-from limner.models.conditioning import conditioned
 from limner.pixels import to_float
+from limner.processes import mean_over_processes, world_size
 
 
 class Likelihood(Protocol):
@@ -32,6 +34,17 @@ class Likelihood(Protocol):
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor: ...
     def mean(self, params: Tensor) -> Tensor: ...
     def check(self, images: Tensor) -> None: ...
+
+
+@runtime_checkable
+class FindsVariance(Protocol):
+    """A likelihood whose variance is the best for a batch, see `OptimalGaussian`."""
+
+    training: bool
+
+    def log_prob(self, params: Tensor, images: Tensor, *, variance: Tensor | None) -> Tensor: ...
+    def mean_square(self, params: Tensor, images: Tensor) -> Tensor: ...
+    def follow(self, mean_square: Tensor, *, num_images: int) -> Tensor: ...
 
 
 class Prior(Protocol):
@@ -69,9 +82,24 @@ def draw(network: nn.ModuleDict, images: Tensor, labels: Tensor | None, eps: Ten
     """The codes of images (B, C, H, W) by `eps` (K, B, D), and how likely they make the images."""
     params, z, mean, logvar = infer(network, images, labels, eps)
     repeated = images.expand(len(eps), *images.shape).flatten(0, 1)
-    log_prob = network["likelihood"].log_prob(params, repeated).unflatten(0, eps.shape[:2])
+    log_prob = log_likelihood(network["likelihood"], params, repeated)
     prior = network["prior"].given(network["encoder"])
-    return Drawn(log_prob, z, mean, logvar, eps, prior, network["decoder"])
+    return Drawn(
+        log_prob.unflatten(0, eps.shape[:2]), z, mean, logvar, eps, prior, network["decoder"]
+    )
+
+
+def log_likelihood(likelihood: Likelihood, params: Tensor, images: Tensor) -> Tensor:
+    """Return log p(images | params) (B,).
+
+    In training mode a likelihood that finds its own variance follows the batch first, the batches
+    of all processes together.
+    """
+    if not (isinstance(likelihood, FindsVariance) and likelihood.training):
+        return likelihood.log_prob(params, images)
+    mean_square = mean_over_processes(likelihood.mean_square(params, images))
+    variance = likelihood.follow(mean_square, num_images=len(images) * world_size())
+    return likelihood.log_prob(params, images, variance=variance)
 
 
 def infer(
@@ -81,7 +109,7 @@ def infer(
 
     Those of q(z | x) are (1, B, D) where they do not depend on the codes of other layers.
     """
-    encoded = conditioned(network["encoder"], images, labels)
+    encoded = network["encoder"](images, **label_kwargs(labels))
     repeated = None if labels is None else labels.repeat(len(eps))
     if is_ladder(network["decoder"]):
         maps = [part.expand(len(eps), *part.shape).flatten(0, 1) for part in encoded]
@@ -89,7 +117,7 @@ def infer(
         return params, *(part.unflatten(0, eps.shape[:2]) for part in found)
     mean, logvar = (part.unsqueeze(0) for part in encoded)
     z = mean + (logvar / 2).exp() * eps
-    params = conditioned(network["decoder"], z.flatten(0, 1), repeated)
+    params = network["decoder"](z.flatten(0, 1), **label_kwargs(repeated))
     return params, z, mean, logvar
 
 

@@ -9,8 +9,6 @@ is learned afterwards, see `limner.models.code_prior`.
 
 __all__ = ["VQVAE"]
 
-from typing import Any
-
 import lightning as L
 import torch
 from torch import Tensor, nn
@@ -18,7 +16,9 @@ from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
 from limner.models.ema import best, evaluating, follow, make_ema
-from limner.models.variational import Likelihood, check_readable
+from limner.models.lightning_internals import count_update
+from limner.models.optimization import Gradients, OptimizerStep, micro_batches
+from limner.models.variational import Likelihood, check_readable, log_likelihood
 
 
 class VQVAE(L.LightningModule):
@@ -31,6 +31,7 @@ class VQVAE(L.LightningModule):
         likelihood: Reads the parameters as a distribution of images.
         commitment_weight: How much the encoder is held to the book, at least 0.
         optimizer: Makes the optimizer.
+        gradients: How gradients are accumulated and clipped.
         ema_half_life: Images after which an old weight counts half in the average that
             reconstructions and scores use; None for no average.
     """
@@ -46,12 +47,15 @@ class VQVAE(L.LightningModule):
         likelihood: Likelihood,
         commitment_weight: float,
         optimizer: OptimizerFactory,
+        gradients: Gradients,
         ema_half_life: float | None,
     ) -> None:
         if commitment_weight < 0:
             raise ValueError(f"model.commitment_weight={commitment_weight}: must be 0 or more.")
         super().__init__()
-        self.commitment_weight, self.optimizer = commitment_weight, optimizer
+        self.automatic_optimization = False
+        self.commitment_weight = commitment_weight
+        self.optimizer, self.gradients = optimizer, gradients
         self.network = nn.ModuleDict(
             {"encoder": encoder, "codebook": codebook, "decoder": decoder}
             | {"likelihood": likelihood}
@@ -86,17 +90,15 @@ class VQVAE(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images = batch["image"]
-        self._num_values = images[0].numel()
-        losses, counts = self._losses(self.network, images)
-        return losses | self._use(counts)
-
-    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Of nats for each pixel value, so that a learning rate suits images of any size."""
-        super().backward(loss / self._num_values, *args, **kwargs)
-
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
+        step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
+        for (part,) in micro_batches(self.gradients, images):
+            losses, counts = self._losses(self.network, part)
+            # in nats per pixel value, so that one learning rate suits images of any size
+            step.backward(losses["loss"] / images[0].numel(), losses | self._use(counts))
+        values = step.finish()
         follow(self, self.network)
+        count_update(self)
+        return values
 
     def on_validation_epoch_start(self) -> None:
         self._counts = torch.zeros(self.num_codes, device=self.device)
@@ -118,7 +120,7 @@ class VQVAE(L.LightningModule):
         """The loss and its parts, means over the batch; how often each code was chosen."""
         quantised = network["codebook"](network["encoder"](images))
         params = network["decoder"](quantised.codes)
-        reconstruction = -network["likelihood"].log_prob(params, images).mean()
+        reconstruction = -log_likelihood(network["likelihood"], params, images).mean()
         commitment = quantised.commitment.mean()
         loss = reconstruction + self.commitment_weight * commitment
         parts = {"loss": loss, "reconstruction": reconstruction, "commitment": commitment}

@@ -17,7 +17,7 @@ halved, through 1x1. Doubling repeats pixels, halving takes their mean. The pape
     128x128   4x4x1024, 1024 512 256 128 64       64 128 256 512 1024 | 1024
 
 All are given by `width` and `max_width` of each: 256 and 256, 128 and 128 for 32x32; 64 and 512,
-64 and 1024 for 48x48; 64 and 1024, twice, for 128x128 (model/network=resnet_large). Class
+64 and 1024 for 48x48; 64 and 1024, twice, for 128x128 (network=resnet_large). Class
 conditions as in https://arxiv.org/abs/1802.05637.
 """
 

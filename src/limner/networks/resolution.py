@@ -19,7 +19,7 @@ def halvings(image_shape: Sequence[int], *, smallest: int = SMALLEST) -> int:
     if min(height, width) < 2 * SMALLEST:
         raise ValueError(
             f"data.image_shape={list(image_shape)} is too small for a convolutional network: the "
-            f"shorter side must be {2 * SMALLEST} pixels or more (or model/network=mlp)."
+            f"shorter side must be {2 * SMALLEST} pixels or more (or network=mlp)."
         )
     return max(1, (min(height, width) // smallest).bit_length() - 1)
 

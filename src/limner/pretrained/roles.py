@@ -32,7 +32,13 @@ from torchvision.datasets import VisionDataset
 
 from limner.errors import UserError
 
-PARTS = ("limner.augmentations", "limner.losses", "limner.models", "limner.networks")
+PARTS = (
+    "limner.augmentations",
+    "limner.losses",
+    "limner.models",
+    "limner.networks",
+    "limner.schedules",
+)
 READ_ANYTHING = ("DatasetFolder", "ImageFolder", "LSUN", "LSUNClass")
 """Data sets of torchvision's that unpickle what they find, or open files of any format."""
 NO_STRANGERS = ("model_registry",)
@@ -106,6 +112,7 @@ ROLES = (
     Role(rf"{_METRICS}\.features\.network(\W.*)?", _OF_MODELS, _is_part, _is_optimizer),
     Role(r"callbacks\.\w+", ("limner.callbacks",), _is(Callback), _never),
     Role(r"logger\.\w+", ("limner.loggers",), _is(Logger), _never),
+    Role("gradients", ("limner.models",), _is_part, _never),
     Role(r"(model|network)(\W.*)?", _OF_MODELS, _is_part, _is_optimizer),
 )
 

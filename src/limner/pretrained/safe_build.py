@@ -1,7 +1,7 @@
 """Configs and weights from strangers, read so that nothing they say is executed.
 
-A config is plain YAML: no tags, no anchors, no `${...}`. It may build a short list of classes, each
-at the keys where conf/ has the class (`limner.pretrained.roles`). Weights are tensors; a run's
+A config is plain YAML: no tags, no anchors, no `${...}`. It may build a short list of classes,
+each at the keys where conf/ has the class (`limner.pretrained.roles`). Weights are tensors; a run's
 checkpoint is read by `limner.runs.checkpoints`.
 """
 

@@ -12,7 +12,7 @@ import re
 import sys
 
 SMALLER = (
-    "Choose a smaller batch (in training data.batch_size=..., or gradients.num_parts=2, which "
+    "Choose a smaller batch (in training data.batch_size=..., or gradients.accumulate=2, which "
     "computes the same update in two parts) or a smaller model; debug=true shows where it was."
 )
 ALLOCATORS = re.compile(

@@ -82,6 +82,7 @@ def train(config: DictConfig, record: Callable[[], None]) -> float | None:
     refuse_values(config)
     check(config)
     check_started(_num_processes(config), num_nodes=config.trainer.num_nodes)
+    build(config, "gradients")  # refuses values that mean nothing
     run_dir = Path(config.run_dir)
     last = newest_or_refuse(run_dir) if config.resume is not None else None
     saved = {} if last is None else torch.load(last, "cpu", weights_only=True, mmap=True)
@@ -211,11 +212,10 @@ def _num_processes(config: DictConfig) -> int:
 
 
 def _strategy(config: DictConfig, model: L.LightningModule) -> str:
-    """Those of a GAN must be told that each player's turn leaves out the other's parameters."""
     strategy = config.trainer.strategy
     if strategy == "auto" and _num_processes(config) > 1:
         strategy = "ddp"
-    if strategy == "ddp" and not model.automatic_optimization:
+    if strategy == "ddp" and getattr(model, "has_unused_parameters", False):
         return "ddp_find_unused_parameters_true"
     return strategy
 
@@ -249,8 +249,8 @@ def _trainer(
         num_sanity_val_steps=0,
     )
     trainer.fit_loop = FitLoop(trainer)
-    if model.automatic_optimization and config.gradients.num_parts > 1:
-        loop = InParts(trainer, num_parts=config.gradients.num_parts)
+    if model.automatic_optimization and config.gradients.accumulate > 1:
+        loop = InParts(trainer, num_parts=config.gradients.accumulate)
         trainer.fit_loop.epoch_loop.automatic_optimization = loop
     return trainer
 

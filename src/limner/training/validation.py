@@ -20,7 +20,7 @@ from limner.training.length import refuse_intervals, refuse_unreachable
 from limner.training.performance import COMPILE_MODES
 
 REFUSED = {
-    "accumulate_grad_batches": "gradients.num_parts=N accumulates over N parts of a batch.",
+    "accumulate_grad_batches": "gradients.accumulate=N accumulates over N micro-batches.",
     "gradient_clip_val": "gradients.max_norm=... clips, whatever the model.",
     "gradient_clip_algorithm": "gradients.max_norm=... clips by the norm.",
     "overfit_batches": "trainer.limit_train_batches=N takes N batches of each epoch.",
@@ -53,11 +53,6 @@ def refuse_values(config: DictConfig) -> None:
             f"max_rollbacks={config.max_rollbacks}: must be 1 or more; on_divergence=stop never "
             "goes back."
         )
-    max_norm, num_parts = config.gradients.max_norm, config.gradients.num_parts
-    if max_norm is not None and not (_is_number(max_norm) and max_norm > 0):
-        raise UserError(f"gradients.max_norm={max_norm}: a number above 0; null for no clipping.")
-    if not (isinstance(num_parts, int) and num_parts >= 1):
-        raise UserError(f"gradients.num_parts={num_parts}: a whole number, 1 or more.")
     if config.channels_last not in (True, False, "auto"):
         raise UserError(f"channels_last={config.channels_last}: choose true, false or auto.")
     if config.compile not in (None, *COMPILE_MODES):
@@ -89,10 +84,10 @@ def refuse_values(config: DictConfig) -> None:
 
 def refuse_parts(config: DictConfig) -> None:
     """Raises `UserError` unless the batch, once its size is final, can be cut into its parts."""
-    batch_size, num_parts = config.data.batch_size, config.gradients.num_parts
-    if batch_size % num_parts != 0:
+    batch_size, accumulate = config.data.batch_size, config.gradients.accumulate
+    if batch_size % accumulate != 0:
         raise UserError(
-            f"gradients.num_parts={num_parts}: must divide data.batch_size={batch_size}."
+            f"gradients.accumulate={accumulate}: must divide data.batch_size={batch_size}."
         )
 
 
@@ -128,7 +123,7 @@ def refuse_model(
         data: The data, opened.
         num_processes: Processes that share each update.
     """
-    _refuse_two_players(config, model)
+    _refuse_half_precision(config, model)
     _refuse_processes(model, num_processes)
     refuse_unreachable(config, data, model, num_processes)
 
@@ -142,14 +137,14 @@ def _refuse_processes(model: L.LightningModule, num_processes: int) -> None:
         )
 
 
-def _refuse_two_players(config: DictConfig, model: L.LightningModule) -> None:
-    """Raises `UserError` for what Lightning cannot do for two optimizers."""
+def _refuse_half_precision(config: DictConfig, model: L.LightningModule) -> None:
+    """Raise `UserError` for a precision that needs a loss scaler, unless Lightning optimizes."""
     if model.automatic_optimization:
         return
     if str(config.trainer.precision) in ("16", "16-mixed"):
         raise UserError(
-            f"trainer.precision={config.trainer.precision}: a GAN's two optimizers share no loss "
-            "scaler; choose bf16-mixed, which needs none, or 32-true."
+            f"trainer.precision={config.trainer.precision}: limner's models step their optimizers "
+            "without a loss scaler; choose bf16-mixed, which needs none, or 32-true."
         )
 
 
@@ -168,7 +163,3 @@ def refuse_other_precision(precision: str | int, trainer: L.Trainer) -> None:
             f"{trainer.precision} instead; choose trainer.precision={trainer.precision}, or "
             "32-true."
         )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -136,7 +136,7 @@ def test_a_conditional_run_is_judged_by_the_labels_it_draws(tmp_path):
 
 
 def test_a_conditional_autoencoder_is_told_the_classes_that_it_asks_for(tmp_path):
-    folder = runs.trained(tmp_path, "model=cvae", "model/network=mlp", "trainer.max_steps=5")
+    folder = runs.trained(tmp_path, "model=cvae", "network=mlp", "trainer.max_steps=5")
     words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=100", "num_measured=60"]
     words += ["metrics.features.num_updates=20", f"to={tmp_path}"]
     evaluate([*words, "measures=[likelihood,latents,reconstruction]"])

@@ -194,7 +194,7 @@ def test_jobs_of_a_real_slurm_that_are_struck_end_as_one_left_alone(tmp_path):
     words = [
         "-m", "hydra/launcher=slurm", "sweep=a", "callbacks.log.every_num_updates=1",
         "accelerator=ddp_cpu", "trainer.num_nodes=2", "trainer.devices=1", "trainer.max_steps=400",
-        "model/network=mlp", "metrics=none", "logger=csv", "callbacks.pictures.num_images=1,2,3",
+        "network=mlp", "metrics=none", "logger=csv", "callbacks.pictures.num_images=1,2,3",
     ]  # fmt: skip
 
     def sweep() -> subprocess.Popen:

@@ -14,7 +14,7 @@ from torch import Tensor
 from limner.commands.evaluate.curves import draw_curve
 from limner.commands.evaluate.subject import Drawn, Folder, Subject
 from limner.data.store import Store
-from limner.interfaces import told
+from limner.interfaces import label_kwargs
 from limner.metrics.diversity import named_distances, named_features
 from limner.metrics.efficiency import count_flops, num_parameters, peak_memory, sampling_speed
 from limner.metrics.gan_train import gan_train
@@ -105,7 +105,7 @@ def _reconstruction_fid(subject: Subject, module: Any, split: str) -> Entries:
     def images(first: int, end: int) -> Tensor:
         originals = to_float(store.gather(indices[first:end])).to(subject.device)
         labels = store.labels[indices[first:end]] if subject.model.is_conditional else None
-        return to_uint8(module.reconstruct(originals, **told(labels)))
+        return to_uint8(module.reconstruct(originals, **label_kwargs(labels)))
 
     about = {"data": subject.data.name, "split": split, "of": "reconstructions of the same images"}
     evaluator = subject.evaluator.only("fid")

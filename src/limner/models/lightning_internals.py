@@ -1,4 +1,4 @@
-"""Counts one update for each step of a model that optimizes by hand."""
+"""What limner changes inside Lightning. No other module touches Lightning's private parts."""
 
 __all__ = ["count_update"]
 
@@ -6,13 +6,11 @@ import lightning as L
 
 
 def count_update(model: L.LightningModule) -> None:
-    """Raises `trainer.global_step` by one.
+    """Raise `trainer.global_step` by one; call it once at the end of an update.
 
     Lightning's own count goes up with every step of every optimizer, so that `max_steps` of a GAN
     would end after half the updates, and checkpoint and log would disagree. The models here step
-    the bare optimizers, which Lightning does not count, and call this once for each update. It is
-    the only place that touches Lightning's private counter; tests/models/test_updates.py guards
-    it.
+    the bare optimizers, which Lightning does not count (tests/models/test_lightning_internals.py).
     """
     progress = model.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
     progress.increment_ready()

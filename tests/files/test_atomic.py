@@ -1,0 +1,42 @@
+import os
+
+import pytest
+
+from limner.files.atomic import PARTIAL, atomic_file, write_atomically
+
+
+def test_write_atomically_replaces_the_file_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "status.json"
+    write_atomically(path, "old")
+    write_atomically(path, "nëw", sync=True)
+    assert path.read_bytes() == "nëw".encode()
+    assert [file.name for file in tmp_path.iterdir()] == ["status.json"]
+
+
+def write_half(path, error):
+    with atomic_file(path, sync=True) as file:
+        file.write(b"half")
+        assert path.with_name(path.name + PARTIAL).exists()
+        raise error
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), KeyboardInterrupt()])
+def test_atomic_file_keeps_the_old_file_when_writing_fails(tmp_path, error):
+    path = tmp_path / "a.ckpt"
+    path.write_text("old")
+    with pytest.raises(type(error)):
+        write_half(path, error)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+def test_atomic_file_raises_when_the_disk_does_not_confirm(tmp_path, monkeypatch):
+    def fail(handle: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    path = tmp_path / "a"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        write_atomically(path, "new", sync=True)
+    assert path.read_text() == "old"
