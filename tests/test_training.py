@@ -109,21 +109,32 @@ def test_two_runs_of_one_seed_are_the_same(run):
         ["model=vae", "model.ema_half_life=500", "data/augmentation=flip"],
         ["model=gan", "model.num_discriminator_steps=2"],
         [
-            "model=gan", "model/loss=wasserstein", "network=mlp", "data/augmentation=flip",
-            "model/penalty=[gradient,lecam]", "model.penalty.gradient.every=3",
+            "model=gan",
+            "model/loss=wasserstein",
+            "network=mlp",
+            "data/augmentation=flip",
+            "model/penalty=[gradient,lecam]",
+            "model.penalty.gradient.every=3",
         ],
         [
-            "model=gan", "model/condition=projection", "model/augmentation=ada",
-            "model.augmentation.images_per_unit=2000", "model.ema_ramp=0.05",
-            "lr_schedule=cosine", "lr_schedule.last=20", "gradients.accumulate=2",
+            "model=gan",
+            "model/condition=projection",
+            "model/augmentation=ada",
+            "model.augmentation.images_per_unit=2000",
+            "model.ema_ramp=0.05",
+            "lr_schedule=cosine",
+            "lr_schedule.last=20",
+            "gradients.accumulate=2",
         ],
         [
-            "model=classifier", "lr_schedule=linear", "lr_schedule.last=30",
+            "model=classifier",
+            "lr_schedule=linear",
+            "lr_schedule.last=30",
             "gradients.accumulate=4",
-        ],  # fmt: skip
+        ],
         ["model=classifier"],
     ],
-)  # fmt: skip
+)
 def test_a_resumed_run_is_the_uninterrupted_one(run, tmp_path, model):
     """Stopped in mid-epoch, at an epoch's end, and in a later epoch: equal to the bit."""
     common = [

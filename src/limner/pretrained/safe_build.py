@@ -1,8 +1,8 @@
 """Configs and weights from strangers, read so that nothing they say is executed.
 
 A config is plain YAML: no tags, no anchors, no `${...}`. It may build a short list of classes,
-each at the keys where conf/ has the class (`limner.pretrained.roles`). Weights are tensors; a run's
-checkpoint is read by `limner.runs.checkpoints`.
+each at the keys where conf/ has the class (`limner.pretrained.roles`). Weights are tensors; the
+checkpoint of a run is read by `limner.runs.checkpoints`.
 """
 
 __all__ = ["build", "read_config", "read_safetensors", "within"]
