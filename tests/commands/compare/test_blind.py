@@ -3,7 +3,6 @@ import csv
 import io
 import json
 import re
-import socket
 import time
 from collections import Counter
 
@@ -19,14 +18,8 @@ from limner.commands.compare.command import run
 from limner.commands.compare.runs import find
 from limner.commands.compare.tiles import tiles
 from limner.errors import UserError
-from support import browser
+from support.blind_page import GREY, NEEDS_BROWSER, RED, look, plain
 from support.fake_runs import make_run
-
-GREY, RED = (128, 128, 128), (200, 0, 0)
-
-
-def plain(colour, count):
-    return [Image.new("RGB", (16, 16), colour) for _ in range(count)]
 
 
 def stored(html):
@@ -122,9 +115,6 @@ def test_more_pictures_than_there_are_is_a_mistake(tmp_path):
         run(["--blind", *folders, "num_images=5"])
 
 
-NEEDS_BROWSER = pytest.mark.skipif(
-    not browser.is_installed(), reason="needs chromium and chromedriver"
-)
 IS_RED = """
 const context = document.createElement("canvas").getContext("2d");
 return [...document.querySelectorAll("#sides .side")].map((side) => {
@@ -134,24 +124,9 @@ return [...document.querySelectorAll("#sides .side")].map((side) => {
 });"""
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("browser")
-    with browser.opened(folder, port) as opened:
-        yield opened, folder
-
-
 def wilson(count, total):
     low, high = binomtest(count, total).proportion_ci(0.95, "wilson")
     return f"{100 * low:.0f} to {100 * high:.0f} %"
-
-
-def look():
-    """A choice that follows too soon is taken for a slip."""
-    time.sleep(0.25)
 
 
 def downloaded(path):

@@ -8,15 +8,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import test_blind
 
 from limner.commands.compare.blind import page
 from limner.commands.compare.command import run
 from limner.errors import UserError
 from limner.files.printable import UNSAFE
+from support.blind_page import GREY, NEEDS_BROWSER, look, plain
 from support.fake_runs import PROTOCOL, make_run
 
-chromium = test_blind.chromium
 NAME = "[red]a[/red]\x1b[31m\r\nFAKE:\u202e$\\nope{$'\"<script>alert(1)</script>{{data}}"
 
 
@@ -87,7 +86,7 @@ class Tags(HTMLParser):
 
 
 def sides(*names):
-    return {name: test_blind.plain(test_blind.GREY, 1) for name in names}
+    return {name: plain(GREY, 1) for name in names}
 
 
 def test_a_blind_page_has_the_same_tags_whatever_the_names():
@@ -102,13 +101,13 @@ def test_a_blind_page_has_the_same_tags_whatever_the_names():
     assert_harmless(" ".join(json.loads(base64.b64decode(data["key"]))["names"]))
 
 
-@test_blind.NEEDS_BROWSER
+@NEEDS_BROWSER
 def test_a_blind_page_shows_a_name_as_it_is(chromium):
     opened, folder = chromium
     html = page(sides(NAME, "b"), num_trials=1, num_images=1, seed=0)
     (folder / "names.html").write_text(html, encoding="utf-8")
     opened.open(folder / "names.html")
-    test_blind.look()
+    look()
     opened.press("1")
     assert_harmless(opened.text("#counts"))
     assert opened.run("return document.querySelectorAll('script').length") == 2
