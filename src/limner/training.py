@@ -24,7 +24,7 @@ from limner.callbacks.process_counts import ProcessCounts
 from limner.callbacks.provenance import Provenance
 from limner.callbacks.rollbacks import Rollback, Rollbacks, seed_after
 from limner.callbacks.scores import Scores, entry, write_scores
-from limner.checkpoint_files import newest_or_refuse
+from limner.checkpoint_files import newest_or_refuse, refuse_odd
 from limner.choosing import choose_metrics
 from limner.config import build, check, composed
 from limner.console import print_all, quieten, scores_table, shown
@@ -85,6 +85,8 @@ def train(config: DictConfig, record: Callable[[], None]) -> float | None:
     run_dir = Path(config.run_dir)
     last = newest_or_refuse(run_dir) if config.resume is not None else None
     saved = {} if last is None else torch.load(last, "cpu", weights_only=True, mmap=True)
+    if last is not None:
+        refuse_odd(saved, last)
     refuse_newer(saved.get("limner", {}).get("version"), shown(last or run_dir))
     refuse_length(config, saved)
     L.seed_everything(config.seed, verbose=False)
