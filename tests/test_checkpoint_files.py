@@ -285,5 +285,5 @@ def test_refuse_odd_names_what_no_run_has_saved(changes):
     checkpoint_files.refuse_odd(WHOLE, Path("a.ckpt"))
     with pytest.raises(UserError, match=f"its {next(iter(changes))} is not what runs save"):
         checkpoint_files.refuse_odd(WHOLE | changes, Path("a.ckpt"))
-    with pytest.raises(UserError, match="a.ckpt is no checkpoint of a run"):
+    with pytest.raises(UserError, match=r"a\.ckpt is no checkpoint of a run"):
         checkpoint_files.refuse_odd([1, 2], Path("a.ckpt"))

@@ -4,7 +4,8 @@ A run's folder `checkpoints/` has `update_00001000.ckpt` and the like, and perha
 """
 
 __all__ = [
-    "best_path", "newest", "newest_or_refuse", "numbered", "problem", "read", "refuse_odd", "spares",
+    "best_path", "newest", "newest_or_refuse", "numbered", "problem", "read", "refuse_odd",
+    "spares",
     "tidy", "update_of", "update_path", "write",
 ]  # fmt: skip
 
