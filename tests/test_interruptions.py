@@ -231,7 +231,7 @@ def test_a_full_disk_and_a_lost_network_stop_nothing(run, tmp_path, scored, monk
     assert checkpoint(folder)["global_step"] == 44
     assert (folder / "final.png").exists()
     (folder / "scores.json").rmdir()
-    assert run(f"resume={folder}").code == 0
+    assert run(*scored(0.0)[:2], f"resume={folder}").code == 0
     assert json.loads((folder / "scores.json").read_text())["val/fid_pixels"]["value"] > 0
     assert read_status(folder).state == "finished"
 

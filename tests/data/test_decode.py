@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.data.decode import fits, to_array
+from limner.data.decode import fits, read_picture, to_array
+from limner.data.sources import Pictures
+from limner.errors import UserError
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "CMYK", "I;16", "LA"])
@@ -42,3 +44,15 @@ def test_orientation_of_cameras_is_respected(tmp_path):
     array = to_array(Image.open(tmp_path / "a.png"), [1, 8, 8])[0]
     assert (array[-1] == 255).all()
     assert (array[0] == 0).all()
+
+
+def test_read_picture_names_the_file_without_its_control_characters():
+    def read(i: int) -> None:
+        raise OSError("truncated")
+
+    pictures = Pictures(
+        names=["a\x1b[31m\n.png"], read=read, labels=None, classes=[], fingerprint=0, sizes=0
+    )
+    with pytest.raises(UserError) as refusal:
+        read_picture(pictures, 0)
+    assert str(refusal.value).startswith(r"The image a\x1b[31m\x0a.png cannot be read")

@@ -241,10 +241,33 @@ def test_walk_finds_what_pathlib_finds(tmp_path):
     assert len(expected) == 13
 
 
-def test_labels_in_the_cache_run_no_code(tmp_path):
+@pytest.mark.parametrize(
+    "damage", ["pickled labels", "pipe", "cut pixels", "cut labels", "empty about", "other about"]
+)
+def test_decoded_images_are_made_again_when_the_cached_ones_are_damaged(tmp_path, caplog, damage):
     folder = fakes.images(tmp_path / "photos", 4, classes=2)
-    decode(folder)
-    (kept,) = (tmp_path / "cache").glob("images/*/labels.npy")
-    np.save(kept, np.array([Path("executed")], object), allow_pickle=True)
-    with pytest.raises(ValueError, match="allow_pickle"):
-        decode(folder)
+    before = decode(folder)
+    (kept,) = (path.parent for path in (tmp_path / "cache").glob("images/*/about.json"))
+    if damage == "pickled labels":
+        np.save(kept / "labels.npy", np.array([Hostile()], object), allow_pickle=True)
+    elif damage == "pipe":
+        (kept / "images.bin").unlink()
+        os.mkfifo(kept / "images.bin")
+    elif damage == "cut pixels":
+        os.truncate(kept / "images.bin", 100)
+    elif damage == "cut labels":
+        np.save(kept / "labels.npy", before.labels[:2].numpy())
+    else:
+        (kept / "about.json").write_text("" if damage == "empty about" else "[1]")
+    after = decode(folder)
+    assert "decoding them again" in caplog.text
+    assert (after.images == before.images).all()
+    assert (after.labels == before.labels).all()
+    assert after.fingerprint == before.fingerprint
+
+
+class Hostile:
+    """A pickle that fails the test when it is read as a program."""
+
+    def __reduce__(self):
+        return pytest.fail, ("executed",)

@@ -1,3 +1,4 @@
+import json
 import os
 import zipfile
 
@@ -46,6 +47,18 @@ def test_zip_listing_is_parsed_once(archive, parsed):
     assert what_it_says(archive) == first
     assert len(parsed) == 1
     assert first["test"][1] == [0, 0, 1, 1, 2, 2]
+
+
+def test_fingerprint_and_sizes_are_those_of_older_versions(archive):
+    """A run compares them when it is resumed, and the cache is searched by them."""
+    with zipfile.ZipFile(archive) as opened:
+        sizes = {info.filename: info.file_size for info in opened.infolist()}
+    names = sorted(name for name in sizes if name.startswith("train/") and name[-1] != "/")
+    status = archive.stat()
+    for _ in range(2):
+        train = ImageFolder(path=str(archive)).pictures()["train"]
+        assert train.fingerprint == [names, [status.st_size, status.st_mtime_ns]]
+        assert json.loads(json.dumps(train.sizes)) == [[name, sizes[name]] for name in names]
 
 
 def test_zip_listing_is_parsed_again_when_the_archive_has_changed(archive, parsed):

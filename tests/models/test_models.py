@@ -109,16 +109,16 @@ def test_other_precisions_train(run, model, precision):
 
 
 def test_penalties_count_at_their_steps_and_see_every_step(run):
-    """Of 2 x 2 steps of D, R1 counts at the first and the fourth, so it is logged in update 2."""
+    """Of 2 x 3 steps of D, R1 counts at the first step only, so update 1 alone logs it."""
     result = run(
-        "model=gan", "model.num_discriminator_steps=2", "model/penalty=[r1,lecam]",
-        "model.penalty.r1.every=3", "trainer.max_steps=2", "callbacks.log.every_num_updates=1",
+        "model=gan", "model.num_discriminator_steps=3", "model/penalty=[r1,lecam]",
+        "model.penalty.r1.every=6", "trainer.max_steps=2", "callbacks.log.every_num_updates=1",
         "metrics=none", "logger=csv",
     )  # fmt: skip
     assert result.code == 0, result.err
     with open(result.only_run() / "metrics.csv", newline="") as file:
         first, second = csv.DictReader(file)
-    assert float(second["train/penalty_r1"]) > 0 == len(first["train/penalty_r1"])
+    assert float(first["train/penalty_r1"]) > 0 == len(second["train/penalty_r1"])
     assert float(first["train/penalty_lecam"]) > 0
     saved = torch.load(last_checkpoint(result.only_run()), weights_only=True)
     assert saved["state_dict"]["penalty.lecam.function.real"] != 0

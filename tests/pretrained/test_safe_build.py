@@ -153,3 +153,11 @@ def test_a_link_stays_in_its_folder(tmp_path):
     with pytest.raises(UserError, match="leads out of the folder"):
         within(folder, "weights", root=folder)
     assert within(folder, "weights", root=tmp_path) == folder / "weights"
+
+
+def test_within_refuses_a_loop_of_links_in_one_line(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(UserError, match="cannot be read") as refusal:
+        within(tmp_path, "a", root=tmp_path)
+    assert len(str(refusal.value).splitlines()) == 1

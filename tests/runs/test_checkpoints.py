@@ -268,3 +268,22 @@ def test_the_last_of_this_past_stay(tmp_path, there, since, update, stay):
 def test_the_command_line_asks_for_names_without_torch():
     code = "import sys, limner.runs.checkpoints; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+WHOLE = {
+    "state_dict": {}, "callbacks": {}, "loops": {}, "optimizer_states": [], "global_step": 1,
+    "epoch": 0, "limner": {"version": "0.1.0"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"limner": 5}, {"limner": ["version"]}, {"callbacks": []}, {"state_dict": None},
+     {"global_step": "1"}, {"optimizer_states": {}}, {"loops": 1.5}],
+)  # fmt: skip
+def test_refuse_odd_names_what_no_run_has_saved(changes):
+    checkpoint_files.refuse_odd(WHOLE, Path("a.ckpt"))
+    with pytest.raises(UserError, match=f"its {next(iter(changes))} is not what runs save"):
+        checkpoint_files.refuse_odd(WHOLE | changes, Path("a.ckpt"))
+    with pytest.raises(UserError, match=r"a\.ckpt is no checkpoint of a run"):
+        checkpoint_files.refuse_odd([1, 2], Path("a.ckpt"))

@@ -19,6 +19,7 @@ from limner.data.listings import NUM_KEPT_FROM
 from limner.data.sources import Pictures
 from limner.errors import UserError
 from limner.files.plain import NotPlainError, read_json
+from limner.files.printable import printable
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def read_picture(pictures: Pictures, i: int) -> Image.Image:
     except Exception as error:  # PIL and zipfile raise a dozen kinds for a broken file
         reason = str(error) or type(error).__name__
         raise UserError(
-            f"The image {pictures.names[i]} cannot be read ({reason}).\n"
+            f"The image {printable(pictures.names[i])} cannot be read ({reason}).\n"
             "Repair or remove it, or leave such images out: data.on_corrupt=skip"
         ) from error
 

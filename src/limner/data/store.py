@@ -31,10 +31,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limner.cache import cache_dir, cached_folder, find_folder
+from limner.cache import cache_dir, cached_folder, discard_folder, find_folder
 from limner.data.decode import MODES, RESIZE, fits, read_picture, to_array
 from limner.data.sources import Pictures
 from limner.errors import UserError
+from limner.plain_files import check_regular, read_json
 
 log = logging.getLogger(__name__)
 
@@ -160,13 +161,9 @@ def open_store(
         fingerprint = hashlib.sha256(json.dumps(key).encode()).hexdigest()
         return StreamedStore(pictures, labels, image_shape, fingerprint=fingerprint)
 
-    folder = cached_folder(
-        "images", key, lambda into: _decode_all(pictures, image_shape, on_corrupt, into)
-    )
-    about = json.loads((folder / "about.json").read_text())
+    folder, about, labels = _decoded_folder(pictures, image_shape, on_corrupt, key)
     _say_what_was_done(about, image_shape)
     shape = (about["num_images"], *image_shape)
-    labels = torch.from_numpy(np.load(folder / "labels.npy")) if about["labels"] else None
     mapped = kind == "mapped" or (kind == "auto" and large)
     if mapped:
         pixels = np.memmap(folder / "images.bin", np.uint8, mode="c", shape=shape)
@@ -174,6 +171,38 @@ def open_store(
         pixels = np.fromfile(folder / "images.bin", np.uint8).reshape(shape)
     store = MappedStore if mapped else MemoryStore
     return store(torch.from_numpy(pixels), labels, fingerprint=about["sha256"])
+
+
+def _decoded_folder(
+    pictures: Pictures, image_shape: Sequence[int], on_corrupt: str, key: list
+) -> tuple[Path, dict[str, Any], Tensor | None]:
+    """The folder in the cache, what about.json says, and the labels; made again if damaged."""
+
+    def build(into: Path) -> None:
+        _decode_all(pictures, image_shape, on_corrupt, into)
+
+    folder = cached_folder("images", key, build)
+    try:
+        return folder, *_checked(folder, image_shape)
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        log.warning("The images in %s are damaged (%s): decoding them again.", folder, error)
+    discard_folder("images", key)
+    folder = cached_folder("images", key, build)
+    return folder, *_checked(folder, image_shape)
+
+
+def _checked(folder: Path, image_shape: Sequence[int]) -> tuple[dict[str, Any], Tensor | None]:
+    about = read_json(folder / "about.json")
+    images, labels = folder / "images.bin", None
+    check_regular(images, max_bytes=None)
+    if images.stat().st_size != about["num_images"] * math.prod(image_shape):
+        raise ValueError("images.bin has another size than about.json says")
+    if about["labels"]:
+        check_regular(folder / "labels.npy", max_bytes=None)
+        labels = torch.from_numpy(np.load(folder / "labels.npy", allow_pickle=False))
+        if labels.shape != (about["num_images"],) or labels.dtype != torch.int64:
+            raise ValueError("labels.npy has another size than about.json says")
+    return about, labels
 
 
 def _say_what_was_done(about: Mapping[str, Any], image_shape: Sequence[int]) -> None:

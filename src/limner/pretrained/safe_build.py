@@ -111,7 +111,11 @@ def within(folder: Path, name: Any, *, root: Path) -> Path:
     if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name:
         raise UserError(f"{folder}: {name!r} is refused, for it is no file name of this folder.")
     path = folder / name
-    if not path.resolve().is_relative_to(root.resolve()):
+    try:
+        lies_in = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL
+        raise UserError(f"{path} cannot be read ({error}).") from error
+    if not lies_in:
         raise UserError(f"{path} is refused, for it leads out of the folder.")
     return path
 

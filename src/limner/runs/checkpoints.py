@@ -4,8 +4,9 @@ A run's folder `checkpoints/` has `update_00001000.ckpt` and the like, and perha
 """
 
 __all__ = [
-    "best_path", "newest", "newest_or_refuse", "numbered", "problem", "read", "spares", "tidy",
-    "update_of", "update_path", "write",
+    "best_path", "newest", "newest_or_refuse", "numbered", "problem", "read", "refuse_odd",
+    "spares",
+    "tidy", "update_of", "update_path", "write",
 ]  # fmt: skip
 
 import contextlib
@@ -114,6 +115,21 @@ def read(path: Path, *, unsigned: bool = False) -> dict[str, Any]:
         return _load(path, unsigned=unsigned)
     except _Unfit as reason:
         raise UserError(f"{path} {reason}.") from reason
+
+
+def refuse_odd(saved: Any, path: Path) -> None:
+    """Raise `UserError` for the content of a checkpoint that no run of limner has written."""
+    kinds = {"state_dict": dict, "callbacks": dict, "loops": dict, "optimizer_states": list,
+             "global_step": int, "epoch": int}  # fmt: skip
+    wrong = [
+        name
+        for name, kind in kinds.items()
+        if not isinstance(saved, dict) or not isinstance(saved.get(name), kind)
+    ]
+    if not wrong and not isinstance(saved.get("limner", {}), dict):
+        wrong = ["limner"]
+    if wrong:
+        raise UserError(f"{path} is no checkpoint of a run: its {wrong[0]} is not what runs save.")
 
 
 def write(checkpoint: dict[str, Any], path: Path) -> None:

@@ -13,11 +13,14 @@ UNFOLLOWED = ("tensorboard", "wandb")
 
 
 def refuse_links(folder: Path) -> None:
-    """Raises `UserError` if a file of a run is a link that leads out of its folder."""
+    """Raise `UserError` if a file of a run is a link that leads out of the run's folder."""
     root = Path(os.path.realpath(folder))
-    for path in _entries(folder):
-        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
-            raise UserError(f"{path} is refused: it is a link that leads out of the folder.")
+    try:
+        for path in _entries(folder):
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+                raise UserError(f"{path} is refused: it is a link that leads out of the folder.")
+    except OSError as error:  # a name that is too long, a folder that may not be listed
+        raise UserError(f"{folder} cannot be read ({error.strerror or error}).") from error
 
 
 def _entries(folder: Path) -> Iterator[Path]:

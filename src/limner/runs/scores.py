@@ -31,6 +31,8 @@ def read_scores(path: Path) -> dict[str, Mapping[str, Any]]:
     for name, entry in content.items():
         if not isinstance(entry, Mapping) or not isinstance(entry.get("protocol"), Mapping):
             raise NotPlainError(f"{name} is no score with its protocol")
+        if not isinstance(entry["protocol"].get("update"), int | None):
+            raise NotPlainError(f"the update of {name} is no whole number")
         for key in ("value", "std"):
             if key == "value" or key in entry:
                 _refuse_no_number(entry.get(key), f"the {key} of {name}")

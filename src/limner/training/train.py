@@ -31,7 +31,7 @@ from limner.launch.environment import check_started
 from limner.loggers import ToleratedLogger
 from limner.pretrained.first_stage import adopt, check_shape
 from limner.pretrained.trained_model import Trained
-from limner.runs.checkpoints import newest_or_refuse
+from limner.runs.checkpoints import newest_or_refuse, refuse_odd
 from limner.runs.folder import RunFolder
 from limner.runs.records import write_records
 from limner.runs.status import StatusFile
@@ -86,6 +86,8 @@ def train(config: DictConfig, record: Callable[[], None]) -> float | None:
     run_dir = Path(config.run_dir)
     last = newest_or_refuse(run_dir) if config.resume is not None else None
     saved = {} if last is None else torch.load(last, "cpu", weights_only=True, mmap=True)
+    if last is not None:
+        refuse_odd(saved, last)
     refuse_newer(saved.get("limner", {}).get("version"), shown(last or run_dir))
     refuse_length(config, saved)
     L.seed_everything(config.seed, verbose=False)

@@ -6,13 +6,14 @@ import functools
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from limner.commands.sweep.slurm_queue import queue
-from limner.files.plain import NotPlainError, read_json
+from limner.files.plain import NotPlainError, read_json, read_text
 from limner.launch.job import objective
 from limner.runs.lock import is_locked
 from limner.runs.status import read_status
@@ -44,13 +45,16 @@ class Job(NamedTuple):
 
 
 def jobs_in(sweep: Path) -> list[Job]:
-    """What became of the jobs of a sweep so far, in the order in which they were first begun."""
-    found, waiting = [], queue() if any((sweep / RECORDS).glob(f"*{QUEUED}")) else {}
-    for path in (sweep / RECORDS).glob("*.json"):
-        record = _read(path)
-        folder = sweep / path.name.removesuffix(".json")
+    """What became of the jobs of a sweep so far, in the order in which they were first begun.
+
+    SLURM is asked only if a job was queued there.
+    """
+    records = {sweep / path.stem: _read(path) for path in (sweep / RECORDS).glob("*.json")}
+    queued = {folder: number for folder in records if (number := queued_as(folder)) is not None}
+    found, waiting = [], queue() if queued else {}
+    for folder, record in records.items():
         state, error = _state(folder, record["error"])
-        if (in_queue := waiting.get(queued_as(folder))) is not None:
+        if (in_queue := waiting.get(queued.get(folder))) is not None:
             state, error = ("queued" if in_queue == "PENDING" else "running"), None
         score = objective(folder) if state == "finished" else None
         found.append((record["number"], Job(folder, record["overrides"], state, error, score)))
@@ -90,9 +94,12 @@ def write_queued(folder: Path, job_id: str) -> None:
 
 
 def queued_as(folder: Path) -> str | None:
-    """The job of SLURM that a job was queued as last, or None."""
-    path = folder.parent / RECORDS / f"{folder.name}{QUEUED}"
-    return path.read_text(errors="replace").strip() or None if path.is_file() else None
+    """Return the job of SLURM that a job was queued as last; None if there is no such record."""
+    try:
+        number = read_text(folder.parent / RECORDS / f"{folder.name}{QUEUED}").strip()
+    except NotPlainError:
+        return None
+    return number if re.fullmatch(r"[0-9]+(_[0-9]+)?", number) else None
 
 
 def _read(path: Path) -> dict[str, Any]:
