@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from limner.errors import UserError
-from limner.runs import checkpoints
+from limner.files import atomic
 from limner.runs.checkpoints import (
     newest,
     newest_or_refuse,
@@ -186,7 +186,7 @@ def test_whatever_fails_the_old_one_stays(tmp_path, monkeypatch, step):
     def fail(*arguments, **options):
         raise OSError(5, "Input/output error")
 
-    owner = {"open": checkpoints, "save": torch}.get(step, os)
+    owner = {"open": atomic, "save": torch}.get(step, os)
     with monkeypatch.context() as patch:
         patch.setattr(owner, step, fail, raising=False)
         with pytest.raises(OSError, match="Input/output"):

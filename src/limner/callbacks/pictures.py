@@ -2,8 +2,6 @@
 
 __all__ = ["Pictures", "grid", "rows_of_classes", "save"]
 
-import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
 from limner.callbacks.validation_images import held_out
+from limner.files.atomic import atomic_file
 from limner.interfaces import Reconstructs, Samples
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
@@ -97,17 +96,11 @@ def grid(images: Tensor, *, columns: int) -> Image.Image:
 
 
 def save(image: Image.Image, path: Path) -> None:
-    """Writes it as PNG, whole or not at all; in `samples`, which is made if need be."""
+    """Write an image as PNG in one step; the folder `samples` is made if need be."""
     if path.parent.name == SAMPLES:  # but not a run folder that was deleted
         path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial")
-    try:
-        image.save(partial, format="PNG", compress_level=COMPRESSION)
-        os.replace(partial, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+    with atomic_file(path, sync=False) as file:
+        image.save(file, format="PNG", compress_level=COMPRESSION)
 
 
 def rows_of_classes(num_classes: int, num_images: int) -> tuple[Tensor, int]:

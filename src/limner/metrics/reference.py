@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from limner.cache import cached_folder, discard_folder, find_folder
 from limner.interfaces import FeatureExtractor, ImageStore
 from limner.metrics.frechet import Gaussian
 from limner.metrics.statistics import Pause, Statistics, Wanted, collect, sums_device
+from limner.processes import mean_over_processes
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +121,5 @@ def _sha256(path: Path) -> str:
 
 
 def _anywhere(missing: bool, device: torch.device) -> bool:
-    """Whether any process of the group lacks the statistics."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return missing
-    flag = torch.tensor(float(missing), device=device)
-    distributed.all_reduce(flag)
-    return flag.item() > 0
+    """Return whether any process of the group lacks the statistics."""
+    return mean_over_processes(torch.tensor(float(missing), device=device)).item() > 0

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from limner.interfaces import FeatureExtractor
 from limner.metrics.feature_buffer import KeptFeatures
 from limner.metrics.frechet import Gaussian, Moments
 from limner.metrics.inception_score import InceptionScore
+from limner.processes import rank, world_size
 
 ImagesAt = Callable[[int, int], Tensor]
 """(start, stop) to the images start ... stop - 1 of a set, uint8 (stop - start, C, H, W)."""
@@ -112,7 +113,5 @@ def sums_device(device: torch.device) -> torch.device:
 
 
 def _share() -> slice:
-    """Which of all the chunks this process sees."""
-    if distributed.is_available() and distributed.is_initialized():
-        return slice(distributed.get_rank(), None, distributed.get_world_size())
-    return slice(None)
+    """Return which of all the chunks this process sees."""
+    return slice(rank(), None, world_size())
