@@ -17,7 +17,7 @@ from limner.files.atomic import atomic_file
 from limner.interfaces import Reconstructs, Samples
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
-from limner.warn_once import Tolerance
+from limner.warn_once import WarnOnce
 
 SMALLEST_TILE = 64  # pixels; smaller images are enlarged to this, to be seen at all
 SAMPLES = "samples"
@@ -43,7 +43,7 @@ class Pictures(L.Callback):
                 "callbacks.pictures: every_num_updates and num_images must be 1 or more."
             )
         self.every_num_updates, self.num_images, self.seed = every_num_updates, num_images, seed
-        self.writing = Tolerance("Writing pictures", OSError)
+        self.writing = WarnOnce("Writing pictures", OSError)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object

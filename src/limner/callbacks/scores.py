@@ -27,7 +27,7 @@ from limner.metrics.reference import Reference
 from limner.metrics.statistics import Pause
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
-from limner.warn_once import Tolerance
+from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class Scores(L.Callback):
         self.latest: dict[str, dict[str, Any]] = {}
         self._update: int | None = None  # that was scored last, in this process
         self._references: dict[str, Reference] = {}
-        self.writing = Tolerance("Writing scores.json", OSError)
+        self.writing = WarnOnce("Writing scores.json", OSError)
 
     @property
     def names(self) -> set[str]:
