@@ -1,6 +1,6 @@
 import pytest
 
-from limner.schedules import Cosine, Linear
+from limner.schedules import Cosine, Cyclical, Linear, LinearWarmup
 
 SETTINGS = {"start": 2.0, "end": 0.5, "first": 10, "last": 30}
 
@@ -36,3 +36,39 @@ def test_it_warms_up_too():
 def test_a_schedule_without_a_span_is_refused(first, last):
     with pytest.raises(ValueError, match=f"first={first} to last={last}"):
         Linear(start=1.0, end=0.0, first=first, last=last)
+
+
+@pytest.mark.parametrize("num_updates", [1, 3, 7, 12000])
+def test_linear_warmup_is_the_fraction_of_its_updates(num_updates):
+    schedule = LinearWarmup(num_updates=num_updates)
+    updates = range(0, 3 * num_updates, max(1, num_updates // 100))
+    assert [schedule(u) for u in updates] == [min(1.0, u / num_updates) for u in updates]
+
+
+def test_linear_warmup_grows_to_one():
+    weights = [LinearWarmup(num_updates=4)(update) for update in range(7)]
+    assert weights == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+def test_cyclical_starts_again_in_each_cycle():
+    weights = [Cyclical(period=8, ramp=0.5)(update) for update in range(17)]
+    cycle = [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0]
+    assert weights == [*cycle, *cycle, 0.0]
+
+
+def test_cyclical_with_a_ramp_of_one_grows_to_the_end_of_its_cycle():
+    assert [Cyclical(period=4, ramp=1.0)(u) for u in range(5)] == [0.0, 0.25, 0.5, 0.75, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "arguments", "key"),
+    [
+        (LinearWarmup, {"num_updates": 0}, "kl_schedule.num_updates=0"),
+        (Cyclical, {"period": 1, "ramp": 0.5}, "kl_schedule.period=1"),
+        (Cyclical, {"period": 10, "ramp": 0.0}, "kl_schedule.ramp=0.0"),
+        (Cyclical, {"period": 10, "ramp": 1.5}, "kl_schedule.ramp=1.5"),
+    ],
+)
+def test_kl_schedules_refuse_values_that_mean_nothing(schedule, arguments, key):
+    with pytest.raises(ValueError, match=key):
+        schedule(**arguments)

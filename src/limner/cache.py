@@ -17,6 +17,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from limner.files.atomic import PARTIAL
+
 log = logging.getLogger(__name__)
 
 
@@ -50,7 +52,7 @@ def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path
         return folder
     try:
         if not folder.is_dir():
-            partial = folder.with_suffix(".partial")
+            partial = folder.with_suffix(PARTIAL)
             shutil.rmtree(partial, ignore_errors=True)  # a killed process may have left one
             partial.mkdir()
             try:

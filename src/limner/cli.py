@@ -29,10 +29,11 @@ from limner.commands.sweep.records import jobs_in
 from limner.config.error_messages import explain
 from limner.config.schema import CONFIG_DIR, register
 from limner.config.unread import refuse_unread_network
-from limner.console import escape_errors, is_first_process
+from limner.console import escape_errors
 from limner.errors import Interrupted, UserError
 from limner.files.printable import printable
 from limner.launch.watchdog import end_with_first_process, stop_with_parent
+from limner.processes import is_first_process
 from limner.resume.merge_config import merged, save
 from limner.resume.overrides import config_dirs, last, only_shows
 from limner.resume.start import Start, start_of

@@ -1,8 +1,8 @@
 """What a person at the terminal reads: one line a message, and a table at the end."""
 
 __all__ = [
-    "ConsoleHandler", "FileHandler", "FirstProcess", "escape_errors", "is_first_process",
-    "print_all", "quieten", "say", "scores_table", "shown",
+    "ConsoleHandler", "FileHandler", "FirstProcess", "escape_errors", "print_all", "quieten",
+    "say", "scores_table", "shown",
 ]  # fmt: skip
 
 import contextlib
@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from limner.files.printable import printable
+from limner.processes import is_first_process
 
 QUIET = (
     "lightning.pytorch.utilities.rank_zero",
@@ -28,12 +29,6 @@ QUIET = (
     "lightning.fabric",
     "lightning.pytorch",
 )
-
-
-def is_first_process() -> bool:
-    """Whether this is the process of a run that speaks: rank 0, or the only one."""
-    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
-    return all(os.environ.get(name, "0") == "0" for name in ranks)
 
 
 class FirstProcess(logging.Filter):

@@ -23,6 +23,7 @@ __all__ = [
     "RealImages",
     "Reconstructs",
     "Samples",
+    "Schedule",
     "label_kwargs",
 ]
 
@@ -102,6 +103,13 @@ class DiscriminatorObserver(Protocol):
 
     def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
         """Follow D's step number `step`, from 0, on `num_images` real images."""
+
+
+class Schedule(Protocol):
+    """A number that changes over training, see `limner.schedules`."""
+
+    def __call__(self, update: int) -> float:
+        """Return the number for an update; `update` counts the updates before it."""
 
 
 class OptimizerFactory(Protocol):

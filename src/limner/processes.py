@@ -1,11 +1,13 @@
 """The processes of a run: which one this is, how many there are, and what stops them."""
 
-__all__ = ["STOP_SIGNALS", "is_first_process", "mean_over_processes", "world_size"]
+__all__ = ["STOP_SIGNALS", "is_first_process", "mean_over_processes", "rank", "world_size"]
 
 import os
 import signal
+from typing import TYPE_CHECKING
 
-from torch import Tensor, distributed
+if TYPE_CHECKING:  # the command line asks for names only, and torch takes seconds to import
+    from torch import Tensor
 
 STOP_SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
@@ -21,14 +23,30 @@ def is_first_process() -> bool:
 
 def world_size() -> int:
     """Return the number of processes that train together."""
-    grouped = distributed.is_available() and distributed.is_initialized()
-    return distributed.get_world_size() if grouped else 1
+    from torch import distributed
+
+    return distributed.get_world_size() if _is_group() else 1
 
 
-def mean_over_processes(value: Tensor) -> Tensor:
+def rank() -> int:
+    """Return the number of this process among those that train together, from 0."""
+    from torch import distributed
+
+    return distributed.get_rank() if _is_group() else 0
+
+
+def mean_over_processes(value: "Tensor") -> "Tensor":
     """Return the mean of a tensor over all processes; the tensor itself where there is one."""
+    from torch import distributed
+
     if world_size() == 1:
         return value
     value = value.clone()
     distributed.all_reduce(value)
     return value / world_size()
+
+
+def _is_group() -> bool:
+    from torch import distributed
+
+    return distributed.is_available() and distributed.is_initialized()

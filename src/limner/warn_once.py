@@ -1,6 +1,6 @@
-"""What fails outside of training, such as a disk or a network, is said once; training goes on."""
+"""One warning for what fails beside training, such as a disk or a network; training continues."""
 
-__all__ = ["Tolerance"]
+__all__ = ["WarnOnce"]
 
 import logging
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 log = logging.getLogger(__name__)
 
 
-class Tolerance:
-    """Turns all failures of one thing into one warning.
+class WarnOnce:
+    """Context that turns all failures of one thing into one warning; training continues.
 
     Args:
         name: What the warning calls it, e.g. "The logger wandb".
@@ -26,7 +26,7 @@ class Tolerance:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """What is done in this context may fail."""
+        """Turn the exceptions of a block into one warning."""
         try:
             yield
         except self.kinds as error:

@@ -1,8 +1,11 @@
 import os
+import re
+from pathlib import Path
 
 import pytest
 
-from limner.files.atomic import PARTIAL, atomic_file, write_atomically
+import limner
+from limner.files.atomic import PARTIAL, atomic_file, sync_file, write_atomically
 
 
 def test_write_atomically_replaces_the_file_and_leaves_nothing_else(tmp_path):
@@ -40,3 +43,21 @@ def test_atomic_file_raises_when_the_disk_does_not_confirm(tmp_path, monkeypatch
     with pytest.raises(OSError, match="Input/output"):
         write_atomically(path, "new", sync=True)
     assert path.read_text() == "old"
+
+
+def test_atomic_file_is_the_only_way_to_replace_a_file():
+    """The cache swaps whole folders, and a damaged file is moved aside by `Path.rename`."""
+    source = Path(limner.__file__).parent
+    replaces = {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*.py")
+        if re.search(r"\bos\.(replace|rename|renames)\b|[\"']\.partial[\"']", path.read_text())
+    }
+    assert replaces == {"files/atomic.py", "cache.py"}
+
+
+def test_sync_file_reaches_the_disk_through_the_buffer(tmp_path):
+    with open(tmp_path / "a", "wb") as file:
+        file.write(b"text")
+        sync_file(file)
+        assert (tmp_path / "a").read_bytes() == b"text"

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch import distributions as D
 
 from limner.losses.bounds import doubly_reparameterised, elbo, free_bits, importance_weighted
-from limner.losses.kl import kl_dimensions, kl_standard_normal, normal_log_prob
+from limner.losses.gaussian import normal_log_prob
+from limner.losses.kl import kl_dimensions, kl_standard_normal
 
 DIM, SIGMA = 2, 0.7
 W = torch.tensor([[1.0, 0.4], [-0.5, 0.8], [0.3, 0.9]], dtype=torch.float64)

@@ -10,7 +10,7 @@ from torch import distributed
 from torch import distributions as D
 
 from limner.losses.gaussian_likelihood import LearnedGaussian, OptimalGaussian
-from limner.losses.likelihood import Bernoulli, Gaussian
+from limner.losses.likelihood import Bernoulli, GaussianLikelihood
 from limner.models.variational import log_likelihood
 
 
@@ -25,7 +25,9 @@ def test_learned_agrees_with_torch_and_with_fixed(sigma):
     values = LearnedGaussian(initial_sigma=sigma).double().log_prob(params, images)
     expected = D.Normal(params, sigma).log_prob(images).flatten(1).sum(1)
     assert torch.allclose(values, expected, rtol=1e-5)
-    assert torch.allclose(values, Gaussian(sigma=sigma).log_prob(params, images), rtol=1e-5)
+    assert torch.allclose(
+        values, GaussianLikelihood(sigma=sigma).log_prob(params, images), rtol=1e-5
+    )
 
 
 def test_learned_sigma_finds_the_deviation_of_the_errors():
@@ -44,11 +46,11 @@ def test_no_other_sigma_makes_the_batch_likelier_than_the_optimal():
     params, images = pair(6, 3, 4, 4)
     optimal = log_likelihood(OptimalGaussian(half_life=1000.0), params, images).mean()
     found = (images - params).square().mean().sqrt().item()
-    same = Gaussian(sigma=found).log_prob(params, images).mean()
+    same = GaussianLikelihood(sigma=found).log_prob(params, images).mean()
     closed = -48 * (math.log(found) + math.log(2 * math.pi) / 2 + 0.5)
     assert optimal.item() == pytest.approx(same.item()) == pytest.approx(closed)
     for factor in (0.9, 0.99, 1.01, 1.1):
-        assert Gaussian(sigma=found * factor).log_prob(params, images).mean() < optimal
+        assert GaussianLikelihood(sigma=found * factor).log_prob(params, images).mean() < optimal
 
 
 def test_the_gradient_is_that_of_the_log_of_the_mean_square():
@@ -77,7 +79,7 @@ def test_no_scored_image_tunes_the_sigma_of_evaluation():
     whole = log_likelihood(likelihood, params, images)
     parts = [log_likelihood(likelihood, params[i : i + 1], images[i : i + 1]) for i in range(10)]
     assert torch.allclose(whole, torch.cat(parts))
-    expected = Gaussian(sigma=state["variance"].sqrt().item()).log_prob(params, images)
+    expected = GaussianLikelihood(sigma=state["variance"].sqrt().item()).log_prob(params, images)
     assert torch.allclose(whole, expected, rtol=1e-5)
     assert all(torch.equal(state[name], value) for name, value in likelihood.state_dict().items())
 
@@ -135,7 +137,7 @@ def test_two_processes_have_one_sigma(tmp_path):
         assert state["num_images"] == likelihood.num_images == 8
 
 
-@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(sigma=0.3)])
+@pytest.mark.parametrize("likelihood", [Bernoulli(), GaussianLikelihood(sigma=0.3)])
 def test_the_plain_likelihoods_add_nothing_to_a_checkpoint(likelihood):
     assert not likelihood.state_dict()
 
@@ -146,7 +148,7 @@ def test_values_out_of_range_are_refused():
     for bad in (good + 0.5, good * 255, good * math.nan):
         with pytest.raises(ValueError, match=r"bernoulli reads images in \[-1, 1\]"):
             Bernoulli().check(bad)
-        Gaussian(sigma=1.0).check(bad)
+        GaussianLikelihood(sigma=1.0).check(bad)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0])

@@ -5,7 +5,7 @@ import torch
 from torch import distributions as D
 
 from limner.losses.kl import kl_standard_normal
-from limner.losses.likelihood import Bernoulli, Gaussian
+from limner.losses.likelihood import Bernoulli, GaussianLikelihood
 
 
 def test_kl_agrees_with_torch():
@@ -30,10 +30,10 @@ def test_bernoulli_agrees_with_torch_on_black_and_white():
 def test_gaussian_agrees_with_torch(sigma):
     params, images = torch.randn(2, 5, 2, 3, 3, dtype=torch.float64).unbind()
     expected = D.Normal(params, sigma).log_prob(images).flatten(1).sum(1)
-    assert torch.allclose(Gaussian(sigma=sigma).log_prob(params, images), expected)
+    assert torch.allclose(GaussianLikelihood(sigma=sigma).log_prob(params, images), expected)
 
 
-@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(sigma=0.3)])
+@pytest.mark.parametrize("likelihood", [Bernoulli(), GaussianLikelihood(sigma=0.3)])
 def test_the_mean_is_an_image(likelihood):
     mean = likelihood.mean(10 * torch.randn(4, 1, 5, 5))
     assert mean.shape == (4, 1, 5, 5)
@@ -43,4 +43,4 @@ def test_the_mean_is_an_image(likelihood):
 @pytest.mark.parametrize("sigma", [0.0, -1.0])
 def test_a_deviation_that_is_none_is_refused(sigma):
     with pytest.raises(ValueError, match="sigma"):
-        Gaussian(sigma=sigma)
+        GaussianLikelihood(sigma=sigma)

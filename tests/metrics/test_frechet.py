@@ -9,7 +9,7 @@ import torch
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torchmetrics.image.fid import _compute_fid
 
-from limner.metrics.frechet import Gaussian, Moments, frechet_distance
+from limner.metrics.frechet import FeatureMoments, Moments, frechet_distance
 
 
 def moments(features):
@@ -95,8 +95,8 @@ def test_sums_of_far_off_features_lose_nothing():
 def test_2048_dimensions_take_a_few_seconds():
     """2.5 s on two idle cores; the limit leaves room for a busy machine."""
     x = torch.randn(2500, 2048, dtype=torch.float64)
-    gaussian = Gaussian(x.mean(0), torch.cov(x.T))
-    other = Gaussian(gaussian.mean + 1, 4 * gaussian.covariance)
+    gaussian = FeatureMoments(x.mean(0), torch.cov(x.T))
+    other = FeatureMoments(gaussian.mean + 1, 4 * gaussian.covariance)
     start = time.monotonic()
     distance = frechet_distance(gaussian, other)
     assert time.monotonic() - start < 10

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from limner.interfaces import LatentVariables
-from limner.losses.likelihood import Bernoulli, Gaussian
+from limner.losses.likelihood import Bernoulli, GaussianLikelihood
 from limner.losses.objectives import Elbo
 from limner.metrics.likelihood import bits_per_dim, likelihood_bounds
 from limner.models import VAE
@@ -44,7 +44,8 @@ class Posterior(nn.Module):
 def vae(shift=0.0, widening=1.0, encoder=None, decoder=None, likelihood=None, num_classes=None):
     return VAE(
         encoder=encoder or Posterior(shift, widening), decoder=decoder or Linear(),
-        likelihood=likelihood or Gaussian(sigma=SIGMA), prior=StandardNormal(latent_dim=2),
+        likelihood=likelihood or GaussianLikelihood(sigma=SIGMA),
+        prior=StandardNormal(latent_dim=2),
         objective=Elbo(free_bits=None), latent_dim=2, kl_weight=1.0, kl_schedule=None,
         num_classes=num_classes, optimizer=torch.optim.Adam, ema_half_life=None,
         gradients=Gradients(max_norm=None, accumulate=1),

@@ -13,11 +13,11 @@ import torch
 from limner.cache import cache_dir
 from limner.metrics import reference as module
 from limner.metrics.reference import reference
-from limner.metrics.statistics import Wanted
+from limner.metrics.statistics import StatisticsRequest
 from support.fakes import PixelFeatures, Store
 
 NUM = 90
-WANTED = Wanted(gaussian=True, max_features=40, num_splits=None)
+REQUEST = StatisticsRequest(gaussian=True, max_features=40, num_splits=None)
 
 
 def made(store=None, network=None, **changes):
@@ -25,7 +25,7 @@ def made(store=None, network=None, **changes):
     arguments = {
         "indices": torch.arange(NUM),
         "about": {"data": "fake", "split": "train"},
-        "wanted": WANTED,
+        "request": REQUEST,
         "batch_size": 32,
         "device": torch.device("cpu"),
         **changes,
@@ -79,8 +79,8 @@ def test_another_process_need_not_look_either():
         {"store": Store(NUM, seed=1)},
         {"indices": torch.arange(NUM - 1)},
         {"about": {"data": "fake", "split": "test"}},
-        {"wanted": WANTED._replace(max_features=41)},
-        {"wanted": WANTED._replace(gaussian=False)},
+        {"request": REQUEST._replace(max_features=41)},
+        {"request": REQUEST._replace(gaussian=False)},
     ],
 )
 def test_whatever_counts_is_part_of_the_key(monkeypatch, changes):

@@ -5,18 +5,18 @@ import torch
 import torch.multiprocessing
 from torch import distributed
 
-from limner.metrics.statistics import Wanted, collect
+from limner.metrics.statistics import StatisticsRequest, compute_statistics
 from support.fakes import PixelFeatures, Store
 
-NUM, WANTED = 205, Wanted(gaussian=True, max_features=50, num_splits=7)
+NUM, REQUEST = 205, StatisticsRequest(gaussian=True, max_features=50, num_splits=7)
 
 
-def collected(store, batch_size=20, wanted=WANTED, network=None):
-    return collect(
+def collected(store, batch_size=20, request=REQUEST, network=None):
+    return compute_statistics(
         lambda start, stop: store.images[start:stop],
         len(store),
         network=network or PixelFeatures(),
-        wanted=wanted,
+        request=request,
         batch_size=batch_size,
         device=torch.device("cpu"),
     )
@@ -66,7 +66,7 @@ def test_one_pass_sees_each_image_once():
 
 
 def test_what_is_not_wanted_is_not_kept():
-    found = collected(Store(NUM), wanted=Wanted(False, None, None))
+    found = collected(Store(NUM), request=StatisticsRequest(False, None, None))
     assert (found.gaussian, found.features, found.inception_score) == (None, None, None)
 
 
@@ -74,7 +74,7 @@ def test_what_is_not_wanted_is_not_kept():
 def test_the_features_kept_are_some_of_all_of_the_set_in_its_order(limit):
     store = Store(NUM)
     everything = PixelFeatures()(store.images).features
-    kept = collected(store, wanted=WANTED._replace(max_features=limit)).features
+    kept = collected(store, request=REQUEST._replace(max_features=limit)).features
     assert len(kept) == min(limit, NUM)
     places = torch.cdist(kept, everything).argmin(1)
     assert torch.allclose(everything[places], kept, atol=1e-5)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from limner.config.build import build
-from limner.losses.likelihood import Gaussian
+from limner.losses.likelihood import GaussianLikelihood
 from limner.losses.objectives import Elbo, ImportanceWeighted
 from limner.models import VAE
 from limner.models.optimization import Gradients
@@ -66,7 +66,7 @@ class Back(nn.Module):
 
 def linear(encoder, objective):
     return VAE(
-        encoder=encoder, decoder=Back(), likelihood=Gaussian(sigma=1.0),
+        encoder=encoder, decoder=Back(), likelihood=GaussianLikelihood(sigma=1.0),
         prior=StandardNormal(latent_dim=1), objective=objective, latent_dim=1, kl_weight=1.0,
         kl_schedule=None, num_classes=None, optimizer=torch.optim.Adam, ema_half_life=None,
         gradients=Gradients(max_norm=None, accumulate=1),

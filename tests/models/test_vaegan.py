@@ -13,7 +13,7 @@ from torchvision.models import SqueezeNet1_1_Weights, squeezenet1_1
 from limner.config.build import build
 from limner.errors import UserError
 from limner.files.downloaded_weights import downloaded_path
-from limner.losses.likelihood import Gaussian
+from limner.losses.likelihood import GaussianLikelihood
 from limner.models.optimization import OptimizerStep
 from limner.models.perceptual import PerceptualGaussian
 
@@ -153,7 +153,9 @@ def test_the_perceptual_likelihood_is_a_gaussian_less_the_distance(monkeypatch):
     likelihood.check(IMAGES)
     params = torch.zeros_like(IMAGES, requires_grad=True)
     found = likelihood.log_prob(params, IMAGES)
-    expected = Gaussian(sigma=0.5).log_prob(params, IMAGES) - 3 * IMAGES.mean((1, 2, 3)) ** 2
+    expected = (
+        GaussianLikelihood(sigma=0.5).log_prob(params, IMAGES) - 3 * IMAGES.mean((1, 2, 3)) ** 2
+    )
     assert torch.allclose(found, expected, atol=1e-4)
     found.sum().backward()
     assert params.grad.any()

@@ -14,13 +14,14 @@ import pytest
 import torch
 
 from limner.errors import UserError
-from limner.runs import checkpoints
+from limner.files import atomic
 from limner.runs.checkpoints import (
     newest,
     newest_or_refuse,
     numbered,
     problem,
     read,
+    refuse_odd,
     tidy,
     update_of,
     update_path,
@@ -186,7 +187,7 @@ def test_whatever_fails_the_old_one_stays(tmp_path, monkeypatch, step):
     def fail(*arguments, **options):
         raise OSError(5, "Input/output error")
 
-    owner = {"open": checkpoints, "save": torch}.get(step, os)
+    owner = {"open": atomic, "save": torch}.get(step, os)
     with monkeypatch.context() as patch:
         patch.setattr(owner, step, fail, raising=False)
         with pytest.raises(OSError, match="Input/output"):
@@ -282,8 +283,8 @@ WHOLE = {
      {"global_step": "1"}, {"optimizer_states": {}}, {"loops": 1.5}],
 )  # fmt: skip
 def test_refuse_odd_names_what_no_run_has_saved(changes):
-    checkpoint_files.refuse_odd(WHOLE, Path("a.ckpt"))
+    refuse_odd(WHOLE, Path("a.ckpt"))
     with pytest.raises(UserError, match=f"its {next(iter(changes))} is not what runs save"):
-        checkpoint_files.refuse_odd(WHOLE | changes, Path("a.ckpt"))
+        refuse_odd(WHOLE | changes, Path("a.ckpt"))
     with pytest.raises(UserError, match=r"a\.ckpt is no checkpoint of a run"):
-        checkpoint_files.refuse_odd([1, 2], Path("a.ckpt"))
+        refuse_odd([1, 2], Path("a.ckpt"))

@@ -15,7 +15,7 @@ from torch import Tensor
 from limner.callbacks.pictures import grid, save
 from limner.callbacks.validation_images import held_out
 from limner.metrics.latents import active_units
-from limner.warn_once import Tolerance
+from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Codes(L.Callback):
                 "callbacks.codes: every_num_updates must be 1 or more, num_images 2 or more."
             )
         self.every_num_updates, self.num_images = every_num_updates, num_images
-        self.writing = Tolerance("Writing pictures of codes", OSError)
+        self.writing = WarnOnce("Writing pictures of codes", OSError)
         self._has_warned = False
 
     def on_train_batch_end(

@@ -2,20 +2,19 @@
 
 __all__ = ["LearningRates"]
 
-from collections.abc import Callable
-
 import lightning as L
+
+from limner.interfaces import Schedule
 
 
 class LearningRates(L.Callback):
-    """Multiplies the learning rate of every optimizer by a factor that follows the update.
+    """Callback that multiplies the learning rate of every optimizer by a schedule.
 
     Args:
-        schedule: The factor, of the number of updates before this one; see
-            `limner.schedules`.
+        schedule: The factor of each update, see `limner.schedules`.
     """
 
-    def __init__(self, schedule: Callable[[int], float]) -> None:
+    def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
 
     def on_train_batch_start(

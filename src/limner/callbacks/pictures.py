@@ -2,8 +2,6 @@
 
 __all__ = ["Pictures", "grid", "rows_of_classes", "save"]
 
-import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +13,11 @@ from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
 from limner.callbacks.validation_images import held_out
+from limner.files.atomic import atomic_file
 from limner.interfaces import Reconstructs, Samples
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
-from limner.warn_once import Tolerance
+from limner.warn_once import WarnOnce
 
 SMALLEST_TILE = 64  # pixels; smaller images are enlarged to this, to be seen at all
 SAMPLES = "samples"
@@ -44,7 +43,7 @@ class Pictures(L.Callback):
                 "callbacks.pictures: every_num_updates and num_images must be 1 or more."
             )
         self.every_num_updates, self.num_images, self.seed = every_num_updates, num_images, seed
-        self.writing = Tolerance("Writing pictures", OSError)
+        self.writing = WarnOnce("Writing pictures", OSError)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
@@ -97,17 +96,11 @@ def grid(images: Tensor, *, columns: int) -> Image.Image:
 
 
 def save(image: Image.Image, path: Path) -> None:
-    """Writes it as PNG, whole or not at all; in `samples`, which is made if need be."""
+    """Write an image as PNG in one step; the folder `samples` is made if need be."""
     if path.parent.name == SAMPLES:  # but not a run folder that was deleted
         path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial")
-    try:
-        image.save(partial, format="PNG", compress_level=COMPRESSION)
-        os.replace(partial, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+    with atomic_file(path, sync=False) as file:
+        image.save(file, format="PNG", compress_level=COMPRESSION)
 
 
 def rows_of_classes(num_classes: int, num_images: int) -> tuple[Tensor, int]:

@@ -3,9 +3,9 @@
 __all__ = ["ProcessCounts"]
 
 import lightning as L
-from torch import distributed
 
 from limner.errors import UserError
+from limner.processes import world_size
 
 
 class ProcessCounts(L.Callback):
@@ -22,8 +22,7 @@ class ProcessCounts(L.Callback):
         self.num_processes = num_processes
 
     def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
-        is_group = distributed.is_available() and distributed.is_initialized()
-        group = distributed.get_world_size() if is_group else 1
+        group = world_size()
         if not self.num_processes == trainer.world_size == group:
             raise UserError(
                 f"trainer.num_nodes x trainer.devices make {self.num_processes} processes, the "

@@ -12,7 +12,7 @@ from rich.progress import Progress as Bar
 
 from limner.callbacks.log import Log
 from limner.files.printable import printable
-from limner.warn_once import Tolerance
+from limner.warn_once import WarnOnce
 
 SECONDS = 0.1  # between two drawings
 
@@ -23,7 +23,7 @@ class Progress(L.Callback):
     def __init__(self) -> None:
         self._bar: Bar | None = None
         self._next = 0.0
-        self._terminal = Tolerance("The progress bar", OSError)
+        self._terminal = WarnOnce("The progress bar", OSError)
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         if not (trainer.is_global_zero and get_console().is_terminal):

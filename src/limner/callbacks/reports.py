@@ -12,7 +12,7 @@ from typing import NamedTuple
 import lightning as L
 
 from limner.callbacks.measured import measured_of
-from limner.warn_once import Tolerance
+from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Reports(L.Callback):
 
     def __init__(self, *, objective: str) -> None:
         self.objective = objective
-        self.writing = Tolerance("Writing reports.csv", OSError)
+        self.writing = WarnOnce("Writing reports.csv", OSError)
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         value = measured_of(trainer).at(trainer.global_step).get(self.objective)

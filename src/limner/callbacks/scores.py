@@ -2,11 +2,9 @@
 
 __all__ = ["Scores", "entry", "write_scores"]
 
-import contextlib
 import functools
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,13 +20,14 @@ from limner.callbacks.measured import measured_of
 from limner.callbacks.rollbacks import Rollbacks
 from limner.callbacks.signals import stop_if_asked
 from limner.errors import UserError
+from limner.files.atomic import write_atomically
 from limner.interfaces import FeatureExtractor, RealImages, Samples
 from limner.metrics.evaluator import SCORES, Evaluator, Score
 from limner.metrics.reference import Reference
 from limner.metrics.statistics import Pause
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
-from limner.warn_once import Tolerance
+from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ class Scores(L.Callback):
         self.latest: dict[str, dict[str, Any]] = {}
         self._update: int | None = None  # that was scored last, in this process
         self._references: dict[str, Reference] = {}
-        self.writing = Tolerance("Writing scores.json", OSError)
+        self.writing = WarnOnce("Writing scores.json", OSError)
 
     @property
     def names(self) -> set[str]:
@@ -201,16 +200,12 @@ def entry(
 
 
 def write_scores(run_dir: Path, entries: Mapping[str, Any]) -> None:
-    """Writes scores.json. Raises OSError if it cannot be written; then the old one stays."""
-    path = run_dir / "scores.json"
-    partial = path.with_suffix(".partial")
-    try:
-        partial.write_text(json.dumps(entries, indent=2) + "\n")
-        os.replace(partial, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+    """Write scores.json.
+
+    Raises:
+        OSError: If the file cannot be written; then the old one stays.
+    """
+    write_atomically(run_dir / "scores.json", json.dumps(entries, indent=2) + "\n")
 
 
 def _names(scores: list[str], splits: list[str], suffix: str) -> set[str]:

@@ -11,14 +11,10 @@ import lightning as L
 from limner.callbacks.checkpoints import AGREE_EVERY, Checkpoints
 from limner.callbacks.epochs import is_measured
 from limner.errors import Diverged, Interrupted
+from limner.processes import STOP_SIGNALS
 from limner.randomness import Noise, seed_for, seed_torch
 
 log = logging.getLogger(__name__)
-
-SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
-]
-"""Windows has no SIGUSR1."""
 
 
 class SeedUpdates(L.Callback):
@@ -57,11 +53,11 @@ class Interrupts(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls it 
 
     def __init__(self) -> None:
         self._received = False
-        self._before = {number: signal.getsignal(number) for number in SIGNALS}
+        self._before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def install(self) -> None:
         """From now on a signal waits for training to stop in order."""
-        for number in SIGNALS:
+        for number in STOP_SIGNALS:
             signal.signal(number, self._on_signal)
 
     def restore(self) -> None:

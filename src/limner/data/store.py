@@ -35,7 +35,7 @@ from limner.cache import cache_dir, cached_folder, discard_folder, find_folder
 from limner.data.decode import MODES, RESIZE, fits, read_picture, to_array
 from limner.data.sources import Pictures
 from limner.errors import UserError
-from limner.plain_files import check_regular, read_json
+from limner.files.plain import check_regular, read_json
 
 log = logging.getLogger(__name__)
 

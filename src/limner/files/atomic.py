@@ -1,6 +1,6 @@
 """Files that are there whole or not at all, whenever the process or the machine stops."""
 
-__all__ = ["PARTIAL", "atomic_file", "sync_folder", "write_atomically"]
+__all__ = ["PARTIAL", "atomic_file", "sync_file", "sync_folder", "write_atomically"]
 
 import contextlib
 import errno
@@ -31,8 +31,7 @@ def atomic_file(path: Path, *, sync: bool) -> Iterator[IO[bytes]]:
         with open(partial, "wb") as file:
             yield file
             if sync:
-                file.flush()
-                os.fsync(file.fileno())
+                sync_file(file)
         os.replace(partial, path)
         if sync:
             sync_folder(path.parent)
@@ -46,6 +45,12 @@ def write_atomically(path: Path, content: str | bytes, *, sync: bool = False) ->
     """Write a small file in one step, see `atomic_file`; text becomes UTF-8."""
     with atomic_file(path, sync=sync) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def sync_file(file: IO[bytes]) -> None:
+    """Make what was written to an open file outlast a power cut."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -18,6 +18,7 @@ from typing import IO, NamedTuple
 from limner.files.plain import read_json, read_yaml
 from limner.launch.resources import Share
 from limner.launch.watchdog import ABOVE, PARENT
+from limner.processes import STOP_SIGNALS
 
 RANK_VARIABLES = (
     "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED",
@@ -90,9 +91,7 @@ def waited_for(process: subprocess.Popen) -> Ended:
             process.send_signal(number)
 
     reader = threading.Thread(target=_read, args=(process.stderr, lines), daemon=True)
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
-    numbers = [getattr(signal, name) for name in names]
-    previous = [signal.signal(number, pass_on) for number in numbers]
+    previous = [signal.signal(number, pass_on) for number in STOP_SIGNALS]
     parent = os.getppid()
     try:
         reader.start()
@@ -101,7 +100,7 @@ def waited_for(process: subprocess.Popen) -> Ended:
                 pass_on(signal.SIGTERM, None)
         reader.join(timeout=5)  # what a logger leaves running may hold the pipe open
     finally:
-        for number, handler in zip(numbers, previous, strict=True):
+        for number, handler in zip(STOP_SIGNALS, previous, strict=True):
             signal.signal(number, handler)
     if received:
         raise SystemExit(1)

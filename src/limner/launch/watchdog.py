@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from limner.console import is_first_process
+from limner.processes import is_first_process
 
 FIRST = "LIMNER_FIRST_PROCESS"
 """The environment variable with the first process's id, which the others inherit."""

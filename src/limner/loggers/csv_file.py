@@ -9,13 +9,13 @@ import itertools
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from limner.files.atomic import atomic_file, sync_file
 from limner.files.logged_rows import Logged, read_rows
 from limner.files.printable import printable
 
@@ -105,7 +105,7 @@ class CSVLogger(Logger):
             self._start = None
         elif self.path.exists():
             with open(self.path, "rb+") as file:
-                os.fsync(file.fileno())
+                sync_file(file)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -175,18 +175,10 @@ class CSVLogger(Logger):
         """
         parts = [_line(columns, dict(zip(columns, columns, strict=True)))]
         parts += [_line(columns, row) for row in rows]
-        partial = self.path.with_suffix(".partial")
-        try:
-            with open(partial, "wb") as file:
-                file.write(b"".join(parts))
-                file.flush()
-                os.fsync(file.fileno())
+        with atomic_file(self.path, sync=False) as file:
+            file.write(b"".join(parts))
+            sync_file(file)  # the damaged file makes room only for one that is on the disk
             aside = put_aside(self.path) if lost else None
-            os.replace(partial, self.path)
-        except OSError:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise
         self._columns, self._size = columns, sum(map(len, parts))
         self._start = self._size - len(parts[-1])
         if lost:
@@ -216,7 +208,7 @@ def put_aside(path: Path) -> Path | None:
     except FileNotFoundError:
         return None
     except OSError:  # a file system without links
-        os.replace(path, kept)
+        path.rename(kept)
     return kept
 
 

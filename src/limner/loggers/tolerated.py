@@ -5,7 +5,7 @@ __all__ = ["ToleratedLogger"]
 from functools import wraps
 from typing import Any
 
-from limner.warn_once import Tolerance
+from limner.warn_once import WarnOnce
 
 
 class ToleratedLogger:
@@ -20,7 +20,7 @@ class ToleratedLogger:
     """
 
     def __init__(self, logger: Any, name: str) -> None:
-        self._logger, self.writing = logger, Tolerance(f"The logger {name}", Exception)
+        self._logger, self.writing = logger, WarnOnce(f"The logger {name}", Exception)
 
     @property
     def __class__(self) -> type:

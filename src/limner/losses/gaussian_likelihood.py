@@ -15,6 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from limner.losses.gaussian import gaussian_log_prob
+
 MIN_SIGMA = 1 / 255  # half a grey level, below which a density of 256 levels means nothing
 
 
@@ -37,7 +39,7 @@ class LearnedGaussian(nn.Module):
         self.log_sigma = nn.Parameter(torch.tensor(math.log(initial_sigma)))
 
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor:
-        return _normal_log_prob(params, images, self.log_sigma)
+        return _log_prob(params, images, 2 * self.log_sigma)
 
     def mean(self, params: Tensor) -> Tensor:
         return params.clamp(-1, 1)
@@ -83,7 +85,7 @@ class OptimalGaussian(nn.Module):
     ) -> Tensor:
         """Return log p(x | z) (B,), with the running average where no `variance` () is given."""
         variance = self.variance if variance is None else variance
-        return _normal_log_prob(params, images, variance.log() / 2)
+        return _log_prob(params, images, variance.log())
 
     @torch.no_grad()
     def mean_square(self, params: Tensor, images: Tensor) -> Tensor:
@@ -119,6 +121,6 @@ class OptimalGaussian(nn.Module):
         return variance
 
 
-def _normal_log_prob(params: Tensor, images: Tensor, log_sigma: Tensor) -> Tensor:
-    squares = (images - params).square().flatten(1).sum(1) / (2 * (2 * log_sigma).exp())
-    return -squares - math.prod(images.shape[1:]) * (log_sigma + math.log(2 * math.pi) / 2)
+def _log_prob(params: Tensor, images: Tensor, logvar: Tensor) -> Tensor:
+    squares = (images - params).square().flatten(1).sum(1) / logvar.exp()
+    return gaussian_log_prob(squares, logvar, num_values=math.prod(images.shape[1:]))

@@ -1,8 +1,6 @@
 """Divergences between the distributions of latent codes."""
 
-__all__ = ["kl_dimensions", "kl_standard_normal", "normal_log_prob"]
-
-import math
+__all__ = ["kl_dimensions", "kl_standard_normal"]
 
 from torch import Tensor
 
@@ -20,13 +18,3 @@ def kl_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
 def kl_dimensions(mean: Tensor, logvar: Tensor) -> Tensor:
     """The terms of `kl_standard_normal`, (B, D): what each dimension costs, in nats."""
     return 0.5 * (mean.square() + logvar.exp() - logvar - 1)
-
-
-def normal_log_prob(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
-    """log N(z; mean, exp(logvar)) in nats, of the shape of all three without the last dimension.
-
-    With the log-density of a prior it gives the KL for which there is no closed form:
-    KL(q || p) = E_q[log q(z | x) - log p(z)].
-    """
-    squares = (z - mean).square() * (-logvar).exp()
-    return -0.5 * (squares + logvar + math.log(2 * math.pi)).sum(-1)

@@ -12,13 +12,15 @@ likelihoods of this file have neither weights nor buffers. `limner.losses.logist
 256 grey levels.
 """
 
-__all__ = ["Bernoulli", "Gaussian", "check_range"]
+__all__ = ["Bernoulli", "GaussianLikelihood", "check_range"]
 
 import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+
+from limner.losses.gaussian import gaussian_log_prob
 
 
 class Bernoulli(nn.Module):
@@ -48,7 +50,7 @@ class Bernoulli(nn.Module):
         check_range(images, "bernoulli")
 
 
-class Gaussian(nn.Module):
+class GaussianLikelihood(nn.Module):
     """Independent normal pixels around params, of one fixed standard deviation.
 
     log p(x | z) = sum  -(x - params)^2 / (2 sigma^2) - log sigma - log(2 pi) / 2
@@ -67,9 +69,9 @@ class Gaussian(nn.Module):
         self.sigma = sigma
 
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor:
-        squares = (images - params).square().flatten(1).sum(1) / (2 * self.sigma**2)
-        constant = math.prod(images.shape[1:]) * (math.log(self.sigma) + math.log(2 * math.pi) / 2)
-        return -squares - constant
+        squares = (images - params).square().flatten(1).sum(1) / self.sigma**2
+        num_values = math.prod(images.shape[1:])
+        return gaussian_log_prob(squares, 2 * math.log(self.sigma), num_values=num_values)
 
     def mean(self, params: Tensor) -> Tensor:
         return params.clamp(-1, 1)

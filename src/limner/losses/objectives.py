@@ -1,8 +1,8 @@
 """What an autoencoder minimises: functions of the codes that it drew for its images.
 
-An objective is called with what was `Drawn` and the present weight of the KL, and returns named
-means over the images, in nats for each: `loss` is what is minimised, and beside it stand its
-`reconstruction` and `kl`. Of itself it says
+An objective is called with a `PosteriorSample` and the present weight of the KL, and returns named
+means over the images, in nats per image: `loss` is minimised, `reconstruction` and `kl` are its
+parts. Its attributes are
 
     num_samples       K, the codes of each image
     is_variational    whether they are drawn from q(z | x), and log p(x) is bounded; else z = mean
@@ -10,16 +10,16 @@ means over the images, in nats for each: `loss` is what is minimised, and beside
     num_layers        the most latent layers that it knows how to treat; None for any number
 """
 
-__all__ = ["Drawn", "Elbo", "ImportanceWeighted", "RegularisedAutoencoder"]
+__all__ = ["Elbo", "ImportanceWeighted", "PosteriorSample", "RegularisedAutoencoder"]
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor, nn
 
 from limner.losses.bounds import doubly_reparameterised, free_bits, importance_weighted
-from limner.losses.kl import kl_dimensions, normal_log_prob
+from limner.losses.gaussian import gaussian_log_prob, normal_log_prob
+from limner.losses.kl import kl_dimensions
 
 
 class Density(Protocol):
@@ -31,7 +31,7 @@ class Density(Protocol):
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PosteriorSample:
     """K codes z = mean + exp(logvar / 2) eps for each of B images, and what comes of them."""
 
     log_prob: Tensor
@@ -41,7 +41,7 @@ class Drawn:
     mean: Tensor
     """Of q(z | x): (1, B, D), or (K, B, D) where it depends on the codes of layers above."""
     logvar: Tensor
-    """Likewise."""
+    """Of q(z | x), of the shape of `mean`."""
     eps: Tensor
     """(K, B, D)."""
     prior: Density
@@ -50,7 +50,7 @@ class Drawn:
     @property
     def log_q(self) -> Tensor:
         """log q(z | x), (K, B)."""
-        return -0.5 * (self.eps.square() + self.logvar + math.log(2 * math.pi)).sum(-1)
+        return gaussian_log_prob(self.eps.square(), self.logvar).sum(-1)
 
     @property
     def kl(self) -> Tensor:
@@ -82,8 +82,8 @@ class Elbo:
             raise ValueError(f"model.objective.free_bits={free_bits}: nats, 0 or more; or null.")
         self.free_bits = free_bits
 
-    def __call__(self, drawn: Drawn, *, kl_weight: float) -> dict[str, Tensor]:
-        reconstruction, kl = -drawn.log_prob.mean(), drawn.kl
+    def __call__(self, sample: PosteriorSample, *, kl_weight: float) -> dict[str, Tensor]:
+        reconstruction, kl = -sample.log_prob.mean(), sample.kl
         cost = kl.sum(1) if self.free_bits is None else free_bits(kl, self.free_bits)
         loss = reconstruction + kl_weight * cost.mean()
         return {"loss": loss, "reconstruction": reconstruction, "kl": kl.sum(1).mean()}
@@ -105,14 +105,14 @@ class ImportanceWeighted:
         self.num_samples, self.is_dreg = num_samples, doubly_reparameterised
         self.num_layers = 1 if doubly_reparameterised else None
 
-    def __call__(self, drawn: Drawn, *, kl_weight: float) -> dict[str, Tensor]:
-        log_p = drawn.log_prob + drawn.prior.log_prob(drawn.z)
+    def __call__(self, sample: PosteriorSample, *, kl_weight: float) -> dict[str, Tensor]:
+        log_p = sample.log_prob + sample.prior.log_prob(sample.z)
         if self.is_dreg:
-            log_q = normal_log_prob(drawn.z, drawn.mean.detach(), drawn.logvar.detach())
-            bound = doubly_reparameterised(log_p - log_q, drawn.z)
+            log_q = normal_log_prob(sample.z, sample.mean.detach(), sample.logvar.detach())
+            bound = doubly_reparameterised(log_p - log_q, sample.z)
         else:
-            bound = importance_weighted(log_p - drawn.log_q)
-        reconstruction, kl = -drawn.log_prob.mean(), drawn.kl.sum(1).mean()
+            bound = importance_weighted(log_p - sample.log_q)
+        reconstruction, kl = -sample.log_prob.mean(), sample.kl.sum(1).mean()
         return {"loss": -bound.mean(), "reconstruction": reconstruction, "kl": kl.detach()}
 
 
@@ -134,10 +134,10 @@ class RegularisedAutoencoder:
             raise ValueError(f"model.objective.decoder_weight={decoder_weight}: 0 or more.")
         self.decoder_weight = decoder_weight
 
-    def __call__(self, drawn: Drawn, *, kl_weight: float) -> dict[str, Tensor]:
-        reconstruction = -drawn.log_prob.mean()
-        kl = 0.5 * drawn.z.square().sum(-1).mean()
-        squares = [weight.square().sum() for weight in drawn.decoder.parameters()]
+    def __call__(self, sample: PosteriorSample, *, kl_weight: float) -> dict[str, Tensor]:
+        reconstruction = -sample.log_prob.mean()
+        kl = 0.5 * sample.z.square().sum(-1).mean()
+        squares = [weight.square().sum() for weight in sample.decoder.parameters()]
         regulariser = self.decoder_weight * sum(squares)
         loss = reconstruction + kl_weight * kl + regulariser
         return {"loss": loss, "reconstruction": reconstruction, "kl": kl}

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
-from limner.interfaces import DiscriminatorObserver, DiscriminatorStatistics
+from limner.interfaces import DiscriminatorObserver, DiscriminatorStatistics, Schedule
 
 Discriminator = Callable[[Tensor], Tensor]
 """Images (B, C, H, W) to logits (B,)."""
@@ -55,13 +55,11 @@ class Weighted(nn.Module):
 
     Args:
         function: The penalty that is weighted.
-        weight: Its factor, at least 0; or a function of the update, see `limner.schedules`.
+        weight: The penalty's factor, at least 0; or a schedule, see `limner.schedules`.
         every: Steps of D from one to the next at which it counts, at least 1.
     """
 
-    def __init__(
-        self, *, function: Penalty, weight: float | Callable[[int], float], every: int
-    ) -> None:
+    def __init__(self, *, function: Penalty, weight: float | Schedule, every: int) -> None:
         is_number = isinstance(weight, int | float) and weight >= 0
         if not is_number and not callable(weight):
             raise ValueError(

@@ -15,7 +15,13 @@ from limner.metrics.frechet import frechet_distance
 from limner.metrics.kid import kernel_distance
 from limner.metrics.prdc import prdc
 from limner.metrics.reference import Reference, reference
-from limner.metrics.statistics import ImagesAt, Pause, Statistics, Wanted, collect
+from limner.metrics.statistics import (
+    ImagesAt,
+    Pause,
+    Statistics,
+    StatisticsRequest,
+    compute_statistics,
+)
 
 SCORES = {
     "fid": ("fid",),
@@ -134,7 +140,7 @@ class Evaluator:
             indices,
             about={**about, "num_images": len(indices)},
             network=self.features,
-            wanted=self._wanted()._replace(num_splits=None),
+            request=self._request()._replace(num_splits=None),
             batch_size=self.batch_size,
             device=device,
             pause=pause,
@@ -160,11 +166,11 @@ class Evaluator:
             pause: Called between chunks; or None.
         """
         self.features.to(device)
-        generated = collect(
+        generated = compute_statistics(
             images,
             num_images,
             network=self.features,
-            wanted=self._wanted(),
+            request=self._request(),
             batch_size=self.batch_size,
             device=device,
             pause=pause,
@@ -199,9 +205,9 @@ class Evaluator:
             found |= {name: (value, None, compared | k) for name, value in values.items()}
         return found
 
-    def _wanted(self) -> Wanted:
+    def _request(self) -> StatisticsRequest:
         vectors = {"kid", "prdc"} & set(self.scores)
-        return Wanted(
+        return StatisticsRequest(
             gaussian="fid" in self.scores,
             max_features=self.max_features if vectors else None,
             num_splits=self.num_splits if "inception_score" in self.scores else None,

@@ -1,6 +1,6 @@
 """The features of a fixed choice of images, in order, for scores that need the vectors."""
 
-__all__ = ["SHUFFLE", "KeptFeatures", "permutation"]
+__all__ = ["SHUFFLE", "FeatureBuffer", "permutation"]
 
 import numpy as np
 import torch
@@ -11,11 +11,11 @@ SHUFFLE = 2020
 """torch-fidelity's seed, so that shuffles and subsets, and thus numbers, are the same."""
 
 
-class KeptFeatures(Metric):
-    """Features (min(N, max_features), D) of images that hang on nothing but N and the limit.
+class FeatureBuffer(Metric):
+    """Features (min(N, max_features), D) of images chosen by N and the limit only.
 
-    A place is set aside for each of them, so they come out in the order of the images, whichever
-    process saw them and when.
+    Each chosen image has its own row, so the features come out in the order of the images,
+    whichever process saw an image and when.
 
     Args:
         num_images: N, how many images there will be.

@@ -1,6 +1,6 @@
 """FID: the Fréchet distance between Gaussians fitted to real and to generated features."""
 
-__all__ = ["Gaussian", "Moments", "frechet_distance"]
+__all__ = ["FeatureMoments", "Moments", "frechet_distance"]
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ SINGULAR = 1e-12
 """Directions whose variance is a smaller share than this of the largest count as none."""
 
 
-class Gaussian(NamedTuple):
+class FeatureMoments(NamedTuple):
     """Mean and covariance of features."""
 
     mean: Tensor
@@ -45,13 +45,13 @@ class Moments(Metric):
         self.total += features.sum(0)
         self.products.addmm_(features.T, features)
 
-    def compute(self) -> Gaussian:
+    def compute(self) -> FeatureMoments:
         mean = self.total / self.count
         covariance = (self.products - self.count * mean.outer(mean)) / (self.count - 1)
-        return Gaussian(mean, covariance)
+        return FeatureMoments(mean, covariance)
 
 
-def frechet_distance(p: Gaussian, q: Gaussian) -> float:
+def frechet_distance(p: FeatureMoments, q: FeatureMoments) -> float:
     """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)); 0 for equal Gaussians, but for rounding.
 
     Heusel et al. (2017), equation 6, https://arxiv.org/abs/1706.08500. With C = A A^T and

@@ -151,7 +151,7 @@ def pair_scores(
 def random_pairs(num_images: int, *, num_pairs: int, seed: int) -> Tensor:
     """Indices (P, 2) of pairs of two different images, no pair twice; all pairs if P is less.
 
-    `pair_scores` of such pairs of samples measures their sameness: 1 in SSIM for a model that
+    `pair_scores` of such pairs of samples measures how alike they are: 1 in SSIM for a model that
     draws one image only. The same of real images is what to compare with; Odena et al. (2017),
     section 4.2, https://arxiv.org/abs/1610.09585.
     """

@@ -13,12 +13,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from limner.cache import cached_folder, discard_folder, find_folder
 from limner.interfaces import FeatureExtractor, ImageStore
-from limner.metrics.frechet import Gaussian
-from limner.metrics.statistics import Pause, Statistics, Wanted, collect, sums_device
+from limner.metrics.frechet import FeatureMoments
+from limner.metrics.statistics import (
+    Pause,
+    Statistics,
+    StatisticsRequest,
+    compute_statistics,
+    sums_device,
+)
+from limner.processes import mean_over_processes
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +48,7 @@ def reference(
     *,
     about: dict[str, Any],
     network: FeatureExtractor,
-    wanted: Wanted,
+    request: StatisticsRequest,
     batch_size: int,
     device: torch.device,
     pause: Pause | None = None,
@@ -55,7 +62,7 @@ def reference(
         indices: int64 (N,).
         about: What a reader must know of them, as plain JSON data.
         network: On `device` already.
-        wanted: Which statistics; the inception score is not one of them.
+        request: Which statistics; the inception score is not one of them.
         batch_size: Images at a time.
         device: Where the network is.
         pause: Called between chunks; or None.
@@ -65,15 +72,15 @@ def reference(
         "indices": hashlib.sha256(indices.numpy().tobytes()).hexdigest(),
         "about": about,
         "network": network.protocol(),
-        "wanted": wanted._asdict(),
+        "wanted": request._asdict(),  # the word in the cache of earlier versions
     }
     found = _load(key)
     if _anywhere(found is None, sums_device(device)):
-        found = collect(
+        found = compute_statistics(
             lambda start, stop: store.gather(indices[start:stop]),
             len(indices),
             network=network,
-            wanted=wanted,
+            request=request,
             batch_size=batch_size,
             device=device,
             pause=pause,
@@ -104,7 +111,9 @@ def _load(key: dict[str, Any]) -> Statistics | None:
         version, path = about["format"], folder / "statistics.pt"
         if version == FORMAT and about["sha256"] == _sha256(path):
             saved = torch.load(path, weights_only=True)
-            gaussian = Gaussian(saved["mean"], saved["covariance"]) if "mean" in saved else None
+            gaussian = (
+                FeatureMoments(saved["mean"], saved["covariance"]) if "mean" in saved else None
+            )
             return Statistics(gaussian, saved.get("features"), None)
         problem = "damaged" if version == FORMAT else f"of format {version}, not {FORMAT}"
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -120,9 +129,5 @@ def _sha256(path: Path) -> str:
 
 
 def _anywhere(missing: bool, device: torch.device) -> bool:
-    """Whether any process of the group lacks the statistics."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return missing
-    flag = torch.tensor(float(missing), device=device)
-    distributed.all_reduce(flag)
-    return flag.item() > 0
+    """Return whether any process of the group lacks the statistics."""
+    return mean_over_processes(torch.tensor(float(missing), device=device)).item() > 0

@@ -1,18 +1,19 @@
 """One pass of one feature network over a set of images: all that any score wants of them."""
 
-__all__ = ["ImagesAt", "Pause", "Statistics", "Wanted", "collect"]
+__all__ = ["ImagesAt", "Pause", "Statistics", "StatisticsRequest", "compute_statistics"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from limner.interfaces import FeatureExtractor
-from limner.metrics.feature_buffer import KeptFeatures
-from limner.metrics.frechet import Gaussian, Moments
+from limner.metrics.feature_buffer import FeatureBuffer
+from limner.metrics.frechet import FeatureMoments, Moments
 from limner.metrics.inception_score import InceptionScore
+from limner.processes import rank, world_size
 
 ImagesAt = Callable[[int, int], Tensor]
 """(start, stop) to the images start ... stop - 1 of a set, uint8 (stop - start, C, H, W)."""
@@ -20,8 +21,8 @@ Pause = Callable[[], None]
 """Called between two chunks, equally often in every process of a group; may raise to stop."""
 
 
-class Wanted(NamedTuple):
-    """Which statistics to collect."""
+class StatisticsRequest(NamedTuple):
+    """The statistics to compute of a set of images."""
 
     gaussian: bool
     max_features: int | None
@@ -33,7 +34,7 @@ class Wanted(NamedTuple):
 class Statistics:
     """What is left of a set of images when its pictures are gone."""
 
-    gaussian: Gaussian | None
+    gaussian: FeatureMoments | None
     features: Tensor | None
     """float32 (min(N, max_features), D), in the order of the images."""
     inception_score: tuple[float, float] | None
@@ -41,49 +42,49 @@ class Statistics:
 
     def to(self, device: torch.device) -> "Statistics":
         """The same on a device."""
-        gaussian = self.gaussian and Gaussian(*(part.to(device) for part in self.gaussian))
+        gaussian = self.gaussian and FeatureMoments(*(part.to(device) for part in self.gaussian))
         features = None if self.features is None else self.features.to(device)
         return Statistics(gaussian, features, self.inception_score)
 
 
 @torch.no_grad()
-def collect(
+def compute_statistics(
     images: ImagesAt,
     num_images: int,
     *,
     network: FeatureExtractor,
-    wanted: Wanted,
+    request: StatisticsRequest,
     batch_size: int,
     device: torch.device,
     pause: Pause | None = None,
 ) -> Statistics:
-    """Statistics of images 0 ... num_images - 1.
+    """Compute the statistics of images 0 ... num_images - 1.
 
-    Each process of a group sees every so-many-th chunk of them, and all get the same result, which
-    is that of a single process but for the order of float64 sums.
+    With W processes, each sees every W-th chunk of images. All get the same result, which differs
+    from a single process's only in the order of float64 sums.
 
     Args:
         images: Gives a chunk of them.
         num_images: N.
         network: On `device` already.
-        wanted: What to collect.
+        request: What to compute.
         batch_size: Images in a chunk.
         device: Where the images go, and where the sums are kept (of MPS, which has no float64:
             on the CPU).
         pause: Called between chunks; or None.
     """
     at, moments, kept, score = sums_device(device), None, None, None
-    if wanted.gaussian:
+    if request.gaussian:
         moments = Moments(num_features=network.num_features).to(at)
-    if wanted.max_features is not None:
-        kept = KeptFeatures(
+    if request.max_features is not None:
+        kept = FeatureBuffer(
             num_images=num_images,
             num_features=network.num_features,
-            max_features=wanted.max_features,
+            max_features=request.max_features,
         ).to(at)
-    if wanted.num_splits is not None:
+    if request.num_splits is not None:
         score = InceptionScore(
-            num_images=num_images, num_classes=network.num_logits, num_splits=wanted.num_splits
+            num_images=num_images, num_classes=network.num_logits, num_splits=request.num_splits
         ).to(at)
     starts = range(0, num_images, batch_size)
     mine = _share()
@@ -112,7 +113,5 @@ def sums_device(device: torch.device) -> torch.device:
 
 
 def _share() -> slice:
-    """Which of all the chunks this process sees."""
-    if distributed.is_available() and distributed.is_initialized():
-        return slice(distributed.get_rank(), None, distributed.get_world_size())
-    return slice(None)
+    """Return which of all the chunks this process sees."""
+    return slice(rank(), None, world_size())

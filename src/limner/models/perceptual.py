@@ -19,13 +19,13 @@ from torch.nn.functional import interpolate
 
 from limner.errors import UserError
 from limner.files.downloaded_weights import load_downloaded
-from limner.losses.likelihood import Gaussian
+from limner.losses.likelihood import GaussianLikelihood
 
 SMALLEST = 32  # pixels, below which images are enlarged for the network
 
 
-class PerceptualGaussian(Gaussian):
-    """As `Gaussian`, with a learned distance beside the squared one.
+class PerceptualGaussian(GaussianLikelihood):
+    """Gaussian likelihood with a learned distance beside the squared one.
 
     The network that measures it is no part of the model: its weights are torchvision's, loaded
     when training begins, and neither trained nor saved.

@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from limner.interfaces import Batch, LogWeights, OptimizerFactory, label_kwargs
+from limner.interfaces import Batch, LogWeights, OptimizerFactory, Schedule, label_kwargs
 from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.lightning_internals import count_update
 from limner.models.optimization import Gradients, OptimizerStep, micro_batches
@@ -22,7 +22,6 @@ from limner.models.variational import (
     Likelihood,
     Objective,
     Prior,
-    Schedule,
     check_parts,
     check_readable,
     check_weight,

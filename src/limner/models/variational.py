@@ -7,7 +7,6 @@ __all__ = [
     "Likelihood",
     "Objective",
     "Prior",
-    "Schedule",
     "check_parts",
     "check_readable",
     "check_weight",
@@ -22,8 +21,8 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from limner.errors import UserError
-from limner.interfaces import label_kwargs
-from limner.losses.objectives import Drawn
+from limner.interfaces import Schedule, label_kwargs
+from limner.losses.objectives import PosteriorSample
 from limner.pixels import to_float
 from limner.processes import mean_over_processes, world_size
 
@@ -64,13 +63,7 @@ class Objective(Protocol):
     num_layers: int | None
     is_variational: bool
 
-    def __call__(self, drawn: Drawn, *, kl_weight: float) -> dict[str, Tensor]: ...
-
-
-class Schedule(Protocol):
-    """A factor by the number of updates done: see `limner.losses.kl_schedules`."""
-
-    def __call__(self, update: int) -> float: ...
+    def __call__(self, sample: PosteriorSample, *, kl_weight: float) -> dict[str, Tensor]: ...
 
 
 def is_ladder(decoder: nn.Module) -> bool:
@@ -78,13 +71,15 @@ def is_ladder(decoder: nn.Module) -> bool:
     return hasattr(decoder, "infer")
 
 
-def draw(network: nn.ModuleDict, images: Tensor, labels: Tensor | None, eps: Tensor) -> Drawn:
+def draw(
+    network: nn.ModuleDict, images: Tensor, labels: Tensor | None, eps: Tensor
+) -> PosteriorSample:
     """The codes of images (B, C, H, W) by `eps` (K, B, D), and how likely they make the images."""
     params, z, mean, logvar = infer(network, images, labels, eps)
     repeated = images.expand(len(eps), *images.shape).flatten(0, 1)
     log_prob = log_likelihood(network["likelihood"], params, repeated)
     prior = network["prior"].given(network["encoder"])
-    return Drawn(
+    return PosteriorSample(
         log_prob.unflatten(0, eps.shape[:2]), z, mean, logvar, eps, prior, network["decoder"]
     )
 

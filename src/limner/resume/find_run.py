@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 from omegaconf import DictConfig
 
-from limner.console import is_first_process, shown
+from limner.console import shown
 from limner.errors import UserError
+from limner.files.atomic import PARTIAL
+from limner.processes import is_first_process
 from limner.resume.allowed_changes import differences, refuse_changes, same_length
 from limner.resume.saved import NotWhole, read_config
 from limner.runs.lock import being_trained, is_locked
@@ -60,7 +62,7 @@ def in_folder(folder: Path, config: DictConfig) -> What:
         saved_config(folder, config),
         read_status(folder),
     )
-    names = {path.name for path in folder.iterdir() if path.suffix != ".partial"}
+    names = {path.name for path in folder.iterdir() if path.suffix != PARTIAL}
     foreign = sorted(names - OURS)
     if saved is None and foreign:
         raise UserError(f"{name} is not empty ({foreign[0]}), and there is no run in it.")

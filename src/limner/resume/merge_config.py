@@ -14,6 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from limner.config.build import check
 from limner.errors import UserError
+from limner.files.atomic import write_atomically
 from limner.files.plain import NotPlainError, read_yaml
 from limner.pretrained.migrations import without_gone
 from limner.resume.allowed_changes import leaves, refuse_changes
@@ -134,6 +135,4 @@ def _delete(config: DictConfig, key: str) -> None:
 
 
 def _write(path: Path, config: DictConfig | ListConfig) -> None:
-    partial = path.with_suffix(".partial")
-    OmegaConf.save(config, partial)
-    os.replace(partial, path)
+    write_atomically(path, OmegaConf.to_yaml(config))

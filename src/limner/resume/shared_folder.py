@@ -11,9 +11,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from limner.console import is_first_process
 from limner.errors import UserError
 from limner.launch.environment import restarted_by_slurm, started_outside, step_of_slurm
+from limner.processes import is_first_process
 from limner.resume.overrides import is_sweep, last, only_shows, quoted, without
 
 

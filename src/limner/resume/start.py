@@ -14,9 +14,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from limner.config.schema import CONFIG_DIR
-from limner.console import is_first_process
 from limner.errors import UserError
 from limner.launch.environment import started_outside
+from limner.processes import is_first_process
 from limner.resume.find_run import What, among, has_checkpoint, in_folder
 from limner.resume.merge_config import with_saved_overrides
 from limner.resume.overrides import (

@@ -9,10 +9,7 @@ __all__ = [
     "tidy", "update_of", "update_path", "write",
 ]  # fmt: skip
 
-import contextlib
-import errno
 import logging
-import os
 import pickle
 import re
 import time
@@ -21,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.errors import UserError
+from limner.files.atomic import PARTIAL, atomic_file, sync_folder
 from limner.runs.checksums import NO_CHECKSUM, SignedFile, damage
 
 log = logging.getLogger(__name__)
@@ -133,7 +131,7 @@ def refuse_odd(saved: Any, path: Path) -> None:
 
 
 def write(checkpoint: dict[str, Any], path: Path) -> None:
-    """Writes a checkpoint beside the old one, syncs it and renames it.
+    """Write a checkpoint beside the old one, sync it and rename it.
 
     Whenever the process or the machine stops, there is the old file or the new one, whole. What a
     process that was killed had begun to write in this folder is removed first.
@@ -144,24 +142,14 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
     import torch  # here, since the command line asks for names only
 
     _make_folder(path.parent)
-    for leftover in path.parent.glob("*.partial"):
+    for leftover in path.parent.glob(f"*{PARTIAL}"):
         leftover.unlink()
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with open(partial, "wb") as file:
-            signed = SignedFile(file)
-            torch.save(checkpoint, signed)
-            signed.finish()
-            file.flush()
-            os.fsync(file.fileno())
+    with atomic_file(path, sync=True) as file:
+        signed = SignedFile(file)
+        torch.save(checkpoint, signed)
+        signed.finish()
         if path.is_dir():  # it could not be replaced
             path.rename(path.with_name(f"{path.name}.{time.time_ns()}.aside"))
-        os.replace(partial, path)
-        _sync_folder(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
 
 
 def tidy(run_dir: Path, *, update: int, since: int, keep_last: int) -> None:
@@ -233,19 +221,4 @@ def _refuse_bombs(archive: zipfile.ZipFile, size: int) -> None:
 def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Has the names in a folder outlast a power cut, where the system can do that for folders."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-            raise
-    finally:
-        os.close(handle)
+        sync_folder(folder.parent)

@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 
 from limner.errors import UserError
+from limner.files.atomic import write_atomically
 from limner.runs.lock import locked
 from limner.runs.status import read_status
 
@@ -102,9 +103,7 @@ class RunFolder(contextlib.AbstractContextManager):
         for name in missing:
             path = self.path / name
             path.parent.mkdir(exist_ok=True)
-            partial = path.with_suffix(".partial")
-            partial.write_bytes(self._records[name])
-            os.replace(partial, path)
+            write_atomically(path, self._records[name])
         self._take()
         self._is_said = False
         self._open_logs_again()

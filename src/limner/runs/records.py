@@ -10,20 +10,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+from limner.files.atomic import write_atomically
+
 PACKAGES = ("limner", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "numpy")
 
 
 def write_records(run_dir: Path, *, config: str, device: str) -> None:
-    """Writes config.yaml anew, and adds this start to environment.txt.
+    """Write config.yaml, and add this start to environment.txt.
 
     Args:
         run_dir: The run folder.
         config: The composed config, as YAML.
         device: What the run is trained on.
     """
-    partial = run_dir / "config.partial"
-    partial.write_text(config)
-    os.replace(partial, run_dir / "config.yaml")
+    write_atomically(run_dir / "config.yaml", config)
     lines = [
         f"command: {shlex.join(sys.argv)}",
         f"commit: {_commit() or 'not from a git clone'}",

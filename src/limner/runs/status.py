@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 
 from limner.errors import Interrupted
+from limner.files.atomic import sync_file, write_atomically
 from limner.files.plain import NotPlainError, read_json
 from limner.runs.shortages import shortage
 from limner.version import __version__
@@ -139,16 +140,16 @@ class StatusFile:
     def _write(self, *, sync: bool) -> None:
         self._status = dataclasses.replace(self._status, changed=_now())
         text = json.dumps(dataclasses.asdict(self._status), indent=2) + "\n"
-        path, partial = self.folder / NAME, self.folder / "status.partial"
+        path = self.folder / NAME
         try:
-            _write(partial, text, sync=sync)
-            os.replace(partial, path)
+            write_atomically(path, text, sync=sync)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
             if not sync or error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            _write(path, text, sync=sync, mode="r+")  # the old one has room on a full disk
+            with open(path, "rb+") as file:  # the old one has room on a full disk
+                file.write(text.encode())
+                file.truncate()
+                sync_file(file)
         self._written = time.monotonic()
 
 
@@ -173,15 +174,6 @@ def read_status(folder: Path) -> Status | None:
         if name in found and isinstance(found[name], kind) and not isinstance(found[name], bool)
     }
     return Status(**fitting)
-
-
-def _write(path: Path, text: str, *, sync: bool, mode: str = "w") -> None:
-    with open(path, mode) as file:
-        file.write(text)
-        file.truncate()
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def _now() -> str:

@@ -8,10 +8,10 @@ import lightning as L
 
 from limner.errors import UserError
 from limner.loggers import CSVLogger
-from limner.warn_once import Tolerance
+from limner.warn_once import WarnOnce
 
 
-def check_files(trainer: L.Trainer, scores: Tolerance) -> None:
+def check_files(trainer: L.Trainer, scores: WarnOnce) -> None:
     """Refuse to end as finished without the files that training was to leave.
 
     A logger that lost its network is no reason: its values are in metrics.csv.
@@ -25,7 +25,7 @@ def check_files(trainer: L.Trainer, scores: Tolerance) -> None:
     """
     kept = [getattr(callback, "writing", None) for callback in trainer.callbacks]
     kept += [logger.writing for logger in trainer.loggers if isinstance(logger, CSVLogger)]
-    kept = [one for one in kept if isinstance(one, Tolerance)]
+    kept = [one for one in kept if isinstance(one, WarnOnce)]
     failed = {one.name: one.failure for one in (*kept, scores) if one.failure is not None}
     if not failed:
         return

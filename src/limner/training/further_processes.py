@@ -30,9 +30,9 @@ from lightning.fabric.plugins.environments import (
 from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
-from limner.console import is_first_process
 from limner.errors import UserError
 from limner.launch.watchdog import ABOVE, end_silently, last_words
+from limner.processes import is_first_process
 from limner.runs.checkpoints import numbered
 from limner.runs.status import read_status
 

@@ -54,7 +54,7 @@ from limner.training.validation import (
     refuse_values,
 )
 from limner.version import refuse_newer
-from limner.warn_once import Tolerance
+from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)
 
@@ -263,7 +263,7 @@ def _finish(trainer: L.Trainer, config: DictConfig, run_dir: Path) -> float | No
         return None
     values = measured_of(trainer).at(trainer.global_step)
     entries: dict[str, Any] = {}
-    writing = Tolerance("Writing scores.json", OSError)
+    writing = WarnOnce("Writing scores.json", OSError)
     for callback in trainer.callbacks:
         if isinstance(callback, Scores):
             entries = {name: each for name, each in callback.latest.items() if name in values}

@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from rich import get_console
 
-from limner.commands.evaluate.measures import MEASURES, NotApplicable
+from limner.commands.evaluate.measures import MEASURES, RENAMED, NotApplicable
 from limner.commands.evaluate.of_runs import of_run
 from limner.commands.evaluate.subject import Drawn, Folder, Subject
 from limner.config.auto_metrics import choose_metrics
@@ -43,8 +43,8 @@ class Options:
         checkpoint: Of the run: best or last; the best where there is one.
         metrics: inception, classifier or auto; a run's own by default.
         image_shape: [C, H, W] that images of folders are resized to.
-        measures: Of diversity, sameness, memorisation, reconstruction, likelihood, latents,
-            gan_train and efficiency; [all] for those that apply.
+        measures: Of diversity, pairwise_similarity, memorisation, reconstruction, likelihood,
+            latents, gan_train and efficiency; [all] for those that apply.
         lpips: alex, vgg or squeeze: a learned score among the pair scores; downloads its weights.
         num_measured: Images of each set, at most, for measures that look at single images.
         to: The folder for evaluation.json and pictures; the run's own, or the working folder.
@@ -112,6 +112,8 @@ def _measures(options: Options) -> list[str]:
     if options.measures == ["all"]:
         return list(MEASURES)
     for name in options.measures:
+        if name in RENAMED:
+            raise UserError(f"measures={name}: this measure is now called {RENAMED[name]}.")
         if name not in MEASURES:
             raise UserError(f"measures={name}: there is no such measure{similar(name, MEASURES)}")
     return options.measures

@@ -3,7 +3,7 @@
 Each takes a `Subject` and returns entries as scores.json has them, or raises `NotApplicable`.
 """
 
-__all__ = ["MEASURES", "NotApplicable"]
+__all__ = ["MEASURES", "RENAMED", "NotApplicable"]
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -44,8 +44,8 @@ def diversity(subject: Subject) -> Entries:
     return {f"wasserstein_{name}": _entry(value, protocol) for name, value in distances.items()}
 
 
-def sameness(subject: Subject) -> Entries:
-    """Pair scores between generated images, and between real ones to compare with."""
+def pairwise_similarity(subject: Subject) -> Entries:
+    """Compute pair scores between generated images, and between real ones to compare with."""
     entries = {}
     sets = {"": _samples(subject), "_real": torch.cat(list(subject.real("train")))}
     for ending, images in sets.items():
@@ -54,7 +54,9 @@ def sameness(subject: Subject) -> Entries:
         found = pair_scores(halves, lpips=subject.lpips)
         protocol = {"num_pairs": found.num_pairs, "seed": subject.seed}
         for name, value in found.mean.items():
-            entries[f"sameness_{name}{ending}"] = _entry(value, protocol, found.std[name])
+            entries[f"pairwise_similarity_{name}{ending}"] = _entry(
+                value, protocol, found.std[name]
+            )
     return entries
 
 
@@ -233,7 +235,7 @@ def efficiency(subject: Subject) -> Entries:
 
 MEASURES: dict[str, Callable[[Subject], Entries]] = {
     "diversity": diversity,
-    "sameness": sameness,
+    "pairwise_similarity": pairwise_similarity,
     "memorisation": memorised,
     "reconstruction": reconstruction,
     "likelihood": likelihood,
@@ -242,6 +244,8 @@ MEASURES: dict[str, Callable[[Subject], Entries]] = {
     "efficiency": efficiency,
 }
 """Name to measure."""
+RENAMED = {"sameness": "pairwise_similarity"}
+"""Name of a measure in earlier versions to its name now."""
 
 
 def _entry(value: float, protocol: dict[str, Any], std: float | None = None) -> dict[str, Any]:

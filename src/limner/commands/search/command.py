@@ -24,6 +24,7 @@ from limner.console import ConsoleHandler
 from limner.errors import UserError
 from limner.launch.job import environment, told, train_command
 from limner.launch.resources import share
+from limner.processes import STOP_SIGNALS
 from limner.resume.overrides import key_of, parted, quoted
 from limner.resume.start import composed_for
 
@@ -178,9 +179,7 @@ def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[st
             failures.append(error)
             stop.set()
 
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
-    numbers = [getattr(signal, name) for name in names]
-    previous = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    previous = [signal.signal(number, lambda *_: stop.set()) for number in STOP_SIGNALS]
     threads = [threading.Thread(target=one, args=(i,)) for i in range(options.num_workers)]
     try:
         for thread in threads:
@@ -188,7 +187,7 @@ def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[st
         for thread in threads:
             thread.join()
     finally:
-        for number, handler in zip(numbers, previous, strict=True):
+        for number, handler in zip(STOP_SIGNALS, previous, strict=True):
             signal.signal(number, handler)
     if failures:
         raise failures[0]

@@ -5,7 +5,6 @@ __all__ = ["Job", "error_of", "jobs_in", "queued_as", "titles", "write_queued", 
 import functools
 import json
 import logging
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from limner.commands.sweep.slurm_queue import queue
+from limner.files.atomic import write_atomically
 from limner.files.plain import NotPlainError, read_json, read_text
 from limner.launch.job import objective
 from limner.runs.lock import is_locked
@@ -132,12 +132,7 @@ def _say_damaged(path: Path, reason: str) -> None:
 def _write(folder: Path, suffix: str, text: str) -> None:
     records = folder.parent / RECORDS
     records.mkdir(parents=True, exist_ok=True)
-    partial = records / f"{folder.name}.partial"
-    with open(partial, "w") as file:
-        file.write(f"{text}\n")
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut may leave an empty file
-    os.replace(partial, records / f"{folder.name}{suffix}")
+    write_atomically(records / f"{folder.name}{suffix}", f"{text}\n", sync=True)
 
 
 def _state(folder: Path, error: str | None) -> tuple[str, str | None]:
