@@ -34,8 +34,8 @@ from limner.errors import Interrupted, UserError
 from limner.files.printable import printable
 from limner.launch.watchdog import end_with_first_process, stop_with_parent
 from limner.resume.merge_config import merged, save
-from limner.resume.overrides import config_dirs, last, only_shows
-from limner.resume.start import Start, start_of
+from limner.resume.overrides import config_dirs, last_value, only_shows
+from limner.resume.start import Start, decide_start
 from limner.runs.checkpoints import numbered
 from limner.runs.lock import locked
 
@@ -114,9 +114,9 @@ def _train(words: Sequence[str]) -> int:
 
     def compose_and_run() -> int:
         register()
-        start = start_of(words)
+        start = decide_start(words)
         if not only_shows(words):
-            refuse_launcher(last(words, "hydra/launcher"), sweep=start.sweep is not None)
+            refuse_launcher(last_value(words, "hydra/launcher"), sweep=start.sweep is not None)
         if start.arguments is None:
             if is_first_process():
                 print(printable(start.note, keep_newlines=True))

@@ -1,6 +1,6 @@
 """Says when the game of two players is over: the discriminator has won, or samples are alike."""
 
-__all__ = ["Game"]
+__all__ = ["CollapseWarning"]
 
 import logging
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 NUM_IMAGES = 64  # whose distances are compared
 
 
-class Game(L.Callback):
+class CollapseWarning(L.Callback):
     """Warns at an epoch's end, once until it is over; of models of one player it says nothing.
 
     Args:

@@ -31,20 +31,20 @@ from limner.config.schema import CONFIG_DIR
 from limner.config.types import check_type
 from limner.errors import UserError
 
-SHELVES = ("network",)
-"""Holds parts for models to read, and what no model reads need not be complete."""
 FACTS = ("image_shape", "num_classes")
 """What the data may have to tell: null in the config until it does."""
 
 
 def composed(config: DictConfig) -> dict[str, Any]:
-    """The config as plain data, with every `${...}` replaced, and without the shelf of networks.
+    """Return the config as plain data, with every `${...}` replaced, and without `network`.
+
+    The network group holds parts for models to read; parts that no model reads may be incomplete.
 
     Raises:
         UserError: If a value is missing, or one that it reads.
     """
     try:
-        return {key: _plain(config, key) for key in config if key not in SHELVES}
+        return {key: _plain(config, key) for key in config if key != "network"}
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} must be given: {error.full_key}=...") from error
     except InterpolationKeyError as error:

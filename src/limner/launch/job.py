@@ -4,7 +4,9 @@ A job that is killed or crashes takes nothing with it, none sees what another le
 the further processes of a DDP job begin that job alone.
 """
 
-__all__ = ["Ended", "environment", "objective", "start", "told", "train_command", "waited_for"]
+__all__ = [
+    "Ended", "environment", "failure_reason", "objective", "start", "train_command", "wait_for",
+]  # fmt: skip
 
 import os
 import signal
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from limner.files.plain import read_json, read_yaml
-from limner.launch.resources import Share
+from limner.launch.resources import JobResources
 from limner.launch.watchdog import ABOVE, PARENT
 
 RANK_VARIABLES = (
@@ -44,37 +46,43 @@ def train_command() -> list[str]:
     return [sys.executable, script, *([] if script.endswith(".py") else ["train"])]
 
 
-def environment(share: Share | None) -> dict[str, str]:
+def environment(resources: JobResources | None) -> dict[str, str]:
     """That of a job which is a run of its own, and stops when this process is no more."""
     kept = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
-    return kept | {PARENT: str(os.getpid())} | ({} if share is None else share.environment())
+    return (
+        kept | {PARENT: str(os.getpid())} | ({} if resources is None else resources.environment())
+    )
 
 
 def start(
-    command: Sequence[str], *, share: Share | None, output: IO | None = None, alone: bool = True
+    command: Sequence[str],
+    *,
+    resources: JobResources | None,
+    output: IO | None = None,
+    alone: bool = True,
 ) -> subprocess.Popen:
     """Starts a job.
 
     Args:
         command: Its words.
-        share: What it may use of the machine; None for all.
+        resources: What it may use of the machine; None for all.
         output: A file for all that it says; None for this process's, with the errors in a pipe.
         alone: Whether it is to know nothing of the ranks that this process is told of.
     """
     process = subprocess.Popen(
         command,
-        env=environment(share) if alone else os.environ | {PARENT: str(os.getpid())},
+        env=environment(resources) if alone else os.environ | {PARENT: str(os.getpid())},
         stdout=output,
         stderr=subprocess.PIPE if output is None else subprocess.STDOUT,
         text=True,
         errors="replace",
     )
-    if share is not None:
-        share.bind(process.pid)
+    if resources is not None:
+        resources.bind(process.pid)
     return process
 
 
-def waited_for(process: subprocess.Popen) -> Ended:
+def wait_for(process: subprocess.Popen) -> Ended:
     """Waits for a job and passes signals and what it says of errors on. To be called in the main
     thread.
 
@@ -105,10 +113,10 @@ def waited_for(process: subprocess.Popen) -> Ended:
             signal.signal(number, handler)
     if received:
         raise SystemExit(1)
-    return Ended(code, told(code, lines))
+    return Ended(code, failure_reason(code, lines))
 
 
-def told(code: int, lines: Sequence[str]) -> str | None:
+def failure_reason(code: int, lines: Sequence[str]) -> str | None:
     """The reason for an exit code, of the last lines that a job said."""
     if code == 0:
         return None

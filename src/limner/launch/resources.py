@@ -1,6 +1,6 @@
 """Cores and GPUs for each of several jobs that run on one machine at once."""
 
-__all__ = ["Share", "part", "share", "taken"]
+__all__ = ["JobResources", "job_resources", "part", "reserve_resources"]
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 T = TypeVar("T")
 
 
-class Share(NamedTuple):
+class JobResources(NamedTuple):
     """What one job may use.
 
     Args:
@@ -40,11 +40,11 @@ class Share(NamedTuple):
                 os.sched_setaffinity(pid, self.cores)
 
 
-def share(index: int, count: int, environ: Mapping[str, str] = os.environ) -> Share:
+def job_resources(index: int, count: int, environ: Mapping[str, str] = os.environ) -> JobResources:
     """What the job at place `index` of `count` may use."""
     known = hasattr(os, "sched_getaffinity")  # Linux
     cores = sorted(os.sched_getaffinity(0)) if known else []
-    return Share(part(cores, index, count), part(_gpus(environ), index, count))
+    return JobResources(part(cores, index, count), part(_gpus(environ), index, count))
 
 
 def part(things: Sequence[T], index: int, count: int) -> Sequence[T]:
@@ -55,7 +55,7 @@ def part(things: Sequence[T], index: int, count: int) -> Sequence[T]:
 
 
 @contextlib.contextmanager
-def taken(folder: Path, count: int) -> Iterator[Share | None]:
+def reserve_resources(folder: Path, count: int) -> Iterator[JobResources | None]:
     """The share of a place that nobody else has who takes one by the same folder.
 
     Args:
@@ -73,7 +73,7 @@ def taken(folder: Path, count: int) -> Iterator[Share | None]:
         except (Timeout, OSError, NotImplementedError):
             continue
         try:
-            yield share(index, count)
+            yield job_resources(index, count)
         finally:
             lock.release()
         return

@@ -5,7 +5,7 @@ with it, the one in that folder, so that the same command, again and again, ends
 run.
 """
 
-__all__ = ["among", "has_checkpoint", "in_folder", "saved_config"]
+__all__ = ["action_in_folder", "find_unfinished", "has_checkpoint", "saved_config"]
 
 import shutil
 from enum import Enum
@@ -29,11 +29,11 @@ OURS = frozenset({
 """What training leaves in the folder of a run, beside half-written *.partial files."""
 
 
-class What(Enum):
+class Action(Enum):
     """What there is to do in a folder."""
 
     BEGIN = "begin"
-    GO_ON = "go on"
+    RESUME = "resume"
     NOTHING = "nothing"
 
 
@@ -44,7 +44,7 @@ class Found(NamedTuple):
     note: str
 
 
-def in_folder(folder: Path, config: DictConfig) -> What:
+def action_in_folder(folder: Path, config: DictConfig) -> Action:
     """What a run of `config` that is to be in this folder has to do.
 
     What a start that was killed before its first checkpoint has left is removed, by the first
@@ -54,7 +54,7 @@ def in_folder(folder: Path, config: DictConfig) -> What:
         UserError: If another run, or anything else, is in the folder, or a process trains there.
     """
     if not folder.is_dir() or not any(folder.iterdir()):
-        return What.BEGIN
+        return Action.BEGIN
     name, saved, status = (
         f"hydra.run.dir={shown(folder)}",
         saved_config(folder, config),
@@ -72,9 +72,9 @@ def in_folder(folder: Path, config: DictConfig) -> What:
         refuse_changes(saved, config, name, "For a new run, name another folder.")
     finished = status is not None and status.state == "finished"
     if finished and (saved is None or same_length(saved, config)):
-        return What.NOTHING
+        return Action.NOTHING
     if has_checkpoint(folder):
-        return What.GO_ON
+        return Action.RESUME
     if finished or foreign:
         raise UserError(
             f"{name}: the run in it has no checkpoint to go on from, and is not removed, since "
@@ -82,10 +82,10 @@ def in_folder(folder: Path, config: DictConfig) -> What:
         )
     if is_first_process():
         _clear(folder)
-    return What.BEGIN
+    return Action.BEGIN
 
 
-def among(parent: Path, config: DictConfig) -> Found:
+def find_unfinished(parent: Path, config: DictConfig) -> Found:
     """The one run in the folders of `parent` that is unfinished, not being trained, and of config.
 
     Raises:

@@ -17,7 +17,7 @@ from limner.errors import UserError
 from limner.files.plain import NotPlainError, read_yaml
 from limner.pretrained.migrations import without_gone
 from limner.resume.allowed_changes import leaves, refuse_changes
-from limner.resume.overrides import key_of, last_of_each, parted, without
+from limner.resume.overrides import key_of, last_per_key, split_flags, without_key
 from limner.resume.saved import choices, read_config, read_overrides
 from limner.resume.strangers import refuse_strangers, tell_places
 from limner.runs.status import read_status
@@ -33,12 +33,12 @@ def with_saved_overrides(words: Sequence[str], saved: Sequence[str]) -> list[str
         words: Those of the command. Config files of the user's own are named among them.
         saved: The overrides that the run was composed of.
     """
-    flags, overrides = parted(words)
+    flags, overrides = split_flags(words)
     kept = list(saved)
     for group in map(key_of, overrides):
         # the settings of what was chosen before mean nothing for what is chosen instead
         kept = [word for word in kept if not key_of(word).startswith((f"{group}.", f"{group}/"))]
-    return flags + last_of_each([*kept, *overrides])
+    return flags + last_per_key([*kept, *overrides])
 
 
 def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig:
@@ -71,7 +71,7 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
     refuse_changes(saved, wanted, subject=asked, advice=advice)
     for key in config.keys() - wanted.keys():
         wanted[key] = config[key]  # which limner did not have when the run began
-    own = parted(with_saved_overrides(words, choices(overrides)))[1]
+    own = split_flags(with_saved_overrides(words, choices(overrides)))[1]
     _check(wanted, folder, asked, own)
     tell_places(wanted, own)
     return wanted
@@ -86,7 +86,7 @@ def save(config: DictConfig, folder: Path, hydra: DictConfig) -> None:
         hydra: Hydra's own config of this start.
     """
     records = folder / ".hydra"
-    overrides = without(without(hydra.overrides.task, "resume"), "trust")
+    overrides = without_key(without_key(hydra.overrides.task, "resume"), "trust")
     now = OmegaConf.to_container(OmegaConf.masked_copy(hydra, ["overrides", "runtime", "job"]))
     try:
         known = read_yaml(records / "hydra.yaml")

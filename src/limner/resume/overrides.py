@@ -1,8 +1,8 @@
 """The words of a command line as Hydra takes them: flags, their values, and overrides."""
 
 __all__ = [
-    "CONFIG_DIRS", "config_dirs", "is_sweep", "key_of", "last", "last_of_each", "only_shows",
-    "parted", "quoted", "without",
+    "CONFIG_DIRS", "config_dirs", "is_sweep", "key_of", "last_per_key", "last_value",
+    "only_shows", "quoted", "split_flags", "without_key",
 ]  # fmt: skip
 
 import itertools
@@ -18,7 +18,7 @@ SHOWING = (
 """Flags by which nothing is run."""
 
 
-def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The flags, each followed by its value if it has one, and the overrides."""
     flags: list[str] = []
     overrides: list[str] = []
@@ -30,7 +30,7 @@ def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def config_dirs(words: Sequence[str]) -> list[str]:
     """The words that name config files of the user's own: a flag and its value each."""
-    flags, _ = parted(words)
+    flags, _ = split_flags(words)
     pairs = [pair for pair in itertools.pairwise(flags) if pair[0] in CONFIG_DIRS]
     return [word for pair in pairs for word in pair]
 
@@ -42,7 +42,9 @@ def only_shows(words: Sequence[str]) -> bool:
 
 def is_sweep(words: Sequence[str]) -> bool:
     """Whether the command starts several runs."""
-    return not {"-m", "--multirun"}.isdisjoint(words) or last(words, "hydra.mode") == "MULTIRUN"
+    return (
+        not {"-m", "--multirun"}.isdisjoint(words) or last_value(words, "hydra.mode") == "MULTIRUN"
+    )
 
 
 def key_of(word: str) -> str:
@@ -50,7 +52,7 @@ def key_of(word: str) -> str:
     return word.partition("=")[0].lstrip("+~")
 
 
-def last(words: Sequence[str], key: str) -> str | None:
+def last_value(words: Sequence[str], key: str) -> str | None:
     """What the words set a key to in the end, without quotes; None if they do not."""
     given = [word.partition("=")[2].strip() for word in words if key_of(word) == key]
     if not given:
@@ -66,12 +68,12 @@ def quoted(value: object) -> str:
     return "'" + str(value).replace("'", "\\'") + "'"
 
 
-def without(words: Sequence[str], key: str) -> list[str]:
+def without_key(words: Sequence[str], key: str) -> list[str]:
     """The words but for those that set a key."""
     return [word for word in words if key_of(word) != key]
 
 
-def last_of_each(overrides: Sequence[str]) -> list[str]:
+def last_per_key(overrides: Sequence[str]) -> list[str]:
     """Without those of a key that is overridden again later: Hydra refuses two of a group."""
     return list({key_of(word): word for word in overrides}.values())
 

@@ -1,6 +1,6 @@
 """What a command line starts: a new run, or the run that it goes on with."""
 
-__all__ = ["Start", "composed_for", "start_of"]
+__all__ = ["Start", "composed_for", "decide_start"]
 
 import os
 import re
@@ -17,19 +17,19 @@ from limner.config.schema import CONFIG_DIR
 from limner.console import is_first_process
 from limner.errors import UserError
 from limner.launch.environment import started_outside
-from limner.resume.find_run import What, among, has_checkpoint, in_folder
+from limner.resume.find_run import Action, action_in_folder, find_unfinished, has_checkpoint
 from limner.resume.merge_config import with_saved_overrides
 from limner.resume.overrides import (
     config_dirs,
     is_sweep,
-    last,
+    last_value,
     only_shows,
-    parted,
     quoted,
-    without,
+    split_flags,
+    without_key,
 )
 from limner.resume.saved import read_overrides
-from limner.resume.shared_folder import together
+from limner.resume.shared_folder import agree_on_run_folder
 from limner.runs.links import refuse_links
 from limner.runs.lock import being_trained, is_locked
 from limner.runs.names import suffix
@@ -59,37 +59,40 @@ class Start:
     sweep: Path | None = None
 
 
-def start_of(words: Sequence[str]) -> Start:
+def decide_start(words: Sequence[str]) -> Start:
     """What the words of a command line start.
 
     Raises:
         UserError: If `resume=` names no run, or one that cannot be gone on with, or `auto` finds
             several; or if a folder that is not empty is named for a new run.
     """
-    words = together(words, _chosen)
-    given, sweep = last(words, "resume"), last(words, "sweep")
+    words = agree_on_run_folder(words, _chosen)
+    given, sweep = last_value(words, "resume"), last_value(words, "sweep")
     if sweep not in (None, "null") and not is_sweep(words):
         raise UserError(f"sweep={sweep} names a sweep of several runs: add -m.")
     if given in (None, "", "null"):
         if is_first_process() and not only_shows(words):
-            _refuse_used_folder(last(words, "hydra.run.dir"))
+            _refuse_used_folder(last_value(words, "hydra.run.dir"))
         return _sweep(words) if is_sweep(words) else _new(words)
     if is_sweep(words):
         raise UserError(f"resume={given}: one run is gone on with at a time; leave out -m.")
     if given == "auto":
-        return _automatic(without(words, "resume"))
-    folder, other = _run_folder(given), last(words, "hydra.run.dir")
+        return _automatic(without_key(words, "resume"))
+    folder, other = _run_folder(given), last_value(words, "hydra.run.dir")
     if other is not None and Path(other).resolve() != folder:
         raise UserError(f"resume={given} goes on in the run's own folder, not in {other}")
-    rest, saved = without(without(words, "resume"), "hydra.run.dir"), read_overrides(folder)
+    rest, saved = (
+        without_key(without_key(words, "resume"), "hydra.run.dir"),
+        read_overrides(folder),
+    )
     arguments = [*with_saved_overrides(rest, saved.kept), *_in_place(folder)]
     return Start(arguments, list(words), folder, note=saved.note)
 
 
 def _sweep(words: Sequence[str]) -> Start:
     """A sweep in the folder that is named, or one named by the time; begun or gone on with."""
-    name, folder = last(words, "sweep"), last(words, "hydra.sweep.dir")
-    rest = without(without(words, "sweep"), "hydra.sweep.dir")
+    name, folder = last_value(words, "sweep"), last_value(words, "hydra.sweep.dir")
+    rest = without_key(without_key(words, "sweep"), "hydra.sweep.dir")
     if name not in (None, "null") and not re.fullmatch(r"\w[\w.+-]*", name):
         raise UserError(f"sweep={name}: a name of letters, digits, dots, dashes and underscores.")
     if folder is None:
@@ -104,13 +107,17 @@ def _sweep(words: Sequence[str]) -> Start:
 
 def _chosen(words: Sequence[str]) -> Path:
     """The folder that a process alone would take for a new run, or for `resume=auto`."""
-    given = last(words, "hydra.run.dir")
-    if last(words, "resume") != "auto":
+    given = last_value(words, "hydra.run.dir")
+    if last_value(words, "resume") != "auto":
         _refuse_used_folder(given)
     if given is not None:
         return Path(given)
-    config, folder = composed_for(without(words, "resume"))
-    found = among(folder.parent, config).folder if last(words, "resume") == "auto" else None
+    config, folder = composed_for(without_key(words, "resume"))
+    found = (
+        find_unfinished(folder.parent, config).folder
+        if last_value(words, "resume") == "auto"
+        else None
+    )
     return folder if found is None else found
 
 
@@ -120,18 +127,18 @@ def _automatic(words: list[str]) -> Start:
         return _new(words)
     config, folder = composed_for(words)
     in_use = folder.is_dir() and any(folder.iterdir())
-    if last(words, "hydra.run.dir") is None and not in_use:
+    if last_value(words, "hydra.run.dir") is None and not in_use:
         if started_outside() > 1:
             raise UserError(
                 "resume=auto: the processes that srun starts choose by themselves; "
                 "tell them the folder: hydra.run.dir=DIR"
             )
-        found, note = among(folder.parent, config)
-        return _new(words, note) if found is None else _going_on(words, found, note)
-    shown, what = os.path.relpath(folder), in_folder(folder, config)
-    if what is What.GO_ON:
-        return _going_on(words, folder, f"resume=auto: going on with {shown}.")
-    if what is What.NOTHING:
+        found, note = find_unfinished(folder.parent, config)
+        return _new(words, note) if found is None else _resume(words, found, note)
+    shown, what = os.path.relpath(folder), action_in_folder(folder, config)
+    if what is Action.RESUME:
+        return _resume(words, folder, f"resume=auto: going on with {shown}.")
+    if what is Action.NOTHING:
         update = read_status(folder).update
         note = f"resume=auto: the run in {shown} has finished, at update {update}."
         return Start(None, words, note=note)
@@ -141,14 +148,14 @@ def _automatic(words: list[str]) -> Start:
 
 def _new(words: Sequence[str], note: str | None = None) -> Start:
     arguments = list(words)
-    if not is_first_process() and last(words, "hydra.output_subdir") is None:
+    if not is_first_process() and last_value(words, "hydra.output_subdir") is None:
         arguments.append("hydra.output_subdir=null")  # the first process writes .hydra
     return Start(arguments, list(words), note=note)
 
 
-def _going_on(words: list[str], folder: Path, note: str) -> Start:
+def _resume(words: list[str], folder: Path, note: str) -> Start:
     _refuse_newer_run(folder)
-    folder, words = folder.resolve(), without(words, "hydra.run.dir")
+    folder, words = folder.resolve(), without_key(words, "hydra.run.dir")
     rest = [*words, f"resume={quoted(folder)}"]
     return Start([*words, *_in_place(folder)], rest, folder, complete=True, note=note)
 
@@ -190,7 +197,7 @@ def _refuse_used_folder(given: str | None) -> None:
 
 def composed_for(words: Sequence[str]) -> tuple[DictConfig, Path]:
     """What a command's config would be, and the folder that it would get."""
-    overrides, own = parted(words)[1], config_dirs(words)
+    overrides, own = split_flags(words)[1], config_dirs(words)
     if own:
         path = quoted(f"file://{Path(own[-1]).resolve()}")
         overrides = [*overrides, f"hydra.searchpath=[{path}]"]

@@ -17,7 +17,7 @@ from rich import get_console
 
 from limner.commands.evaluate.measures import MEASURES, NotApplicable
 from limner.commands.evaluate.of_runs import of_run
-from limner.commands.evaluate.subject import Drawn, Folder, Subject
+from limner.commands.evaluate.subject import Folder, ModelSamples, Subject
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed, similar
 from limner.config.options import parse
@@ -163,7 +163,7 @@ def _subject(options: Options, config: DictConfig) -> Subject:
     scores = _built(options, config, "metrics")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if options.run is not None:
-        generated: Any = Drawn(
+        generated: Any = ModelSamples(
             load(options.run, device=device, checkpoint=options.checkpoint, trust=options.trust),
             num_images=config.metrics.num_samples,
             batch_size=config.metrics.batch_size,

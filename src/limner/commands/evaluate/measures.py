@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from limner.commands.evaluate.curves import draw_curve
-from limner.commands.evaluate.subject import Drawn, Folder, Subject
+from limner.commands.evaluate.subject import Folder, ModelSamples, Subject
 from limner.data.store import Store
 from limner.interfaces import label_kwargs
 from limner.metrics.diversity import named_distances, named_features
@@ -88,7 +88,7 @@ def reconstruction(subject: Subject) -> Entries:
     """Pair scores of held-out images and their reconstructions."""
     split = subject.held_out() or "train"
     module = _module(subject, "reconstruct")
-    pairs = reconstructed_pairs(module, subject.told(split), device=subject.device)
+    pairs = reconstructed_pairs(module, subject.labelled_batches(split), device=subject.device)
     found = pair_scores(pairs, lpips=subject.lpips)
     protocol = {"split": split, "num_images": found.num_pairs}
     entries = {
@@ -142,7 +142,7 @@ def labelled(subject: Subject) -> Entries:
 
 def _labelled_samples(subject: Subject) -> Store:
     generated = subject.generated
-    if isinstance(generated, Drawn):
+    if isinstance(generated, ModelSamples):
         if not generated.model.is_conditional:
             raise NotApplicable("the model is unconditional, so its samples have no labels")
         return generated.labelled()
@@ -160,8 +160,8 @@ def likelihood(subject: Subject) -> Entries:
     if not module.bounds_likelihood:
         raise NotApplicable("its objective or its likelihood bounds no log p(x)")
     bounds = likelihood_bounds(
-        module, subject.told(split), num_samples=CODES, decoded_at_once=2048, pixels="stored",
-        seed=subject.seed, device=subject.device,
+        module, subject.labelled_batches(split), num_samples=CODES, decoded_at_once=2048,
+        pixels="stored", seed=subject.seed, device=subject.device,
     )  # fmt: skip
     kind = type(module.likelihood).__name__
     protocol = {
@@ -190,7 +190,7 @@ def latents(subject: Subject) -> Entries:
     split = subject.held_out() or "train"
 
     def means(name: str) -> Tensor:
-        return latent_means(module, subject.told(name), device=subject.device)
+        return latent_means(module, subject.labelled_batches(name), device=subject.device)
 
     train = means("train")
     entries = {"active_units": _entry(active_units(train), {"split": "train"})}

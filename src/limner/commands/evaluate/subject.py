@@ -1,6 +1,6 @@
 """What is evaluated: images that a model draws or that lie in a folder, beside real ones."""
 
-__all__ = ["Drawn", "Folder", "Subject"]
+__all__ = ["Folder", "ModelSamples", "Subject"]
 
 import itertools
 from collections.abc import Iterator
@@ -21,14 +21,16 @@ from limner.metrics.evaluator import Evaluator
 from limner.metrics.image_similarity import LPIPS
 from limner.metrics.reference import Reference
 from limner.pixels import to_uint8
-from limner.pretrained.trained_model import Trained
+from limner.pretrained.trained_model import TrainedModel
 from limner.randomness import generator_for
 
 
-class Drawn:
+class ModelSamples:
     """The samples of a trained model that its own training scored: chunk c from (seed, c)."""
 
-    def __init__(self, model: Trained, *, num_images: int, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, model: TrainedModel, *, num_images: int, batch_size: int, seed: int
+    ) -> None:
         self.model, self.num_images = model, num_images
         self.batch_size, self.seed = batch_size, seed
 
@@ -100,7 +102,7 @@ class Folder:
 class Subject:
     """Generated images, the real ones, and what compares them."""
 
-    generated: Drawn | Folder
+    generated: ModelSamples | Folder
     data: ImageDataModule
     evaluator: Evaluator
     references: dict[str, Reference]
@@ -115,9 +117,9 @@ class Subject:
     """Where results go."""
 
     @property
-    def model(self) -> Trained | None:
+    def model(self) -> TrainedModel | None:
         """The model that draws, if it is one."""
-        return self.generated.model if isinstance(self.generated, Drawn) else None
+        return self.generated.model if isinstance(self.generated, ModelSamples) else None
 
     @property
     def draws(self) -> bool:
@@ -134,7 +136,7 @@ class Subject:
         for part in self._measured(indices).split(self.evaluator.batch_size):
             yield store.gather(part)
 
-    def told(self, split: str) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def labelled_batches(self, split: str) -> Iterator[tuple[Tensor, Tensor | None]]:
         """`real(split)`, and of each batch the labels, int64 (B,), that the model asks for."""
         conditional = self.model is not None and self.model.is_conditional
         size = self.evaluator.batch_size

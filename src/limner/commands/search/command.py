@@ -22,9 +22,9 @@ from limner.config.options import parse
 from limner.config.schema import register
 from limner.console import ConsoleHandler
 from limner.errors import UserError
-from limner.launch.job import environment, told, train_command
-from limner.launch.resources import share
-from limner.resume.overrides import key_of, parted, quoted
+from limner.launch.job import environment, failure_reason, train_command
+from limner.launch.resources import job_resources
+from limner.resume.overrides import key_of, quoted, split_flags
 from limner.resume.start import composed_for
 
 try:
@@ -80,7 +80,7 @@ def run(words: Sequence[str]) -> int:
         UserError: If the space, the study or the objective do not fit; nothing is queued then.
     """
     register()
-    flags, words = parted(words)
+    flags, words = split_flags(words)
     names = [field.name for field in dataclasses.fields(Options)]
     options = parse([word for word in words if key_of(word) in names], Options)
     space = read(options.space, [word for word in words if key_of(word) not in names])
@@ -161,7 +161,7 @@ def _rehearsed(space: Space, flags: Sequence[str]) -> set[str]:
             command, env=environment(None), capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            raise UserError(told(done.returncode, done.stderr.splitlines()))
+            raise UserError(failure_reason(done.returncode, done.stderr.splitlines()))
         scores = Path(folder, "run", "scores.json")
         return set(json.loads(scores.read_text())) if scores.exists() else set()
 
@@ -171,9 +171,9 @@ def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[st
     stop, failures = Stop(), []
 
     def one(index: int) -> None:
-        own = share(index, options.num_workers) if options.num_workers > 1 else None
+        own = job_resources(index, options.num_workers) if options.num_workers > 1 else None
         try:
-            work(study, num_trials=num_trials, flags=flags, share=own, stop=stop)
+            work(study, num_trials=num_trials, flags=flags, resources=own, stop=stop)
         except Exception as error:  # such as a database that is gone
             failures.append(error)
             stop.set()

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from limner.callbacks.reports import Reports, read_reports
 from limner.commands.search.studies import Study, Trial
 from limner.console import shown
-from limner.launch.job import objective, start, told, train_command
-from limner.launch.resources import Share
+from limner.launch.job import failure_reason, objective, start, train_command
+from limner.launch.resources import JobResources
 from limner.resume.overrides import quoted
 from limner.runs.lock import is_locked
 
@@ -25,7 +25,12 @@ Stop = threading.Event
 
 
 def work(
-    study: Study, *, num_trials: int, flags: Sequence[str], share: Share | None, stop: Stop
+    study: Study,
+    *,
+    num_trials: int,
+    flags: Sequence[str],
+    resources: JobResources | None,
+    stop: Stop,
 ) -> None:
     """Tries until the study has as many trials, and none is left that another worker holds.
 
@@ -33,14 +38,14 @@ def work(
         study: What to take trials of.
         num_trials: Of all workers.
         flags: Of `train.py`, for all trials.
-        share: What the trials may use of the machine.
+        resources: What the trials may use of the machine.
         stop: Set from outside: the run is stopped, and its trial queued again.
     """
     while not stop.is_set():
         trial, may_come = study.next(num_trials)
         if trial is not None:
             with study.held(trial):
-                _try(study, trial, flags=flags, share=share, stop=stop)
+                _try(study, trial, flags=flags, resources=resources, stop=stop)
         elif may_come:
             stop.wait(SECONDS)
         else:
@@ -48,7 +53,7 @@ def work(
 
 
 def _try(
-    study: Study, trial: Trial, *, flags: Sequence[str], share: Share | None, stop: Stop
+    study: Study, trial: Trial, *, flags: Sequence[str], resources: JobResources | None, stop: Stop
 ) -> None:
     while is_locked(trial.folder) and not stop.wait(SECONDS):
         pass  # its worker was killed, and it is about to save and stop
@@ -58,7 +63,7 @@ def _try(
     command = [*train_command(), *flags, *study.space.overrides(trial.asked.params), *own]
     output = trial.folder.with_suffix(".log")
     with open(output, "a") as file:
-        process = start(command, share=share, output=file)
+        process = start(command, resources=resources, output=file)
         pruned = _watched(process, trial, stop)
     number, value = trial.asked.number, objective(trial.folder)
     if process.returncode == 0 and value is not None and math.isfinite(value[1]):
@@ -78,7 +83,7 @@ def _try(
         study.queue_again(trial)
     else:
         lines = output.read_text(errors="replace").splitlines()
-        error = told(process.returncode, lines) or ""
+        error = failure_reason(process.returncode, lines) or ""
         study.failed(trial, error)
         log.warning("Trial %d failed: %s (%s)", number, error, shown(output))
 

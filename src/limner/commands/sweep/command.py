@@ -22,9 +22,9 @@ from limner.config.error_messages import explain
 from limner.console import say, shown
 from limner.errors import UserError
 from limner.files.printable import printable
-from limner.launch.job import objective, start, train_command, waited_for
-from limner.launch.resources import taken
-from limner.resume.find_run import What, in_folder
+from limner.launch.job import objective, start, train_command, wait_for
+from limner.launch.resources import reserve_resources
+from limner.resume.find_run import Action, action_in_folder
 from limner.resume.overrides import key_of, quoted
 
 OF_THE_SWEEP = ("hydra.sweep", "hydra/launcher", "hydra.launcher", "hydra/sweeper",
@@ -49,17 +49,17 @@ def run_job(config: DictConfig, folder: Path) -> float | QueuedJob | None:
     if by_slurm and (job_id := queued_as(folder)) is not None and job_id in queue():
         return None
     try:
-        what = in_folder(folder, config)
+        what = action_in_folder(folder, config)
     except (UserError, OSError) as error:  # another run is there, or one that is being trained
         write_record(folder, overrides, number, (explain(error) or (str(error), 1))[0])
         return None
     write_record(folder, overrides, number, None)
-    if what is not What.NOTHING:
+    if what is not Action.NOTHING:
         command = _command(hydra, overrides, folder)
         if by_slurm:
             return QueuedJob(command, folder, overrides, number)
-        with taken(folder.parent / ".places", _at_once(hydra)) as share:
-            ended = waited_for(start(command, share=share))
+        with reserve_resources(folder.parent / ".places", _at_once(hydra)) as resources:
+            ended = wait_for(start(command, resources=resources))
         write_record(folder, overrides, number, ended.error)
         if ended.error is not None:
             return None

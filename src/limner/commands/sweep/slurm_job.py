@@ -15,7 +15,7 @@ from typing import Any
 
 from limner.commands.sweep.records import error_of, write_record
 from limner.commands.sweep.slurm_queue import may_go_on
-from limner.launch.job import start, waited_for
+from limner.launch.job import start, wait_for
 from limner.runs.status import read_status
 
 SIGNAL = "USR1"  # of which runs know; submitit's own would be USR2
@@ -46,7 +46,7 @@ class QueuedJob:
         """
         first = os.environ["SLURM_PROCID"] == "0"
         try:
-            ended = waited_for(start(self.command, share=None, alone=False))
+            ended = wait_for(start(self.command, resources=None, alone=False))
         except SystemExit:  # a signal came, and the run has saved
             if first and not self._has_finished() and may_go_on(os.environ["SLURM_JOB_ID"]):
                 signal.raise_signal(getattr(signal, f"SIG{SIGNAL}"))  # submitit queues it again
