@@ -62,6 +62,7 @@ TESTED_THROUGH = {
     "pretrained/test_load.py": ("pretrained/hub.py", "pretrained/migrations.py"),
     "pretrained/test_strange_weights.py": ("pretrained/bounded_build.py", "pretrained/weights.py"),
     "resume/test_start.py": ("resume/find_run.py",),
+    "runs/test_checkpoints.py": ("runs/newest_checkpoint.py",),
     "runs/test_folder.py": ("callbacks/heartbeat.py", "training/end.py"),
     "strangers/test_classes.py": ("pretrained/roles.py",),
     "strangers/test_evaluated_folders.py": (

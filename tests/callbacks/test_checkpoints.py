@@ -21,7 +21,8 @@ from limner.callbacks.measured import Measured
 from limner.callbacks.signals import StopOnSignal
 from limner.errors import Interrupted, UserError
 from limner.models import Classifier
-from limner.runs.checkpoints import newest, numbered, update_of, update_path, write
+from limner.runs.checkpoints import numbered, update_of, update_path, write
+from limner.runs.newest_checkpoint import newest
 
 SMALL = [
     "model=classifier", "network=mlp", "metrics=none", "logger=none",

@@ -22,7 +22,7 @@ from PIL import Image
 from limner.callbacks.pictures import grid
 from limner.commands import onnx
 from limner.commands.model_card import model_card
-from limner.config.options import MISSING, parse
+from limner.config.command_options import MISSING, parse
 from limner.console import say
 from limner.errors import UserError
 from limner.files.plain import NotPlainError

@@ -14,7 +14,7 @@ from PIL import Image
 from limner.callbacks.pictures import grid
 from limner.commands.latent_walks import tour, traversal
 from limner.commands.progress_frames import progress_frames
-from limner.config.options import MISSING, parse
+from limner.config.command_options import MISSING, parse
 from limner.console import say
 from limner.errors import UserError
 from limner.files.printable import printable

@@ -23,8 +23,9 @@ from limner.pretrained.migrations import brought_up_to_date
 from limner.pretrained.safe_build import build, read_config, read_safetensors, within
 from limner.pretrained.trained_model import TrainedModel
 from limner.pretrained.weights import check_fit, check_values
-from limner.runs.checkpoints import best_path, newest, numbered, read
+from limner.runs.checkpoints import best_path, numbered, read
 from limner.runs.links import refuse_links
+from limner.runs.newest_checkpoint import newest
 
 log = logging.getLogger(__name__)
 

@@ -1,11 +1,10 @@
-"""Checkpoint files: whole or not there, and able to tell whether they are still what was written.
+"""Checkpoint files: written whole or not at all, and verified when they are read.
 
 A run's folder `checkpoints/` has `update_00001000.ckpt` and the like, and perhaps `best.ckpt`.
 """
 
 __all__ = [
-    "best_path", "newest", "newest_or_refuse", "numbered", "problem", "read", "spares", "tidy",
-    "update_of", "update_path", "write",
+    "best_path", "numbered", "problem", "read", "tidy", "update_of", "update_path", "write",
 ]  # fmt: skip
 
 import contextlib
@@ -53,41 +52,6 @@ def numbered(run_dir: Path) -> list[Path]:
     found = (run_dir / "checkpoints").glob("*.ckpt")
     paths = [path for path in found if NAME.fullmatch(path.name) and path.is_file()]
     return sorted(paths, key=update_of, reverse=True)
-
-
-def newest(run_dir: Path) -> Path | None:
-    """The newest whole checkpoint of a run, with a warning for each newer one that is skipped.
-
-    None if none is whole: then nothing is said.
-    """
-    skipped: dict[Path, str] = {}
-    for path in numbered(run_dir):
-        reason = problem(path)
-        if reason is None:
-            for other, why in skipped.items():
-                log.warning("Skipped %s: it %s.", other, why)
-            return path
-        skipped[path] = reason
-    return None
-
-
-def spares(run_dir: Path) -> tuple[Path | None, list[Path]]:
-    """The newest whole checkpoint of a run, and all others that have an update, oldest first.
-
-    Of a run without a whole one nothing is to spare: (None, []).
-    """
-    paths = numbered(run_dir)
-    whole = next((path for path in paths if problem(path) is None), None)
-    return whole, [] if whole is None else [path for path in reversed(paths) if path != whole]
-
-
-def newest_or_refuse(run_dir: Path) -> Path:
-    """As `newest`; raises `UserError` with what is wrong with each if none is whole."""
-    path = newest(run_dir)
-    if path is None:
-        reasons = [f"{path.name} {problem(path)}." for path in numbered(run_dir)]
-        raise UserError("\n".join([f"{run_dir} has no whole checkpoint to go on from:", *reasons]))
-    return path
 
 
 def problem(path: Path) -> str | None:

@@ -16,7 +16,8 @@ from limner.callbacks.log import Log
 from limner.callbacks.rollbacks import Rollback, rollbacks_of
 from limner.callbacks.signals import StopOnSignal
 from limner.errors import Diverged, Interrupted, UserError
-from limner.runs.checkpoints import newest, update_of
+from limner.runs.checkpoints import update_of
+from limner.runs.newest_checkpoint import newest
 
 log = logging.getLogger(__name__)
 

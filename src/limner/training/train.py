@@ -11,11 +11,11 @@ import lightning as L
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from limner.callbacks.automatic_optimization import InParts
 from limner.callbacks.checkpoint_io import AtomicCheckpointIO
 from limner.callbacks.checkpoints import check_last
 from limner.callbacks.clipping import Clipping
 from limner.callbacks.epochs import FitLoop, TrackEpochEnd
-from limner.callbacks.gradient_accumulation import InParts
 from limner.callbacks.heartbeat import Heartbeat
 from limner.callbacks.learning_rates import LearningRates
 from limner.callbacks.measured import Measured, measured_of
@@ -31,8 +31,8 @@ from limner.launch.environment import check_started
 from limner.loggers import ToleratedLogger
 from limner.pretrained.first_stage import adopt, check_shape
 from limner.pretrained.trained_model import TrainedModel
-from limner.runs.checkpoints import newest_or_refuse
 from limner.runs.folder import RunFolder
+from limner.runs.newest_checkpoint import newest_or_refuse
 from limner.runs.records import write_records
 from limner.runs.status import StatusFile
 from limner.training.batch_size import DeviceCounts, fitting_batch_size

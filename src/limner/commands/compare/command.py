@@ -18,7 +18,7 @@ from limner.commands.compare.records import Run
 from limner.commands.compare.runs import find
 from limner.commands.compare.tables import Row, blocks, objective_of, summaries
 from limner.commands.compare.texts import label
-from limner.config.options import parse
+from limner.config.command_options import parse
 from limner.console import say
 from limner.errors import UserError
 from limner.files.printable import printable

@@ -20,7 +20,7 @@ from limner.commands.evaluate.of_runs import of_run
 from limner.commands.evaluate.subject import Folder, ModelSamples, Subject
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed, similar
-from limner.config.options import parse
+from limner.config.command_options import parse
 from limner.config.schema import CONFIG_DIR, register
 from limner.console import ConsoleHandler, scores_table
 from limner.errors import UserError

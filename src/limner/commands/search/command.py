@@ -18,7 +18,7 @@ from omegaconf import MISSING, DictConfig
 
 from limner.callbacks.scores import Scores
 from limner.config.build import build, check
-from limner.config.options import parse
+from limner.config.command_options import parse
 from limner.config.schema import register
 from limner.console import ConsoleHandler
 from limner.errors import UserError
