@@ -1,4 +1,4 @@
-"""The config that a run goes on with, and the records of it in the run's folder."""
+"""Merge the saved config of a run with what a command changes, and save the result."""
 
 __all__ = ["merged", "save", "with_saved_overrides"]
 
@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 
 
 def with_saved_overrides(words: Sequence[str], saved: Sequence[str]) -> list[str]:
-    """The arguments that compose a run again, changed by new ones.
+    """Return the saved overrides of a run, changed by the words of a command.
 
     Args:
-        words: Those of the command. Config files of the user's own are named among them.
-        saved: The overrides that the run was composed of.
+        words: Words of the command, including flags that add config folders of the user's own.
+        saved: Overrides from which the run was composed.
     """
     flags, overrides = split_flags(words)
     kept = list(saved)
@@ -42,19 +42,19 @@ def with_saved_overrides(words: Sequence[str], saved: Sequence[str]) -> list[str
 
 
 def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig:
-    """The config saved in `folder`, with what a command changes about it. Writes nothing.
+    """Return the config saved in `folder`, changed as a command asks. Write nothing.
 
-    The config files may have changed since the run began, so `config`, which was composed from
-    them by `with_saved_overrides`, is trusted only for the difference that the new ones make.
+    The files in conf/ may have changed since the run began. So `config`, which is composed from
+    them by `with_saved_overrides`, counts only for the difference that the new words make.
 
     Args:
-        config: What the command is composed to.
+        config: Config composed from the command.
         folder: The run folder, which a stranger may have made.
-        words: Those of the command: classes that these name are the user's own.
+        words: Words of the command. Classes that they name are the user's own.
 
     Raises:
-        UserError: If it would be another run, one that this version cannot train, or one that
-            asks for more than limner's own classes.
+        UserError: If the result is another run, cannot be trained by this version, or asks for
+            more than limner's own classes.
     """
     asked, advice = f"resume={os.path.relpath(folder)}", "For a new run, leave out resume=."
     saved = read_config(folder, config)
@@ -78,10 +78,10 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
 
 
 def save(config: DictConfig, folder: Path, hydra: DictConfig) -> None:
-    """Brings Hydra's records in the folder up to date with what the run goes on as.
+    """Update Hydra's records in a run folder to the config with which the run continues.
 
     Args:
-        config: The run's config.
+        config: Config of the run.
         folder: The run folder.
         hydra: Hydra's own config of this start.
     """
@@ -102,8 +102,7 @@ def save(config: DictConfig, folder: Path, hydra: DictConfig) -> None:
 
 
 def _check(config: DictConfig, folder: Path, asked: str, words: Sequence[str]) -> None:
-    """Raises `UserError` if this version lacks, or newly needs, what the saved config says, or if
-    that asks for what no stranger's may."""
+    """Raise `UserError` if this version cannot train the config, or it asks for what none may."""
     from limner.pretrained.first_stage import adopt  # with torch: looking for a run need not wait
 
     checked = OmegaConf.merge(config, {"run_dir": str(folder)})
@@ -123,7 +122,7 @@ def _check(config: DictConfig, folder: Path, asked: str, words: Sequence[str]) -
 
 
 def _delete(config: DictConfig, key: str) -> None:
-    """Removes a key, and the mappings that this leaves empty."""
+    """Remove a key, and the mappings that this leaves empty."""
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
     if node is not None:

@@ -1,8 +1,9 @@
-"""The run folder of processes that torchrun or srun starts, each of which composes its config.
+"""One run folder for all processes that torchrun or srun starts.
 
-Each would name a folder by its own clock. Torchrun keeps what its nodes know of one another in a
-store, where the first process leaves its choice for the others, and for those that are started
-again. Processes of srun call it by the number of their job, and are told when that is restarted.
+Each process composes its own config, and would name the folder by its own clock. Under torchrun,
+the first process writes its choice into torchrun's store, where the others, and processes that are
+restarted, read it. Under srun, the folder is named by the SLURM job, which also says when it was
+restarted.
 """
 
 __all__ = ["agree_on_run_folder"]
@@ -20,13 +21,13 @@ from limner.resume.overrides import is_sweep, last_value, only_shows, quoted, wi
 def agree_on_run_folder(
     words: Sequence[str], choose: Callable[[Sequence[str]], Path]
 ) -> list[str]:
-    """The words of a command, with the folder that all processes of the run are to take.
+    """Return the words of a command, with the folder that all processes of the run use.
 
-    One that is started again goes on in it.
+    A process that is restarted resumes the run in that folder.
 
     Args:
-        words: As they were typed.
-        choose: The folder that the words would mean for a process alone.
+        words: Words as typed.
+        choose: Returns the folder that the words mean for a single process.
 
     Raises:
         UserError: If the processes cannot agree.
@@ -52,7 +53,7 @@ def _in(folder: str | Path, words: Sequence[str], *, automatic: bool) -> list[st
 
 
 def _by_torchrun(choose: Callable[[], Path], environ: Mapping[str, str]) -> str:
-    """What the first process has chosen when it was started for the first time."""
+    """Return the folder that the first process chose at its first start."""
     if environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         raise UserError(
             "This torchrun has no store by which its processes could agree on a folder; choose "

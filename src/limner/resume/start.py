@@ -1,4 +1,4 @@
-"""What a command line starts: a new run, or the run that it goes on with."""
+"""Decide what a command line starts: a new run, a sweep, or the continuation of a run."""
 
 __all__ = ["Start", "composed_for", "decide_start"]
 
@@ -39,16 +39,16 @@ from limner.version import refuse_newer
 
 @dataclass(frozen=True)
 class Start:
-    """How a command is to be run.
+    """The decision on a command line.
 
     Args:
-        arguments: What Hydra composes the config of; None if there is nothing to do.
-        words: What means the same to the further processes of the run, which Lightning starts.
-        folder: The run to go on with, or None for a new one.
-        complete: Whether the composed config is what that run goes on with; else it is only the
-            difference that counts which the command makes to the saved one.
-        note: What to tell about a choice that was not the user's, or not the folder's.
-        sweep: The folder of a sweep, where the command is one.
+        arguments: Words from which Hydra composes the config; None if there is nothing to do.
+        words: Words with the same meaning for the further processes, which Lightning starts.
+        folder: Folder of the run to resume; None for a new run.
+        complete: Whether the composed config is the whole config of the resumed run. If not, only
+            the difference that the command makes to the saved config counts.
+        note: Message about a choice that neither the user nor the folder made; None for none.
+        sweep: Folder of the sweep, if the command is one.
     """
 
     arguments: list[str] | None
@@ -60,11 +60,11 @@ class Start:
 
 
 def decide_start(words: Sequence[str]) -> Start:
-    """What the words of a command line start.
+    """Decide what the words of a command line start.
 
     Raises:
-        UserError: If `resume=` names no run, or one that cannot be gone on with, or `auto` finds
-            several; or if a folder that is not empty is named for a new run.
+        UserError: If `resume=` names no run or one that cannot be resumed, if `resume=auto` finds
+            several, or if a new run is given a folder that is not empty.
     """
     words = agree_on_run_folder(words, _chosen)
     given, sweep = last_value(words, "resume"), last_value(words, "sweep")
@@ -90,7 +90,7 @@ def decide_start(words: Sequence[str]) -> Start:
 
 
 def _sweep(words: Sequence[str]) -> Start:
-    """A sweep in the folder that is named, or one named by the time; begun or gone on with."""
+    """Start or continue a sweep in the named folder; without a name, in one named by the time."""
     name, folder = last_value(words, "sweep"), last_value(words, "hydra.sweep.dir")
     rest = without_key(without_key(words, "sweep"), "hydra.sweep.dir")
     if name not in (None, "null") and not re.fullmatch(r"\w[\w.+-]*", name):
@@ -106,7 +106,7 @@ def _sweep(words: Sequence[str]) -> Start:
 
 
 def _chosen(words: Sequence[str]) -> Path:
-    """The folder that a process alone would take for a new run, or for `resume=auto`."""
+    """Return the folder that a single process would take for a new run, or for `resume=auto`."""
     given = last_value(words, "hydra.run.dir")
     if last_value(words, "resume") != "auto":
         _refuse_used_folder(given)
@@ -122,7 +122,7 @@ def _chosen(words: Sequence[str]) -> Path:
 
 
 def _automatic(words: list[str]) -> Start:
-    """What `resume=auto` comes to, for the rest of the command's words."""
+    """Decide `resume=auto`, given the other words of the command."""
     if only_shows(words):
         return _new(words)
     config, folder = composed_for(words)
@@ -168,7 +168,7 @@ def _in_place(folder: Path) -> list[str]:
 
 
 def _run_folder(given: str) -> Path:
-    """The folder that `resume=` names. Raises `UserError` if there is no run to go on with."""
+    """Return the folder that `resume=` names; raise `UserError` if no run in it can be resumed."""
     folder = Path(given).expanduser().resolve()
     if not (folder / ".hydra" / "config.yaml").is_file():
         raise UserError(f"resume={given}: there is no run in this folder (no .hydra/config.yaml).")
@@ -187,7 +187,7 @@ def _refuse_newer_run(folder: Path) -> None:
 
 
 def _refuse_used_folder(given: str | None) -> None:
-    """Raises `UserError` if a new run is to be in a folder with something in it."""
+    """Raise `UserError` if the folder given for a new run is not empty."""
     folder = Path(given).expanduser() if given else None
     if folder is not None and folder.is_dir() and any(folder.iterdir()):
         raise UserError(
@@ -196,7 +196,7 @@ def _refuse_used_folder(given: str | None) -> None:
 
 
 def composed_for(words: Sequence[str]) -> tuple[DictConfig, Path]:
-    """What a command's config would be, and the folder that it would get."""
+    """Compose the config of a command; return it and the run folder that it would get."""
     overrides, own = split_flags(words)[1], config_dirs(words)
     if own:
         path = quoted(f"file://{Path(own[-1]).resolve()}")

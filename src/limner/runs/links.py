@@ -1,4 +1,4 @@
-"""Links in the folder of a run, through which a command would read, or write, somewhere else."""
+"""Refuse links in a run folder through which a command would read or write somewhere else."""
 
 __all__ = ["refuse_links"]
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from limner.errors import UserError
 
 UNFOLLOWED = ("tensorboard", "wandb")
-"""Folders of loggers, which link to their caches and write under new names only."""
+"""Folders of loggers that link to their caches, and write under new names only."""
 
 
 def refuse_links(folder: Path) -> None:
-    """Raises `UserError` if a file of a run is a link that leads out of its folder."""
+    """Raise `UserError` if a file of a run is a link that leads out of the run folder."""
     root = Path(os.path.realpath(folder))
     for path in _entries(folder):
         if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
@@ -21,7 +21,7 @@ def refuse_links(folder: Path) -> None:
 
 
 def _entries(folder: Path) -> Iterator[Path]:
-    """What lies in a run's folder and in the folders there."""
+    """Yield the entries of a run folder and of the folders in it."""
     for path in folder.iterdir() if folder.is_dir() else ():
         yield path
         if path.is_dir() and not path.is_symlink() and path.name not in UNFOLLOWED:

@@ -1,4 +1,4 @@
-"""config.yaml and environment.txt in the run folder: all that is needed to do the run again."""
+"""config.yaml and environment.txt of a run folder: all that is needed to repeat the run."""
 
 __all__ = ["write_records"]
 
@@ -14,12 +14,12 @@ PACKAGES = ("limner", "torch", "torchvision", "lightning", "hydra-core", "torchm
 
 
 def write_records(run_dir: Path, *, config: str, device: str) -> None:
-    """Writes config.yaml anew, and adds this start to environment.txt.
+    """Write config.yaml, and add this start to environment.txt.
 
     Args:
         run_dir: The run folder.
-        config: The composed config, as YAML.
-        device: What the run is trained on.
+        config: Composed config, as YAML.
+        device: Name of the device that trains the run.
     """
     partial = run_dir / "config.partial"
     partial.write_text(config)
@@ -36,7 +36,7 @@ def write_records(run_dir: Path, *, config: str, device: str) -> None:
 
 
 def _commit() -> str:
-    """The commit of the clone that runs, or nothing."""
+    """Return the commit of the clone that runs; empty outside of a git clone."""
     clone = Path(__file__).parents[3]
     if not (clone / ".git").exists():
         return ""

@@ -1,4 +1,4 @@
-"""`limner search`: tries values of some keys, the promising ones more often."""
+"""`limner search`: read and check its words, then run the trials of a study."""
 
 __all__ = ["Options", "run"]
 
@@ -51,17 +51,17 @@ SHORT = {  # one update, and what follows an epoch
 
 @dataclass
 class Options:
-    """What `limner search` takes; any other word is an override of all trials.
+    """The options of `limner search`; any other word is an override of all trials.
 
     Args:
-        study: Its name; it is in outputs/searches/STUDY, and is gone on with if it is there.
-        space: A YAML file of what to vary, or the name of one of conf/search.
-        num_trials: Of the study in all, by all workers; of a grid, null means all of it.
-        num_workers: Trials at once here; the same command may run elsewhere too.
+        study: Name of the study in outputs/searches/STUDY. An existing study is continued.
+        space: YAML file of what to vary, or the name of a file in conf/search.
+        num_trials: Number of trials of the whole study, by all workers; null for a whole grid.
+        num_workers: Number of trials at a time here; the same command may run elsewhere too.
         storage: URL of a database; null for a journal in the study's folder.
         sampler: tpe, random, cmaes or grid.
-        pruner: median: a trial that is worse than the median of those before it, after as many
-            epochs, is stopped; or none.
+        pruner: median (stop a trial that is worse than the median of the earlier trials after as
+            many epochs) or none.
     """
 
     study: str = MISSING
@@ -74,10 +74,10 @@ class Options:
 
 
 def run(words: Sequence[str]) -> int:
-    """Does what the words after `limner search` say, and returns the exit code.
+    """Run `limner search` with these words, and return the exit code.
 
     Raises:
-        UserError: If the space, the study or the objective do not fit; nothing is queued then.
+        UserError: If the space, the study or the objective do not fit. Then nothing is queued.
     """
     register()
     flags, words = split_flags(words)
@@ -104,7 +104,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _checked(options: Options, space: Space) -> int:
-    """The number of trials. Raises `UserError` for options that mean nothing."""
+    """Return the number of trials; raise `UserError` for options that mean nothing."""
     if re.fullmatch(r"\w[\w.+-]*", options.study) is None:
         raise UserError(f"study={options.study}: letters, digits, dots, dashes and underscores.")
     for key, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
@@ -121,7 +121,7 @@ def _checked(options: Options, space: Space) -> int:
 
 
 def _composed(overrides: Sequence[str], flags: Sequence[str]) -> DictConfig:
-    """The config of a trial, checked as `train.py` would."""
+    """Compose the config of a trial, and check it as `train.py` would."""
     config, _ = composed_for([*flags, *overrides])
     config.run_dir = "."
     check(config)
@@ -129,7 +129,7 @@ def _composed(overrides: Sequence[str], flags: Sequence[str]) -> DictConfig:
 
 
 def _objective(config: DictConfig, space: Space, flags: Sequence[str]) -> dict[str, str]:
-    """By what trials are compared, once it is sure that they report it."""
+    """Return the objective, after making sure that trials report it."""
     objective = config.metrics.objective
     if objective is None:
         raise UserError(
@@ -151,7 +151,7 @@ def _objective(config: DictConfig, space: Space, flags: Sequence[str]) -> dict[s
 
 
 def _rehearsed(space: Space, flags: Sequence[str]) -> set[str]:
-    """What the first trial reports of itself after one update, beside scores of samples."""
+    """Train the first trial for one update; return the names of the values that it reports."""
     kept = [word for word in space.overrides(next(space.corners())) if key_of(word) not in SHORT]
     kept = [word for word in kept if not key_of(word).startswith("metrics")]
     with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +167,7 @@ def _rehearsed(space: Space, flags: Sequence[str]) -> set[str]:
 
 
 def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[str]) -> bool:
-    """Has the workers work to the end; whether a signal ended them before."""
+    """Run the workers to the end; return whether a signal stopped them."""
     stop, failures = Stop(), []
 
     def one(index: int) -> None:
@@ -196,7 +196,7 @@ def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[st
 
 
 def _listen() -> None:
-    """Has what is told of trials printed, a line each."""
+    """Print log messages about trials."""
     logger = logging.getLogger("limner")
     logger.setLevel(logging.INFO)
     if not any(isinstance(handler, ConsoleHandler) for handler in logger.handlers):

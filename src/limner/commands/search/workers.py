@@ -1,4 +1,4 @@
-"""Tries one trial after the other: each is a run in a process and a folder of its own."""
+"""A worker: it runs one trial after another, each as a run in its own process and folder."""
 
 __all__ = ["Stop", "work"]
 
@@ -20,7 +20,7 @@ from limner.runs.lock import is_locked
 log = logging.getLogger(__name__)
 
 REPORTS = f"{Reports.__module__}.{Reports.__qualname__}"
-SECONDS = 0.5  # between two looks at a run
+SECONDS = 0.5  # between two checks of a run
 Stop = threading.Event
 
 
@@ -32,14 +32,14 @@ def work(
     resources: JobResources | None,
     stop: Stop,
 ) -> None:
-    """Tries until the study has as many trials, and none is left that another worker holds.
+    """Run trials until the study has `num_trials`, and no other worker still holds one.
 
     Args:
-        study: What to take trials of.
-        num_trials: Of all workers.
-        flags: Of `train.py`, for all trials.
-        resources: What the trials may use of the machine.
-        stop: Set from outside: the run is stopped, and its trial queued again.
+        study: The study that hands out trials.
+        num_trials: Number of trials of all workers together.
+        flags: Flags of `train.py` for all trials.
+        resources: Cores and GPUs of the trials; None for the whole machine.
+        stop: Event from outside; the running trial is stopped and requeued.
     """
     while not stop.is_set():
         trial, may_come = study.next(num_trials)
@@ -89,7 +89,7 @@ def _try(
 
 
 def _watched(process: subprocess.Popen, trial: Trial, stop: Stop) -> bool:
-    """Waits for a run and reports what it scores; whether it was stopped as one of the worse."""
+    """Wait for a run and report its scores to Optuna; return whether the run was pruned."""
     seen: set[int] = set()
     asked = pruned = False
     while True:
