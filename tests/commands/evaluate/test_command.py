@@ -109,7 +109,12 @@ def test_every_measure_of_a_vae(vae, tmp_path):
     assert 0 <= values["linear_probe_accuracy"] <= 1
     assert values["num_trained_parameters"] > 10_000
     assert values["reconstruction_fid_classifier"] < values["fid_classifier"]
-    others = {"sameness_ssim", "sameness_ssim_real", "memorisation_z", "reconstruction_psnr"}
+    others = {
+        "pairwise_similarity_ssim",
+        "pairwise_similarity_ssim_real",
+        "memorisation_z",
+        "reconstruction_psnr",
+    }
     assert others <= set(values)
     assert (tmp_path / "nearest_training_images.png").is_file()
 
@@ -165,7 +170,7 @@ def test_lpips_without_its_weights_is_a_message(vae, tmp_path, monkeypatch):
     monkeypatch.setattr("torch.hub.urlopen", offline)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(UserError, match="LPIPS"):
-        evaluate([f"run={vae}", "measures=[sameness]", "lpips=alex", f"to={tmp_path}"])
+        evaluate([f"run={vae}", "measures=[pairwise_similarity]", "lpips=alex", f"to={tmp_path}"])
 
 
 def test_the_second_evaluation_touches_no_real_image(vae, tmp_path, monkeypatch):
@@ -204,3 +209,8 @@ def test_images_are_resized_if_asked(digits, tmp_path):
     evaluate([*words, "image_shape=[1,8,8]", "metrics=classifier", "metrics.num_splits=2"])
     protocol = entries(tmp_path)["fid_classifier"]["protocol"]
     assert protocol["reference"]["image_shape"] == [1, 8, 8]
+
+
+def test_evaluate_answers_the_old_name_of_a_measure_with_the_new_one(vae):
+    with pytest.raises(UserError, match="pairwise_similarity"):
+        evaluate([f"run={vae}", "measures=[sameness]"])

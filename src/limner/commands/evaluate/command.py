@@ -43,8 +43,8 @@ class Options:
         checkpoint: Of the run: best or last; the best where there is one.
         metrics: inception, classifier or auto; a run's own by default.
         image_shape: [C, H, W] that images of folders are resized to.
-        measures: Of diversity, sameness, memorisation, reconstruction, likelihood, latents,
-            gan_train and efficiency; [all] for those that apply.
+        measures: Names among diversity, pairwise_similarity, memorisation, reconstruction,
+            likelihood, latents, gan_train and efficiency; [all] for those that apply.
         lpips: alex, vgg or squeeze: a learned score among the pair scores; downloads its weights.
         num_measured: Images of each set, at most, for measures that look at single images.
         to: The folder for evaluation.json and pictures; the run's own, or the working folder.
@@ -66,7 +66,7 @@ class Options:
 
 
 def run(words: Sequence[str]) -> int:
-    """Does what the words after `limner evaluate` say, and returns the exit code.
+    """Run `limner evaluate` with these words, and return the exit code.
 
     Raises:
         UserError: If the words name nothing that can be evaluated.
@@ -112,6 +112,8 @@ def _measures(options: Options) -> list[str]:
     if options.measures == ["all"]:
         return list(MEASURES)
     for name in options.measures:
+        if name == "sameness":
+            raise UserError("measures=sameness: this measure is pairwise_similarity now.")
         if name not in MEASURES:
             raise UserError(f"measures={name}: there is no such measure{similar(name, MEASURES)}")
     return options.measures

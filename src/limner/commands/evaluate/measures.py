@@ -1,6 +1,6 @@
-"""Measures beyond the distance of two distributions, each by itself, by the name it is asked for.
+"""Measures beyond the distance of two distributions, by the name in `measures=[...]`.
 
-Each takes a `Subject` and returns entries as scores.json has them, or raises `NotApplicable`.
+Each takes a `Subject` and returns entries for scores.json, or raises `NotApplicable`.
 """
 
 __all__ = ["MEASURES", "NotApplicable"]
@@ -32,7 +32,7 @@ CODES = (1, 5, 50, 500)
 
 
 class NotApplicable(Exception):
-    """This subject has no such measure; the text says why."""
+    """The measure does not apply to this subject; the text says why."""
 
 
 def diversity(subject: Subject) -> Entries:
@@ -44,7 +44,7 @@ def diversity(subject: Subject) -> Entries:
     return {f"wasserstein_{name}": _entry(value, protocol) for name, value in distances.items()}
 
 
-def sameness(subject: Subject) -> Entries:
+def pairwise_similarity(subject: Subject) -> Entries:
     """Pair scores between generated images, and between real ones to compare with."""
     entries = {}
     sets = {"": _samples(subject), "_real": torch.cat(list(subject.real("train")))}
@@ -54,7 +54,9 @@ def sameness(subject: Subject) -> Entries:
         found = pair_scores(halves, lpips=subject.lpips)
         protocol = {"num_pairs": found.num_pairs, "seed": subject.seed}
         for name, value in found.mean.items():
-            entries[f"sameness_{name}{ending}"] = _entry(value, protocol, found.std[name])
+            entries[f"pairwise_similarity_{name}{ending}"] = _entry(
+                value, protocol, found.std[name]
+            )
     return entries
 
 
@@ -233,7 +235,7 @@ def efficiency(subject: Subject) -> Entries:
 
 MEASURES: dict[str, Callable[[Subject], Entries]] = {
     "diversity": diversity,
-    "sameness": sameness,
+    "pairwise_similarity": pairwise_similarity,
     "memorisation": memorised,
     "reconstruction": reconstruction,
     "likelihood": likelihood,
@@ -241,7 +243,7 @@ MEASURES: dict[str, Callable[[Subject], Entries]] = {
     "gan_train": labelled,
     "efficiency": efficiency,
 }
-"""Name to measure."""
+"""Name -> measure."""
 
 
 def _entry(value: float, protocol: dict[str, Any], std: float | None = None) -> dict[str, Any]:
@@ -250,7 +252,7 @@ def _entry(value: float, protocol: dict[str, Any], std: float | None = None) -> 
 
 
 def _pixels(subject: Subject) -> str:
-    """What is called an image where it is asked how likely one is."""
+    """Return which form of the images the likelihood is of, for the protocol."""
     kind = subject.data.binarisation
     return "stored" if kind is None else f"binarised, one fixed draw (trained on: {kind})"
 
@@ -263,7 +265,7 @@ def _protocol(subject: Subject, *, split: str) -> dict[str, Any]:
 
 
 def _module(subject: Subject, method: str) -> Any:
-    """The model, if it can do this."""
+    """Return the model, if it has this method."""
     if isinstance(subject.generated, Folder) or subject.model is None:
         raise NotApplicable("only a run has a model")
     if not hasattr(subject.model.module, method):
