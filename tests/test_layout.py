@@ -1,10 +1,16 @@
 """The layout of the package: few files in a folder, short modules, and tests that mirror them."""
 
+import re
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "limner"
 TESTS = ROOT / "tests"
+DOCUMENTS = sorted(
+    ["CONTRIBUTING.md", "README.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+)
 GAN_STEP = (
     "models/gan.py", "models/adversarial.py", "models/optimization.py", "losses/adversarial.py",
 )  # fmt: skip
@@ -124,3 +130,19 @@ def test_no_module_is_long():
 
 def test_the_step_of_a_gan_is_read_in_four_short_files():
     assert sum(map(num_lines, GAN_STEP)) <= 540
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_documents_name_files_and_tests_that_exist(document):
+    """A path may leave out its first folders."""
+    sources = [
+        path for name in ("src", "tests", "scripts") for path in (ROOT / name).rglob("*.py")
+    ]
+    files = {f"/{path.relative_to(ROOT).as_posix()}" for path in [*sources, ROOT / "train.py"]}
+    tests = "\n".join(path.read_text() for path in TESTS.rglob("*.py"))
+    names = set(re.findall(r"def (test_\w+)", tests)) | {Path(file).stem for file in files}
+    text = (ROOT / document).read_text()
+    paths = set(re.findall(r"[\w/]+\.py\b", text))
+    gone = [path for path in paths if not any(file.endswith(f"/{path}") for file in files)]
+    gone += sorted(set(re.findall(r"\btest_\w+", text)) - names)
+    assert not gone

@@ -23,7 +23,7 @@ CHECKED = (1, 5)  # batch sizes
 
 
 def require() -> None:
-    """Raises `UserError` unless all packages that ONNX needs are installed."""
+    """Raise `UserError` unless all packages that ONNX needs are installed."""
     for name in PACKAGES:
         try:
             importlib.import_module(name)
@@ -34,7 +34,7 @@ def require() -> None:
 
 
 def export(model: TrainedModel, path: Path) -> None:
-    """Writes z (N, latent_dim) -> images (N, C, H, W) in [-1, 1], for any N; EMA weights.
+    """Write z (N, latent_dim) -> images (N, C, H, W) in [-1, 1], for any N; EMA weights.
 
     Of a conditional model, (z, labels (N,)) -> images.
 

@@ -58,7 +58,7 @@ class Options:
 
 
 def run(words: Sequence[str]) -> int:
-    """Writes what the words ask for, prints the paths, and returns the exit code 0.
+    """Write the pictures that the words ask for, print their paths, and return exit code 0.
 
     Raises:
         UserError: If a word does not fit, or the model or the run cannot do what is asked.

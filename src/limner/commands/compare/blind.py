@@ -48,7 +48,7 @@ class Trials:
 
 
 def make(runs: Sequence[Run], trials: Trials) -> str:
-    """Writes the page and says where it is.
+    """Write the page, and print its path.
 
     Raises:
         UserError: If there are not two sides, a run has no pictures, or the page has no place.

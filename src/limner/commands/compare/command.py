@@ -43,7 +43,7 @@ class Options:
 
 
 def run(words: Sequence[str]) -> int:
-    """Does what the words after `limner compare` say, and returns the exit code.
+    """Run `limner compare` with these words, and return the exit code.
 
     Raises:
         UserError: If a folder is no run, none has scores, or two protocols would be mixed.
