@@ -1,7 +1,7 @@
-"""The commands: `limner train ...`, which `python train.py ...` is too.
+"""The command line: `limner COMMAND ...`; `python train.py ...` is `limner train ...`.
 
-A mistake of the user's ends in one message of a few lines and a non-zero exit code, and leaves no
-folder behind.
+A user's mistake ends in one message of a few lines and a non-zero exit code, and leaves no folder
+behind.
 """
 
 __all__ = ["main"]
@@ -67,7 +67,7 @@ _failures: list[str] = []
 
 
 def main() -> None:
-    """Runs the command line, and ends the process with its exit code."""
+    """Run the command line, and end the process with its exit code."""
     words = sys.argv[1:]
     escape_errors()
     if Path(sys.argv[0]).name == "train.py":

@@ -26,7 +26,7 @@ TEMPLATE = Path(__file__).with_name("blind.html")
 MOST = 9
 """Sides of a choice; the keys 1 to 9 choose."""
 MAX_PIXELS = 500_000_000
-"""Of all pictures together, for they are held in memory."""
+"""Limit on the size of all pictures together, since they are held in memory."""
 
 
 @dataclass
