@@ -33,7 +33,7 @@ from limner.files.markdown import code, fenced, plain
 from limner.files.printable import UNSAFE, printable
 from limner.metrics.time_to_score import Curve, write_picture
 from limner.pretrained.safe_build import read_config
-from limner.pretrained.trained_model import Trained
+from limner.pretrained.trained_model import TrainedModel
 
 NAME = "[red]a[/red]\x1b[31m\x9b2J\r\nFAKE:\u202e$\\nope{$|`<script>:boom:"
 FOLDER = NAME.replace("/", "")
@@ -172,7 +172,9 @@ def test_a_refused_config_names_its_keys_in_one_line(tmp_path):
 
 def test_a_model_names_its_source_as_it_is():
     config = {"data": {"image_shape": [1, 8, 8], "num_classes": None}}
-    assert_harmless(repr(Trained(torch.nn.Linear(1, 1), config=config, update=1, source=NAME)))
+    assert_harmless(
+        repr(TrainedModel(torch.nn.Linear(1, 1), config=config, update=1, source=NAME))
+    )
 
 
 def test_a_curve_is_drawn_whatever_its_name(tmp_path):

@@ -21,8 +21,8 @@ from limner import console
 from limner.callbacks.epochs import FitLoop
 from limner.callbacks.pictures import Pictures
 from limner.callbacks.scores import Scores
-from limner.callbacks.signals import SeedUpdates
-from limner.launch.job import waited_for
+from limner.callbacks.signals import SeedPerUpdate
+from limner.launch.job import wait_for
 from limner.models import VAE
 from limner.runs.status import read_status
 from limner.training import train as train_module
@@ -103,9 +103,9 @@ def assert_same_run(a: Path, b: Path) -> None:
 
 
 MOMENTS = {
-    "update": (SeedUpdates, "on_train_batch_start", 7, signal.SIGUSR1),
+    "update": (SeedPerUpdate, "on_train_batch_start", 7, signal.SIGUSR1),
     "drawing": (Pictures, "on_train_batch_end", 15, signal.SIGTERM),
-    "validation": (SeedUpdates, "on_validation_start", 22, signal.SIGINT),
+    "validation": (SeedPerUpdate, "on_validation_start", 22, signal.SIGINT),
     "scores": (Scores, "_score", 22, signal.SIGTERM),
     "last scores": (Scores, "_score", None, signal.SIGUSR1),
 }
@@ -197,7 +197,7 @@ def test_a_full_disk_and_a_lost_network_stop_nothing(run, tmp_path, scored, monk
     What is still missing at the end is said again, and is made by a resume.
     """
     folder, files = tmp_path / "run", ("metrics.csv", "scores.json", "samples")
-    original = SeedUpdates.on_train_batch_start
+    original = SeedPerUpdate.on_train_batch_start
 
     def meddle(self, trainer, *arguments):
         if trainer.global_step == 12:  # no permission keeps root from writing; these folders do
@@ -212,7 +212,7 @@ def test_a_full_disk_and_a_lost_network_stop_nothing(run, tmp_path, scored, monk
             (folder / "metrics.csv.aside").rename(folder / "metrics.csv")
         return original(self, trainer, *arguments)
 
-    monkeypatch.setattr(SeedUpdates, "on_train_batch_start", meddle)
+    monkeypatch.setattr(SeedPerUpdate, "on_train_batch_start", meddle)
     file = tmp_path / "mine" / "logger" / "broken.yaml"
     file.parent.mkdir(parents=True)
     file.write_text("broken: {_target_: support.fakes.BrokenLogger}\n")
@@ -277,7 +277,7 @@ def test_train_finishes_though_nobody_reads_its_scores(run, monkeypatch):
 
 
 def test_train_says_that_it_was_stopped_at_once_by_a_second_interrupt(run, monkeypatch):
-    original = SeedUpdates.on_train_batch_start
+    original = SeedPerUpdate.on_train_batch_start
 
     def struck(self, trainer, *arguments):
         if trainer.global_step == 5:
@@ -285,7 +285,7 @@ def test_train_says_that_it_was_stopped_at_once_by_a_second_interrupt(run, monke
                 signal.raise_signal(signal.SIGINT)
         return original(self, trainer, *arguments)
 
-    monkeypatch.setattr(SeedUpdates, "on_train_batch_start", struck)
+    monkeypatch.setattr(SeedPerUpdate, "on_train_batch_start", struck)
     result = run(*SHORT)
     assert result.code == 1
     said, advice = result.err.splitlines()
@@ -306,7 +306,7 @@ def test_two_processes_leave_scoring_when_one_gets_a_signal(tmp_path, scored):
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
     )  # fmt: skip
-    wait_for(lambda: (tmp_path / "scoring").exists(), process)
+    wait_until(lambda: (tmp_path / "scoring").exists(), process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert children
     start = time.monotonic()
@@ -317,7 +317,7 @@ def test_two_processes_leave_scoring_when_one_gets_a_signal(tmp_path, scored):
     assert "Stopped after update 22." in err
     assert "Traceback" not in err
     assert checkpoint(tmp_path / "run")["loops"]["fit_loop"]["epoch_end_is_due"]
-    wait_for(lambda: not any(Path("/proc", child).exists() for child in children))
+    wait_until(lambda: not any(Path("/proc", child).exists() for child in children))
 
 
 def test_further_processes_end_with_the_first_one(tmp_path):
@@ -333,7 +333,7 @@ def test_further_processes_end_with_the_first_one(tmp_path):
     assert process.stdout.readline() == process.stdout.readline() == "here\n"
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.kill()
-    wait_for(lambda: not Path("/proc", child).exists())
+    wait_until(lambda: not Path("/proc", child).exists())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
@@ -345,13 +345,13 @@ def test_a_sweep_passes_signals_on_to_its_job(number):
     assert job.stdout.readline() == "here\n"
     threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
     with pytest.raises(SystemExit) as end:
-        waited_for(job)
+        wait_for(job)
     assert end.value.code == 1
     assert job.returncode == 1
     assert signal.getsignal(number) is signal.SIG_DFL
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen | None = None) -> None:
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen | None = None) -> None:
     deadline = time.monotonic() + 90
     while not condition():
         assert process is None or process.poll() is None, process.communicate()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from limner import cli
-from limner.callbacks.signals import SeedUpdates
+from limner.callbacks.signals import SeedPerUpdate
 from limner.config import error_messages
 from limner.errors import UserError
 from limner.resume.start import Start
@@ -428,14 +428,14 @@ def test_explain_leaves_other_errors_their_traceback(error):
 
 
 def test_train_without_memory_says_so_in_one_line_and_in_its_status(run, monkeypatch):
-    original = SeedUpdates.on_train_batch_start
+    original = SeedPerUpdate.on_train_batch_start
 
     def greedy(self, trainer, *arguments):
         if trainer.global_step == 2:
             torch.empty(10**15)
         return original(self, trainer, *arguments)
 
-    monkeypatch.setattr(SeedUpdates, "on_train_batch_start", greedy)
+    monkeypatch.setattr(SeedPerUpdate, "on_train_batch_start", greedy)
     result = run(*QUICK, "callbacks.checkpoints.every_num_updates=1", "hydra.run.dir=run")
     assert result.code == 1
     assert result.err.startswith("limner: Out of memory (3,725,290.30 GiB more were asked for).")

@@ -1,4 +1,4 @@
-"""A folder for what is slow to make and cheap to keep: decoded images, statistics of them.
+"""A cache on disk for what is slow to make: decoded images, their statistics, classifiers.
 
 Safe among processes: one builds while the others wait, and a process that dies leaves nothing that
 could be taken for a finished entry, since an entry appears by a single rename.
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 
 def cache_dir() -> Path:
-    """`LIMNER_CACHE` if it is set, else `~/.cache/limner`."""
+    """Return the folder of the cache: `LIMNER_CACHE` if it is set, else `~/.cache/limner`."""
     return Path(os.environ.get("LIMNER_CACHE", "~/.cache/limner")).expanduser()
 
 
 def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path:
-    """The folder that `build` once filled for `key`.
+    """Return the folder for `key`; `build` fills it at the first call.
 
     Args:
         kind: The sub-folder of the cache, e.g. "images".
@@ -67,13 +67,13 @@ def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path
 
 
 def find_folder(kind: str, key: object) -> Path | None:
-    """The finished folder for `key`, or None if nothing has been built."""
+    """Return the finished folder for `key`; None if nothing has been built."""
     folder = _path(kind, key)
     return folder if folder.is_dir() else None
 
 
 def discard_folder(kind: str, key: object) -> None:
-    """Removes the folder for `key`, so that the next `cached_folder` builds it anew."""
+    """Remove the folder for `key`, so that the next `cached_folder` builds it again."""
     folder = _path(kind, key)
     try:
         with FileLock(f"{folder}.lock"):

@@ -1,7 +1,7 @@
-"""The commands: `limner train ...`, which `python train.py ...` is too.
+"""The command line: `limner COMMAND ...`; `python train.py ...` is `limner train ...`.
 
-A mistake of the user's ends in one message of a few lines and a non-zero exit code, and leaves no
-folder behind.
+A user's mistake ends in one message of a few lines and a non-zero exit code, and leaves no folder
+behind.
 """
 
 __all__ = ["main"]
@@ -35,8 +35,8 @@ from limner.files.printable import printable
 from limner.launch.watchdog import end_with_first_process, stop_with_parent
 from limner.processes import is_first_process
 from limner.resume.merge_config import merged, save
-from limner.resume.overrides import config_dirs, last, only_shows
-from limner.resume.start import Start, start_of
+from limner.resume.overrides import config_dirs, last_value, only_shows
+from limner.resume.start import Start, decide_start
 from limner.runs.checkpoints import numbered
 from limner.runs.lock import locked
 
@@ -68,7 +68,7 @@ _failures: list[str] = []
 
 
 def main() -> None:
-    """Runs the command line, and ends the process with its exit code."""
+    """Run the command line, and end the process with its exit code."""
     words = sys.argv[1:]
     escape_errors()
     if Path(sys.argv[0]).name == "train.py":
@@ -115,9 +115,9 @@ def _train(words: Sequence[str]) -> int:
 
     def compose_and_run() -> int:
         register()
-        start = start_of(words)
+        start = decide_start(words)
         if not only_shows(words):
-            refuse_launcher(last(words, "hydra/launcher"), sweep=start.sweep is not None)
+            refuse_launcher(last_value(words, "hydra/launcher"), sweep=start.sweep is not None)
         if start.arguments is None:
             if is_first_process():
                 print(printable(start.note, keep_newlines=True))

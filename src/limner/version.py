@@ -1,4 +1,4 @@
-"""Which version this is, and that it takes no part in what a later one began."""
+"""The version of limner, and the refusal of runs made by a later version."""
 
 __all__ = ["__version__", "refuse_newer"]
 
@@ -12,9 +12,9 @@ __version__ = "0.1.0"
 
 
 def refuse_newer(version: str | None, what: str) -> None:
-    """Raises `UserError` if `what` was made by a later version of limner than this one.
+    """Raise `UserError` if `what` was made by a later version of limner than this one.
 
-    A version that is unknown, or no version, is let through.
+    An unknown version, or none, is accepted.
     """
     with contextlib.suppress(InvalidVersion):
         if version and Version(version) > Version(__version__):

@@ -18,10 +18,11 @@ from limner.callbacks import checkpoint_io, checkpoints
 from limner.callbacks.checkpoint_io import AtomicCheckpointIO
 from limner.callbacks.checkpoints import Checkpoints, check_last
 from limner.callbacks.measured import Measured
-from limner.callbacks.signals import Interrupts
+from limner.callbacks.signals import StopOnSignal
 from limner.errors import Interrupted, UserError
 from limner.models import Classifier
-from limner.runs.checkpoints import newest, numbered, update_of, update_path, write
+from limner.runs.checkpoints import numbered, update_of, update_path, write
+from limner.runs.newest_checkpoint import newest
 
 SMALL = [
     "model=classifier", "network=mlp", "metrics=none", "logger=none",
@@ -269,7 +270,7 @@ def test_a_training_that_ends_without_its_last_checkpoint_says_so(tmp_path, monk
     ],
 )
 def test_a_stop_claims_no_checkpoint_that_is_not_there(tmp_path, monkeypatch, is_full, message):
-    made, interrupts = trainer(tmp_path), Interrupts()
+    made, interrupts = trainer(tmp_path), StopOnSignal()
     made.train_to(4)
     interrupts._received = True
     if is_full:

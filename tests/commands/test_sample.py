@@ -146,7 +146,7 @@ def test_progress_refuses_pictures_that_were_made_to_do_harm(sample, tmp_path, m
     elif kind == "many pixels":
         Image.new("1", (12_000, 12_000)).save(bad)
     else:
-        monkeypatch.setattr("limner.commands.sample.MAX_FILM_PIXELS", 100)
+        monkeypatch.setattr("limner.commands.progress_frames.MAX_FILM_PIXELS", 100)
         shutil.copy(good, bad)
     with pytest.raises(UserError, match=r"update_00000002\.png"):
         sample("mode=progress", run=folder.parent)

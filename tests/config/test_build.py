@@ -25,7 +25,7 @@ from limner.errors import UserError
         ("+optimizer.learning_rate=3", "optimizer.learning_rate is not a parameter of Adam"),
         ("optimizer._target_=torch.optim.Adamm", "_target_=torch.optim.Adamm cannot be imported"),
         ("~model.kl_weight", "model lacks kl_weight, which VAE needs"),
-        ("network=dcgan", "needs a network with the part encoder; network offers it"),
+        ("network=dcgan", "needs a network with the part encoder; choose one of network="),
         ("data=image_folder", "data.path must be given: data.path=..."),
         ("+model.extra=${nowhere.to_be_found}", "nowhere"),
     ],

@@ -13,7 +13,6 @@ from PIL import EpsImagePlugin, Image
 
 from limner.data import ImageFolder
 from limner.data.store import open_store
-from limner.data.walks import walk
 from limner.errors import UserError
 from support import fakes
 
@@ -223,22 +222,6 @@ def test_folder_follows_links_to_pictures_and_folders_elsewhere(tmp_path):
     (folder / "more").symlink_to(tmp_path / "elsewhere")
     (folder / "one.png").symlink_to(tmp_path / "elsewhere" / "0001.png")
     assert len(decode(folder)) == 6
-
-
-def test_walk_finds_what_pathlib_finds(tmp_path):
-    """Old runs resume only if names, sizes and times are as they were."""
-    folder = fakes.images(tmp_path / "photos", 12, classes=3)
-    fakes.images(folder / ".hidden", 2)
-    (folder / "class_1" / ".hidden.png").touch()
-    (folder / "notes.txt").write_text("not a picture, but a file")
-    (folder / "empty").mkdir()
-    expected = [
-        (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
-        for path in folder.rglob("*")
-        if path.is_file() and "/." not in str(path.relative_to(tmp_path))
-    ]
-    assert sorted(walk(folder)) == sorted(expected)
-    assert len(expected) == 13
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from torch import nn
 
 from limner.errors import UserError
 from limner.pixels import to_uint8
-from limner.pretrained.trained_model import BATCH, Trained
+from limner.pretrained.trained_model import BATCH, TrainedModel
 from limner.randomness import generator_for, uniform_labels
 
 DATA = {"image_shape": [1, 2, 2], "num_classes": 3}
@@ -61,8 +61,8 @@ class Blind(nn.Module):
         return torch.rand(num_images, 1, 2, 2, generator=generator)
 
 
-def made(module: type[nn.Module]) -> Trained:
-    return Trained(module(), config={"data": DATA}, update=1, source="here")
+def made(module: type[nn.Module]) -> TrainedModel:
+    return TrainedModel(module(), config={"data": DATA}, update=1, source="here")
 
 
 @pytest.mark.parametrize("module", [Codes, Blind])

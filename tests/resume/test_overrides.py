@@ -8,25 +8,25 @@ from limner.resume import overrides as words
 
 def test_flags_are_told_from_overrides():
     line = ["--config-dir", "mine", "model=gan", "-m", "+a.b=1", "--config-dir=other", "~c"]
-    flags, overrides = words.parted(line)
+    flags, overrides = words.split_flags(line)
     assert flags == ["--config-dir", "mine", "-m", "--config-dir", "other"]
     assert overrides == ["model=gan", "+a.b=1", "~c"]
 
 
 @pytest.mark.parametrize("word", ["resume=x", "++resume=x", "resume='x'", 'resume="x"'])
 def test_the_last_value_of_a_key(word):
-    assert words.last(["resume=y", "seed=1", word], "resume") == "x"
-    assert words.without(["seed=1", word], "resume") == ["seed=1"]
+    assert words.last_value(["resume=y", "seed=1", word], "resume") == "x"
+    assert words.without_key(["seed=1", word], "resume") == ["seed=1"]
 
 
 def test_no_value_of_a_key():
-    assert words.last(["resumed=y", "x.resume=1"], "resume") is None
+    assert words.last_value(["resumed=y", "x.resume=1"], "resume") is None
 
 
 @pytest.mark.parametrize("text", ["plain", "with space", "it's", "a,b=c", "[x]{y}"])
 def test_quoted_words_are_read_back_by_us_and_by_hydra(text):
     word = f"resume={words.quoted(text)}"
-    assert words.last([word], "resume") == text
+    assert words.last_value([word], "resume") == text
     assert OverridesParser.create().parse_overrides([word])[0].value() == text
 
 

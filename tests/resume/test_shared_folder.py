@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from limner.errors import UserError
-from limner.resume.shared_folder import together
+from limner.resume.shared_folder import agree_on_run_folder
 from support.runs import last_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def test_the_folder_of_srun_is_that_of_its_job(monkeypatch, environ, words, expe
         monkeypatch.delenv(name)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    assert together(words, lambda words: Path("outputs/by_time")) == expected
+    assert agree_on_run_folder(words, lambda words: Path("outputs/by_time")) == expected
 
 
 def test_a_torchrun_without_a_store_is_refused(monkeypatch):
@@ -60,7 +60,7 @@ def test_a_torchrun_without_a_store_is_refused(monkeypatch):
         monkeypatch.setenv(f"TORCHELASTIC_{name}", value)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="--rdzv-backend=c10d"):
-        together(["seed=1"], lambda words: Path("outputs/by_time"))
+        agree_on_run_folder(["seed=1"], lambda words: Path("outputs/by_time"))
 
 
 def torchrun(tmp_path: Path, node: int, port: int, *words: str) -> subprocess.Popen:

@@ -9,7 +9,7 @@ import pytest
 
 import limner
 from limner.errors import UserError
-from limner.resume.start import start_of
+from limner.resume.start import decide_start
 from limner.runs.lock import locked
 from support.runs import content, pretended
 
@@ -22,14 +22,14 @@ def _elsewhere(tmp_path, monkeypatch):
 
 
 def test_a_command_without_resume_is_a_new_run():
-    start = start_of(["model=gan", "seed=1"])
+    start = decide_start(["model=gan", "seed=1"])
     assert start.arguments == start.words == ["model=gan", "seed=1"]
     assert start.folder is None
 
 
 def test_resume_takes_the_saved_overrides_and_then_the_new_ones(tmp_path):
     folder = pretended(tmp_path / "a run", "model=gan", "logger.csv.folder=x", "seed=3")
-    start = start_of(["resume='a run'", "logger=none", "trainer.max_epochs=2"])
+    start = decide_start(["resume='a run'", "logger=none", "trainer.max_epochs=2"])
     assert start.folder == folder
     assert start.arguments == [
         "model=gan", "seed=3", "logger=none", "trainer.max_epochs=2", f"resume='{folder}'",
@@ -41,8 +41,8 @@ def test_resume_takes_the_saved_overrides_and_then_the_new_ones(tmp_path):
 def test_resume_goes_on_in_the_folder_of_the_run(tmp_path):
     folder = pretended(tmp_path / "run")
     with pytest.raises(UserError, match="in the run's own folder, not in there"):
-        start_of(["resume=run", "hydra.run.dir=there"])
-    child = start_of(["resume=run", f'hydra.run.dir="{folder}"', "hydra.output_subdir=null"])
+        decide_start(["resume=run", "hydra.run.dir=there"])
+    child = decide_start(["resume=run", f'hydra.run.dir="{folder}"', "hydra.output_subdir=null"])
     assert child.arguments.count(f"hydra.run.dir='{folder}'") == 1
 
 
@@ -51,7 +51,7 @@ def test_auto_finds_the_unfinished_run_of_the_same_config():
     pretended(PARENT / "other", "seed=1", state="stopped")
     pretended(PARENT / "early", state="running", update=0)
     killed = pretended(PARENT / "killed", "trainer.max_epochs=3", state="running", update=40)
-    start = start_of(["resume=auto", "logger=none"])
+    start = decide_start(["resume=auto", "logger=none"])
     assert start.folder == killed.resolve()
     assert start.complete
     assert start.words == ["logger=none", f"resume='{killed.resolve()}'"]
@@ -63,7 +63,7 @@ def test_auto_begins_a_new_run_where_there_is_none_to_go_on_with(command):
     pretended(PARENT / "finished", state="finished")
     pretended(PARENT / "other", "seed=1")
     pretended(PARENT / "early", update=0)
-    start = start_of(["resume=auto", *command])
+    start = decide_start(["resume=auto", *command])
     assert start.folder is None
     assert start.arguments == start.words == command
     assert "a new one" in start.note
@@ -74,7 +74,7 @@ def test_auto_knows_own_config_files(tmp_path):
     file = tmp_path / "mine" / "experiment" / "mine.yaml"
     file.write_text("# @package _global_\ndata: {batch_size: 32}\n")
     folder = pretended(PARENT / "mine", "data.batch_size=32")
-    start = start_of(["resume=auto", "--config-dir", "mine", "experiment=mine"])
+    start = decide_start(["resume=auto", "--config-dir", "mine", "experiment=mine"])
     assert start.folder == folder.resolve()
     assert start.arguments[:3] == ["--config-dir", "mine", "experiment=mine"]
 
@@ -84,7 +84,7 @@ def test_auto_lists_two_candidates():
         pretended(PARENT / f"run{number}", update=number + 7, state="stopped", changed=day)
     pretended(PARENT / "crashed", state="failed", error="out of memory")
     with pytest.raises(UserError) as error:
-        start_of(["resume=auto"])
+        decide_start(["resume=auto"])
     assert str(error.value).splitlines() == [
         "resume=auto: these runs of this config are unfinished:",
         "  outputs/vae_digits/run1: stopped at update 8, 2031-01-02 03:04",
@@ -97,31 +97,31 @@ def test_auto_lists_two_candidates():
 def test_a_run_that_is_being_trained_is_left_alone():
     folder = pretended(PARENT / "busy", state="running", pid=7, host="there")
     with locked(folder):
-        start = start_of(["resume=auto"])
+        start = decide_start(["resume=auto"])
         assert start.folder is None
         assert "busy, which is being trained" in start.note
         for words in ([f"resume={folder}"], ["resume=auto", f"hydra.run.dir={folder}"]):
             with pytest.raises(UserError, match=r"being trained right now .process 7 on there"):
-                start_of(words)
-    assert start_of(["resume=auto"]).folder == folder.resolve()
+                decide_start(words)
+    assert decide_start(["resume=auto"]).folder == folder.resolve()
 
 
 def test_auto_in_a_folder_begins_goes_on_and_ends():
     words, folder = ["resume=auto", "hydra.run.dir=run"], Path("run")
-    assert start_of(words).arguments == ["hydra.run.dir=run"]
+    assert decide_start(words).arguments == ["hydra.run.dir=run"]
     folder.mkdir()
-    assert start_of(words).arguments == ["hydra.run.dir=run"]
+    assert decide_start(words).arguments == ["hydra.run.dir=run"]
     folder.rmdir()
     pretended(folder, state="running")
-    start = start_of([*words, "logger=none"])
+    start = decide_start([*words, "logger=none"])
     assert start.folder == folder.resolve()
     assert start.words == ["logger=none", f"resume='{folder.resolve()}'"]
     (folder / "status.json").write_text('{"state": "finished", "update": 44}')
     before = content(folder)
-    ended = start_of(words)
+    ended = decide_start(words)
     assert ended.arguments is None
     assert ended.note == "resume=auto: the run in run has finished, at update 44."
-    assert start_of([*words, "trainer.max_epochs=200"]).folder == folder.resolve()
+    assert decide_start([*words, "trainer.max_epochs=200"]).folder == folder.resolve()
     assert content(folder) == before
 
 
@@ -130,7 +130,7 @@ def test_a_start_that_was_killed_early_is_begun_anew_in_its_folder():
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "update_00000005.ckpt.partial").touch()
     (folder / "metrics.csv").write_text("update\n1\n")
-    start = start_of(["resume=auto", "hydra.run.dir=run"])
+    start = decide_start(["resume=auto", "hydra.run.dir=run"])
     assert start.folder is None
     assert start.arguments == ["hydra.run.dir=run"]
     assert "begun anew" in start.note
@@ -140,7 +140,7 @@ def test_a_start_that_was_killed_early_is_begun_anew_in_its_folder():
 def test_half_a_start_of_hydra_is_one_too():
     Path("run/.hydra").mkdir(parents=True)
     Path("run/.hydra/config.yaml").write_text("seed: [")
-    assert start_of(["resume=auto", "hydra.run.dir=run"]).folder is None
+    assert decide_start(["resume=auto", "hydra.run.dir=run"]).folder is None
     assert not list(Path("run").iterdir())
 
 
@@ -158,7 +158,7 @@ def test_auto_removes_nothing_that_is_not_its_own(overrides, update, extra, mess
         (folder / extra).write_text("three years")
     before = content(folder)
     with pytest.raises(UserError, match=message):
-        start_of(["resume=auto", "hydra.run.dir=run"])
+        decide_start(["resume=auto", "hydra.run.dir=run"])
     assert content(folder) == before
 
 
@@ -166,7 +166,7 @@ def test_auto_does_not_touch_a_folder_without_a_run():
     Path("mine").mkdir()
     Path("mine/thesis.txt").write_text("three years")
     with pytest.raises(UserError, match=r"not empty \(thesis.txt\), and there is no run in it"):
-        start_of(["resume=auto", "hydra.run.dir=mine"])
+        decide_start(["resume=auto", "hydra.run.dir=mine"])
     assert Path("mine/thesis.txt").read_text() == "three years"
 
 
@@ -174,9 +174,9 @@ def test_a_finished_run_without_a_checkpoint_is_not_trained_again():
     folder = pretended(Path("run"), "~callbacks.checkpoints", update=0, state="finished")
     before = content(folder)
     words = ["resume=auto", "hydra.run.dir=run", "~callbacks.checkpoints"]
-    assert start_of(words).arguments is None
+    assert decide_start(words).arguments is None
     with pytest.raises(UserError, match="not removed, since it has finished"):
-        start_of([*words, "trainer.max_epochs=200"])
+        decide_start([*words, "trainer.max_epochs=200"])
     assert content(folder) == before
 
 
@@ -184,7 +184,7 @@ def test_a_command_that_only_shows_something_changes_nothing():
     folder = pretended(Path("run"), update=0, state="running")
     before = content(folder)
     for flag in ("--help", "--cfg=job"):
-        assert start_of(["resume=auto", "hydra.run.dir=run", flag]).arguments == [
+        assert decide_start(["resume=auto", "hydra.run.dir=run", flag]).arguments == [
             "hydra.run.dir=run", flag,
         ]  # fmt: skip
     assert content(folder) == before
@@ -195,9 +195,9 @@ def test_processes_that_others_started_need_the_same_folder(monkeypatch):
     for name, value in step.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=r"hydra\.run\.dir=DIR"):
-        start_of(["resume=auto"])
+        decide_start(["resume=auto"])
     folder = pretended(Path("run"), update=0, state="running")
-    start = start_of(["resume=auto", "hydra.run.dir=run"])
+    start = decide_start(["resume=auto", "hydra.run.dir=run"])
     assert start.arguments == ["hydra.run.dir='run'", "hydra.output_subdir=null"]
     assert (folder / "status.json").exists(), "the first process tidies up"
 
@@ -206,8 +206,8 @@ def test_looking_for_a_run_does_not_wait_for_torch():
     pretended(PARENT / "killed", state="running")
     code = (
         "import sys; from limner.config.schema import register; register(); "
-        "from limner.resume.start import start_of; "
-        "assert start_of(['resume=auto']).folder; assert 'torch' not in sys.modules"
+        "from limner.resume.start import decide_start; "
+        "assert decide_start(['resume=auto']).folder; assert 'torch' not in sys.modules"
     )
     source = str(Path(limner.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": source}

@@ -16,8 +16,6 @@ import torch
 from limner.errors import UserError
 from limner.files import atomic
 from limner.runs.checkpoints import (
-    newest,
-    newest_or_refuse,
     numbered,
     problem,
     read,
@@ -27,6 +25,7 @@ from limner.runs.checkpoints import (
     update_path,
     write,
 )
+from limner.runs.newest_checkpoint import newest, newest_or_refuse
 
 
 def state(update: int, size: int = 1000) -> dict:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from limner import load
-from limner.callbacks.signals import SeedUpdates
+from limner.callbacks.signals import SeedPerUpdate
 from limner.errors import UserError
 from limner.runs.folder import RunFolder
 from limner.runs.lock import is_locked, locked
@@ -26,14 +26,14 @@ def meddle(monkeypatch):
     """Has something done to the folder `run` before the update after a given one."""
 
     def at(update, do):
-        original = SeedUpdates.on_train_batch_start
+        original = SeedPerUpdate.on_train_batch_start
 
         def meddling(self, trainer, *arguments):
             if trainer.global_step == update:
                 do(Path(trainer.default_root_dir))
             return original(self, trainer, *arguments)
 
-        monkeypatch.setattr(SeedUpdates, "on_train_batch_start", meddling)
+        monkeypatch.setattr(SeedPerUpdate, "on_train_batch_start", meddling)
 
     return at
 

@@ -7,7 +7,7 @@ import pytest
 
 from limner.errors import UserError
 from limner.resume.saved import read_overrides
-from limner.resume.start import start_of
+from limner.resume.start import decide_start
 from support.hostile import SECRET, edit, rewrite, run_folder
 from support.runs import content, pretended
 
@@ -56,7 +56,7 @@ WORDS = [
 def test_a_saved_override_is_data_or_is_left_out(tmp_path, word):
     folder = pretended(tmp_path / "run", "seed=3")
     rewrite(folder, ["seed=3", word, "model.latent_dim=7"])
-    start = start_of([f"resume={folder}"])
+    start = decide_start([f"resume={folder}"])
     assert start.arguments[:2] == ["seed=3", "model.latent_dim=7"]
     assert all(argument.startswith(("resume=", "hydra.")) for argument in start.arguments[2:])
     assert len(start.arguments) == 5
@@ -212,10 +212,10 @@ def test_auto_takes_own_classes_as_the_command_names_them(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     words = ["+callbacks.mine={_target_: trap.Part}", "+data.note=${oc.env:AWS_SECRET}"]
     folder = pretended(Path("outputs/vae_digits/mine"), *words)
-    start = start_of(["resume=auto", *words])
+    start = decide_start(["resume=auto", *words])
     assert start.folder == folder.resolve()
     assert start.complete
-    child = start_of(start.words)  # as a further process of DDP is started
+    child = decide_start(start.words)  # as a further process of DDP is started
     assert child.folder == folder.resolve()
     assert "+data.note=${oc.env:AWS_SECRET}" in child.arguments, "typed, not only saved"
 
@@ -224,7 +224,7 @@ def test_auto_passes_by_a_strangers_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = pretended(Path("outputs/vae_digits/evil"))
     edit(folder / SAVED, "data.path", "${oc.env:AWS_SECRET}")
-    assert start_of(["resume=auto"]).folder is None
+    assert decide_start(["resume=auto"]).folder is None
 
 
 @pytest.mark.parametrize("name", ["train.log", "metrics.csv", "checkpoints/x.ckpt", ".hydra/a"])
@@ -233,10 +233,10 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path, name):
     (tmp_path / ".bashrc").touch()
     (folder / name).symlink_to(tmp_path / ".bashrc")
     with pytest.raises(UserError, match="a link that leads out of the folder"):
-        start_of([f"resume={folder}"])
+        decide_start([f"resume={folder}"])
     (folder / name).unlink()
     (folder / name).symlink_to(folder / "status.json")
-    assert start_of([f"resume={folder}"]).folder == folder
+    assert decide_start([f"resume={folder}"]).folder == folder
 
 
 @pytest.mark.parametrize("text", [None, "[", "a: 1", "!!python/object:os.x []"])

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from limner.callbacks.rollbacks import seed_after
-from limner.callbacks.signals import SeedUpdates
+from limner.callbacks.signals import SeedPerUpdate
 from limner.commands.compare.runs import find
 from limner.models import VAE
 from support.runs import last_checkpoint
@@ -45,7 +45,7 @@ def last(folder: Path) -> dict:
 
 def stream(trainer) -> int:
     """The seed of the running updates."""
-    (callback,) = (c for c in trainer.callbacks if isinstance(c, SeedUpdates))
+    (callback,) = (c for c in trainer.callbacks if isinstance(c, SeedPerUpdate))
     return callback.seed
 
 
@@ -65,14 +65,14 @@ def diverge(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def once_back(monkeypatch: pytest.MonkeyPatch, update: int, action: Callable[[], object]) -> None:
     """Does something before an update of a run that has gone back, once."""
-    original, left = SeedUpdates.on_train_batch_start, [action]
+    original, left = SeedPerUpdate.on_train_batch_start, [action]
 
     def start(self, trainer, *arguments):
         if trainer.global_step == update and self.seed != 0 and left:
             left.pop()()
         return original(self, trainer, *arguments)
 
-    monkeypatch.setattr(SeedUpdates, "on_train_batch_start", start)
+    monkeypatch.setattr(SeedPerUpdate, "on_train_batch_start", start)
 
 
 def test_a_run_goes_back_and_says_so(run, tmp_path, monkeypatch):

@@ -14,11 +14,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from limner.callbacks.signals import SeedUpdates
+from limner.callbacks.signals import SeedPerUpdate
 from limner.commands.sweep.records import jobs_in, write_record
 from limner.errors import UserError
-from limner.launch.job import told
-from limner.launch.watchdog import ABOVE
 from limner.runs.lock import is_locked
 from limner.runs.status import read_status
 from limner.training import further_processes
@@ -40,7 +38,7 @@ def trained(folder: Path, **environment: str) -> subprocess.CompletedProcess:
 
 def die_at(monkeypatch: pytest.MonkeyPatch, update: int, *, rank: int, waits: bool = False):
     """Kills a process of a given rank before an update; the other may wait for ever then."""
-    original = SeedUpdates.on_train_batch_start
+    original = SeedPerUpdate.on_train_batch_start
 
     def struck(self, trainer, *arguments):
         if trainer.global_step == update:
@@ -50,7 +48,7 @@ def die_at(monkeypatch: pytest.MonkeyPatch, update: int, *, rank: int, waits: bo
                 time.sleep(1)
         return original(self, trainer, *arguments)
 
-    monkeypatch.setattr(SeedUpdates, "on_train_batch_start", struck)
+    monkeypatch.setattr(SeedPerUpdate, "on_train_batch_start", struck)
 
 
 @pytest.mark.usefixtures("forking")
@@ -141,9 +139,3 @@ def test_others_told_knows_what_nccl_says(tmp_path):
     error = torch.distributed.DistBackendError("NCCL error in: x.cpp:1, remote process exited")
     with pytest.raises(UserError, match="remote process"), further_processes.others_told(tmp_path):
         raise error
-
-
-def test_told_takes_the_reason_of_another_process_before_the_word_that_it_ended():
-    named = f"limner: Process 2 of 2 of this run (7) ended with exit code 1: {ABOVE}"
-    assert told(1, ["limner: Out of memory.\n", f"{named}\n"]) == "Out of memory."
-    assert told(1, [f"{named}\n"]).startswith("Process 2 of 2")

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from limner.callbacks.signals import SeedUpdates
+from limner.callbacks.signals import SeedPerUpdate
 from limner.data import batches
 from limner.models.ema import EMA
 from limner.training import performance
@@ -269,8 +269,8 @@ def test_no_step_synchronises_a_gpu(run, monkeypatch, words):
     def count_and_stop(model, *args):
         torch.cuda.set_sync_debug_mode("default")
 
-    start = SeedUpdates.on_train_batch_start
-    monkeypatch.setattr(SeedUpdates, "on_train_batch_start", on_train_batch_start)
+    start = SeedPerUpdate.on_train_batch_start
+    monkeypatch.setattr(SeedPerUpdate, "on_train_batch_start", on_train_batch_start)
     monkeypatch.setattr(L.LightningModule, "on_train_batch_end", count_and_stop)
     result = run(
         *words, "metrics=none", "logger=none", "data.batch_size=8", "trainer.max_steps=3",

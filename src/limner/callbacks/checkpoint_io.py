@@ -11,8 +11,9 @@ from typing import Any
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from limner.errors import UserError
-from limner.runs.checkpoints import spares, write
+from limner.runs.checkpoints import write
 from limner.runs.folder import RunFolder
+from limner.runs.newest_checkpoint import spares
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
-"""Says when the game of two players is over: the discriminator has won, or samples are alike."""
+"""Warn when a GAN has collapsed: the discriminator is always right, or all samples look alike."""
 
-__all__ = ["Game"]
+__all__ = ["CollapseWarning"]
 
 import logging
 from collections.abc import Mapping
@@ -17,18 +17,20 @@ from limner.randomness import generator_for
 
 log = logging.getLogger(__name__)
 
-NUM_IMAGES = 64  # whose distances are compared
+NUM_IMAGES = 64  # images whose distances are compared
 
 
-class Game(L.Callback):
-    """Warns at an epoch's end, once until it is over; of models of one player it says nothing.
+class CollapseWarning(L.Callback):
+    """Warning at an epoch's end that a GAN has collapsed; other models are left alone.
+
+    A warning is repeated only after the state that it names was over.
 
     Args:
-        max_accuracy: The share of images that D names rightly, over an epoch, from which it has
-            won: a generator learns little from a discriminator that is always right.
-        min_distance: The mean distance between samples, as a share of that between training
+        max_accuracy: Accuracy of D over an epoch above which D has won. A generator learns little
+            from a discriminator that is always right.
+        min_distance: Mean distance between samples, as a share of the distance between training
             images, below which the generator has collapsed.
-        first_update: Before it nothing is said: untrained generators draw alike, too.
+        first_update: First update at which to warn, since untrained generators draw alike too.
     """
 
     def __init__(self, *, max_accuracy: float, min_distance: float, first_update: int) -> None:
@@ -76,7 +78,7 @@ class Game(L.Callback):
             )
 
     def _distance(self, trainer: L.Trainer, model: Samples) -> float:
-        """Between samples, as a share of that between training images."""
+        """Return the distance between samples, as a share of that between training images."""
         if self._real_distance is None:
             store, indices = trainer.datamodule.split("train")
             images = to_float(store.gather(spread(indices, NUM_IMAGES)))

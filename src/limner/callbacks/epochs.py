@@ -6,7 +6,7 @@ of that moment says that the epoch's end is due, and a resumed run begins with t
 same holds for a validation in the middle of an epoch.
 """
 
-__all__ = ["EpochEnds", "FitLoop", "Scorer", "is_last_epoch", "is_measured"]
+__all__ = ["FitLoop", "Scorer", "TrackEpochEnd", "is_last_epoch", "is_measured"]
 
 import copy
 from typing import Any, Protocol, runtime_checkable
@@ -30,7 +30,7 @@ def is_last_epoch(trainer: L.Trainer) -> bool:
 def is_measured(trainer: L.Trainer) -> bool:
     """Return whether validation or an epoch's end follows; for use in `on_train_batch_end`.
 
-    Only callbacks that come after `EpochEnds` may ask.
+    Only callbacks that come after `TrackEpochEnd` may ask.
     """
     return trainer.fit_loop.epoch_end_is_due or trainer.fit_loop.validation_is_due
 
@@ -181,7 +181,7 @@ class Scorer(Protocol):
         """Score the present weights, unless that was done."""
 
 
-class EpochEnds(L.pytorch.callbacks.Checkpoint):  # so that it comes after scores and logs
+class TrackEpochEnd(L.pytorch.callbacks.Checkpoint):  # so that it comes after scores and logs
     """Tells the `FitLoop` when an epoch's end or a validation begins, and when it is done.
 
     It stands before `Checkpoints`, whose checkpoint of the epoch's end is one of all that is done.

@@ -1,6 +1,6 @@
 """What every run has, whatever its config: seeded updates, and an orderly stop on a signal."""
 
-__all__ = ["Interrupts", "SeedUpdates", "stop_if_asked"]
+__all__ = ["SeedPerUpdate", "StopOnSignal", "stop_if_asked"]
 
 import logging
 import signal
@@ -17,7 +17,7 @@ from limner.randomness import Noise, seed_for, seed_torch
 log = logging.getLogger(__name__)
 
 
-class SeedUpdates(L.Callback):
+class SeedPerUpdate(L.Callback):
     """Makes the random numbers of an update a function of it, so that a resumed run is the same.
 
     The model's `noise`, if it has one, is started from (seed, update) and the process's place;
@@ -45,7 +45,7 @@ class SeedUpdates(L.Callback):
         seed_torch(seed_for(self.seed, "validation", *position), model.device)
 
 
-class Interrupts(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls it after Checkpoints
+class StopOnSignal(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls it after Checkpoints
     """On SIGINT, SIGTERM or SIGUSR1: finishes the batch, saves a checkpoint, raises `Interrupted`.
 
     Validation and scoring are left at their next batch, and made up for when the run goes on.
@@ -110,5 +110,5 @@ def stop_if_asked(trainer: L.Trainer) -> None:
         Interrupted: If a signal came to any process.
     """
     for callback in trainer.callbacks:
-        if isinstance(callback, Interrupts):
+        if isinstance(callback, StopOnSignal):
             callback.stop_if_received(trainer)

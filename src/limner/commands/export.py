@@ -22,7 +22,7 @@ from PIL import Image
 from limner.callbacks.pictures import grid
 from limner.commands import onnx
 from limner.commands.model_card import model_card
-from limner.config.options import MISSING, parse
+from limner.config.command_options import MISSING, parse
 from limner.console import say
 from limner.errors import UserError
 from limner.files.plain import NotPlainError
@@ -31,7 +31,7 @@ from limner.interfaces import Samples
 from limner.pixels import to_float
 from limner.pretrained import hub
 from limner.pretrained.load import load
-from limner.pretrained.trained_model import Trained
+from limner.pretrained.trained_model import TrainedModel
 from limner.runs.scores import read_scores
 from limner.version import __version__
 
@@ -87,7 +87,7 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _write(model: Trained, folder: Path, options: Options) -> None:
+def _write(model: TrainedModel, folder: Path, options: Options) -> None:
     (folder / WEIGHTS).write_bytes(safetensors.torch.save(_weights(model)))
     config = _config(model)
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -105,13 +105,13 @@ def _write(model: Trained, folder: Path, options: Options) -> None:
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _weights(model: Trained) -> dict[str, torch.Tensor]:
+def _weights(model: TrainedModel) -> dict[str, torch.Tensor]:
     """The state dict, each tensor with memory of its own, as safetensors wants it."""
     state = model.module.state_dict()
     return {key: value.detach().contiguous().clone() for key, value in state.items()}
 
 
-def _config(model: Trained) -> dict[str, Any]:
+def _config(model: TrainedModel) -> dict[str, Any]:
     data = {key: model.config["data"].get(key) for key in ("name", "image_shape", "num_classes")}
     return {
         "limner": __version__,
@@ -123,7 +123,7 @@ def _config(model: Trained) -> dict[str, Any]:
     }
 
 
-def _picture(model: Trained) -> Image.Image:
+def _picture(model: TrainedModel) -> Image.Image:
     images = torch.from_numpy(model.sample(NUM_SAMPLES)).permute(0, 3, 1, 2)
     return grid(to_float(images), columns=round(NUM_SAMPLES**0.5))
 

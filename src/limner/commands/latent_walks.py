@@ -4,11 +4,11 @@ __all__ = ["tour", "traversal"]
 
 import numpy as np
 
-from limner.pretrained.trained_model import Trained
+from limner.pretrained.trained_model import TrainedModel
 
 
 def tour(
-    model: Trained, codes: np.ndarray, num_steps: int, *, mode: str, label: int | None
+    model: TrainedModel, codes: np.ndarray, num_steps: int, *, mode: str, label: int | None
 ) -> np.ndarray:
     """From each of the codes (N, latent_dim) to the next, and from the last to the first.
 
@@ -20,7 +20,7 @@ def tour(
 
 
 def traversal(
-    model: Trained,
+    model: TrainedModel,
     start: np.ndarray,
     num_steps: int,
     *,
@@ -41,7 +41,9 @@ def traversal(
     return np.stack([model.decode(_varied(start, d, values), label=label) for d in order])
 
 
-def _strongest(model: Trained, start: np.ndarray, reach: float, label: int | None) -> np.ndarray:
+def _strongest(
+    model: TrainedModel, start: np.ndarray, reach: float, label: int | None
+) -> np.ndarray:
     ends = np.concatenate(
         [_varied(start, d, np.array([-reach, reach])) for d in range(len(start))]
     )

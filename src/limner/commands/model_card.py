@@ -10,13 +10,13 @@ import yaml
 from limner.files.markdown import code, fenced, plain
 from limner.files.printable import printable
 from limner.interfaces import Encodes, Generates, Samples
-from limner.pretrained.trained_model import Trained
+from limner.pretrained.trained_model import TrainedModel
 
 UNCHOSEN = "Not chosen by the person who exported this model."
 
 
 def model_card(
-    model: Trained,
+    model: TrainedModel,
     config: Mapping[str, Any],
     *,
     address: str,
@@ -52,7 +52,7 @@ def model_card(
     return "\n\n".join(sections) + "\n"
 
 
-def _use(model: Trained, address: str) -> str:
+def _use(model: TrainedModel, address: str) -> str:
     literal = printable(address.replace("\\", r"\\").replace('"', r"\""))
     lines = ["import limner", f'model = limner.load("{literal}")']
     if isinstance(model.module, Samples):
@@ -64,7 +64,7 @@ def _use(model: Trained, address: str) -> str:
     return "## Use\n\n" + fenced("\n".join(lines), "python")
 
 
-def _model(model: Trained, config: Mapping[str, Any]) -> str:
+def _model(model: TrainedModel, config: Mapping[str, Any]) -> str:
     state = model.module.state_dict()
     facts = {
         "class": code(config["model"]["_target_"]),
@@ -79,7 +79,7 @@ def _model(model: Trained, config: Mapping[str, Any]) -> str:
     return "## Model\n\n" + _table(("", ""), facts.items())
 
 
-def _has_ema(model: Trained) -> bool:
+def _has_ema(model: TrainedModel) -> bool:
     return getattr(model.module, "ema", None) is not None
 
 

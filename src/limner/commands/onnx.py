@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from limner.errors import UserError
 from limner.interfaces import Generates
-from limner.pretrained.trained_model import Trained
+from limner.pretrained.trained_model import TrainedModel
 from limner.randomness import uniform_labels
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -23,7 +23,7 @@ CHECKED = (1, 5)  # batch sizes
 
 
 def require() -> None:
-    """Raises `UserError` unless all packages that ONNX needs are installed."""
+    """Raise `UserError` unless all packages that ONNX needs are installed."""
     for name in PACKAGES:
         try:
             importlib.import_module(name)
@@ -33,8 +33,8 @@ def require() -> None:
             ) from error
 
 
-def export(model: Trained, path: Path) -> None:
-    """Writes z (N, latent_dim) -> images (N, C, H, W) in [-1, 1], for any N; EMA weights.
+def export(model: TrainedModel, path: Path) -> None:
+    """Write z (N, latent_dim) -> images (N, C, H, W) in [-1, 1], for any N; EMA weights.
 
     Of a conditional model, (z, labels (N,)) -> images.
 

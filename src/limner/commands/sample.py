@@ -13,25 +13,21 @@ from PIL import Image
 
 from limner.callbacks.pictures import grid
 from limner.commands.latent_walks import tour, traversal
-from limner.config.options import MISSING, parse
+from limner.commands.progress_frames import progress_frames
+from limner.config.command_options import MISSING, parse
 from limner.console import say
 from limner.errors import UserError
-from limner.files.pictures import load_picture
-from limner.files.plain import NotPlainError
 from limner.files.printable import printable
 from limner.pixels import to_float
 from limner.pretrained import hub
 from limner.pretrained.load import load
-from limner.pretrained.safe_build import within
-from limner.pretrained.trained_model import Trained
-from limner.runs.links import refuse_links
+from limner.pretrained.trained_model import TrainedModel
 
 MODES = ("grid", "classes", "folder", "npz", "interpolate", "traverse", "progress")
 SMOOTHNESS = 4  # steps of a GIF for each step of the strip
 FRAME_MS = 80
 PROGRESS_MS = 250
 PAUSE_MS = 1500  # on a GIF's last frame
-MAX_FILM_PIXELS = 2**29  # of all frames together, 1.5 GiB of memory
 
 
 @dataclass
@@ -62,7 +58,7 @@ class Options:
 
 
 def run(words: Sequence[str]) -> int:
-    """Writes what the words ask for, prints the paths, and returns the exit code 0.
+    """Write the pictures that the words ask for, print their paths, and return exit code 0.
 
     Raises:
         UserError: If a word does not fit, or the model or the run cannot do what is asked.
@@ -159,41 +155,13 @@ def _traverse(options: Options) -> list[Path]:
 
 
 def _progress(options: Options) -> list[Path]:
-    """The grids that the run drew while it trained, one after the other."""
-    folder = Path(options.run).expanduser()
-    refuse_links(folder)
-    files = sorted(folder.glob("samples/update_" + "[0-9]" * 8 + ".png"))
-    files += [path for path in (folder / "final.png",) if path.is_file()]
-    if len(files) < 2:
-        raise UserError(
-            f"run={options.run}: a film needs two pictures of training or more, and there are "
-            f"{len(files)} (samples/update_*.png, final.png); runs draw them every "
-            "callbacks.pictures.every_num_updates."
-        )
-    frames = list(_frames(files, root=folder))
-    same_size = [frame for frame in frames if frame.size == frames[-1].size]
+    """Write a GIF of the grids that the run drew while it trained."""
+    frames = progress_frames(options.run)
     path = _target(options, "progress", ".gif")
-    return [_animate(same_size, path, PROGRESS_MS, pause_ms=PAUSE_MS)]
+    return [_animate(frames, path, PROGRESS_MS, pause_ms=PAUSE_MS)]
 
 
-def _frames(files: Sequence[Path], *, root: Path) -> Iterator[Image.Image]:
-    """The pictures of a run folder, which a stranger may have made."""
-    num_pixels = 0
-    for file in files:
-        try:
-            frame = load_picture(within(file.parent, file.name, root=root))
-        except NotPlainError as error:
-            raise UserError(f"{file} {error}.") from error
-        num_pixels += frame.width * frame.height
-        if num_pixels > MAX_FILM_PIXELS:
-            raise UserError(
-                f"{file.parent}: the pictures up to {file.name} have {num_pixels:,} pixels, and a "
-                f"film has {MAX_FILM_PIXELS:,} at most; move some of them elsewhere."
-            )
-        yield frame.convert("RGB")
-
-
-def _load(options: Options) -> Trained:
+def _load(options: Options) -> TrainedModel:
     return load(
         options.run, device=options.device, checkpoint=options.checkpoint, trust=options.trust
     )
@@ -223,7 +191,7 @@ def _num_images(options: Options, default: int) -> int:
     return chosen
 
 
-def _model_and_codes(options: Options, num_codes: int) -> tuple[Trained, np.ndarray]:
+def _model_and_codes(options: Options, num_codes: int) -> tuple[TrainedModel, np.ndarray]:
     """The model, and the codes of its first samples, for a walk between or along them."""
     if options.num_steps < 2:
         raise UserError(f"num_steps={options.num_steps}: must be 2 or more.")

@@ -1,4 +1,4 @@
-"""The scores of a run that leaves the choice to us."""
+"""Choose the scores of a run with `metrics=auto`, by its device and its data."""
 
 __all__ = ["choose_metrics"]
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def choose_metrics(config: DictConfig, data: RealImages) -> None:
-    """Replaces `metrics=auto` by what suits this machine and this data set, and says so."""
+    """Replace `metrics=auto` by what suits this machine and this data set, and log the choice."""
     if "choices" not in config.metrics:
         return
     common = {k: v for k, v in config.metrics.items() if k not in ("choices", "objective")}
@@ -31,7 +31,7 @@ def choose_metrics(config: DictConfig, data: RealImages) -> None:
 
 
 def _scoring_seconds(metrics: DictConfig, data: RealImages, name: str) -> float:
-    """A guess, by the rates of Inception on a GPU and of the classifier on two CPU cores."""
+    """Estimate the seconds of a scoring: Inception on a GPU, or the classifier on two cores."""
     num_images = metrics.num_samples + len(data.reference("train")[1])
     if name == "inception":
         return max(1, num_images / 2000)

@@ -1,7 +1,6 @@
-"""The shape of a config: which keys there are, whether every class gets what it takes, and parts
-made from it.
+"""Check that every `_target_` of a config gets the arguments that it takes, and build objects.
 
-Only this module, and those above it, know Hydra.
+Only this folder, and the layers above it, know Hydra.
 """
 
 __all__ = [
@@ -31,20 +30,20 @@ from limner.config.schema import CONFIG_DIR
 from limner.config.types import check_type
 from limner.errors import UserError
 
-SHELVES = ("network",)
-"""Holds parts for models to read, and what no model reads need not be complete."""
 FACTS = ("image_shape", "num_classes")
-"""What the data may have to tell: null in the config until it does."""
+"""Facts that only the data may know: null in the config until the data are read."""
 
 
 def composed(config: DictConfig) -> dict[str, Any]:
-    """The config as plain data, with every `${...}` replaced, and without the shelf of networks.
+    """Return the config as plain data, with every `${...}` replaced, and without `network`.
+
+    The network group holds parts for models to read; parts that no model reads may be incomplete.
 
     Raises:
         UserError: If a value is missing, or one that it reads.
     """
     try:
-        return {key: _plain(config, key) for key in config if key not in SHELVES}
+        return {key: _plain(config, key) for key in config if key != "network"}
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} must be given: {error.full_key}=...") from error
     except InterpolationKeyError as error:
@@ -65,11 +64,11 @@ def composed(config: DictConfig) -> dict[str, Any]:
 
 
 def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
-    """Compares every `_target_` node with the signature of its class.
+    """Compare every `_target_` node with the signature of its class.
 
     Args:
-        config: The config of a run.
-        only: The top-level keys whose nodes are compared; None for all.
+        config: Config of a run.
+        only: Top-level keys whose nodes are compared; None for all.
 
     Raises:
         UserError: If a key is no parameter, a parameter is missing, or a value has a wrong type.
@@ -84,7 +83,7 @@ def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
 
 
 def build(config: DictConfig, key: str, **more: Any) -> Any:
-    """Makes the objects of the node at `key`; `more` are further arguments of its `_target_`.
+    """Build the object of the node at `key`; `more` are further arguments of its `_target_`.
 
     Raises:
         UserError: If a constructor refuses its arguments by ValueError, TypeError or UserError.
@@ -108,7 +107,7 @@ def _is_foreign(kind: type) -> bool:
 
 
 def similar(name: str, names: Sequence[str]) -> str:
-    """`; did you mean X?` for the likeliest of `names`, or the whole list."""
+    """Return `; did you mean X?` for the closest of `names`, or else list them all."""
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(sorted(names))}"
 
@@ -121,12 +120,12 @@ def _plain(config: DictConfig, key: str) -> Any:
 
 
 def _read_keys(config: DictConfig) -> set[str]:
-    """The keys that others read as `${key}`."""
+    """Return the keys that others read as `${key}`."""
     return set(re.findall(r"\$\{([\w.]+)\}", OmegaConf.to_yaml(config)))
 
 
 def _targets(node: Any, written: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(path, node) of every node with a `_target_`, outermost first.
+    """Yield (path, node) for every node with a `_target_`, outermost first.
 
     The path is where the node was `written`: that of `${network.encoder}` is network.encoder.
     """
@@ -143,7 +142,7 @@ def _targets(node: Any, written: Any, path: str = "") -> Iterator[tuple[str, Map
 
 
 def _without_shared(path: str, node: Any, read: set[str]) -> Any:
-    """The node without keys that its class does not take but other keys read, as `data.root`."""
+    """Return the node without keys that only other keys read, such as `data.root`."""
     if isinstance(node, list):
         return [_without_shared(f"{path}[{i}]", value, read) for i, value in enumerate(node)]
     if not isinstance(node, Mapping):
@@ -157,7 +156,7 @@ def _without_shared(path: str, node: Any, read: set[str]) -> Any:
 
 
 def _parameters(target: Any) -> dict[str, inspect.Parameter]:
-    """The parameters by name; an entry `**` stands for "any other"."""
+    """Return the parameters by name; an entry `**` stands for any other."""
     parameters = inspect.signature(target).parameters
     return {("**" if p.kind is p.VAR_KEYWORD else name): p for name, p in parameters.items()}
 
@@ -192,7 +191,7 @@ def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
 
 
 def _hint(target: Any, parameter: inspect.Parameter) -> Any:
-    """The parameter's type, or Any where it has none that can be resolved."""
+    """Return the type of a parameter; Any if there is none or it cannot be resolved."""
     function = target.__init__ if inspect.isclass(target) else target
     try:
         return typing.get_type_hints(function).get(parameter.name, Any)

@@ -1,4 +1,4 @@
-"""Says in a few lines what Hydra and the file system mean by their exceptions."""
+"""Translate exceptions of Hydra, the file system and the machine into a few lines for a person."""
 
 __all__ = ["explain"]
 
@@ -23,7 +23,7 @@ USAGE, FAILURE = 2, 1
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
-    """A message and an exit code, or None for what is not the user's mistake but ours."""
+    """Return a message and an exit code; None for an error that is ours, not the user's."""
     if isinstance(error, UserError):
         return str(error), FAILURE
     if isinstance(error, OverrideParseException):
@@ -74,7 +74,7 @@ def _composition(error: ConfigCompositionException) -> str:
 
 
 def _unknown_key(cause: OmegaConfBaseException) -> str:
-    """The misspelt key, and the sibling that was probably meant."""
+    """Return the message about a misspelt key, with the sibling that was probably meant."""
     if cause.full_key == "model/network":
         return "model/network: networks are a group of their own now: network=mlp, for example"
     parent = cause.parent_node

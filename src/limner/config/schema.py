@@ -43,7 +43,7 @@ class RunConfig:
 
 
 def register() -> None:
-    """Tells Hydra of the schema and OmegaConf of our resolver; may be called again."""
+    """Register the schema with Hydra and the resolvers with OmegaConf; may be called again."""
     ConfigStore.instance().store(name="schema", node=RunConfig)
     if not OmegaConf.has_resolver("limner.suffix"):
         OmegaConf.register_new_resolver("limner.suffix", suffix, use_cache=True)
@@ -52,7 +52,7 @@ def register() -> None:
 
 
 def _times(a: Any, b: Any) -> int | float:
-    """A product of two numbers, for a config's `${limner.times:a,b}`."""
+    """Return the product of two numbers, for a config's `${limner.times:a,b}`."""
     if not all(isinstance(x, int | float) and abs(x) < 2**62 for x in (a, b)):
         raise ValueError(f"limner.times:{str(a)[:40]},{str(b)[:40]}: takes two numbers.")
     return a * b

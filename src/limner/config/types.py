@@ -1,4 +1,4 @@
-"""Whether a value of a config is of the type that a constructor asks for, in words."""
+"""Compare values of a config with the types that constructors ask for."""
 
 __all__ = ["check_type"]
 
@@ -12,12 +12,12 @@ from limner.errors import UserError
 
 
 def check_type(key: str, value: Any, hint: Any) -> None:
-    """Raises `UserError` if a plain value does not fit the type of the parameter it is for.
+    """Raise `UserError` if a plain value does not fit the type of its parameter.
 
     Args:
-        key: As typed on the command line.
-        value: Of the config; a node with a `_target_` fits anything.
-        hint: The type, as Python has it.
+        key: Dotted key, as typed on the command line.
+        value: Value in the config; a node with a `_target_` fits any type.
+        hint: Type hint of the parameter.
     """
     if isinstance(value, Mapping) and "_target_" in value:
         return
@@ -26,7 +26,7 @@ def check_type(key: str, value: Any, hint: Any) -> None:
 
 
 def _accepts(hint: Any, value: Any) -> bool:
-    """Whether a plain value fits a type; types that a config cannot express fit anything."""
+    """Return whether a value fits a type; types that a config cannot express fit any value."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(_accepts(option, value) for option in inner)
@@ -73,7 +73,7 @@ def _describe(hint: Any) -> str:
 
 
 def _is_part(hint: Any) -> bool:
-    """Whether a hint says what an object can do, such as a loss: only a `_target_` makes one."""
+    """Return whether a hint is a protocol of ours, such as a loss: only a `_target_` makes one."""
     return getattr(hint, "_is_protocol", False)
 
 

@@ -62,7 +62,7 @@ def first_shape(pictures: Pictures) -> list[int]:
 
 
 def fits(picture: Image.Image, image_shape: Sequence[int]) -> bool:
-    """Whether the picture already has the mode and size of `image_shape` (C, H, W)."""
+    """Return whether the picture already has the mode and size of `image_shape` (C, H, W)."""
     channels, height, width = image_shape
     return picture.mode == MODES[channels] and picture.size == (width, height)
 

@@ -39,7 +39,7 @@ ARRAYS = {
 
 
 def is_torchvisions(factory: Callable[..., Any]) -> bool:
-    """Whether torchvision defines the class that a factory makes objects of."""
+    """Return whether torchvision defines the class that a factory makes objects of."""
     while isinstance(factory, functools.partial):
         factory = factory.func
     return getattr(factory, "__module__", "").split(".")[0] == "torchvision"

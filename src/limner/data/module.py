@@ -91,7 +91,7 @@ class ImageDataModule(L.LightningDataModule):
         """Of the images of a batch in memory."""
 
     def open(self) -> None:
-        """Finds, downloads and decodes; fills `image_shape`, `num_classes` and the splits.
+        """Find, download and decode the images; set `image_shape`, `num_classes` and the splits.
 
         Safe among processes, and cheap once it has been done on this machine.
         """
@@ -175,7 +175,7 @@ class ImageDataModule(L.LightningDataModule):
         return {"num_images": len(store), "pixels": pixels, "files": self._files}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises `UserError` if the images are not those that `state` was saved with.
+        """Raise `UserError` if the images are not those that `state` was saved with.
 
         They are the same if their pixels and labels are. Where a store without decoded pixels
         tells nothing about those, the names and sizes of the files must be the same.

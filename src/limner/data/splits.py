@@ -12,7 +12,7 @@ from limner.randomness import generator_for
 
 
 def check_fractions(validation: float, test: float) -> None:
-    """Raises `UserError` for shares that leave nothing to train on."""
+    """Raise `UserError` for shares that leave nothing to train on."""
     if min(validation, test) < 0 or validation + test >= 1:
         raise UserError(
             f"data.validation_fraction={validation} and data.test_fraction={test}: shares of the "

@@ -226,7 +226,7 @@ def _disk_has_room(size: int) -> bool:
 def _decode_all(
     pictures: Pictures, image_shape: Sequence[int], on_corrupt: str, into: Path
 ) -> None:
-    """Writes images.bin, labels.npy and about.json into a folder."""
+    """Write images.bin, labels.npy and about.json into a folder."""
     start, changed, kept = time.monotonic(), 0, []
     content = hashlib.sha256(json.dumps(list(image_shape)).encode())
     if len(pictures) > CHUNK:
@@ -277,7 +277,7 @@ def _decoded(
 
 
 def _chunks(pictures: Pictures) -> Iterator[range]:
-    """Runs of numbers, so that no more than one run of decoded pictures waits to be written."""
+    """Yield runs of numbers, so that only one run of decoded pictures waits to be written."""
     for start in range(0, len(pictures), CHUNK):
         yield range(start, min(start + CHUNK, len(pictures)))
 

@@ -85,7 +85,7 @@ class TorchvisionSource:
         return [Path(path) for path in sorted(glob.glob(str(self.root / self.files)))]
 
     def _check_files(self, factory: Callable[..., Any]) -> None:
-        """Refuses a pipe, a device and the like where torchvision would read or write a file."""
+        """Refuse a pipe, a device and the like where torchvision would read or write a file."""
         if not is_torchvisions(factory):
             return
         downloads = [self.root / self.folder / Path(url).name for url in self.urls]

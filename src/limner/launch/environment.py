@@ -1,7 +1,7 @@
-"""How many processes of a run there are, as the environment tells, and whether that fits.
+"""The number of processes that torchrun or SLURM started, compared with what the config asks for.
 
-A launcher that started two processes of a run of one would have the whole run trained twice, and
-one that started too few would have them wait for the others for ever.
+If a launcher started two processes for a run of one, the whole run would be trained twice; if it
+started too few, they would wait for the others for ever.
 """
 
 __all__ = ["check_started", "restarted_by_slurm", "started_outside", "step_of_slurm"]
@@ -13,7 +13,7 @@ from limner.errors import UserError
 
 
 def started_outside(environ: Mapping[str, str] = os.environ) -> int:
-    """The number of processes that torchrun or SLURM started of this run; 0 if neither did."""
+    """Return how many processes of this run torchrun or SLURM started; 0 if neither did."""
     if "TORCHELASTIC_RUN_ID" in environ:
         return _number(environ, "WORLD_SIZE")
     if not _under_slurm(environ):
@@ -22,27 +22,27 @@ def started_outside(environ: Mapping[str, str] = os.environ) -> int:
 
 
 def step_of_slurm(environ: Mapping[str, str] = os.environ) -> str:
-    """The number of the job and of the step in it that started this process, such as 12.0."""
+    """Return the SLURM job and step that started this process, such as 12.0."""
     return f"{environ['SLURM_JOB_ID']}.{environ['SLURM_STEP_ID']}"
 
 
 def restarted_by_slurm(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether SLURM has started this job before, and queued it again."""
+    """Return whether SLURM has requeued this job."""
     return _number(environ, "SLURM_RESTART_COUNT") > 0
 
 
 def check_started(
     num_processes: int, *, num_nodes: int, environ: Mapping[str, str] = os.environ
 ) -> None:
-    """Compares what the config asks for with what was started.
+    """Compare the number of processes that the config asks for with the number started.
 
     Args:
         num_processes: trainer.num_nodes x trainer.devices.
         num_nodes: trainer.num_nodes.
-        environ: The environment of this process.
+        environ: Environment of this process.
 
     Raises:
-        UserError: If they differ; in every process the same, and before one waits for another.
+        UserError: If the numbers differ. Every process raises it, before any waits for another.
     """
     asked = (
         f"trainer.num_nodes={num_nodes} x trainer.devices={num_processes // num_nodes} make "
@@ -84,14 +84,14 @@ def _check_slurm(
 
 
 def _under_slurm(environ: Mapping[str, str]) -> bool:
-    """Whether processes come from SLURM, which they do not where somebody types in a shell."""
+    """Return whether SLURM starts the processes, rather than a person in an interactive shell."""
     return "SLURM_NTASKS" in environ and environ.get("SLURM_JOB_NAME") not in (
         "bash", "interactive",
     )  # fmt: skip
 
 
 def _by_srun(environ: Mapping[str, str]) -> bool:
-    """Whether this is a task of srun, and not the script of a job."""
+    """Return whether this process is a task of srun, not the script of a job."""
     return "SLURM_STEP_ID" in environ or _number(environ, "SLURM_PROCID") > 0
 
 

@@ -1,10 +1,12 @@
-"""Runs in processes of their own, as a sweep and a search start them.
+"""Jobs: training runs that a sweep or a search starts, each in a process of its own.
 
-A job that is killed or crashes takes nothing with it, none sees what another left in memory, and
-the further processes of a DDP job begin that job alone.
+So a job that crashes or is killed stops no other job, no job sees what another left in memory, and
+the further processes of a DDP job start that job only, not the whole sweep.
 """
 
-__all__ = ["Ended", "environment", "objective", "start", "told", "train_command", "waited_for"]
+__all__ = [
+    "Ended", "environment", "failure_reason", "objective", "start", "train_command", "wait_for",
+]  # fmt: skip
 
 import os
 import signal
@@ -16,23 +18,23 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from limner.files.plain import read_json, read_yaml
-from limner.launch.resources import Share
+from limner.launch.resources import JobResources
 from limner.launch.watchdog import ABOVE, PARENT
 from limner.processes import STOP_SIGNALS
 
 RANK_VARIABLES = (
     "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED",
 )  # fmt: skip
-SECONDS = 1.0  # between two looks at whether the process that this one belongs to is there
-KEPT = 50  # lines of what a job said last
+SECONDS = 1.0  # between two checks that the parent process is alive
+KEPT = 50  # last lines of a job's output
 
 
 class Ended(NamedTuple):
-    """How a job ended.
+    """The end of a job.
 
     Args:
-        code: Its exit code; negative for the signal that killed it.
-        error: What it said of a failure, in one line; None if it finished.
+        code: Exit code; negative for the signal that killed the job.
+        error: Reason of a failure in one line; None if the job finished.
     """
 
     code: int
@@ -40,47 +42,52 @@ class Ended(NamedTuple):
 
 
 def train_command() -> list[str]:
-    """What starts `train.py`, or `limner train`, as this process was started."""
+    """Return the command that starts `train.py` or `limner train`, as this process was started."""
     script = sys.argv[0]
     return [sys.executable, script, *([] if script.endswith(".py") else ["train"])]
 
 
-def environment(share: Share | None) -> dict[str, str]:
-    """That of a job which is a run of its own, and stops when this process is no more."""
+def environment(resources: JobResources | None) -> dict[str, str]:
+    """Return the environment of a job: a run of its own that stops when this process is gone."""
     kept = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
-    return kept | {PARENT: str(os.getpid())} | ({} if share is None else share.environment())
+    return (
+        kept | {PARENT: str(os.getpid())} | ({} if resources is None else resources.environment())
+    )
 
 
 def start(
-    command: Sequence[str], *, share: Share | None, output: IO | None = None, alone: bool = True
+    command: Sequence[str],
+    *,
+    resources: JobResources | None,
+    output: IO | None = None,
+    alone: bool = True,
 ) -> subprocess.Popen:
-    """Starts a job.
+    """Start a job.
 
     Args:
-        command: Its words.
-        share: What it may use of the machine; None for all.
-        output: A file for all that it says; None for this process's, with the errors in a pipe.
-        alone: Whether it is to know nothing of the ranks that this process is told of.
+        command: Words of the command.
+        resources: Cores and GPUs of the job; None for the whole machine.
+        output: File for stdout and stderr; None for this process's stdout, and a pipe for stderr.
+        alone: Whether the variables that give this process its rank are hidden from the job.
     """
     process = subprocess.Popen(
         command,
-        env=environment(share) if alone else os.environ | {PARENT: str(os.getpid())},
+        env=environment(resources) if alone else os.environ | {PARENT: str(os.getpid())},
         stdout=output,
         stderr=subprocess.PIPE if output is None else subprocess.STDOUT,
         text=True,
         errors="replace",
     )
-    if share is not None:
-        share.bind(process.pid)
+    if resources is not None:
+        resources.bind(process.pid)
     return process
 
 
-def waited_for(process: subprocess.Popen) -> Ended:
-    """Waits for a job and passes signals and what it says of errors on. To be called in the main
-    thread.
+def wait_for(process: subprocess.Popen) -> Ended:
+    """Wait for a job, and pass on signals to it and its stderr to ours; main thread only.
 
     Raises:
-        SystemExit: If a signal came: it ends what started the job, too, once that has saved.
+        SystemExit: If a signal came, after the job has saved and ended.
     """
     received: list[int] = []
     lines: list[str] = []
@@ -104,11 +111,11 @@ def waited_for(process: subprocess.Popen) -> Ended:
             signal.signal(number, handler)
     if received:
         raise SystemExit(1)
-    return Ended(code, told(code, lines))
+    return Ended(code, failure_reason(code, lines))
 
 
-def told(code: int, lines: Sequence[str]) -> str | None:
-    """The reason for an exit code, of the last lines that a job said."""
+def failure_reason(code: int, lines: Sequence[str]) -> str | None:
+    """Return why a job failed, from its exit code and its last lines; None if it finished."""
     if code == 0:
         return None
     if code < 0:
@@ -120,7 +127,7 @@ def told(code: int, lines: Sequence[str]) -> str | None:
 
 
 def objective(folder: Path) -> tuple[str, float] | None:
-    """Name and value of the objective that a finished run left; None if it has none."""
+    """Return name and value of the objective of a finished run; None if it has no objective."""
     try:
         wanted = read_yaml(folder / "config.yaml")["metrics"]["objective"]
         scores = read_json(folder / "scores.json")

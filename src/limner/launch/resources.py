@@ -1,6 +1,6 @@
-"""Cores and GPUs for each of several jobs that run on one machine at once."""
+"""Cores and GPUs of each job, where several jobs run on one machine at once."""
 
-__all__ = ["Share", "part", "share", "taken"]
+__all__ = ["JobResources", "job_resources", "part", "reserve_resources"]
 
 import contextlib
 import os
@@ -13,11 +13,11 @@ from filelock import FileLock, Timeout
 T = TypeVar("T")
 
 
-class Share(NamedTuple):
-    """What one job may use.
+class JobResources(NamedTuple):
+    """The cores and GPUs that one job may use.
 
     Args:
-        cores: Numbers of CPU cores; empty where the system does not tell them apart.
+        cores: Numbers of CPU cores; empty where the system does not number them.
         gpus: GPUs as CUDA_VISIBLE_DEVICES names them; empty where there are none.
     """
 
@@ -25,7 +25,7 @@ class Share(NamedTuple):
     gpus: Sequence[str]
 
     def environment(self) -> dict[str, str]:
-        """Variables by which a job learns of its share."""
+        """Return the environment variables that limit a job to these resources."""
         found = {"TERM": "dumb"}  # bars of several jobs in one terminal would run over each other
         if self.gpus:
             found["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus)
@@ -34,33 +34,33 @@ class Share(NamedTuple):
         return found
 
     def bind(self, pid: int) -> None:
-        """Keeps a process that has just started, and all that it will start, to the cores."""
+        """Bind a process that has just started, and its future children, to the cores."""
         if self.cores:
             with contextlib.suppress(OSError):  # it has ended already
                 os.sched_setaffinity(pid, self.cores)
 
 
-def share(index: int, count: int, environ: Mapping[str, str] = os.environ) -> Share:
-    """What the job at place `index` of `count` may use."""
+def job_resources(index: int, count: int, environ: Mapping[str, str] = os.environ) -> JobResources:
+    """Return the resources of job `index` of `count`."""
     known = hasattr(os, "sched_getaffinity")  # Linux
     cores = sorted(os.sched_getaffinity(0)) if known else []
-    return Share(part(cores, index, count), part(_gpus(environ), index, count))
+    return JobResources(part(cores, index, count), part(_gpus(environ), index, count))
 
 
 def part(things: Sequence[T], index: int, count: int) -> Sequence[T]:
-    """Part `index` of `count`, all nearly equal; of too few things, one for several parts."""
+    """Return part `index` of `count` nearly equal parts; too few things are shared by parts."""
     if 0 < len(things) < count:
         return [things[index % len(things)]]
     return things[index * len(things) // count : (index + 1) * len(things) // count]
 
 
 @contextlib.contextmanager
-def taken(folder: Path, count: int) -> Iterator[Share | None]:
-    """The share of a place that nobody else has who takes one by the same folder.
+def reserve_resources(folder: Path, count: int) -> Iterator[JobResources | None]:
+    """Reserve the resources of a place that no other process holds, for the time of a block.
 
     Args:
-        folder: Where the places' locks are kept.
-        count: Of places; with one there is nothing to share, and None is given.
+        folder: Folder of the places' locks, common to all processes.
+        count: Number of places; with one place the block gets None: there is nothing to divide.
     """
     if count == 1:
         yield None
@@ -73,7 +73,7 @@ def taken(folder: Path, count: int) -> Iterator[Share | None]:
         except (Timeout, OSError, NotImplementedError):
             continue
         try:
-            yield share(index, count)
+            yield job_resources(index, count)
         finally:
             lock.release()
         return

@@ -1,4 +1,4 @@
-"""Processes that must not outlive others: those of one run, and jobs of a sweep or a search."""
+"""Threads that end a process when another is gone: its run's first process, or its parent."""
 
 __all__ = [
     "ABOVE", "PARENT", "end_silently", "end_with_first_process", "last_words", "stop_with_parent",
@@ -15,22 +15,22 @@ from typing import NoReturn
 from limner.processes import is_first_process
 
 FIRST = "LIMNER_FIRST_PROCESS"
-"""The environment variable with the first process's id, which the others inherit."""
+"""Environment variable with the id of the first process, which the others inherit."""
 PARENT = "LIMNER_PARENT"
-"""The environment variable with the id of the process that a job belongs to."""
+"""Environment variable with the id of the process that started a job."""
 ABOVE = "what it said of that stands above."
-"""The end of a line on another process, which is not the reason itself."""
-SECONDS = 0.5  # between two looks
+"""End of a line that only points to another process, whose message is the reason."""
+SECONDS = 0.5  # between two checks
 _last_words: list[Callable[[], str | None]] = []
-"""What a further process asks for a message when the first one is gone."""
+"""Functions that give a further process a message to print when the first process is gone."""
 
 
 def end_with_first_process() -> None:
-    """Sees to it that no process of a run stays behind alone.
+    """End this process of a run when the first process is gone.
 
-    A first process that is killed takes nobody with it, and the others would wait for it to answer
-    for half an hour. To be called early in each of them. Processes that something else started,
-    such as torchrun, are its business.
+    If the first process is killed, the others live on and would wait for its answer for half an
+    hour. Call this early in each process. Launchers such as torchrun end their processes
+    themselves.
     """
     if is_first_process():
         os.environ[FIRST] = str(os.getpid())
@@ -39,22 +39,22 @@ def end_with_first_process() -> None:
 
 
 def last_words(words: Callable[[], str | None]) -> None:
-    """Has a further process say these words, if there are any, when the first one is gone."""
+    """Let a further process print these words, if any, when the first process is gone."""
     _last_words[:] = [words]
 
 
 def end_silently(*, after: float) -> NoReturn:
-    """Ends a further process that can do nothing any more, and that the first one speaks for.
+    """End a further process without a message; the first process gives the message.
 
     Args:
-        after: Seconds that the first one has to see what happened, and to end this one itself.
+        after: Seconds to wait, in which the first process may notice and end this one itself.
     """
     time.sleep(after)
     os._exit(1)
 
 
 def stop_with_parent() -> None:
-    """Sees to it that a job saves and stops when the sweep or search that started it is gone."""
+    """Let a job save and stop when the sweep or search that started it is gone."""
     if os.environ.get(PARENT) == str(os.getppid()):
         stop = (os.getppid(), os.kill, os.getpid(), signal.SIGTERM)
         threading.Thread(target=_watch, args=stop, daemon=True).start()

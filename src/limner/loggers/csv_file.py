@@ -77,7 +77,7 @@ class CSVLogger(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Writes the newest row, in place of itself if it was written before, and all before it.
+        """Write the newest row, in place of itself if it was written before, and all before it.
 
         Raises:
             OSError: If the file cannot be written; nothing is lost then.
@@ -112,14 +112,14 @@ class CSVLogger(Logger):
         self.save()
 
     def _put_aside(self) -> None:
-        """Makes room for a row of another update."""
+        """Make room for a row of another update."""
         if self._changed:
             self._waiting.append(self._row)
             self._size = self._size if self._start is None else self._start
         self._start = None
 
     def _open(self) -> None:
-        """Takes over the rows of an earlier start, of which the last may get more values."""
+        """Take over the rows of an earlier start, of which the last may get more values."""
         if os.path.lexists(self.path) and not self.path.is_file():
             raise OSError(f"{self.path} is no regular file")
         content = self.path.read_bytes() if self.path.exists() else b""
@@ -166,7 +166,7 @@ class CSVLogger(Logger):
     def _rewrite(
         self, columns: list[str], rows: Sequence[Mapping[str, Any]], *, lost: Sequence[str]
     ) -> None:
-        """Puts a new file in the place of the old one, in one step.
+        """Put a new file in the place of the old one, in one step.
 
         Args:
             columns: The names of its columns.
@@ -190,7 +190,7 @@ class CSVLogger(Logger):
 
 
 def put_aside(path: Path) -> Path | None:
-    """Gives a damaged file a second name, `metrics.damaged.csv` or, if there is one, a number.
+    """Give a damaged file a second name, `metrics.damaged.csv` or, if there is one, a number.
 
     The first name is free to be replaced. None if there is no such file.
 

@@ -55,7 +55,7 @@ class TensorBoardLogger(lightning_loggers.TensorBoardLogger):
 
     @rank_zero_only
     def log_image(self, key: str, images: Sequence[Image.Image], step: int) -> None:
-        """Adds pictures under one key."""
+        """Add pictures under one key."""
         with self._replacing_broken_writers():
             for image in images:
                 pixels = np.asarray(image.convert("RGB"))

@@ -186,7 +186,7 @@ def separate_losses(losses: Sequence[tuple[Tensor, nn.Module]]) -> Tensor:
 
     The gradients g of the weights w are found first; the scalar is sum(w g). DDP takes part in one
     backward pass by all weights in its graph, so networks that minimise different losses need one
-    scalar together (tests/callbacks/test_gradient_accumulation.py, case vaegan).
+    scalar together (tests/callbacks/test_automatic_optimization.py, case vaegan).
 
     Args:
         losses: Pairs of a loss () and the network that minimises this loss, and no other.

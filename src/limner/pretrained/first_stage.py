@@ -18,10 +18,10 @@ from limner.errors import UserError
 from limner.pretrained.load import load
 from limner.pretrained.migrations import brought_up_to_date
 from limner.pretrained.safe_build import build, read_config
-from limner.pretrained.trained_model import Trained
+from limner.pretrained.trained_model import TrainedModel
 
 
-def adopt(config: DictConfig, folder: Path) -> Trained | None:
+def adopt(config: DictConfig, folder: Path) -> TrainedModel | None:
     """Puts the first stage's config, and what is to be known of it, into that of a run.
 
     Args:
@@ -62,7 +62,7 @@ def adopt(config: DictConfig, folder: Path) -> Trained | None:
     return trained
 
 
-def check_shape(first_stage: Trained, image_shape: list[int]) -> None:
+def check_shape(first_stage: TrainedModel, image_shape: list[int]) -> None:
     """Raises `UserError` if the first stage was trained on images of another shape."""
     if list(first_stage.image_shape) != list(image_shape):
         raise UserError(

@@ -21,10 +21,11 @@ from limner.pretrained import hub
 from limner.pretrained.bounded_build import build_within, check_numbers
 from limner.pretrained.migrations import brought_up_to_date
 from limner.pretrained.safe_build import build, read_config, read_safetensors, within
-from limner.pretrained.trained_model import Trained
+from limner.pretrained.trained_model import TrainedModel
 from limner.pretrained.weights import check_fit, check_values
-from limner.runs.checkpoints import best_path, newest, numbered, read
+from limner.runs.checkpoints import best_path, numbered, read
 from limner.runs.links import refuse_links
+from limner.runs.newest_checkpoint import newest
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def load(
     device: str | torch.device | None = None,
     checkpoint: Literal["best", "last"] | None = None,
     trust: Sequence[str] = (),
-) -> Trained:
+) -> TrainedModel:
     """Loads a trained model.
 
     Args:
@@ -78,7 +79,7 @@ def load(
     if update is not None and type(update) is not int:
         raise UserError(f"{folder}: its update must be a whole number.")
     try:
-        return Trained(
+        return TrainedModel(
             _model(config["model"], weights, path, trust=trust).to(chosen),
             config=config, update=update, source=name,
         )  # fmt: skip

@@ -4,7 +4,7 @@ Images are uint8 (N, H, W, C). Everything is done by the EMA weights where the m
 batches of one size, so that image i of a seed is the same however many are asked for.
 """
 
-__all__ = ["Trained"]
+__all__ = ["TrainedModel"]
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from limner.randomness import generator_for, uniform_labels
 BATCH = 64  # images at a time
 
 
-class Trained:
+class TrainedModel:
     """A model whose training is over, on a device.
 
     Args:

@@ -1,4 +1,4 @@
-"""What may change in a run that is gone on with; whatever else does makes it another run."""
+"""The keys that may change when a run is resumed. Any other change makes it another run."""
 
 __all__ = ["MAY_CHANGE", "differences", "leaves", "refuse_changes", "same_length"]
 
@@ -14,7 +14,7 @@ from limner.errors import UserError
 
 
 class Kind(NamedTuple):
-    """Keys that may change, what a person calls them, and why they may."""
+    """Keys that may change, their name in messages, and the reason why they may."""
 
     name: str
     keys: tuple[str, ...]
@@ -61,11 +61,11 @@ ABSENT = object()
 
 
 def differences(before: DictConfig, after: DictConfig) -> dict[str, tuple[str, str]]:
-    """Keys that define a run and differ: dotted key -> its value before and after, as typed.
+    """Return the keys that define a run and differ: key -> value before and after, as typed.
 
-    Compared is what the values are, with every `${...}` replaced. A key that follows another one
-    is not listed beside it, unless that is the run's length, which alone may change: a schedule
-    over `${trainer.max_steps}` is another one in a longer run.
+    Values are compared with every `${...}` replaced. A key that only follows another changed key
+    is not listed, unless it follows the run's length: the length may change, but a schedule over
+    `${trainer.max_steps}` is another schedule in a longer run.
     """
     old, new = leaves(before), leaves(after)
     changed = {key for key in old | new if old.get(key, ABSENT) != new.get(key, ABSENT)}
@@ -82,13 +82,13 @@ def differences(before: DictConfig, after: DictConfig) -> dict[str, tuple[str, s
 
 
 def refuse_changes(before: DictConfig, after: DictConfig, subject: str, advice: str) -> None:
-    """Raises `UserError` with the differences, if there are any.
+    """Raise `UserError` with the differences, if there are any.
 
     Args:
-        before: The saved config of a run.
-        after: The config that it is asked to go on with.
-        subject: What was asked, to begin the message with.
-        advice: What to do for a new run.
+        before: Saved config of a run.
+        after: Config with which the run is to continue.
+        subject: First words of the message: what was asked.
+        advice: Advice on how to start a new run.
     """
     found = differences(before, after)
     if not found:
@@ -102,13 +102,13 @@ def refuse_changes(before: DictConfig, after: DictConfig, subject: str, advice: 
 
 
 def same_length(before: DictConfig, after: DictConfig) -> bool:
-    """Whether two configs ask for training of the same length."""
+    """Return whether two configs ask for training of the same length."""
     values = [[OmegaConf.select(config, key) for key in LENGTH] for config in (before, after)]
     return values[0] == values[1]
 
 
 def leaves(config: DictConfig) -> dict[str, Any]:
-    """Dotted key -> value as written, for every value that is no mapping."""
+    """Return dotted key -> value as written, for every value that is no mapping."""
     found: dict[str, Any] = {}
 
     def visit(node: Mapping[str, Any], path: str) -> None:
@@ -130,12 +130,12 @@ def _may_change(key: str) -> bool:
 
 
 def _read_by(written: Any) -> set[str]:
-    """The keys that a value reads as `${key}`."""
+    """Return the keys that a value reads as `${key}`."""
     return set(re.findall(r"\$\{([\w.]+)\}", written)) if isinstance(written, str) else set()
 
 
 def _value(config: DictConfig, key: str, written: Mapping[str, Any]) -> Any:
-    """A value with every `${...}` replaced, where that can be; `ABSENT` if it is not there."""
+    """Return a value with every `${...}` replaced where possible; `ABSENT` if there is none."""
     if key not in written:
         return ABSENT
     try:
@@ -146,7 +146,7 @@ def _value(config: DictConfig, key: str, written: Mapping[str, Any]) -> Any:
 
 
 def _typed(value: Any, written: Any) -> str:
-    """A value as one would type it; of what `${...}` takes from elsewhere, that it does."""
+    """Return a value as one would type it; a mapping taken by `${...}` is shown as written."""
     if value is ABSENT:
         return "absent"
     shown = written if isinstance(value, dict) else value

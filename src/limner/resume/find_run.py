@@ -1,11 +1,11 @@
-"""Which run `resume=auto` goes on with.
+"""Find the run that `resume=auto` resumes.
 
-Without `hydra.run.dir`, it is the unfinished run among those that the command's own would join;
-with it, the one in that folder, so that the same command, again and again, ends with one finished
-run.
+Without `hydra.run.dir`, this is the unfinished run of the same config among the folders where a
+new run would go. With `hydra.run.dir`, it is the run in that folder, so that the same command,
+given again and again, ends with one finished run.
 """
 
-__all__ = ["among", "has_checkpoint", "in_folder", "saved_config"]
+__all__ = ["action_in_folder", "find_unfinished", "has_checkpoint", "saved_config"]
 
 import shutil
 from enum import Enum
@@ -28,35 +28,35 @@ OURS = frozenset({
     "final_reconstructions.png", "metrics.csv", "reports.csv", "samples", "scores.json",
     "status.json", "tensorboard", "train.log", "wandb",
 })  # fmt: skip
-"""What training leaves in the folder of a run, beside half-written *.partial files."""
+"""Everything that training writes into a run folder, except half-written *.partial files."""
 
 
-class What(Enum):
-    """What there is to do in a folder."""
+class Action(Enum):
+    """The thing to do in a run folder."""
 
     BEGIN = "begin"
-    GO_ON = "go on"
+    RESUME = "resume"
     NOTHING = "nothing"
 
 
 class Found(NamedTuple):
-    """The run to go on with, if there is one, and what to tell about the choice."""
+    """The run to resume, if there is one, and a message about the choice."""
 
     folder: Path | None
     note: str
 
 
-def in_folder(folder: Path, config: DictConfig) -> What:
-    """What a run of `config` that is to be in this folder has to do.
+def action_in_folder(folder: Path, config: DictConfig) -> Action:
+    """Decide what a run of `config` has to do in this folder.
 
-    What a start that was killed before its first checkpoint has left is removed, by the first
-    process: there is nothing in it to go on from.
+    A run that was killed before its first checkpoint cannot be resumed, so the first process
+    removes what it left.
 
     Raises:
-        UserError: If another run, or anything else, is in the folder, or a process trains there.
+        UserError: If the folder holds another run or other files, or a process trains there.
     """
     if not folder.is_dir() or not any(folder.iterdir()):
-        return What.BEGIN
+        return Action.BEGIN
     name, saved, status = (
         f"hydra.run.dir={shown(folder)}",
         saved_config(folder, config),
@@ -74,9 +74,9 @@ def in_folder(folder: Path, config: DictConfig) -> What:
         refuse_changes(saved, config, name, "For a new run, name another folder.")
     finished = status is not None and status.state == "finished"
     if finished and (saved is None or same_length(saved, config)):
-        return What.NOTHING
+        return Action.NOTHING
     if has_checkpoint(folder):
-        return What.GO_ON
+        return Action.RESUME
     if finished or foreign:
         raise UserError(
             f"{name}: the run in it has no checkpoint to go on from, and is not removed, since "
@@ -84,14 +84,14 @@ def in_folder(folder: Path, config: DictConfig) -> What:
         )
     if is_first_process():
         _clear(folder)
-    return What.BEGIN
+    return Action.BEGIN
 
 
-def among(parent: Path, config: DictConfig) -> Found:
-    """The one run in the folders of `parent` that is unfinished, not being trained, and of config.
+def find_unfinished(parent: Path, config: DictConfig) -> Found:
+    """Find the one unfinished run of `config` below `parent` that no process is training.
 
     Raises:
-        UserError: If there are two.
+        UserError: If there are several.
     """
     found: list[tuple[Path, Status]] = []
     busy: list[Path] = []
@@ -127,20 +127,20 @@ def among(parent: Path, config: DictConfig) -> Found:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run has got so far that there is something to go on from."""
+    """Return whether a run has a checkpoint to resume from; best.ckpt does not count."""
     found = (folder / "checkpoints").glob("*.ckpt")
     return any(path.name != "best.ckpt" and path.is_file() for path in found)
 
 
 def saved_config(folder: Path, present: DictConfig) -> DictConfig | None:
-    """The config that a run was composed of, or None where that is not there, or not whole.
+    """Return the saved config of a run; None if it is missing or damaged.
 
     Args:
         folder: The run folder.
         present: The config of this command.
 
     Raises:
-        UserError: If it asks for what no folder may (`limner.resume.saved`).
+        UserError: If the saved config asks for what no folder may (`limner.resume.saved`).
     """
     try:
         return read_config(folder, present)
@@ -152,7 +152,7 @@ def _clear(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        elif path.name != ".lock":  # a process that has just begun here may hold it
+        elif path.name != ".lock":  # a process that has just started here may hold it
             path.unlink()
 
 

@@ -1,4 +1,4 @@
-"""The config that a run goes on with, and the records of it in the run's folder."""
+"""Merge the saved config of a run with what a command changes, and save the result."""
 
 __all__ = ["merged", "save", "with_saved_overrides"]
 
@@ -18,7 +18,7 @@ from limner.files.atomic import write_atomically
 from limner.files.plain import NotPlainError, read_yaml
 from limner.pretrained.migrations import without_gone
 from limner.resume.allowed_changes import leaves, refuse_changes
-from limner.resume.overrides import key_of, last_of_each, parted, without
+from limner.resume.overrides import key_of, last_per_key, split_flags, without_key
 from limner.resume.saved import choices, read_config, read_overrides
 from limner.resume.strangers import refuse_strangers, tell_places
 from limner.runs.status import read_status
@@ -28,34 +28,34 @@ log = logging.getLogger(__name__)
 
 
 def with_saved_overrides(words: Sequence[str], saved: Sequence[str]) -> list[str]:
-    """The arguments that compose a run again, changed by new ones.
+    """Return the saved overrides of a run, changed by the words of a command.
 
     Args:
-        words: Those of the command. Config files of the user's own are named among them.
-        saved: The overrides that the run was composed of.
+        words: Words of the command, including flags that add config folders of the user's own.
+        saved: Overrides from which the run was composed.
     """
-    flags, overrides = parted(words)
+    flags, overrides = split_flags(words)
     kept = list(saved)
     for group in map(key_of, overrides):
         # the settings of what was chosen before mean nothing for what is chosen instead
         kept = [word for word in kept if not key_of(word).startswith((f"{group}.", f"{group}/"))]
-    return flags + last_of_each([*kept, *overrides])
+    return flags + last_per_key([*kept, *overrides])
 
 
 def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig:
-    """The config saved in `folder`, with what a command changes about it. Writes nothing.
+    """Return the config saved in `folder`, changed as a command asks. Write nothing.
 
-    The config files may have changed since the run began, so `config`, which was composed from
-    them by `with_saved_overrides`, is trusted only for the difference that the new ones make.
+    The files in conf/ may have changed since the run began. So `config`, which is composed from
+    them by `with_saved_overrides`, counts only for the difference that the new words make.
 
     Args:
-        config: What the command is composed to.
+        config: Config composed from the command.
         folder: The run folder, which a stranger may have made.
-        words: Those of the command: classes that these name are the user's own.
+        words: Words of the command. Classes that they name are the user's own.
 
     Raises:
-        UserError: If it would be another run, one that this version cannot train, or one that
-            asks for more than limner's own classes.
+        UserError: If the result is another run, cannot be trained by this version, or asks for
+            more than limner's own classes.
     """
     asked, advice = f"resume={os.path.relpath(folder)}", "For a new run, leave out resume=."
     saved = read_config(folder, config)
@@ -72,22 +72,22 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
     refuse_changes(saved, wanted, subject=asked, advice=advice)
     for key in config.keys() - wanted.keys():
         wanted[key] = config[key]  # which limner did not have when the run began
-    own = parted(with_saved_overrides(words, choices(overrides)))[1]
+    own = split_flags(with_saved_overrides(words, choices(overrides)))[1]
     _check(wanted, folder, asked, own)
     tell_places(wanted, own)
     return wanted
 
 
 def save(config: DictConfig, folder: Path, hydra: DictConfig) -> None:
-    """Brings Hydra's records in the folder up to date with what the run goes on as.
+    """Update Hydra's records in a run folder to the config with which the run continues.
 
     Args:
-        config: The run's config.
+        config: Config of the run.
         folder: The run folder.
         hydra: Hydra's own config of this start.
     """
     records = folder / ".hydra"
-    overrides = without(without(hydra.overrides.task, "resume"), "trust")
+    overrides = without_key(without_key(hydra.overrides.task, "resume"), "trust")
     now = OmegaConf.to_container(OmegaConf.masked_copy(hydra, ["overrides", "runtime", "job"]))
     try:
         known = read_yaml(records / "hydra.yaml")
@@ -103,8 +103,7 @@ def save(config: DictConfig, folder: Path, hydra: DictConfig) -> None:
 
 
 def _check(config: DictConfig, folder: Path, asked: str, words: Sequence[str]) -> None:
-    """Raises `UserError` if this version lacks, or newly needs, what the saved config says, or if
-    that asks for what no stranger's may."""
+    """Raise `UserError` if this version cannot train the config, or it asks for what none may."""
     from limner.pretrained.first_stage import adopt  # with torch: looking for a run need not wait
 
     checked = OmegaConf.merge(config, {"run_dir": str(folder)})
@@ -124,7 +123,7 @@ def _check(config: DictConfig, folder: Path, asked: str, words: Sequence[str]) -
 
 
 def _delete(config: DictConfig, key: str) -> None:
-    """Removes a key, and the mappings that this leaves empty."""
+    """Remove a key, and the mappings that this leaves empty."""
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
     if node is not None:

@@ -1,8 +1,8 @@
-"""The words of a command line as Hydra takes them: flags, their values, and overrides."""
+"""The words of a command line as Hydra reads them: flags, their values, and overrides."""
 
 __all__ = [
-    "CONFIG_DIRS", "config_dirs", "is_sweep", "key_of", "last", "last_of_each", "only_shows",
-    "parted", "quoted", "without",
+    "CONFIG_DIRS", "config_dirs", "is_sweep", "key_of", "last_per_key", "last_value",
+    "only_shows", "quoted", "split_flags", "without_key",
 ]  # fmt: skip
 
 import itertools
@@ -15,11 +15,11 @@ SHOWING = (
     "--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc",
     "--version",
 )  # fmt: skip
-"""Flags by which nothing is run."""
+"""Flags that show something instead of running it."""
 
 
-def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The flags, each followed by its value if it has one, and the overrides."""
+def split_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the flags, each followed by its value if it has one, and the overrides."""
     flags: list[str] = []
     overrides: list[str] = []
     for word in _apart(words):
@@ -29,29 +29,31 @@ def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def config_dirs(words: Sequence[str]) -> list[str]:
-    """The words that name config files of the user's own: a flag and its value each."""
-    flags, _ = parted(words)
+    """Return the words that add config folders of the user's own: flags, each with its value."""
+    flags, _ = split_flags(words)
     pairs = [pair for pair in itertools.pairwise(flags) if pair[0] in CONFIG_DIRS]
     return [word for pair in pairs for word in pair]
 
 
 def only_shows(words: Sequence[str]) -> bool:
-    """Whether the command shows something, and runs nothing."""
+    """Return whether the command only shows something."""
     return any(word in SHOWING for word in _apart(words))
 
 
 def is_sweep(words: Sequence[str]) -> bool:
-    """Whether the command starts several runs."""
-    return not {"-m", "--multirun"}.isdisjoint(words) or last(words, "hydra.mode") == "MULTIRUN"
+    """Return whether the command starts several runs."""
+    return (
+        not {"-m", "--multirun"}.isdisjoint(words) or last_value(words, "hydra.mode") == "MULTIRUN"
+    )
 
 
 def key_of(word: str) -> str:
-    """The key that an override sets, adds or removes."""
+    """Return the key that an override sets, adds or removes."""
     return word.partition("=")[0].lstrip("+~")
 
 
-def last(words: Sequence[str], key: str) -> str | None:
-    """What the words set a key to in the end, without quotes; None if they do not."""
+def last_value(words: Sequence[str], key: str) -> str | None:
+    """Return the value that the last word for a key sets, without quotes; None if no word does."""
     given = [word.partition("=")[2].strip() for word in words if key_of(word) == key]
     if not given:
         return None
@@ -62,21 +64,21 @@ def last(words: Sequence[str], key: str) -> str | None:
 
 
 def quoted(value: object) -> str:
-    """A text so that Hydra takes it as it is."""
+    """Quote a value so that Hydra reads it literally."""
     return "'" + str(value).replace("'", "\\'") + "'"
 
 
-def without(words: Sequence[str], key: str) -> list[str]:
-    """The words but for those that set a key."""
+def without_key(words: Sequence[str], key: str) -> list[str]:
+    """Return the words without those that set a key."""
     return [word for word in words if key_of(word) != key]
 
 
-def last_of_each(overrides: Sequence[str]) -> list[str]:
-    """Without those of a key that is overridden again later: Hydra refuses two of a group."""
+def last_per_key(overrides: Sequence[str]) -> list[str]:
+    """Keep the last override of each key, since Hydra refuses two overrides of one group."""
     return list({key_of(word): word for word in overrides}.values())
 
 
 def _apart(words: Sequence[str]) -> Iterator[str]:
-    """`--flag=value` as two words."""
+    """Split `--flag=value` into two words."""
     for word in words:
         yield from word.split("=", 1) if word.startswith("--") else [word]

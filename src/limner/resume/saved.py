@@ -1,9 +1,9 @@
-r"""What Hydra wrote into a run folder, read as if a stranger had written it.
+r"""The config and overrides that Hydra saved in a run folder, read as if a stranger wrote them.
 
 A run is resumed from the config as it was composed, in which `${...}` reads other values, and from
 the overrides that composed it. Both are plain text to this module: `${a.b}` may read another key
 and `${limner.times:3,${a.b}}` may compute, but whatever else `${...}` can do (read the environment
-or Hydra's own config) is not for a folder to ask. Nothing is resolved before it has been judged.
+or Hydra's own config) no folder may ask for. Nothing is resolved before it has been checked.
 """
 
 __all__ = ["NotWhole", "Overrides", "choices", "read_config", "read_overrides"]
@@ -28,24 +28,24 @@ RESOLVER = re.compile(r"\$\{limner\.\w+:[\w.,+\- ]*\}", re.ASCII)
 """Once the references in its arguments are replaced."""
 OPTION = re.compile(r"\w[\w.+-]*(/\w[\w.+-]*)*", re.ASCII)
 ROOTS = ("data.root", "data.source.root")
-"""Keys whose value is this machine's: what a foreign one would read is not looked at."""
+"""Keys whose value belongs to this machine; a saved value of another machine is ignored."""
 MAX_EXPANDED = 1_000_000
-"""Characters and values that a config may come to once its references are replaced."""
+"""Limit on characters and values of a config once its references are replaced."""
 
 
 class NotWhole(UserError):
-    """A config that is missing or damaged, rather than one that asks for too much."""
+    """A config that is missing or damaged, not one that asks for too much."""
 
 
 class Overrides(NamedTuple):
-    """The words that composed a run: those that are kept, and those that are not."""
+    """The overrides from which a run was composed: those kept, and those dropped."""
 
     kept: list[str]
     dropped: list[str]
 
     @property
     def note(self) -> str | None:
-        """What to say about those that are not kept."""
+        """Message about the dropped overrides; None if there are none."""
         if not self.dropped:
             return None
         return (
@@ -56,9 +56,9 @@ class Overrides(NamedTuple):
 
 
 def read_overrides(folder: Path) -> Overrides:
-    """The overrides that a run was composed of.
+    """Return the overrides from which a run was composed.
 
-    Left out are those that concern Hydra itself, flags, and what reads anything but other keys.
+    Overrides of Hydra itself, flags, and values that read anything but other keys are dropped.
 
     Raises:
         UserError: If they cannot be read.
@@ -82,21 +82,21 @@ def read_overrides(folder: Path) -> Overrides:
 
 
 def choices(words: Sequence[str]) -> list[str]:
-    """Of a run's overrides, those that choose an option of a group."""
+    """Return the overrides that choose an option of a group."""
     return [word for word in words if "." not in key_of(word).partition("@")[0]]
 
 
 def read_config(folder: Path, present: DictConfig) -> DictConfig:
-    """The config that a run was composed as.
+    """Return the saved config of a run, unresolved.
 
     Args:
         folder: The run folder.
-        present: The config of this command. What it has itself, at the same key, is no stranger's;
-            and the place of the data is its.
+        present: Config of this command. A value that stands in it at the same key is accepted, and
+            it decides where the data are.
 
     Raises:
-        NotWhole: If it cannot be read.
-        UserError: If it asks for what a folder may not.
+        NotWhole: If the config cannot be read.
+        UserError: If the config asks for what a folder may not.
     """
     path = folder / ".hydra" / "config.yaml"
     try:
@@ -127,7 +127,7 @@ def read_config(folder: Path, present: DictConfig) -> DictConfig:
 
 
 def _may_be_replayed(word: Any) -> bool:
-    """Whether an override sets a value or chooses an option of limner's, and does no more."""
+    """Return whether an override does no more than set a value or choose an option of limner."""
     try:
         override = OverridesParser.create().parse_override(word)
         names = re.split(r"[./@:]", f"{override.key_or_group}@{override.package or ''}")
@@ -143,7 +143,7 @@ def _may_be_replayed(word: Any) -> bool:
 
 
 def _chooses(override: Override, value: Any) -> bool:
-    """Whether a word without dots names options, and no path that leads elsewhere."""
+    """Return whether a word without dots names options, not a path that leads elsewhere."""
     if override.is_delete() or not isinstance(value, str | list):
         return not isinstance(value, Mapping)
     names = value if isinstance(value, list) else [value]
@@ -151,7 +151,7 @@ def _chooses(override: Override, value: Any) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text holds no `${...}` but references to keys, and limner's own functions."""
+    """Return whether a text holds no `${...}` except references to keys and limner's functions."""
     return "${" not in RESOLVER.sub("_", REFERENCE.sub("_", text))
 
 
@@ -168,14 +168,14 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 class _Sizes:
-    """How large a config is with its references replaced: ten lines could stand for gigabytes."""
+    """Sizes of a config with its references replaced: ten lines could stand for gigabytes."""
 
     def __init__(self, config: Any) -> None:
         self._config = config
-        self._known: dict[str, int | None] = {}  # None: being looked at
+        self._known: dict[str, int | None] = {}  # None: being measured
 
     def check(self, path: Path) -> None:
-        """Raises `UserError` if it is too large, or a value reads itself."""
+        """Raise `UserError` if the config is too large, or a value reads itself."""
         if self._of(self._config, path) > MAX_EXPANDED:
             raise UserError(f"{path}: its references come to too much.")
 
@@ -198,7 +198,7 @@ class _Sizes:
         return size
 
     def _found(self, key: str) -> Any:
-        """What lies at a key, also behind references on the way."""
+        """Return the value at a key, following references on the way."""
         node, rest = self._config, key.split(".")
         for _ in range(1000):
             if isinstance(node, str) and (link := REFERENCE.fullmatch(node)) and rest:

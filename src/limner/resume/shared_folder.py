@@ -1,11 +1,12 @@
-"""The run folder of processes that torchrun or srun starts, each of which composes its config.
+"""One run folder for all processes that torchrun or srun starts.
 
-Each would name a folder by its own clock. Torchrun keeps what its nodes know of one another in a
-store, where the first process leaves its choice for the others, and for those that are started
-again. Processes of srun call it by the number of their job, and are told when that is restarted.
+Each process composes its own config, and would name the folder by its own clock. Under torchrun,
+the first process writes its choice into torchrun's store, where the others, and processes that are
+restarted, read it. Under srun, the folder is named by the SLURM job, which also says when it was
+restarted.
 """
 
-__all__ = ["together"]
+__all__ = ["agree_on_run_folder"]
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -14,43 +15,45 @@ from pathlib import Path
 from limner.errors import UserError
 from limner.launch.environment import restarted_by_slurm, started_outside, step_of_slurm
 from limner.processes import is_first_process
-from limner.resume.overrides import is_sweep, last, only_shows, quoted, without
+from limner.resume.overrides import is_sweep, last_value, only_shows, quoted, without_key
 
 
-def together(words: Sequence[str], choose: Callable[[Sequence[str]], Path]) -> list[str]:
-    """The words of a command, with the folder that all processes of the run are to take.
+def agree_on_run_folder(
+    words: Sequence[str], choose: Callable[[Sequence[str]], Path]
+) -> list[str]:
+    """Return the words of a command, with the folder that all processes of the run use.
 
-    One that is started again goes on in it.
+    A process that is restarted resumes the run in that folder.
 
     Args:
-        words: As they were typed.
-        choose: The folder that the words would mean for a process alone.
+        words: Words as typed.
+        choose: Returns the folder that the words mean for a single process.
 
     Raises:
         UserError: If the processes cannot agree.
     """
     alone = started_outside() < 2 or is_sweep(words) or only_shows(words)
-    if alone or last(words, "resume") not in (None, "", "null", "auto"):
+    if alone or last_value(words, "resume") not in (None, "", "null", "auto"):
         return list(words)
     if "TORCHELASTIC_RUN_ID" in os.environ:
         folder = _by_torchrun(lambda: choose(words), os.environ)
         return _in(folder, words, automatic=True)
-    folder, again = last(words, "hydra.run.dir"), restarted_by_slurm()
-    if folder is None and last(words, "resume") == "auto" and not again:
+    folder, again = last_value(words, "hydra.run.dir"), restarted_by_slurm()
+    if folder is None and last_value(words, "resume") == "auto" and not again:
         return list(words)  # and be refused
     if folder is None:
-        folder = choose(without(words, "resume")).with_name(f"slurm_{step_of_slurm()}")
+        folder = choose(without_key(words, "resume")).with_name(f"slurm_{step_of_slurm()}")
     return _in(folder, words, automatic=again)
 
 
 def _in(folder: str | Path, words: Sequence[str], *, automatic: bool) -> list[str]:
-    rest = without(words, "hydra.run.dir")
-    rest = [*without(rest, "resume"), "resume=auto"] if automatic else rest
+    rest = without_key(words, "hydra.run.dir")
+    rest = [*without_key(rest, "resume"), "resume=auto"] if automatic else rest
     return [*rest, f"hydra.run.dir={quoted(folder)}"]
 
 
 def _by_torchrun(choose: Callable[[], Path], environ: Mapping[str, str]) -> str:
-    """What the first process has chosen when it was started for the first time."""
+    """Return the folder that the first process chose at its first start."""
     if environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         raise UserError(
             "This torchrun has no store by which its processes could agree on a folder; choose "

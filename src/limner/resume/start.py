@@ -1,6 +1,6 @@
-"""What a command line starts: a new run, or the run that it goes on with."""
+"""Decide what a command line starts: a new run, a sweep, or the continuation of a run."""
 
-__all__ = ["Start", "composed_for", "start_of"]
+__all__ = ["Start", "composed_for", "decide_start"]
 
 import os
 import re
@@ -17,19 +17,19 @@ from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
 from limner.launch.environment import started_outside
 from limner.processes import is_first_process
-from limner.resume.find_run import What, among, has_checkpoint, in_folder
+from limner.resume.find_run import Action, action_in_folder, find_unfinished, has_checkpoint
 from limner.resume.merge_config import with_saved_overrides
 from limner.resume.overrides import (
     config_dirs,
     is_sweep,
-    last,
+    last_value,
     only_shows,
-    parted,
     quoted,
-    without,
+    split_flags,
+    without_key,
 )
 from limner.resume.saved import read_overrides
-from limner.resume.shared_folder import together
+from limner.resume.shared_folder import agree_on_run_folder
 from limner.runs.links import refuse_links
 from limner.runs.lock import being_trained, is_locked
 from limner.runs.names import suffix
@@ -39,16 +39,16 @@ from limner.version import refuse_newer
 
 @dataclass(frozen=True)
 class Start:
-    """How a command is to be run.
+    """The decision on a command line.
 
     Args:
-        arguments: What Hydra composes the config of; None if there is nothing to do.
-        words: What means the same to the further processes of the run, which Lightning starts.
-        folder: The run to go on with, or None for a new one.
-        complete: Whether the composed config is what that run goes on with; else it is only the
-            difference that counts which the command makes to the saved one.
-        note: What to tell about a choice that was not the user's, or not the folder's.
-        sweep: The folder of a sweep, where the command is one.
+        arguments: Words from which Hydra composes the config; None if there is nothing to do.
+        words: Words with the same meaning for the further processes, which Lightning starts.
+        folder: Folder of the run to resume; None for a new run.
+        complete: Whether the composed config is the whole config of the resumed run. If not, only
+            the difference that the command makes to the saved config counts.
+        note: Message about a choice that neither the user nor the folder made; None for none.
+        sweep: Folder of the sweep, if the command is one.
     """
 
     arguments: list[str] | None
@@ -59,37 +59,40 @@ class Start:
     sweep: Path | None = None
 
 
-def start_of(words: Sequence[str]) -> Start:
-    """What the words of a command line start.
+def decide_start(words: Sequence[str]) -> Start:
+    """Decide what the words of a command line start.
 
     Raises:
-        UserError: If `resume=` names no run, or one that cannot be gone on with, or `auto` finds
-            several; or if a folder that is not empty is named for a new run.
+        UserError: If `resume=` names no run or one that cannot be resumed, if `resume=auto` finds
+            several, or if a new run is given a folder that is not empty.
     """
-    words = together(words, _chosen)
-    given, sweep = last(words, "resume"), last(words, "sweep")
+    words = agree_on_run_folder(words, _chosen)
+    given, sweep = last_value(words, "resume"), last_value(words, "sweep")
     if sweep not in (None, "null") and not is_sweep(words):
         raise UserError(f"sweep={sweep} names a sweep of several runs: add -m.")
     if given in (None, "", "null"):
         if is_first_process() and not only_shows(words):
-            _refuse_used_folder(last(words, "hydra.run.dir"))
+            _refuse_used_folder(last_value(words, "hydra.run.dir"))
         return _sweep(words) if is_sweep(words) else _new(words)
     if is_sweep(words):
         raise UserError(f"resume={given}: one run is gone on with at a time; leave out -m.")
     if given == "auto":
-        return _automatic(without(words, "resume"))
-    folder, other = _run_folder(given), last(words, "hydra.run.dir")
+        return _automatic(without_key(words, "resume"))
+    folder, other = _run_folder(given), last_value(words, "hydra.run.dir")
     if other is not None and Path(other).resolve() != folder:
         raise UserError(f"resume={given} goes on in the run's own folder, not in {other}")
-    rest, saved = without(without(words, "resume"), "hydra.run.dir"), read_overrides(folder)
+    rest, saved = (
+        without_key(without_key(words, "resume"), "hydra.run.dir"),
+        read_overrides(folder),
+    )
     arguments = [*with_saved_overrides(rest, saved.kept), *_in_place(folder)]
     return Start(arguments, list(words), folder, note=saved.note)
 
 
 def _sweep(words: Sequence[str]) -> Start:
-    """A sweep in the folder that is named, or one named by the time; begun or gone on with."""
-    name, folder = last(words, "sweep"), last(words, "hydra.sweep.dir")
-    rest = without(without(words, "sweep"), "hydra.sweep.dir")
+    """Start or continue a sweep in the named folder; without a name, in one named by the time."""
+    name, folder = last_value(words, "sweep"), last_value(words, "hydra.sweep.dir")
+    rest = without_key(without_key(words, "sweep"), "hydra.sweep.dir")
     if name not in (None, "null") and not re.fullmatch(r"\w[\w.+-]*", name):
         raise UserError(f"sweep={name}: a name of letters, digits, dots, dashes and underscores.")
     if folder is None:
@@ -103,35 +106,39 @@ def _sweep(words: Sequence[str]) -> Start:
 
 
 def _chosen(words: Sequence[str]) -> Path:
-    """The folder that a process alone would take for a new run, or for `resume=auto`."""
-    given = last(words, "hydra.run.dir")
-    if last(words, "resume") != "auto":
+    """Return the folder that a single process would take for a new run, or for `resume=auto`."""
+    given = last_value(words, "hydra.run.dir")
+    if last_value(words, "resume") != "auto":
         _refuse_used_folder(given)
     if given is not None:
         return Path(given)
-    config, folder = composed_for(without(words, "resume"))
-    found = among(folder.parent, config).folder if last(words, "resume") == "auto" else None
+    config, folder = composed_for(without_key(words, "resume"))
+    found = (
+        find_unfinished(folder.parent, config).folder
+        if last_value(words, "resume") == "auto"
+        else None
+    )
     return folder if found is None else found
 
 
 def _automatic(words: list[str]) -> Start:
-    """What `resume=auto` comes to, for the rest of the command's words."""
+    """Decide `resume=auto`, given the other words of the command."""
     if only_shows(words):
         return _new(words)
     config, folder = composed_for(words)
     in_use = folder.is_dir() and any(folder.iterdir())
-    if last(words, "hydra.run.dir") is None and not in_use:
+    if last_value(words, "hydra.run.dir") is None and not in_use:
         if started_outside() > 1:
             raise UserError(
                 "resume=auto: the processes that srun starts choose by themselves; "
                 "tell them the folder: hydra.run.dir=DIR"
             )
-        found, note = among(folder.parent, config)
-        return _new(words, note) if found is None else _going_on(words, found, note)
-    shown, what = os.path.relpath(folder), in_folder(folder, config)
-    if what is What.GO_ON:
-        return _going_on(words, folder, f"resume=auto: going on with {shown}.")
-    if what is What.NOTHING:
+        found, note = find_unfinished(folder.parent, config)
+        return _new(words, note) if found is None else _resume(words, found, note)
+    shown, what = os.path.relpath(folder), action_in_folder(folder, config)
+    if what is Action.RESUME:
+        return _resume(words, folder, f"resume=auto: going on with {shown}.")
+    if what is Action.NOTHING:
         update = read_status(folder).update
         note = f"resume=auto: the run in {shown} has finished, at update {update}."
         return Start(None, words, note=note)
@@ -141,14 +148,14 @@ def _automatic(words: list[str]) -> Start:
 
 def _new(words: Sequence[str], note: str | None = None) -> Start:
     arguments = list(words)
-    if not is_first_process() and last(words, "hydra.output_subdir") is None:
+    if not is_first_process() and last_value(words, "hydra.output_subdir") is None:
         arguments.append("hydra.output_subdir=null")  # the first process writes .hydra
     return Start(arguments, list(words), note=note)
 
 
-def _going_on(words: list[str], folder: Path, note: str) -> Start:
+def _resume(words: list[str], folder: Path, note: str) -> Start:
     _refuse_newer_run(folder)
-    folder, words = folder.resolve(), without(words, "hydra.run.dir")
+    folder, words = folder.resolve(), without_key(words, "hydra.run.dir")
     rest = [*words, f"resume={quoted(folder)}"]
     return Start([*words, *_in_place(folder)], rest, folder, complete=True, note=note)
 
@@ -161,7 +168,7 @@ def _in_place(folder: Path) -> list[str]:
 
 
 def _run_folder(given: str) -> Path:
-    """The folder that `resume=` names. Raises `UserError` if there is no run to go on with."""
+    """Return the folder that `resume=` names; raise `UserError` if no run in it can be resumed."""
     folder = Path(given).expanduser().resolve()
     if not (folder / ".hydra" / "config.yaml").is_file():
         raise UserError(f"resume={given}: there is no run in this folder (no .hydra/config.yaml).")
@@ -180,7 +187,7 @@ def _refuse_newer_run(folder: Path) -> None:
 
 
 def _refuse_used_folder(given: str | None) -> None:
-    """Raises `UserError` if a new run is to be in a folder with something in it."""
+    """Raise `UserError` if the folder given for a new run is not empty."""
     folder = Path(given).expanduser() if given else None
     if folder is not None and folder.is_dir() and any(folder.iterdir()):
         raise UserError(
@@ -189,8 +196,8 @@ def _refuse_used_folder(given: str | None) -> None:
 
 
 def composed_for(words: Sequence[str]) -> tuple[DictConfig, Path]:
-    """What a command's config would be, and the folder that it would get."""
-    overrides, own = parted(words)[1], config_dirs(words)
+    """Compose the config of a command; return it and the run folder that it would get."""
+    overrides, own = split_flags(words)[1], config_dirs(words)
     if own:
         path = quoted(f"file://{Path(own[-1]).resolve()}")
         overrides = [*overrides, f"hydra.searchpath=[{path}]"]

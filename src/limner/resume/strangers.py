@@ -1,4 +1,4 @@
-"""Whether the config of a run folder asks for code, or for paths, that the user has not chosen."""
+"""Refuse a run folder's config that asks for code or paths which the user did not choose."""
 
 __all__ = ["refuse_strangers", "tell_places"]
 
@@ -18,17 +18,17 @@ from limner.files.printable import printable
 log = logging.getLogger(__name__)
 
 PLACES = {"data.source.path": "data.path", "data.source.root": "data.root"}
-"""Where images are read, and the key that chooses another place."""
+"""Keys that say where images are read, and the key that chooses another place."""
 
 
 def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequence[str]) -> None:
-    """Raises `UserError` if a config asks for what is neither limner's nor the user's own.
+    """Raise `UserError` if a config asks for what is neither limner's nor the user's own.
 
     Args:
-        config: What a run is to go on as, its text judged already (`limner.resume.saved`).
-        folder: The run folder: what its values name lies in it, or is data.
-        asked: What was asked, to begin the message with.
-        words: Overrides of the user's own. The classes and paths that they compose are the user's.
+        config: Config with which a run is to continue; `limner.resume.saved` has checked its text.
+        folder: The run folder. Paths in the config lie in it, or are data.
+        asked: First words of the message: what was asked.
+        words: Overrides of the user's own. Classes and paths that they compose are the user's.
     """
     from limner.pretrained.roles import refuse_foreign, targets  # with torch
 
@@ -52,10 +52,10 @@ def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequen
 
 
 def tell_places(config: DictConfig, words: Sequence[str]) -> None:
-    """Say where images will be read, if the run's folder chooses that and not the user.
+    """Log where images will be read, if the run folder chooses that and not the user.
 
     Args:
-        config: What a run is to go on as.
+        config: Config with which a run is to continue.
         words: Overrides of the user's own.
     """
     mine = set(_texts(_resolved(_composed(words))))
@@ -75,7 +75,7 @@ def _lies_in(name: str, folder: Path) -> bool:
 
 
 def _composed(words: Sequence[str]) -> DictConfig:
-    """What the user's own words compose; nothing where they make sense only beside a run's."""
+    """Compose the user's own words; nothing if they make sense only beside those of the run."""
     try:
         return compose("train", overrides=list(words))
     except (HydraException, OmegaConfBaseException):
@@ -83,7 +83,7 @@ def _composed(words: Sequence[str]) -> DictConfig:
 
 
 def _resolved(config: DictConfig) -> dict[str, Any]:
-    """Plain data with every `${...}` replaced, without top-level keys where that cannot be."""
+    """Return plain data with every `${...}` replaced, without top-level keys where that fails."""
     found = {}
     for key in config:
         try:
@@ -97,7 +97,7 @@ def _resolved(config: DictConfig) -> dict[str, Any]:
 
 
 def _texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """(dotted key, text) of every text in plain data."""
+    """Yield (dotted key, text) for every text in plain data."""
     if isinstance(node, dict):
         for name, value in node.items():
             yield from _texts(value, f"{key}.{name}" if key else str(name))

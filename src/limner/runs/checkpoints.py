@@ -1,12 +1,11 @@
-"""Checkpoint files: whole or not there, and able to tell whether they are still what was written.
+"""Checkpoint files: written whole or not at all, and verified when they are read.
 
 A run's folder `checkpoints/` has `update_00001000.ckpt` and the like, and perhaps `best.ckpt`.
 """
 
 __all__ = [
-    "best_path", "newest", "newest_or_refuse", "numbered", "problem", "read", "refuse_odd",
-    "spares",
-    "tidy", "update_of", "update_path", "write",
+    "best_path", "numbered", "problem", "read", "refuse_odd", "tidy", "update_of",
+    "update_path", "write",
 ]  # fmt: skip
 
 import logging
@@ -27,17 +26,17 @@ NAME = re.compile(r"update_(\d{8,})\.ckpt")
 
 
 def update_path(run_dir: Path, update: int) -> Path:
-    """Where the checkpoint of an update is."""
+    """Return the path of the checkpoint of an update."""
     return run_dir / "checkpoints" / f"update_{update:08d}.ckpt"
 
 
 def best_path(run_dir: Path) -> Path:
-    """Where the best checkpoint is, if the run has one."""
+    """Return the path of the best checkpoint, whether the run has one or not."""
     return run_dir / "checkpoints" / "best.ckpt"
 
 
 def update_of(path: Path) -> int:
-    """The update in the name of a checkpoint. Raises ValueError if it has none, as best.ckpt."""
+    """Return the update in a checkpoint's name; raise ValueError if there is none (best.ckpt)."""
     found = NAME.fullmatch(path.name)
     if found is None:
         raise ValueError(f"{path} is not named after an update.")
@@ -45,52 +44,17 @@ def update_of(path: Path) -> int:
 
 
 def numbered(run_dir: Path) -> list[Path]:
-    """A run's checkpoints that are named after an update, newest first, whole or not.
+    """Return a run's checkpoints that are named after an update, newest first, whole or not.
 
-    A folder or a pipe of such a name is none.
+    Folders and pipes with such names are left out.
     """
     found = (run_dir / "checkpoints").glob("*.ckpt")
     paths = [path for path in found if NAME.fullmatch(path.name) and path.is_file()]
     return sorted(paths, key=update_of, reverse=True)
 
 
-def newest(run_dir: Path) -> Path | None:
-    """The newest whole checkpoint of a run, with a warning for each newer one that is skipped.
-
-    None if none is whole: then nothing is said.
-    """
-    skipped: dict[Path, str] = {}
-    for path in numbered(run_dir):
-        reason = problem(path)
-        if reason is None:
-            for other, why in skipped.items():
-                log.warning("Skipped %s: it %s.", other, why)
-            return path
-        skipped[path] = reason
-    return None
-
-
-def spares(run_dir: Path) -> tuple[Path | None, list[Path]]:
-    """The newest whole checkpoint of a run, and all others that have an update, oldest first.
-
-    Of a run without a whole one nothing is to spare: (None, []).
-    """
-    paths = numbered(run_dir)
-    whole = next((path for path in paths if problem(path) is None), None)
-    return whole, [] if whole is None else [path for path in reversed(paths) if path != whole]
-
-
-def newest_or_refuse(run_dir: Path) -> Path:
-    """As `newest`; raises `UserError` with what is wrong with each if none is whole."""
-    path = newest(run_dir)
-    if path is None:
-        reasons = [f"{path.name} {problem(path)}." for path in numbered(run_dir)]
-        raise UserError("\n".join([f"{run_dir} has no whole checkpoint to go on from:", *reasons]))
-    return path
-
-
 def problem(path: Path) -> str | None:
-    """What keeps a checkpoint from being gone on from, in a few words; None for a whole one."""
+    """Return what is wrong with a checkpoint, in a few words; None if it is whole."""
     try:
         _load(path, unsigned=False)
     except _Unfit as reason:
@@ -99,12 +63,12 @@ def problem(path: Path) -> str | None:
 
 
 def read(path: Path, *, unsigned: bool = False) -> dict[str, Any]:
-    """A checkpoint, without running anything that it says.
+    """Read a checkpoint without running any code in it.
 
     Args:
-        path: The file; the tensors lie in it until they are used.
-        unsigned: Whether one without a checksum is read too, if its archive's own CRC-32 agree
-            (they leave out the names and places of its parts).
+        path: Path of the file; tensors stay in the file until they are used.
+        unsigned: Whether to accept a file without a checksum if its archive's own CRC-32 agree
+            (which do not cover the names and positions of its parts).
 
     Raises:
         UserError: If the file is not whole, or holds anything but tensors and plain values.
@@ -153,14 +117,14 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
 
 
 def tidy(run_dir: Path, *, update: int, since: int, keep_last: int) -> None:
-    """Removes what the checkpoint of `update`, which is whole, makes needless.
+    """Remove checkpoints that are no longer needed after the one of `update`, which is whole.
 
     Args:
-        run_dir: The run's folder.
-        update: Of the checkpoint just written.
-        since: Of the one before it, which training has gone on from. Any other that is later
-            was broken, or belongs to a future that did not come about.
-        keep_last: How many stay.
+        run_dir: The run folder.
+        update: Update of the checkpoint just written.
+        since: Update of the checkpoint before it, from which training continued. Any other later
+            checkpoint was damaged, or belongs to a part of training that was given up.
+        keep_last: Number of checkpoints to keep.
     """
     ours = []
     for path in numbered(run_dir):
@@ -173,7 +137,7 @@ def tidy(run_dir: Path, *, update: int, since: int, keep_last: int) -> None:
 
 
 class _Unfit(Exception):
-    """Why a file is no whole checkpoint: what stands behind its name in a message."""
+    """The reason why a file is no whole checkpoint; it follows the file's name in messages."""
 
 
 def _load(path: Path, *, unsigned: bool) -> dict[str, Any]:
@@ -207,7 +171,7 @@ def _load(path: Path, *, unsigned: bool) -> dict[str, Any]:
 
 
 def _refuse_bombs(archive: zipfile.ZipFile, size: int) -> None:
-    """Raises `_Unfit` for an archive that takes more memory than its own size."""
+    """Raise `_Unfit` for an archive that takes more memory than its own size."""
     parts = archive.infolist()
     if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
         raise _Unfit("is refused: its parts are compressed, which those of a checkpoint are not")

@@ -1,7 +1,8 @@
-"""A zip archive as `torch.save` makes it, with the SHA-256 of its bytes as its comment.
+"""Checksums of checkpoints: the SHA-256 of a zip archive's bytes, written as its comment.
 
-The digest is of all bytes before the comment, in which the last two, the comment's length, are
-zeros, as they are until there is a comment. torch, zipfile and unzip read it as any other archive.
+`torch.save` writes a zip archive without a comment, whose last two bytes, the length of the
+comment, are zero. The digest covers the archive in that form. torch, zipfile and unzip read the
+archive with the comment as any other.
 """
 
 __all__ = ["NO_CHECKSUM", "SignedFile", "damage"]
@@ -15,14 +16,14 @@ from typing import IO
 PREFIX = b"limner sha256 "
 LENGTH = len(PREFIX) + 64  # of the comment
 END = b"PK\x05\x06"
-"""An archive ends with a record of 22 bytes that begins so, and then its comment."""
+"""First bytes of the record of 22 bytes at the end of an archive; the comment follows it."""
 END_LENGTH = 22
 NO_CHECKSUM = "has no checksum: an older version made it, or another program"
 CHUNK = 1 << 20
 
 
 class SignedFile:
-    """A binary file as `torch.save` wants it, which gets the checksum at its end."""
+    """Binary file for `torch.save` that gets the checksum as its comment at the end."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._digest = file, hashlib.sha256()
@@ -42,10 +43,10 @@ class SignedFile:
         return len(data)
 
     def flush(self) -> None:
-        """What torch calls at the end; `write` of this module flushes."""
+        """Do nothing; torch calls this at the end, and whoever opened the file flushes it."""
 
     def finish(self) -> None:
-        """Adds the comment. Raises the OSError that a write has met."""
+        """Add the comment; raise the OSError of an earlier write, if there was one."""
         if self._failure is not None:
             raise self._failure
         if not self._end.startswith(END) or not self._end.endswith(b"\0\0"):
@@ -56,7 +57,7 @@ class SignedFile:
 
 
 def damage(path: Path) -> str | None:
-    """What the file's end and its checksum say; None if all is as it was written."""
+    """Return how a checkpoint file is damaged, from its end and checksum; None if it is whole."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         if size == 0:

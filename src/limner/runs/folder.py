@@ -1,8 +1,8 @@
-"""The folder of a run while it is trained: whether it is still there, and still this run's.
+"""The run folder during training: whether it still exists, and is still this run's.
 
-A person may delete or move it, or begin another run in its place. Training is not stopped by the
-first: with the next checkpoint the folder is made again, as a whole run that loads and resumes.
-Nothing is ever written into another run's.
+A person may delete or move the folder, or start another run in its place. A deleted folder does
+not stop training: it is made again with the next checkpoint, as a whole run that loads and
+resumes. Nothing is ever written into the folder of another run.
 """
 
 __all__ = ["RunFolder"]
@@ -23,9 +23,9 @@ from limner.runs.status import read_status
 log = logging.getLogger(__name__)
 
 RECORDS = ("config.yaml", "environment.txt", ".hydra/*.yaml")
-"""What is written when training begins, and never again."""
+"""Files that are written only when training starts."""
 REMADE = {"tensorboard", "wandb"}
-"""Folders that a logger may make again by itself, with the run folder around them."""
+"""Folders that a logger may make again by itself, together with the run folder."""
 
 
 class _State(Enum):
@@ -35,12 +35,12 @@ class _State(Enum):
 
 
 class RunFolder(contextlib.AbstractContextManager):
-    """The folder of the run that this process trains; to be used as a context.
+    """The folder of the run that this process trains; a context manager.
 
-    In every process but the first, where `begin` is not called, it is always taken for there.
+    Only the first process calls `begin`; in the others the folder always counts as existing.
 
     Args:
-        path: The folder.
+        path: Path of the folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,20 +54,20 @@ class RunFolder(contextlib.AbstractContextManager):
         self._open.close()
 
     def begin(self) -> None:
-        """Remember the folder and its records, once these are written."""
+        """Remember the folder and its records; call this after the records are written."""
         self._take()
         paths = [path for pattern in RECORDS for path in self.path.glob(pattern)]
         self._records = {str(path.relative_to(self.path)): path.read_bytes() for path in paths}
 
     def is_ours(self) -> bool:
-        """Whether files of this run may be written into it now."""
+        """Return whether this run may write into the folder now."""
         return self._state() is _State.OURS
 
     def check(self) -> None:
-        """Warn, once, if the folder is gone.
+        """Warn once if the folder is gone.
 
         Raises:
-            UserError: If another one is in its place.
+            UserError: If another folder is in its place.
         """
         state = self._state()
         if state is _State.OTHER:
@@ -83,11 +83,11 @@ class RunFolder(contextlib.AbstractContextManager):
                 self._make_again()
 
     def restore(self) -> None:
-        """Make the folder and its records again, as far as they are missing.
+        """Make the folder and its records again, where they are missing.
 
         Raises:
             UserError: If another folder is in its place.
-            OSError: If it cannot be made.
+            OSError: If the folder cannot be made.
         """
         self.check()
         self._make_again()
@@ -148,7 +148,7 @@ class RunFolder(contextlib.AbstractContextManager):
         return _State.OURS
 
     def _take(self) -> None:
-        """Take the folder that is there now for this run's."""
+        """Remember the present folder as this run's."""
         self._identity = _identity(self.path)
         with contextlib.suppress(OSError):  # Windows opens no folders
             handle = os.open(self.path, os.O_RDONLY)  # while it is open, no other gets its number
@@ -165,7 +165,7 @@ class RunFolder(contextlib.AbstractContextManager):
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a folder from another of the same name; None if there is none."""
+    """Return what tells a folder from another of the same name; None if there is no folder."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):

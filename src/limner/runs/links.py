@@ -1,4 +1,4 @@
-"""Links in the folder of a run, through which a command would read, or write, somewhere else."""
+"""Refuse links in a run folder through which a command would read or write somewhere else."""
 
 __all__ = ["refuse_links"]
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from limner.errors import UserError
 
 UNFOLLOWED = ("tensorboard", "wandb")
-"""Folders of loggers, which link to their caches and write under new names only."""
+"""Folders of loggers that link to their caches, and write under new names only."""
 
 
 def refuse_links(folder: Path) -> None:
@@ -24,7 +24,7 @@ def refuse_links(folder: Path) -> None:
 
 
 def _entries(folder: Path) -> Iterator[Path]:
-    """What lies in a run's folder and in the folders there."""
+    """Yield the entries of a run folder and of the folders in it."""
     for path in folder.iterdir() if folder.is_dir() else ():
         yield path
         if path.is_dir() and not path.is_symlink() and path.name not in UNFOLLOWED:

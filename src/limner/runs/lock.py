@@ -1,4 +1,4 @@
-"""A lock on the folder of a run, which goes with the process that trains it, however that ends."""
+"""A lock on a run folder, released whenever the process that trains the run ends."""
 
 __all__ = ["being_trained", "is_locked", "locked"]
 
@@ -19,12 +19,12 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps a run to this process for as long as it trains it.
+    """Lock a run folder for the time of a block.
 
-    Where the file system has no locks, a warning is given, and nothing is kept.
+    Where the file system has no locks, warn, and lock nothing.
 
     Raises:
-        UserError: If another process has it.
+        UserError: If another process holds the lock.
     """
     lock = _acquired(folder)
     try:
@@ -35,7 +35,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process trains the run in this folder right now. Creates no file."""
+    """Return whether a process trains the run in this folder now. Create no file."""
     if not (folder / LOCK).exists():
         return False
     lock = FileLock(folder / LOCK)
@@ -50,7 +50,7 @@ def is_locked(folder: Path) -> bool:
 
 
 def being_trained(folder: Path) -> str:
-    """The message that a run cannot be gone on with for now."""
+    """Return the message that another process trains the run."""
     status = read_status(folder) or Status()
     by = f" (process {status.pid} on {status.host})" if status.pid else ""
     return f"{folder} is being trained right now{by}; it can be gone on with once that has ended."

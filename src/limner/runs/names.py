@@ -1,4 +1,4 @@
-"""What the folders of runs are called, beside the time: no two are the same."""
+"""Names of run folders, beside the time in them; no two are the same."""
 
 __all__ = ["file_name", "suffix"]
 
@@ -7,18 +7,18 @@ import re
 import secrets
 
 LONGEST = 150
-"""Characters of a folder's name; file systems take 255 bytes."""
+"""Largest number of characters in a folder's name; file systems allow 255 bytes."""
 
 
 def suffix() -> str:
-    """For runs that start in the same second."""
+    """Return four random characters, which tell apart runs started in the same second."""
     return secrets.token_hex(2)
 
 
 def file_name(overrides: str) -> str:
-    """The overrides of a job of a sweep, separated by commas, as one folder's name.
+    """Return a folder name for the overrides of a job of a sweep, separated by commas.
 
-    Where that leaves anything out, but for the slash of a group, a hash tells the names apart.
+    If the name leaves out anything but the slash of a group, a hash keeps it distinct.
     """
     name = re.sub(r"[^\w.,=+-]+", "-", overrides)
     if len(name) > LONGEST or name != re.sub("/(?=[^,]*=)", "-", overrides):

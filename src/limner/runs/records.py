@@ -1,4 +1,4 @@
-"""config.yaml and environment.txt in the run folder: all that is needed to do the run again."""
+"""config.yaml and environment.txt of a run folder: all that is needed to repeat the run."""
 
 __all__ = ["write_records"]
 
@@ -20,8 +20,8 @@ def write_records(run_dir: Path, *, config: str, device: str) -> None:
 
     Args:
         run_dir: The run folder.
-        config: The composed config, as YAML.
-        device: What the run is trained on.
+        config: Composed config, as YAML.
+        device: Name of the device that trains the run.
     """
     write_atomically(run_dir / "config.yaml", config)
     lines = [
@@ -36,7 +36,7 @@ def write_records(run_dir: Path, *, config: str, device: str) -> None:
 
 
 def _commit() -> str:
-    """The commit of the clone that runs, or nothing."""
+    """Return the commit of the clone that runs; empty outside of a git clone."""
     clone = Path(__file__).parents[3]
     if not (clone / ".git").exists():
         return ""

@@ -1,4 +1,4 @@
-"""scores.json as a stranger may have written it."""
+"""Read scores.json, which a stranger may have written."""
 
 __all__ = ["read_scores"]
 
@@ -10,7 +10,7 @@ from typing import Any
 from limner.files.plain import NotPlainError, read_json, refuse_bulk
 
 MAX_BITS = 1000
-"""Of a whole number; larger ones are no floats."""
+"""Largest size of a whole number; larger ones do not fit a float."""
 
 
 def read_scores(path: Path) -> dict[str, Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a machine ran out of (memory, files, ports, disks), said in a line instead of a traceback.
+"""Describe in one line what a machine ran out of: memory, open files, ports, disks.
 
 Only what torch, Python and the system raise for a shortage is matched, by type and by their own
 words: every other error is a bug, and keeps its traceback.
@@ -59,7 +59,7 @@ def _of_system(error: OSError) -> str | None:
 
 
 def _port(text: str) -> str:
-    """For processes that cannot meet, since the first cannot listen for the others."""
+    """Return the message for a first process that cannot listen for the others."""
     port = re.search(r"port: (\d+)", text)
     named = f"MASTER_PORT={port[1] if port else os.environ.get('MASTER_PORT')}"
     if "EADDRINUSE" in text:
@@ -97,7 +97,7 @@ def _number(error: BaseException) -> int | None:
 
 
 def _is(error: BaseException, name: str) -> bool:
-    """Whether an exception is of a class of torch, which need not be imported for this."""
+    """Return whether an exception is of a class of torch, without importing torch."""
     found = sys.modules.get("torch")
     for part in name.split("."):
         found = getattr(found, part, None)

@@ -1,7 +1,7 @@
-"""What the folder of a run says of its state: status.json.
+"""status.json: the state of a run, written into its folder while it is trained.
 
-The file outlives the process that wrote it, so "running" may mean that the process was killed;
-`limner.runs.lock` tells the two apart.
+The file outlives the process that wrote it, so the state "running" may mean that the process was
+killed; the lock (`limner.runs.lock`) tells the two apart.
 """
 
 __all__ = ["Status", "StatusFile", "read_status"]
@@ -30,24 +30,24 @@ log = logging.getLogger(__name__)
 
 NAME = "status.json"
 SECONDS = 10.0
-"""Between two writings of the update that a run is at."""
+"""Seconds between two writings of the current update."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """What status.json says.
+    """The content of status.json.
 
     Args:
         state: "running" (or killed), "finished", "stopped" by a signal, or "failed".
-        update: The last update known of; the newest checkpoint may be older.
-        error: The first line of what a failed run ended with, else None.
-        began: When the run began for the first time, in ISO 8601.
-        changed: When this was written, likewise.
-        starts: How often it was begun or gone on with.
-        version: Of the limner that did so last.
-        host: The machine of its first process.
-        pid: That process.
-        job: The SLURM job that it was part of, else None.
+        update: Last known update; the newest checkpoint may be older.
+        error: First line of the error of a failed run, else None.
+        began: Time of the first start, in ISO 8601.
+        changed: Time at which the file was written, in ISO 8601.
+        starts: Number of times that the run was started or resumed.
+        version: Version of limner at the last start.
+        host: Machine of the first process.
+        pid: Process id of the first process.
+        job: SLURM job of the run, else None.
     """
 
     state: str = "running"
@@ -63,11 +63,11 @@ class Status:
 
 
 class StatusFile:
-    """The status.json of the run that this process trains, kept up to date.
+    """Writer of the status.json of the run that this process trains.
 
     Args:
         folder: The run folder.
-        may_write: Whether that is there, and still this run's; None for always.
+        may_write: Returns whether the folder still exists and is this run's; None for always.
     """
 
     def __init__(self, folder: Path, *, may_write: Callable[[], bool] | None = None) -> None:
@@ -77,7 +77,7 @@ class StatusFile:
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """Says at the end how training ended, if it began."""
+        """Write the state at the end of a block of training: finished, stopped or failed."""
         try:
             yield
         except (Interrupted, KeyboardInterrupt, SystemExit):  # Lightning exits on a Ctrl-C
@@ -90,13 +90,13 @@ class StatusFile:
         self._end("finished")
 
     def begin(self, *, update: int) -> None:
-        """Says that the run is trained from now on; for the first process to call.
+        """Write that training has started; only the first process calls this.
 
         Args:
-            update: The update that it goes on from.
+            update: Update from which training starts.
 
         Raises:
-            OSError: If the file cannot be written. Later on that is a warning.
+            OSError: If the file cannot be written. Later failures are only warned of.
         """
         before = read_status(self.folder) or Status()
         self._status = Status(
@@ -111,7 +111,7 @@ class StatusFile:
         self._write(sync=True)
 
     def at(self, update: int) -> None:
-        """Takes note of the update that is done; written from time to time."""
+        """Note the current update; write it every `SECONDS`."""
         if self._status is None:
             return
         self._status = dataclasses.replace(self._status, update=update)
@@ -119,7 +119,7 @@ class StatusFile:
             self._try_to_write(sync=False)
 
     def fail(self, error: str) -> None:
-        """Says that the run failed, and of what; for a process that can only be ended."""
+        """Write that the run failed, and why; for a process that cannot end by an exception."""
         self._end("failed", error=error)
 
     def _end(self, state: str, *, error: str | None = None) -> None:
@@ -154,10 +154,10 @@ class StatusFile:
 
 
 def read_status(folder: Path) -> Status | None:
-    """What the folder's status.json says, or None where there is none.
+    """Return the status of a run folder; None without a status.json.
 
-    Of a file that is not whole, or a newer version's, what can be read is taken: a run is
-    "running" until it is known to have ended.
+    From a damaged file, or one of a newer version, take what can be read: the state is "running"
+    until the run is known to have ended.
     """
     path = folder / NAME
     if not path.is_file():

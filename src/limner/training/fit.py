@@ -14,13 +14,14 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from limner.callbacks.log import Log
 from limner.callbacks.rollbacks import Rollback, rollbacks_of
-from limner.callbacks.signals import Interrupts
+from limner.callbacks.signals import StopOnSignal
 from limner.errors import Diverged, Interrupted, UserError
-from limner.runs.checkpoints import newest, update_of
+from limner.runs.checkpoints import update_of
+from limner.runs.newest_checkpoint import newest
 
 log = logging.getLogger(__name__)
 
-Prepare = Callable[[Sequence[Rollback], Interrupts, int], tuple[L.Trainer, L.LightningModule]]
+Prepare = Callable[[Sequence[Rollback], StopOnSignal, int], tuple[L.Trainer, L.LightningModule]]
 """Makes a trainer and a model for a run with these rollbacks behind it, at an update."""
 
 
@@ -51,7 +52,7 @@ def fit(
         UserError: If it diverged once too often, or Lightning refuses the config.
         Interrupted: If a signal stopped it.
     """
-    interrupts, seconds, resumed = Interrupts(), 0.0, last is not None
+    interrupts, seconds, resumed = StopOnSignal(), 0.0, last is not None
     past = [] if last is None else rollbacks_of(_load(last))
     try:
         while True:

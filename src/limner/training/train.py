@@ -11,11 +11,11 @@ import lightning as L
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from limner.callbacks.automatic_optimization import InParts
 from limner.callbacks.checkpoint_io import AtomicCheckpointIO
 from limner.callbacks.checkpoints import check_last
 from limner.callbacks.clipping import Clipping
-from limner.callbacks.epochs import EpochEnds, FitLoop
-from limner.callbacks.gradient_accumulation import InParts
+from limner.callbacks.epochs import FitLoop, TrackEpochEnd
 from limner.callbacks.heartbeat import Heartbeat
 from limner.callbacks.learning_rates import LearningRates
 from limner.callbacks.measured import Measured, measured_of
@@ -23,16 +23,17 @@ from limner.callbacks.process_counts import ProcessCounts
 from limner.callbacks.provenance import Provenance
 from limner.callbacks.rollbacks import Rollback, Rollbacks, seed_after
 from limner.callbacks.scores import Scores, entry, write_scores
-from limner.callbacks.signals import Interrupts, SeedUpdates
+from limner.callbacks.signals import SeedPerUpdate, StopOnSignal
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed
 from limner.console import print_all, quieten, scores_table, shown
 from limner.launch.environment import check_started
 from limner.loggers import ToleratedLogger
 from limner.pretrained.first_stage import adopt, check_shape
-from limner.pretrained.trained_model import Trained
-from limner.runs.checkpoints import newest_or_refuse, refuse_odd
+from limner.pretrained.trained_model import TrainedModel
+from limner.runs.checkpoints import refuse_odd
 from limner.runs.folder import RunFolder
+from limner.runs.newest_checkpoint import newest_or_refuse
 from limner.runs.records import write_records
 from limner.runs.status import StatusFile
 from limner.training.batch_size import DeviceCounts, fitting_batch_size
@@ -124,7 +125,7 @@ class _Prepare:
         self,
         config: DictConfig,
         data: L.LightningDataModule,
-        first_stage: Trained | None,
+        first_stage: TrainedModel | None,
         status: StatusFile,
         folder: RunFolder,
         record: Callable[[], None],
@@ -134,7 +135,7 @@ class _Prepare:
         self.is_recorded = False
 
     def __call__(
-        self, past: Sequence[Rollback], interrupts: Interrupts, update: int
+        self, past: Sequence[Rollback], interrupts: StopOnSignal, update: int
     ) -> tuple[L.Trainer, L.LightningModule]:
         config = self.config
         seed = seed_after(config.seed, len(past))
@@ -145,14 +146,14 @@ class _Prepare:
             model.first_stage.load_state_dict(self.first_stage.module.state_dict())
         refuse_model(config, model, self.data, num_processes=_num_processes(config))
         own = [
-            SeedUpdates(seed=seed),
+            SeedPerUpdate(seed=seed),
             Provenance(),
             ProcessCounts(num_processes=_num_processes(config)),
             DeviceCounts(sync_batchnorm=bool(config.trainer.get("sync_batchnorm"))),
             Heartbeat(status=self.status, folder=self.folder),
             Rollbacks(past),
             Measured(),
-            EpochEnds(),
+            TrackEpochEnd(),
         ]
         if (schedule := build(config, "lr_schedule")) is not None:
             own.append(LearningRates(schedule))
@@ -227,7 +228,7 @@ def _trainer(
     model: L.LightningModule,
     folder: RunFolder,
     own: Sequence[L.Callback],
-    interrupts: Interrupts,
+    interrupts: StopOnSignal,
 ) -> L.Trainer:
     """One with the callbacks of the config between our `own` and `interrupts`."""
     callbacks = build(config, "callbacks") or {}

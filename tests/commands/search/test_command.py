@@ -219,12 +219,13 @@ def test_a_mistake_queues_nothing(search, before, after, words, message):
 
 
 def test_another_space_is_another_study(search):
+    Path("space.yaml").write_text(SPACE.replace("0.6", "0.5"))  # where no trial diverges
     search(*WORDS, "num_trials=1")
     fake_trials.begun.clear()
     Path("space.yaml").write_text(SPACE.replace("0.6", "0.4"))
-    with pytest.raises(UserError, match=r"begun with another space:\n  optimizer.lr: .*0.6.*0.4"):
+    with pytest.raises(UserError, match=r"begun with another space:\n  optimizer.lr: .*0.5.*0.4"):
         search(*WORDS, "num_trials=2")
-    Path("space.yaml").write_text(SPACE)
+    Path("space.yaml").write_text(SPACE.replace("0.6", "0.5"))
     with pytest.raises(UserError, match="seed=3"):
         search(*WORDS, "num_trials=2", "seed=3")
     assert not fake_trials.begun

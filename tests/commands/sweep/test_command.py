@@ -9,10 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from limner.commands.sweep import command
 from limner.commands.sweep.records import jobs_in
-from limner.launch import job
-from limner.launch.resources import part, share, taken
-from limner.resume.find_run import What, in_folder
-from limner.runs.names import file_name
+from limner.resume.find_run import Action, action_in_folder
 from limner.runs.status import read_status
 
 HOW = {
@@ -32,11 +29,11 @@ class Jobs:
         self.begun: list[str] = []
         self.config = OmegaConf.create()
 
-    def look(self, folder: Path, config: DictConfig) -> What:
+    def look(self, folder: Path, config: DictConfig) -> Action:
         self.config = config
-        return in_folder(folder, config)
+        return action_in_folder(folder, config)
 
-    def start(self, command: list[str], *, share: object) -> subprocess.Popen:
+    def start(self, command: list[str], *, resources: object) -> subprocess.Popen:
         *overrides, auto, where = (word for word in command if "=" in word)
         assert auto == "resume=auto"
         folder = Path(where.partition("=")[2].strip("'"))
@@ -60,7 +57,7 @@ class Jobs:
 def fakes(monkeypatch):
     made = Jobs()
     monkeypatch.setattr(command, "start", made.start)
-    monkeypatch.setattr(command, "in_folder", made.look)
+    monkeypatch.setattr(command, "action_in_folder", made.look)
     monkeypatch.setenv("COLUMNS", "150")
     return made
 
@@ -115,42 +112,3 @@ def test_a_sweep_has_the_folder_of_its_name_or_of_the_time(run, fakes):
     run("-m", "seed=1,2", "hydra.sweep.dir=elsewhere")
     assert len(list(Path("outputs/sweeps").iterdir())) == 1
     assert read_status(Path("elsewhere/seed=1")).state == "finished"
-
-
-def test_names_of_folders():
-    assert file_name("model/loss=hinge,seed=1") == "model-loss=hinge,seed=1"
-    texts = ["a=[1,2]", "a=(1,2)", "a=b/c", "a=b-c", "a=" + "x" * 200, "a=" + "x" * 201]
-    names = [file_name(text) for text in texts]
-    assert len(set(names)) == len(texts)
-    assert all("/" not in name and len(name) < 200 for name in names)
-
-
-def test_a_job_is_told_its_cores_and_gpus(tmp_path, monkeypatch):
-    assert [part(range(5), i, 2) for i in (0, 1)] == [range(2), range(2, 5)]
-    assert [part("ab", i, 3) for i in range(3)] == [["a"], ["b"], ["a"]]
-    assert part([], 0, 2) == []
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3})
-    second = share(1, 2)
-    assert (second.cores, second.gpus) == ([2, 3], ["6"])
-    assert second.environment()["CUDA_VISIBLE_DEVICES"] == "6"
-    assert second.environment()["OMP_NUM_THREADS"] == "2"
-    with taken(tmp_path, 2) as one, taken(tmp_path, 2) as other:
-        assert {one.gpus[0], other.gpus[0]} == {"4", "6"}
-    with taken(tmp_path, 1) as all_of_it:
-        assert all_of_it is None
-
-
-@pytest.mark.parametrize(
-    ("code", "lines", "said"),
-    [
-        (0, ["limner: no"], None),
-        (-9, [], "killed by SIGKILL"),
-        (1, ["limner: one", "two", "limner: Stopped.", "To go on: ..."], "Stopped."),
-        (1, ["Traceback", "ZeroDivisionError: of zero", ""], "ZeroDivisionError: of zero"),
-        (3, [], "ended with exit code 3"),
-    ],
-)
-def test_what_a_job_ended_with(code, lines, said):
-    assert job.told(code, lines) == said

@@ -26,7 +26,7 @@ TEMPLATE = Path(__file__).with_name("blind.html")
 MOST = 9
 """Sides of a choice; the keys 1 to 9 choose."""
 MAX_PIXELS = 500_000_000
-"""Of all pictures together, for they are held in memory."""
+"""Limit on the size of all pictures together, since they are held in memory."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Trials:
 
 
 def make(runs: Sequence[Run], trials: Trials) -> str:
-    """Writes the page and says where it is.
+    """Write the page, and print its path.
 
     Raises:
         UserError: If there are not two sides, a run has no pictures, or the page has no place.

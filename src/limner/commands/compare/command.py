@@ -18,7 +18,7 @@ from limner.commands.compare.records import Run
 from limner.commands.compare.runs import find
 from limner.commands.compare.tables import Row, blocks, objective_of, summaries
 from limner.commands.compare.texts import label
-from limner.config.options import parse
+from limner.config.command_options import parse
 from limner.console import say
 from limner.errors import UserError
 from limner.files.printable import printable
@@ -43,7 +43,7 @@ class Options:
 
 
 def run(words: Sequence[str]) -> int:
-    """Does what the words after `limner compare` say, and returns the exit code.
+    """Run `limner compare` with these words, and return the exit code.
 
     Raises:
         UserError: If a folder is no run, none has scores, or two protocols would be mixed.

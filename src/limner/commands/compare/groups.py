@@ -132,7 +132,7 @@ def _targets(config: Mapping[str, Column]) -> dict[str, Column]:
 
 
 def _follows(column: Column, kept: Sequence[Column]) -> bool:
-    """Whether groups that agree in all of `kept` agree in `column`."""
+    """Return whether groups that agree in all of `kept` agree in `column`."""
     of: dict[Column, str | None] = {}
     return bool(kept) and all(
         of.setdefault(tuple(other[i] for other in kept), value) == value

@@ -71,7 +71,7 @@ def panels(rows: Sequence[Row], *, score: str) -> list[Panel]:
 
 
 def write_picture(found: Sequence[Panel], path: Path, *, score: str) -> None:
-    """Draws the panels side by side: a dot for each group, a line through the means."""
+    """Draw the panels side by side: a dot for each group, a line through the means."""
     figure = Figure(figsize=(1 + 3.5 * len(found), 4), layout="constrained")
     for index, (panel, axes) in enumerate(
         zip(found, figure.subplots(1, len(found), sharey=True, squeeze=False)[0], strict=True)

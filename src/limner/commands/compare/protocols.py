@@ -1,4 +1,4 @@
-"""Which scores may stand side by side: those that were made in the same way."""
+"""Decide which scores may be compared: those that were made in the same way."""
 
 __all__ = ["Difference", "differences", "protocol", "separated"]
 

@@ -1,4 +1,4 @@
-"""What a run's folder says, read as a stranger's: within limits, and nothing of it is executed."""
+"""Read a run folder for comparison, as a stranger's: within limits, and executing nothing."""
 
 __all__ = ["Run", "inside", "read_run"]
 

@@ -1,4 +1,4 @@
-"""Values of a run's files as texts: the one door from files to tables."""
+"""Turn values of a run's files into texts for tables; all such values pass through here."""
 
 __all__ = ["label", "leaves", "text"]
 

@@ -20,7 +20,7 @@ SMALLEST_TILE = 64
 """Pixels; a grid enlarges smaller images to this."""
 MAX_BYTES = 500_000_000
 MAX_PIXELS = 80_000_000
-"""Of a grid: 64 images of 1024x1024 have 67 million."""
+"""Limit on the pixels of a grid; 64 images of 1024x1024 have 67 million."""
 SHAPE = re.compile(r"\[(\d{1,5}),(\d{1,5}),(\d{1,5})\]", re.ASCII)
 
 

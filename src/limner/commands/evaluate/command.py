@@ -17,10 +17,10 @@ from rich import get_console
 
 from limner.commands.evaluate.measures import MEASURES, RENAMED, NotApplicable
 from limner.commands.evaluate.of_runs import of_run
-from limner.commands.evaluate.subject import Drawn, Folder, Subject
+from limner.commands.evaluate.subject import Folder, ModelSamples, Subject
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed, similar
-from limner.config.options import parse
+from limner.config.command_options import parse
 from limner.config.schema import CONFIG_DIR, register
 from limner.console import ConsoleHandler, scores_table
 from limner.errors import UserError
@@ -43,8 +43,8 @@ class Options:
         checkpoint: Of the run: best or last; the best where there is one.
         metrics: inception, classifier or auto; a run's own by default.
         image_shape: [C, H, W] that images of folders are resized to.
-        measures: Of diversity, pairwise_similarity, memorisation, reconstruction, likelihood,
-            latents, gan_train and efficiency; [all] for those that apply.
+        measures: Names among diversity, pairwise_similarity, memorisation, reconstruction,
+            likelihood, latents, gan_train and efficiency; [all] for those that apply.
         lpips: alex, vgg or squeeze: a learned score among the pair scores; downloads its weights.
         num_measured: Images of each set, at most, for measures that look at single images.
         to: The folder for evaluation.json and pictures; the run's own, or the working folder.
@@ -66,7 +66,7 @@ class Options:
 
 
 def run(words: Sequence[str]) -> int:
-    """Does what the words after `limner evaluate` say, and returns the exit code.
+    """Run `limner evaluate` with these words, and return the exit code.
 
     Raises:
         UserError: If the words name nothing that can be evaluated.
@@ -165,7 +165,7 @@ def _subject(options: Options, config: DictConfig) -> Subject:
     scores = _built(options, config, "metrics")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if options.run is not None:
-        generated: Any = Drawn(
+        generated: Any = ModelSamples(
             load(options.run, device=device, checkpoint=options.checkpoint, trust=options.trust),
             num_images=config.metrics.num_samples,
             batch_size=config.metrics.batch_size,

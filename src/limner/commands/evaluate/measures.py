@@ -1,6 +1,6 @@
-"""Measures beyond the distance of two distributions, each by itself, by the name it is asked for.
+"""Measures beyond the distance of two distributions, by the name in `measures=[...]`.
 
-Each takes a `Subject` and returns entries as scores.json has them, or raises `NotApplicable`.
+Each takes a `Subject` and returns entries for scores.json, or raises `NotApplicable`.
 """
 
 __all__ = ["MEASURES", "RENAMED", "NotApplicable"]
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from limner.commands.evaluate.curves import draw_curve
-from limner.commands.evaluate.subject import Drawn, Folder, Subject
+from limner.commands.evaluate.subject import Folder, ModelSamples, Subject
 from limner.data.store import Store
 from limner.interfaces import label_kwargs
 from limner.metrics.diversity import named_distances, named_features
@@ -32,7 +32,7 @@ CODES = (1, 5, 50, 500)
 
 
 class NotApplicable(Exception):
-    """This subject has no such measure; the text says why."""
+    """The measure does not apply to this subject; the text says why."""
 
 
 def diversity(subject: Subject) -> Entries:
@@ -90,7 +90,7 @@ def reconstruction(subject: Subject) -> Entries:
     """Pair scores of held-out images and their reconstructions."""
     split = subject.held_out() or "train"
     module = _module(subject, "reconstruct")
-    pairs = reconstructed_pairs(module, subject.told(split), device=subject.device)
+    pairs = reconstructed_pairs(module, subject.labelled_batches(split), device=subject.device)
     found = pair_scores(pairs, lpips=subject.lpips)
     protocol = {"split": split, "num_images": found.num_pairs}
     entries = {
@@ -144,7 +144,7 @@ def labelled(subject: Subject) -> Entries:
 
 def _labelled_samples(subject: Subject) -> Store:
     generated = subject.generated
-    if isinstance(generated, Drawn):
+    if isinstance(generated, ModelSamples):
         if not generated.model.is_conditional:
             raise NotApplicable("the model is unconditional, so its samples have no labels")
         return generated.labelled()
@@ -162,8 +162,8 @@ def likelihood(subject: Subject) -> Entries:
     if not module.bounds_likelihood:
         raise NotApplicable("its objective or its likelihood bounds no log p(x)")
     bounds = likelihood_bounds(
-        module, subject.told(split), num_samples=CODES, decoded_at_once=2048, pixels="stored",
-        seed=subject.seed, device=subject.device,
+        module, subject.labelled_batches(split), num_samples=CODES, decoded_at_once=2048,
+        pixels="stored", seed=subject.seed, device=subject.device,
     )  # fmt: skip
     kind = type(module.likelihood).__name__
     protocol = {
@@ -192,7 +192,7 @@ def latents(subject: Subject) -> Entries:
     split = subject.held_out() or "train"
 
     def means(name: str) -> Tensor:
-        return latent_means(module, subject.told(name), device=subject.device)
+        return latent_means(module, subject.labelled_batches(name), device=subject.device)
 
     train = means("train")
     entries = {"active_units": _entry(active_units(train), {"split": "train"})}
@@ -254,7 +254,7 @@ def _entry(value: float, protocol: dict[str, Any], std: float | None = None) -> 
 
 
 def _pixels(subject: Subject) -> str:
-    """What is called an image where it is asked how likely one is."""
+    """Return which form of the images the likelihood is of, for the protocol."""
     kind = subject.data.binarisation
     return "stored" if kind is None else f"binarised, one fixed draw (trained on: {kind})"
 
@@ -267,7 +267,7 @@ def _protocol(subject: Subject, *, split: str) -> dict[str, Any]:
 
 
 def _module(subject: Subject, method: str) -> Any:
-    """The model, if it can do this."""
+    """Return the model, if it has this method."""
     if isinstance(subject.generated, Folder) or subject.model is None:
         raise NotApplicable("only a run has a model")
     if not hasattr(subject.model.module, method):

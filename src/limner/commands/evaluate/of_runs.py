@@ -92,7 +92,7 @@ def _mapping(config: Mapping[str, Any], key: str, asked: str) -> dict[str, Any]:
 
 
 def _refuse_missing(values: Mapping[str, Any], asked: str) -> None:
-    """Raises `UserError` where there is no class, though one is needed there."""
+    """Raise `UserError` where there is no class, though one is needed there."""
     metrics = values["metrics"]
     nodes = {"data": values["data"], "data.source": values["data"].get("source")}
     choices = metrics.get("choices")
@@ -126,7 +126,7 @@ def _place(config: DictConfig, source: Mapping[str, Any], given: Mapping[str, An
 
 
 def _holds(root: Any, files: Any) -> bool:
-    """Whether there are such files: a pattern of a few folders below the root."""
+    """Return whether there are such files: a pattern of a few folders below the root."""
     if not isinstance(root, str) or not isinstance(files, str) or "\0" in root + files:
         return False
     parts = Path(files).parts

@@ -1,6 +1,6 @@
-"""What is evaluated: images that a model draws or that lie in a folder, beside real ones."""
+"""The subject of an evaluation: images of a model or a folder, and real images beside them."""
 
-__all__ = ["Drawn", "Folder", "Subject"]
+__all__ = ["Folder", "ModelSamples", "Subject"]
 
 import itertools
 from collections.abc import Iterator
@@ -21,14 +21,16 @@ from limner.metrics.evaluator import Evaluator
 from limner.metrics.image_similarity import LPIPS
 from limner.metrics.reference import Reference
 from limner.pixels import to_uint8
-from limner.pretrained.trained_model import Trained
+from limner.pretrained.trained_model import TrainedModel
 from limner.randomness import generator_for
 
 
-class Drawn:
-    """The samples of a trained model that its own training scored: chunk c from (seed, c)."""
+class ModelSamples:
+    """The samples of a trained model; chunk c follows from (seed, c), as in training's scores."""
 
-    def __init__(self, model: Trained, *, num_images: int, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, model: TrainedModel, *, num_images: int, batch_size: int, seed: int
+    ) -> None:
         self.model, self.num_images = model, num_images
         self.batch_size, self.seed = batch_size, seed
 
@@ -37,12 +39,12 @@ class Drawn:
         return to_uint8(self.model.module.sample(end - first, generator=generator))
 
     def some(self, num_images: int) -> Tensor:
-        """The first `num_images`."""
+        """Return the first `num_images` samples."""
         ends = [*range(0, num_images, self.batch_size), num_images]
         return torch.cat([self.at(a, b) for a, b in itertools.pairwise(ends)]).cpu()
 
     def labelled(self) -> MemoryStore:
-        """As many images of each class, in turn, with their labels."""
+        """Draw equally many images of each class, in turn, and return them with their labels."""
         labels = torch.arange(self.num_images) % self.model.num_classes
         parts = []
         for chunk, part in enumerate(labels.split(self.batch_size)):
@@ -89,7 +91,7 @@ class Folder:
         return self.store.gather(torch.arange(first, end))
 
     def some(self, num_images: int) -> Tensor:
-        """Images from all over the folder, since they may be sorted by class."""
+        """Return images spread over the whole folder, since they may be sorted by class."""
         return self.store.gather(_spread(self.num_images, num_images))
 
     def about(self) -> dict[str, Any]:
@@ -98,9 +100,9 @@ class Folder:
 
 @dataclass
 class Subject:
-    """Generated images, the real ones, and what compares them."""
+    """Generated images, real images, and the network that compares them."""
 
-    generated: Drawn | Folder
+    generated: ModelSamples | Folder
     data: ImageDataModule
     evaluator: Evaluator
     references: dict[str, Reference]
@@ -115,34 +117,34 @@ class Subject:
     """Where results go."""
 
     @property
-    def model(self) -> Trained | None:
-        """The model that draws, if it is one."""
-        return self.generated.model if isinstance(self.generated, Drawn) else None
+    def model(self) -> TrainedModel | None:
+        """The model that draws the generated images; None for a folder."""
+        return self.generated.model if isinstance(self.generated, ModelSamples) else None
 
     @property
     def draws(self) -> bool:
-        """Whether there are generated images; a VQ-VAE by itself draws none."""
+        """Whether there are generated images; a VQ-VAE without a prior draws none."""
         return self.model is None or isinstance(self.model.module, Samples)
 
     def samples(self) -> Tensor:
-        """uint8 (N, C, H, W) generated images, `num_measured` at most."""
+        """Return at most `num_measured` generated images, uint8 (N, C, H, W)."""
         return self.generated.some(min(self.num_measured, self.generated.num_images))
 
     def real(self, split: str) -> Iterator[Tensor]:
-        """Batches of uint8 real images of a split of this run's, `num_measured` at most."""
+        """Yield batches of at most `num_measured` uint8 real images of a split in all."""
         store, indices = self.data.split(split)
         for part in self._measured(indices).split(self.evaluator.batch_size):
             yield store.gather(part)
 
-    def told(self, split: str) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """`real(split)`, and of each batch the labels, int64 (B,), that the model asks for."""
+    def labelled_batches(self, split: str) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield the batches of `real(split)`, with labels int64 (B,) if the model needs them."""
         conditional = self.model is not None and self.model.is_conditional
         size = self.evaluator.batch_size
         labels = self.labels(split).split(size) if conditional else itertools.repeat(None)
         return zip(self.real(split), labels, strict=False)
 
     def labels(self, split: str) -> Tensor:
-        """int64 labels of the images of `real(split)`."""
+        """Return the int64 labels of the images of `real(split)`."""
         store, indices = self.data.split(split)
         return store.labels[self._measured(indices)]
 
@@ -150,7 +152,7 @@ class Subject:
         return indices[_spread(len(indices), min(self.num_measured, len(indices)))]
 
     def held_out(self) -> str | None:
-        """The name of a split of real images that were not trained on, if there is one."""
+        """Return the name of a split that was not trained on; None if there is none."""
         return next((n for n in ("test", "validation") if len(self.data.split(n)[1])), None)
 
 

@@ -1,1 +1,1 @@
-"""`limner search`: the best values of some keys, found by trying."""
+"""`limner search`: find the best values of some keys by trials, with Optuna."""

@@ -1,4 +1,4 @@
-"""`limner search`: tries values of some keys, the promising ones more often."""
+"""`limner search`: read and check its words, then run the trials of a study."""
 
 __all__ = ["Options", "run"]
 
@@ -18,14 +18,14 @@ from omegaconf import MISSING, DictConfig
 
 from limner.callbacks.scores import Scores
 from limner.config.build import build, check
-from limner.config.options import parse
+from limner.config.command_options import parse
 from limner.config.schema import register
 from limner.console import ConsoleHandler
 from limner.errors import UserError
-from limner.launch.job import environment, told, train_command
-from limner.launch.resources import share
+from limner.launch.job import environment, failure_reason, train_command
+from limner.launch.resources import job_resources
 from limner.processes import STOP_SIGNALS
-from limner.resume.overrides import key_of, parted, quoted
+from limner.resume.overrides import key_of, quoted, split_flags
 from limner.resume.start import composed_for
 
 try:
@@ -52,17 +52,17 @@ SHORT = {  # one update, and what follows an epoch
 
 @dataclass
 class Options:
-    """What `limner search` takes; any other word is an override of all trials.
+    """The options of `limner search`; any other word is an override of all trials.
 
     Args:
-        study: Its name; it is in outputs/searches/STUDY, and is gone on with if it is there.
-        space: A YAML file of what to vary, or the name of one of conf/search.
-        num_trials: Of the study in all, by all workers; of a grid, null means all of it.
-        num_workers: Trials at once here; the same command may run elsewhere too.
+        study: Name of the study in outputs/searches/STUDY. An existing study is continued.
+        space: YAML file of what to vary, or the name of a file in conf/search.
+        num_trials: Number of trials of the whole study, by all workers; null for a whole grid.
+        num_workers: Number of trials at a time here; the same command may run elsewhere too.
         storage: URL of a database; null for a journal in the study's folder.
         sampler: tpe, random, cmaes or grid.
-        pruner: median: a trial that is worse than the median of those before it, after as many
-            epochs, is stopped; or none.
+        pruner: median (stop a trial that is worse than the median of the earlier trials after as
+            many epochs) or none.
     """
 
     study: str = MISSING
@@ -75,13 +75,13 @@ class Options:
 
 
 def run(words: Sequence[str]) -> int:
-    """Does what the words after `limner search` say, and returns the exit code.
+    """Run `limner search` with these words, and return the exit code.
 
     Raises:
-        UserError: If the space, the study or the objective do not fit; nothing is queued then.
+        UserError: If the space, the study or the objective do not fit. Then nothing is queued.
     """
     register()
-    flags, words = parted(words)
+    flags, words = split_flags(words)
     names = [field.name for field in dataclasses.fields(Options)]
     options = parse([word for word in words if key_of(word) in names], Options)
     space = read(options.space, [word for word in words if key_of(word) not in names])
@@ -105,7 +105,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _checked(options: Options, space: Space) -> int:
-    """The number of trials. Raises `UserError` for options that mean nothing."""
+    """Return the number of trials; raise `UserError` for options that mean nothing."""
     if re.fullmatch(r"\w[\w.+-]*", options.study) is None:
         raise UserError(f"study={options.study}: letters, digits, dots, dashes and underscores.")
     for key, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
@@ -122,7 +122,7 @@ def _checked(options: Options, space: Space) -> int:
 
 
 def _composed(overrides: Sequence[str], flags: Sequence[str]) -> DictConfig:
-    """The config of a trial, checked as `train.py` would."""
+    """Compose the config of a trial, and check it as `train.py` would."""
     config, _ = composed_for([*flags, *overrides])
     config.run_dir = "."
     check(config)
@@ -130,7 +130,7 @@ def _composed(overrides: Sequence[str], flags: Sequence[str]) -> DictConfig:
 
 
 def _objective(config: DictConfig, space: Space, flags: Sequence[str]) -> dict[str, str]:
-    """By what trials are compared, once it is sure that they report it."""
+    """Return the objective, after making sure that trials report it."""
     objective = config.metrics.objective
     if objective is None:
         raise UserError(
@@ -152,7 +152,7 @@ def _objective(config: DictConfig, space: Space, flags: Sequence[str]) -> dict[s
 
 
 def _rehearsed(space: Space, flags: Sequence[str]) -> set[str]:
-    """What the first trial reports of itself after one update, beside scores of samples."""
+    """Train the first trial for one update; return the names of the values that it reports."""
     kept = [word for word in space.overrides(next(space.corners())) if key_of(word) not in SHORT]
     kept = [word for word in kept if not key_of(word).startswith("metrics")]
     with tempfile.TemporaryDirectory() as folder:
@@ -162,19 +162,19 @@ def _rehearsed(space: Space, flags: Sequence[str]) -> set[str]:
             command, env=environment(None), capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            raise UserError(told(done.returncode, done.stderr.splitlines()))
+            raise UserError(failure_reason(done.returncode, done.stderr.splitlines()))
         scores = Path(folder, "run", "scores.json")
         return set(json.loads(scores.read_text())) if scores.exists() else set()
 
 
 def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[str]) -> bool:
-    """Has the workers work to the end; whether a signal ended them before."""
+    """Run the workers to the end; return whether a signal stopped them."""
     stop, failures = Stop(), []
 
     def one(index: int) -> None:
-        own = share(index, options.num_workers) if options.num_workers > 1 else None
+        own = job_resources(index, options.num_workers) if options.num_workers > 1 else None
         try:
-            work(study, num_trials=num_trials, flags=flags, share=own, stop=stop)
+            work(study, num_trials=num_trials, flags=flags, resources=own, stop=stop)
         except Exception as error:  # such as a database that is gone
             failures.append(error)
             stop.set()
@@ -195,7 +195,7 @@ def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[st
 
 
 def _listen() -> None:
-    """Has what is told of trials printed, a line each."""
+    """Print log messages about trials."""
     logger = logging.getLogger("limner")
     logger.setLevel(logging.INFO)
     if not any(isinstance(handler, ConsoleHandler) for handler in logger.handlers):

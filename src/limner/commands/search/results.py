@@ -1,4 +1,4 @@
-"""What a search leaves: Optuna's pictures, and the best config as an experiment file."""
+"""The results of a search: a summary, Optuna's pictures, and the best config as an experiment."""
 
 __all__ = ["tell", "write_experiment", "write_pictures"]
 
@@ -26,7 +26,7 @@ PICTURES = {
 
 
 def tell(study: Study) -> bool:
-    """Prints what became of the trials and writes what a search leaves; whether one is best."""
+    """Print a summary of the trials, write the results, and return whether a trial finished."""
     trials, name = study.trials(), study.objective["name"]
     counted = Counter(
         "failed" if study.error(trial) else trial.state.name.lower() for trial in trials
@@ -53,7 +53,7 @@ def tell(study: Study) -> bool:
 
 
 def write_pictures(study: optuna.Study, folder: Path, *, name: str) -> list[str]:
-    """Draws history.png, importance.png and parallel_coordinates.png, and tells what could not."""
+    """Draw history.png, importance.png and parallel_coordinates.png; return a line about each."""
     matplotlib.use("Agg")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     told = []
@@ -72,12 +72,12 @@ def write_pictures(study: optuna.Study, folder: Path, *, name: str) -> list[str]
 
 
 def write_experiment(path: Path, overrides: Sequence[str], *, title: str) -> None:
-    """Writes overrides as a file of `experiment=`; what removes a key stands in a comment.
+    """Write overrides as a file for `experiment=`; those that remove a key become a comment.
 
     Args:
-        path: The file.
-        overrides: As on a command line.
-        title: Its first comment.
+        path: Path of the file.
+        overrides: Overrides as on a command line.
+        title: First comment of the file.
     """
     defaults: list[dict[str, Any]] = []
     values: dict[str, Any] = {}

@@ -28,7 +28,7 @@ from optuna.distributions import (
 from limner.commands.compare.texts import text
 from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
-from limner.resume.overrides import last_of_each
+from limner.resume.overrides import last_per_key
 
 RANGE = {"low", "high", "log", "step"}
 FORM = "choices are a list, and a range is {low: 1, high: 9}, maybe with log: true or step: 2."
@@ -105,7 +105,7 @@ def read(given: str, train: list[str]) -> Space:
     distributions = {
         key: _distribution(f"{given}: {key}", found) for key, found in written.items()
     }
-    return Space(last_of_each([*(content.get("train") or []), *train]), written, distributions)
+    return Space(last_per_key([*(content.get("train") or []), *train]), written, distributions)
 
 
 def _distribution(where: str, written: Any) -> BaseDistribution:

@@ -1,4 +1,4 @@
-"""Where studies are kept, and that one study stays one: trials of two spaces do not compare."""
+"""The storage of a study: a journal file or a database, and the record of what defines it."""
 
 __all__ = ["database", "journal", "keep"]
 
@@ -14,15 +14,15 @@ from optuna.storages.journal import JournalFileBackend
 from limner.errors import UserError
 
 HEARTBEAT, GRACE = 20, 60
-"""Seconds between the signs of life of a trial in a database, and without one until it is lost."""
+"""Seconds between heartbeats of a trial in a database, and without one until it is lost."""
 DEFINED = "limner"
 
 
 def journal(folder: Path) -> JournalStorage:
-    """A file in the study's folder.
+    """Open the journal file in the study's folder.
 
     Raises:
-        UserError: If it is damaged: Optuna reads it as a whole or not at all.
+        UserError: If the file is damaged, since Optuna reads the whole file or nothing.
     """
     path = folder / "journal.log"
     try:
@@ -35,14 +35,14 @@ def journal(folder: Path) -> JournalStorage:
 
 
 def database(url: str, lost: Callable[..., None]) -> RDBStorage:
-    """A database.
+    """Open a database.
 
     Args:
-        url: As SQLAlchemy takes it.
-        lost: Is called with the study and a trial that gives no sign of life any more.
+        url: URL as SQLAlchemy takes it.
+        lost: Called with the study and a trial whose heartbeat has stopped.
 
     Raises:
-        UserError: If it cannot be opened.
+        UserError: If the database cannot be opened.
     """
     try:
         return RDBStorage(
@@ -57,10 +57,10 @@ def database(url: str, lost: Callable[..., None]) -> RDBStorage:
 
 
 def keep(study: optuna.Study, defined: Mapping[str, Any]) -> None:
-    """Writes down what defines a new study: space, train and objective.
+    """Record what defines a new study: its space, shared overrides and objective.
 
     Raises:
-        UserError: If it is an old one that was defined in another way.
+        UserError: If the study exists with another definition; its trials would not compare.
     """
     before = study.user_attrs.get(DEFINED)
     if before is None:

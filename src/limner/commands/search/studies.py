@@ -1,8 +1,8 @@
-"""A study of Optuna's that several workers share, of which any may be killed.
+"""A study of Optuna that several workers share; any worker may be killed.
 
-A trial that is being tried is held by a lock beside its folder, which goes with its worker; in a
-database, which may be shared without a common disk, by Optuna's heartbeat. Whoever looks for the
-next trial queues those again whose worker has gone.
+With a journal, a worker holds a file lock for each trial that it runs; the lock is released when
+the worker dies. With a database, which may be shared without a common disk, Optuna's heartbeat
+shows that the worker lives. Every search for the next trial requeues trials whose worker is gone.
 """
 
 __all__ = ["SAMPLERS", "Study", "Trial"]
@@ -34,7 +34,7 @@ SAMPLERS = {
 }
 PRUNERS = {"median": optuna.pruners.MedianPruner, "none": optuna.pruners.NopPruner}
 MAX_REQUEUED = 3
-"""How often a trial is queued again whose worker died: it may be the trial that kills it."""
+"""Limit on requeueing a trial whose worker died, since the trial itself may be the cause."""
 
 
 class Trial(NamedTuple):
@@ -46,18 +46,18 @@ class Trial(NamedTuple):
 
 
 class Study:
-    """A study in a folder, begun or gone on with.
+    """A study in a folder; an existing one is continued.
 
     Args:
-        folder: For trials, and the journal; its name is the study's.
-        space: What to try.
+        folder: Folder of the trials and the journal; its name is the study's name.
+        space: Keys and values to try.
         storage: URL of a database; None for a journal in the folder.
-        sampler: One of SAMPLERS.
+        sampler: Key of SAMPLERS.
         pruner: "median" or "none".
         objective: {name, mode: min or max}.
 
     Raises:
-        UserError: If the study was begun with another space or objective.
+        UserError: If the study exists with another space or objective.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Study:
         self._only_queued = sampler == "grid"
 
     def trials(self) -> list[FrozenTrial]:
-        """All but those that were queued again."""
+        """Return all trials except those that were requeued under another number."""
         trials = self.optuna.get_trials(deepcopy=False)
         history = RetryHeartbeatStaleTrialCallback.retry_history
         again = {number for trial in trials for number in history(trial)}
@@ -101,12 +101,12 @@ class Study:
 
     @staticmethod
     def error(trial: FrozenTrial) -> str | None:
-        """What a trial failed by, or None."""
+        """Return why a trial failed; None if it did not."""
         lost = "its workers were killed" if trial.state == TrialState.FAIL else None
         return trial.user_attrs.get("error", lost)
 
     def next(self, num_trials: int) -> tuple[Trial | None, bool]:
-        """A trial to try, and whether there may be one later, if there is none now."""
+        """Return the next trial, and whether there may be one later if there is none now."""
         with self._alone():
             self._requeue_lost()
             trials = self.trials()
@@ -118,7 +118,7 @@ class Study:
 
     @contextlib.contextmanager
     def held(self, trial: Trial) -> Iterator[None]:
-        """Keeps a trial to this worker, for as long as that lives."""
+        """Hold a trial for the time of a block, so that no other worker requeues it."""
         try:
             with get_heartbeat_thread(trial.asked._trial_id, self.optuna._storage):
                 yield
@@ -132,13 +132,16 @@ class Study:
         self.optuna.tell(trial.asked, state=TrialState.PRUNED)
 
     def failed(self, trial: Trial, error: str) -> None:
-        """Of a trial that crashed or diverged. To Optuna it is pruned: of a failure it learns
-        nothing, and would try the same again."""
+        """Record that a trial crashed or diverged.
+
+        Optuna gets it as pruned, since from a failed trial its samplers learn nothing, and would
+        try the same values again.
+        """
         trial.asked.set_user_attr("error", error)
         self.optuna.tell(trial.asked, state=TrialState.PRUNED)
 
     def queue_again(self, trial: Trial) -> None:
-        """Of a trial that was stopped: whoever takes it goes on with its run."""
+        """Requeue a trial that was stopped; the worker that takes it resumes its run."""
         frozen = self.optuna.tell(trial.asked, state=TrialState.FAIL)
         self._requeue(self.optuna, frozen)
 

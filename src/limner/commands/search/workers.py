@@ -1,4 +1,4 @@
-"""Tries one trial after the other: each is a run in a process and a folder of its own."""
+"""A worker: it runs one trial after another, each as a run in its own process and folder."""
 
 __all__ = ["Stop", "work"]
 
@@ -12,35 +12,40 @@ from collections.abc import Sequence
 from limner.callbacks.reports import Reports, read_reports
 from limner.commands.search.studies import Study, Trial
 from limner.console import shown
-from limner.launch.job import objective, start, told, train_command
-from limner.launch.resources import Share
+from limner.launch.job import failure_reason, objective, start, train_command
+from limner.launch.resources import JobResources
 from limner.resume.overrides import quoted
 from limner.runs.lock import is_locked
 
 log = logging.getLogger(__name__)
 
 REPORTS = f"{Reports.__module__}.{Reports.__qualname__}"
-SECONDS = 0.5  # between two looks at a run
+SECONDS = 0.5  # between two checks of a run
 Stop = threading.Event
 
 
 def work(
-    study: Study, *, num_trials: int, flags: Sequence[str], share: Share | None, stop: Stop
+    study: Study,
+    *,
+    num_trials: int,
+    flags: Sequence[str],
+    resources: JobResources | None,
+    stop: Stop,
 ) -> None:
-    """Tries until the study has as many trials, and none is left that another worker holds.
+    """Run trials until the study has `num_trials`, and no other worker still holds one.
 
     Args:
-        study: What to take trials of.
-        num_trials: Of all workers.
-        flags: Of `train.py`, for all trials.
-        share: What the trials may use of the machine.
-        stop: Set from outside: the run is stopped, and its trial queued again.
+        study: The study that hands out trials.
+        num_trials: Number of trials of all workers together.
+        flags: Flags of `train.py` for all trials.
+        resources: Cores and GPUs of the trials; None for the whole machine.
+        stop: Event from outside; the running trial is stopped and requeued.
     """
     while not stop.is_set():
         trial, may_come = study.next(num_trials)
         if trial is not None:
             with study.held(trial):
-                _try(study, trial, flags=flags, share=share, stop=stop)
+                _try(study, trial, flags=flags, resources=resources, stop=stop)
         elif may_come:
             stop.wait(SECONDS)
         else:
@@ -48,7 +53,7 @@ def work(
 
 
 def _try(
-    study: Study, trial: Trial, *, flags: Sequence[str], share: Share | None, stop: Stop
+    study: Study, trial: Trial, *, flags: Sequence[str], resources: JobResources | None, stop: Stop
 ) -> None:
     while is_locked(trial.folder) and not stop.wait(SECONDS):
         pass  # its worker was killed, and it is about to save and stop
@@ -58,7 +63,7 @@ def _try(
     command = [*train_command(), *flags, *study.space.overrides(trial.asked.params), *own]
     output = trial.folder.with_suffix(".log")
     with open(output, "a") as file:
-        process = start(command, share=share, output=file)
+        process = start(command, resources=resources, output=file)
         pruned = _watched(process, trial, stop)
     number, value = trial.asked.number, objective(trial.folder)
     if process.returncode == 0 and value is not None and math.isfinite(value[1]):
@@ -78,13 +83,13 @@ def _try(
         study.queue_again(trial)
     else:
         lines = output.read_text(errors="replace").splitlines()
-        error = told(process.returncode, lines) or ""
+        error = failure_reason(process.returncode, lines) or ""
         study.failed(trial, error)
         log.warning("Trial %d failed: %s (%s)", number, error, shown(output))
 
 
 def _watched(process: subprocess.Popen, trial: Trial, stop: Stop) -> bool:
-    """Waits for a run and reports what it scores; whether it was stopped as one of the worse."""
+    """Wait for a run and report its scores to Optuna; return whether the run was pruned."""
     seen: set[int] = set()
     asked = pruned = False
     while True:

@@ -1,6 +1,6 @@
-"""Sweeps: each job a run of its own, of which none can stop the others, and a table at the end.
+"""Sweeps (`train.py -m`): each job is a run of its own; a table of all jobs stands at the end.
 
-What became of a job stands in its folder (status.json, scores.json) and in the sweep's `.jobs`, so
-that the same sweep, started again, runs only what is missing or failed and goes on with what was
-interrupted, whatever launcher runs the jobs.
+No job can stop another. The outcome of a job is in its folder (status.json, scores.json) and in
+the sweep's `.jobs`. So the same sweep, started again, runs only jobs that are missing or failed,
+and resumes jobs that were interrupted, whatever launcher runs them.
 """

@@ -1,4 +1,4 @@
-"""A job of a sweep, as Hydra's launcher has it run, and the table of all of them."""
+"""Run one job of a sweep, as Hydra's launcher calls it, and print the table of all jobs."""
 
 __all__ = ["refuse_launcher", "run_job", "tell"]
 
@@ -22,26 +22,26 @@ from limner.config.error_messages import explain
 from limner.console import say, shown
 from limner.errors import UserError
 from limner.files.printable import printable
-from limner.launch.job import objective, start, train_command, waited_for
-from limner.launch.resources import taken
-from limner.resume.find_run import What, in_folder
+from limner.launch.job import objective, start, train_command, wait_for
+from limner.launch.resources import reserve_resources
+from limner.resume.find_run import Action, action_in_folder
 from limner.resume.overrides import key_of, quoted
 
 OF_THE_SWEEP = ("hydra.sweep", "hydra/launcher", "hydra.launcher", "hydra/sweeper",
                 "hydra.sweeper", "hydra.mode", "hydra.run", "hydra.output_subdir")  # fmt: skip
-"""Keys of Hydra's that concern the sweep and not its jobs."""
+"""Hydra's keys that concern the sweep and not its jobs."""
 JOBLIB = "hydra_plugins.hydra_joblib_launcher"
 RAY = "hydra_plugins.hydra_ray_launcher"
 SLURM = "hydra_plugins.limner_slurm"
 
 
 def run_job(config: DictConfig, folder: Path) -> float | QueuedJob | None:
-    """Runs the job that Hydra has composed, unless it has finished before; its objective's value.
+    """Run the job that Hydra has composed, unless it has finished; return its objective's value.
 
-    By the launcher of SLURM it is not run here, but returned for being queued.
+    Under the SLURM launcher the job is not run here, but returned to be queued.
 
     Raises:
-        SystemExit: If a signal came: the job has saved and the sweep is to end.
+        SystemExit: If a signal came. The job has saved, and the sweep must end.
     """
     hydra = HydraConfig.get()
     overrides, number = list(hydra.overrides.task), hydra.job.num
@@ -49,17 +49,17 @@ def run_job(config: DictConfig, folder: Path) -> float | QueuedJob | None:
     if by_slurm and (job_id := queued_as(folder)) is not None and job_id in queue():
         return None
     try:
-        what = in_folder(folder, config)
+        what = action_in_folder(folder, config)
     except (UserError, OSError) as error:  # another run is there, or one that is being trained
         write_record(folder, overrides, number, (explain(error) or (str(error), 1))[0])
         return None
     write_record(folder, overrides, number, None)
-    if what is not What.NOTHING:
+    if what is not Action.NOTHING:
         command = _command(hydra, overrides, folder)
         if by_slurm:
             return QueuedJob(command, folder, overrides, number)
-        with taken(folder.parent / ".places", _at_once(hydra)) as share:
-            ended = waited_for(start(command, share=share))
+        with reserve_resources(folder.parent / ".places", _at_once(hydra)) as resources:
+            ended = wait_for(start(command, resources=resources))
         write_record(folder, overrides, number, ended.error)
         if ended.error is not None:
             return None
@@ -68,7 +68,7 @@ def run_job(config: DictConfig, folder: Path) -> float | QueuedJob | None:
 
 
 def tell(sweep: Path) -> int:
-    """Prints a table of a sweep's jobs, and what to do next; the exit code."""
+    """Print a table of a sweep's jobs and what to do next; return the exit code."""
     jobs = jobs_in(sweep)
     if not jobs:
         return 1
@@ -102,7 +102,7 @@ def tell(sweep: Path) -> int:
 
 
 def refuse_launcher(choice: str | None, *, sweep: bool) -> None:
-    """Raises `UserError` if a launcher is asked for that cannot work here.
+    """Raise `UserError` if a launcher is asked for that cannot work here.
 
     Args:
         choice: The option of hydra/launcher, or None.
@@ -118,7 +118,7 @@ def refuse_launcher(choice: str | None, *, sweep: bool) -> None:
 
 
 def _command(hydra: DictConfig, overrides: Sequence[str], folder: Path) -> list[str]:
-    """What starts a job as a run of its own."""
+    """Return the command that starts a job as a run of its own."""
     sources = hydra.runtime.config_sources
     own = [source.path for source in sources if source.provider == "command-line"]
     flags = ["--config-dir", own[0]] if own else []
@@ -128,7 +128,7 @@ def _command(hydra: DictConfig, overrides: Sequence[str], folder: Path) -> list[
 
 
 def _at_once(hydra: DictConfig) -> int:
-    """How many jobs the launcher runs at a time on this machine."""
+    """Return how many jobs the launcher runs at a time on this machine."""
     if not hydra.launcher._target_.startswith(JOBLIB):
         return 1
     number = hydra.launcher.n_jobs

@@ -1,4 +1,4 @@
-"""What became of the jobs of a sweep: in their folders, in the sweep's `.jobs`, and in a queue."""
+"""The outcomes of a sweep's jobs, from their folders, the sweep's `.jobs` and SLURM's queue."""
 
 __all__ = ["Job", "error_of", "jobs_in", "queued_as", "titles", "write_queued", "write_record"]
 
@@ -22,18 +22,18 @@ log = logging.getLogger(__name__)
 
 RECORDS = ".jobs"
 QUEUED = ".slurm"
-LAST = sys.maxsize  # the place of a job whose own is not known
+LAST = sys.maxsize  # the place of a job whose record is damaged
 
 
 class Job(NamedTuple):
-    """One job of a sweep, as its folder tells.
+    """One job of a sweep and its state.
 
     Args:
-        folder: Of the run.
-        overrides: What makes it this job.
+        folder: Run folder.
+        overrides: Overrides that set this job apart.
         state: "finished", "running", "queued", "stopped" by a signal, "killed", "failed", or
             "not begun".
-        error: Why it failed, in a line.
+        error: Reason of a failure, in one line.
         score: Name and value of the objective, if it has one.
     """
 
@@ -45,7 +45,7 @@ class Job(NamedTuple):
 
 
 def jobs_in(sweep: Path) -> list[Job]:
-    """What became of the jobs of a sweep so far, in the order in which they were first begun.
+    """Return the jobs of a sweep, in the order in which they were first started.
 
     SLURM is asked only if a job was queued there.
     """
@@ -62,7 +62,7 @@ def jobs_in(sweep: Path) -> list[Job]:
 
 
 def titles(jobs: Sequence[Job]) -> list[str]:
-    """What tells each job of a sweep from the others."""
+    """Return the overrides that tell each job of a sweep from the others."""
     known = [set(job.overrides) for job in jobs if job.overrides]
     shared = set.intersection(*known) if len(known) > 1 else set()
     own = [[word for word in job.overrides if word not in shared] for job in jobs]
@@ -70,26 +70,26 @@ def titles(jobs: Sequence[Job]) -> list[str]:
 
 
 def write_record(folder: Path, overrides: Sequence[str], number: int, error: str | None) -> None:
-    """Writes down that a job was begun, and what it told of its end.
+    """Record that a job was started, and its failure, if any.
 
     Args:
-        folder: Of the run.
-        overrides: What makes it this job.
-        number: Its place in the sweep.
-        error: Why it failed, in a line, or None.
+        folder: Run folder.
+        overrides: Overrides that set this job apart.
+        number: Place of the job in the sweep.
+        error: Reason of the failure, in one line; None for none.
     """
     record = {"overrides": list(overrides), "error": error, "number": number}
     _write(folder, ".json", json.dumps(record, indent=2))
 
 
 def error_of(folder: Path) -> str | None:
-    """Why the job of a folder failed, as far as it was written down."""
+    """Return the recorded reason why the job of a folder failed; None if there is none."""
     path = folder.parent / RECORDS / f"{folder.name}.json"
     return _read(path)["error"] if path.is_file() else None
 
 
 def write_queued(folder: Path, job_id: str) -> None:
-    """Writes down which job of SLURM a job is."""
+    """Record the SLURM job id of a job."""
     _write(folder, QUEUED, job_id)
 
 
@@ -103,8 +103,7 @@ def queued_as(folder: Path) -> str | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A record; of one that is damaged, what its name and its run's own folder cannot tell is
-    empty, and that is said once."""
+    """Return a record. Warn once about a damaged one, and leave its overrides and number open."""
     try:
         record = read_json(path)
         if (

@@ -1,6 +1,6 @@
-"""Jobs of a sweep in SLURM's queue, put there by submitit as arrays of equal shape.
+"""Queue the jobs of a sweep in SLURM, by submitit, as one array for each shape of job.
 
-A job asks for what its own config needs.
+Each job asks for the nodes, processes and GPUs that its own config needs.
 """
 
 __all__ = [
@@ -30,11 +30,11 @@ from limner.console import say
 from limner.errors import UserError
 from limner.files.printable import printable
 
-SECONDS = 5.0  # between two looks at the queue
+SECONDS = 5.0  # between two queries of the queue
 
 
 class Shape(NamedTuple):
-    """What a job needs of a cluster."""
+    """The nodes, processes and GPUs that a job needs."""
 
     nodes: int
     ntasks_per_node: int
@@ -43,18 +43,18 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """What SLURM is told beside the shape of a job: conf/hydra/launcher/slurm.yaml.
+    """Settings of SLURM beside the shape of a job: conf/hydra/launcher/slurm.yaml.
 
     Args:
-        partition: To queue in; None for the cluster's default.
-        account: To charge; None for the user's default.
-        time: Minutes of one start of a job.
-        warning: Seconds before its end at which it is told to save.
-        memory: GiB on each node; None for the cluster's default.
+        partition: Partition to queue in; None for the cluster's default.
+        account: Account to charge; None for the user's default.
+        time: Time limit of one start of a job, in minutes.
+        warning: Seconds before the time limit at which the job is signalled to save.
+        memory: Memory on each node, in GiB; None for the cluster's default.
         cpus: Cores of each process.
-        at_once: Jobs that may run at a time.
-        max_restarts: How often a job may reach the end of its time and be queued again.
-        setup: Lines of shell before the run.
+        at_once: Largest number of jobs that run at a time.
+        max_restarts: Number of times that a job may reach its time limit and be requeued.
+        setup: Lines of shell to run before the job.
         extra: Further options of sbatch.
     """
 
@@ -81,7 +81,7 @@ class Settings:
             )
 
     def options(self, shape: Shape) -> dict[str, Any]:
-        """Options of sbatch for jobs of a shape, without their dashes."""
+        """Return the options of sbatch for jobs of a shape, without their dashes."""
         memory = None if self.memory is None else f"{round(1024 * self.memory)}M"
         known = {
             "partition": self.partition,
@@ -95,7 +95,7 @@ class Settings:
 
 
 def refuse_without_slurm() -> None:
-    """Raises `UserError` where no job can be queued."""
+    """Raise `UserError` where no job can be queued."""
     if importlib.util.find_spec("submitit") is None:
         raise UserError("hydra/launcher=slurm needs: pip install limner[slurm]")
     if shutil.which("sbatch") is None:
@@ -103,10 +103,10 @@ def refuse_without_slurm() -> None:
 
 
 def shape_of(config: DictConfig) -> Shape:
-    """What a job needs, by its trainer's settings.
+    """Return what a job needs, from its trainer's settings.
 
     Raises:
-        UserError: If they leave open what to ask SLURM for.
+        UserError: If the settings leave open what to ask SLURM for.
     """
     trainer = config.trainer
     kind, devices, nodes = trainer.accelerator, trainer.devices, trainer.num_nodes
@@ -124,10 +124,10 @@ def shape_of(config: DictConfig) -> Shape:
 
 
 def refuse(shapes: Sequence[Shape], settings: Settings) -> None:
-    """Asks SLURM whether it would take jobs of these shapes. Queues nothing.
+    """Ask SLURM whether it would accept jobs of these shapes. Queue nothing.
 
     Raises:
-        UserError: If not, with its reason.
+        UserError: If SLURM would not, with its reason.
     """
     for shape in shapes:
         options = settings.options(shape) | dict(settings.extra)
@@ -143,15 +143,15 @@ def refuse(shapes: Sequence[Shape], settings: Settings) -> None:
 
 
 def submit(jobs: Mapping[Shape, Sequence[QueuedJob]], settings: Settings, sweep: Path) -> None:
-    """Queues an array of jobs for each shape.
+    """Queue an array of jobs for each shape.
 
     Args:
-        jobs: By shape.
-        settings: For all of them.
-        sweep: The folder of the sweep.
+        jobs: The jobs of each shape.
+        settings: Settings of all jobs.
+        sweep: Folder of the sweep.
 
     Raises:
-        UserError: If SLURM takes them no more.
+        UserError: If SLURM accepts no more jobs.
     """
     import submitit
 
@@ -178,7 +178,7 @@ def submit(jobs: Mapping[Shape, Sequence[QueuedJob]], settings: Settings, sweep:
 
 
 def wait(sweep: Path) -> None:
-    """Waits until none of a sweep's jobs is in the queue, and tells what becomes of each."""
+    """Wait until no job of a sweep is in the queue, and print each change of state."""
     before: dict[Path, str] = {}
     while True:
         try:

@@ -1,7 +1,7 @@
-"""What a job of a sweep does in SLURM: it runs, saves when told to, and is queued again.
+"""A job of a sweep inside SLURM: it runs, saves on a signal, and is requeued.
 
-SLURM announces that a job's time is nearly over, or that it has to give way, by a signal to all
-processes. The run saves and stops, and the job queues itself again and goes on with it.
+SLURM sends a signal to all processes of a job when its time is nearly over, or when it must make
+way. Then the run saves and stops, and the job requeues itself and resumes the run.
 """
 
 __all__ = ["SIGNAL", "QueuedJob"]
@@ -15,7 +15,7 @@ from typing import Any
 
 from limner.commands.sweep.records import error_of, write_record
 from limner.commands.sweep.slurm_queue import may_go_on
-from limner.launch.job import start, waited_for
+from limner.launch.job import start, wait_for
 from limner.runs.status import read_status
 
 SIGNAL = "USR1"  # of which runs know; submitit's own would be USR2
@@ -24,13 +24,13 @@ os.environ["SUBMITIT_PREEMPT_SIGNAL"] = SIGNAL
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job of a sweep, and what each of its processes does in SLURM.
+    """A job of a sweep; each of its processes in SLURM calls it.
 
     Args:
-        command: What starts the run, or goes on with it.
-        folder: Of the run.
-        overrides: What makes it this job of the sweep.
-        number: Its place in the sweep.
+        command: Command that starts or resumes the run.
+        folder: Run folder.
+        overrides: Overrides that set this job of the sweep apart.
+        number: Place of the job in the sweep.
     """
 
     command: Sequence[str]
@@ -39,14 +39,14 @@ class QueuedJob:
     number: int
 
     def __call__(self) -> None:
-        """Starts this process of the run and waits for it.
+        """Start this process of the run and wait for it.
 
         Raises:
-            SystemExit: If the run failed, or this job is to be queued again.
+            SystemExit: If the run failed, or this job is to be requeued.
         """
         first = os.environ["SLURM_PROCID"] == "0"
         try:
-            ended = waited_for(start(self.command, share=None, alone=False))
+            ended = wait_for(start(self.command, resources=None, alone=False))
         except SystemExit:  # a signal came, and the run has saved
             if first and not self._has_finished() and may_go_on(os.environ["SLURM_JOB_ID"]):
                 signal.raise_signal(getattr(signal, f"SIG{SIGNAL}"))  # submitit queues it again
@@ -57,7 +57,7 @@ class QueuedJob:
             raise SystemExit(1)  # so that SLURM ends the other processes
 
     def checkpoint(self) -> Any:
-        """What submitit queues again: the same, which goes on from the run's last checkpoint."""
+        """Return what submitit requeues: the same job, which resumes from the last checkpoint."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)

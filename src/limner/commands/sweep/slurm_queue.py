@@ -1,4 +1,4 @@
-"""What SLURM says of jobs that have not ended."""
+"""Ask SLURM's queue about jobs that have not ended."""
 
 __all__ = ["may_go_on", "queue"]
 
@@ -8,14 +8,14 @@ import time
 
 from limner.errors import UserError
 
-SECONDS = 60.0  # that an answer may take
+SECONDS = 60.0  # limit on the wait for an answer
 ATTEMPTS = 3  # SLURM signals all processes of a job, so also the squeue that one has just started
 
 
 def queue() -> dict[str, str]:
-    """The jobs of this user in SLURM's queue: id (of one of an array, 12_0) to state.
+    """Return the jobs of this user in SLURM's queue: id (12_0 for a job of an array) -> state.
 
-    Where there is no SLURM, there are none.
+    Return nothing where there is no SLURM.
 
     Raises:
         UserError: If SLURM does not answer.
@@ -27,8 +27,10 @@ def queue() -> dict[str, str]:
 
 
 def may_go_on(job_id: str) -> bool:
-    """Whether a job that got a signal is to be queued again: SLURM wants its place, or its time is
-    over. Not if somebody cancels it, or has queued it again himself.
+    """Return whether a job that got a signal is to be requeued.
+
+    It is if its time is over or SLURM needs its place; it is not if a person cancelled or requeued
+    it.
 
     Args:
         job_id: SLURM_JOB_ID.

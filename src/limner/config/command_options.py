@@ -1,4 +1,4 @@
-"""`key=value` words of a command, as a dataclass with every value checked."""
+"""Parse the `key=value` words of a command into a dataclass, with every value checked."""
 
 __all__ = ["MISSING", "parse"]
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def parse(words: Sequence[str], options: type[T]) -> T:
-    """Fills a dataclass from words such as `num_images=64`; lists are written `[1,2]`.
+    """Fill a dataclass from words such as `num_images=64`; lists are written `[1,2]`.
 
     Fields whose default is `MISSING` must be given.
 

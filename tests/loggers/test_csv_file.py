@@ -1,34 +1,16 @@
-"""Loggers lose nothing that they can keep, and stop nothing."""
+"""metrics.csv loses no row that it can keep."""
 
 import csv
-import logging
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import lightning.pytorch.loggers as lightning_loggers
 import pytest
-from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from limner.loggers import CSVLogger, TensorBoardLogger, ToleratedLogger, WandbLogger
-from support import fakes
+from limner.loggers import CSVLogger
+from support.disks import full_disk
 
 
 def rows(folder):
     with open(folder / "metrics.csv", newline="") as file:
         return list(csv.DictReader(file))
-
-
-@contextmanager
-def full_disk(num_bytes: int) -> Iterator[None]:
-    """Lets no file grow beyond so many bytes; what exceeds them is cut off."""
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
 def test_a_row_for_each_update_with_whatever_was_logged(tmp_path):
@@ -199,104 +181,3 @@ def test_half_a_row_that_became_shorter_leaves_nothing_behind(tmp_path):
     logger.log_metrics({"a": 2.0}, step=2)
     logger.finalize("success")
     assert logger.path.read_bytes() == b"update,a\r\n1,1.0\r\n2,2.0\r\n"
-
-
-def test_a_logger_that_raises_is_said_once_and_tried_again(caplog):
-    broken = fakes.BrokenLogger()
-    logger = ToleratedLogger(broken, "mine")
-    with caplog.at_level(logging.WARNING, logger="limner"):
-        for step in range(3):
-            assert logger.log_metrics({"a": 1.0}, step=step) is None
-        logger.save()
-        logger.finalize("success")
-        assert logger.experiment is None
-    (record,) = caplog.records
-    assert "The logger mine failed (ConnectionError: no network)" in record.getMessage()
-    assert broken.num_calls == 6
-    assert logger.name == "broken"
-    assert isinstance(logger, lightning_loggers.Logger)
-    assert not hasattr(logger, "log_image")
-
-
-def test_tensorboard_takes_values_and_pictures(tmp_path):
-    logger = TensorBoardLogger(folder=str(tmp_path))
-    logger.log_metrics({"train/loss": 1.5}, step=7)
-    logger.log_image(key="samples", images=[Image.new("L", (9, 9), 255)], step=7)
-    logger.finalize("success")
-    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    (scalar,) = events.Scalars("train/loss")
-    assert (scalar.step, scalar.value) == (7, 1.5)
-    assert events.Images("samples")[0].width == 9
-
-
-def test_tensorboard_hides_what_a_resume_does_again(tmp_path):
-    first = TensorBoardLogger(folder=str(tmp_path))
-    for step in (10, 20, 30):
-        first.log_metrics({"train/loss": step}, step=step)
-    first.finalize("failed")
-    second = TensorBoardLogger(folder=str(tmp_path))
-    second.go_on_from(20)
-    second.log_metrics({"train/loss": 25}, step=25)
-    second.finalize("success")
-    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert [event.step for event in events.Scalars("train/loss")] == [10, 20, 25]
-
-
-def test_tensorboard_writes_again_when_there_is_room(tmp_path, capfd):
-    logger = TensorBoardLogger(folder=str(tmp_path))
-    tolerated = ToleratedLogger(logger, "tensorboard")
-    tolerated.log_metrics({"a": 1.0}, step=1)
-    tolerated.save()
-    with full_disk(150):
-        tolerated.log_metrics({"a": 2.0}, step=2)
-        tolerated.save()
-    tolerated.log_metrics({"a": 3.0}, step=3)
-    tolerated.finalize("success")
-    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert [event.step for event in events.Scalars("a")] == [1, 3]
-    assert "Traceback" not in capfd.readouterr().err
-
-
-def test_wandb_does_not_ask_for_a_network_all_the_time(tmp_path, monkeypatch):
-    """Every attempt takes it a minute and a half, in which training waits."""
-    import wandb
-
-    attempts = []
-
-    def fail(**options):
-        attempts.append(options)
-        raise wandb.errors.CommError("no network")
-
-    monkeypatch.setattr(wandb, "init", fail)
-    logger = WandbLogger(folder=str(tmp_path), project="test")
-    for _ in range(5):
-        with pytest.raises(wandb.errors.CommError):
-            logger.log_metrics({"a": 1.0}, step=1)
-    assert len(attempts) == 1
-    logger._next_attempt = 0.0
-    with pytest.raises(wandb.errors.CommError):
-        logger.log_metrics({"a": 1.0}, step=1)
-    assert len(attempts) == 2
-
-
-def test_wandb_works_without_an_account(tmp_path, monkeypatch):
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-    logger = WandbLogger(folder=str(tmp_path), project="test")
-    again = WandbLogger(folder=str(tmp_path), project="test")
-    assert logger._offline
-    assert logger._wandb_init["id"] == again._wandb_init["id"], "a folder is one W&B run"
-    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    assert not WandbLogger(folder=str(tmp_path), project="test")._offline
-
-
-def test_several_loggers_at_once(run):
-    result = run(
-        "logger=[csv,tensorboard,wandb]", "trainer.max_steps=20", "metrics=none",
-        "callbacks.pictures.every_num_updates=10",
-    )  # fmt: skip
-    assert result.code == 0, result.err
-    folder = result.only_run()
-    assert len(rows(folder)) == 1
-    assert list((folder / "tensorboard").glob("events*"))
-    assert list((folder / "wandb").glob("offline-run-*"))

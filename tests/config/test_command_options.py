@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 import pytest
 from omegaconf import MISSING
 
-from limner.config.options import parse
+from limner.config.command_options import parse
 from limner.errors import UserError
 
 

@@ -1,0 +1,33 @@
+"""Values of a config fit the types that constructors ask for, or are refused in words."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pytest
+
+from limner.config.types import check_type
+from limner.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [(1, float), (None, int | None), ([1, 2], Sequence[int]), ("a", Literal["a", "b"]),
+     ({"_target_": "anything.At.All"}, int), (True, bool)],
+)  # fmt: skip
+def test_check_type_accepts_what_fits(value, hint):
+    check_type("key", value, hint)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "message"),
+    [
+        (True, int, "key=True: must be a whole number, not true or false."),
+        ("fast", float, "key=fast: must be a number, not text."),
+        (1.5, int | None, "key=1.5: must be a whole number or null, not a number."),
+        ([1, "b"], Sequence[int], "must be a list of whole numbers, not a list."),
+        ("c", Literal["a", "b"], "key=c: must be a or b, not text."),
+    ],
+)
+def test_check_type_refuses_the_rest_in_words(value, hint, message):
+    with pytest.raises(UserError, match=message.replace(".", r"\.")):
+        check_type("key", value, hint)

@@ -1,0 +1,38 @@
+"""scores.json as anybody may have written it."""
+
+import json
+import math
+
+import pytest
+
+from limner.files.plain import NotPlainError
+from limner.runs.scores import read_scores
+
+
+def test_read_scores_returns_nothing_without_a_file(tmp_path):
+    assert read_scores(tmp_path / "scores.json") == {}
+
+
+def test_read_scores_accepts_values_that_are_not_finite(tmp_path):
+    path = tmp_path / "scores.json"
+    path.write_text('{"val/fid": {"value": NaN, "protocol": {}}}')
+    assert math.isnan(read_scores(path)["val/fid"]["value"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        {"fid": 3.0},
+        {"fid": {"value": 3.0}},
+        {"fid": {"value": "3", "protocol": {}}},
+        {"fid": {"value": True, "protocol": {}}},
+        {"fid": {"value": 10**400, "protocol": {}}},
+        {"fid": {"value": 3.0, "std": None, "protocol": {}}},
+    ],
+)
+def test_read_scores_refuses_what_is_no_score(tmp_path, content):
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(NotPlainError):
+        read_scores(path)

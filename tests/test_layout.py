@@ -1,0 +1,148 @@
+"""The layout of the package: few files in a folder, short modules, and tests that mirror them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "limner"
+TESTS = ROOT / "tests"
+DOCUMENTS = sorted(
+    ["CONTRIBUTING.md", "README.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+)
+GAN_STEP = (
+    "models/gan.py", "models/adversarial.py", "models/optimization.py", "losses/adversarial.py",
+)  # fmt: skip
+"""What is read to understand one training step of a GAN."""
+
+NO_LOGIC = ("interfaces.py", "errors.py", "pixels.py")
+"""Protocols, exceptions and two one-line conversions, which the tests of all others use."""
+
+TESTED_THROUGH = {
+    "conftest.py": ("cli.py",),  # its fixture `run` is a call of the command line
+    "callbacks/test_checkpoints.py": (
+        "callbacks/checkpoint_io.py", "callbacks/measured.py", "callbacks/provenance.py",
+    ),
+    "callbacks/test_latent_pictures.py": ("callbacks/validation_images.py",),
+    "commands/compare/test_blind.py": ("commands/compare/tiles.py",),
+    "commands/compare/test_command.py": (
+        "commands/compare/pictures.py", "commands/compare/protocols.py",
+        "commands/compare/runs.py", "commands/compare/tables.py",
+    ),
+    "commands/compare/test_names.py": ("commands/compare/texts.py",),
+    "commands/compare/test_odd_runs.py": ("commands/compare/records.py",),
+    "commands/evaluate/test_command.py": (
+        "commands/evaluate/measures.py", "commands/evaluate/subject.py",
+    ),
+    "commands/search/test_command.py": (
+        "commands/search/results.py", "commands/search/space.py", "commands/search/storages.py",
+        "commands/search/studies.py", "commands/search/workers.py",
+    ),
+    "commands/sweep/test_command.py": ("commands/sweep/records.py",),
+    "commands/sweep/test_slurm.py": (
+        "commands/sweep/slurm_job.py", "commands/sweep/slurm_queue.py",
+    ),
+    "commands/test_export.py": ("commands/model_card.py", "commands/onnx.py"),
+    "commands/test_sample.py": ("commands/latent_walks.py", "commands/progress_frames.py"),
+    "data/test_hostile_files.py": ("data/files.py", "files/pictures.py"),
+    "data/test_torchvision_source.py": ("data/distrust.py",),
+    "metrics/test_gan_train.py": ("metrics/training.py",),
+    "metrics/test_kid.py": ("metrics/feature_buffer.py",),
+    "metrics/test_reference.py": ("metrics/weights.py",),
+    "models/test_gan.py": (
+        "models/adversarial.py", "models/optimization.py", "models/standing_statistics.py",
+    ),
+    "models/test_second_stages.py": (
+        "models/code_prior.py", "models/latent_prior.py", "models/vqvae.py",
+        "pretrained/first_stage.py",
+    ),
+    "models/test_vae.py": ("losses/objectives.py", "models/variational.py"),
+    "models/test_vaegan.py": ("files/downloaded_weights.py", "models/perceptual.py"),
+    "networks/test_networks.py": (  # every network with every shape
+        "networks/cnn.py", "networks/conv.py", "networks/dcgan.py", "networks/mlp.py",
+    ),
+    "networks/test_conditions.py": ("networks/learned_constant.py",),
+    "networks/test_priors.py": ("networks/flow.py",),
+    "networks/test_residual.py": ("networks/residual_blocks.py",),
+    "pretrained/test_load.py": ("pretrained/hub.py", "pretrained/migrations.py"),
+    "pretrained/test_strange_weights.py": ("pretrained/bounded_build.py", "pretrained/weights.py"),
+    "resume/test_start.py": ("resume/find_run.py",),
+    "runs/test_checkpoints.py": ("runs/newest_checkpoint.py",),
+    "runs/test_folder.py": ("callbacks/heartbeat.py", "training/end.py"),
+    "strangers/test_classes.py": ("pretrained/roles.py",),
+    "strangers/test_evaluated_folders.py": (
+        "commands/evaluate/curves.py", "commands/evaluate/of_runs.py",
+    ),
+    "strangers/test_resumed_folders.py": ("resume/saved.py", "resume/strangers.py"),
+    "test_configs.py": ("config/schema.py", "config/unread.py", "config/auto_metrics.py"),
+    "test_interruptions.py": ("callbacks/epochs.py", "launch/watchdog.py"),
+    "test_measured_values.py": ("callbacks/epoch_loop.py", "callbacks/reports.py"),
+    "test_mistakes.py": (  # every message of a refusal
+        "config/error_messages.py", "runs/shortages.py", "training/length.py",
+        "training/validation.py",
+    ),
+    "test_training.py": (
+        "callbacks/clipping.py", "callbacks/progress.py", "models/classifier.py", "processes.py",
+        "runs/records.py", "training/train.py",
+    ),
+    "training/test_fit.py": ("callbacks/rollbacks.py", "warn_once.py"),
+}  # fmt: skip
+"""Tests of a command or a run as a whole, and the modules that only have a meaning in one."""
+
+
+def modules() -> list[str]:
+    files = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+    return sorted(path.as_posix() for path in files if path.name != "__init__.py")
+
+
+def mirror(module: str) -> Path:
+    path = TESTS / module
+    return path.with_name(f"test_{path.name}")
+
+
+def num_lines(module: str) -> int:
+    return len((PACKAGE / module).read_text().splitlines())
+
+
+def test_every_module_has_its_tests():
+    elsewhere = [module for covered in TESTED_THROUGH.values() for module in covered]
+    exempt = {*elsewhere, *NO_LOGIC}
+    assert len(exempt) == len(elsewhere) + len(NO_LOGIC), "a module is listed twice"
+    missing = [m for m in modules() if not mirror(m).exists() and m not in exempt]
+    assert not missing, f"write tests/.../test_X.py for {missing}, or name where they are tested"
+    stale = [m for m in exempt if m not in modules() or mirror(m).exists()]
+    assert not stale, f"no longer exempt: {stale}"
+    gone = [name for name in TESTED_THROUGH if not (TESTS / name).exists()]
+    assert not gone
+
+
+def test_the_package_has_few_files_at_its_top():
+    entries = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    assert len([path for path in entries if path.is_file()]) <= 12
+    assert len([path for path in entries if path.is_dir()]) <= 16
+
+
+def test_no_module_is_long():
+    long = {module: num_lines(module) for module in modules() if num_lines(module) > 300}
+    assert not long
+
+
+def test_the_step_of_a_gan_is_read_in_four_short_files():
+    assert sum(map(num_lines, GAN_STEP)) <= 540
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_documents_name_files_and_tests_that_exist(document):
+    """A path may leave out its first folders."""
+    sources = [
+        path for name in ("src", "tests", "scripts") for path in (ROOT / name).rglob("*.py")
+    ]
+    files = {f"/{path.relative_to(ROOT).as_posix()}" for path in [*sources, ROOT / "train.py"]}
+    tests = "\n".join(path.read_text() for path in TESTS.rglob("*.py"))
+    names = set(re.findall(r"def (test_\w+)", tests)) | {Path(file).stem for file in files}
+    text = (ROOT / document).read_text()
+    paths = set(re.findall(r"[\w/]+\.py\b", text))
+    gone = [path for path in paths if not any(file.endswith(f"/{path}") for file in files)]
+    gone += sorted(set(re.findall(r"\btest_\w+", text)) - names)
+    assert not gone
