@@ -1,6 +1,6 @@
 """A lock on the folder of a run, which goes with the process that trains it, however that ends."""
 
-__all__ = ["being_trained", "is_locked", "locked"]
+__all__ = ["RunInUse", "being_trained", "is_locked", "locked"]
 
 import contextlib
 import logging
@@ -17,6 +17,10 @@ log = logging.getLogger(__name__)
 LOCK = ".lock"
 
 
+class RunInUse(UserError):
+    """Another process trains the run in this folder, which is not ours to remove."""
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keeps a run to this process for as long as it trains it.
@@ -24,7 +28,7 @@ def locked(folder: Path) -> Iterator[None]:
     Where the file system has no locks, a warning is given, and nothing is kept.
 
     Raises:
-        UserError: If another process has it.
+        RunInUse: If another process has it.
     """
     lock = _acquired(folder)
     try:
@@ -61,9 +65,7 @@ def _acquired(folder: Path) -> FileLock | None:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        error = UserError(being_trained(folder))
-        error.began = True  # by another process: the folder is not ours to remove
-        raise error from None
+        raise RunInUse(being_trained(folder)) from None
     except (OSError, NotImplementedError) as error:
         if isinstance(error, PermissionError):
             raise
