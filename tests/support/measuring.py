@@ -22,7 +22,7 @@ SMALL = [
     "network.generator.hidden_dims=[8]", "network.discriminator.hidden_dims=[8]",
     "~callbacks.progress", "~callbacks.pictures", "~callbacks.codes",
     "~callbacks.game", "callbacks.log.every_num_updates=1000",
-    "+callbacks.kept._target_=measuring.Kept",
+    "+callbacks.kept._target_=support.measuring.Kept",
 ]  # fmt: skip
 
 
