@@ -67,7 +67,7 @@ def trained_by_limner(composed, path: Path, case: Case, folder: Path) -> dict[st
     folder.mkdir()
     config.run_dir = str(folder)
     with open_dict(config):
-        train_module.train(config, lambda: None)
+        train_module.train(train_module.prepare(config))
     return torch.load(last_checkpoint(folder), weights_only=True)["state_dict"]
 
 

@@ -93,7 +93,7 @@ def train(made: DictConfig, folder: Path) -> None:
     """As the command line does once it has composed."""
     made.run_dir = str(folder)
     with open_dict(made):
-        train_module.train(made, lambda: None)
+        train_module.train(train_module.prepare(made))
 
 
 @pytest.mark.parametrize("model", MODELS)

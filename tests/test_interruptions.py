@@ -18,12 +18,12 @@ from hydra.core.global_hydra import GlobalHydra
 from rich.table import Table
 
 from limner import console
-from limner.callbacks.epochs import FitLoop
 from limner.callbacks.pictures import Pictures
 from limner.callbacks.scores import Scores
 from limner.callbacks.signals import SeedPerUpdate
 from limner.launch.job import wait_for
 from limner.models import VAE
+from limner.models.lightning_internals import FitLoop
 from limner.runs.status import read_status
 from limner.training import train as train_module
 from support.runs import last_checkpoint

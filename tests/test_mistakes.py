@@ -15,6 +15,7 @@ from limner.errors import UserError
 from limner.resume.start import Start
 from limner.runs.lock import locked
 from limner.runs.status import read_status
+from limner.training.progress import Progress
 from support import fakes
 from support.runs import content, pretended
 
@@ -108,8 +109,8 @@ def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
         (["data.binarisation=often"], "data.binarisation=often: must be dynamic or static"),
         (["callbacks.codes.num_images=1"], "num_images 2 or more"),
         (["model=gan", "trainer.precision=16-mixed"], "choose bf16-mixed"),
-        (["trainer.precision=16-mixed", *CPU], "choose trainer.precision=bf16-mixed, or 32"),
-        (["trainer.precision=16", *CPU], "(cpu) Lightning computes in bf16-mixed instead"),
+        (["trainer.precision=16-mixed", *CPU], "without a loss scaler; choose bf16-mixed"),
+        (["trainer.precision=16", *CPU], "without a loss scaler; choose bf16-mixed"),
         (["trainer.precision=transformer-engine", *CPU], "transformer_engine"),
         (["trainer.precision=15"], "15"),
         (["trainer.max_steps=0"], "trainer.max_steps=0: must be 1 or more, or -1"),
@@ -138,7 +139,7 @@ def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
         (["model=gan", "trainer.precision=16"], "choose bf16-mixed"),
         (["+trainer.gradient_clip_val=1.0"], "gradients.max_norm=... clips"),
         (["+trainer.accumulate_grad_batches=2"], "gradients.accumulate=N accumulates"),
-        (["gradients.max_norm=0"], "gradients.max_norm=0: a number above 0"),
+        (["gradients.max_norm=0"], "gradients.max_norm=0: above 0"),
         (["gradients.accumulate=0"], "gradients.accumulate=0: a whole number, 1 or more"),
         (["gradients.accumulate=3"], "gradients.accumulate=3: must divide data.batch_size=64"),
         (["lr_schedule=linear"], "To the end of training: trainer.max_steps=N"),
@@ -349,7 +350,7 @@ def test_resume_in_a_file_is_not_overlooked(composed, tmp_path):
     config = composed("resume=run")
     config.run_dir = None
     with pytest.raises(UserError, match="resume=run stands in a file: give it on the command"):
-        cli._run(config, tmp_path, Start([], []))
+        cli._run(config, tmp_path, Start([], []), Progress())
 
 
 def test_a_run_that_is_being_trained(run, tmp_path):

@@ -38,7 +38,8 @@ from limner.resume.merge_config import merged, save
 from limner.resume.overrides import config_dirs, last_value, only_shows
 from limner.resume.start import Start, decide_start
 from limner.runs.checkpoints import numbered
-from limner.runs.lock import locked
+from limner.runs.lock import RunInUse, locked
+from limner.training.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -163,8 +164,9 @@ def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     if start.sweep is not None:
         return run_job(config, run_dir)
+    progress = Progress()
     try:
-        return _run(config, run_dir, start)
+        return _run(config, run_dir, start, progress)
     except Interrupted as stop:
         if is_first_process():
             again = shlex.join([*config_dirs(start.words), f"resume={os.path.relpath(run_dir)}"])
@@ -173,20 +175,21 @@ def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
             raise SystemExit(1) from None
         raise SystemExit(0) from None  # agreed among the processes: nothing to kill the others for
     except (Exception, KeyboardInterrupt) as error:
-        began = getattr(error, "began", False)
-        if not began and start.folder is None and not numbered(run_dir):
+        is_new = start.folder is None and not numbered(run_dir)
+        if is_new and not progress.has_trained and not isinstance(error, RunInUse):
             _remove(run_dir)
         explained = explain(error)
         if explained is None or config.get("debug"):
             raise
-        if began and isinstance(error, UserError) and not is_first_process():
-            raise SystemExit(0) from None  # likewise
+        if progress.has_trained and isinstance(error, UserError) and not is_first_process():
+            raise SystemExit(0) from None  # agreed among the processes too
         _failures.append(explained[0])
         _fail(*explained)
         return None
 
 
-def _run(config: DictConfig, run_dir: Path, start: Start) -> float | None:
+def _run(config: DictConfig, run_dir: Path, start: Start, progress: Progress) -> float | None:
+    """Prepare and train a run, and note in `progress` how far it came."""
     if config.run_dir is not None:
         raise UserError("run_dir is filled in when a run starts; to choose it: hydra.run.dir=DIR")
     if (config.resume is None) != (start.folder is None):
@@ -195,16 +198,19 @@ def _run(config: DictConfig, run_dir: Path, start: Start) -> float | None:
         config = merged(config, run_dir, start.words)
     refuse_unread_network(config, HydraConfig.get().overrides.task)
     with locked(run_dir) if is_first_process() else nullcontext():
-        from limner.training.train import train  # with torch: mistakes need not wait
+        from limner.training.train import prepare, train  # with torch: mistakes need not wait
 
-        record = functools.partial(_record, copy.deepcopy(config), run_dir, start)
+        chosen = copy.deepcopy(config)
         config.run_dir = str(run_dir)
         with open_dict(config):
-            return train(config, record)
+            run = prepare(config, progress)
+            if run.trainer.is_global_zero:
+                _record(chosen, run_dir, start)
+            return train(run)
 
 
 def _record(config: DictConfig, run_dir: Path, start: Start) -> None:
-    """What is told and kept about a start once it is sure to train."""
+    """Log and keep how a run was started, once nothing stands in the way of training."""
     if start.note is not None:
         log.info(start.note)
     if start.folder is not None:

@@ -21,9 +21,6 @@ class UserError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(printable(message, keep_newlines=True))
 
-    began = False
-    """Whether training had begun, so that the run folder is worth keeping."""
-
 
 class Diverged(UserError):
     """Training ran away. It is raised in every process at once, so that all can go back together.

@@ -1,5 +1,8 @@
 """The check of `_target_` arguments, and objects from it."""
 
+import traceback
+from pathlib import Path
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -70,3 +73,89 @@ def test_no_key_is_lost_between_schema_and_file():
     groups = {"model", "network", "data", "optimizer", "lr_schedule", "metrics", "logger"}
     groups.add("callbacks")
     assert keys | groups == set(RunConfig.__dataclass_fields__)
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Writes a user's own module `mine_N`, and returns its name."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(code: str) -> str:
+        name = f"mine_{len(list(tmp_path.glob('mine_*.py')))}_{tmp_path.name}"
+        (tmp_path / f"{name}.py").write_text(code)
+        return name
+
+    return write
+
+
+def raised_in(error: BaseException) -> str:
+    """The file of the innermost frame."""
+    return Path(traceback.extract_tb(error.__traceback__)[-1].filename).stem
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [("raise ValueError('mine')", ValueError), ("1 / 0", ZeroDivisionError),
+     ("{}['a']", KeyError), ("import torch; torch.zeros(2).view(3)", RuntimeError),
+     ("len(3)", TypeError), ("import no_such_package", ImportError)],
+)  # fmt: skip
+def test_build_leaves_the_exception_of_a_users_own_constructor_its_traceback(
+    composed, own, body, kind
+):
+    name = own(f"class Loss:\n    def __init__(self):\n        {body}\n")
+    made = composed(f"+model.penalty._target_={name}.Loss")
+    check(made, only=["data"])
+    with pytest.raises(kind) as error:
+        build(made, "model")
+    assert raised_in(error.value) == name
+    (note,) = error.value.__notes__
+    assert note == f"limner was building model: Error in call to target '{name}.Loss':"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("1 / 0", ZeroDivisionError), ("import no_such_package", ModuleNotFoundError),
+     ("raise ImportError('old torch')", ImportError)],
+)  # fmt: skip
+def test_check_leaves_the_exception_of_an_import_its_traceback(composed, own, code, kind):
+    name = own(f"{code}\nclass Adam: ...\n")
+    with pytest.raises(kind) as error:
+        check(composed(f"optimizer._target_={name}.Adam"))
+    assert raised_in(error.value) == name
+    assert error.value.__notes__ == [f"limner was importing optimizer._target_={name}.Adam"]
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("no_such_package.Adam", "No module named 'no_such_package'"),
+        ("torch.no_such_module.Adam", "no_such_module"),
+        ("..Adam", "Relative imports"),
+        ("math.pi", "cannot be called"),
+    ],
+)
+def test_check_names_a_target_that_is_not_there(composed, target, message):
+    with pytest.raises(UserError, match=message):
+        check(composed(f"optimizer._target_={target}"))
+
+
+@pytest.mark.parametrize(
+    "override", ["trainer.devices=-5", "trainer.precision=15", "trainer.strategy=none"]
+)
+def test_build_turns_a_refusal_of_lightning_into_a_message(composed, override):
+    with pytest.raises(UserError):
+        build(composed("accelerator=cpu", override), "trainer")
+
+
+def test_build_leaves_an_exception_of_torch_its_traceback(composed):
+    words = ["_target_=torch.nn.Conv2d", "in_channels=2", "out_channels=2", "kernel_size=1",
+             "groups=3"]  # fmt: skip
+    with pytest.raises(ValueError, match="divisible"):
+        build(composed(*(f"+model.penalty.{word}" for word in words)), "model")
+
+
+def test_build_turns_a_call_that_does_not_fit_into_a_message(composed, own):
+    name = own("class Loss:\n    def __init__(self, **options):\n        pass\n"
+               "def loss(a, /): ...\n")  # fmt: skip
+    with pytest.raises(UserError, match="argument"):
+        build(composed(f"+model.penalty._target_={name}.loss", "+model.penalty.a=1"), "model")

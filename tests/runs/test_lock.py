@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 import limner
-from limner.errors import UserError
-from limner.runs.lock import is_locked, locked
+from limner.runs.lock import RunInUse, is_locked, locked
 
 
 def test_a_run_has_one_process(tmp_path):
@@ -18,11 +17,10 @@ def test_a_run_has_one_process(tmp_path):
     with locked(tmp_path):
         assert is_locked(tmp_path)
         with (
-            pytest.raises(UserError, match="is being trained right now") as error,
+            pytest.raises(RunInUse, match="is being trained right now"),
             locked(tmp_path),
         ):
             pass
-        assert error.value.began, "the folder is the other's: it is not to be removed"
         assert is_locked(tmp_path)
     assert not is_locked(tmp_path)
 

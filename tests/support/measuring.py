@@ -13,7 +13,7 @@ from limner.callbacks.epochs import Scorer
 from limner.data.batches import EvaluationBatches
 from limner.pixels import to_uint8
 from limner.randomness import generator_for, seed_for, seed_torch
-from limner.training.train import train
+from limner.training.train import prepare, train
 
 SMALL = [
     "accelerator=cpu", "logger=csv", "network=mlp", "model.latent_dim=3",
@@ -22,7 +22,7 @@ SMALL = [
     "network.generator.hidden_dims=[8]", "network.discriminator.hidden_dims=[8]",
     "~callbacks.progress", "~callbacks.pictures", "~callbacks.codes",
     "~callbacks.game", "callbacks.log.every_num_updates=1000",
-    "+callbacks.kept._target_=measuring.Kept",
+    "+callbacks.kept._target_=support.measuring.Kept",
 ]  # fmt: skip
 
 
@@ -62,7 +62,7 @@ class Run:
         if (self.folder / "checkpoints").exists():
             config.resume = str(self.folder)
         config.trainer = OmegaConf.merge(config.trainer, trainer)
-        self.objective = train(config, lambda: None)
+        self.objective = train(prepare(config))
         self.trainer, self.model = Kept.trainer, Kept.model
 
     @property

@@ -55,7 +55,7 @@ def diverge(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def step(self, batch, batch_idx):
         values = original(self, batch, batch_idx)
-        if self.global_step == 24 and stream(self.trainer) == 0:
+        if self.global_step == 25 and stream(self.trainer) == 0:
             time.sleep(LOST)
             values["loss"] = values["loss"] * float("nan")
         return values
@@ -121,7 +121,7 @@ def test_a_run_that_diverges_again_and_again_stops(run, monkeypatch):
 
     def step(self, batch, batch_idx):
         values = original(self, batch, batch_idx)
-        if self.global_step == 5:
+        if self.global_step == 6:  # after the step
             seeds.append(stream(self.trainer))
             values["loss"] = values["loss"] * float("inf")
         return values

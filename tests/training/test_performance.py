@@ -17,7 +17,8 @@ from limner.callbacks.signals import SeedPerUpdate
 from limner.data import batches
 from limner.models.ema import EMA
 from limner.training import performance
-from limner.training import train as train_module
+from limner.training import run as run_module
+from limner.training import trainer as trainer_module
 
 NUM_UPDATES = 50
 COMMON = (
@@ -94,9 +95,9 @@ def test_what_saves_work_of_python_changes_nothing(run, monkeypatch, model):
     """To the bit: without any of it, a run is the same."""
     normal = losses(run, *SMALL[model])
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "Unprofiled", L.pytorch.profilers.PassThroughProfiler)
-        patch.setattr(train_module, "keep_freed_memory", lambda: None)
-        patch.setattr(train_module, "skip_gpu_checks", lambda: None)
+        patch.setattr(trainer_module, "Unprofiled", L.pytorch.profilers.PassThroughProfiler)
+        patch.setattr(run_module, "keep_freed_memory", lambda: None)
+        patch.setattr(trainer_module, "skip_gpu_checks", lambda: None)
         patch.setattr(EMA, "update", plain_update)
         assert losses(run, *SMALL[model]) == normal
 

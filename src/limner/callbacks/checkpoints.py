@@ -162,9 +162,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
             return None
         if trainer.strategy.broadcast(isinstance(error, UserError)):  # nothing may be written
             trainer.loggers = []
-            raise (
-                error if error is not None else _began(UserError("Stopped by the first process."))
-            )
+            raise UserError("Stopped by the first process.") if error is None else error
         reason = "" if error is None else error.strerror or str(error)
         log.warning(
             "The checkpoint %s could not be written (%s). Training goes on, and %s.",
@@ -194,22 +192,17 @@ def check_last(trainer: L.Trainer) -> None:
             continue
         folder = _folder(trainer)
         if callback.failure is not None:
-            raise _began(UserError(
+            raise UserError(
                 f"Training is over, but its last checkpoint could not be written "
                 f"({callback.failure}).\nTo train again from the one before it, once it can be: "
                 f"resume={os.path.relpath(folder)}"
-            ))  # fmt: skip
+            )
         update = callback.last_whole
         if trainer.is_global_zero and update and not update_path(folder, update).exists():
-            raise _began(UserError(
+            raise UserError(
                 f"Training is over, but its last checkpoint, of update {update}, was deleted "
                 f"meanwhile in {folder}."
-            ))  # fmt: skip
-
-
-def _began(error: UserError) -> UserError:
-    error.began = True
-    return error
+            )
 
 
 def _folder(trainer: L.Trainer) -> Path:

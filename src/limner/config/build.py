@@ -7,12 +7,14 @@ __all__ = [
     "build",
     "check",
     "composed",
+    "is_refusal",
     "similar",
 ]
 
 import difflib
 import inspect
 import re
+import traceback
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -30,6 +32,8 @@ from limner.config.schema import CONFIG_DIR
 from limner.config.types import check_type
 from limner.errors import UserError
 
+CHECKED_BY = ("limner", "lightning", "torchmetrics", "hydra")
+"""Packages that check their arguments; Hydra raises where a call does not fit a signature."""
 FACTS = ("image_shape", "num_classes")
 """Facts that only the data may know: null in the config until the data are read."""
 
@@ -83,27 +87,47 @@ def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
 
 
 def build(config: DictConfig, key: str, **more: Any) -> Any:
-    """Build the object of the node at `key`; `more` are further arguments of its `_target_`.
+    """Make the objects of the node at `key`.
+
+    An exception that is not known to be a user's mistake passes as it is, with a note on what was
+    built.
+
+    Args:
+        config: The config of a run.
+        key: The top-level key of the node.
+        more: Further arguments of the node's `_target_`.
 
     Raises:
-        UserError: If a constructor refuses its arguments by ValueError, TypeError or UserError.
+        UserError: If a constructor refuses its arguments, see `is_refusal`.
     """
     node = _without_shared(key, composed(config)[key], _read_keys(config))
     try:
         return instantiate(node, **more, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, UserError):
-            raise cause from error
-        # a third party refuses by exceptions of its own, such as Lightning's Misconfiguration
-        foreign = not isinstance(cause, RuntimeError) and _is_foreign(type(cause))
-        if isinstance(cause, ValueError | TypeError | ImportError) or foreign:
-            raise UserError(str(cause)) from error
-        raise
+        if cause is None:
+            raise
+        if is_refusal(cause):
+            raise (cause if isinstance(cause, UserError) else UserError(str(cause))) from error
+        cause.add_note(f"limner was building {key}: {str(error).splitlines()[0]}")
+    raise cause  # outside of the handler, where it would drag Hydra's exceptions along
 
 
-def _is_foreign(kind: type) -> bool:
-    return kind.__module__.split(".")[0] not in ("builtins", "limner")
+def is_refusal(error: BaseException) -> bool:
+    """Return whether an exception of a constructor is known to be the user's mistake.
+
+    That is a `UserError`, Lightning's `MisconfigurationException`, or a ValueError, TypeError or
+    ImportError that limner or Lightning raises itself, or that says the call does not fit. The
+    exceptions of any other code, a user's own among it, may be bugs.
+    """
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException  # with torch
+
+    if isinstance(error, UserError | MisconfigurationException):
+        return True
+    if not isinstance(error, ValueError | TypeError | ImportError):
+        return False
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)  # where it was raised
+    return frame.f_globals.get("__name__", "").split(".")[0] in CHECKED_BY
 
 
 def similar(name: str, names: Sequence[str]) -> str:
@@ -162,13 +186,11 @@ def _parameters(target: Any) -> dict[str, inspect.Parameter]:
 
 
 def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
+    target = _imported(f"{path}._target_", node["_target_"])
     try:
-        target = get_object(node["_target_"])
         parameters = _parameters(target)
-    except Exception as error:  # whatever importing a module may raise
-        raise UserError(
-            f"{path}._target_={node['_target_']} cannot be imported: {error}"
-        ) from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}._target_={node['_target_']} cannot be called: {error}") from error
     given = {key: value for key, value in node.items() if not key.startswith("_")}
     for key, value in given.items():
         if value is None and key in FACTS:
@@ -188,6 +210,29 @@ def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
     ]  # fmt: skip
     if missing and not node.get("_partial_"):
         raise UserError(f"{path} lacks {', '.join(missing)}, which {target.__name__} needs.")
+
+
+def _imported(key: str, name: str) -> Any:
+    """Return the object of this dotted name.
+
+    Raises:
+        UserError: If there is no module or attribute of that name. What a module raises while it
+            is imported passes as it is.
+    """
+    try:
+        return get_object(name)
+    except (ImportError, ValueError) as error:  # by Hydra, for whatever went wrong
+        cause = error.__cause__
+        is_missing = isinstance(cause, ModuleNotFoundError) and _is_in(name, cause.name)
+        if cause is None or is_missing or isinstance(cause, AttributeError):
+            raise UserError(f"{key}={name} cannot be imported: {error}") from error
+        cause.add_note(f"limner was importing {key}={name}")
+    raise cause
+
+
+def _is_in(name: str, module: str | None) -> bool:
+    """Return whether a dotted name is that of a module, or of something in it."""
+    return module is not None and f"{name}.".startswith(f"{module}.")
 
 
 def _hint(target: Any, parameter: inspect.Parameter) -> Any:

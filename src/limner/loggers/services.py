@@ -1,4 +1,4 @@
-"""Lightning's loggers, with a history that goes on after a resume, and pictures in one way."""
+"""TensorBoard and Weights & Biases, resumable, with pictures logged in one way."""
 
 __all__ = ["TensorBoardLogger", "WandbLogger"]
 
@@ -13,45 +13,61 @@ from typing import Any
 
 import lightning.pytorch.loggers as lightning_loggers
 import numpy as np
-from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
 
 SECONDS_BETWEEN_CONNECTIONS = 600.0
 """wandb waits a minute and a half for a network that is not there, and training with it."""
 
 
-class TensorBoardLogger(lightning_loggers.TensorBoardLogger):
+class TensorBoardLogger(Logger):
     """Event files in `tensorboard/` of the run folder, pictures too.
 
     Args:
         folder: The run folder.
     """
 
+    name, version = "tensorboard", ""
+
     def __init__(self, *, folder: str) -> None:
-        super().__init__(save_dir=folder, name="", version="tensorboard")
+        super().__init__()
+        self.folder = Path(folder, "tensorboard")
+        self._writer: SummaryWriter | None = None
+        self._options: dict[str, int] = {}
         threading.excepthook = _without_tensorboard(threading.excepthook)
 
     @property
+    def save_dir(self) -> str:
+        return str(self.folder.parent)
+
+    @property
+    def log_dir(self) -> str:
+        return str(self.folder)
+
+    @property
     @rank_zero_experiment
-    def experiment(self) -> Any:
-        """The writer of event files."""
-        writer = super().experiment
-        self._kwargs.pop("purge_step", None)  # one that replaces a broken writer hides nothing
-        return writer
+    def experiment(self) -> SummaryWriter:
+        """The writer of event files, opened at the first use."""
+        if self._writer is None:
+            self._writer = SummaryWriter(self.log_dir, **self._options)
+            self._options = {}  # a writer that replaces a broken one hides nothing
+        return self._writer
 
     def go_on_from(self, update: int) -> None:
-        """To be called first by a run that has been here before: what came later is hidden."""
-        self._kwargs["purge_step"] = update + 1
+        """Hide what an earlier start of the run has logged after `update`; call it first."""
+        self._options = {"purge_step": update + 1}
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         with self._replacing_broken_writers():
-            super().log_metrics(metrics, step)
+            for name, value in metrics.items():
+                self.experiment.add_scalar(name, value, step)
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """config.yaml has them."""
+        """Write nothing: config.yaml has them."""
 
     @rank_zero_only
     def log_image(self, key: str, images: Sequence[Image.Image], step: int) -> None:
@@ -63,16 +79,24 @@ class TensorBoardLogger(lightning_loggers.TensorBoardLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        with self._replacing_broken_writers():
-            super().save()
+        if self._writer is not None:
+            with self._replacing_broken_writers():
+                self._writer.flush()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        if self._writer is not None:
+            with self._replacing_broken_writers():
+                self._writer.flush()
+                self._writer.close()
 
     @contextmanager
     def _replacing_broken_writers(self) -> Iterator[None]:
-        """A writer that has failed once never writes again: the next call opens a new file."""
+        """Forget a writer that has failed, since it never writes again."""
         try:
             yield
         except Exception:
-            self._experiment = None
+            self._writer = None
             raise
 
 

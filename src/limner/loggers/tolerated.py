@@ -2,33 +2,81 @@
 
 __all__ = ["ToleratedLogger"]
 
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
 
 from limner.warn_once import WarnOnce
 
 
-class ToleratedLogger:
-    """Stands before a logger and lets none of its exceptions through.
+class ToleratedLogger(Logger):
+    """A logger that turns the exceptions of another logger into one warning.
 
-    Lightning calls loggers as our callbacks do, so what it is given must itself be safe. In all
-    else this is the logger: its attributes, and its class for those who ask by `isinstance`.
+    Lightning calls loggers as our callbacks do, so a logger in its hands must itself be safe. What
+    only the other logger has, such as `log_image` or `experiment`, is found here too.
 
     Args:
         logger: A Lightning logger, or anything that behaves as one.
-        name: Its name in the config.
+        name: The logger's name in the config.
     """
 
     def __init__(self, logger: Any, name: str) -> None:
-        self._logger, self.writing = logger, WarnOnce(f"The logger {name}", Exception)
+        super().__init__()
+        self.logger, self.writing = logger, WarnOnce(f"The logger {name}", Exception)
 
     @property
-    def __class__(self) -> type:
-        return type(self._logger)
+    def name(self) -> str | None:
+        return self._get("name")
+
+    @property
+    def version(self) -> int | str | None:
+        return self._get("version")
+
+    @property
+    def root_dir(self) -> str | None:
+        return self._get("root_dir")
+
+    @property
+    def log_dir(self) -> str | None:
+        return self._get("log_dir")
+
+    @property
+    def save_dir(self) -> str | None:
+        return self._get("save_dir")
+
+    @property
+    def group_separator(self) -> str:
+        return self._get("group_separator")
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self._get("log_metrics")(metrics, step)
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        self._get("log_hyperparams")(params, *args, **kwargs)
+
+    def log_graph(self, *args: Any, **kwargs: Any) -> None:
+        self._get("log_graph")(*args, **kwargs)
+
+    def save(self) -> None:
+        self._get("save")()
+
+    def finalize(self, status: str) -> None:
+        self._get("finalize")(status)
+
+    def after_save_checkpoint(self, *args: Any) -> None:
+        self._get("after_save_checkpoint")(*args)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "logger":  # a copy that is not filled yet
+            raise AttributeError(name)
+        return self._get(name)
+
+    def _get(self, name: str) -> Any:
+        """Return an attribute of the other logger; None if reading it fails."""
         try:
-            value = getattr(self._logger, name)  # may be a property that opens a connection
+            value = getattr(self.logger, name)  # may be a property that opens a connection
         except AttributeError:
             raise
         except Exception:
@@ -37,7 +85,7 @@ class ToleratedLogger:
             return None
         return self._safe(value) if callable(value) else value
 
-    def _safe(self, method: Any) -> Any:
+    def _safe(self, method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
         def call(*args: Any, **kwargs: Any) -> Any:
             with self.writing():

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
@@ -110,21 +109,19 @@ class RunFolder(contextlib.AbstractContextManager):
         log.warning("%s were missing in %s, and were written again.",
                     ", ".join(missing), self.path)  # fmt: skip
 
-    @contextlib.contextmanager
-    def ending(self) -> Iterator[None]:
-        """For what is done after training: whatever fails there, the run is worth keeping."""
+    def restore_after_training(self) -> None:
+        """Make the folder again if it is gone, for what is written after training.
+
+        Raises:
+            UserError: If it cannot be made, or another folder is in its place.
+        """
         try:
-            try:
-                self.restore()
-            except OSError as error:
-                raise UserError(
-                    f"Training is over, but {self.path} was deleted meanwhile, and cannot be made "
-                    f"again ({error.strerror})."
-                ) from error
-            yield
-        except BaseException as error:
-            error.began = True
-            raise
+            self.restore()
+        except OSError as error:
+            raise UserError(
+                f"Training is over, but {self.path} was deleted meanwhile, and cannot be made "
+                f"again ({error.strerror})."
+            ) from error
 
     def _state(self) -> _State:
         if self._identity is None:
@@ -174,9 +171,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _replaced(path: Path) -> UserError:
-    error = UserError(
+    return UserError(
         f"{path} is no longer this run's: another folder took its place while the run was "
         "trained. Training ends, since it must not write there."
     )
-    error.began = True
-    return error

@@ -1,6 +1,6 @@
-"""A lock on a run folder, released whenever the process that trains the run ends."""
+"""A lock on the folder of a run, which goes with the process that trains it, however that ends."""
 
-__all__ = ["being_trained", "is_locked", "locked"]
+__all__ = ["RunInUse", "being_trained", "is_locked", "locked"]
 
 import contextlib
 import logging
@@ -17,14 +17,18 @@ log = logging.getLogger(__name__)
 LOCK = ".lock"
 
 
+class RunInUse(UserError):
+    """Another process trains the run in this folder, which is not ours to remove."""
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock a run folder for the time of a block.
+    """Keeps a run to this process for as long as it trains it.
 
-    Where the file system has no locks, warn, and lock nothing.
+    Where the file system has no locks, a warning is given, and nothing is kept.
 
     Raises:
-        UserError: If another process holds the lock.
+        RunInUse: If another process has it.
     """
     lock = _acquired(folder)
     try:
@@ -35,7 +39,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Return whether a process trains the run in this folder now. Create no file."""
+    """Whether a process trains the run in this folder right now. Creates no file."""
     if not (folder / LOCK).exists():
         return False
     lock = FileLock(folder / LOCK)
@@ -50,7 +54,7 @@ def is_locked(folder: Path) -> bool:
 
 
 def being_trained(folder: Path) -> str:
-    """Return the message that another process trains the run."""
+    """The message that a run cannot be gone on with for now."""
     status = read_status(folder) or Status()
     by = f" (process {status.pid} on {status.host})" if status.pid else ""
     return f"{folder} is being trained right now{by}; it can be gone on with once that has ended."
@@ -61,9 +65,7 @@ def _acquired(folder: Path) -> FileLock | None:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        error = UserError(being_trained(folder))
-        error.began = True  # by another process: the folder is not ours to remove
-        raise error from None
+        raise RunInUse(being_trained(folder)) from None
     except (OSError, NotImplementedError) as error:
         if isinstance(error, PermissionError):
             raise

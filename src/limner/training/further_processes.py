@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
@@ -27,11 +26,10 @@ from lightning.fabric.plugins.environments import (
     SLURMEnvironment,
     TorchElasticEnvironment,
 )
-from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
-from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from limner.errors import UserError
 from limner.launch.watchdog import ABOVE, end_silently, last_words
+from limner.models.lightning_internals import watch_launched
 from limner.processes import is_first_process
 from limner.runs.checkpoints import numbered
 from limner.runs.status import read_status
@@ -61,9 +59,13 @@ def watch_others(trainer: L.Trainer, *, tell: Callable[[str], None]) -> None:
         tell: Called with the message, if this process cannot end by itself: it waits for the
             other one in the middle of a computation.
     """
-    launcher = trainer.strategy.launcher
-    if type(launcher) is _SubprocessScriptLauncher:
-        trainer.strategy._launcher = _Launcher(launcher, tell)
+
+    def watch(processes: Sequence[subprocess.Popen]) -> None:
+        _others[:] = processes
+        _is_over.clear()
+        threading.Thread(target=_watch, args=(processes, tell), daemon=True).start()
+
+    watch_launched(trainer, watch)
 
 
 def forget_others() -> None:
@@ -91,35 +93,7 @@ def others_told(run_dir: Path) -> Iterator[None]:
             raise
         if not is_first_process():
             end_silently(after=PATIENCE)
-        lost = UserError("\n".join([_why(error), *_how_to_go_on(run_dir)]))
-        lost.began = getattr(error, "began", False)
-        raise lost from error
-
-
-class _Launcher(_SubprocessScriptLauncher):
-    """Lightning's, with another look at the processes that it starts.
-
-    Args:
-        replaced: The launcher whose place it takes.
-        tell: See `watch_others`.
-    """
-
-    def __init__(self, replaced: _SubprocessScriptLauncher, tell: Callable[[str], None]) -> None:
-        super().__init__(replaced.cluster_environment, replaced.num_processes, replaced.num_nodes)
-        self._tell = tell
-
-    def launch(
-        self, function: Callable, *args: Any, trainer: L.Trainer | None = None, **kwargs: Any
-    ) -> Any:
-        """Start the processes and call the function, as Lightning does."""
-        self.cluster_environment.validate_settings(self.num_processes, self.num_nodes)
-        if not self.cluster_environment.creates_processes_externally:
-            self._call_children_scripts()
-            _others[:] = self.procs
-            _is_over.clear()
-            threading.Thread(target=_watch, args=(self.procs, self._tell), daemon=True).start()
-        _set_num_threads_if_needed(num_processes=self.num_processes)
-        return function(*args, **kwargs)
+        raise UserError("\n".join([_why(error), *_how_to_go_on(run_dir)])) from error
 
 
 def _watch(processes: Sequence[subprocess.Popen], tell: Callable[[str], None]) -> None:

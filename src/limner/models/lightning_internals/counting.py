@@ -1,4 +1,4 @@
-"""What limner changes inside Lightning. No other module touches Lightning's private parts."""
+"""The count of updates (tests/models/test_lightning_internals.py)."""
 
 __all__ = ["count_update"]
 
@@ -10,7 +10,7 @@ def count_update(model: L.LightningModule) -> None:
 
     Lightning's own count goes up with every step of every optimizer, so that `max_steps` of a GAN
     would end after half the updates, and checkpoint and log would disagree. The models here step
-    the bare optimizers, which Lightning does not count (tests/models/test_lightning_internals.py).
+    the bare optimizers, which Lightning does not count.
     """
     progress = model.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
     progress.increment_ready()

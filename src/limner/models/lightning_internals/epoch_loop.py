@@ -1,4 +1,7 @@
-"""After which updates a run is validated: at Lightning's intervals, and always after the last."""
+"""Lightning's loop over the batches of an epoch, which always validates the last update.
+
+tests/test_interruptions.py and tests/test_measured_values.py would notice a change of Lightning.
+"""
 
 __all__ = ["EpochLoop"]
 

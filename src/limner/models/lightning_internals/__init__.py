@@ -1,0 +1,13 @@
+"""What limner changes inside Lightning. No other module touches Lightning's private parts.
+
+tests/test_private_parts.py holds this rule. Each module names the test that would notice a change
+of Lightning.
+"""
+
+from limner.models.lightning_internals.counting import count_update
+from limner.models.lightning_internals.epoch_loop import EpochLoop
+from limner.models.lightning_internals.fit_loop import FitLoop
+from limner.models.lightning_internals.gradient_accumulation import GradientAccumulation
+from limner.models.lightning_internals.launcher import watch_launched
+
+__all__ = ["EpochLoop", "FitLoop", "GradientAccumulation", "count_update", "watch_launched"]

@@ -1,0 +1,54 @@
+"""The processes that Lightning starts, handed to whoever watches them.
+
+tests/training/test_further_processes.py would notice a change of Lightning.
+"""
+
+__all__ = ["watch_launched"]
+
+from collections.abc import Callable, Sequence
+from subprocess import Popen
+from typing import Any
+
+import lightning as L
+from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+
+
+def watch_launched(trainer: L.Trainer, watch: Callable[[Sequence[Popen]], None]) -> None:
+    """Have the processes that Lightning will start handed to a function.
+
+    Nothing happens where Lightning starts no process by itself.
+
+    Args:
+        trainer: A trainer that was not used yet.
+        watch: A function that is called with the processes, once, and returns at once.
+    """
+    launcher = trainer.strategy.launcher
+    if type(launcher) is _SubprocessScriptLauncher:
+        trainer.strategy._launcher = _Launcher(launcher, watch)
+
+
+class _Launcher(_SubprocessScriptLauncher):
+    """Lightning's launcher, which also shows the processes that it started.
+
+    Args:
+        replaced: The launcher whose place it takes.
+        watch: See `watch_launched`.
+    """
+
+    def __init__(
+        self, replaced: _SubprocessScriptLauncher, watch: Callable[[Sequence[Popen]], None]
+    ) -> None:
+        super().__init__(replaced.cluster_environment, replaced.num_processes, replaced.num_nodes)
+        self._watch = watch
+
+    def launch(
+        self, function: Callable, *args: Any, trainer: L.Trainer | None = None, **kwargs: Any
+    ) -> Any:
+        """Start the processes and call the function, as Lightning does."""
+        self.cluster_environment.validate_settings(self.num_processes, self.num_nodes)
+        if not self.cluster_environment.creates_processes_externally:
+            self._call_children_scripts()
+            self._watch(self.procs)
+        _set_num_threads_if_needed(num_processes=self.num_processes)
+        return function(*args, **kwargs)

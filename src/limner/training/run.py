@@ -1,0 +1,182 @@
+"""A run that is ready to be trained: everything was checked, and nothing was written."""
+
+__all__ = ["Run", "prepare"]
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from limner.callbacks.rollbacks import Rollback, rollbacks_of, seed_after
+from limner.callbacks.signals import StopOnSignal
+from limner.config.auto_metrics import choose_metrics
+from limner.config.build import build, check, composed
+from limner.console import quieten, shown
+from limner.launch.environment import check_started
+from limner.pretrained.first_stage import adopt, check_shape
+from limner.pretrained.trained_model import TrainedModel
+from limner.runs.checkpoints import update_of
+from limner.runs.folder import RunFolder
+from limner.runs.newest_checkpoint import newest_or_refuse
+from limner.runs.records import write_records
+from limner.runs.status import StatusFile
+from limner.training.batch_size import fitting_batch_size
+from limner.training.performance import compile_networks, keep_freed_memory, layout_for
+from limner.training.progress import Progress
+from limner.training.trainer import make_trainer, num_processes
+from limner.training.validation import refuse_length, refuse_model, refuse_parts, refuse_values
+from limner.version import refuse_newer
+
+log = logging.getLogger(__name__)
+
+
+class Run:
+    """What is trained, and where. `prepare` makes it.
+
+    Args:
+        config: The config, complete and checked.
+        data: The data, opened.
+        first_stage: The trained model that this run builds on, or None.
+        last: The checkpoint that training resumes from; None to train from the start.
+        past: The rollbacks before that checkpoint, the first one first.
+        progress: Where to note how far the run comes.
+    """
+
+    trainer: L.Trainer | None
+    model: L.LightningModule | None
+
+    def __init__(
+        self,
+        config: DictConfig,
+        *,
+        data: L.LightningDataModule,
+        first_stage: TrainedModel | None,
+        last: Path | None,
+        past: Sequence[Rollback],
+        progress: Progress,
+    ) -> None:
+        self.config, self.data, self.first_stage = config, data, first_stage
+        self.last, self.past, self.progress = last, past, progress
+        self.folder = RunFolder(Path(config.run_dir))
+        self.status = StatusFile(self.folder.path, may_write=self.folder.is_ours)
+        self.interrupts = StopOnSignal()
+        self.build(past)
+
+    def build(self, past: Sequence[Rollback]) -> None:
+        """Make `trainer` and `model`; once more after each rollback.
+
+        Args:
+            past: The rollbacks until now, which decide the random numbers.
+        """
+        config = self.config
+        seed = seed_after(config.seed, len(past))
+        self.data.seed = seed
+        torch.manual_seed(seed)  # the weights do not depend on what was done before
+        self.model = build(config, "model")
+        if self.first_stage is not None:
+            self.model.first_stage.load_state_dict(self.first_stage.module.state_dict())
+        refuse_model(config, self.model, self.data, num_processes=num_processes(config))
+        self.trainer = make_trainer(
+            config,
+            self.model,
+            folder=self.folder,
+            status=self.status,
+            past=past,
+            interrupts=self.interrupts,
+        )
+        layout = layout_for(
+            config.channels_last,
+            device=self.trainer.strategy.root_device,
+            precision=self.trainer.precision,
+        )
+        self.model.to(memory_format=layout)
+        self.data.layout = layout
+        compile_networks(self.model, config.compile)
+
+    def record(self) -> None:
+        """Write what is known of the run before its training, in the first process."""
+        if not self.trainer.is_global_zero:
+            return
+        device = _describe_device(self.trainer)
+        self.status.begin(update=0 if self.last is None else update_of(self.last))
+        written = OmegaConf.to_yaml(OmegaConf.create(composed(self.config)))
+        write_records(self.folder.path, config=written, device=device)
+        self.folder.begin()
+        log.info("%s", self.data.describe())
+        log.info("%s on %s, in %s", _describe(self.model), device, shown(self.folder.path))
+
+
+def prepare(config: DictConfig, progress: Progress | None = None) -> Run:
+    """Check a config, open its data, and build its model and trainer; change nothing on disk.
+
+    Args:
+        config: A composed config, whose `run_dir` exists. With `resume` set, training resumes from
+            the newest whole checkpoint there.
+        progress: Where to note how far the run comes; None if nobody asks.
+
+    Raises:
+        UserError: If the config, the data or the machine does not allow it.
+    """
+    quieten()
+    keep_freed_memory()
+    run_dir = Path(config.run_dir)
+    first_stage = adopt(config, run_dir)
+    refuse_values(config)
+    check(config)
+    check_started(num_processes(config), num_nodes=config.trainer.num_nodes)
+    build(config, "gradients")  # refuses values that mean nothing
+    last = newest_or_refuse(run_dir) if config.resume is not None else None
+    saved = {} if last is None else torch.load(last, "cpu", weights_only=True, mmap=True)
+    if last is not None:
+        refuse_odd(saved, last)
+    refuse_newer(saved.get("limner", {}).get("version"), shown(last or run_dir))
+    refuse_length(config, saved)
+    L.seed_everything(config.seed, verbose=False)
+    data = _open_data(config, saved)
+    past = rollbacks_of(saved) if saved else []
+    del saved
+    config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
+    if first_stage is not None:
+        check_shape(first_stage, data.image_shape)
+    choose_metrics(config, data)
+    check(config)
+    return Run(
+        config,
+        data=data,
+        first_stage=first_stage,
+        last=last,
+        past=past,
+        progress=Progress() if progress is None else progress,
+    )
+
+
+def _open_data(config: DictConfig, saved: Mapping[str, Any]) -> L.LightningDataModule:
+    """Open the data; a resumed run gets the same images, and as many of them in each step."""
+    config.data.batch_size = fitting_batch_size(
+        config.data.batch_size,
+        saved=saved.get("limner", {}),
+        num_processes=num_processes(config),
+    )
+    refuse_parts(config)
+    data = build(config, "data")
+    data.open()
+    if (images := saved.get(type(data).__qualname__)) is not None:
+        data.load_state_dict(images)  # Lightning asks too, but after the folder was written to
+    return data
+
+
+def _describe(model: L.LightningModule) -> str:
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return f"{type(model).__name__} of {trained:,} parameters"
+
+
+def _describe_device(trainer: L.Trainer) -> str:
+    device = trainer.strategy.root_device
+    name = device.type
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    return f"{trainer.world_size} x {name}" if trainer.world_size > 1 else name
