@@ -19,7 +19,7 @@ from limner.console import quieten, shown
 from limner.launch.environment import check_started
 from limner.pretrained.first_stage import adopt, check_shape
 from limner.pretrained.trained_model import TrainedModel
-from limner.runs.checkpoints import update_of
+from limner.runs.checkpoints import refuse_odd, update_of
 from limner.runs.folder import RunFolder
 from limner.runs.newest_checkpoint import newest_or_refuse
 from limner.runs.records import write_records
