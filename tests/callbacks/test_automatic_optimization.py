@@ -25,12 +25,10 @@ def train(run, tmp_path):
     file.write_text("_target_: support.plain.Autoencoder\noptimizer: ${optimizer}\nnoise: 0.1\n")
 
     def command(folder: str, *words: str, code: int = 0) -> dict:
-        chosen = words if words[:1] == ("resume",) else (*RUN, *words)
-        if words[:1] == ("resume",):
-            chosen = ("--config-dir", "mine", f"resume={folder}")
+        if words == ("resume",):
+            result = run("--config-dir", "mine", f"resume={folder}")
         else:
-            chosen = (*chosen, f"hydra.run.dir={folder}")
-        result = run(*chosen)
+            result = run(*RUN, *words, f"hydra.run.dir={folder}")
         assert result.code == code, (result.out, result.err)
         return torch.load(last_checkpoint(Path(folder)), weights_only=True)
 
