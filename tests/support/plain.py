@@ -1,4 +1,4 @@
-"""A LightningModule as a user writes one: automatic, with a step that returns a loss."""
+"""A LightningModule as a user writes one: Lightning optimizes what `training_step` returns."""
 
 from functools import partial
 
