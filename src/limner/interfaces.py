@@ -87,13 +87,13 @@ class AuxiliaryLoss(Protocol):
 class DiscriminatorStatistics(NamedTuple):
     """What D made of the images of one of its steps, over all micro-batches and processes."""
 
-    real_logits: Tensor
+    logits_real: Tensor
     """Mean logit of real images, ()."""
-    fake_logits: Tensor
+    logits_fake: Tensor
     """Mean logit of fake images, ()."""
-    real_accuracy: Tensor
+    accuracy_real: Tensor
     """Share of the real images that D takes for real, () in [0, 1]."""
-    fake_accuracy: Tensor
+    accuracy_fake: Tensor
     """Share of the fake images that D takes for fake, () in [0, 1]."""
 
 

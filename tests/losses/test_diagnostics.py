@@ -16,7 +16,7 @@ def test_accuracies_are_shares_on_the_right_side_of_the_threshold():
     seen = discriminator_statistics(real, fake, threshold=0.0)
     assert [value.item() for value in seen] == pytest.approx([0.55, -1.4, 0.75, 0.75])
     seen = discriminator_statistics(real, fake, threshold=0.5)
-    assert (seen.real_accuracy.item(), seen.fake_accuracy.item()) == (0.5, 1.0)
+    assert (seen.accuracy_real.item(), seen.accuracy_fake.item()) == (0.5, 1.0)
 
 
 def test_without_a_threshold_a_shift_of_all_logits_changes_nothing():
@@ -25,15 +25,15 @@ def test_without_a_threshold_a_shift_of_all_logits_changes_nothing():
         discriminator_statistics(real + s, fake + s, threshold=None) for s in (0.0, 100.0)
     )
     assert here[2:] == there[2:]
-    assert here.real_accuracy > 0.5
+    assert here.accuracy_real > 0.5
     assert discriminator_statistics(real + 9, fake, threshold=None)[2:] == (1.0, 1.0), "D has won"
 
 
 def test_a_blind_discriminator_is_right_half_the_time():
     logits = torch.randn(2, 20_000)
     seen = discriminator_statistics(*logits.unbind(), threshold=None)
-    assert seen.real_accuracy.item() == pytest.approx(0.5, abs=0.02)
-    assert seen.fake_accuracy.item() == pytest.approx(0.5, abs=0.02)
+    assert seen.accuracy_real.item() == pytest.approx(0.5, abs=0.02)
+    assert seen.accuracy_fake.item() == pytest.approx(0.5, abs=0.02)
 
 
 def test_the_distance_agrees_with_all_pairs():

@@ -11,7 +11,7 @@ from limner.losses.likelihood import Bernoulli, GaussianLikelihood
 from limner.losses.objectives import Elbo
 from limner.metrics.likelihood import bits_per_dim, likelihood_bounds
 from limner.models import VAE
-from limner.models.optimization import Gradients
+from limner.models.gradients import Gradients
 from limner.networks.priors import StandardNormal
 from limner.pixels import to_float
 

@@ -9,7 +9,8 @@ from torch import nn
 from limner.config.build import build
 from limner.models import GAN
 from limner.models.adversarial import Inputs
-from limner.models.optimization import Gradients, micro_batches
+from limner.models.gradients import Gradients
+from limner.models.optimization import micro_batches
 from limner.models.standing_statistics import StandingStatistics
 from support import runs
 from support.runs import last_checkpoint

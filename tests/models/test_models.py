@@ -11,7 +11,8 @@ from limner.losses.adversarial import NonSaturating, Wasserstein
 from limner.losses.gradient_penalty import R1, GradientPenalty
 from limner.losses.penalty import Pairs, Weighted
 from limner.models import GAN
-from limner.models.optimization import Gradients, OptimizerStep
+from limner.models.gradients import Gradients
+from limner.models.optimization import OptimizerStep
 from support.runs import last_checkpoint
 
 

@@ -10,7 +10,7 @@ from limner.config.build import build
 from limner.losses.likelihood import GaussianLikelihood
 from limner.losses.objectives import Elbo, ImportanceWeighted
 from limner.models import VAE
-from limner.models.optimization import Gradients
+from limner.models.gradients import Gradients
 from limner.networks.priors import StandardNormal
 
 IMAGES = 2 * torch.rand(6, 1, 8, 8) - 1

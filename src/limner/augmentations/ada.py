@@ -64,7 +64,7 @@ class ADA(nn.Module):
     @torch.no_grad()
     def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
         """Follows what D made of `num_images` real images in its step number `step`, from 0."""
-        self.signs += 2 * statistics.real_accuracy - 1
+        self.signs += 2 * statistics.accuracy_real - 1
         if (step + 1) % self.every == 0:
             change = num_images * self.every / self.images_per_unit
             self.p += change * torch.sign(self.signs / self.every - self.target)

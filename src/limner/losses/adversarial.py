@@ -1,11 +1,7 @@
 """What the two players of a GAN minimise, as functions of D's logits for real and fake images.
 
-Every class has `generator(real_logits, fake_logits)` and `discriminator(real_logits,
-fake_logits)`, which take logits (B,) and return one loss for each pair, (B,). A loss that is
-`relativistic` reads the real logits in G's turn too; for the others they are None there. One that
-`needs_lipschitz` means nothing without a penalty. D takes an image for a real one when its logit
-is above `threshold`; None where only differences of logits mean anything. In formulas D(x) =
-sigmoid(logits) where probabilities are asked for, and softplus(-a) = -log sigmoid(a).
+Each class follows `limner.interfaces.AdversarialLoss`. In formulas D(x) = sigmoid(logits) where
+probabilities are asked for, and softplus(-a) = -log sigmoid(a).
 """
 
 __all__ = ["Hinge", "LeastSquares", "Minimax", "NonSaturating", "Relativistic", "Wasserstein"]

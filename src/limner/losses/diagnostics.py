@@ -28,10 +28,10 @@ def discriminator_statistics(
     real, fake = real_logits.float(), fake_logits.float()
     middle = (real.mean() + fake.mean()) / 2 if threshold is None else threshold
     return DiscriminatorStatistics(
-        real_logits=real.mean(),
-        fake_logits=fake.mean(),
-        real_accuracy=(real > middle).float().mean(),
-        fake_accuracy=(fake < middle).float().mean(),
+        logits_real=real.mean(),
+        logits_fake=fake.mean(),
+        accuracy_real=(real > middle).float().mean(),
+        accuracy_fake=(fake < middle).float().mean(),
     )
 
 

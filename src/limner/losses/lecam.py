@@ -40,5 +40,5 @@ class LeCam(nn.Module):
     def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
         """Follows the logits of D's step number `step`, counted from 0."""
         share = 1 - min(self.decay, step / (step + 1))
-        self.real.lerp_(statistics.real_logits.to(self.real), share)
-        self.fake.lerp_(statistics.fake_logits.to(self.fake), share)
+        self.real.lerp_(statistics.logits_real.to(self.real), share)
+        self.fake.lerp_(statistics.logits_fake.to(self.fake), share)

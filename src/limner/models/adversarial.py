@@ -13,12 +13,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from limner.interfaces import AdversarialLoss, Augmentation, AuxiliaryLoss, Batch, label_kwargs
 from limner.losses.penalty import Pairs, Penalties
 from limner.randomness import Noise
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
 class Inputs(NamedTuple):
@@ -60,7 +59,7 @@ class AdversarialObjective:
                 f"model/loss={type(self.loss).__name__.lower()} needs a penalty: "
                 "model/penalty=gradient"
             )
-        mixes = any(isinstance(module, BATCH_NORMS) for module in self.discriminator.modules())
+        mixes = any(isinstance(module, _BatchNorm) for module in self.discriminator.modules())
         for name, each in self.penalty.items():
             if mixes and each.function.forbids_batch_norm:
                 raise ValueError(

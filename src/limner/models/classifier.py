@@ -8,8 +8,9 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
+from limner.models.gradients import Gradients
 from limner.models.lightning_internals import count_update
-from limner.models.optimization import Gradients, OptimizerStep, micro_batches
+from limner.models.optimization import OptimizerStep, micro_batches
 
 
 class Classifier(L.LightningModule):

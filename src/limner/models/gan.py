@@ -27,8 +27,9 @@ from limner.losses.diagnostics import discriminator_statistics, means
 from limner.losses.penalty import Penalties, Weighted
 from limner.models.adversarial import AdversarialObjective, Inputs
 from limner.models.ema import evaluating, follow, make_ema
+from limner.models.gradients import Gradients
 from limner.models.lightning_internals import count_update
-from limner.models.optimization import Gradients, OptimizerStep, micro_batches
+from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.standing_statistics import make_standing_statistics
 from limner.randomness import Noise, uniform_labels
 
@@ -58,8 +59,7 @@ class GAN(L.LightningModule):
             sampling, see `StandingStatistics`; None for the running averages of training.
     """
 
-    has_unused_parameters = True
-    """Each player's step leaves out the other player's parameters, which DDP must know."""
+    has_unused_parameters = True  # a player's step leaves out the other's; DDP must know
 
     def __init__(
         self,
@@ -159,12 +159,7 @@ class GAN(L.LightningModule):
         real, fake = self.all_gather(logits).flatten(0, -2).unbind(-1)
         seen = discriminator_statistics(real, fake, threshold=self.objective.loss.threshold)
         self.penalty.observe(seen, step=step, num_images=len(real))
-        values = {
-            "logits_real": seen.real_logits,
-            "logits_fake": seen.fake_logits,
-            "accuracy_real": seen.real_accuracy,
-            "accuracy_fake": seen.fake_accuracy,
-        }
+        values = seen._asdict()
         if isinstance(self.augmentation, DiscriminatorObserver):
             self.augmentation.observe(seen, step=step, num_images=len(real))
             values["augmentation_p"] = self.augmentation.p.clone()

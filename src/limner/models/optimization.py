@@ -3,7 +3,7 @@
 Every model of limner optimizes by hand (`automatic_optimization = False`) and steps through here.
 """
 
-__all__ = ["Gradients", "OptimizerStep", "micro_batches"]
+__all__ = ["OptimizerStep", "micro_batches"]
 
 from collections.abc import Mapping
 
@@ -13,24 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from limner.losses.diagnostics import gradient_norm
-
-
-class Gradients:
-    """What happens to the gradients of each optimizer step.
-
-    Args:
-        max_norm: Euclidean norm to which longer gradients are scaled down, above 0; None for no
-            clipping. Each player of a GAN is clipped by itself.
-        accumulate: Number of equal micro-batches that a batch goes through the networks in, at
-            least 1.
-    """
-
-    def __init__(self, *, max_norm: float | None, accumulate: int) -> None:
-        if max_norm is not None and not max_norm > 0:
-            raise ValueError(f"gradients.max_norm={max_norm}: above 0; null for no clipping.")
-        if accumulate < 1:
-            raise ValueError(f"gradients.accumulate={accumulate}: a whole number, 1 or more.")
-        self.max_norm, self.accumulate = max_norm, accumulate
+from limner.models.gradients import Gradients
 
 
 class OptimizerStep:

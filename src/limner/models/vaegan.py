@@ -22,8 +22,9 @@ from torch.optim import Optimizer
 from limner.interfaces import AdversarialLoss, Batch, OptimizerFactory
 from limner.losses.kl import kl_standard_normal
 from limner.models.ema import best, evaluating, follow, make_ema
+from limner.models.gradients import Gradients
 from limner.models.lightning_internals import count_update
-from limner.models.optimization import Gradients, OptimizerStep, micro_batches
+from limner.models.optimization import OptimizerStep, micro_batches
 from limner.randomness import Noise
 
 

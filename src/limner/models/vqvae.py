@@ -16,8 +16,9 @@ from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
 from limner.models.ema import best, evaluating, follow, make_ema
+from limner.models.gradients import Gradients
 from limner.models.lightning_internals import count_update
-from limner.models.optimization import Gradients, OptimizerStep, micro_batches
+from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.variational import Likelihood, check_readable, log_likelihood
 
 

@@ -1,0 +1,21 @@
+"""The options of every optimizer step: gradient clipping and accumulation."""
+
+__all__ = ["Gradients"]
+
+
+class Gradients:
+    """What happens to the gradients of each optimizer step.
+
+    Args:
+        max_norm: Euclidean norm to which longer gradients are scaled down, above 0; None for no
+            clipping. Each player of a GAN is clipped by itself.
+        accumulate: Number of equal micro-batches that a batch goes through the networks in, at
+            least 1.
+    """
+
+    def __init__(self, *, max_norm: float | None, accumulate: int) -> None:
+        if max_norm is not None and not max_norm > 0:
+            raise ValueError(f"gradients.max_norm={max_norm}: above 0; null for no clipping.")
+        if accumulate < 1:
+            raise ValueError(f"gradients.accumulate={accumulate}: a whole number, 1 or more.")
+        self.max_norm, self.accumulate = max_norm, accumulate
