@@ -53,7 +53,7 @@ from limner.training.validation import (
     refuse_parts,
     refuse_values,
 )
-from limner.version import refuse_newer
+from limner.version import refuse_newer, refuse_other_format
 from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,8 @@ def train(config: DictConfig, record: Callable[[], None]) -> float | None:
     last = newest_or_refuse(run_dir) if config.resume is not None else None
     saved = {} if last is None else torch.load(last, "cpu", weights_only=True, mmap=True)
     refuse_newer(saved.get("limner", {}).get("version"), shown(last or run_dir))
+    if saved:
+        refuse_other_format(saved.get("limner", {}).get("format", 1), shown(last))
     refuse_length(config, saved)
     L.seed_everything(config.seed, verbose=False)
 
