@@ -165,7 +165,7 @@ def test_every_choice_inside_a_model_trains(composed, tmp_path, model, choice):
 
 
 def test_the_choices_tested_are_all_there_are():
-    of_stages = {"model/prior": ["gaussian_mixture"], "network": ["transformer"]}
+    of_stages = {"model/prior": ["gaussian_mixture"], "network": ["none", "transformer"]}
     of_stages["model/likelihood"] = ["perceptual"]  # which needs a download
     for choices in (CHOICES, VAE_CHOICES):
         for group, names in choices.items():

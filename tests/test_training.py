@@ -19,6 +19,7 @@ import limner
 from limner.commands.evaluate.command import run as evaluate
 from limner.runs.checkpoints import update_path
 from limner.runs.status import read_status
+from limner.version import FORMAT
 from support import fakes
 from support.runs import last_checkpoint
 
@@ -383,7 +384,7 @@ def test_two_processes_train_as_one_and_one_goes_on_with_their_run(tmp_path, run
     assert "data.batch_size=32 instead of 16" in again.out
     assert "From" not in again.out
     assert checkpoint(Path("two"))["limner"] == {
-        "version": limner.__version__, "batch_size": 32, "world_size": 1,
+        "version": limner.__version__, "format": FORMAT, "batch_size": 32, "world_size": 1,
     }  # fmt: skip
 
 

@@ -62,12 +62,6 @@ def test_what_limner_did_not_have_yet_is_filled_in(tmp_path):
     assert going_on(folder).debug is False
 
 
-def test_what_limner_no_longer_takes_and_was_off_is_left_out(tmp_path):
-    folder = pretended(tmp_path / "run")
-    edit(folder, lambda config: OmegaConf.update(config, "model.auxiliary", None, force_add=True))
-    assert "auxiliary" not in going_on(folder).model
-
-
 @pytest.mark.parametrize("version", ["0.0.1", ""])
 def test_what_limner_does_not_have_is_said(tmp_path, version):
     folder = pretended(tmp_path / "run", version=version)

@@ -12,6 +12,7 @@ import yaml
 
 import limner
 from limner.runs.status import read_status
+from limner.version import FORMAT
 from support.runs import content
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +72,7 @@ def test_the_same_command_again_and_again_ends_with_one_finished_run(run, monkey
     assert yaml.safe_load((folder / ".hydra" / "config.yaml").read_text())["resume"] is None
     saved = torch.load(newest(folder), weights_only=True)
     assert saved["limner"] == {
-        "version": limner.__version__, "batch_size": 64, "world_size": 1,
+        "version": limner.__version__, "format": FORMAT, "batch_size": 64, "world_size": 1,
     }  # fmt: skip
 
     before = content(folder)

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from limner.errors import UserError
 from limner.pretrained.load import load
-from limner.pretrained.migrations import brought_up_to_date
+from limner.pretrained.migrations import migrate
 from limner.pretrained.safe_build import build, read_config
 from limner.pretrained.trained_model import TrainedModel
 
@@ -47,11 +47,11 @@ def adopt(config: DictConfig, folder: Path) -> TrainedModel | None:
         node: Any = saved.get("first_stage") if isinstance(saved, Mapping) else None
         if not isinstance(node, Mapping) or "_target_" not in node:
             raise UserError(f"{folder / 'config.yaml'}: there is no model.first_stage in it.")
-        node = brought_up_to_date(node)
+        node = migrate(node)
         module = build(node, "model.first_stage", trust=trust)
     else:
         trained = load(source, device="cpu", trust=trust)
-        node, module = brought_up_to_date(trained.config["model"]), trained.module
+        node, module = migrate(trained.config["model"]), trained.module
     try:
         facts = get_object(model._target_).facts(module)
     except ValueError as error:

@@ -19,7 +19,7 @@ from torch import nn
 from limner.errors import UserError, is_out_of_memory
 from limner.pretrained import hub
 from limner.pretrained.bounded_build import build_within, check_numbers
-from limner.pretrained.migrations import brought_up_to_date
+from limner.pretrained.migrations import migrate, migrate_weights
 from limner.pretrained.safe_build import build, read_config, read_safetensors, within
 from limner.pretrained.trained_model import TrainedModel
 from limner.pretrained.weights import check_fit, check_values
@@ -95,7 +95,7 @@ def _model(
 ) -> nn.Module:
     """The model of a config, with its trained weights."""
     try:
-        node = brought_up_to_date(node)
+        node, weights = migrate(node), migrate_weights(weights)
         check_numbers(node, "model")
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
             module = build_within(

@@ -1,10 +1,31 @@
-"""Configs of models saved by earlier versions, brought up to what the classes take today."""
+"""Models saved by earlier versions, as the classes of this version take them.
 
-__all__ = ["brought_up_to_date", "without_gone"]
+A saved config names classes and their arguments; a checkpoint or an export names tensors after the
+attributes that hold them. When a class moves, or an argument or such an attribute gets another
+name, an entry in the tables below keeps the saved models loadable. Tests load a run and an export
+of commit 66a6948, and build every option of that commit's conf/model.
+"""
 
+__all__ = ["migrate", "migrate_weights"]
+
+import re
 from collections.abc import Mapping
 from typing import Any
 
+MOVED_MODULES = {
+    "limner.losses.kl_schedules": "limner.schedules",
+    "limner.losses.schedules": "limner.schedules",
+    "limner.losses.sigma": "limner.losses.gaussian_likelihood",
+}
+"""Earlier module -> module that has its classes now."""
+RENAMED_CLASSES = {
+    "limner.losses.likelihood.Gaussian": "limner.losses.likelihood.GaussianLikelihood",
+}
+"""Earlier name of a class -> its name now, for classes that did not move with their module."""
+RENAMED_ARGUMENTS = {"limner.losses.penalty.Weighted": {"penalty": "function"}}
+"""Class -> earlier name of an argument -> its name now."""
+GONE = {"limner.models.VAE": {"auxiliary"}, "limner.models.CodePrior": {"auxiliary"}}
+"""Class -> arguments that no longer exist, and which were always null."""
 ADDED: dict[str, dict[str, Any]] = {
     "limner.models.VAE": {
         "prior": {"_target_": "limner.networks.priors.StandardNormal", "latent_dim": None},
@@ -17,27 +38,66 @@ ADDED: dict[str, dict[str, Any]] = {
     "limner.networks.mlp.Encoder": {"num_classes": None},
     "limner.networks.mlp.Decoder": {"num_classes": None, "params_per_value": 1},
 }
-"""Class to arguments that it once did without, and the values by which it does as it did then."""
-GONE = {"limner.models.VAE": {"auxiliary"}, "limner.models.CodePrior": {"auxiliary"}}
-"""Class to arguments that it once took, and which were always null."""
+"""Class -> arguments added since, with the values by which the class does what it did before."""
+GRADIENTS = {"max_gradient_norm": "max_norm", "num_parts": "accumulate"}
+"""Earlier argument of a model -> argument of its `gradients` now."""
+TRAINED = {"Classifier", "CodePrior", "GAN", "LatentPrior", "VAE", "VAEGAN", "VQVAE"}
+"""Classes of `limner.models` that take `gradients`."""
+RENAMED_WEIGHTS = ((re.compile(r"^(.*\.)?penalty\.(\w+)\.penalty\."), r"\1penalty.\2.function."),)
+"""Pattern of the beginning of a tensor's earlier name, and what replaces it."""
 
 
-def brought_up_to_date(node: Any) -> Any:
-    """The plain data of a saved config, with arguments that it lacks, without those gone since."""
-    return _changed(node, ADDED)
+def migrate(node: Any) -> Any:
+    """Return the plain data of a saved model's config with the names and arguments of today.
 
-
-def without_gone(node: Any) -> Any:
-    """The plain data of a saved config without arguments that are gone since."""
-    return _changed(node, {})
-
-
-def _changed(node: Any, added: Mapping[str, Mapping[str, Any]]) -> Any:
+    A config that this version saved comes back as it is.
+    """
     if isinstance(node, list):
-        return [_changed(item, added) for item in node]
+        return [migrate(item) for item in node]
     if not isinstance(node, Mapping):
         return node
-    target = str(node.get("_target_"))
-    gone = GONE.get(target, set())
-    kept = {key: _changed(value, added) for key, value in node.items() if key not in gone}
-    return {**added.get(target, {}), **kept}
+    values = {key: migrate(value) for key, value in node.items()}
+    if not isinstance(values.get("_target_"), str):
+        return values
+    values["_target_"] = _class_name(values["_target_"])
+    name = _short_name(values["_target_"])
+    renamed = RENAMED_ARGUMENTS.get(name, {})
+    values = {
+        renamed.get(key, key): value
+        for key, value in values.items()
+        if key not in GONE.get(name, ())
+    }
+    return _with_gradients(name, {**ADDED.get(name, {}), **values})
+
+
+def migrate_weights(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tensors of a saved model under the names of today, in the same order."""
+    renamed = {}
+    for name, value in state_dict.items():
+        for pattern, replacement in RENAMED_WEIGHTS:
+            name = pattern.sub(replacement, name) if isinstance(name, str) else name
+        renamed[name] = value
+    return renamed
+
+
+def _class_name(name: str) -> str:
+    module, _, kind = name.rpartition(".")
+    if name in RENAMED_CLASSES or module not in MOVED_MODULES:
+        return RENAMED_CLASSES.get(name, name)
+    return f"{MOVED_MODULES[module]}.{kind}"
+
+
+def _short_name(name: str) -> str:
+    """The name of a class as conf/ writes it: limner.models.VAE for limner.models.vae.VAE."""
+    return re.sub(r"^limner\.models\.\w+\.(\w+)$", r"limner.models.\1", name)
+
+
+def _with_gradients(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a model that takes `gradients`, where it once took two numbers or none."""
+    package, _, kind = name.rpartition(".")
+    if package != "limner.models" or kind not in TRAINED or "gradients" in values:
+        return values
+    target = "limner.models.optimization.Gradients"
+    gradients = {"_target_": target, "max_norm": None, "accumulate": 1}
+    gradients |= {new: values.pop(old) for old, new in GRADIENTS.items() if old in values}
+    return {**values, "gradients": gradients}

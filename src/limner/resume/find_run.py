@@ -22,6 +22,7 @@ from limner.resume.allowed_changes import differences, refuse_changes, same_leng
 from limner.resume.saved import NotWhole, read_config
 from limner.runs.lock import being_trained, is_locked
 from limner.runs.status import Status, read_status
+from limner.version import FORMAT, refuse_other_format
 
 OURS = frozenset({
     ".hydra", ".lock", "checkpoints", "config.yaml", "environment.txt", "final.png",
@@ -70,6 +71,8 @@ def action_in_folder(folder: Path, config: DictConfig) -> Action:
         raise UserError(f"{name}: which run is in it cannot be read (.hydra/config.yaml).")
     if is_first_process() and is_locked(folder):
         raise UserError(being_trained(folder))
+    if status is not None and status.version:
+        refuse_other_format(status.format, name)
     if saved is not None:
         refuse_changes(saved, config, name, "For a new run, name another folder.")
     finished = status is not None and status.state == "finished"
@@ -95,9 +98,13 @@ def find_unfinished(parent: Path, config: DictConfig) -> Found:
     """
     found: list[tuple[Path, Status]] = []
     busy: list[Path] = []
+    other_format: list[Path] = []
     for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
         status = read_status(folder)
         if status is None or status.state == "finished":
+            continue
+        if status.version and status.format != FORMAT:
+            other_format.append(folder)
             continue
         try:
             saved = saved_config(folder, config)
@@ -119,10 +126,16 @@ def find_unfinished(parent: Path, config: DictConfig) -> Found:
     if found:
         folder, status = found[0]
         return Found(folder, f"resume=auto: going on with {shown(folder)}, {_told(status)}.")
+    older = (
+        f" ({shown(other_format[0])} is unfinished too, but was saved by another version of "
+        "limner, which alone can resume it)"
+        if other_format
+        else ""
+    )
     besides = f", beside {shown(busy[0])}, which is being trained" if busy else ""
     return Found(
         None, f"resume=auto: no unfinished run of this config in {shown(parent)}: a new one"
-        f"{besides}.",
+        f"{besides}{older}.",
     )  # fmt: skip
 
 

@@ -16,7 +16,6 @@ from limner.config.build import check
 from limner.errors import UserError
 from limner.files.atomic import write_atomically
 from limner.files.plain import NotPlainError, read_yaml
-from limner.pretrained.migrations import without_gone
 from limner.resume.allowed_changes import leaves, refuse_changes
 from limner.resume.overrides import key_of, last_per_key, split_flags, without_key
 from limner.resume.saved import choices, read_config, read_overrides
@@ -59,7 +58,6 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
     """
     asked, advice = f"resume={os.path.relpath(folder)}", "For a new run, leave out resume=."
     saved = read_config(folder, config)
-    saved = OmegaConf.create(without_gone(OmegaConf.to_container(saved)))
     wanted = copy.deepcopy(saved)
     overrides = read_overrides(folder).kept
     before, after = leaves(compose("train", overrides=overrides)), leaves(config)

@@ -34,7 +34,7 @@ from limner.runs.links import refuse_links
 from limner.runs.lock import being_trained, is_locked
 from limner.runs.names import suffix
 from limner.runs.status import read_status
-from limner.version import refuse_newer
+from limner.version import refuse_newer, refuse_other_format
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _new(words: Sequence[str], note: str | None = None) -> Start:
 
 
 def _resume(words: list[str], folder: Path, note: str) -> Start:
-    _refuse_newer_run(folder)
+    _refuse_other_version(folder)
     folder, words = folder.resolve(), without_key(words, "hydra.run.dir")
     rest = [*words, f"resume={quoted(folder)}"]
     return Start([*words, *_in_place(folder)], rest, folder, complete=True, note=note)
@@ -177,13 +177,15 @@ def _run_folder(given: str) -> Path:
     if not has_checkpoint(folder):
         raise UserError(f"resume={given}: the run has no checkpoint to go on from yet.")
     refuse_links(folder)
-    _refuse_newer_run(folder)
+    _refuse_other_version(folder)
     return folder
 
 
-def _refuse_newer_run(folder: Path) -> None:
+def _refuse_other_version(folder: Path) -> None:
     status = read_status(folder)
     refuse_newer(status and status.version, os.path.relpath(folder))
+    if status is not None and status.version:  # else training looks at the checkpoint
+        refuse_other_format(status.format, os.path.relpath(folder))
 
 
 def _refuse_used_folder(given: str | None) -> None:

@@ -24,7 +24,7 @@ from limner.errors import Interrupted
 from limner.files.atomic import sync_file, write_atomically
 from limner.files.plain import NotPlainError, read_json
 from limner.runs.shortages import shortage
-from limner.version import __version__
+from limner.version import FORMAT, __version__
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class Status:
         changed: Time at which the file was written, in ISO 8601.
         starts: Number of times that the run was started or resumed.
         version: Version of limner at the last start.
+        format: Format of the run, see `limner.version.FORMAT`; 1 where the file names none.
         host: Machine of the first process.
         pid: Process id of the first process.
         job: SLURM job of the run, else None.
@@ -57,6 +58,7 @@ class Status:
     changed: str = ""
     starts: int = 0
     version: str = ""
+    format: int = 1
     host: str = ""
     pid: int = 0
     job: str | None = None
@@ -104,6 +106,7 @@ class StatusFile:
             began=before.began or _now(),
             starts=before.starts + 1,
             version=__version__,
+            format=FORMAT,
             host=socket.gethostname(),
             pid=os.getpid(),
             job=os.environ.get("SLURM_JOB_ID"),

@@ -29,7 +29,7 @@ from limner.training.performance import compile_networks, keep_freed_memory, lay
 from limner.training.progress import Progress
 from limner.training.trainer import make_trainer, num_processes
 from limner.training.validation import refuse_length, refuse_model, refuse_parts, refuse_values
-from limner.version import refuse_newer
+from limner.version import refuse_newer, refuse_other_format
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +134,8 @@ def prepare(config: DictConfig, progress: Progress | None = None) -> Run:
     if last is not None:
         refuse_odd(saved, last)
     refuse_newer(saved.get("limner", {}).get("version"), shown(last or run_dir))
+    if last is not None:
+        refuse_other_format(saved.get("limner", {}).get("format", 1), shown(last))
     refuse_length(config, saved)
     L.seed_everything(config.seed, verbose=False)
     data = _open_data(config, saved)
