@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from limner.runs.checkpoints import newest
+from limner.runs.newest_checkpoint import newest
 from limner.version import FORMAT
 from support.runs import trained
 

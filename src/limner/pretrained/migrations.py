@@ -97,7 +97,7 @@ def _with_gradients(name: str, values: dict[str, Any]) -> dict[str, Any]:
     package, _, kind = name.rpartition(".")
     if package != "limner.models" or kind not in TRAINED or "gradients" in values:
         return values
-    target = "limner.models.optimization.Gradients"
+    target = "limner.models.gradients.Gradients"
     gradients = {"_target_": target, "max_norm": None, "accumulate": 1}
     gradients |= {new: values.pop(old) for old, new in GRADIENTS.items() if old in values}
     return {**values, "gradients": gradients}

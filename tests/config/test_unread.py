@@ -1,0 +1,59 @@
+"""Keys of the network that nothing reads."""
+
+import pytest
+
+from limner.config.unread import refuse_unread_network, unread
+from limner.errors import UserError
+
+
+def test_unread_follows_references_through_the_parts_that_are_read(composed):
+    config = composed("model=gan", "network=mlp")
+    read = [
+        "network.generator", "network.generator.hidden_dims", "network.spectral_norm",
+        "network.num_classes", "network.discriminator_condition",
+    ]  # fmt: skip
+    assert unread(config, read) == []
+    wrong = ["network.encoder.hidden_dims", "network.classifier", "network.params_per_value"]
+    assert unread(config, wrong) == wrong
+
+
+@pytest.mark.parametrize(
+    ("words", "word", "reads"),
+    [
+        (["model=vae", "network=mlp"], "network.generator.hidden_dims=[3]", "network.decoder"),
+        (["model=vae", "network=mlp"], "network.spectral_norm=true", "network.encoder"),
+        (["model=classifier", "network=mlp"], "+network.encoder.a=1", "network.classifier"),
+        (["model=latent_prior", "model.first_stage=x"], "+network.width=3", "no network"),
+    ],
+)
+def test_refuse_unread_network_names_the_key_and_what_is_read(composed, words, word, reads):
+    with pytest.raises(UserError, match="would do nothing") as refusal:
+        refuse_unread_network(composed(*words), [*words, word])
+    assert str(refusal.value).startswith(word.partition("=")[0].lstrip("+"))
+    assert reads in str(refusal.value)
+
+
+@pytest.mark.parametrize("penalty", ["none", "gradient", "[r1,lecam]"])
+@pytest.mark.parametrize("condition", ["none", "concat", "auxiliary"])
+@pytest.mark.parametrize("network", ["dcgan", "mlp", "resnet"])
+def test_refuse_unread_network_accepts_what_a_group_writes(composed, network, condition, penalty):
+    """A penalty or a condition may write a key that an MLP does not read; a person may not."""
+    words = [
+        "model=gan", f"network={network}", f"model/condition={condition}",
+        f"model/penalty={penalty}",
+    ]  # fmt: skip
+    refuse_unread_network(composed(*words), words)
+
+
+def test_a_network_key_that_does_nothing_is_refused_before_training(run):
+    result = run("model=vae", "network=mlp", "network.generator.hidden_dims=[3]")
+    assert result.code == 1
+    assert "network.generator.hidden_dims: the chosen model does not read this key" in result.err
+
+
+@pytest.mark.parametrize("word", ["model/network=mlp", "model/network@model.network=mlp"])
+def test_the_earlier_name_of_the_network_group_is_answered_with_the_present_one(run, word):
+    result = run(word)
+    assert result.code == 2
+    assert "network=mlp" in result.err
+    assert len(result.err.splitlines()) == 1
