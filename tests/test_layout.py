@@ -24,6 +24,9 @@ TESTED_THROUGH = {
     "callbacks/test_checkpoints.py": (
         "callbacks/checkpoint_io.py", "callbacks/measured.py", "callbacks/provenance.py",
     ),
+    "callbacks/test_automatic_optimization.py": (
+        "callbacks/clipping.py", "models/lightning_internals/gradient_accumulation.py",
+    ),
     "callbacks/test_latent_pictures.py": ("callbacks/validation_images.py",),
     "commands/compare/test_blind.py": ("commands/compare/tiles.py",),
     "commands/compare/test_command.py": (
@@ -53,6 +56,7 @@ TESTED_THROUGH = {
     "models/test_gan.py": (
         "models/adversarial.py", "models/optimization.py", "models/standing_statistics.py",
     ),
+    "models/test_lightning_internals.py": ("models/lightning_internals/counting.py",),
     "models/test_second_stages.py": (
         "models/code_prior.py", "models/latent_prior.py", "models/vqvae.py",
         "pretrained/first_stage.py",
@@ -65,27 +69,32 @@ TESTED_THROUGH = {
     "networks/test_conditions.py": ("networks/learned_constant.py",),
     "networks/test_priors.py": ("networks/flow.py",),
     "networks/test_residual.py": ("networks/residual_blocks.py",),
-    "pretrained/test_load.py": ("pretrained/hub.py", "pretrained/migrations.py"),
+    "pretrained/test_load.py": ("pretrained/hub.py",),
     "pretrained/test_strange_weights.py": ("pretrained/bounded_build.py", "pretrained/weights.py"),
     "resume/test_start.py": ("resume/find_run.py",),
     "runs/test_checkpoints.py": ("runs/newest_checkpoint.py",),
-    "runs/test_folder.py": ("callbacks/heartbeat.py", "training/end.py"),
+    "runs/test_folder.py": ("callbacks/heartbeat.py", "training/finish.py"),
     "strangers/test_classes.py": ("pretrained/roles.py",),
     "strangers/test_evaluated_folders.py": (
         "commands/evaluate/curves.py", "commands/evaluate/of_runs.py",
     ),
     "strangers/test_resumed_folders.py": ("resume/saved.py", "resume/strangers.py"),
-    "test_configs.py": ("config/schema.py", "config/unread.py", "config/auto_metrics.py"),
-    "test_interruptions.py": ("callbacks/epochs.py", "launch/watchdog.py"),
-    "test_measured_values.py": ("callbacks/epoch_loop.py", "callbacks/reports.py"),
+    "test_configs.py": ("config/schema.py", "config/auto_metrics.py"),
+    "test_interruptions.py": (
+        "callbacks/epochs.py", "launch/watchdog.py", "models/lightning_internals/fit_loop.py",
+        "training/progress.py",
+    ),
+    "test_measured_values.py": (
+        "callbacks/reports.py", "models/lightning_internals/epoch_loop.py",
+    ),
     "test_mistakes.py": (  # every message of a refusal
         "config/error_messages.py", "runs/shortages.py", "training/length.py",
-        "training/validation.py",
     ),
     "test_training.py": (
-        "callbacks/clipping.py", "callbacks/progress.py", "models/classifier.py", "processes.py",
-        "runs/records.py", "training/train.py",
+        "callbacks/progress.py", "models/classifier.py", "runs/records.py", "training/run.py",
+        "training/train.py", "training/trainer.py",
     ),
+    "training/test_further_processes.py": ("models/lightning_internals/launcher.py",),
     "training/test_fit.py": ("callbacks/rollbacks.py", "warn_once.py"),
 }  # fmt: skip
 """Tests of a command or a run as a whole, and the modules that only have a meaning in one."""

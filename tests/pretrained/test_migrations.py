@@ -36,7 +36,7 @@ def test_migrate_gives_what_the_safe_builder_builds(name):
 
 def test_migrate_keeps_how_gradients_were_treated():
     assert migrate(MODELS["gan clipped, in parts"])["gradients"] == {
-        "_target_": "limner.models.optimization.Gradients", "max_norm": 1.5, "accumulate": 2,
+        "_target_": "limner.models.gradients.Gradients", "max_norm": 1.5, "accumulate": 2,
     }  # fmt: skip
     assert migrate(MODELS["vae mlp"])["gradients"]["max_norm"] is None
 
