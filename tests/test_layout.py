@@ -78,7 +78,7 @@ TESTED_THROUGH = {
     "strangers/test_evaluated_folders.py": (
         "commands/evaluate/curves.py", "commands/evaluate/of_runs.py",
     ),
-    "strangers/test_resumed_folders.py": ("resume/saved.py", "resume/strangers.py"),
+    "strangers/test_resumed_folders.py": ("resume/saved_config.py", "resume/foreign_classes.py"),
     "test_configs.py": ("config/schema.py", "config/auto_metrics.py"),
     "test_interruptions.py": (
         "callbacks/epochs.py", "launch/watchdog.py", "models/lightning_internals/fit_loop.py",

@@ -110,7 +110,7 @@ def test_other_precisions_train(run, model, precision):
 
 
 def test_penalties_count_at_their_steps_and_see_every_step(run):
-    """Of 2 x 3 steps of D, R1 counts at the first step only, so update 1 alone logs it."""
+    """R1 counts at the first of 2 x 3 steps of D only, so update 1 alone logs it."""
     result = run(
         "model=gan", "model.num_discriminator_steps=3", "model/penalty=[r1,lecam]",
         "model.penalty.r1.every=6", "trainer.max_steps=2", "callbacks.log.every_num_updates=1",

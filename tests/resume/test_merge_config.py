@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
 from limner.resume.merge_config import merged, save, with_saved_overrides
-from limner.resume.saved import read_overrides
+from limner.resume.saved_config import read_overrides
 from support.runs import content, pretended
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from limner.errors import UserError
-from limner.resume.saved import read_overrides
+from limner.resume.saved_config import read_overrides
 from limner.resume.start import decide_start
 from support.hostile import SECRET, edit, rewrite, run_folder
 from support.runs import content, pretended

@@ -39,9 +39,9 @@ class PosteriorSample:
     z: Tensor
     """(K, B, D)."""
     mean: Tensor
-    """Of q(z | x): (1, B, D), or (K, B, D) where it depends on the codes of layers above."""
+    """Mean of q(z | x): (1, B, D), or (K, B, D) where it depends on codes of layers above."""
     logvar: Tensor
-    """Of q(z | x), of the shape of `mean`."""
+    """Log-variance of q(z | x), of the shape of `mean`."""
     eps: Tensor
     """(K, B, D)."""
     prior: Density

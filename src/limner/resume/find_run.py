@@ -19,7 +19,7 @@ from limner.errors import UserError
 from limner.files.atomic import PARTIAL
 from limner.processes import is_first_process
 from limner.resume.allowed_changes import differences, refuse_changes, same_length
-from limner.resume.saved import NotWhole, read_config
+from limner.resume.saved_config import NotWhole, read_config
 from limner.runs.lock import being_trained, is_locked
 from limner.runs.status import Status, read_status
 from limner.version import FORMAT, refuse_other_format
@@ -153,7 +153,7 @@ def saved_config(folder: Path, present: DictConfig) -> DictConfig | None:
         present: The config of this command.
 
     Raises:
-        UserError: If the saved config asks for what no folder may (`limner.resume.saved`).
+        UserError: If the saved config asks for what no folder may (`limner.resume.saved_config`).
     """
     try:
         return read_config(folder, present)

@@ -17,9 +17,9 @@ from limner.errors import UserError
 from limner.files.atomic import write_atomically
 from limner.files.plain import NotPlainError, read_yaml
 from limner.resume.allowed_changes import leaves, refuse_changes
+from limner.resume.foreign_classes import refuse_strangers, tell_places
 from limner.resume.overrides import key_of, last_per_key, split_flags, without_key
-from limner.resume.saved import choices, read_config, read_overrides
-from limner.resume.strangers import refuse_strangers, tell_places
+from limner.resume.saved_config import choices, read_config, read_overrides
 from limner.runs.status import read_status
 from limner.version import __version__
 

@@ -28,7 +28,7 @@ from limner.resume.overrides import (
     split_flags,
     without_key,
 )
-from limner.resume.saved import read_overrides
+from limner.resume.saved_config import read_overrides
 from limner.resume.shared_folder import agree_on_run_folder
 from limner.runs.links import refuse_links
 from limner.runs.lock import being_trained, is_locked

@@ -25,7 +25,8 @@ def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequen
     """Raise `UserError` if a config asks for what is neither limner's nor the user's own.
 
     Args:
-        config: Config with which a run is to continue; `limner.resume.saved` has checked its text.
+        config: Config with which a run is to continue; `limner.resume.saved_config` has checked
+            its text.
         folder: The run folder. Paths in the config lie in it, or are data.
         asked: First words of the message: what was asked.
         words: Overrides of the user's own. Classes and paths that they compose are the user's.
