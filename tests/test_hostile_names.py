@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import rich
 import torch
 import yaml
 from markdown_it import MarkdownIt
@@ -50,6 +51,7 @@ def assert_harmless(said: str) -> None:
 @pytest.fixture
 def wide(monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "500")
+    monkeypatch.setattr(rich, "_console", None)  # the next one has this width
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

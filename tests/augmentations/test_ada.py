@@ -11,7 +11,7 @@ class Seen:
     """D takes a share of the real images for real."""
 
     def __init__(self, share: float) -> None:
-        self.real_accuracy = torch.tensor(share)
+        self.accuracy_real = torch.tensor(share)
 
 
 def after(ada: ADA, shares: list[float], *, num_images: int = 10) -> float:

@@ -109,5 +109,5 @@ def test_a_blind_page_shows_a_name_as_it_is(chromium):
     opened.open(folder / "names.html")
     look()
     opened.press("1")
-    assert_harmless(opened.text("#counts"))
+    assert_harmless(opened.text("#counts").replace("\t", " "))  # between cells
     assert opened.run("return document.querySelectorAll('script').length") == 2
