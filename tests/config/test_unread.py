@@ -57,3 +57,15 @@ def test_the_earlier_name_of_the_network_group_is_answered_with_the_present_one(
     assert result.code == 2
     assert "network=mlp" in result.err
     assert len(result.err.splitlines()) == 1
+
+
+def test_an_experiment_file_with_the_earlier_name_is_answered_with_the_present_one(run, tmp_path):
+    folder = tmp_path / "mine" / "experiment"
+    folder.mkdir(parents=True)
+    text = "# @package _global_\ndefaults:\n  - override /model/network: mlp\n"
+    (folder / "old.yaml").write_text(text)
+    result = run("--config-dir", str(tmp_path / "mine"), "experiment=old")
+    assert result.code == 2
+    assert "experiment/old" in result.err
+    assert "override /network: mlp" in result.err
+    assert len(result.err.splitlines()) == 1

@@ -20,6 +20,7 @@ from limner.files.printable import printable
 from limner.runs.shortages import shortage
 
 USAGE, FAILURE = 2, 1
+NETWORK_MOVED = "model/network: networks are a group of their own now: network=mlp, for example"
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
@@ -68,6 +69,9 @@ def _composition(error: ConfigCompositionException) -> str:
     if key := re.search(r"In '(.+)': ConfigKeyError.*\nKey '(\w+)' not in 'RunConfig'", text):
         keys = list(RunConfig.__dataclass_fields__)
         return f"conf/{key[1]}.yaml: there is no key {key[2]}{similar(key[2], keys)}"
+    if old := re.search(r"(?:In '([^']+)': )?Could not override 'model/network\b", text):
+        where = f"conf/{old[1]}.yaml: " if old[1] else ""
+        return f"{where}{NETWORK_MOVED}; in a file: override /network: mlp"
     if group := re.match(r"Could not override '([\w/@.]+)'\. No match in the defaults list", text):
         return f"{group[1]}=...: the chosen {group[1].split('/')[0]} has no such choice to make."
     return (text or str(cause)).split("\n", 1)[0]
@@ -76,7 +80,7 @@ def _composition(error: ConfigCompositionException) -> str:
 def _unknown_key(cause: OmegaConfBaseException) -> str:
     """Return the message about a misspelt key, with the sibling that was probably meant."""
     if cause.full_key == "model/network":
-        return "model/network: networks are a group of their own now: network=mlp, for example"
+        return NETWORK_MOVED
     parent = cause.parent_node
     siblings = list(parent) if parent is not None else list(RunConfig.__dataclass_fields__)
     name = str(cause.key)
