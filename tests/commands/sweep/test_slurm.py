@@ -214,7 +214,7 @@ def test_jobs_of_a_real_slurm_that_are_struck_end_as_one_left_alone(tmp_path):
     wait_for(lambda: len(list(folder.glob(".jobs/*.slurm"))) == 3)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 1, out
     assert "limner: Stopped." in out
     jobs = sorted(folder.glob("*num_images=*"))
     ids = [queued_as(job) for job in jobs]
