@@ -1,4 +1,4 @@
-"""Shortens gradients that are too long, of models that Lightning optimizes."""
+"""Gradient clipping for a user's own model that Lightning optimizes."""
 
 __all__ = ["Clipping"]
 
@@ -8,13 +8,13 @@ from torch.optim import Optimizer
 
 
 class Clipping(L.Callback):
-    """Scales each step's gradient down to a norm, where it is longer.
+    """A callback that scales the gradient of each step down to a norm, where it is longer.
 
-    Lightning's own clipping refuses fused optimizers under bf16-mixed, for the sake of loss
-    scaling, which that has none of.
+    Lightning's own clipping refuses fused optimizers under bf16-mixed, because of a loss scaling
+    that bf16-mixed does not have.
 
     Args:
-        max_norm: Euclidean, of all parameters together, above 0.
+        max_norm: Largest Euclidean norm of all gradients together, above 0.
     """
 
     def __init__(self, max_norm: float) -> None:

@@ -51,7 +51,7 @@ class Reports(L.Callback):
 
 
 def add_report(path: Path, line: str) -> None:
-    """Adds a line to a file, of which the last line may have been cut off."""
+    """Add a line to a file whose last line may have been cut off."""
     with open(path, "ab+") as file:
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
@@ -60,9 +60,9 @@ def add_report(path: Path, line: str) -> None:
 
 
 def read_reports(folder: Path) -> list[Report]:
-    """What a run has reported, also before it was gone on with; whole lines only.
+    """Return what a run has reported, in all its starts.
 
-    Lines that are damaged are left out, and that is said once.
+    Damaged lines are left out, with one warning.
     """
     path = folder / NAME
     try:

@@ -1,6 +1,6 @@
 """Refuse links in a run folder through which a command would read or write somewhere else."""
 
-__all__ = ["refuse_links"]
+__all__ = ["leads_out", "refuse_links"]
 
 import os
 from collections.abc import Iterator
@@ -14,13 +14,17 @@ UNFOLLOWED = ("tensorboard", "wandb")
 
 def refuse_links(folder: Path) -> None:
     """Raise `UserError` if a file of a run is a link that leads out of the run's folder."""
-    root = Path(os.path.realpath(folder))
     try:
         for path in _entries(folder):
-            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+            if path.is_symlink() and leads_out(path, folder):
                 raise UserError(f"{path} is refused: it is a link that leads out of the folder.")
     except OSError as error:  # a name that is too long, a folder that may not be listed
         raise UserError(f"{folder} cannot be read ({error.strerror or error}).") from error
+
+
+def leads_out(path: Path, folder: Path) -> bool:
+    """Return whether a path, with its links followed, lies outside of a folder."""
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _entries(folder: Path) -> Iterator[Path]:

@@ -133,9 +133,9 @@ def prepare(config: DictConfig, progress: Progress | None = None) -> Run:
     saved = {} if last is None else torch.load(last, "cpu", weights_only=True, mmap=True)
     if last is not None:
         refuse_odd(saved, last)
-    refuse_newer(saved.get("limner", {}).get("version"), shown(last or run_dir))
-    if last is not None:
-        refuse_other_format(saved.get("limner", {}).get("format", 1), shown(last))
+        made_by = saved.get("limner", {})
+        refuse_newer(made_by.get("version"), shown(last))
+        refuse_other_format(made_by.get("format", 1), shown(last))
     refuse_length(config, saved)
     L.seed_everything(config.seed, verbose=False)
     data = _open_data(config, saved)

@@ -13,6 +13,7 @@ from limner.errors import UserError
 from limner.files.plain import NotPlainError, read_yaml, refuse_bulk
 from limner.files.printable import printable
 from limner.pretrained.safe_build import read_config
+from limner.runs.links import leads_out
 from limner.runs.scores import read_scores
 
 MAPPINGS = ("model", "data", "metrics", "callbacks")
@@ -77,7 +78,7 @@ def read_run(folder: Path) -> Run:
 def inside(folder: Path, *names: str) -> Path:
     """Return the path of a file of a run, or raise `NotPlainError` if a link leads elsewhere."""
     path = folder.joinpath(*names)
-    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+    if leads_out(path, folder):
         raise NotPlainError(f"{names[-1]} is refused, for it leads out of the folder")
     return path
 
