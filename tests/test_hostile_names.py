@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from limner import cli
+from limner import console as limner_console
 from limner.callbacks import progress
 from limner.callbacks.log import Log
 from limner.commands import export as export_command
@@ -114,7 +115,7 @@ def test_an_experiment_file_of_a_search_holds_names_in_its_comments(tmp_path):
 def test_the_progress_bar_shows_a_name_as_it_is(monkeypatch):
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, color_system=None, width=500)
-    monkeypatch.setattr(progress, "get_console", lambda: console)
+    monkeypatch.setattr(limner_console, "get_console", lambda: console)
     log = Log(every_num_updates=1)
     log.latest[f"train/loss{NAME}"] = 1.0
     trainer = SimpleNamespace(
@@ -124,7 +125,7 @@ def test_the_progress_bar_shows_a_name_as_it_is(monkeypatch):
     bar.on_train_start(trainer, None)
     bar.on_train_end(trainer, None)
     said = shown.getvalue()
-    assert "train/loss[red]a[/red]\\x1b[31m\\x9b2J\\x0d\\x0aFAKE:\\u202e$" in said
+    assert "loss[red]a[/red]\\x1b[31m\\x9b2J\\x0d\\x0aFAKE:\\u202e$" in said
 
 
 @pytest.mark.parametrize("words", [[NAME], ["compare", NAME], ["sample", f"run={NAME}"]])

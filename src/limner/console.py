@@ -37,6 +37,8 @@ QUIET = (
 )
 SECONDS = 0.1
 """Between two drawings of a bar."""
+WITHIN_SECONDS = 1.0
+"""That pass before a bar within another is shown, so that short ones do not flicker."""
 RECENT_SECONDS = 30
 """Over which a bar measures the speed that it shows; the time left is from the mean of all."""
 
@@ -170,8 +172,8 @@ class Bar:
     Description, count, total, speed and time left are always whole. If the width is not enough,
     first the bar becomes shorter, then the values get a line of their own with fewer digits, then
     the last values are left out. Without a terminal, the first line comes after 3 seconds, and the
-    time between two lines grows to a minute. Several bars at once stand below one another. In
-    other processes than the first, a bar shows nothing.
+    time between two lines grows to a minute. A bar within another stands below it, and comes if
+    it takes more than a second. In other processes than the first, a bar shows nothing.
 
     Args:
         description: What is done, such as "Training".
@@ -190,6 +192,7 @@ class Bar:
         self._text = ProgressText(printable(description), completed, total, unit)
         self._display: Lines | Notebook | Terminal | None = None
         self._start = self._next = 0.0
+        self._is_shown = False
         self._first: tuple[float, int] | None = None
         self._recent: deque[tuple[float, int]] = deque()
 
@@ -202,11 +205,14 @@ class Bar:
 
     def start(self) -> None:
         """Show the bar; `with` does so too."""
-        Bar._open.append(self)
         self._start = time.monotonic()
         self._recent.append((self._start, self._text.completed))
         self._display = self._new_display() if is_first_process() else None
-        self._show(is_last=False)
+        self._next = self._start + WITHIN_SECONDS
+        if not Bar._open:
+            self._next = self._start
+            self._show(is_last=False)
+        Bar._open.append(self)
 
     def update(self, completed: int, values: Mapping[str, float] | None = None) -> None:
         """Show a count and values, at most every 0.1 seconds; between, only remember them.
@@ -233,7 +239,8 @@ class Bar:
         if self not in Bar._open:
             return
         Bar._open.remove(self)
-        self._show(is_last=True)
+        if self._is_shown:
+            self._show(is_last=True)
         for bar in Bar._open:  # they waited
             bar._recent.clear()
             bar._recent.append((time.monotonic(), bar._text.completed))
@@ -250,7 +257,7 @@ class Bar:
     def _show(self, *, is_last: bool) -> None:
         if self._display is None:
             return
-        now, text = time.monotonic(), self._text
+        now, text, self._is_shown = time.monotonic(), self._text, True
         text.seconds = now - self._start
         text.per_second = _speed(*self._recent[0], now, text.completed) or text.per_second
         if text.total is not None and self._first is not None:

@@ -1,51 +1,67 @@
-"""One bar for the whole training; silent where nobody watches."""
+"""How far training and validation are, on a terminal or as lines in a file."""
 
 __all__ = ["Progress"]
 
-import time
+import os
 
 import lightning as L
-from rich import get_console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 from limner.callbacks.log import Log
-from limner.files.printable import printable
-from limner.warn_once import WarnOnce
+from limner.console import Bar
+from limner.launch.job import NAME
 
-SECONDS = 0.1  # between two drawings
+SHOWN = ("train/loss", "val/fid", "val/loss", "val/accuracy")
+"""Beginnings of the log keys whose newest values are shown."""
 
 
 class Progress(L.Callback):
-    """Shows updates done, time left, the newest loss and the newest scores on a terminal."""
+    """Shows updates done, speed, time left, the newest losses and the newest scores.
+
+    A job of a sweep or a trial of a search shows its name. A validation that takes more than a
+    second has a bar of its own.
+    """
 
     def __init__(self) -> None:
         self._bar: Bar | None = None
-        self._next = 0.0
-        self._terminal = WarnOnce("The progress bar", OSError)
+        self._validation: Bar | None = None
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        if not (trainer.is_global_zero and get_console().is_terminal):
-            return
-        self._bar = Bar(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TextColumn("updates,"), TimeRemainingColumn(compact=True), TextColumn("left"),
-            TextColumn("[dim]{task.fields[values]}"),
-            console=get_console(), auto_refresh=False,
-        )  # fmt: skip
-        self._bar.add_task(
-            "Training", total=_num_updates(trainer), completed=trainer.global_step, values=""
-        )
-        self._bar.start()
+        if trainer.is_global_zero:
+            self._bar = Bar(
+                os.environ.get(NAME, "Training"),
+                total=_num_updates(trainer),
+                completed=trainer.global_step,
+            )
+            self._bar.start()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
-        if self._bar is not None and time.monotonic() >= self._next:
-            with self._terminal():
-                self._show(trainer)
-            self._next = time.monotonic() + SECONDS
+        if self._bar is not None:
+            self._bar.update(trainer.global_step, _values(trainer))
+
+    def on_validation_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        if self._bar is not None:
+            num_batches = sum(trainer.num_val_batches)
+            self._validation = Bar("Validating", total=num_batches, unit="batches")
+            self._validation.start()
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        model: L.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self._validation is not None:
+            self._validation.update(sum(trainer.num_val_batches[:dataloader_idx]) + batch_idx + 1)
+
+    def on_validation_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        if self._validation is not None:
+            self._validation.stop()
+            self._validation = None
 
     def on_train_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._close(trainer)
@@ -53,21 +69,20 @@ class Progress(L.Callback):
     def on_exception(
         self, trainer: L.Trainer, model: L.LightningModule, exception: BaseException
     ) -> None:
+        self.on_validation_end(trainer, model)
         self._close(trainer)
-
-    def _show(self, trainer: L.Trainer) -> None:
-        latest = next((c.latest for c in trainer.callbacks if isinstance(c, Log)), {})
-        shown = [name for name in latest if name.startswith(("train/loss", "val/fid", "val/loss"))]
-        values = escape(printable("  ".join(f"{name} {latest[name]:.4g}" for name in shown)))
-        self._bar.update(self._bar.task_ids[0], completed=trainer.global_step, values=values)
-        self._bar.refresh()
 
     def _close(self, trainer: L.Trainer) -> None:
         if self._bar is not None:
-            with self._terminal():
-                self._show(trainer)
-                self._bar.stop()
+            self._bar.update(trainer.global_step, _values(trainer))
+            self._bar.stop()
             self._bar = None
+
+
+def _values(trainer: L.Trainer) -> dict[str, float]:
+    """Return the newest values that were fetched from the device anyway."""
+    latest = next((c.latest for c in trainer.callbacks if isinstance(c, Log)), {})
+    return {name: value for name, value in latest.items() if name.startswith(SHOWN)}
 
 
 def _num_updates(trainer: L.Trainer) -> float | None:

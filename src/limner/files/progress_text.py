@@ -132,11 +132,12 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 
     The stage stays where two stages have a value of the same name: `loss` and `val_loss`.
     """
-    parts = {name: name.rpartition("/") for name in names}
-    common = Counter(base for _, _, base in parts.values())
+    parts = {name: name.partition("/")[::2] for name in names}
+    parts = {name: (stage, base or stage) for name, (stage, base) in parts.items()}
+    common = Counter(base for _, base in parts.values())
     short = {}
-    for name, (stage, _, base) in parts.items():
-        text = base if common[base] == 1 or stage in ("", "train") else f"{stage}_{base}"
+    for name, (stage, base) in parts.items():
+        text = base if common[base] == 1 or stage in (base, "train") else f"{stage}_{base}"
         short[name] = printable(text.replace("discriminator", "D").replace("generator", "G"))
     return short
 
@@ -152,7 +153,13 @@ def fit_values(values: Mapping[str, float], width: int) -> str:
         words = [f"{names[name]} {number(value, digits)}" for name, value in values.items()]
         if cell_len("  ".join(words)) <= width:
             return "  ".join(words)
-    words = [f"{names[n].removeprefix('loss_')} {number(v, 3)}" for n, v in values.items()]
+    words = [f"{_shortest(names[name])} {number(v, 3)}" for name, v in values.items()]
     while words and cell_len("  ".join(words)) > width:
         words.pop()
     return "  ".join(words)
+
+
+def _shortest(name: str) -> str:
+    """Return what is left of a name where there is little room."""
+    name = name.removeprefix("loss_").replace("inception_score", "IS")
+    return name.removesuffix("_classifier")

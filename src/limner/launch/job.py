@@ -5,7 +5,8 @@ the further processes of a DDP job start that job only, not the whole sweep.
 """
 
 __all__ = [
-    "Ended", "environment", "failure_reason", "objective", "start", "train_command", "wait_for",
+    "NAME", "Ended", "environment", "failure_reason", "objective", "start", "train_command",
+    "wait_for",
 ]  # fmt: skip
 
 import os
@@ -25,6 +26,8 @@ from limner.processes import STOP_SIGNALS
 RANK_VARIABLES = (
     "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED",
 )  # fmt: skip
+NAME = "LIMNER_JOB_NAME"
+"""Environment variable with the name of a job, which its progress shows."""
 SECONDS = 1.0  # between two checks that the parent process is alive
 KEPT = 50  # last lines of a job's output
 
@@ -61,6 +64,7 @@ def start(
     resources: JobResources | None,
     output: IO | None = None,
     alone: bool = True,
+    name: str | None = None,
 ) -> subprocess.Popen:
     """Start a job.
 
@@ -69,10 +73,12 @@ def start(
         resources: Cores and GPUs of the job; None for the whole machine.
         output: File for stdout and stderr; None for this process's stdout, and a pipe for stderr.
         alone: Whether the variables that give this process its rank are hidden from the job.
+        name: What its progress is called, such as "Trial 3"; None for "Training".
     """
+    variables = environment(resources) if alone else os.environ | {PARENT: str(os.getpid())}
     process = subprocess.Popen(
         command,
-        env=environment(resources) if alone else os.environ | {PARENT: str(os.getpid())},
+        env=variables if name is None else variables | {NAME: name},
         stdout=output,
         stderr=subprocess.PIPE if output is None else subprocess.STDOUT,
         text=True,

@@ -174,6 +174,7 @@ class Evaluator:
             batch_size=self.batch_size,
             device=device,
             pause=pause,
+            unit="samples",
         )
         protocol, found = {**self.features.protocol(), "num_samples": num_images}, {}
         for ending, real in references.items():

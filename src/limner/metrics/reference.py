@@ -84,6 +84,7 @@ def reference(
             batch_size=batch_size,
             device=device,
             pause=pause,
+            unit="real images",
         )
         made = found.to(torch.device("cpu"))
         try:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from limner.console import Bar
 from limner.interfaces import FeatureExtractor
 from limner.metrics.feature_buffer import FeatureBuffer
 from limner.metrics.frechet import FeatureMoments, Moments
@@ -57,6 +58,7 @@ def compute_statistics(
     batch_size: int,
     device: torch.device,
     pause: Pause | None = None,
+    unit: str = "images",
 ) -> Statistics:
     """Compute the statistics of images 0 ... num_images - 1.
 
@@ -72,6 +74,7 @@ def compute_statistics(
         device: Where the images go, and where the sums are kept (of MPS, which has no float64:
             on the CPU).
         pause: Called between chunks; or None.
+        unit: What the bar of progress calls the images.
     """
     at, moments, kept, score = sums_device(device), None, None, None
     if request.gaussian:
@@ -89,17 +92,19 @@ def compute_statistics(
     starts = range(0, num_images, batch_size)
     mine = _share()
     everybodys = len(starts) // (mine.step or 1)  # some processes have one chunk more
-    for i, start in enumerate(starts[mine]):
-        if pause is not None and i < everybodys:
-            pause()
-        positions = torch.arange(start, min(start + batch_size, num_images))
-        seen = network(images(start, start + len(positions)).to(device))
-        if moments is not None:
-            moments.update(seen.features.to(at))
-        if kept is not None:
-            kept.update(seen.features.to(at), positions)
-        if score is not None:
-            score.update(seen.logits.to(at), positions)
+    with Bar("Scoring", total=num_images, unit=unit) as bar:
+        for i, start in enumerate(starts[mine]):
+            if pause is not None and i < everybodys:
+                pause()
+            positions = torch.arange(start, min(start + batch_size, num_images))
+            seen = network(images(start, start + len(positions)).to(device))
+            if moments is not None:
+                moments.update(seen.features.to(at))
+            if kept is not None:
+                kept.update(seen.features.to(at), positions)
+            if score is not None:
+                score.update(seen.logits.to(at), positions)
+            bar.update(start + len(positions))
     return Statistics(
         gaussian=None if moments is None else moments.compute(),
         features=None if kept is None else kept.compute(),

@@ -47,7 +47,7 @@ def read_scores(path: Path) -> dict[str, Mapping[str, Any]]:
 def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
     """A table of the entries of a scores.json: name, value with its deviation, and images."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("score")
+    table.add_column("score", overflow="fold")
     table.add_column("value", justify="right")
     table.add_column("of")
     for name, entry in entries.items():

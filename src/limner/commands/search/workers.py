@@ -63,7 +63,8 @@ def _try(
     command = [*train_command(), *flags, *study.space.overrides(trial.asked.params), *own]
     output = trial.folder.with_suffix(".log")
     with open(output, "a") as file:
-        process = start(command, resources=resources, output=file)
+        name = f"Trial {trial.asked.number}"
+        process = start(command, resources=resources, output=file, name=name)
         pruned = _watched(process, trial, stop)
     number, value = trial.asked.number, objective(trial.folder)
     if process.returncode == 0 and value is not None and math.isfinite(value[1]):

@@ -59,7 +59,7 @@ def run_job(config: DictConfig, folder: Path) -> float | QueuedJob | None:
         if by_slurm:
             return QueuedJob(command, folder, overrides, number)
         with reserve_resources(folder.parent / ".places", _at_once(hydra)) as resources:
-            ended = wait_for(start(command, resources=resources))
+            ended = wait_for(start(command, resources=resources, name=f"Job {number + 1}"))
         write_record(folder, overrides, number, ended.error)
         if ended.error is not None:
             return None
