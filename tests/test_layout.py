@@ -91,7 +91,7 @@ TESTED_THROUGH = {
         "config/error_messages.py", "runs/shortages.py", "training/length.py",
     ),
     "test_training.py": (
-        "callbacks/progress.py", "models/classifier.py", "runs/records.py", "training/run.py",
+        "models/classifier.py", "runs/records.py", "training/run.py",
         "training/train.py", "training/trainer.py",
     ),
     "training/test_further_processes.py": ("models/lightning_internals/launcher.py",),

@@ -1,8 +1,10 @@
-"""The reason of a failed job is one line."""
+"""The reason of a failed job is one line, and a job knows its name."""
+
+import sys
 
 import pytest
 
-from limner.launch.job import failure_reason
+from limner.launch.job import NAME, failure_reason, start
 from limner.launch.watchdog import ABOVE
 
 
@@ -24,3 +26,12 @@ def test_failure_reason_prefers_another_process_s_reason_to_the_word_that_it_end
     named = f"limner: Process 2 of 2 of this run (7) ended with exit code 1: {ABOVE}"
     assert failure_reason(1, ["limner: Out of memory.\n", f"{named}\n"]) == "Out of memory."
     assert failure_reason(1, [f"{named}\n"]).startswith("Process 2 of 2")
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_start_gives_the_job_its_name(tmp_path, alone):
+    command = [sys.executable, "-c", f"import os; print(os.environ.get({NAME!r}))"]
+    for name in ("Trial 3", None):
+        with open(tmp_path / "said", "w") as file:
+            start(command, resources=None, output=file, alone=alone, name=name).wait()
+        assert (tmp_path / "said").read_text() == f"{name}\n"

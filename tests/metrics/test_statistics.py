@@ -5,6 +5,8 @@ import torch
 import torch.multiprocessing
 from torch import distributed
 
+from limner.console import Bar
+from limner.metrics import statistics
 from limner.metrics.statistics import StatisticsRequest, compute_statistics
 from support.fakes import PixelFeatures, Store
 
@@ -81,3 +83,15 @@ def test_the_features_kept_are_some_of_all_of_the_set_in_its_order(limit):
     assert (places.diff() > 0).all()
     assert places[0] < 20, "from the beginning"
     assert places[-1] > NUM - 20, "to the end"
+
+
+def test_statistics_show_how_many_images_are_done(monkeypatch):
+    shown = []
+
+    class Spy(Bar):
+        def update(self, completed, values=None):
+            shown.append((self._text.unit, completed))
+
+    monkeypatch.setattr(statistics, "Bar", Spy)
+    collected(Store(45))
+    assert shown == [("images", 20), ("images", 40), ("images", 45)]

@@ -15,14 +15,14 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from rich import get_console
 
-from limner.commands.evaluate.measures import MEASURES, RENAMED, NotApplicable
+from limner.commands.evaluate.measures import MEASURES, RENAMED, Entries, NotApplicable
 from limner.commands.evaluate.of_runs import of_run
 from limner.commands.evaluate.subject import Folder, ModelSamples, Subject
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed, similar
 from limner.config.command_options import parse
 from limner.config.schema import CONFIG_DIR, register
-from limner.console import ConsoleHandler
+from limner.console import Bar, ConsoleHandler
 from limner.errors import UserError
 from limner.metrics.image_similarity import LPIPS
 from limner.pretrained.first_stage import adopt
@@ -88,17 +88,28 @@ def run(words: Sequence[str]) -> int:
             f"run={options.run}: this model draws no images; measures=[reconstruction]"
         )
     entries = _distances(subject)
-    for name in measures:
-        try:
-            entries |= MEASURES[name](subject)
-        except NotApplicable as reason:
-            if options.measures != ["all"]:
-                log.warning("measures=%s left out: %s.", name, reason)
+    entries |= _measured(subject, measures, warn=options.measures != ["all"])
     path = subject.folder / "evaluation.json"
     path.write_text(json.dumps(entries, indent=2) + "\n")
     get_console().print(scores_table(entries))
     log.info("How each was made: %s", path)
     return 0
+
+
+def _measured(subject: Subject, measures: Sequence[str], *, warn: bool) -> Entries:
+    """Return the entries of the measures; `warn` of those that do not apply."""
+    entries: Entries = {}
+    if not measures:
+        return entries
+    with Bar("Measuring", total=len(measures), unit="measures") as bar:
+        for done, name in enumerate(measures, start=1):
+            try:
+                entries |= MEASURES[name](subject)
+            except NotApplicable as reason:
+                if warn:
+                    log.warning("measures=%s left out: %s.", name, reason)
+            bar.update(done)
+    return entries
 
 
 def _speak() -> None:

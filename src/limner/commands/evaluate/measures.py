@@ -3,7 +3,7 @@
 Each takes a `Subject` and returns entries for scores.json, or raises `NotApplicable`.
 """
 
-__all__ = ["MEASURES", "RENAMED", "NotApplicable"]
+__all__ = ["MEASURES", "RENAMED", "Entries", "NotApplicable"]
 
 from collections.abc import Callable, Iterator
 from typing import Any
