@@ -12,6 +12,7 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from limner.data import ImageFolder
+from limner.data.backgrounds import WHITE
 from limner.data.store import open_store
 from limner.errors import UserError
 from support import fakes
@@ -41,7 +42,12 @@ def decode(path, on_corrupt="error"):
             pictures = ImageFolder(path=str(path)).pictures()["train"]
             result.append(
                 open_store(
-                    pictures, [3, 8, 8], kind="memory", memory_limit_gib=1.0, on_corrupt=on_corrupt
+                    pictures,
+                    [3, 8, 8],
+                    kind="memory",
+                    memory_limit_gib=1.0,
+                    on_corrupt=on_corrupt,
+                    background=WHITE,
                 )
             )
         except BaseException as error:
@@ -77,7 +83,7 @@ def bound_socket(path: Path) -> None:
 
 BAD = {
     "postscript": (lambda path: path.write_bytes(POSTSCRIPT), "no whole picture in PNG, JPEG"),
-    "tiff": (lambda path: Image.new("RGB", (8, 8)).save(path, "TIFF"), "no whole picture"),
+    "tga": (lambda path: Image.new("RGB", (8, 8)).save(path, "TGA"), "no whole picture"),
     "text": (lambda path: path.write_text("hello"), "no whole picture"),
     "empty": (lambda path: path.touch(), "no whole picture"),
     "pipe": (os.mkfifo, "no regular file"),

@@ -1,7 +1,8 @@
 """Picture files that a stranger may have made: which formats are read, and within which limits.
 
 PIL knows some forty formats, and one of them (PostScript) starts a program. It is asked for those
-that are documented only, and for no more memory than `MAX_BYTES` and `MAX_PIXELS` allow.
+that are documented only, and for no more memory than `MAX_BYTES` and `MAX_PIXELS` allow. Of a file
+with several pictures (an animation, the pages of a TIFF) the first one is read.
 """
 
 __all__ = [
@@ -21,10 +22,13 @@ from PIL import Image, UnidentifiedImageError
 
 from limner.files.plain import NotPlainError, read_bytes
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """The formats that PIL is asked for, by PIL's names."""
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+SUFFIXES = (
+    ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif",
+    ".tiff", ".webp",
+)  # fmt: skip
 """What the names of picture files end in, in lower case."""
 
 MAX_BYTES = 2**28
