@@ -16,6 +16,8 @@ __all__ = [
 ]
 
 import io
+import logging
+import warnings
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -37,6 +39,10 @@ MAX_BYTES = 2**28
 MAX_PIXELS = 2**26
 """The most pixels of a picture, 8192 x 8192, checked before any of them is decoded."""
 
+
+# what PIL has to say of a file comes without its name, and is our message if it matters
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 _open = Image.open  # torchvision's calls of it are led here: see limner.data.distrust
 
