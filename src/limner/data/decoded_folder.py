@@ -157,21 +157,24 @@ def _decode_all(
 def _refuse(corrupt: Sequence[CorruptPicture], total: int) -> None:
     if len(corrupt) == 1:
         raise corrupt[0]
+    listed = "\n".join(_listed(corrupt))
     raise UserError(
-        f"{len(corrupt):,} of {total:,} images cannot be read:\n{_listed(corrupt)}\n"
+        f"{len(corrupt):,} of {total:,} images cannot be read:\n{listed}\n"
         "Repair or remove them, or leave such images out: data.on_corrupt=skip"
     )
 
 
 def _tell(corrupt: Sequence[CorruptPicture]) -> None:
-    log.warning("Images that cannot be read are left out:\n%s", _listed(corrupt))
+    log.warning("Images that cannot be read are left out:")
+    for line in _listed(corrupt):
+        log.warning("%s", line)
 
 
-def _listed(corrupt: Sequence[CorruptPicture]) -> str:
+def _listed(corrupt: Sequence[CorruptPicture]) -> list[str]:
     lines = [f"  {each.name}: {each.reason}" for each in corrupt[:MAX_SHOWN]]
     if len(corrupt) > MAX_SHOWN:
         lines.append(f"  and {len(corrupt) - MAX_SHOWN:,} more")
-    return "\n".join(lines)
+    return lines
 
 
 def _decoded(
