@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from limner.config.build import build
+from limner.data import ImageDataModule, ImageFolder
 from limner.errors import UserError
 from support import fakes
 

@@ -69,8 +69,9 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
             OmegaConf.update(wanted, key, value, force_add=True)
     wanted.trust = config.trust  # no folder asks for that itself
     refuse_changes(saved, wanted, subject=asked, advice=advice)
-    if "on_corrupt" in wanted.data and "background" not in wanted.data:
-        wanted.data.background = config.data.background
+    data = OmegaConf.select(wanted, "data")
+    if isinstance(data, DictConfig) and "on_corrupt" in data and "background" not in data:
+        data.background = config.data.background  # which limner did not have then
     for key in config.keys() - wanted.keys():
         wanted[key] = config[key]  # which limner did not have when the run began
     own = split_flags(with_saved_overrides(words, choices(overrides)))[1]
