@@ -1,8 +1,20 @@
 """Folders of the cache are whole or absent."""
 
+import errno
+import os
+import threading
+
 import pytest
 
-from limner.cache import cached_folder, discard_folder, find_folder
+from limner.cache import (
+    CacheFull,
+    cache_dir,
+    cached_folder,
+    discard_folder,
+    find_folder,
+    folder_lock,
+)
+from limner.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +50,61 @@ def test_discard_folder_makes_the_next_call_build_again():
     discard_folder("kind", "x")
     assert find_folder("kind", "x") is None
     assert cached_folder("kind", "x", fill) == folder
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_cached_folder_names_the_cache_when_its_disk_is_full(code):
+    def fail(folder):
+        raise OSError(code, os.strerror(code))
+
+    with pytest.raises(CacheFull) as error:
+        cached_folder("kind", "x", fail)
+    assert f"No space left for the cache ({cache_dir()})" in str(error.value)
+    assert "LIMNER_CACHE=DIR" in str(error.value)
+    assert isinstance(error.value, OSError)  # scores do without what cannot be kept
+    assert isinstance(error.value, UserError)
+    assert find_folder("kind", "x") is None
+
+
+def test_cached_folder_leaves_other_errors_as_they_are():
+    def fail(folder):
+        raise OSError(errno.EIO, "broken")
+
+    with pytest.raises(OSError, match="broken") as error:
+        cached_folder("kind", "x", fail)
+    assert not isinstance(error.value, UserError)
+
+
+def test_cached_folder_names_the_cache_on_a_real_full_disk(tmp_path, small_disk, monkeypatch):
+    small_disk(tmp_path / "small", 100_000)
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "small"))
+    with pytest.raises(CacheFull, match="No space left for the cache"):
+        cached_folder("kind", "x", lambda into: (into / "a").write_bytes(bytes(200_000)))
+
+
+def test_folder_lock_is_shared_by_all_paths_to_a_folder(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    ended = []
+
+    def wait():
+        with folder_lock(tmp_path / "link"):
+            ended.append(True)
+
+    with folder_lock(folder):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        thread.join(timeout=0.3)
+        assert not ended
+    thread.join(timeout=20)
+    assert ended
+    assert not list(folder.iterdir())
+
+
+def test_folder_lock_goes_without_a_cache_that_cannot_be_written(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "file"))
+    with folder_lock(tmp_path):
+        pass
+    assert "no lock" in caplog.text

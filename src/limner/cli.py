@@ -36,6 +36,7 @@ from limner.launch.watchdog import end_with_first_process, stop_with_parent
 from limner.processes import is_first_process
 from limner.resume.merge_config import merged, save
 from limner.resume.overrides import config_dirs, last_value, only_shows
+from limner.resume.own_paths import keep_absolute, make_absolute
 from limner.resume.start import Start, decide_start
 from limner.runs.checkpoints import numbered
 from limner.runs.lock import RunInUse, locked
@@ -196,12 +197,14 @@ def _run(config: DictConfig, run_dir: Path, start: Start, progress: Progress) ->
         raise UserError(f"resume={config.resume} stands in a file: give it on the command line.")
     if start.folder is not None and not start.complete:
         config = merged(config, run_dir, start.words)
+    make_absolute(config)
     refuse_unread_network(config, HydraConfig.get().overrides.task)
     with locked(run_dir) if is_first_process() else nullcontext():
         from limner.training.train import prepare, train  # with torch: mistakes need not wait
 
         chosen = copy.deepcopy(config)
         config.run_dir = str(run_dir)
+        make_absolute(config, resolve=True)
         with open_dict(config):
             run = prepare(config, progress)
             if run.trainer.is_global_zero:
@@ -215,6 +218,8 @@ def _record(config: DictConfig, run_dir: Path, start: Start) -> None:
         log.info(start.note)
     if start.folder is not None:
         save(config, run_dir, HydraConfig.get())
+    else:
+        keep_absolute(config, run_dir, HydraConfig.get().overrides.task)
 
 
 def _program() -> str:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import EpsImagePlugin, Image
+from PIL import EpsImagePlugin, Image, ImageFile
 
 from limner.data import ImageFolder
+from limner.data.backgrounds import WHITE
 from limner.data.store import open_store
 from limner.errors import UserError
+from limner.files.pictures import load_picture
+from limner.files.plain import NotPlainError
 from support import fakes
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
@@ -41,7 +44,12 @@ def decode(path, on_corrupt="error"):
             pictures = ImageFolder(path=str(path)).pictures()["train"]
             result.append(
                 open_store(
-                    pictures, [3, 8, 8], kind="memory", memory_limit_gib=1.0, on_corrupt=on_corrupt
+                    pictures,
+                    [3, 8, 8],
+                    kind="memory",
+                    memory_limit_gib=1.0,
+                    on_corrupt=on_corrupt,
+                    background=WHITE,
                 )
             )
         except BaseException as error:
@@ -77,7 +85,7 @@ def bound_socket(path: Path) -> None:
 
 BAD = {
     "postscript": (lambda path: path.write_bytes(POSTSCRIPT), "no whole picture in PNG, JPEG"),
-    "tiff": (lambda path: Image.new("RGB", (8, 8)).save(path, "TIFF"), "no whole picture"),
+    "tga": (lambda path: Image.new("RGB", (8, 8)).save(path, "TGA"), "no whole picture"),
     "text": (lambda path: path.write_text("hello"), "no whole picture"),
     "empty": (lambda path: path.touch(), "no whole picture"),
     "pipe": (os.mkfifo, "no regular file"),
@@ -112,6 +120,47 @@ def test_zip_entry_is_refused_like_a_file(tmp_path, started, kind):
         decode(archive)
     assert len(decode(archive, "skip")) == 3
     assert not started
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "PPM", "WEBP"])
+@pytest.mark.parametrize("seed", range(8))
+def test_damaged_file_of_every_format_is_read_or_named(tmp_path, kind, seed):
+    """Random bytes of the file are changed; nothing but our message is raised."""
+    random = np.random.default_rng(seed)
+    path = tmp_path / f"y.{kind.lower().replace('tiff', 'tif')}"
+    noise = Image.fromarray(random.integers(0, 256, (40, 40, 3), dtype=np.uint8))
+    noise.save(
+        path, kind, **({} if kind == "PPM" else {"save_all": True, "append_images": [noise]})
+    )
+    content = bytearray(path.read_bytes())
+    for at in random.integers(0, min(len(content), 400), 20):
+        content[at] = random.integers(256)
+    path.write_bytes(content[: int(random.integers(100, len(content)))] if seed % 2 else content)
+    folder = fakes.images(tmp_path, 3)
+    assert len(decode(folder, "skip")) in (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content"),
+    [
+        ("gif", b"GIF89a" + struct.pack("<HHBBB", 60_000, 60_000, 0, 0, 0) + b"," + bytes(10)),
+        ("ppm", b"P6\n60000 60000\n255\n" + bytes(100)),
+        ("tif", b"II*\0\x08\0\0\0\x03\0" + b"".join(
+            struct.pack("<HHII", tag, 4, 1, value)
+            for tag, value in ((256, 60_000), (257, 60_000), (273, 8))
+        ) + bytes(4)),
+    ],
+)  # fmt: skip
+def test_picture_that_claims_many_pixels_is_refused_before_it_is_decoded(
+    tmp_path, monkeypatch, suffix, content
+):
+    folder = fakes.images(tmp_path / "photos", 2)
+    (folder / f"y.{suffix}").write_bytes(content)
+    loaded = []
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: loaded.append(self.size))
+    with pytest.raises(NotPlainError, match=r"pixels"):
+        load_picture(folder / f"y.{suffix}")
+    assert not loaded
 
 
 def claim_size(archive: Path, name: str, size: int) -> None:

@@ -1,12 +1,16 @@
+import contextlib
 import json
 import os
+import struct
 import zipfile
 
+import numpy as np
 import pytest
 
 from limner.cache import cache_dir
 from limner.data import ImageFolder
 from limner.data.decode import first_shape
+from limner.errors import UserError
 from support import fakes
 
 
@@ -105,3 +109,78 @@ def test_first_shape_opens_no_picture_at_the_second_start(archive, parsed):
     kept.write_text("[3, true, -8]")
     assert shape() == [3, 8, 8]
     assert len(parsed) == 1
+
+
+def rewritten(archive, rename, into, method=zipfile.ZIP_STORED):
+    """The archive with other names, as the names stand in its bytes."""
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(into, "w", method) as new:
+        for entry in old.infolist():
+            if not entry.is_dir():
+                new.writestr(rename(entry.filename), old.read(entry))
+    return into
+
+
+def test_zip_with_backslashes_has_the_same_labels_and_splits(archive, tmp_path):
+    other = rewritten(archive, lambda name: name.replace("/", "\\"), tmp_path / "windows.zip")
+    with zipfile.ZipFile(other) as opened:
+        assert "train\\class_0\\0000.png" in opened.namelist()
+    for _ in range(2):  # the second time from the cache
+        here, there = what_it_says(archive), what_it_says(other)
+        for split in ("train", "test"):
+            assert there[split][:3] == here[split][:3]
+        train = ImageFolder(path=str(other)).pictures()["train"]
+        same = ImageFolder(path=str(archive)).pictures()["train"]
+        assert train.read(7).tobytes() == same.read(7).tobytes()
+
+
+@pytest.mark.parametrize("name", ["..\\y.png", "photos\\..\\..\\y.png", "\\etc\\y.png"])
+def test_zip_is_refused_when_a_name_with_backslashes_leads_out_of_it(archive, name):
+    with zipfile.ZipFile(archive, "a") as made:
+        made.writestr(name, b"")
+    with pytest.raises(UserError, match="leads out of the archive"):
+        what_it_says(archive)
+
+
+def test_zip_that_is_cut_off_is_called_so(archive):
+    archive.write_bytes(archive.read_bytes()[:-200])
+    with pytest.raises(UserError, match=r"is only a part of a \.zip file: the directory"):
+        what_it_says(archive)
+
+
+def test_file_that_is_no_zip_is_called_so(tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"hello")
+    with pytest.raises(UserError, match=r"neither a folder nor a \.zip file"):
+        what_it_says(tmp_path / "a.zip")
+
+
+def test_zip_of_several_volumes_is_one_message(archive):
+    """Python raises for it already when asked whether it is a .zip file."""
+    content = archive.read_bytes()
+    at = content.rindex(b"PK\5\6")
+    locator = struct.pack("<4sLQL", b"PK\6\7", 1, 0, 2)
+    archive.write_bytes(content[:at] + locator + content[at:])
+    with pytest.raises(UserError, match=r"damaged \.zip file \(.*multiple disks"):
+        what_it_says(archive)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_zip_with_a_damaged_directory_is_read_or_refused_in_words(archive, seed):
+    content = bytearray(archive.read_bytes())
+    random = np.random.default_rng(seed)
+    first = content.index(b"PK\1\2")
+    for at in random.integers(first, len(content), 30):
+        content[at] = random.integers(256)
+    archive.write_bytes(content)
+    with contextlib.suppress(UserError):  # nothing else is raised
+        what_it_says(archive)
+
+
+def test_encrypted_zip_is_refused_with_its_reason(archive):
+    content = bytearray(archive.read_bytes())
+    at = content.index(b"PK\1\2", content.rindex(b"PK\3\4"))
+    while content[at : at + 4] == b"PK\1\2":
+        content[at + 8] |= 1
+        at += 46 + sum(struct.unpack_from("<HHH", content, at + 28))
+    archive.write_bytes(content)
+    with pytest.raises(UserError, match=r"is encrypted \(18 of 18 files, .*\); no password"):
+        what_it_says(archive)

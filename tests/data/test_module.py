@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from limner.config.build import build
+from limner.data import ImageDataModule, ImageFolder
 from limner.errors import UserError
 from support import fakes
 
@@ -101,3 +102,47 @@ def test_other_labels_are_other_images(photos):
     shutil.move(folder / "class_0" / "0000.png", folder / "class_1" / "0000.png")
     with pytest.raises(UserError, match="as then"):
         state(saved=saved)
+
+
+def folder_module(path, **options):
+    arguments = {
+        "name": "photos", "source": ImageFolder(path=str(path)), "image_shape": None,
+        "num_classes": None, "batch_size": 2, "augmentation": None, "binarisation": None,
+        "validation_fraction": 0.0, "test_fraction": 0.0, "split_seed": 0, "seed": 0,
+        "store": "auto", "memory_limit_gib": 1.0, "on_corrupt": "error", "background": "white",
+    }  # fmt: skip
+    return ImageDataModule(**{**arguments, **options})
+
+
+def test_open_refuses_a_picture_beside_class_folders_unless_labels_are_not_wanted(tmp_path):
+    folder = fakes.images(tmp_path / "photos", 6, classes=2)
+    Image.new("RGB", (8, 8)).save(folder / "cover.png")
+    with pytest.raises(UserError, match=r"cover\.png of 7 images lie beside") as error:
+        folder_module(folder).open()
+    assert "data.num_classes=0" in str(error.value)
+    data = folder_module(folder, num_classes=0)
+    data.open()
+    assert data.num_classes == 0
+    assert len(data.split("train")[1]) == 7
+
+
+def test_open_refuses_a_class_that_is_only_validated_on(tmp_path):
+    for name in ("train/cat", "train/dog", "val/Cat", "val/dog"):
+        fakes.images(tmp_path / name, 2)
+    with pytest.raises(UserError, match="there is no Cat in train; the nearest there is cat"):
+        folder_module(tmp_path).open()
+
+
+def test_open_with_no_classes_drops_labels_and_keeps_the_stores_apart(tmp_path):
+    folder = fakes.images(tmp_path / "photos", 6, classes=2)
+    with_labels, without = folder_module(folder), folder_module(folder, num_classes=0)
+    for data in (with_labels, without, folder_module(folder)):
+        data.open()
+    assert with_labels.split("train")[0].labels is not None
+    assert without.split("train")[0].labels is None
+    assert without.num_classes == 0
+
+
+def test_background_is_checked_before_the_data_are_read(tmp_path):
+    with pytest.raises(UserError, match=r"data\.background=whitish: must be a colour"):
+        folder_module(tmp_path / "nowhere", background="whitish")

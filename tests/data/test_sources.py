@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 from PIL import Image
 
@@ -80,3 +82,70 @@ def test_the_fingerprint_follows_the_files(tmp_path):
 def test_a_path_that_is_not_there():
     with pytest.raises(UserError, match="does not exist"):
         ImageFolder(path="/nowhere/at/all").pictures()
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    ["tif", "tiff", "ppm", "pgm", "pbm", "pnm", "jfif", "gif", "TIF", "JFIF"],
+)
+def test_further_formats_are_read(tmp_path, suffix):
+    mode = {"pgm": "L", "pbm": "1"}.get(suffix, "RGB")
+    kind = {"pgm": "PPM", "pbm": "PPM", "pnm": "PPM", "jfif": "JPEG", "tif": "TIFF"}
+    Image.new(mode, (8, 8), "white").save(
+        tmp_path / f"a.{suffix}", kind.get(suffix.lower(), suffix)
+    )
+    train = ImageFolder(path=str(tmp_path)).pictures()["train"]
+    assert train.read(0).convert("RGB").getpixel((4, 4)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_files_that_are_no_images_are_counted_by_suffix(tmp_path, caplog, archive):
+    caplog.set_level(logging.INFO)
+    folder = fakes.images(tmp_path / "photos", 3)
+    for name in ("a.txt", "b.TXT", "c.json", "README", ".hidden"):
+        (folder / name).touch()
+    ImageFolder(path=str(fakes.zipped(folder) if archive else folder)).pictures()
+    (line,) = [line for line in caplog.messages if "left out" in line]
+    assert "4 files are left out, which are no images: 2 .txt, " in line
+    assert "1 .json" in line
+    assert "1 without a suffix" in line
+
+
+def test_nothing_is_said_when_all_files_are_images(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    ImageFolder(path=str(fakes.images(tmp_path / "photos", 3))).pictures()
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("split", ["", "train/", "test/"])
+def test_picture_beside_class_folders_is_a_label_problem(tmp_path, split):
+    for name in {"train/", split} - {""} if split else {""}:
+        fakes.images(tmp_path / "photos" / name, 6, classes=2)
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos" / split / "cover.png")
+    pictures = ImageFolder(path=str(tmp_path / "photos")).pictures()
+    (problem,) = {found.label_problem for found in pictures.values()} - {None}
+    assert (
+        f"{split}cover.png of 7 images lie beside the class folders (class_0, class_1)" in problem
+    )
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_class_without_training_images_is_a_label_problem(tmp_path, split):
+    for folder in ("train/cat", "train/dog", f"{split}/Cat", f"{split}/dog"):
+        fakes.images(tmp_path / folder, 2)
+    train = ImageFolder(path=str(tmp_path)).pictures()["train"]
+    assert f"the class folder {split}/Cat has no training images" in train.label_problem
+    assert "the nearest there is cat." in train.label_problem
+
+
+def test_class_that_is_only_trained_on_is_no_problem(tmp_path):
+    for folder in ("train/cat", "train/dog", "val/dog"):
+        fakes.images(tmp_path / folder, 2)
+    pictures = ImageFolder(path=str(tmp_path)).pictures()
+    assert {found.label_problem for found in pictures.values()} == {None}
+
+
+def test_home_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    fakes.images(tmp_path / "photos", 3)
+    assert len(ImageFolder(path="~/photos").pictures()["train"]) == 3

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from limner.cache import cache_dir, cached_folder
+from limner.data.backgrounds import WHITE
 from limner.data.sources import ImageFolder, Pictures
 from limner.data.store import MappedStore, MemoryStore, StreamedStore, open_store
 from support import fakes
@@ -29,7 +30,12 @@ def numbered(num_images: int, reads: list[int] | None = None, name: str = "n") -
 
 def opened(pictures, kind="auto", memory_limit_gib=1.0):
     return open_store(
-        pictures, [1, 3, 4], kind=kind, memory_limit_gib=memory_limit_gib, on_corrupt="error"
+        pictures,
+        [1, 3, 4],
+        kind=kind,
+        memory_limit_gib=memory_limit_gib,
+        on_corrupt="error",
+        background=WHITE,
     )
 
 
@@ -176,6 +182,8 @@ def test_labels_of_skipped_pictures_are_left_out():
 
     names = [str(i) for i in range(5)]
     pictures = Pictures(names, read, list(range(5)), list("abcde"), fingerprint="x", sizes=names)
-    store = open_store(pictures, [1, 3, 4], kind="auto", memory_limit_gib=1.0, on_corrupt="skip")
+    store = open_store(
+        pictures, [1, 3, 4], kind="auto", memory_limit_gib=1.0, on_corrupt="skip", background=WHITE
+    )
     assert store.labels.tolist() == [0, 1, 3, 4]
     assert np.array_equal(store.gather(torch.arange(4))[:, 0, 0, 0], [0, 1, 3, 4])

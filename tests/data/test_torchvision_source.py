@@ -1,8 +1,11 @@
 """Data roots that somebody made to do harm."""
 
+import errno
 import functools
+import io
 import os
 import pickle
+import subprocess
 import threading
 from pathlib import Path
 
@@ -11,8 +14,10 @@ import torch
 from PIL import EpsImagePlugin, Image
 from torchvision.datasets import CIFAR10, MNIST, CelebA, cifar
 
-from limner.data import TorchvisionSource
+from limner.data import ImageFolder, TorchvisionSource
+from limner.data.backgrounds import WHITE
 from limner.data.decode import read_picture
+from limner.data.store import open_store
 from limner.errors import UserError
 from support import fakes
 
@@ -146,3 +151,107 @@ def test_celeba_pictures_are_read_in_documented_formats_only(tmp_path, monkeypat
             read_picture(pictures, 0)
     assert not started
     assert Image.open is real
+
+
+@pytest.fixture
+def nothing_written(monkeypatch):
+    """Fails a test that opens a file of a folder for writing, or makes a folder in it."""
+
+    def below(folder):
+        def refuse(path):
+            if Path(os.fsdecode(path)).resolve().is_relative_to(folder):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+        def wrapped(function, writes):
+            def call(path, *args, **options):
+                if not isinstance(path, int) and writes(*args, **options):
+                    refuse(path)
+                return function(path, *args, **options)
+
+            return call
+
+        def opens(mode="r", *_, **__):
+            return mode.strip("bt") != "r"
+
+        def flags(given, *_, **__):
+            return given & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+
+        monkeypatch.setattr("builtins.open", wrapped(open, opens))
+        monkeypatch.setattr("io.open", wrapped(io.open, opens))
+        monkeypatch.setattr(os, "open", wrapped(os.open, flags))
+        for name in ("mkdir", "unlink", "rmdir", "utime", "rename", "replace"):
+            monkeypatch.setattr(os, name, wrapped(getattr(os, name), lambda *_, **__: True))
+        access = os.access
+        monkeypatch.setattr(
+            os, "access",
+            lambda path, mode, **options: access(path, mode, **options)
+            and not (mode & os.W_OK and Path(path).resolve().is_relative_to(folder)),
+        )  # fmt: skip
+
+    return below
+
+
+def listing(folder):
+    """Everything below a folder, with the times at which it was changed."""
+    paths = [folder, *sorted(folder.rglob("*"))]
+    return [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+
+
+@pytest.mark.parametrize("make", [mnist, cifar10])
+def test_nothing_is_written_beside_the_files_of_a_data_set(
+    tmp_path, monkeypatch, nothing_written, make
+):
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(cifar, "check_integrity", lambda *a, **k: True)
+    root = tmp_path / "root"
+    root.mkdir()
+    fakes.mnist(root) if make is mnist else fakes.cifar(root, 10)
+    before = listing(root)
+    nothing_written(root)
+    pictures = make(root).pictures()["train"]
+    assert read_picture(pictures, 0).size in ((28, 28), (32, 32))
+    assert listing(root) == before
+    assert list((tmp_path / "cache" / "locks").glob("*.lock"))
+
+
+def test_nothing_is_written_beside_the_files_of_a_folder(tmp_path, monkeypatch, nothing_written):
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
+    folder = fakes.images(tmp_path / "photos", 6, classes=2)
+    before = listing(folder)
+    nothing_written(folder)
+    pictures = ImageFolder(path=str(folder)).pictures()["train"]
+    store = open_store(
+        pictures, [3, 8, 8], kind="memory", memory_limit_gib=1.0, on_corrupt="error",
+        background=WHITE,
+    )  # fmt: skip
+    assert len(store) == 6
+    assert listing(folder) == before
+
+
+@pytest.mark.parametrize("state", ["empty", "missing"])
+def test_download_into_a_read_only_root_is_one_message(
+    tmp_path, monkeypatch, nothing_written, state
+):
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
+    above = tmp_path / "above"
+    root = above / "root"
+    (root if state == "empty" else above).mkdir(parents=True)
+    nothing_written(above)
+    with pytest.raises(UserError, match=r"nothing can be downloaded into it \(Read-only") as error:
+        mnist(root).pictures()
+    assert f"data.root={root}" in str(error.value)
+    assert "data.root=DIR" in str(error.value)
+    assert "hydra.run.dir" not in str(error.value)
+
+
+def test_root_on_a_read_only_disk_is_read(tmp_path, monkeypatch, small_disk):
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "root"
+    small_disk(root, 10_000_000)
+    fakes.mnist(root)
+    mount = ["mount", "-o", "remount,ro", str(root)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("no file system can be made read-only here")
+    assert len(mnist(root).pictures()["train"]) == fakes.TRAIN
+    with pytest.raises(UserError, match="nothing can be downloaded into it"):
+        cifar10(root).pictures()

@@ -1,6 +1,11 @@
 """The files below a folder."""
 
+import os
+
+import pytest
+
 from limner.data.walks import walk
+from limner.errors import UserError
 from support import fakes
 
 
@@ -18,3 +23,29 @@ def test_walk_finds_what_pathlib_finds(tmp_path):
     ]
     assert sorted(walk(folder)) == sorted(expected)
     assert len(expected) == 13
+
+
+def test_walk_refuses_a_link_to_a_folder_above_the_root(tmp_path):
+    """The link is named, and what lies beside the root is not read."""
+    folder = fakes.images(tmp_path / "photos", 2)
+    (folder / "up").symlink_to(tmp_path)
+    with pytest.raises(UserError, match="photos/up is a link back to a folder"):
+        walk(folder)
+
+
+def test_walk_names_two_links_that_lead_to_each_other_once(tmp_path):
+    folder = fakes.images(tmp_path / "photos", 4, classes=2)
+    (folder / "class_0" / "x").symlink_to(folder / "class_1")
+    (folder / "class_1" / "y").symlink_to(folder / "class_0")
+    with pytest.raises(UserError, match="is a link back to a folder") as error:
+        walk(folder)
+    assert str(error.value).count("/x") + str(error.value).count("/y") <= 3
+
+
+def test_walk_says_why_when_the_root_cannot_be_read(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
+        walk(tmp_path)

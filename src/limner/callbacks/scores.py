@@ -19,6 +19,7 @@ from limner.callbacks.epochs import is_last_epoch
 from limner.callbacks.measured import measured_of
 from limner.callbacks.rollbacks import Rollbacks
 from limner.callbacks.signals import stop_if_asked
+from limner.data.backgrounds import background_of
 from limner.errors import UserError
 from limner.files.atomic import write_atomically
 from limner.interfaces import FeatureExtractor, RealImages, Samples
@@ -125,9 +126,11 @@ class Scores(L.Callback):
         """The real images of each split, by the ending of the scores that compare with them."""
         found = {}
         for split in self.splits:
+            store, indices = data.reference(split)
             about = {"data": data.name, "image_shape": list(data.image_shape), "split": split}
+            about |= background_of(store)
             found[ENDINGS[split]] = self.evaluator.reference(
-                *data.reference(split), about=about, device=device, pause=pause
+                store, indices, about=about, device=device, pause=pause
             )
         return found
 

@@ -2,19 +2,25 @@
 
 The mode follows the number of channels (1: grey, 3: RGB, 4: RGBA); the size is reached by scaling
 until the picture covers the target (Lanczos, antialiased) and cutting its centre, which leaves the
-proportions as they were.
+proportions as they were. Transparent pixels are laid on a colour first, unless the fourth channel
+is kept. Values of 16 bits are scaled to 8; those of a float picture reach from 0 to 1.
 """
 
-__all__ = ["MODES", "RESIZE", "first_shape", "fits", "read_picture", "to_array"]
+__all__ = [
+    "MODES", "RESIZE", "CorruptPicture", "Decoded", "decode", "first_shape", "fits",
+    "none_readable", "read_picture", "shape_of", "to_array",
+]  # fmt: skip
 
 import json
 import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from limner.cache import cached_folder, discard_folder, find_folder
+from limner.data.backgrounds import Colour, compose
 from limner.data.listings import NUM_KEPT_FROM
 from limner.data.sources import Pictures
 from limner.errors import UserError
@@ -25,20 +31,61 @@ log = logging.getLogger(__name__)
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 RESIZE = "cover, centre-crop, lanczos"
+BITS_PER_SAMPLE = 258
+"""The tag of a TIFF."""
 SHAPES = "shapes"
 SHAPE_FORMAT = 1
 
 
+class CorruptPicture(UserError):
+    """A picture that cannot be read.
+
+    Args:
+        name: Its name, from a folder or a .zip file.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = printable(name), printable(reason)
+        super().__init__(
+            f"The image {self.name} cannot be read ({self.reason}).\n"
+            "Repair or remove it, or leave such images out: data.on_corrupt=skip"
+        )
+
+
+class Decoded(NamedTuple):
+    """A picture in the shape that is trained on."""
+
+    array: np.ndarray
+    """uint8 (C, H, W)."""
+    converted: bool
+    """Whether the picture had another mode or size."""
+    composed: bool
+    """Whether transparent pixels were laid on the background."""
+
+
 def read_picture(pictures: Pictures, i: int) -> Image.Image:
-    """The decoded picture of a number. Raises `UserError` that names it if it is corrupt."""
+    """The decoded picture of a number. Raises `CorruptPicture` if it cannot be read."""
     try:
         return pictures.read(i)
     except Exception as error:  # PIL and zipfile raise a dozen kinds for a broken file
-        reason = str(error) or type(error).__name__
-        raise UserError(
-            f"The image {printable(pictures.names[i])} cannot be read ({reason}).\n"
-            "Repair or remove it, or leave such images out: data.on_corrupt=skip"
-        ) from error
+        raise CorruptPicture(pictures.names[i], _reason(error)) from error
+
+
+def decode(
+    pictures: Pictures, i: int, image_shape: Sequence[int], *, background: Colour
+) -> Decoded:
+    """Return the picture of a number in the shape (C, H, W).
+
+    Raises:
+        CorruptPicture: If it cannot be read, or has values that no 8 bits stand for.
+    """
+    picture = read_picture(pictures, i)
+    try:
+        array, composed = _converted(picture, image_shape, background)
+    except Exception as error:  # PIL converts a few rare modes into no other
+        raise CorruptPicture(pictures.names[i], _reason(error)) from error
+    return Decoded(array, composed or not fits(picture, image_shape), composed)
 
 
 def first_shape(pictures: Pictures) -> list[int]:
@@ -50,15 +97,20 @@ def first_shape(pictures: Pictures) -> list[int]:
     key = [SHAPE_FORMAT, pictures.fingerprint]
     shape = _kept_shape(key)
     if shape is None:
-        first = ImageOps.exif_transpose(_first_readable(pictures))
-        grey = first.mode in ("1", "L", "LA") or first.mode.startswith("I")
-        channels = 1 if grey else 4 if first.mode == "RGBA" else 3
-        shape = [channels, first.height, first.width]
+        shape = shape_of(_first_readable(pictures))
         if len(pictures) >= NUM_KEPT_FROM:
             text = json.dumps(shape)
             cached_folder(SHAPES, key, lambda into: (into / "shape.json").write_text(text))
     log.info("data.image_shape=%s, after the first image (%s).", shape, MODES[shape[0]])
     return shape
+
+
+def shape_of(picture: Image.Image) -> list[int]:
+    """Return [C, H, W] of a picture as it is seen: turned upright, 3 channels for a palette."""
+    upright = ImageOps.exif_transpose(picture)
+    grey = upright.mode in ("1", "F", "L", "LA", "La") or upright.mode.startswith("I")
+    channels = 1 if grey else 4 if upright.mode == "RGBA" else 3
+    return [channels, upright.height, upright.width]
 
 
 def fits(picture: Image.Image, image_shape: Sequence[int]) -> bool:
@@ -67,17 +119,65 @@ def fits(picture: Image.Image, image_shape: Sequence[int]) -> bool:
     return picture.mode == MODES[channels] and picture.size == (width, height)
 
 
-def to_array(picture: Image.Image, image_shape: Sequence[int]) -> np.ndarray:
-    """uint8 array (C, H, W) of a picture of any mode and size."""
+def to_array(
+    picture: Image.Image, image_shape: Sequence[int], *, background: Colour
+) -> np.ndarray:
+    """uint8 array (C, H, W) of a picture of any mode and size, transparent pixels on a colour.
+
+    Raises:
+        NotPlainError: If it has values that are not scaled: see `_eight_bits`.
+        ValueError: If PIL cannot convert its mode.
+    """
+    return _converted(picture, image_shape, background)[0]
+
+
+def _converted(
+    picture: Image.Image, image_shape: Sequence[int], background: Colour
+) -> tuple[np.ndarray, bool]:
+    """Return the array, and whether transparent pixels were laid on the background."""
     channels, height, width = image_shape
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):  # 16-bit grey: PIL would clip it at 255 instead of scaling
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    bits = _bits(picture)
+    picture = _eight_bits(ImageOps.exif_transpose(picture), bits)
+    picture, composed = (picture, False) if channels == 4 else compose(picture, background)
     if picture.mode != MODES[channels]:
         picture = picture.convert(MODES[channels])
     if picture.size != (width, height):
         picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
-    return np.asarray(picture, dtype=np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
+    array = np.asarray(picture, dtype=np.uint8).reshape(height, width, channels)
+    return array.transpose(2, 0, 1), composed
+
+
+def _bits(picture: Image.Image) -> int:
+    """Return how many bits a value of a deep grey picture has: 16, or what a TIFF says."""
+    bits = getattr(picture, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))
+    return bits[0] if bits[0] in range(8, 16) else 16
+
+
+def _eight_bits(picture: Image.Image, bits: int) -> Image.Image:
+    """Return a picture of 8 bits a channel; PIL itself would clip values instead of scaling them.
+
+    Raises:
+        NotPlainError: If whole numbers take more than 16 bits, or floats are not from 0 to 1.
+    """
+    if not picture.mode.startswith(("I", "F")):
+        return picture
+    values = np.asarray(picture)
+    lowest, highest = values.min(), values.max()
+    if picture.mode == "F":
+        if not (lowest >= 0 and highest <= 1):
+            raise NotPlainError(
+                f"has values from {lowest:g} to {highest:g}; floats are read from 0 (black) to 1"
+            )
+        return Image.fromarray(np.rint(values * 255).astype(np.uint8))
+    if lowest < 0 or highest >= 2**16:
+        raise NotPlainError(
+            f"has values from {lowest} to {highest}; whole numbers of 16 bits are the most read"
+        )
+    return Image.fromarray((values >> (bits - 8)).astype(np.uint8))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _kept_shape(key: list) -> list[int] | None:
@@ -97,9 +197,16 @@ def _kept_shape(key: list) -> list[int] | None:
 
 
 def _first_readable(pictures: Pictures) -> Image.Image:
+    first: UserError | None = None
     for i in range(len(pictures)):
         try:
             return read_picture(pictures, i)
-        except UserError:
-            continue
-    raise UserError(f"None of the {len(pictures)} images can be read.")
+        except UserError as error:
+            first = first or error
+    raise none_readable(pictures, first)
+
+
+def none_readable(pictures: Pictures, first: Exception | None) -> UserError:
+    """Return the error for a split of which no picture can be read; `first` is a reason."""
+    reason = str(first).splitlines()[0] if first is not None else "it is empty."
+    return UserError(f"None of the {len(pictures):,} images can be read. {reason}")

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from limner.data.listings import zip_listing
+from limner.data.listings import with_slashes, zip_listing
 from limner.data.walks import walk
 from limner.errors import UserError
 from limner.files.pictures import MAX_BYTES, decode_picture, load_picture
 from limner.files.plain import NotPlainError
+
+ZIP_BEGINNINGS = (b"PK\3\4", b"PK\7\10")
+"""First bytes of a .zip file that has entries: the first of them, or the mark of a split one."""
 
 
 class FileTree:
@@ -36,19 +39,21 @@ class FileTree:
         self.path = path
         self._zip: zipfile.ZipFile | None = None
         self._lock = threading.Lock()
-        self._is_folder = path.is_dir()
-        if self._is_folder:
-            found = sorted(walk(path))
-            self.fingerprint: object = found
-            self.sizes = {name: size for name, size, _ in found}
-        elif path.is_file() and zipfile.is_zipfile(path):
-            self.sizes = zip_listing(path)
-            stat = path.stat()
-            self.fingerprint = [stat.st_size, stat.st_mtime_ns]
-        elif path.exists():
-            raise UserError(f"data.path={path} is neither a folder nor a .zip file.")
-        else:
-            raise UserError(f"data.path={path} does not exist.")
+        self._entries: dict[str, str] = {}  # names in the .zip file, where they have backslashes
+        try:
+            self._is_folder = path.is_dir()
+            if self._is_folder:
+                found = sorted(walk(path))
+                self.fingerprint: object = found
+                self.sizes = {name: size for name, size, _ in found}
+            else:
+                self._list_zip()
+        except UserError:  # which may be an OSError too: a cache without room
+            raise
+        except OSError as error:
+            raise UserError(
+                f"data.path={path} cannot be read ({error.strerror or error})."
+            ) from error
         self.names = list(self.sizes)
 
     def open_image(self, name: str) -> Image.Image:
@@ -60,7 +65,18 @@ class FileTree:
         """
         if self._is_folder:
             return load_picture(self.path / name)
-        return decode_picture(_unpacked(self._archive(), name))
+        return decode_picture(_unpacked(self._archive(), self._entries.get(name, name)))
+
+    def _list_zip(self) -> None:
+        _refuse_other(self.path)
+        listed = zip_listing(self.path)
+        if any("\\" in name for name in listed):
+            self._entries = {with_slashes(name): name for name in listed}
+            names = sorted(name for name in self._entries if not name.endswith("/"))
+            listed = {name: listed[self._entries[name]] for name in names}
+        status = self.path.stat()
+        self.sizes = listed
+        self.fingerprint = [status.st_size, status.st_mtime_ns]
 
     def _archive(self) -> zipfile.ZipFile:
         """The .zip file, opened when its first picture is read: that alone may take seconds."""
@@ -68,6 +84,28 @@ class FileTree:
             if self._zip is None:
                 self._zip = zipfile.ZipFile(self.path)
             return self._zip
+
+
+def _refuse_other(path: Path) -> None:
+    """Raise `UserError` for a path that is no whole .zip file, with the reason."""
+    if not path.exists():
+        raise UserError(f"data.path={path} does not exist.")
+    if not path.is_file():
+        raise UserError(f"data.path={path} is neither a folder nor a .zip file.")
+    try:
+        is_whole = zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # the directory is there; the parser says what is wrong with it
+        return
+    if is_whole:
+        return
+    with path.open("rb") as file:
+        begins = file.read(4)
+    if begins in ZIP_BEGINNINGS:
+        raise UserError(
+            f"data.path={path} is only a part of a .zip file: the directory at its end is "
+            "missing.\nCopy or download it again."
+        )
+    raise UserError(f"data.path={path} is neither a folder nor a .zip file.")
 
 
 def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -5,7 +5,7 @@ says is kept as JSON under the archive's path, size and time, with a checksum; a
 damaged is removed and made again.
 """
 
-__all__ = ["MAX_DIRECTORY_BYTES", "NUM_KEPT_FROM", "parts_of", "zip_listing"]
+__all__ = ["MAX_DIRECTORY_BYTES", "NUM_KEPT_FROM", "parts_of", "with_slashes", "zip_listing"]
 
 import hashlib
 import json
@@ -55,31 +55,50 @@ def parts_of(name: str) -> list[str]:
     return [part for part in parts if part not in ("", ".")] if _is_odd(parts) else parts
 
 
+def with_slashes(name: str) -> str:
+    r"""Return the name of an entry with `/` between folders, where it may have `\`."""
+    return name.replace("\\", "/")
+
+
 def _parsed(path: Path) -> dict[str, int]:
     _check_directory_size(path)
     try:
         with zipfile.ZipFile(path) as archive:
             entries = sorted(archive.infolist(), key=lambda entry: entry.filename)
     except Exception as error:  # a stranger's archive may break its reader in any way
-        raise UserError(f"data.path={path} is a damaged .zip file ({error}).") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"data.path={path} is a damaged .zip file ({reason}).\n"
+            "Copy or download it again; `unzip -t` tests it."
+        ) from error
     sizes: dict[str, int] = {}
-    num_files = 0
+    files = []
     for entry in entries:
-        name = entry.filename
+        name = with_slashes(entry.filename)
         if name.startswith("/") or ".." in name.split("/"):
             raise UserError(
                 f"data.path={path} is refused: its entry {name!r} leads out of the archive."
             )
-        if not entry.is_dir() and not _hidden(name):
-            sizes[name] = entry.file_size
-            num_files += 1
-    if num_files > len(sizes):
+        if not name.endswith("/") and not _hidden(name):
+            sizes[entry.filename] = entry.file_size
+            files.append(entry)
+    _refuse_encrypted(path, files)
+    if len(files) > len(sizes):
         log.warning(
             "%s has %d entries under names that it has already: of each name the last one counts.",
             path,
-            num_files - len(sizes),
+            len(files) - len(sizes),
         )
     return sizes
+
+
+def _refuse_encrypted(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+    encrypted = [entry.filename for entry in entries if entry.flag_bits & 1]
+    if encrypted:
+        raise UserError(
+            f"data.path={path} is encrypted ({len(encrypted):,} of {len(entries):,} files, "
+            f"{encrypted[0]} first); no password is read.\nUnpack it and name the folder."
+        )
 
 
 def _check_directory_size(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 __all__ = ["ImageDataModule"]
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,11 @@ import torch
 from torch import Tensor
 
 from limner.augmentations.chain import Chain
+from limner.data.backgrounds import parse_colour
 from limner.data.batches import EvaluationBatches, TrainingBatches
 from limner.data.binarisation import Binarisation, BinarisedStore, Coins
 from limner.data.decode import first_shape
-from limner.data.sources import Source
+from limner.data.sources import Pictures, Source
 from limner.data.splits import check_fractions, cut
 from limner.data.store import (
     MemoryStore,
@@ -41,7 +43,8 @@ class ImageDataModule(L.LightningDataModule):
         name: What the data set is called in messages, folders and scores.
         source: Where the pictures come from.
         image_shape: (C, H, W) to train on; None for the shape of the first picture.
-        num_classes: The number of classes, 0 without labels; None for as many as the source has.
+        num_classes: The number of classes, 0 to train without labels; None for as many as the
+            source has.
         batch_size: Images of one optimizer step on one device.
         augmentation: Changes the uint8 training images of a batch; or None.
         binarisation: "dynamic" or "static", see `limner.data.binarisation`; None for none.
@@ -53,6 +56,8 @@ class ImageDataModule(L.LightningDataModule):
         store: "auto", "memory", "mapped" or "streamed": see `limner.data.store`.
         memory_limit_gib: Up to which size in GiB "auto" keeps a decoded split in memory.
         on_corrupt: What to do about a picture that cannot be read: "error" or "skip".
+        background: The colour behind transparent pixels of images of 1 or 3 channels: a name,
+            "#rrggbb", or [R, G, B] from 0 to 255.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class ImageDataModule(L.LightningDataModule):
         store: StoreKind,
         memory_limit_gib: float,
         on_corrupt: OnCorrupt,
+        background: str | Sequence[int],
     ) -> None:
         check_fractions(validation_fraction, test_fraction)
         if batch_size < 1:
@@ -83,6 +89,7 @@ class ImageDataModule(L.LightningDataModule):
         self.validation_fraction, self.test_fraction = validation_fraction, test_fraction
         self.split_seed, self.seed = split_seed, seed
         self.store, self.memory_limit_gib, self.on_corrupt = store, memory_limit_gib, on_corrupt
+        self.background = parse_colour(background)
         self._image_shape, self._num_classes = image_shape, num_classes
         self._stores: dict[str, Store] = {}
         self._splits: dict[str, tuple[str, Tensor]] = {}
@@ -97,7 +104,7 @@ class ImageDataModule(L.LightningDataModule):
         """
         if self._stores:
             return
-        pictures = self.source.pictures()
+        pictures = self._labelled(self.source.pictures())
         shape = self._image_shape
         self.image_shape = list(shape) if shape is not None else first_shape(pictures["train"])
         self.class_names = list(pictures["train"].classes)
@@ -113,6 +120,7 @@ class ImageDataModule(L.LightningDataModule):
                 kind=self.store,
                 memory_limit_gib=self.memory_limit_gib,
                 on_corrupt=self.on_corrupt,
+                background=self.background,
             )
         if len({store.labels is None for store in self._stores.values()}) > 1:
             raise UserError(f"Some splits of {self.name} have class folders and some have none.")
@@ -214,6 +222,24 @@ class ImageDataModule(L.LightningDataModule):
 
     def test_dataloader(self) -> EvaluationBatches | list:
         return self._evaluation("test")
+
+    def _labelled(self, pictures: Mapping[str, Pictures]) -> dict[str, Pictures]:
+        """The splits with labels that can be trained on, or without any if 0 classes are asked."""
+        if self._num_classes == 0:
+            return {
+                split: dataclasses.replace(
+                    found, labels=None, classes=[], fingerprint=[found.fingerprint, "no labels"]
+                )
+                if found.labels is not None
+                else found
+                for split, found in pictures.items()
+            }
+        for found in pictures.values():
+            if found.label_problem is not None:
+                raise UserError(
+                    f"{found.label_problem} To train without labels: data.num_classes=0"
+                )
+        return dict(pictures)
 
     def _evaluation(self, split: str) -> EvaluationBatches | list:
         store, indices = self.split(split)

@@ -5,6 +5,9 @@ A source decides nothing about sizes, splits that it does not have, or batches.
 
 __all__ = ["Digits", "ImageFolder", "Pictures", "Source"]
 
+import collections
+import difflib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,9 @@ from limner.data.files import FileTree
 from limner.data.listings import parts_of
 from limner.errors import UserError
 from limner.files.pictures import SUFFIXES
+from limner.files.printable import printable
+
+log = logging.getLogger(__name__)
 
 SPLIT_NAMES = {
     "train": "train",
@@ -26,6 +32,10 @@ SPLIT_NAMES = {
     "validation": "validation",
     "test": "test",
 }
+
+
+MAX_LISTED = 8
+"""Class folders or suffixes that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,8 @@ class Pictures:
     """Plain data that changes with the files: names, sizes, times."""
     sizes: object
     """Likewise, without the times: the same for a copy of the files."""
+    label_problem: str | None = None
+    """Why the folders give no labels that can be trained on; None if they do, or none at all."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -81,11 +93,12 @@ class Digits:
 
 
 class ImageFolder:
-    """The pictures below a folder, or in a .zip file; PNG, JPEG, WebP or BMP.
+    """The pictures below a folder, or in a .zip file, in the formats of `limner.files.pictures`.
 
     Folders named train, val (valid, validation) and test at the top are taken for splits. Below
     them, or at the top, class folders give the labels, in alphabetical order; pictures that lie in
-    no folder, or all in the same, have none.
+    no folder, or all in the same, have none. Where some lie in class folders and others beside
+    them, or a class has no training images, the pictures come with a `label_problem`.
     """
 
     def __init__(self, *, path: str) -> None:
@@ -97,6 +110,7 @@ class ImageFolder:
         if not files:
             what = "has no image" if tree.names else "is empty"
             raise UserError(f"data.path={self.path} {what}; images end in {', '.join(SUFFIXES)}.")
+        self._tell_others(tree.names)
         folders = [name[: name.rfind("/") + 1] for name in files]
         below = _below_common_folder(set(folders))
         in_split = {
@@ -105,33 +119,88 @@ class ImageFolder:
         }
         if "" in in_split.values() or "train" not in in_split.values():  # no layout of splits
             classes = {folder: parts[0] if parts else None for folder, parts in below.items()}
-            return {"train": _pictures(tree, files, folders, classes)}
+            return {"train": self._pictures(tree, files, folders, classes)}
         classes = {folder: parts[1] if parts[1:] else None for folder, parts in below.items()}
         splits: dict[str, list[int]] = {}
         for i, folder in enumerate(folders):
             splits.setdefault(in_split[folder], []).append(i)
+        problem = self._untrained_class({folders[i] for i in splits["train"]}, classes)
         return {
-            split: _pictures(tree, [files[i] for i in at], [folders[i] for i in at], classes)
+            split: self._pictures(
+                tree, [files[i] for i in at], [folders[i] for i in at], classes, problem
+            )
             for split, at in splits.items()
         }
 
+    def _pictures(
+        self,
+        tree: FileTree,
+        files: list[str],
+        folders: list[str],
+        class_of: Mapping[str, str | None],
+        problem: str | None = None,
+    ) -> Pictures:
+        """One split: its files, the folder of each, and the class that a folder stands for."""
+        classes = sorted(set(class_of.values()) - {None})
+        without = {folder for folder in set(folders) if class_of[folder] is None}
+        labelled = len(classes) > 1 and not without
+        if len(classes) > 1 and without and len(without) < len(set(folders)):
+            beside = [file for file, at in zip(files, folders, strict=True) if at in without]
+            problem = problem or self._beside(beside, len(files), classes)
+        of_class = {name: number for number, name in enumerate(classes)}
+        number = {folder: of_class.get(name) for folder, name in class_of.items()}
+        return Pictures(
+            names=files,
+            read=lambda i: tree.open_image(files[i]),
+            labels=[number[folder] for folder in folders] if labelled else None,
+            classes=classes if labelled else [],
+            fingerprint=[files, tree.fingerprint],
+            sizes=list(zip(files, map(tree.sizes.__getitem__, files), strict=True)),
+            label_problem=problem,
+        )
 
-def _pictures(
-    tree: FileTree, files: list[str], folders: list[str], class_of: Mapping[str, str | None]
-) -> Pictures:
-    """One split: its files, the folder of each, and the class that a folder stands for."""
-    classes = sorted(set(class_of.values()) - {None})
-    labelled = len(classes) > 1 and all(class_of[folder] is not None for folder in set(folders))
-    of_class = {name: number for number, name in enumerate(classes)}
-    number = {folder: of_class.get(name) for folder, name in class_of.items()}
-    return Pictures(
-        names=files,
-        read=lambda i: tree.open_image(files[i]),
-        labels=[number[folder] for folder in folders] if labelled else None,
-        classes=classes if labelled else [],
-        fingerprint=[files, tree.fingerprint],
-        sizes=list(zip(files, map(tree.sizes.__getitem__, files), strict=True)),
-    )
+    def _beside(self, files: Sequence[str], total: int, classes: Sequence[str]) -> str:
+        more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+        return (
+            f"data.path={self.path}: {files[0]}{more} of {total:,} images lie beside the class "
+            f"folders ({_some(classes)}).\nMove them into class folders or away."
+        )
+
+    def _untrained_class(self, train: set[str], class_of: Mapping[str, str | None]) -> str | None:
+        """Return what is wrong if a class has images, but none to train on."""
+        trained = {class_of[folder] for folder in train} - {None}
+        for folder, name in sorted(class_of.items()):
+            if not trained or name is None or name in trained:
+                continue
+            folded = {known.casefold(): known for known in sorted(trained)}
+            close = difflib.get_close_matches(name.casefold(), folded, n=1)
+            hint = f"; the nearest there is {folded[close[0]]}" if close else ""
+            return (
+                f"data.path={self.path}: the class folder {folder.rstrip('/')} has no training "
+                f"images: there is no {name} in train{hint}.\nRename or remove the folder, or add "
+                "training images."
+            )
+        return None
+
+    def _tell_others(self, names: Sequence[str]) -> None:
+        """Log in one line how many files are no images, by suffix."""
+        others = [name for name in names if not name.lower().endswith(SUFFIXES)]
+        if others:
+            kinds = collections.Counter(Path(name).suffix.lower() for name in others)
+            counted = [
+                f"{count:,} {printable(kind) or 'without a suffix'}"
+                for kind, count in kinds.most_common()
+            ]
+            log.info(
+                "%s: %s files are left out, which are no images: %s.",
+                self.path, f"{len(others):,}", _some(counted),
+            )  # fmt: skip
+
+
+def _some(words: Sequence[str]) -> str:
+    """Return the first few words as a list, and how many more there are."""
+    more = f" and {len(words) - MAX_LISTED:,} more" if len(words) > MAX_LISTED else ""
+    return ", ".join(words[:MAX_LISTED]) + more
 
 
 def _below_common_folder(folders: set[str]) -> dict[str, list[str]]:

@@ -19,31 +19,26 @@ import hashlib
 import json
 import logging
 import math
-import os
 import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from limner.cache import cache_dir, cached_folder, discard_folder, find_folder
-from limner.data.decode import MODES, RESIZE, fits, read_picture, to_array
+from limner.cache import cache_dir, find_folder
+from limner.data.backgrounds import Colour, hexadecimal, may_be_transparent
+from limner.data.decode import MODES, RESIZE, CorruptPicture, decode
+from limner.data.decoded_folder import NUM_THREADS, OnCorrupt, decoded_folder
 from limner.data.sources import Pictures
 from limner.errors import UserError
-from limner.files.plain import check_regular, read_json
 
 log = logging.getLogger(__name__)
 
 FORMAT = 3
-CHUNK = 1024
 StoreKind = Literal["auto", "memory", "mapped", "streamed"]
-OnCorrupt = Literal["error", "skip"]
-NUM_THREADS = min(8, os.cpu_count() or 1)
 
 
 class MemoryStore:
@@ -54,6 +49,8 @@ class MemoryStore:
 
     waits = False
     """Whether to gather may take long, for a disk or for decoding."""
+    background: str | None = None
+    """The colour "#rrggbb" that transparent pixels were laid on; None if there were none."""
 
     def __init__(self, images: Tensor, labels: Tensor | None, *, fingerprint: str) -> None:
         self.images, self.labels, self.fingerprint = images, labels, fingerprint
@@ -72,7 +69,9 @@ class MemoryStore:
     def to(self, device: torch.device) -> "MemoryStore":
         """The same store on `device`."""
         labels = None if self.labels is None else self.labels.to(device)
-        return MemoryStore(self.images.to(device), labels, fingerprint=self.fingerprint)
+        moved = MemoryStore(self.images.to(device), labels, fingerprint=self.fingerprint)
+        moved.background = self.background
+        return moved
 
 
 class MappedStore(MemoryStore):
@@ -100,19 +99,28 @@ class StreamedStore:
         image_shape: Sequence[int],
         *,
         fingerprint: str,
+        colour: Colour,
     ) -> None:
-        self.pictures, self.labels = pictures, labels
+        self.pictures, self.labels, self.colour = pictures, labels, colour
         self.image_shape, self.fingerprint = image_shape, fingerprint
+        self.background: str | None = None  # as in `MemoryStore`, where there may be such pixels
         self._pool = ThreadPoolExecutor(NUM_THREADS)
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def gather(self, indices: Tensor) -> Tensor:
-        arrays = self._pool.map(
-            lambda i: _decode(self.pictures, i, self.image_shape)[0], indices.tolist()
-        )
-        return torch.from_numpy(np.stack(list(arrays)))
+        return torch.from_numpy(np.stack(list(self._pool.map(self._array, indices.tolist()))))
+
+    def _array(self, i: int) -> np.ndarray:
+        try:
+            return decode(self.pictures, i, self.image_shape, background=self.colour).array
+        except CorruptPicture as error:
+            raise UserError(
+                f"The image {error.name} cannot be read ({error.reason}).\nRepair or remove it. "
+                "Only a store of decoded images leaves such images out: data.store=mapped "
+                "data.on_corrupt=skip"
+            ) from error
 
     def to(self, device: torch.device) -> "StreamedStore":
         return self
@@ -128,6 +136,7 @@ def open_store(
     kind: StoreKind,
     memory_limit_gib: float,
     on_corrupt: OnCorrupt,
+    background: Colour,
 ) -> Store:
     """The store of a split, decoded by this call if no earlier one did so.
 
@@ -137,6 +146,10 @@ def open_store(
         kind: "memory", "mapped", "streamed", or "auto": the first of these that has room.
         memory_limit_gib: The largest size in GiB that "auto" reads into memory.
         on_corrupt: "error", or "skip" to leave out the pictures that cannot be read.
+        background: The colour behind transparent pixels; of no effect with 4 channels.
+
+    Raises:
+        UserError: If pictures cannot be read, with their names, or the cache has no room.
     """
     if image_shape[0] not in MODES:
         raise UserError(
@@ -152,16 +165,19 @@ def open_store(
         and find_folder("images", key) is None
         and not _disk_has_room(size)
     ):
+        if on_corrupt == "skip":
+            raise UserError(
+                f"data.on_corrupt=skip needs a store of decoded images, and the cache "
+                f"({cache_dir()}) has no room for {size / 2**30:.1f} GiB.\nMake room, or name a "
+                "folder on another disk: LIMNER_CACHE=DIR in the environment."
+            )
         kind = "streamed"
         log.info("Too large for the disk (%.1f GiB): decoding as needed.", size / 2**30)
     if kind == "streamed":
-        if on_corrupt == "skip":
-            raise UserError("data.on_corrupt=skip needs a store; data.store=streamed has none.")
-        labels = None if pictures.labels is None else torch.tensor(pictures.labels)
-        fingerprint = hashlib.sha256(json.dumps(key).encode()).hexdigest()
-        return StreamedStore(pictures, labels, image_shape, fingerprint=fingerprint)
-
-    folder, about, labels = _decoded_folder(pictures, image_shape, on_corrupt, key)
+        return _streamed(pictures, image_shape, on_corrupt, background, key)
+    folder, about, labels = decoded_folder(
+        pictures, image_shape, on_corrupt=on_corrupt, background=background, key=key
+    )
     _say_what_was_done(about, image_shape)
     shape = (about["num_images"], *image_shape)
     mapped = kind == "mapped" or (kind == "auto" and large)
@@ -169,40 +185,32 @@ def open_store(
         pixels = np.memmap(folder / "images.bin", np.uint8, mode="c", shape=shape)
     else:
         pixels = np.fromfile(folder / "images.bin", np.uint8).reshape(shape)
-    store = MappedStore if mapped else MemoryStore
-    return store(torch.from_numpy(pixels), labels, fingerprint=about["sha256"])
+    cls = MappedStore if mapped else MemoryStore
+    store = cls(torch.from_numpy(pixels), labels, fingerprint=about["sha256"])
+    store.background = about.get("background")
+    return store
 
 
-def _decoded_folder(
-    pictures: Pictures, image_shape: Sequence[int], on_corrupt: str, key: list
-) -> tuple[Path, dict[str, Any], Tensor | None]:
-    """The folder in the cache, what about.json says, and the labels; made again if damaged."""
-
-    def build(into: Path) -> None:
-        _decode_all(pictures, image_shape, on_corrupt, into)
-
-    folder = cached_folder("images", key, build)
-    try:
-        return folder, *_checked(folder, image_shape)
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        log.warning("The images in %s are damaged (%s): decoding them again.", folder, error)
-    discard_folder("images", key)
-    folder = cached_folder("images", key, build)
-    return folder, *_checked(folder, image_shape)
-
-
-def _checked(folder: Path, image_shape: Sequence[int]) -> tuple[dict[str, Any], Tensor | None]:
-    about = read_json(folder / "about.json")
-    images, labels = folder / "images.bin", None
-    check_regular(images, max_bytes=None)
-    if images.stat().st_size != about["num_images"] * math.prod(image_shape):
-        raise ValueError("images.bin has another size than about.json says")
-    if about["labels"]:
-        check_regular(folder / "labels.npy", max_bytes=None)
-        labels = torch.from_numpy(np.load(folder / "labels.npy", allow_pickle=False))
-        if labels.shape != (about["num_images"],) or labels.dtype != torch.int64:
-            raise ValueError("labels.npy has another size than about.json says")
-    return about, labels
+def _streamed(
+    pictures: Pictures, image_shape: Sequence[int], on_corrupt: str, background: Colour, key: list
+) -> StreamedStore:
+    if on_corrupt == "skip":
+        raise UserError(
+            "data.on_corrupt=skip needs a store of decoded images, which data.store=streamed is "
+            "not: choose data.store=mapped, or data.on_corrupt=error."
+        )
+    composed = image_shape[0] != 4 and may_be_transparent(pictures.names, background)
+    if composed:
+        key = [*key, "background", hexadecimal(background)]
+    store = StreamedStore(
+        pictures,
+        None if pictures.labels is None else torch.tensor(pictures.labels),
+        image_shape,
+        fingerprint=hashlib.sha256(json.dumps(key).encode()).hexdigest(),
+        colour=background,
+    )
+    store.background = hexadecimal(background) if composed else None
+    return store
 
 
 def _say_what_was_done(about: Mapping[str, Any], image_shape: Sequence[int]) -> None:
@@ -214,6 +222,12 @@ def _say_what_was_done(about: Mapping[str, Any], image_shape: Sequence[int]) -> 
             list(image_shape),
             RESIZE,
         )
+    if about.get("num_transparent"):
+        log.info(
+            "%s images have transparent pixels: laid on data.background=%s.",
+            f"{about['num_transparent']:,}",
+            about["background"],
+        )
     if about["num_skipped"]:
         log.warning("%d corrupt images were skipped.", about["num_skipped"])
 
@@ -221,67 +235,3 @@ def _say_what_was_done(about: Mapping[str, Any], image_shape: Sequence[int]) -> 
 def _disk_has_room(size: int) -> bool:
     folder = next(path for path in (cache_dir(), *cache_dir().parents) if path.exists())
     return shutil.disk_usage(folder).free > 1.05 * size
-
-
-def _decode_all(
-    pictures: Pictures, image_shape: Sequence[int], on_corrupt: str, into: Path
-) -> None:
-    """Write images.bin, labels.npy and about.json into a folder."""
-    start, changed, kept = time.monotonic(), 0, []
-    content = hashlib.sha256(json.dumps(list(image_shape)).encode())
-    if len(pictures) > CHUNK:
-        log.info("Decoding %s images, once ...", f"{len(pictures):,}")
-    with open(into / "images.bin", "wb") as file:
-        for i, array, converted in _decoded(pictures, image_shape, on_corrupt):
-            pixels = np.ascontiguousarray(array).data
-            file.write(pixels)
-            content.update(pixels)
-            kept.append(i)
-            changed += converted
-    if not kept:
-        raise UserError(f"None of the {len(pictures)} images can be read.")
-    if pictures.labels is not None:
-        labels = np.asarray(pictures.labels, np.int64)[kept]
-        np.save(into / "labels.npy", labels)
-        content.update(labels.data)
-    about = {
-        "num_images": len(kept),
-        "num_converted": changed,
-        "num_skipped": len(pictures) - len(kept),
-        "labels": pictures.labels is not None,
-        "sha256": content.hexdigest(),
-    }
-    (into / "about.json").write_text(json.dumps(about))
-    if len(pictures) > CHUNK:
-        log.info("Decoded in %.1f s.", time.monotonic() - start)
-
-
-def _decoded(
-    pictures: Pictures, image_shape: Sequence[int], on_corrupt: str
-) -> Iterator[tuple[int, np.ndarray, bool]]:
-    """(number, array, whether converted) of each readable picture, in order."""
-
-    def decode(i: int) -> tuple[np.ndarray, bool] | None:
-        try:
-            return _decode(pictures, i, image_shape)
-        except UserError:
-            if on_corrupt == "skip":
-                return None
-            raise
-
-    with ThreadPoolExecutor(NUM_THREADS) as pool:
-        for chunk in _chunks(pictures):
-            for i, result in zip(chunk, pool.map(decode, chunk), strict=True):
-                if result is not None:
-                    yield i, *result
-
-
-def _chunks(pictures: Pictures) -> Iterator[range]:
-    """Yield runs of numbers, so that only one run of decoded pictures waits to be written."""
-    for start in range(0, len(pictures), CHUNK):
-        yield range(start, min(start + CHUNK, len(pictures)))
-
-
-def _decode(pictures: Pictures, i: int, image_shape: Sequence[int]) -> tuple[np.ndarray, bool]:
-    picture = read_picture(pictures, i)
-    return to_array(picture, image_shape), not fits(picture, image_shape)

@@ -2,15 +2,17 @@
 
 __all__ = ["TorchvisionSource"]
 
+import errno
 import glob
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from PIL import Image
 
+from limner.cache import folder_lock
 from limner.data.distrust import distrusted, is_torchvisions, item
 from limner.data.sources import Pictures
 from limner.errors import UserError
@@ -18,12 +20,16 @@ from limner.files.plain import NotPlainError, check_regular
 
 log = logging.getLogger(__name__)
 
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+"""Reasons why nothing can be written into a root; a file stands in its place for the last two."""
 MAX_FILE_BYTES = 2**32
 """The largest file that torchvision is let read, which it does as a whole: 4 GiB."""
 
 
 class TorchvisionSource:
     """A data set of torchvision's, downloaded once into its root.
+
+    A root that holds the files may be read-only: nothing else is ever written into it.
 
     Whoever can write into the root decides what is trained on, but cannot run code: its files are
     regular ones of a bounded size, pickles are read as plain arrays, and pictures in the formats
@@ -61,9 +67,8 @@ class TorchvisionSource:
         return {split: self._open(split, factory) for split, factory in self.splits.items()}
 
     def _open(self, split: str, factory: Callable[..., Any]) -> Pictures:
-        self.root.mkdir(parents=True, exist_ok=True)
         self._check_files(factory)
-        with FileLock(self.root / ".limner.lock"):  # of several processes one downloads
+        with folder_lock(self.root):  # of several processes one downloads
             dataset = self._present(factory)
             if dataset is None:
                 dataset = self._download(factory)
@@ -116,13 +121,21 @@ class TorchvisionSource:
             ) from error
 
     def _download(self, factory: Callable[..., Any]) -> Any:
-        log.info("Downloading into %s ...", self.root)
         try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.root, os.W_OK):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            log.info("Downloading into %s ...", self.root)
             with distrusted(factory):
                 return factory(root=str(self.root), download=True)
-        except (
-            Exception
-        ) as error:  # each data set fails in its own way: URLError, RuntimeError ...
+        except Exception as error:  # each data set fails in its own way: URLError, RuntimeError
+            if isinstance(error, OSError) and error.errno in UNWRITABLE:
+                raise UserError(
+                    f"data.root={self.root} does not hold the files of this data set, and nothing "
+                    f"can be downloaded into it ({error.strerror}).\n"
+                    f"Put the files into {self.root / self.folder}, or name a folder that holds "
+                    "them or can be written: data.root=DIR"
+                ) from error
             problem = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f"The data set could not be downloaded ({problem}).\n"

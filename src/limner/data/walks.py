@@ -25,7 +25,8 @@ def walk(root: Path) -> list[tuple[str, int, int]]:
         root: The folder.
 
     Raises:
-        UserError: If a link leads back to a folder that holds it, or there are too many files.
+        UserError: If the root cannot be read, a link leads back to a folder that holds it, or
+            there are too many files.
     """
     found: list[tuple[str, int, int]] = []
     num_folders = 0
@@ -36,6 +37,9 @@ def walk(root: Path) -> list[tuple[str, int, int]]:
         try:
             entries = os.scandir(folder)
         except OSError as error:
+            if num_folders == 1:
+                reason = error.strerror or error
+                raise UserError(f"data.path={root} cannot be read ({reason}).") from error
             log.warning("%s cannot be read (%s): passed over.", folder, error.strerror or error)
             continue
         with entries:
@@ -46,7 +50,7 @@ def walk(root: Path) -> list[tuple[str, int, int]]:
                 try:
                     if entry.is_dir():
                         identity = _identity(entry.stat())
-                        if identity in above:
+                        if identity in above or _leads_up(entry):
                             raise UserError(
                                 f"data.path={root}: {entry.path} is a link back to a folder that "
                                 "holds it; remove the link."
@@ -63,6 +67,14 @@ def walk(root: Path) -> list[tuple[str, int, int]]:
                     "links to the same folders; name a smaller folder."
                 )
     return found
+
+
+def _leads_up(entry: os.DirEntry) -> bool:
+    """Return whether an entry is a link to a folder above it, which may lie above the root."""
+    if not entry.is_symlink():
+        return False
+    target, holder = (os.path.realpath(path) for path in (entry.path, Path(entry.path).parent))
+    return os.path.commonpath([target, holder]) == target
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Picture files that a stranger may have made: which formats are read, and within which limits.
 
 PIL knows some forty formats, and one of them (PostScript) starts a program. It is asked for those
-that are documented only, and for no more memory than `MAX_BYTES` and `MAX_PIXELS` allow.
+that are documented only, and for no more memory than `MAX_BYTES` and `MAX_PIXELS` allow. Of a file
+with several pictures (an animation, the pages of a TIFF) the first one is read.
 """
 
 __all__ = [
@@ -15,16 +16,21 @@ __all__ = [
 ]
 
 import io
+import logging
+import warnings
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from limner.files.plain import NotPlainError, read_bytes
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """The formats that PIL is asked for, by PIL's names."""
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+SUFFIXES = (
+    ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif",
+    ".tiff", ".webp",
+)  # fmt: skip
 """What the names of picture files end in, in lower case."""
 
 MAX_BYTES = 2**28
@@ -33,6 +39,10 @@ MAX_BYTES = 2**28
 MAX_PIXELS = 2**26
 """The most pixels of a picture, 8192 x 8192, checked before any of them is decoded."""
 
+
+# what PIL has to say of a file comes without its name, and is our message if it matters
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 _open = Image.open  # torchvision's calls of it are led here: see limner.data.distrust
 

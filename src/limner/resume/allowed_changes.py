@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from limner.errors import UserError
+from limner.resume.own_paths import absolute
 
 
 class Kind(NamedTuple):
@@ -140,7 +141,9 @@ def _value(config: DictConfig, key: str, written: Mapping[str, Any]) -> Any:
         return ABSENT
     try:
         value = OmegaConf.select(config, key)
-        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        if OmegaConf.is_config(value):
+            return OmegaConf.to_container(value, resolve=True)
+        return absolute(key, value)
     except OmegaConfBaseException:
         return written[key]
 

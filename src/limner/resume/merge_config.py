@@ -19,6 +19,7 @@ from limner.files.plain import NotPlainError, read_yaml
 from limner.resume.allowed_changes import leaves, refuse_changes
 from limner.resume.foreign_classes import refuse_strangers, tell_places
 from limner.resume.overrides import key_of, last_per_key, split_flags, without_key
+from limner.resume.own_paths import absolute_words
 from limner.resume.saved_config import choices, read_config, read_overrides
 from limner.runs.status import read_status
 from limner.version import __version__
@@ -68,6 +69,9 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
             OmegaConf.update(wanted, key, value, force_add=True)
     wanted.trust = config.trust  # no folder asks for that itself
     refuse_changes(saved, wanted, subject=asked, advice=advice)
+    data = OmegaConf.select(wanted, "data")
+    if isinstance(data, DictConfig) and "on_corrupt" in data and "background" not in data:
+        data.background = config.data.background  # which limner did not have then
     for key in config.keys() - wanted.keys():
         wanted[key] = config[key]  # which limner did not have when the run began
     own = split_flags(with_saved_overrides(words, choices(overrides)))[1]
@@ -86,6 +90,7 @@ def save(config: DictConfig, folder: Path, hydra: DictConfig) -> None:
     """
     records = folder / ".hydra"
     overrides = without_key(without_key(hydra.overrides.task, "resume"), "trust")
+    overrides = absolute_words(overrides, config)
     now = OmegaConf.to_container(OmegaConf.masked_copy(hydra, ["overrides", "runtime", "job"]))
     try:
         known = read_yaml(records / "hydra.yaml")

@@ -156,7 +156,7 @@ def _reference(options: Options) -> list[str]:
     name = options.reference
     if (CONFIG_DIR / "data" / f"{name}.yaml").is_file():
         words = [f"data={name}"]
-    elif Path(name).exists():
+    elif Path(name).expanduser().exists():
         words = ["data=image_folder", f"data.path='{name}'", "data.test_fraction=0.0"]
         words += ["data.validation_fraction=0.0"]
     else:
@@ -185,7 +185,10 @@ def _subject(options: Options, config: DictConfig) -> Subject:
         )
     else:
         resized = options.image_shape is not None
-        generated = Folder(options.generated, image_shape=data.image_shape, resized=resized)
+        generated = Folder(
+            options.generated, image_shape=data.image_shape, resized=resized,
+            background=data.background,
+        )  # fmt: skip
     scores.evaluator.check(generated.num_images, f"{generated.num_images} generated images")
     scores.features.prepare(data)
     folder = Path(config.run_dir)

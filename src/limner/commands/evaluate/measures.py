@@ -13,6 +13,7 @@ from torch import Tensor
 
 from limner.commands.evaluate.curves import draw_curve
 from limner.commands.evaluate.subject import Folder, ModelSamples, Subject
+from limner.data.backgrounds import background_of
 from limner.data.store import Store
 from limner.interfaces import label_kwargs
 from limner.metrics.diversity import named_distances, named_features
@@ -111,6 +112,7 @@ def _reconstruction_fid(subject: Subject, module: Any, split: str) -> Entries:
 
     about = {"data": subject.data.name, "split": split, "of": "reconstructions of the same images"}
     evaluator = subject.evaluator.only("fid")
+    about |= background_of(store)
     reference = evaluator.reference(store, indices, about=about, device=subject.device)
     found = evaluator.score(
         images, len(indices), references={"": reference}, device=subject.device
@@ -261,8 +263,10 @@ def _pixels(subject: Subject) -> str:
 
 def _protocol(subject: Subject, *, split: str) -> dict[str, Any]:
     num_samples = min(subject.num_measured, subject.generated.num_images)
-    num_real = min(subject.num_measured, len(subject.data.split(split)[1]))
+    store, indices = subject.data.split(split)
+    num_real = min(subject.num_measured, len(indices))
     reference = {"data": subject.data.name, "split": split, "num_images": num_real}
+    reference |= background_of(store)
     return {"num_samples": num_samples, "reference": reference, **subject.generated.about()}
 
 

@@ -58,6 +58,8 @@ def of_run(
         )
     data = _mapping(plain, "data", asked)
     metrics, trainer = _mapping(plain, "metrics", asked), _mapping(plain, "trainer", asked)
+    if "on_corrupt" in data:  # a run of an earlier version has no background
+        data = {"background": here.data.background, **data}
     source = _mapping(data, "source", asked)
     config = OmegaConf.create({
         "seed": plain.get("seed", 0),

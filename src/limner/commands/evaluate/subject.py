@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limner.data.decode import read_picture
+from limner.data.backgrounds import Colour, background_of
+from limner.data.decode import read_picture, shape_of
 from limner.data.module import ImageDataModule
 from limner.data.sources import ImageFolder
 from limner.data.store import MemoryStore, Store, open_store
@@ -69,12 +70,14 @@ class Folder:
         path: Where they are.
         image_shape: (C, H, W) of the real images.
         resized: Whether the user asked for this shape; else images of another are refused.
+        background: The colour behind transparent pixels.
     """
 
-    def __init__(self, path: str, *, image_shape: list[int], resized: bool) -> None:
+    def __init__(
+        self, path: str, *, image_shape: list[int], resized: bool, background: Colour
+    ) -> None:
         pictures = ImageFolder(path=path).pictures()["train"]
-        first = read_picture(pictures, 0)
-        found = [len(first.getbands()), first.height, first.width]
+        found = shape_of(read_picture(pictures, 0))
         if not resized and found != list(image_shape):
             raise UserError(
                 f"generated={path}: images are {_shape(found)}, the reference's are "
@@ -83,8 +86,9 @@ class Folder:
             )
         self.path, self.classes = Path(path), list(pictures.classes)
         self.store: Store = open_store(
-            pictures, image_shape, kind="auto", memory_limit_gib=4.0, on_corrupt="error"
-        )
+            pictures, image_shape, kind="auto", memory_limit_gib=4.0, on_corrupt="error",
+            background=background,
+        )  # fmt: skip
         self.num_images = len(self.store)
 
     def at(self, first: int, end: int) -> Tensor:
@@ -95,7 +99,8 @@ class Folder:
         return self.store.gather(_spread(self.num_images, num_images))
 
     def about(self) -> dict[str, Any]:
-        return {"images": self.path.name, "fingerprint": self.store.fingerprint[:16]}
+        about = {"images": self.path.name, "fingerprint": self.store.fingerprint[:16]}
+        return about | background_of(self.store)
 
 
 @dataclass

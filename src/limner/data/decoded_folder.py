@@ -1,0 +1,199 @@
+"""The decoded images of a split in the cache: images.bin, labels.npy and about.json."""
+
+__all__ = ["NUM_THREADS", "OnCorrupt", "decoded_folder"]
+
+import hashlib
+import io
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limner.cache import cached_folder, discard_folder
+from limner.data.backgrounds import Colour, hexadecimal, may_be_transparent
+from limner.data.decode import CorruptPicture, Decoded, decode, none_readable
+from limner.data.sources import Pictures
+from limner.errors import UserError
+from limner.files.plain import check_regular, read_json
+
+log = logging.getLogger(__name__)
+
+CHUNK = 1024
+OnCorrupt = Literal["error", "skip"]
+NUM_THREADS = min(8, os.cpu_count() or 1)
+MAX_SHOWN = 20
+"""Pictures that a message about corrupt ones names."""
+
+
+def decoded_folder(
+    pictures: Pictures,
+    image_shape: Sequence[int],
+    *,
+    on_corrupt: OnCorrupt,
+    background: Colour,
+    key: list,
+) -> tuple[Path, dict[str, Any], Tensor | None]:
+    """Return the folder with the decoded images, its about.json, and the labels int64 (N,).
+
+    It is made by the first call, and again if it is damaged.
+
+    Args:
+        pictures: The split.
+        image_shape: (C, H, W) of the images.
+        on_corrupt: "error" to raise for pictures that cannot be read, "skip" to leave them out.
+        background: The colour behind transparent pixels.
+        key: What else determines the content. Pictures without transparent pixels have one folder
+            for all backgrounds.
+
+    Raises:
+        UserError: If pictures cannot be read; it names them.
+    """
+
+    def build(into: Path) -> None:
+        _decode_all(pictures, image_shape, on_corrupt, background, into)
+
+    found = _kept_or_made(key, build, image_shape)
+    if image_shape[0] == 4 or _is_on(background, found[1], pictures):
+        return found
+    return _kept_or_made([*key, "background", hexadecimal(background)], build, image_shape)
+
+
+def _is_on(background: Colour, about: Mapping[str, Any], pictures: Pictures) -> bool:
+    """Return whether images in the cache are what they would be on this background."""
+    num_transparent = about.get("num_transparent")
+    if num_transparent is None:  # decoded by an earlier version, which did not look
+        return not may_be_transparent(pictures.names, background)
+    return num_transparent == 0 or about.get("background") == hexadecimal(background)
+
+
+def _kept_or_made(
+    key: list, build: Any, image_shape: Sequence[int]
+) -> tuple[Path, dict[str, Any], Tensor | None]:
+    folder = cached_folder("images", key, build)
+    try:
+        return folder, *_checked(folder, image_shape)
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        log.warning("The images in %s are damaged (%s): decoding them again.", folder, error)
+    discard_folder("images", key)
+    folder = cached_folder("images", key, build)
+    return folder, *_checked(folder, image_shape)
+
+
+def _checked(folder: Path, image_shape: Sequence[int]) -> tuple[dict[str, Any], Tensor | None]:
+    about = read_json(folder / "about.json")
+    images, labels = folder / "images.bin", None
+    check_regular(images, max_bytes=None)
+    if images.stat().st_size != about["num_images"] * math.prod(image_shape):
+        raise ValueError("images.bin has another size than about.json says")
+    if about["labels"]:
+        check_regular(folder / "labels.npy", max_bytes=None)
+        labels = torch.from_numpy(np.load(folder / "labels.npy", allow_pickle=False))
+        if labels.shape != (about["num_images"],) or labels.dtype != torch.int64:
+            raise ValueError("labels.npy has another size than about.json says")
+    return about, labels
+
+
+def _decode_all(
+    pictures: Pictures,
+    image_shape: Sequence[int],
+    on_corrupt: OnCorrupt,
+    background: Colour,
+    into: Path,
+) -> None:
+    """Write images.bin, labels.npy and about.json into a folder."""
+    start, changed, composed = time.monotonic(), 0, 0
+    kept: list[int] = []
+    corrupt: list[CorruptPicture] = []
+    content = hashlib.sha256(json.dumps(list(image_shape)).encode())
+    if len(pictures) > CHUNK:
+        log.info("Decoding %s images, once ...", f"{len(pictures):,}")
+    with open(into / "images.bin", "wb") as file:
+        for i, found in _decoded(pictures, image_shape, background):
+            if isinstance(found, CorruptPicture):
+                corrupt.append(found)
+                if len(corrupt) == 1 and on_corrupt == "error" and len(pictures) > CHUNK:
+                    log.info("%s cannot be read: looking for others ...", found.name)
+            elif not corrupt or on_corrupt == "skip":  # else nothing will come of it
+                pixels = np.ascontiguousarray(found.array).data
+                file.write(pixels)
+                content.update(pixels)
+                kept.append(i)
+                changed += found.converted
+                composed += found.composed
+    if len(corrupt) == len(pictures):
+        raise none_readable(pictures, corrupt[0] if corrupt else None)
+    if corrupt:
+        _refuse(corrupt, len(pictures)) if on_corrupt == "error" else _tell(corrupt)
+    if pictures.labels is not None:
+        labels = np.asarray(pictures.labels, np.int64)[kept]
+        np.save(buffer := io.BytesIO(), labels)
+        (into / "labels.npy").write_bytes(
+            buffer.getvalue()
+        )  # a full disk is an OSError of its own
+        content.update(labels.data)
+    about = {
+        "num_images": len(kept),
+        "num_converted": changed,
+        "num_skipped": len(corrupt),
+        "num_transparent": composed,
+        "background": hexadecimal(background) if composed else None,
+        "labels": pictures.labels is not None,
+        "sha256": content.hexdigest(),
+    }
+    (into / "about.json").write_text(json.dumps(about))
+    if len(pictures) > CHUNK:
+        log.info("Decoded in %.1f s.", time.monotonic() - start)
+
+
+def _refuse(corrupt: Sequence[CorruptPicture], total: int) -> None:
+    if len(corrupt) == 1:
+        raise corrupt[0]
+    listed = "\n".join(_listed(corrupt))
+    raise UserError(
+        f"{len(corrupt):,} of {total:,} images cannot be read:\n{listed}\n"
+        "Repair or remove them, or leave such images out: data.on_corrupt=skip"
+    )
+
+
+def _tell(corrupt: Sequence[CorruptPicture]) -> None:
+    log.warning("Images that cannot be read are left out:")
+    for line in _listed(corrupt):
+        log.warning("%s", line)
+
+
+def _listed(corrupt: Sequence[CorruptPicture]) -> list[str]:
+    lines = [f"  {each.name}: {each.reason}" for each in corrupt[:MAX_SHOWN]]
+    if len(corrupt) > MAX_SHOWN:
+        lines.append(f"  and {len(corrupt) - MAX_SHOWN:,} more")
+    return lines
+
+
+def _decoded(
+    pictures: Pictures, image_shape: Sequence[int], background: Colour
+) -> Iterator[tuple[int, Decoded | CorruptPicture]]:
+    """(number, what came of it) of each picture, in order."""
+
+    def attempt(i: int) -> Decoded | CorruptPicture:
+        try:
+            return decode(pictures, i, image_shape, background=background)
+        except CorruptPicture as error:
+            return CorruptPicture(error.name, error.reason)  # without the frames that hold pixels
+
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        for chunk in _chunks(pictures):
+            yield from zip(chunk, pool.map(attempt, chunk), strict=True)
+
+
+def _chunks(pictures: Pictures) -> Iterator[range]:
+    """Yield runs of numbers, so that only one run of decoded pictures waits to be written."""
+    for start in range(0, len(pictures), CHUNK):
+        yield range(start, min(start + CHUNK, len(pictures)))

@@ -1,0 +1,97 @@
+"""Paths of a user's own, kept absolute, so that a run is resumed and scored from any folder.
+
+A relative path means the working folder of the command that names it. Paths inside the run folder
+are not among them: they are relative to it, or filled in when a run starts.
+"""
+
+__all__ = ["absolute", "absolute_words", "keep_absolute", "make_absolute"]
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from limner.files.atomic import write_atomically
+from limner.resume.overrides import key_of, last_value, quoted
+
+PATHS = (
+    "data.path", "data.root", "data.source.path", "data.source.root", "model.first_stage",
+)  # fmt: skip
+"""Keys whose values are paths of a user's own."""
+EXISTING = ("model.first_stage",)
+"""Those whose value may name something else, such as a repository of the hub."""
+
+
+def absolute(key: str, value: Any) -> Any:
+    """Return the value of a key, absolute if it is a relative path of this command's.
+
+    A path that begins with `~` stays, since it does not depend on the working folder; so does a
+    value that Hydra is yet to read, with `${`.
+    """
+    if key not in PATHS or not isinstance(value, str) or not value or "\0" in value:
+        return value
+    if value.startswith("~") or "${" in value or value == "???" or Path(value).is_absolute():
+        return value
+    if key in EXISTING and not Path(value).exists():
+        return value
+    return os.path.abspath(value)  # noqa: PTH100 - `resolve` would follow links
+
+
+def make_absolute(config: DictConfig, *, resolve: bool = False) -> None:
+    """Make the paths of a config absolute, in place.
+
+    Args:
+        config: The config of a run.
+        resolve: Whether values that are read by `${...}`, such as from the environment, are
+            replaced too. They are left out of a config from which a run is resumed.
+    """
+    for key in PATHS:
+        try:
+            value = OmegaConf.select(config, key)
+            written = value if resolve else _written(config, key)
+        except OmegaConfBaseException:  # what it reads is not given
+            continue
+        if (path := absolute(key, written)) != written:
+            OmegaConf.update(config, key, path)
+
+
+def absolute_words(words: Sequence[str], config: DictConfig) -> list[str]:
+    """Return the overrides of a run, with its paths as its config has them.
+
+    Args:
+        words: The overrides.
+        config: The config of the run, after `make_absolute`.
+    """
+    return [_as_in(config, word) for word in words]
+
+
+def keep_absolute(config: DictConfig, folder: Path, words: Sequence[str]) -> None:
+    """Write the config and overrides of a new run with absolute paths, where Hydra has not.
+
+    Args:
+        config: The config as it was composed, after `make_absolute`.
+        folder: The run folder.
+        words: The overrides that composed it.
+    """
+    records, kept = folder / ".hydra", absolute_words(words, config)
+    if kept != list(words) and (records / "overrides.yaml").is_file():
+        write_atomically(records / "config.yaml", OmegaConf.to_yaml(config))
+        write_atomically(records / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(kept)))
+
+
+def _written(config: DictConfig, key: str) -> Any:
+    """Return a value as it is written, `${...}` unread; None if there is none."""
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent)
+    return node._get_node(name)._value() if isinstance(node, DictConfig) and name in node else None
+
+
+def _as_in(config: DictConfig, word: str) -> str:
+    key = key_of(word)
+    path = _written(config, key) if key in PATHS and "=" in word else None
+    if not isinstance(path, str) or "${" in path or path == last_value([word], key):
+        return word
+    return f"{word.partition('=')[0]}={quoted(path)}"
