@@ -25,6 +25,7 @@ class RunConfig:
     sweep: str | None = None
     debug: bool = False
     run_dir: str | None = None
+    num_updates: int | None = None
     on_divergence: str = "stop"
     max_rollbacks: int = 3
     trust: list[str] = field(default_factory=list)
@@ -51,8 +52,13 @@ def register() -> None:
         OmegaConf.register_new_resolver("limner.times", _times)
 
 
-def _times(a: Any, b: Any) -> int | float:
-    """Return the product of two numbers, for a config's `${limner.times:a,b}`."""
+def _times(a: Any, b: Any) -> int | float | None:
+    """Return the product of two numbers, for a config's `${limner.times:a,b}`.
+
+    Return None while one of them is not known, such as `num_updates`.
+    """
+    if a is None or b is None:
+        return None
     if not all(isinstance(x, int | float) and abs(x) < 2**62 for x in (a, b)):
         raise ValueError(f"limner.times:{str(a)[:40]},{str(b)[:40]}: takes two numbers.")
     return a * b

@@ -67,6 +67,8 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
         if key not in before or before[key] != value:
             OmegaConf.update(wanted, key, value, force_add=True)
     wanted.trust = config.trust  # no folder asks for that itself
+    if "num_updates" in wanted:
+        wanted.num_updates = None  # it is derived again from the data
     refuse_changes(saved, wanted, subject=asked, advice=advice)
     for key in config.keys() - wanted.keys():
         wanted[key] = config[key]  # which limner did not have when the run began
