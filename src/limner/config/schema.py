@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from limner.runs.names import file_name, suffix
+from limner.runs.names import file_name, job_folder, suffix
 
 _CLONE = Path(__file__).parents[3] / "conf"
 CONFIG_DIR = _CLONE if _CLONE.is_dir() else Path(__file__).parents[1] / "conf"
@@ -49,6 +49,7 @@ def register() -> None:
     if not OmegaConf.has_resolver("limner.suffix"):
         OmegaConf.register_new_resolver("limner.suffix", suffix, use_cache=True)
         OmegaConf.register_new_resolver("limner.file_name", file_name)
+        OmegaConf.register_new_resolver("limner.job_folder", job_folder)
         OmegaConf.register_new_resolver("limner.times", _times)
 
 
