@@ -61,6 +61,7 @@ def start(
     resources: JobResources | None,
     output: IO | None = None,
     alone: bool = True,
+    own_session: bool = False,
 ) -> subprocess.Popen:
     """Start a job.
 
@@ -69,6 +70,7 @@ def start(
         resources: Cores and GPUs of the job; None for the whole machine.
         output: File for stdout and stderr; None for this process's stdout, and a pipe for stderr.
         alone: Whether the variables that give this process its rank are hidden from the job.
+        own_session: Whether the job is out of reach of the terminal's Ctrl-C.
     """
     process = subprocess.Popen(
         command,
@@ -77,6 +79,7 @@ def start(
         stderr=subprocess.PIPE if output is None else subprocess.STDOUT,
         text=True,
         errors="replace",
+        start_new_session=own_session,
     )
     if resources is not None:
         resources.bind(process.pid)
