@@ -88,7 +88,7 @@ TESTED_THROUGH = {
         "callbacks/reports.py", "models/lightning_internals/epoch_loop.py",
     ),
     "test_mistakes.py": (  # every message of a refusal
-        "config/error_messages.py", "runs/shortages.py", "training/length.py",
+        "config/error_messages.py", "runs/shortages.py",
     ),
     "test_training.py": (
         "models/classifier.py", "runs/records.py", "training/run.py",

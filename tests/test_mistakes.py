@@ -142,7 +142,7 @@ def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
         (["gradients.max_norm=0"], "gradients.max_norm=0: above 0"),
         (["gradients.accumulate=0"], "gradients.accumulate=0: a whole number, 1 or more"),
         (["gradients.accumulate=3"], "gradients.accumulate=3: must divide data.batch_size=64"),
-        (["lr_schedule=linear"], "To the end of training: trainer.max_steps=N"),
+        (["lr_schedule=linear", "trainer.max_epochs=-1"], "trainer.max_steps=N or trainer.max_ep"),
         (["model=cgan", "data=image_folder", "data.path=photos"], "needs data with labels"),
         (
             ["model=gan", "model/condition=auxiliary", "data=image_folder", "data.path=photos"],

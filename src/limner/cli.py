@@ -164,7 +164,7 @@ def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
     sys.argv = command  # what Lightning starts further processes with
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     if start.sweep is not None:
-        return run_job(config, run_dir)
+        return run_job(config, run_dir, start.words)
     progress = Progress()
     try:
         return _run(config, run_dir, start, progress)

@@ -28,7 +28,7 @@ class Linear:
         if not 0 <= first < last:
             raise ValueError(
                 f"A schedule changes from update first={first} to last={last}: 0 <= first < last. "
-                "To the end of training: trainer.max_steps=N."
+                "By default it ends with training (last: ${num_updates})."
             )
         self.start, self.end, self.first, self.last = start, end, first, last
 

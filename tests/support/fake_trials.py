@@ -23,7 +23,7 @@ SECONDS = 0.05
 begun: list[list[str]] = []
 
 
-def start(words: list[str], *, resources: object, output: IO) -> subprocess.Popen:
+def start(words: list[str], *, resources: object, output: IO, **more: bool) -> subprocess.Popen:
     """A trial whose objective is its learning rate; it diverges where that is over 0.5."""
     begun.append(words)
     given = dict(word.split("=", 1) for word in words if "=" in word)

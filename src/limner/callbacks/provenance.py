@@ -10,9 +10,18 @@ from limner.version import FORMAT, __version__
 
 
 class Provenance(L.Callback):
-    """Adds limner's `version` and `format` to the entry "limner" of checkpoints."""
+    """Adds `version`, `format` and `num_updates` to the entry "limner" of checkpoints.
+
+    Args:
+        num_updates: Length of training that schedules read; None without a limit.
+    """
+
+    def __init__(self, *, num_updates: int | None) -> None:
+        self.num_updates = num_updates
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, model: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint.setdefault("limner", {}).update(version=__version__, format=FORMAT)
+        checkpoint.setdefault("limner", {}).update(
+            version=__version__, format=FORMAT, num_updates=self.num_updates
+        )

@@ -77,7 +77,10 @@ def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
     Raises:
         UserError: If a key is no parameter, a parameter is missing, or a value has a wrong type.
     """
-    values, written, read = composed(config), OmegaConf.to_container(config), _read_keys(config)
+    written, read = OmegaConf.to_container(config), _read_keys(config)
+    if config.get("num_updates", 1) is None:  # not known before the data are open
+        config = OmegaConf.merge(config, {"num_updates": 1})
+    values = composed(config)
     values["metrics"].pop("choices", None)
     values["model"] = values.pop("model")  # last: it reads the others, whose own names are clearer
     if only is not None:

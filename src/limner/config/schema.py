@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from limner.runs.names import file_name, suffix
+from limner.runs.names import file_name, job_folder, suffix
 
 _CLONE = Path(__file__).parents[3] / "conf"
 CONFIG_DIR = _CLONE if _CLONE.is_dir() else Path(__file__).parents[1] / "conf"
@@ -25,6 +25,7 @@ class RunConfig:
     sweep: str | None = None
     debug: bool = False
     run_dir: str | None = None
+    num_updates: int | None = None
     on_divergence: str = "stop"
     max_rollbacks: int = 3
     trust: list[str] = field(default_factory=list)
@@ -48,11 +49,17 @@ def register() -> None:
     if not OmegaConf.has_resolver("limner.suffix"):
         OmegaConf.register_new_resolver("limner.suffix", suffix, use_cache=True)
         OmegaConf.register_new_resolver("limner.file_name", file_name)
+        OmegaConf.register_new_resolver("limner.job_folder", job_folder)
         OmegaConf.register_new_resolver("limner.times", _times)
 
 
-def _times(a: Any, b: Any) -> int | float:
-    """Return the product of two numbers, for a config's `${limner.times:a,b}`."""
+def _times(a: Any, b: Any) -> int | float | None:
+    """Return the product of two numbers, for a config's `${limner.times:a,b}`.
+
+    Return None while one of them is not known, such as `num_updates`.
+    """
+    if a is None or b is None:
+        return None
     if not all(isinstance(x, int | float) and abs(x) < 2**62 for x in (a, b)):
         raise ValueError(f"limner.times:{str(a)[:40]},{str(b)[:40]}: takes two numbers.")
     return a * b

@@ -65,6 +65,7 @@ def start(
     output: IO | None = None,
     alone: bool = True,
     name: str | None = None,
+    own_session: bool = False,
 ) -> subprocess.Popen:
     """Start a job.
 
@@ -74,6 +75,7 @@ def start(
         output: File for stdout and stderr; None for this process's stdout, and a pipe for stderr.
         alone: Whether the variables that give this process its rank are hidden from the job.
         name: What its progress is called, such as "Trial 3"; None for "Training".
+        own_session: Whether the job is out of reach of the terminal's Ctrl-C.
     """
     variables = environment(resources) if alone else os.environ | {PARENT: str(os.getpid())}
     process = subprocess.Popen(
@@ -83,6 +85,7 @@ def start(
         stderr=subprocess.PIPE if output is None else subprocess.STDOUT,
         text=True,
         errors="replace",
+        start_new_session=own_session,
     )
     if resources is not None:
         resources.bind(process.pid)

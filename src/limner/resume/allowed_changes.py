@@ -27,7 +27,7 @@ LENGTH = (
     "trainer.min_steps",
 )  # fmt: skip
 MAY_CHANGE = (
-    Kind("its length (trainer.max_epochs, max_steps, max_time)", LENGTH,
+    Kind("its length (trainer.max_epochs, max_steps, max_time)", (*LENGTH, "num_updates"),
          "an update is the same however many follow it; a key that reads one of these is not"),
     Kind("loggers", ("logger",), "they write down what happens"),
     Kind("callbacks", ("callbacks",), "they look: pictures, logs, checkpoints, their intervals"),
@@ -57,6 +57,7 @@ MAY_CHANGE = (
 epoch, and so decides which images an update gets; trainer.precision and trainer.sync_batchnorm,
 which are mathematics; and data.batch_size, which on another number of devices is adapted by
 itself."""
+UNLIMITED = (None, -1)
 SHOWN = 12  # differences in a message
 ABSENT = object()
 
@@ -66,11 +67,12 @@ def differences(before: DictConfig, after: DictConfig) -> dict[str, tuple[str, s
 
     Values are compared with every `${...}` replaced. A key that only follows another changed key
     is not listed, unless it follows the run's length: the length may change, but a schedule over
-    `${trainer.max_steps}` is another schedule in a longer run.
+    `${num_updates}` or `${trainer.max_steps}` is another schedule in a longer run.
     """
+    before, after = _with_lengths(before, after)
     old, new = leaves(before), leaves(after)
     changed = {key for key in old | new if old.get(key, ABSENT) != new.get(key, ABSENT)}
-    length = changed.intersection(LENGTH)
+    length = changed.intersection((*LENGTH, "num_updates"))
     found = {}
     for key in sorted(old | new, key=lambda key: key.count(".")):  # the telling ones first
         follows = not length.isdisjoint(_read_by(new.get(key)))
@@ -96,6 +98,9 @@ def refuse_changes(before: DictConfig, after: DictConfig, subject: str, advice: 
         return
     lines = [f"  {key}: {old} -> {new}" for key, (old, new) in found.items()]
     more = [f"  and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    kept = [f"{key}={old}" for key, (old, new) in found.items() if "${num_updates}" in new]
+    if kept:
+        more.append(f"To keep what follows the length of training as it is: {' '.join(kept)}")
     raise UserError(
         "\n".join([f"{subject}: this would be another run:", *lines[:SHOWN], *more])
         + f"\n{advice}\nWhat may change in a run: {', '.join(kind.name for kind in MAY_CHANGE)}."
@@ -124,6 +129,35 @@ def leaves(config: DictConfig) -> dict[str, Any]:
     return found
 
 
+def _with_lengths(before: DictConfig, after: DictConfig) -> tuple[DictConfig, DictConfig]:
+    """Return both configs with their `num_updates`, as far as it is known without the data.
+
+    The first one recorded it; earlier versions took trainer.max_steps. The second one has the
+    same number if its limits lead to it, else null.
+    """
+    (epochs, steps), (new_epochs, new_steps) = _limits(before), _limits(after)
+    length = before.get("num_updates") or (None if steps == float("inf") else steps)
+    if length is None:
+        return before, after
+    by_steps = new_steps == length and new_epochs >= epochs
+    by_epochs = length < steps and new_epochs == epochs and new_steps >= length
+    known = length if by_steps or by_epochs else None
+    return tuple(
+        OmegaConf.merge(config, {"num_updates": number}) if "num_updates" in config else config
+        for config, number in ((before, length), (after, known))
+    )
+
+
+def _limits(config: DictConfig) -> tuple[float, float]:
+    """Return trainer.max_epochs and max_steps, infinite where they set no limit."""
+    written = leaves(config)
+    given = [written.get(f"trainer.{key}") for key in ("max_epochs", "max_steps")]
+    return tuple(
+        limit if isinstance(limit, int) and limit not in UNLIMITED else float("inf")
+        for limit in given
+    )
+
+
 def _may_change(key: str) -> bool:
     return any(
         key == name or key.startswith(f"{name}.") for kind in MAY_CHANGE for name in kind.keys
@@ -149,8 +183,12 @@ def _value(config: DictConfig, key: str, written: Mapping[str, Any]) -> Any:
 
 
 def _typed(value: Any, written: Any) -> str:
-    """Return a value as one would type it; a mapping taken by `${...}` is shown as written."""
+    """Return a value as one would type it.
+
+    A mapping taken by `${...}` is shown as written, and so is a length that is not known.
+    """
     if value is ABSENT:
         return "absent"
-    shown = written if isinstance(value, dict) else value
+    unknown = value is None and isinstance(written, str)
+    shown = written if isinstance(value, dict) or unknown else value
     return shown if isinstance(shown, str) else json.dumps(shown)

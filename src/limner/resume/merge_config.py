@@ -68,6 +68,8 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
         if key not in before or before[key] != value:
             OmegaConf.update(wanted, key, value, force_add=True)
     wanted.trust = config.trust  # no folder asks for that itself
+    if "num_updates" in wanted:
+        wanted.num_updates = None  # it is derived again from the data
     refuse_changes(saved, wanted, subject=asked, advice=advice)
     data = OmegaConf.select(wanted, "data")
     if isinstance(data, DictConfig) and "on_corrupt" in data and "background" not in data:

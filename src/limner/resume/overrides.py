@@ -1,12 +1,15 @@
 """The words of a command line as Hydra reads them: flags, their values, and overrides."""
 
 __all__ = [
-    "CONFIG_DIRS", "config_dirs", "is_sweep", "key_of", "last_per_key", "last_value",
-    "only_shows", "quoted", "split_flags", "without_key",
+    "CONFIG_DIRS", "common_keys", "config_dirs", "is_sweep", "key_of", "last_per_key",
+    "last_value", "only_shows", "quoted", "split_flags", "without_key",
 ]  # fmt: skip
 
 import itertools
 from collections.abc import Iterator, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
 
 CONFIG_DIRS = ("--config-dir", "-cd")
 VALUED = (*CONFIG_DIRS, "--config-path", "-cp", "--config-name", "-cn", "--package", "-p")
@@ -50,6 +53,21 @@ def is_sweep(words: Sequence[str]) -> bool:
 def key_of(word: str) -> str:
     """Return the key that an override sets, adds or removes."""
     return word.partition("=")[0].lstrip("+~")
+
+
+def common_keys(words: Sequence[str]) -> list[str]:
+    """Return the keys of the overrides that all jobs of a sweep share.
+
+    Return none if no override has several values: then the sweep is one job, or a file says what
+    differs.
+    """
+    try:
+        overrides = OverridesParser.create().parse_overrides(split_flags(words)[1])
+    except OverrideParseException:  # Hydra will say what is wrong
+        return []
+    if not any(override.is_sweep_override() for override in overrides):
+        return []
+    return [found.key_or_group for found in overrides if not found.is_sweep_override()]
 
 
 def last_value(words: Sequence[str], key: str) -> str | None:

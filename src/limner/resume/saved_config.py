@@ -123,7 +123,18 @@ def read_config(folder: Path, present: DictConfig) -> DictConfig:
         _Sizes(OmegaConf.to_container(config)).check(path)
     except RecursionError as error:
         raise UserError(f"{path} is nested too deeply.") from error
+    if "num_updates" in config:
+        config.num_updates = _recorded_length(folder)
     return config
+
+
+def _recorded_length(folder: Path) -> int | None:
+    """Return the length of training that a run wrote into its config.yaml; None if unknown."""
+    try:
+        number = read_yaml(folder / "config.yaml")["num_updates"]
+    except (NotPlainError, KeyError, TypeError):
+        return None
+    return number if type(number) is int and number > 0 else None
 
 
 def _may_be_replayed(word: Any) -> bool:

@@ -20,6 +20,7 @@ from limner.processes import is_first_process
 from limner.resume.find_run import Action, action_in_folder, find_unfinished, has_checkpoint
 from limner.resume.merge_config import with_saved_overrides
 from limner.resume.overrides import (
+    common_keys,
     config_dirs,
     is_sweep,
     last_value,
@@ -35,6 +36,9 @@ from limner.runs.lock import being_trained, is_locked
 from limner.runs.names import suffix
 from limner.runs.status import read_status
 from limner.version import refuse_newer, refuse_other_format
+
+COMMON = "hydra.job.config.override_dirname.exclude_keys"
+"""Hydra's key for what the names of a sweep's job folders leave out."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,8 @@ def _sweep(words: Sequence[str]) -> Start:
     elif name not in (None, "null"):
         raise UserError(f"sweep={name} is the folder outputs/sweeps/{name}, not {folder}")
     own = [f"hydra.sweep.dir={quoted(folder)}", "hydra.output_subdir=null"]  # jobs write .hydra
+    if last_value(words, COMMON) is None and (common := common_keys(rest)):
+        own.append(f"{COMMON}=[{','.join(map(quoted, common))}]")
     begins = None if only_shows(words) else Path(folder)
     return Start([*rest, *own], list(words), sweep=begins)
 

@@ -1,17 +1,95 @@
-"""Refuses lengths and intervals of training that Lightning would ignore, or end at once."""
+"""The length of training in updates, and the lengths and intervals that are refused.
 
-__all__ = ["refuse_intervals", "refuse_unreachable"]
+Schedules read the length as `${num_updates}`. It is known once the data are open, and is then
+written into the config: the updates of trainer.max_epochs epochs, or trainer.max_steps, whichever
+is less.
+"""
 
+__all__ = ["Length", "refuse_intervals", "refuse_unreachable"]
+
+import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import lightning as L
+from hydra.utils import get_object
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from limner.errors import UserError
 
+log = logging.getLogger(__name__)
+
 UNLIMITED = (None, -1)
+LENGTH, STEPS = "${num_updates}", "${trainer.max_steps}"
+"""The length of training, as a config reads it; the second only where it has a limit."""
+
+
+class Length:
+    """The length of a run in updates; `fill` writes it into the config as `num_updates`.
+
+    Args:
+        config: The config of the run.
+        data: The data, opened.
+        num_processes: Number of processes that share each update.
+        saved: The checkpoint from which training resumes; empty for none.
+    """
+
+    def __init__(
+        self,
+        config: DictConfig,
+        data: L.LightningDataModule,
+        *,
+        num_processes: int,
+        saved: Mapping[str, Any],
+    ) -> None:
+        self._config = config
+        self._images = len(data.split("train")[1]) // max(1, num_processes)
+        self._is_resumed = bool(saved)
+        self._recorded = saved.get("limner", {}).get("num_updates")
+        _read_length(config)
+
+    def fill(self, batches_per_update: int | None = None) -> bool:
+        """Write the length into the config, and return whether this changed it.
+
+        Args:
+            batches_per_update: Batches that the model takes for an update; None before it is
+                built, where its class or `model.num_discriminator_steps` says it.
+
+        Raises:
+            UserError: If a schedule of the run that is resumed would change with the length.
+        """
+        if batches_per_update is None:
+            batches_per_update = _batches_per_update(self._config)
+        before, length = self._config.num_updates, self._in_updates(batches_per_update)
+        steps = self._config.trainer.get("max_steps")
+        if self._is_resumed and steps not in UNLIMITED and self._recorded in (None, steps):
+            length = steps  # earlier versions took max_steps, also where max_epochs is sooner
+        readers = [key for key, text in _texts(self._config) if LENGTH in text]
+        if readers and self._recorded not in (None, length):
+            raise UserError(
+                f"{readers[0]} follows the length of training, which was {self._recorded} updates "
+                f"and is now {length}: this would be another run. To keep the schedule as it is: "
+                f"{readers[0]}={self._recorded}. For a new run, leave out resume=."
+            )
+        self._config.num_updates = length
+        if readers and before is None and (given := self._config.trainer.get("max_time")):
+            log.info(
+                "%s ends at update %s; trainer.max_time=%s may end training before that.",
+                readers[0], length, given,
+            )  # fmt: skip
+        return before != length
+
+    def _in_updates(self, batches_per_update: int) -> int | None:
+        given = OmegaConf.to_container(self._config.trainer)
+        per_update = self._config.data.batch_size * batches_per_update
+        # where an epoch has no update, the data say so later
+        updates = max(1, _limited("train", given, self._images // per_update))
+        limits = [] if given.get("max_steps") in UNLIMITED else [given["max_steps"]]
+        if given.get("max_epochs") not in UNLIMITED:
+            limits.append(updates * given["max_epochs"])
+        return min(limits, default=None)
 
 
 def refuse_intervals(config: DictConfig) -> None:
@@ -21,6 +99,11 @@ def refuse_intervals(config: DictConfig) -> None:
         config: The config, whose types were checked.
     """
     given = OmegaConf.to_container(config.trainer)
+    if config.num_updates is not None:
+        raise UserError(
+            f"num_updates={config.num_updates}: it is filled in when a run starts. To choose the "
+            "length of training: trainer.max_steps=N or trainer.max_epochs=N."
+        )
     for name in ("max_epochs", "max_steps"):
         if (length := given.get(name)) not in UNLIMITED and length < 1:
             raise UserError(
@@ -31,6 +114,13 @@ def refuse_intervals(config: DictConfig) -> None:
             "trainer.max_epochs=null: Lightning would take 1000; choose a number of epochs, or -1 "
             "for no limit."
         )
+    if all(given.get(name) in UNLIMITED for name in ("max_epochs", "max_steps")):
+        for key, text in _texts(config):
+            if LENGTH in text or STEPS in text:
+                raise UserError(
+                    f"{key} follows the length of training, which has no limit in updates.\n"
+                    f"Set trainer.max_steps=N or trainer.max_epochs=N, or {key}=N itself."
+                )
     if given.get("limit_train_batches") == 0:
         raise UserError(
             f"trainer.limit_train_batches={given['limit_train_batches']}: must leave an update in "
@@ -109,6 +199,35 @@ def refuse_unreachable(
             f"{min(epochs * updates, steps)} updates (trainer.max_epochs, trainer.max_steps; an "
             f"epoch has {updates}), so make it smaller or those larger."
         )
+
+
+def _read_length(config: DictConfig) -> None:
+    """Let values read the length where they read a trainer.max_steps that sets no limit."""
+    if config.trainer.get("max_steps") in UNLIMITED:
+        for key, text in list(_texts(config)):
+            if STEPS in text:
+                OmegaConf.update(config, key, text.replace(STEPS, LENGTH))
+
+
+def _texts(config: DictConfig) -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, text as written) for every text of a config outside of the trainer."""
+
+    def visit(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+        for key, value in node.items():
+            if isinstance(value, dict):
+                yield from visit(value, f"{path}{key}.")
+            elif isinstance(value, str):
+                yield f"{path}{key}", value
+
+    written = OmegaConf.to_container(config)
+    return visit({key: value for key, value in written.items() if key != "trainer"}, "")
+
+
+def _batches_per_update(config: DictConfig) -> int:
+    """Return how many batches a model that is not yet built should take for an update."""
+    steps = OmegaConf.select(config, "model.num_discriminator_steps", default=1)
+    number = getattr(get_object(config.model._target_), "batches_per_update", steps)
+    return number if isinstance(number, int) and number >= 1 else 1
 
 
 def _refuse_no_time(max_time: Any) -> None:

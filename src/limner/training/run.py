@@ -25,6 +25,7 @@ from limner.runs.newest_checkpoint import newest_or_refuse
 from limner.runs.records import write_records
 from limner.runs.status import StatusFile
 from limner.training.batch_size import fitting_batch_size
+from limner.training.length import Length
 from limner.training.performance import compile_networks, keep_freed_memory, layout_for
 from limner.training.progress import Progress
 from limner.training.trainer import make_trainer, num_processes
@@ -43,6 +44,7 @@ class Run:
         first_stage: The trained model that this run builds on, or None.
         last: The checkpoint that training resumes from; None to train from the start.
         past: The rollbacks before that checkpoint, the first one first.
+        length: The length of training in updates.
         progress: Where to note how far the run comes.
     """
 
@@ -57,10 +59,11 @@ class Run:
         first_stage: TrainedModel | None,
         last: Path | None,
         past: Sequence[Rollback],
+        length: Length,
         progress: Progress,
     ) -> None:
         self.config, self.data, self.first_stage = config, data, first_stage
-        self.last, self.past, self.progress = last, past, progress
+        self.last, self.past, self.length, self.progress = last, past, length, progress
         self.folder = RunFolder(Path(config.run_dir))
         self.status = StatusFile(self.folder.path, may_write=self.folder.is_ours)
         self.interrupts = StopOnSignal()
@@ -75,8 +78,7 @@ class Run:
         config = self.config
         seed = seed_after(config.seed, len(past))
         self.data.seed = seed
-        torch.manual_seed(seed)  # the weights do not depend on what was done before
-        self.model = build(config, "model")
+        self.model = self._build_model(seed)
         if self.first_stage is not None:
             self.model.first_stage.load_state_dict(self.first_stage.module.state_dict())
         refuse_model(config, self.model, self.data, num_processes=num_processes(config))
@@ -96,6 +98,17 @@ class Run:
         self.model.to(memory_format=layout)
         self.data.layout = layout
         compile_networks(self.model, config.compile)
+
+    def _build_model(self, seed: int) -> L.LightningModule:
+        """Build the model; build it again if it takes other batches for an update than expected.
+
+        Its schedules read the length of training, which depends on that.
+        """
+        while True:
+            torch.manual_seed(seed)  # the weights do not depend on what was done before
+            model = build(self.config, "model")
+            if not self.length.fill(getattr(model, "batches_per_update", 1)):
+                return model
 
     def record(self) -> None:
         """Write what is known of the run before its training, in the first process."""
@@ -140,6 +153,8 @@ def prepare(config: DictConfig, progress: Progress | None = None) -> Run:
     L.seed_everything(config.seed, verbose=False)
     data = _open_data(config, saved)
     past = rollbacks_of(saved) if saved else []
+    length = Length(config, data, num_processes=num_processes(config), saved=saved)
+    length.fill()
     del saved
     config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
     if first_stage is not None:
@@ -152,6 +167,7 @@ def prepare(config: DictConfig, progress: Progress | None = None) -> Run:
         first_stage=first_stage,
         last=last,
         past=past,
+        length=length,
         progress=Progress() if progress is None else progress,
     )
 

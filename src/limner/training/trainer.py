@@ -97,7 +97,7 @@ def _our_callbacks(
     schedule = build(config, "lr_schedule")
     return [
         SeedPerUpdate(seed=seed_after(config.seed, len(past))),
-        Provenance(),
+        Provenance(num_updates=config.num_updates),
         ProcessCounts(num_processes=num_processes(config)),
         DeviceCounts(sync_batchnorm=bool(config.trainer.get("sync_batchnorm"))),
         Heartbeat(status=status, folder=folder),

@@ -97,7 +97,7 @@ def test_there_are_as_many_choices_as_there_are_pictures_for(tmp_path, monkeypat
     assert run(["--blind", "a", "b", "b2", "c", "num_images=2", "to=page.html"]) == 0
     out = capsys.readouterr().out
     assert "4 choices between 2: open page.html" in out
-    assert "Without pictures: c" in out
+    assert "Left out: c: has no final.png, which training" in out
     data, _ = stored((tmp_path / "page.html").read_text())
     assert data["trials"] == 4
 

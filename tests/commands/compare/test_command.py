@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import json
 import math
@@ -13,6 +14,7 @@ from limner.commands.compare.pictures import panels
 from limner.commands.compare.runs import find
 from limner.commands.compare.tables import summaries
 from limner.errors import UserError
+from limner.runs.lock import locked
 from support.fake_runs import PROTOCOL, make_run
 
 LR_4 = {"optimizer.lr": 1e-4, "model.optimizer.lr": 1e-4}
@@ -171,6 +173,42 @@ def test_runs_that_have_no_place_in_the_table_are_listed(compare, tmp_path):
         "runs/crashed: never began to train (no whole config.yaml)",
     ):
         assert line in listed
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ({"state": "failed", "update": 7, "error": "loss is nan"},
+         "failed after update 7: loss is nan"),
+        ({"state": "stopped", "update": 7}, "stopped after update 7"),
+        ({"state": "running", "update": 7}, "was killed after update 7"),
+        ({"state": "running", "update": 7, "locked": True},
+         "is being trained, at update 7 or later"),
+    ],
+)  # fmt: skip
+def test_run_that_has_not_finished_is_left_out_by_its_status(compare, tmp_path, status, reason):
+    """Also where scores and pictures are there, from an earlier end."""
+    for index, name in enumerate(("a", "b", "odd")):
+        make_run(tmp_path / name, seed=index, fid=1.0)
+    (tmp_path / "odd" / "status.json").write_text(json.dumps(status))
+    (tmp_path / "a" / "status.json").write_text('{"state": "finished", "update": 9}')
+    with locked(tmp_path / "odd") if status.get("locked") else contextlib.nullcontext():
+        table, listed = compare("a", "b", "odd").split("Not in the table:")
+        page = compare("--blind", "a", "b", "odd")
+    assert "(2 seeds)" in table
+    assert f"odd: {reason}\n" in listed
+    assert f"Left out: odd: {reason}\n" in page
+    assert "between 2" in page
+
+
+def test_compare_opens_no_lock_that_is_a_link(compare, tmp_path):
+    for name in ("a", "odd"):
+        make_run(tmp_path / name, fid=1.0)
+    (tmp_path / "odd" / "status.json").write_text('{"state": "running"}')
+    (tmp_path / "outside").write_text("mine")
+    (tmp_path / "odd" / ".lock").symlink_to(tmp_path / "outside")
+    assert "odd: was killed after update 0" in compare("a", "odd")
+    assert (tmp_path / "outside").read_text() == "mine"
 
 
 def test_a_repeated_seed_is_told(compare, tmp_path):

@@ -12,7 +12,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
-from limner.commands.search import command, results
+from limner.commands.search import command, results, workers
 from limner.commands.search.space import read
 from limner.commands.search.studies import Study
 from limner.config.error_messages import explain
@@ -252,6 +252,75 @@ def test_an_experiment_is_what_the_overrides_were(tmp_path):
     by_file, _ = composed_for(["--config-dir", str(tmp_path), "experiment=best", words[-1]])
     by_words, _ = composed_for(words)
     assert OmegaConf.to_container(by_file) == OmegaConf.to_container(by_words)
+
+
+class Stubborn:
+    """In place of a trial's process: it ends at the named signals, or when it is killed."""
+
+    def __init__(self, *ends_at: int) -> None:
+        self.ends_at, self.received, self.returncode = ends_at, [], None
+
+    def poll(self):
+        return self.returncode
+
+    def wait(self, timeout):
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired("trial", timeout)
+
+    def send_signal(self, number):
+        self.received.append(number)
+        if number in self.ends_at:
+            self.returncode = 1
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        self.received.append(signal.SIGKILL)
+        self.returncode = -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("ends_at", "asked", "received"),
+    [
+        ([signal.SIGTERM], 1, [signal.SIGTERM]),
+        ([signal.SIGINT], 2, [signal.SIGTERM, signal.SIGINT]),
+        ([], 2, [signal.SIGTERM, signal.SIGINT, signal.SIGKILL]),
+    ],
+)
+def test_stop_asks_a_trial_to_save_and_then_to_end_at_once(
+    search, monkeypatch, ends_at, asked, received
+):
+    monkeypatch.setattr(workers, "GRACE", -1.0 if not ends_at else 60.0)
+    stop, process = workers.Stop(), Stubborn(*ends_at)
+    for _ in range(asked):
+        stop.ask()
+    study = opened()
+    trial, _ = study.next(1)
+    workers._watched(process, trial, stop)
+    trial.lock.release()
+    assert process.received == received
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_stops_a_search_whose_trial_another_command_resumes(search, capsys, number):
+    def stopping(words, **options):
+        process = fake_trials.start(words, **options)
+        os.kill(os.getpid(), number)  # Python handles it in the main thread
+        return process
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fake_trials, "SECONDS", 60.0)
+        patch.setattr(workers, "start", stopping)
+        with pytest.raises(UserError, match="The same command resumes the study"):
+            search("study=a", "space=space.yaml", "num_trials=3")
+    said = capsys.readouterr().out
+    assert "Trial 0 started: optimizer.lr=" in said
+    assert "1 trial: 1 waiting." in said
+    assert not list(ROOT.glob("*.png"))
+    out = search("study=a", "space=space.yaml", "num_trials=3", "pruner=none")
+    assert "3 trials:" in out
+    assert "resumes: optimizer.lr=" in out
 
 
 @pytest.mark.usefixtures("forking")

@@ -17,6 +17,7 @@ HOW = {
     "failed": "echo 'limner: it broke\nTry another.' >&2; exit 1",
     "refused": "echo 'limner: 9 is too much' >&2; exit 1",
     "killed": "kill -9 $$",
+    "stopped": "exit 1",
 }
 SWEEP = Path("outputs/sweeps/a")
 
@@ -81,12 +82,14 @@ def test_only_what_is_missing_or_failed_runs_again(run, fakes):
     assert "6 jobs: 1 killed, 3 finished, 2 failed" in first.out
     assert "it broke" in first.err
     assert "sweep=a" in first.out
+    assert "Job 2 of 6: model=vae seed=2 -> outputs/sweeps/a/model=vae,seed=2\n" in first.out
+    assert "HYDRA" not in first.out + first.err
 
     failed, fakes.begun, fakes.fate = list(fakes.fate), [], {}
     again = run(*GRID)
     assert again.code == 0
     assert sorted(fakes.begun) == sorted(failed)
-    assert "6 jobs: 6 finished." in again.out
+    assert "6 jobs: 6 finished, in outputs/sweeps/a" in again.out
 
     fakes.begun = []
     assert run("-m", "model=vae", "seed=3,4", "sweep=a").code == 0
@@ -112,3 +115,54 @@ def test_a_sweep_has_the_folder_of_its_name_or_of_the_time(run, fakes):
     run("-m", "seed=1,2", "hydra.sweep.dir=elsewhere")
     assert len(list(Path("outputs/sweeps").iterdir())) == 1
     assert read_status(Path("elsewhere/seed=1")).state == "finished"
+
+
+def test_a_stopped_sweep_says_how_many_jobs_it_began(run, fakes, monkeypatch):
+    def stopped(process):
+        process.wait()
+        if len(fakes.begun) == 2:
+            raise SystemExit(1)  # as after a signal
+        return ended(process)
+
+    ended = command.wait_for
+    monkeypatch.setattr(command, "wait_for", stopped)
+    fakes.fate = {"model=gan": "stopped"}
+    result = run("-m", "model=vae,gan,classifier", "sweep=a", "logger=none")
+    assert result.code == 1
+    assert "The sweep began 2 of 3 jobs.\n" in result.out
+    assert "3 jobs: 1 finished, 1 stopped, 1 not begun, in outputs/sweeps/a" in result.out
+
+    monkeypatch.setattr(command, "wait_for", ended)
+    fakes.begun, fakes.fate = [], {}
+    assert run("-m", "model=vae,gan,classifier", "sweep=a", "logger=none").code == 0
+    assert fakes.begun == [f"model={name} logger=none" for name in ("gan", "classifier")]
+
+
+def test_job_folders_are_named_by_what_differs(run, fakes):
+    common = ["metrics=none", "trainer.max_epochs=3", "+model.part='a b'"]
+    fakes.fate = {"model": "refused"}
+    run("-m", "seed=1,2", "model/objective=elbo,iwae", *common, "sweep=a")
+    assert {job.folder.name for job in jobs_in(SWEEP)} == {
+        f"model-objective={name},seed={seed}" for name in ("elbo", "iwae") for seed in (1, 2)
+    }
+
+
+def test_a_sweep_goes_on_with_jobs_whose_folders_name_all_overrides(run, fakes):
+    """As earlier versions named them."""
+    grid = ["-m", "seed=1,2", "logger=none", "sweep=a"]
+    whole = "hydra.job.config.override_dirname.exclude_keys=[]"
+    assert run(*grid, whole).code == 0
+    assert (SWEEP / "logger=none,seed=1").is_dir()
+    fakes.begun = []
+    again = run(*grid)
+    assert again.code == 0
+    assert not fakes.begun
+    assert "-> outputs/sweeps/a/logger=none,seed=1, finished before" in again.out
+
+
+def test_commands_with_other_common_overrides_share_a_sweep(run, fakes):
+    for rate in ("0.1", "0.2"):
+        assert run("-m", "seed=1,2", f"optimizer.lr={rate}", "sweep=a").code == 0
+    names = {job.folder.name for job in jobs_in(SWEEP)}
+    assert names == {"seed=1", "seed=2", "optimizer.lr=0.2,seed=1", "optimizer.lr=0.2,seed=2"}
+    assert len(fakes.begun) == 4

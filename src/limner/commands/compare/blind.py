@@ -118,10 +118,12 @@ def _cut(runs: Sequence[Run]) -> tuple[dict[Run, list[Image.Image]], list[str]]:
     """The pictures of each run that has some, and a line for each run that is left out."""
     cut, without, pixels = {}, [], 0
     for run in runs:
-        if run.refused is not None and os.path.lexists(run.folder / "final.png"):
-            without.append(f"Left out: {run.title}: {run.refused}")
+        if (reason := run.refused or run.stage) is not None:
+            without.append(f"Left out: {run.title}: {reason}")
         elif not os.path.lexists(run.folder / "final.png"):
-            without.append(f"Without pictures: {run.title}")
+            without.append(
+                f"Left out: {run.title}: has no final.png, which training writes at its end"
+            )
         elif pixels > MAX_PIXELS:
             without.append(f"Left out: {run.title}: there are too many pictures before it")
         else:

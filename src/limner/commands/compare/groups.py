@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from limner.commands.compare.records import Run
 from limner.commands.compare.texts import label
 
-UNCOMPARED = ("seed", "run_dir", "resume", "sweep", "debug", "logger", "trust")
+UNCOMPARED = ("seed", "run_dir", "num_updates", "resume", "sweep", "debug", "logger", "trust")
 """Top-level keys that do not change what a run comes to, or are what a group averages over."""
 FIRST = ("model", "data")
 MOST = 30

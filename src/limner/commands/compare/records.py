@@ -14,7 +14,9 @@ from limner.files.plain import NotPlainError, read_yaml, refuse_bulk
 from limner.files.printable import printable
 from limner.pretrained.safe_build import read_config
 from limner.runs.links import leads_out
+from limner.runs.lock import is_locked
 from limner.runs.scores import read_scores
+from limner.runs.status import read_status
 
 MAPPINGS = ("model", "data", "metrics", "callbacks")
 """Parts of a config that are read here."""
@@ -31,6 +33,7 @@ class Run:
         typed: The keys that the run's command line set.
         scores: scores.json: name to {value, protocol, ...}; empty if there is none to read.
         refused: Why config.yaml or Hydra's records cannot be read, or None.
+        stage: What status.json says of a run that has not finished, or None.
         problem: Why the run's scores are not to be compared, or None.
     """
 
@@ -40,6 +43,7 @@ class Run:
     typed: frozenset[str] = frozenset()
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     refused: str | None = None
+    stage: str | None = None
     problem: str | None = None
 
     @property
@@ -54,12 +58,15 @@ class Run:
 
 def read_run(folder: Path) -> Run:
     """Read config.yaml, scores.json and what Hydra kept; what is odd becomes a reason."""
+    stage = _stage(folder)
     try:
         config = _config(folder)
         choices, typed = _hydra(folder)
     except NotPlainError as error:
         reason = printable(error)
-        return Run(folder, refused=reason, problem=reason)
+        if stage is not None and not os.path.lexists(folder / "config.yaml"):
+            reason = stage
+        return Run(folder, refused=reason, stage=stage, problem=reason)
     values = leaves(config)
     if config.get("run_dir"):
         here = printable(config["run_dir"])
@@ -69,10 +76,12 @@ def read_run(folder: Path) -> Run:
         for name, entry in read_scores(inside(folder, "scores.json")).items():
             how = leaves(entry["protocol"])
             scores[printable(name)] = {**entry, "value": float(entry["value"]), "protocol": how}
-        problem = _unfinished(folder, values, scores)
+        problem = stage or _unfinished(folder, values, scores)
     except NotPlainError as error:
         problem = f"scores.json is not whole: {printable(error)}"
-    return Run(folder, values, choices or _chosen(config), typed, scores, problem=problem)
+    return Run(
+        folder, values, choices or _chosen(config), typed, scores, stage=stage, problem=problem
+    )
 
 
 def inside(folder: Path, *names: str) -> Path:
@@ -81,6 +90,28 @@ def inside(folder: Path, *names: str) -> Path:
     if leads_out(path, folder):
         raise NotPlainError(f"{names[-1]} is refused, for it leads out of the folder")
     return path
+
+
+def _stage(folder: Path) -> str | None:
+    """Return how far a run came that has not finished; None if it has, or nobody knows."""
+    try:
+        inside(folder, "status.json")
+    except NotPlainError as error:
+        return printable(error)
+    status = read_status(folder)
+    if status is None or status.state == "finished":
+        return None
+    lock = folder / ".lock"
+    if (
+        status.state == "running"
+        and lock.is_file()
+        and not lock.is_symlink()
+        and is_locked(folder)
+    ):
+        return f"is being trained, at update {status.update} or later"
+    state = "was killed" if status.state == "running" else printable(status.state)
+    error = f": {printable(status.error)}" if status.error else ""
+    return f"{state} after update {status.update}{error}"
 
 
 def _config(folder: Path) -> Mapping[str, Any]:

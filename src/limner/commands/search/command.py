@@ -5,6 +5,7 @@ __all__ = ["Options", "run"]
 import dataclasses
 import json
 import logging
+import os
 import re
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from limner.callbacks.scores import Scores
 from limner.config.build import build, check
 from limner.config.command_options import parse
 from limner.config.schema import register
-from limner.console import ConsoleHandler
+from limner.console import ConsoleHandler, say
 from limner.errors import UserError
 from limner.launch.job import environment, failure_reason, train_command
 from limner.launch.resources import job_resources
@@ -98,9 +99,9 @@ def run(words: Sequence[str]) -> int:
     )
     _listen()
     stopped = _work(study, options, num_trials=num_trials, flags=flags)
-    found = results.tell(study)
+    found = results.tell(study, has_ended=not stopped)
     if stopped:
-        raise UserError("Stopped. The same command goes on with the study.")
+        raise UserError("Stopped. The same command resumes the study.")
     return 0 if found else 1
 
 
@@ -155,6 +156,7 @@ def _rehearsed(space: Space, flags: Sequence[str]) -> set[str]:
     """Train the first trial for one update; return the names of the values that it reports."""
     kept = [word for word in space.overrides(next(space.corners())) if key_of(word) not in SHORT]
     kept = [word for word in kept if not key_of(word).startswith("metrics")]
+    say("Training one update, to see which values the trials report ...")
     with tempfile.TemporaryDirectory() as folder:
         where = f"hydra.run.dir={quoted(Path(folder, 'run'))}"
         command = [*train_command(), *flags, *kept, *SHORT.values(), where]
@@ -179,7 +181,13 @@ def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[st
             failures.append(error)
             stop.set()
 
-    previous = [signal.signal(number, lambda *_: stop.set()) for number in STOP_SIGNALS]
+    def on_signal(number: int, frame: object) -> None:
+        stop.ask()
+        if not stop.at_once.is_set():
+            wait = "Stopping: running trials finish their update and save. Again: stop at once.\n"
+            os.write(2, wait.encode())  # the console may be in use
+
+    previous = [signal.signal(number, on_signal) for number in STOP_SIGNALS]
     threads = [threading.Thread(target=one, args=(i,)) for i in range(options.num_workers)]
     try:
         for thread in threads:

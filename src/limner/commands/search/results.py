@@ -25,13 +25,21 @@ PICTURES = {
 }
 
 
-def tell(study: Study) -> bool:
-    """Print a summary of the trials, write the results, and return whether a trial finished."""
+def tell(study: Study, *, has_ended: bool) -> bool:
+    """Print a summary of the trials, write the results, and return whether a trial finished.
+
+    Args:
+        study: The study.
+        has_ended: Whether all its trials were tried; if not, no pictures are drawn, which takes
+            seconds.
+    """
     trials, name = study.trials(), study.objective["name"]
     counted = Counter(
         "failed" if study.error(trial) else trial.state.name.lower() for trial in trials
     )
-    lines = [f"{len(trials)} trials: {', '.join(f'{n} {state}' for state, n in counted.items())}."]
+    plural = "" if len(trials) == 1 else "s"
+    states = ", ".join(f"{number} {state}" for state, number in counted.items())
+    lines = [f"{len(trials)} trial{plural}: {states}."]
     for trial in trials:
         if error := study.error(trial):
             lines.append(f"  trial {trial.number} failed: {error}")
@@ -44,7 +52,8 @@ def tell(study: Study) -> bool:
         lines += [f"  {own}"]
         title = f"{name}={best.value:.4g}: trial {best.number} of {folder}"
         write_experiment(study.folder / "experiment" / "best.yaml", words, title=title)
-        lines += write_pictures(study.optuna, study.folder, name=name)
+        if has_ended:
+            lines += write_pictures(study.optuna, study.folder, name=name)
         where = shown(study.folder.absolute())
         lines.append(f"To train it: python train.py --config-dir {where} experiment=best")
     for line in lines:

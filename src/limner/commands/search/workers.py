@@ -5,11 +5,14 @@ __all__ = ["Stop", "work"]
 import contextlib
 import logging
 import math
+import signal
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 
 from limner.callbacks.reports import Reports, read_reports
+from limner.commands.compare.texts import text
 from limner.commands.search.studies import Study, Trial
 from limner.console import shown
 from limner.launch.job import failure_reason, objective, start, train_command
@@ -21,7 +24,23 @@ log = logging.getLogger(__name__)
 
 REPORTS = f"{Reports.__module__}.{Reports.__qualname__}"
 SECONDS = 0.5  # between two checks of a run
-Stop = threading.Event
+GRACE = 5.0  # seconds that a trial has to end at once before it is killed
+
+
+class Stop(threading.Event):
+    """Event that stops the workers; asked twice, the running trials stop at once.
+
+    Asked once, a running trial finishes its update and saves. In both cases it is queued again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_once = threading.Event()
+
+    def ask(self) -> None:
+        if self.is_set():
+            self.at_once.set()
+        self.set()
 
 
 def work(
@@ -57,16 +76,27 @@ def _try(
 ) -> None:
     while is_locked(trial.folder) and not stop.wait(SECONDS):
         pass  # its worker was killed, and it is about to save and stop
+    if stop.is_set():
+        study.queue_again(trial)
+        return
+    number, values = trial.asked.number, trial.asked.params
+    how = "started" if trial.folder.name == f"trial_{number:04d}" else "resumes"
+    log.info(
+        "Trial %d %s: %s -> %s", number, how,
+        " ".join(f"{key}={text(value)}" for key, value in values.items()), shown(trial.folder),
+    )  # fmt: skip
     wanted = study.objective["name"]
     report = f"+callbacks.reports={{_target_: {REPORTS}, objective: {quoted(wanted)}}}"
     own = [report, "resume=auto", f"hydra.run.dir={quoted(trial.folder)}"]
     command = [*train_command(), *flags, *study.space.overrides(trial.asked.params), *own]
     output = trial.folder.with_suffix(".log")
     with open(output, "a") as file:
-        name = f"Trial {trial.asked.number}"
-        process = start(command, resources=resources, output=file, name=name)
+        name = f"Trial {number}"
+        process = start(
+            command, resources=resources, output=file, name=name, own_session=True
+        )
         pruned = _watched(process, trial, stop)
-    number, value = trial.asked.number, objective(trial.folder)
+    value = objective(trial.folder)
     if process.returncode == 0 and value is not None and math.isfinite(value[1]):
         study.finished(trial, value[1])
         log.info("Trial %d: %s = %.4g", number, *value)
@@ -82,6 +112,7 @@ def _try(
             )
     elif stop.is_set():
         study.queue_again(trial)
+        log.info("Trial %d stopped; the same command resumes it.", number)
     else:
         lines = output.read_text(errors="replace").splitlines()
         error = failure_reason(process.returncode, lines) or ""
@@ -93,6 +124,7 @@ def _watched(process: subprocess.Popen, trial: Trial, stop: Stop) -> bool:
     """Wait for a run and report its scores to Optuna; return whether the run was pruned."""
     seen: set[int] = set()
     asked = pruned = False
+    limit: float | None = None
     while True:
         ended = process.poll() is not None
         for report in read_reports(trial.folder):
@@ -105,5 +137,10 @@ def _watched(process: subprocess.Popen, trial: Trial, stop: Stop) -> bool:
         if (pruned or stop.is_set()) and not asked:
             asked = True
             process.terminate()
+        if stop.at_once.is_set() and limit is None:
+            limit = time.monotonic() + GRACE
+            process.send_signal(signal.SIGINT)  # the second signal: it does not save
+        if limit is not None and time.monotonic() > limit:
+            process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(SECONDS)

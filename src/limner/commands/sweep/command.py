@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from limner.commands.sweep import slurm
-from limner.commands.sweep.records import jobs_in, queued_as, titles, write_record
+from limner.commands.sweep.plan import missing, planned, write_plan
+from limner.commands.sweep.records import Job, jobs_in, queued_as, titles, write_record
 from limner.commands.sweep.slurm_job import QueuedJob
 from limner.commands.sweep.slurm_queue import queue
 from limner.config.error_messages import explain
@@ -28,32 +29,42 @@ from limner.resume.find_run import Action, action_in_folder
 from limner.resume.overrides import key_of, quoted
 
 OF_THE_SWEEP = ("hydra.sweep", "hydra/launcher", "hydra.launcher", "hydra/sweeper",
-                "hydra.sweeper", "hydra.mode", "hydra.run", "hydra.output_subdir")  # fmt: skip
+                "hydra.sweeper", "hydra.mode", "hydra.run", "hydra.output_subdir",
+                "hydra.job.config.override_dirname")  # fmt: skip
 """Hydra's keys that concern the sweep and not its jobs."""
 JOBLIB = "hydra_plugins.hydra_joblib_launcher"
 RAY = "hydra_plugins.hydra_ray_launcher"
 SLURM = "hydra_plugins.limner_slurm"
 
 
-def run_job(config: DictConfig, folder: Path) -> float | QueuedJob | None:
+def run_job(config: DictConfig, folder: Path, words: Sequence[str]) -> float | QueuedJob | None:
     """Run the job that Hydra has composed, unless it has finished; return its objective's value.
 
     Under the SLURM launcher the job is not run here, but returned to be queued.
+
+    Args:
+        config: Config of the job.
+        folder: Run folder of the job.
+        words: Words of the command that started the sweep.
 
     Raises:
         SystemExit: If a signal came. The job has saved, and the sweep must end.
     """
     hydra = HydraConfig.get()
     overrides, number = list(hydra.overrides.task), hydra.job.num
+    name = _announced(planned(words), overrides, number, folder)
     by_slurm = hydra.launcher._target_.startswith(SLURM)
     if by_slurm and (job_id := queued_as(folder)) is not None and job_id in queue():
         return None
     try:
         what = action_in_folder(folder, config)
     except (UserError, OSError) as error:  # another run is there, or one that is being trained
-        write_record(folder, overrides, number, (explain(error) or (str(error), 1))[0])
+        reason = (explain(error) or (str(error), 1))[0]
+        write_record(folder, overrides, number, reason)
+        say(f"{name}: {printable(reason, keep_newlines=True)}", style="yellow")
         return None
     write_record(folder, overrides, number, None)
+    say(f"{name} -> {shown(folder)}" + (", finished before" if what is Action.NOTHING else ""))
     if what is not Action.NOTHING:
         command = _command(hydra, overrides, folder)
         if by_slurm:
@@ -69,29 +80,33 @@ def run_job(config: DictConfig, folder: Path) -> float | QueuedJob | None:
 
 def tell(sweep: Path) -> int:
     """Print a table of a sweep's jobs and what to do next; return the exit code."""
-    jobs = jobs_in(sweep)
-    if not jobs:
+    begun = jobs_in(sweep)
+    if not begun:
         return 1
+    jobs = [*begun, *missing(sweep, begun)]
     names = [job.score[0] for job in jobs if job.score]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("job", overflow="fold")
     table.add_column("state")
-    heading = names[0] if len(set(names)) == 1 else "objective"
-    table.add_column(Text(printable(heading)), justify="right")
-    table.add_column("error", overflow="fold")
+    if names:
+        heading = names[0] if len(set(names)) == 1 else "objective"
+        table.add_column(Text(printable(heading)), justify="right")
+    if any(job.error for job in jobs):
+        table.add_column("error", overflow="fold")
     for job, title in zip(jobs, titles(jobs), strict=True):
         score = "" if job.score is None else f"{job.score[1]:.4g}"
         if job.score is not None and len(set(names)) > 1:
             score = f"{job.score[0]} {score}"
-        cells = (title, job.state, score, " ".join((job.error or "").split()))
+        error = " ".join((job.error or "").split())
+        cells = [title, job.state, *([score] if names else []), *([error] if error else [])]
         table.add_row(*(Text(printable(cell)) for cell in cells))
     states = Counter(job.state for job in jobs)
     get_console().print(table)
     counted = ", ".join(f"{number} {state}" for state, number in states.items())
     plural = "" if len(jobs) == 1 else "s"
-    lines = [
-        f"{len(jobs)} job{plural}: {printable(counted)}. They are in {shown(sweep.absolute())}"
-    ]
+    if len(begun) < len(jobs):
+        say(f"The sweep began {len(begun)} of {len(jobs)} jobs.")
+    lines = [f"{len(jobs)} job{plural}: {printable(counted)}, in {shown(sweep.absolute())}"]
     if states["finished"] < len(jobs) and sweep.parent == Path("outputs/sweeps"):
         lines.append(
             f"To run what has not finished: the same command, with sweep={printable(sweep.name)}"
@@ -99,6 +114,17 @@ def tell(sweep: Path) -> int:
     for line in lines:
         say(line)
     return 0 if states["finished"] == len(jobs) else 1
+
+
+def _announced(
+    plan: Sequence[Sequence[str]], overrides: Sequence[str], number: int, folder: Path
+) -> str:
+    """Return a job's place in the sweep and what sets it apart, and record the plan."""
+    if list(overrides) not in plan:  # a config file says what is varied
+        return printable(f"Job {number + 1}: {' '.join(overrides) or folder.name}")
+    write_plan(folder.parent, plan)
+    own = titles([Job(folder, words, "", None, None) for words in plan])[number % len(plan)]
+    return printable(f"Job {number + 1} of {len(plan)}: {own}")
 
 
 def refuse_launcher(choice: str | None, *, sweep: bool) -> None:

@@ -16,11 +16,11 @@ from limner.files.atomic import write_atomically
 from limner.files.plain import NotPlainError, read_json, read_text
 from limner.launch.job import objective
 from limner.runs.lock import is_locked
+from limner.runs.names import RECORDS
 from limner.runs.status import read_status
 
 log = logging.getLogger(__name__)
 
-RECORDS = ".jobs"
 QUEUED = ".slurm"
 LAST = sys.maxsize  # the place of a job whose record is damaged
 
