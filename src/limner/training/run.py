@@ -26,6 +26,7 @@ from limner.runs.newest_checkpoint import newest_or_refuse
 from limner.runs.records import write_records
 from limner.runs.status import StatusFile
 from limner.training.batch_size import fitting_batch_size
+from limner.training.opening import opening
 from limner.training.performance import compile_networks, keep_freed_memory, layout_for
 from limner.training.progress import Progress
 from limner.training.trainer import make_trainer, num_processes
@@ -107,8 +108,16 @@ class Run:
         written = OmegaConf.to_yaml(OmegaConf.create(composed(self.config)))
         write_records(self.folder.path, config=written, device=device)
         self.folder.begin()
-        log.info("%s", self.data.describe())
-        log.info("%s on %s, in %s", _describe(self.model), device, shown(self.folder.path))
+        for line in opening(
+            self.config,
+            self.model,
+            self.data,
+            device=device,
+            num_processes=num_processes(self.config),
+            folder=self.folder.path,
+            update=None if self.last is None else update_of(self.last),
+        ):
+            log.info("%s", line)
 
 
 def prepare(config: DictConfig, progress: Progress | None = None) -> Run:
@@ -179,11 +188,6 @@ def _open_data(config: DictConfig, saved: Mapping[str, Any]) -> L.LightningDataM
     if (images := saved.get(type(data).__qualname__)) is not None:
         data.load_state_dict(images)  # Lightning asks too, but after the folder was written to
     return data
-
-
-def _describe(model: L.LightningModule) -> str:
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return f"{type(model).__name__} of {trained:,} parameters"
 
 
 def _describe_device(trainer: L.Trainer) -> str:
