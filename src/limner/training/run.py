@@ -17,6 +17,7 @@ from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed
 from limner.console import quieten, shown
 from limner.errors import Interrupted
+from limner.files.plain import NotPlainError, read_yaml
 from limner.launch.environment import check_started
 from limner.pretrained.first_stage import adopt, check_shape
 from limner.pretrained.trained_model import TrainedModel
@@ -26,6 +27,7 @@ from limner.runs.newest_checkpoint import newest_or_refuse
 from limner.runs.records import write_records
 from limner.runs.status import StatusFile
 from limner.training.batch_size import fitting_batch_size
+from limner.training.image_size import judge_image_size
 from limner.training.opening import opening
 from limner.training.performance import compile_networks, keep_freed_memory, layout_for
 from limner.training.progress import Progress
@@ -157,6 +159,9 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
         refuse_other_format(made_by.get("format", 1), shown(last))
     refuse_length(config, saved)
     L.seed_everything(config.seed, verbose=False)
+    chosen = config.data.get("image_shape")
+    if chosen is None and last is not None:  # what the run began with is no longer a mistake
+        chosen = config.data.image_shape = _shape_before(run_dir)
     data = _open_data(config, saved)
     past = rollbacks_of(saved) if saved else []
     del saved
@@ -165,7 +170,7 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
         check_shape(first_stage, data.image_shape)
     choose_metrics(config, data)
     check(config)
-    return Run(
+    run = Run(
         config,
         data=data,
         first_stage=first_stage,
@@ -173,6 +178,17 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
         past=past,
         progress=Progress() if progress is None else progress,
     )
+    if chosen is None:
+        judge_image_size(run.model, data.image_shape)
+    return run
+
+
+def _shape_before(run_dir: Path) -> list[int] | None:
+    """Return the image shape in the records of a run; None if they name none."""
+    try:
+        return read_yaml(run_dir / "config.yaml")["data"]["image_shape"]
+    except (NotPlainError, KeyError, TypeError):
+        return None
 
 
 def _open_data(config: DictConfig, saved: Mapping[str, Any]) -> L.LightningDataModule:
