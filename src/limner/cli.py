@@ -26,6 +26,7 @@ from omegaconf import DictConfig, open_dict
 
 from limner.commands.sweep.command import refuse_launcher, run_job, tell
 from limner.commands.sweep.records import jobs_in
+from limner.config.commented import commented
 from limner.config.error_messages import explain
 from limner.config.schema import CONFIG_DIR, register
 from limner.config.unread import refuse_unread_network
@@ -136,7 +137,8 @@ def _train(words: Sequence[str]) -> int:
 def _composing(start: Start, job: Callable[[DictConfig], float | None]) -> None:
     """Has Hydra compose and run; of a run that is resumed, what its folder chose may be gone."""
     try:
-        hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(job)()
+        with commented(sys.argv[1:]):
+            hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(job)()
     except MissingConfigException as error:
         if start.folder is None or start.complete:
             raise
@@ -169,6 +171,8 @@ def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
     try:
         return _run(config, run_dir, start, progress)
     except Interrupted as stop:
+        if start.folder is None and not (run_dir / "status.json").exists():
+            _remove(run_dir)  # it stopped before anything was written
         if is_first_process():
             again = shlex.join([*config_dirs(start.words), f"resume={os.path.relpath(run_dir)}"])
             again = f"{_program()} {again}"
