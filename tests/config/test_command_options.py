@@ -67,7 +67,7 @@ def test_option_shows_a_default_that_it_has():
     @dataclass
     class Shown:
         run: str = option(MISSING, "a run", form="RUN")
-        names: list[str] = option(("a", "b"), "some names")
+        names: list[str] = option(("a", "b"), "some names")  # noqa: RUF009
         page: str = option("a.html", "a page", form="FILE")
         fast: bool = option(False, "whether")
         label: int | None = option(None, "a class")
