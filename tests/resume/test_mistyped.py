@@ -69,6 +69,8 @@ def unknown(*words: str) -> str:
         ("experiment=a/mine.yaml", "--config-dir DIR experiment=mine"),
         ("model=vae,gan", "add -m"),
         ("logger=csv,wandb", "'logger=[csv,wandb]'"),
+        ("-m seed=1,2 --cfg job", "-m and --cfg do not go together"),
+        ("seed=1 --resolve", "add --cfg job"),
         ("runs/a", "did you mean resume=runs/a?"),
     ],
 )

@@ -27,6 +27,8 @@ from limner.resume.overrides import (
 )
 from limner.resume.quoting import composed, shown_quoted
 
+MODES = ("--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i")
+"""Flags of which Hydra takes one."""
 MOST = 4
 """Suggestions in a message, at most."""
 
@@ -44,6 +46,10 @@ def refuse_mistyped(words: Sequence[str]) -> None:
     for flag in flags:
         if flag.startswith("-") and flag not in FLAGS:
             raise UsageError(_unknown_flag(flag, words, groups))
+    if len(modes := [flag for flag in flags if flag in MODES]) > 1:
+        raise UsageError(f"{' and '.join(modes)} do not go together; leave out all but one.")
+    if "--resolve" in flags and not {"--cfg", "-c"} & set(flags):
+        raise UsageError("--resolve is for --cfg: add --cfg job.")
     for word in overrides:
         before, after = _around(word, words)
         key, equals, value = word.partition("=")
