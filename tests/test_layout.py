@@ -46,6 +46,7 @@ TESTED_THROUGH = {
     "commands/sweep/test_slurm.py": (
         "commands/sweep/slurm_job.py", "commands/sweep/slurm_queue.py",
     ),
+    "commands/test_parser.py": ("commands/options.py",),
     "commands/test_export.py": ("commands/model_card.py", "commands/onnx.py"),
     "commands/test_sample.py": ("commands/latent_walks.py", "commands/progress_frames.py"),
     "data/test_hostile_files.py": ("data/files.py", "files/pictures.py"),

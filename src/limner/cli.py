@@ -21,9 +21,11 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import MissingConfigException
+from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import DictConfig, open_dict
 
+from limner.commands.completion import complete
+from limner.commands.parser import COMMANDS, VERSION, read_words, refuse_unknown, top_parser
 from limner.commands.sweep.command import refuse_launcher, run_job, tell
 from limner.commands.sweep.records import jobs_in
 from limner.config.commented import commented
@@ -31,13 +33,22 @@ from limner.config.error_messages import explain
 from limner.config.schema import CONFIG_DIR, register
 from limner.config.unread import refuse_unread_network
 from limner.console import escape_errors
-from limner.errors import Interrupted, UserError
+from limner.errors import Interrupted, UsageError, UserError
 from limner.files.printable import printable
 from limner.launch.watchdog import end_with_first_process, stop_with_parent
 from limner.processes import is_first_process
 from limner.resume.merge_config import merged, save
-from limner.resume.overrides import config_dirs, last_value, only_shows
+from limner.resume.mistyped import clarified, refuse_mistyped
+from limner.resume.overrides import (
+    config_dirs,
+    flags_first,
+    is_completion,
+    is_sweep,
+    last_value,
+    only_shows,
+)
 from limner.resume.own_paths import keep_absolute, make_absolute
+from limner.resume.quoting import with_quotes
 from limner.resume.start import Start, decide_start
 from limner.runs.checkpoints import numbered
 from limner.runs.lock import RunInUse, locked
@@ -45,27 +56,6 @@ from limner.training.progress import Progress
 
 log = logging.getLogger(__name__)
 
-USAGE = """\
-Usage: limner train [GROUP=OPTION] [KEY=VALUE] ...     trains a model and scores it
-       limner train --help                             shows groups, options and keys
-       limner evaluate run=RUN                         scores a finished run, or pictures:
-       limner evaluate generated=A.zip reference=B     folders, .zip files, names of data sets
-       limner sample run=RUN [mode=grid] [seed=0]      draws pictures
-       limner export run=RUN to=DIR                    weights, config and model card
-       limner compare RUN RUN ... [to=FILE.csv]        scores side by side
-       limner compare --blind RUN RUN [to=FILE.html]   a page to choose pictures by eye
-       limner search study=NAME space=FILE num_trials=50   tries values, the promising ones more
-
-For example: limner train model=gan data=mnist optimizer.lr=3e-4
-"""
-COMMANDS = {
-    "compare": "limner.commands.compare.command",
-    "evaluate": "limner.commands.evaluate.command",
-    "export": "limner.commands.export",
-    "sample": "limner.commands.sample",
-    "search": "limner.commands.search.command",
-}
-"""Modules with a function `run(words) -> exit code`, imported when they are asked for."""
 _failures: list[str] = []
 """What went wrong in this process, for its exit code."""
 
@@ -76,21 +66,20 @@ def main() -> None:
     escape_errors()
     if Path(sys.argv[0]).name == "train.py":
         raise SystemExit(_train(words))
+    if is_completion(words[:1]):
+        raise SystemExit(0 if complete(os.environ) else _train(words))
     command, *words = words or ["--help"]
     if command == "train":
         raise SystemExit(_train(words))
-    if command in COMMANDS:
-        action = functools.partial(_command, command, words)
-        raise SystemExit(_explained(action, debug=False))
-    wrong = command not in ("-h", "--help")
-    print(
-        f"limner: there is no command {printable(command)}.\n{USAGE}" if wrong else USAGE, end=""
-    )
-    raise SystemExit(2 if wrong else 0)
+    raise SystemExit(_explained(functools.partial(_command, command, words), debug=False))
 
 
 def _command(command: str, words: Sequence[str]) -> int:
-    return importlib.import_module(COMMANDS[command]).run(words)
+    if command not in COMMANDS:
+        refuse_unknown(command)
+        top_parser().parse_args([command])  # which prints, and exits
+    words = read_words(command, words)
+    return importlib.import_module(COMMANDS[command].module).run(words)
 
 
 def _explained(action: Callable[[], int], *, debug: bool) -> int:
@@ -102,6 +91,8 @@ def _explained(action: Callable[[], int], *, debug: bool) -> int:
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except UsageError as error:
+        return _fail(str(error), 2)
     except Exception as error:
         explained = explain(error)
         if explained is None or debug:
@@ -111,6 +102,9 @@ def _explained(action: Callable[[], int], *, debug: bool) -> int:
 
 def _train(words: Sequence[str]) -> int:
     """Has Hydra compose the config, or the configs of a sweep, and run each; the exit code."""
+    if "--version" in words:
+        print(VERSION)
+        return 0
     end_with_first_process()
     stop_with_parent()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us instead of being printed
@@ -118,14 +112,22 @@ def _train(words: Sequence[str]) -> int:
 
     def compose_and_run() -> int:
         register()
-        start = decide_start(words)
+        refuse_mistyped(words)
         if not only_shows(words):
-            refuse_launcher(last_value(words, "hydra/launcher"), sweep=start.sweep is not None)
+            refuse_launcher(last_value(words, "hydra/launcher"), sweep=is_sweep(words))
+        quoted = with_quotes(words)
+        try:
+            return start_with(quoted)
+        except ConfigCompositionException as error:
+            raise clarified(error, quoted) from error.__cause__
+
+    def start_with(words: Sequence[str]) -> int:
+        start = decide_start(words)
         if start.arguments is None:
             if is_first_process():
                 print(printable(start.note, keep_newlines=True))
             return 0
-        sys.argv = [before[0], *start.arguments]  # what Hydra parses
+        sys.argv = [before[0], *flags_first(start.arguments)]  # what Hydra parses
         job = functools.partial(_job, [*before, *start.words], start)
         with _told_of(start.sweep) if start.sweep is not None else nullcontext():
             _composing(start, job)

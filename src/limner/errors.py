@@ -5,7 +5,7 @@ a `UserError`: its text states the rule, the value got, and the config key to ch
 line prints it without a traceback.
 """
 
-__all__ = ["Diverged", "Interrupted", "UserError", "is_out_of_memory"]
+__all__ = ["Diverged", "Interrupted", "UsageError", "UserError", "is_out_of_memory"]
 
 from limner.files.printable import printable
 
@@ -20,6 +20,10 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message, keep_newlines=True))
+
+
+class UsageError(UserError):
+    """A word of the command line that cannot be read or composed; the exit code is 2."""
 
 
 class Diverged(UserError):

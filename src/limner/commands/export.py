@@ -10,7 +10,6 @@ __all__ = ["run"]
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from PIL import Image
 from limner.callbacks.pictures import grid
 from limner.commands import onnx
 from limner.commands.model_card import model_card
-from limner.config.command_options import MISSING, parse
+from limner.commands.options import Export as Options
+from limner.config.command_options import parse
 from limner.console import say
 from limner.errors import UserError
 from limner.files.plain import NotPlainError
@@ -37,23 +37,6 @@ from limner.version import __version__
 
 WEIGHTS = "model.safetensors"
 NUM_SAMPLES = 64  # in the card's picture
-
-
-@dataclass
-class Options:
-    """What can follow `limner export`."""
-
-    run: str = MISSING
-    """The folder of a run."""
-    to: str = MISSING
-    """A new folder, or hf://user/name."""
-    onnx: bool = False
-    license: str | None = None
-    """An identifier such as mit or cc-by-4.0, for the model card."""
-    checkpoint: str | None = None
-    """best or last; the best where there is one."""
-    trust: list[str] = field(default_factory=list)
-    """Packages of one's own that the model is made of."""
 
 
 def run(words: Sequence[str]) -> int:

@@ -4,7 +4,6 @@ __all__ = ["run"]
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,9 @@ from PIL import Image
 
 from limner.callbacks.pictures import grid
 from limner.commands.latent_walks import tour, traversal
+from limner.commands.options import Sample as Options
 from limner.commands.progress_frames import progress_frames
-from limner.config.command_options import MISSING, parse
+from limner.config.command_options import parse
 from limner.console import say
 from limner.errors import UserError
 from limner.files.printable import printable
@@ -28,33 +28,6 @@ SMOOTHNESS = 4  # steps of a GIF for each step of the strip
 FRAME_MS = 80
 PROGRESS_MS = 250
 PAUSE_MS = 1500  # on a GIF's last frame
-
-
-@dataclass
-class Options:
-    """What can follow `limner sample`."""
-
-    run: str = MISSING
-    """The folder of a run, an exported one, or hf://user/name."""
-    mode: str = "grid"
-    num_images: int | None = None
-    """64; of classes in each row (10), of interpolate the samples passed through (4), of traverse
-    the directions (8)."""
-    num_steps: int = 9
-    """Columns of the strips of interpolate and traverse."""
-    seed: int = 0
-    to: str | None = None
-    """Where to; by default a telling name in the run's folder."""
-    labels: list[int] | None = None
-    """One class for all images, or as many as there are images; of mode=classes the rows."""
-    truncation: float | None = None
-    interpolation: str = "spherical"
-    reach: float = 3.0
-    """How far traverse goes from 0 in each direction, in standard deviations."""
-    checkpoint: str | None = None
-    device: str | None = None
-    trust: list[str] = field(default_factory=list)
-    """Packages of one's own that the model is made of."""
 
 
 def run(words: Sequence[str]) -> int:

@@ -1,24 +1,34 @@
 """The words of a command line as Hydra reads them: flags, their values, and overrides."""
 
 __all__ = [
-    "CONFIG_DIRS", "common_keys", "config_dirs", "is_sweep", "key_of", "last_per_key",
-    "last_value", "only_shows", "quoted", "split_flags", "without_key",
+    "CONFIG_DIRS", "FLAGS", "VALUED", "common_keys", "config_dirs", "flags_first",
+    "is_completion", "is_sweep", "key_of", "last_per_key", "last_value", "only_shows", "quoted",
+    "split_flags", "unquoted", "without_key",
 ]  # fmt: skip
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import OverrideParseException
 
 CONFIG_DIRS = ("--config-dir", "-cd")
-VALUED = (*CONFIG_DIRS, "--config-path", "-cp", "--config-name", "-cn", "--package", "-p")
+VALUED = (
+    *CONFIG_DIRS, "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c",
+    "--experimental-rerun",
+)  # fmt: skip
 """Flags that take a value."""
+INFO = ("--info", "-i")
+"""Flags that may take a value, which is no override."""
 SHOWING = (
     "--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc",
     "--version",
 )  # fmt: skip
 """Flags that show something instead of running it."""
+FLAGS = (*VALUED, *INFO, *SHOWING, "--resolve", "--run", "-r", "--multirun", "-m")
+"""Every flag that Hydra knows."""
 
 
 def split_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -26,9 +36,22 @@ def split_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
     flags: list[str] = []
     overrides: list[str] = []
     for word in _apart(words):
-        takes_value = flags and flags[-1] in VALUED
+        takes_value = flags and (flags[-1] in VALUED or (flags[-1] in INFO and "=" not in word))
         (flags if word.startswith("-") or takes_value else overrides).append(word)
     return flags, overrides
+
+
+def flags_first(words: Sequence[str]) -> list[str]:
+    """Return the words with the flags in front, since Hydra reads no override after a flag."""
+    if is_completion(words):
+        return list(words)
+    flags, overrides = split_flags(words)
+    return flags + overrides
+
+
+def is_completion(words: Sequence[str]) -> bool:
+    """Return whether a shell asks for completions, or for its code; the words are Hydra's own."""
+    return "-sc" in words or "--shell-completion" in words
 
 
 def config_dirs(words: Sequence[str]) -> list[str]:
@@ -73,17 +96,21 @@ def common_keys(words: Sequence[str]) -> list[str]:
 def last_value(words: Sequence[str], key: str) -> str | None:
     """Return the value that the last word for a key sets, without quotes; None if no word does."""
     given = [word.partition("=")[2].strip() for word in words if key_of(word) == key]
-    if not given:
-        return None
-    value = given[-1]
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        return value[1:-1].replace(f"\\{value[0]}", value[0])
-    return value
+    return unquoted(given[-1]) if given else None
 
 
 def quoted(value: object) -> str:
     """Quote a value so that Hydra reads it literally."""
-    return "'" + str(value).replace("'", "\\'") + "'"
+    return QuotedString(str(value), Quote.single).with_quotes()
+
+
+def unquoted(value: str) -> str:
+    """Return the text that Hydra reads from a value in quotes; any other value as it is."""
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        with contextlib.suppress(OverrideParseException):
+            text = OverridesParser.create().parse_override(f"x={value}").value()
+            return text if isinstance(text, str) else value
+    return value
 
 
 def without_key(words: Sequence[str], key: str) -> list[str]:

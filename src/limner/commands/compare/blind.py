@@ -10,7 +10,6 @@ import os
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -19,6 +18,7 @@ from limner.commands.compare.groups import grouped
 from limner.commands.compare.records import Run
 from limner.commands.compare.texts import label
 from limner.commands.compare.tiles import tiles
+from limner.commands.options import CompareBlind as Trials
 from limner.errors import UserError
 from limner.files.printable import printable
 
@@ -27,24 +27,6 @@ MOST = 9
 """Sides of a choice; the keys 1 to 9 choose."""
 MAX_PIXELS = 500_000_000
 """Limit on the size of all pictures together, since they are held in memory."""
-
-
-@dataclass
-class Trials:
-    """What `limner compare --blind RUN RUN ...` takes.
-
-    Args:
-        to: The page to write.
-        num_trials: Choices to make, or as many as there are pictures for.
-        num_images: Pictures of each side in one choice.
-        seed: Of the order in which the pictures are stored; each visitor's own order is drawn in
-            the browser.
-    """
-
-    to: str = "blind.html"
-    num_trials: int = 20
-    num_images: int = 1
-    seed: int = 0
 
 
 def make(runs: Sequence[Run], trials: Trials) -> str:

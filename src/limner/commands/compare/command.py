@@ -5,7 +5,6 @@ __all__ = ["Options", "run"]
 import csv
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich import get_console
@@ -18,28 +17,11 @@ from limner.commands.compare.records import Run
 from limner.commands.compare.runs import find
 from limner.commands.compare.tables import Row, blocks, objective_of, summaries
 from limner.commands.compare.texts import label
+from limner.commands.options import Compare as Options
 from limner.config.command_options import parse
 from limner.console import say
 from limner.errors import UserError
 from limner.files.printable import printable
-
-
-@dataclass
-class Options:
-    """What `limner compare RUN RUN ...` takes.
-
-    Args:
-        to: A CSV file to write the table to, or None.
-        by_protocol: One table for each protocol, instead of a refusal to mix them.
-        ignore: Keys of the protocol that may differ, such as weights.
-        picture: A file for the score against each swept value; null: scores.png in the folder of
-            a sweep, if that is what is compared.
-    """
-
-    to: str | None = None
-    by_protocol: bool = False
-    ignore: list[str] = field(default_factory=lambda: ["weights"])
-    picture: str | None = None
 
 
 def run(words: Sequence[str]) -> int:

@@ -5,8 +5,7 @@ __all__ = ["Options", "run"]
 import dataclasses
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from rich import get_console
 from limner.commands.evaluate.measures import MEASURES, RENAMED, Entries, NotApplicable
 from limner.commands.evaluate.of_runs import of_run
 from limner.commands.evaluate.subject import Folder, ModelSamples, Subject
+from limner.commands.options import Evaluate as Options
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed, similar
 from limner.config.command_options import parse
@@ -28,42 +28,11 @@ from limner.metrics.image_similarity import LPIPS
 from limner.pretrained.first_stage import adopt
 from limner.pretrained.load import load
 from limner.pretrained.safe_build import build as build_plain
+from limner.resume.overrides import quoted
+from limner.resume.quoting import with_quotes
 from limner.runs.scores import scores_table
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Options:
-    """What `limner evaluate` takes; words such as `metrics.scores=[fid,kid]` set config values.
-
-    Args:
-        run: The folder of a finished run, or
-        generated: a folder or .zip file of images, with
-        reference: a folder or .zip file of real images, or the name of a data set.
-        checkpoint: Of the run: best or last; the best where there is one.
-        metrics: inception, classifier or auto; a run's own by default.
-        image_shape: [C, H, W] that images of folders are resized to.
-        measures: Names among diversity, pairwise_similarity, memorisation, reconstruction,
-            likelihood, latents, gan_train and efficiency; [all] for those that apply.
-        lpips: alex, vgg or squeeze: a learned score among the pair scores; downloads its weights.
-        num_measured: Images of each set, at most, for measures that look at single images.
-        to: The folder for evaluation.json and pictures; the run's own, or the working folder.
-        trust: Packages of one's own that the run's config is made of. Their code is run.
-    """
-
-    run: str | None = None
-    generated: str | None = None
-    reference: str | None = None
-    checkpoint: str | None = None
-    metrics: str | None = None
-    image_shape: list[int] | None = None
-    measures: list[str] = field(default_factory=list)
-    lpips: str | None = None
-    num_measured: int = 1000
-    seed: int = 0
-    to: str | None = None
-    trust: list[str] = field(default_factory=list)
 
 
 def run(words: Sequence[str]) -> int:
@@ -74,14 +43,15 @@ def run(words: Sequence[str]) -> int:
     """
     _speak()
     names = {field.name for field in dataclasses.fields(Options)}
-    own = [word for word in words if word.partition("=")[0] in names or "." not in word]
+    own = [word for word in words if _is_own(word, names)]
     options = parse(own, Options)
     if (options.run is None) == (options.generated is None or options.reference is None):
         raise UserError("Give run=FOLDER, or generated=FOLDER_OR_ZIP with reference=...")
     if options.checkpoint is not None and options.run is None:
         raise UserError(f"checkpoint={options.checkpoint} is of a run: run=FOLDER")
     measures = _measures(options)
-    config = _config(options, [word for word in words if word not in own])
+    overrides = [word for word in words if word not in own]
+    config = _config(options, with_quotes(overrides, may_sweep=False))
     subject = _subject(options, config)
     if not subject.draws and not measures:
         raise UserError(
@@ -110,6 +80,12 @@ def _measured(subject: Subject, measures: Sequence[str], *, warn: bool) -> Entri
                     log.warning("measures=%s left out: %s.", name, reason)
             bar.update(done)
     return entries
+
+
+def _is_own(word: str, names: Collection[str]) -> bool:
+    """Return whether a word is an option of the command, not an override of a config value."""
+    key, equals, _ = word.partition("=")
+    return not equals or key in names or "." not in key
 
 
 def _speak() -> None:
@@ -157,7 +133,11 @@ def _reference(options: Options) -> list[str]:
     if (CONFIG_DIR / "data" / f"{name}.yaml").is_file():
         words = [f"data={name}"]
     elif Path(name).expanduser().exists():
-        words = ["data=image_folder", f"data.path='{name}'", "data.test_fraction=0.0"]
+        words = [
+            "data=image_folder",
+            f"data.path={quoted(Path(name).expanduser())}",
+            "data.test_fraction=0.0",
+        ]
         words += ["data.validation_fraction=0.0"]
     else:
         options_ = sorted(path.stem for path in (CONFIG_DIR / "data").glob("*.yaml"))

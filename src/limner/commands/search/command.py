@@ -12,12 +12,12 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import MISSING, DictConfig
+from omegaconf import DictConfig
 
 from limner.callbacks.scores import Scores
+from limner.commands.options import Search as Options
 from limner.config.build import build, check
 from limner.config.command_options import parse
 from limner.config.schema import register
@@ -26,7 +26,9 @@ from limner.errors import UserError
 from limner.launch.job import environment, failure_reason, train_command
 from limner.launch.resources import job_resources
 from limner.processes import STOP_SIGNALS
+from limner.resume.mistyped import refuse_mistyped
 from limner.resume.overrides import key_of, quoted, split_flags
+from limner.resume.quoting import with_quotes
 from limner.resume.start import composed_for
 
 try:
@@ -51,30 +53,6 @@ SHORT = {  # one update, and what follows an epoch
 }
 
 
-@dataclass
-class Options:
-    """The options of `limner search`; any other word is an override of all trials.
-
-    Args:
-        study: Name of the study in outputs/searches/STUDY. An existing study is continued.
-        space: YAML file of what to vary, or the name of a file in conf/search.
-        num_trials: Number of trials of the whole study, by all workers; null for a whole grid.
-        num_workers: Number of trials at a time here; the same command may run elsewhere too.
-        storage: URL of a database; null for a journal in the study's folder.
-        sampler: tpe, random, cmaes or grid.
-        pruner: median (stop a trial that is worse than the median of the earlier trials after as
-            many epochs) or none.
-    """
-
-    study: str = MISSING
-    space: str = MISSING
-    num_trials: int | None = None
-    num_workers: int = 1
-    storage: str | None = None
-    sampler: str = "tpe"
-    pruner: str = "median"
-
-
 def run(words: Sequence[str]) -> int:
     """Run `limner search` with these words, and return the exit code.
 
@@ -82,7 +60,8 @@ def run(words: Sequence[str]) -> int:
         UserError: If the space, the study or the objective do not fit. Then nothing is queued.
     """
     register()
-    flags, words = split_flags(words)
+    refuse_mistyped(words)
+    flags, words = split_flags(with_quotes(words, may_sweep=False))
     names = [field.name for field in dataclasses.fields(Options)]
     options = parse([word for word in words if key_of(word) in names], Options)
     space = read(options.space, [word for word in words if key_of(word) not in names])

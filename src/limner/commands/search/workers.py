@@ -92,9 +92,7 @@ def _try(
     output = trial.folder.with_suffix(".log")
     with open(output, "a") as file:
         name = f"Trial {number}"
-        process = start(
-            command, resources=resources, output=file, name=name, own_session=True
-        )
+        process = start(command, resources=resources, output=file, name=name, own_session=True)
         pruned = _watched(process, trial, stop)
     value = objective(trial.folder)
     if process.returncode == 0 and value is not None and math.isfinite(value[1]):
