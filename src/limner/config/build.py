@@ -256,13 +256,17 @@ def _is_optimizer(target: Any) -> bool:
     return any(base.__module__ == "torch.optim.optimizer" for base in bases)
 
 
-def _imported(key: str, name: str) -> Any:
+def _imported(key: str, name: Any) -> Any:
     """Return the object of this dotted name.
 
     Raises:
         UserError: If there is no module or attribute of that name.
         OwnModuleError: If a module raises while it is imported.
     """
+    if not isinstance(name, str) or not name:
+        raise UserError(
+            f"{key}={name}: must be the dotted name of a class, such as torch.optim.SGD."
+        )
     try:
         return get_object(name)
     except (ImportError, ValueError) as error:  # by Hydra, for whatever went wrong

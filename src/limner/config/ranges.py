@@ -21,8 +21,7 @@ SIZE = re.compile(
     r"|features|heads|operators|discriminator_steps)"
 )
 """Whole numbers of which there must be 1 or more."""
-SIGNED = ("first", "last")
-"""Updates of a schedule, which the training length may fill in."""
+COUNT = re.compile(r"(.*_)?num_")
 RATE = re.compile(r"(.*_)?(lr|learning_rate)")
 
 
@@ -63,7 +62,7 @@ def check_range(key: str, value: Any) -> None:
             continue
         if SEED.fullmatch(name):
             check_seed(key, number)
-        elif RATE.fullmatch(name) and number < 0:
+        elif number < 0 and (RATE.fullmatch(name) or COUNT.match(name)):
             raise UserError(f"{key}={value}: must be 0 or more.")
         elif isinstance(number, int) and SIZE.fullmatch(name) and number < 1:
             raise UserError(f"{key}={value}: must be 1 or more.")
