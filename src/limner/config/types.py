@@ -49,10 +49,11 @@ def _accepts(hint: Any, value: Any) -> bool:
             map(_accepts, inner, value)
         )  # fmt: skip
     if origin in (dict, Mapping, MutableMapping):
-        return isinstance(value, Mapping) and all(
-            (isinstance(item, Mapping) and "_target_" in item) or _accepts(inner[1], item)
-            for item in value.values()
-        )  # fmt: skip
+        holds_parts = inspect.isclass(inner[1]) and inner[1] not in (bool, int, float, str)
+        return isinstance(value, Mapping) and (
+            not holds_parts
+            or all("_target_" in v if isinstance(v, Mapping) else False for v in value.values())
+        )
     if origin in (list, tuple, Sequence, typing.Sequence):
         items = [option for option in inner if option is not Ellipsis] or [Any]
         return isinstance(value, list) and all(_accepts(items[0], item) for item in value)

@@ -93,8 +93,8 @@ def _refuse_objective(config: DictConfig) -> None:
     given = objective if OmegaConf.is_dict(objective) else {}
     if not isinstance(given.get("name"), str) or given.get("mode") not in ("min", "max"):
         raise UserError(
-            f"metrics.objective={objective}: must have a name, such as val/fid, and a mode, min "
-            "or max; null for none."
+            f"metrics.objective={objective}: must have a name, such as val/fid, and "
+            "mode: min or max; null for none."
         )
 
 
