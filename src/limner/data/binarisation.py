@@ -70,7 +70,6 @@ def _hashed(numbers: Tensor) -> Tensor:
     """Return 24 random bits of each int64 number, by SplitMix64's mixing function.
 
     Steele et al. (2014), https://doi.org/10.1145/2660193.2660195
-
     """
     x = numbers * _signed(0x9E3779B97F4A7C15)
     x = (x ^ _shifted(x, 30)) * _signed(0xBF58476D1CE4E5B9)

@@ -93,7 +93,7 @@ def decode(
 
 
 def first_shape(pictures: Pictures) -> list[int]:
-    """Return [C, H, W] of the first readable picture; the cache keeps it for many pictures.
+    """Return [C, H, W] of the first readable picture, cached for large data sets.
 
     Raises:
         UserError: If no picture can be read.
