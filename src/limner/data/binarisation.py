@@ -59,6 +59,7 @@ class BinarisedStore:
         return len(self.store)
 
     def gather(self, indices: Tensor) -> Tensor:
+        """Return binary images, uint8 (B, C, H, W) of 0 and 255, at int64 `indices` (B,)."""
         images = self.store.gather(indices)
         values = torch.arange(images[0].numel(), device=images.device)
         first = indices.to(images.device)[:, None] * len(values)

@@ -80,6 +80,7 @@ class Digits:
     """
 
     def pictures(self) -> dict[str, Pictures]:
+        """Return the digits as the split "train"."""
         from sklearn.datasets import load_digits
 
         digits = load_digits()
@@ -110,6 +111,7 @@ class ImageFolder:
         self.path = Path(path).expanduser()
 
     def pictures(self) -> dict[str, Pictures]:
+        """Return the pictures of each split; only "train" without folders of splits."""
         tree = FileTree(self.path)
         files = [name for name in tree.names if name.lower().endswith(SUFFIXES)]
         if not files:

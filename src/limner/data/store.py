@@ -64,6 +64,7 @@ class MemoryStore:
         return self.images.device
 
     def gather(self, indices: Tensor) -> Tensor:
+        """Return the images, uint8 (B, C, H, W), at int64 `indices` (B,)."""
         return self.images.index_select(0, indices.to(self.images.device))
 
     def to(self, device: torch.device) -> "MemoryStore":
@@ -80,7 +81,8 @@ class MappedStore(MemoryStore):
     waits = True
 
     def to(self, device: torch.device) -> "MappedStore":
-        return self  # it is mapped because it is too large for memory
+        """Return the store itself; a mapped store is assumed to be too large for a device."""
+        return self
 
 
 class StreamedStore:
@@ -110,6 +112,7 @@ class StreamedStore:
         return len(self.pictures)
 
     def gather(self, indices: Tensor) -> Tensor:
+        """Decode the images, uint8 (B, C, H, W), at int64 `indices` (B,)."""
         return torch.from_numpy(np.stack(list(self._pool.map(self._array, indices.tolist()))))
 
     def _array(self, i: int) -> np.ndarray:
@@ -123,6 +126,7 @@ class StreamedStore:
             ) from error
 
     def to(self, device: torch.device) -> "StreamedStore":
+        """Return the store itself, which has no images to move."""
         return self
 
 

@@ -66,6 +66,7 @@ class ClassifierFeatures:
         self.learning_rate, self.seed = learning_rate, seed
 
     def prepare(self, real: RealImages) -> None:
+        """Train the classifier on `real`, or load its weights from the cache."""
         if real.num_classes < 2:
             raise UserError(
                 f"metrics=classifier needs labels, and data={real.name} has none.\n"
@@ -92,11 +93,13 @@ class ClassifierFeatures:
         return self
 
     def __call__(self, images: Tensor) -> Features:
+        """Return the features and logits of uint8 images (B, C, H, W)."""
         with torch.no_grad():
             features = self._network.features(to_float(images))
             return Features(features, self._network.head(features))
 
     def protocol(self) -> dict[str, Any]:
+        """Return the facts about the network that comparisons of scores need."""
         return {
             "feature_network": f"classifier of the data's labels, {self.num_features} features",
             "weights_sha256": self._hash,

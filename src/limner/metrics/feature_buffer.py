@@ -41,6 +41,7 @@ class FeatureBuffer(Metric):
         self.kept[into] = features.to(self.kept)[rows.to(self.kept.device)]
 
     def compute(self) -> Tensor:
+        """Return the features (min(N, max_features), D), in the order of the images."""
         return self.kept.clone()
 
 

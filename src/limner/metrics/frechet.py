@@ -47,6 +47,7 @@ class Moments(Metric):
         self.products.addmm_(features.T, features)
 
     def compute(self) -> FeatureMoments:
+        """Return the mean and the unbiased covariance of all features."""
         mean = self.total / self.count
         covariance = (self.products - self.count * mean.outer(mean)) / (self.count - 1)
         return FeatureMoments(mean, covariance)

@@ -67,6 +67,7 @@ class InceptionFeatures:
         return self
 
     def __call__(self, images: Tensor) -> Features:
+        """Return the features and logits of uint8 images (B, 1 or 3, H, W)."""
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
         if images.shape[1] != 3:
@@ -83,6 +84,7 @@ class InceptionFeatures:
             return Features(features, features @ self._head.weight.T)
 
     def protocol(self) -> dict[str, Any]:
+        """Return the facts about the network that comparisons of scores need."""
         return {
             "feature_network": "inception-v3-2015-12-05 (torch-fidelity)",
             "weights_sha256": self._hash,

@@ -15,7 +15,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class EMA(nn.Module):
-    """A frozen copy of a network, whose weights average the network's: w_ema <- d w_ema + (1-d) w.
+    """Frozen copy of a network with averaged weights: w_ema <- d w_ema + (1 - d) w.
 
     d = min(2^(-images / half_life), (1 + update) / (10 + update)). With the second term, the
     average of the first updates forgets the random initial weights. Buffers (the statistics of

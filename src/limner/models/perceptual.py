@@ -48,6 +48,7 @@ class PerceptualGaussian(GaussianLikelihood):
         self._nets: list[nn.Module] = []  # in a list, so that it does not become a submodule
 
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor:
+        """Return log p(x | z) (B,) in nats, up to a constant."""
         return super().log_prob(params, images) - self.weight * self._distance(params, images)
 
     def check(self, images: Tensor) -> None:

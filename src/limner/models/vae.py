@@ -88,6 +88,7 @@ class VAE(L.LightningModule):
 
     @property
     def likelihood(self) -> Likelihood:
+        """Likelihood, with the EMA weights if there are any."""
         return best(self)["likelihood"]
 
     @property

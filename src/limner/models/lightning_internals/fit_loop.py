@@ -119,7 +119,7 @@ class FitLoop(_FitLoop):
 
     @property
     def skip(self) -> bool:
-        """Whether nothing is left to do; after the last update its epoch's end may still be due."""
+        """Whether nothing is left to do; an epoch's end may be due after the last update."""
         return super().skip and not (self._loaded_from_state_dict and self.max_batches > 0)
 
     def reset(self) -> None:
