@@ -1,8 +1,8 @@
 """Safe reading by torchvision: pickles as plain arrays only, and pictures within limits.
 
 torchvision compares the pickles of CIFAR with their checksums before it loads them, so a file
-could be replaced between the two. It also opens pictures in any format that PIL knows. While
-torchvision reads, this module replaces both functions that torchvision calls.
+could be replaced between check and loading. It also opens pictures in any format that PIL knows.
+While torchvision reads, this module replaces both functions that torchvision calls.
 """
 
 __all__ = ["distrusted", "is_torchvisions", "item"]

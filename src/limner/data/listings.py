@@ -24,11 +24,9 @@ log = logging.getLogger(__name__)
 KIND = "listings"
 FORMAT = 1
 NUM_KEPT_FROM = 10_000
-"""Smallest number of files whose listing is cached; parsing fewer files takes no noticeable
-time."""
+"""Smallest number of files for which a listing is cached; parsing fewer files is fast anyway."""
 MAX_DIRECTORY_BYTES = 2**30
-"""Size of the largest directory of an archive that is parsed; parsing it takes several times
-that memory."""
+"""Largest size in bytes of an archive's directory; parsing takes several times as much memory."""
 
 
 def zip_listing(path: Path) -> dict[str, int]:

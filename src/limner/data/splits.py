@@ -1,4 +1,4 @@
-"""Assignment of images to training, validation and test if a source does not define it."""
+"""Assignment of images to the training, validation and test splits that a source lacks."""
 
 __all__ = ["check_fractions", "cut"]
 

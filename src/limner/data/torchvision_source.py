@@ -21,7 +21,7 @@ from limner.files.plain import NotPlainError, check_regular
 log = logging.getLogger(__name__)
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
-"""Errors if nothing can be written into a root; for the last two, a file is in its place."""
+"""Error numbers for a root that cannot be written; for the last two, a file is in its place."""
 MAX_FILE_BYTES = 2**32
 """Size of the largest file that torchvision may read, 4 GiB; torchvision reads whole files."""
 

@@ -22,8 +22,8 @@ than real images.
            share of gradient, 0 to 1, at another place or angle.
 
 Entries are compared one by one, so differences that only a combination of entries shows are
-missed. Two finite sets from the same distribution have distances above 0; the distances between
-two random halves of the real images show which values mean equality.
+missed. Two finite sets from the same distribution have distances above 0. To see which distances
+count as equal, compare two random halves of the real images.
 """
 
 __all__ = ["NamedFeatures", "named_distances", "named_features"]

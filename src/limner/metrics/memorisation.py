@@ -36,7 +36,7 @@ class Memorisation(NamedTuple):
     """Distances of samples to the nearest training image, compared with held-out images."""
 
     copied: float
-    """Share in [0, 1] of samples whose distance is below that `quantile` of the held-out
+    """Share in [0, 1] of samples whose distance is below the `quantile`-quantile of the held-out
     distances; about `quantile` for a model that copies nothing."""
     quantile: float
     z: float

@@ -2,8 +2,8 @@
 
     log p(x | z) = log N(x; params, sigma^2) - weight LPIPS(x, params) + a constant, left out
 
-LPIPS is the distance of Zhang et al. (2018), equation 1, https://arxiv.org/abs/1801.03924. Since
-p(x | z) is not normalised, its values are not comparable as likelihoods.
+LPIPS is the distance of Zhang et al. (2018), equation 1, https://arxiv.org/abs/1801.03924. The
+density is not normalised, so it does not measure likelihood.
 """
 
 __all__ = ["PerceptualGaussian"]

@@ -72,7 +72,7 @@ class FitLoop(_FitLoop):
     def end_validation(self) -> None:
         """Record that a validation is done; call it in `on_validation_end`."""
         self.validated_update, self.validation_is_due = self.epoch_loop.global_step, False
-        self.epoch_end_is_due = self.epoch_end_is_due or self.ends_run()  # early stopping may end
+        self.epoch_end_is_due = self.epoch_end_is_due or self.ends_run()  # by early stopping
 
     def validated_values(self) -> dict[str, float]:
         """Return the values logged by the validation that is ending, without earlier ones."""
@@ -80,12 +80,13 @@ class FitLoop(_FitLoop):
         return {name: float(value) for name, value in found.items()}
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the progress; during validation or an epoch's end, the progress before it.
+        """Return the progress.
 
-        If only the next epoch's start remains of an epoch's end, Lightning can resume from the
-        current progress. An epoch that was cut off by `max_steps` or time is not finished: a
-        longer run resumes in its middle. The batches of a validation are left out, since a
-        validation always runs as a whole.
+        During a validation or an epoch's end, this is the progress after the last batch. When only
+        the start of the next epoch remains, Lightning can resume from the current progress. An
+        epoch that was cut off by `max_steps` or time is not finished: a longer run resumes in its
+        middle. The batches of a validation are left out, since a validation always runs as a
+        whole.
         """
         is_whole = self.epoch_loop.batch_progress.is_last_batch
         if self._after_batch is None or (is_whole and not self.epoch_end_is_due):
@@ -108,7 +109,7 @@ class FitLoop(_FitLoop):
 
     @_Loop.restarting.setter
     def restarting(self, restarting: bool) -> None:
-        """Whether a run resumes in the middle of an epoch.
+        """Set whether a run resumes in the middle of an epoch.
 
         If `max_steps` is set and nothing is validated, Lightning also treats a finished epoch as
         such an epoch, and trains it on a batch of the next epoch.

@@ -29,7 +29,7 @@ def watch_launched(trainer: L.Trainer, watch: Callable[[Sequence[Popen]], None])
 
 
 class _Launcher(_SubprocessScriptLauncher):
-    """Lightning's launcher, which also passes on the processes that it started.
+    """Lightning's launcher, which also passes the started processes to a function.
 
     Args:
         replaced: Launcher to replace.
