@@ -139,7 +139,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _named(folder: Path) -> Iterator[None]:
-    """Raise `CacheFull` with the folder for an error of a full disk, which does not name it."""
+    """Turn the error of a full disk, which does not name the folder, into `CacheFull`."""
     try:
         yield
     except OSError as error:

@@ -101,7 +101,7 @@ def _explained(action: Callable[[], int], *, debug: bool) -> int:
 
 
 def _train(words: Sequence[str]) -> int:
-    """Compose the config, or the configs of a sweep, by Hydra, run each; return the exit code."""
+    """Let Hydra compose and run the config, or each config of a sweep; return the exit code."""
     if "--version" in words:
         print(VERSION)
         return 0
@@ -137,7 +137,7 @@ def _train(words: Sequence[str]) -> int:
 
 
 def _composing(start: Start, job: Callable[[DictConfig], float | None]) -> None:
-    """Compose and run by Hydra.
+    """Let Hydra compose the config and run the job.
 
     Raises:
         UserError: If a config file that a resumed run was composed of is missing now.

@@ -170,7 +170,7 @@ def quieten() -> None:
 
 
 def shown(path: Path) -> str:
-    """Return a path as text, relative if it is in the current folder, with escapes."""
+    """Return a path as printable text; a path in the current folder becomes relative."""
     return printable(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path)
 
 
@@ -227,7 +227,7 @@ class Bar:
 
         Args:
             completed: Current count.
-            values: Number of each log key; None keeps the previous values.
+            values: Value of each log key; None keeps the previous values.
         """
         self._text.completed = completed
         if values is not None:
@@ -278,5 +278,5 @@ class Bar:
 
 
 def _speed(start: float, first: int, end: float, last: int) -> float | None:
-    """Return the speed per second between two times; None if the count did not grow."""
+    """Return the mean number of counts per second; None if the count or the time did not grow."""
     return (last - first) / (end - start) if last > first and end > start else None

@@ -41,7 +41,7 @@ class Diverged(UserError):
 
 
 class Interrupted(Exception):
-    """A stop of training by the user, normally after the current batch; the text describes it."""
+    """A stop of training from outside, normally after the current batch; the text describes it."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

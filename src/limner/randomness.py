@@ -2,9 +2,9 @@
 
 The random numbers of an update depend only on the run's seed and the number of the update. So a
 resumed run draws exactly the same numbers as an uninterrupted run, whatever ran in between
-(validation, pictures, scores). The random numbers of images, `Noise`, do not depend on the number
-of processes either. Random numbers that torch draws by itself, such as dropout, also depend on the
-rank.
+(validation, pictures, scores). The random numbers for images (`Noise`) do not depend on the number
+of processes either. The random numbers that torch draws by itself, for example for dropout, also
+depend on the rank.
 """
 
 __all__ = ["Noise", "generator_for", "seed_for", "seed_torch", "uniform_labels"]
@@ -83,7 +83,7 @@ class Noise:
         return self._draw(torch.rand, images, shape)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the generator, which cannot always be copied; a copy begins the update."""
+        """Leave out the generator, which may not be copyable; a copy begins its update again."""
         return {**self.__dict__, "_generator": None}
 
     def _draw(self, draw: Callable[..., Tensor], images: Tensor, shape: tuple[int, ...]) -> Tensor:

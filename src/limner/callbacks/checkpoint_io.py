@@ -1,4 +1,7 @@
-"""Safe writing of checkpoints: never half a file, also on a full disk, and only in the own run."""
+"""Writing of checkpoints without incomplete files, even on a full disk.
+
+A run never writes into the folder of another run.
+"""
 
 __all__ = ["AtomicCheckpointIO"]
 
@@ -79,7 +82,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def _worth_giving_up(path: Path) -> list[Path]:
-    """Return the checkpoints that may be removed for a new one; [] if that would not suffice."""
+    """Return the checkpoints that may be removed; [] if that would not free enough space."""
     newest, older = spares(path.parents[1])
     if newest is None:
         return []

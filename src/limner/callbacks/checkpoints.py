@@ -22,12 +22,12 @@ from limner.runs.checkpoints import best_path, read, tidy, update_path
 log = logging.getLogger(__name__)
 
 AGREE_EVERY = 8
-"""Interval in updates at which several processes agree about signals and time.
+"""Number of updates between two common checks of several processes for signals and time.
 
-The processes wait for each other to agree, so they do not agree after each update.
+In a common check the processes wait for each other, so there is no check at every update.
 """
 MAX_SHARE = 0.02
-"""Largest share of the time that checkpoints at intervals of time may take."""
+"""Largest share of the time spent on checkpoints that are due by `every_num_minutes`."""
 
 
 class Checkpoints(L.pytorch.callbacks.Checkpoint):

@@ -80,7 +80,7 @@ class CollapseWarning(L.Callback):
             )
 
     def _distance(self, trainer: L.Trainer, model: Samples) -> float:
-        """Return the distance between samples as a fraction of the one between real images."""
+        """Return the distance between samples divided by the distance between training images."""
         if self._real_distance is None:
             store, indices = trainer.datamodule.split("train")
             images = to_float(store.gather(spread(indices, NUM_IMAGES)))

@@ -1,4 +1,4 @@
-"""Record of when validation and the scores at the end of an epoch begin and end."""
+"""Tracking of pending measurements: validation, and the scores at the end of an epoch."""
 
 __all__ = ["Scorer", "TrackEpochEnd", "is_last_epoch", "is_measured"]
 

@@ -56,12 +56,12 @@ class Log(L.Callback):
         return self._before + now
 
     def go_on_at(self, seconds: float) -> None:
-        """Count at least this much time as past; call it before training from a checkpoint.
+        """Set a lower bound of the time before this start; call this before training continues.
 
-        After a rollback the checkpoint does not know the time of the updates that were lost.
+        After a rollback, the time in the checkpoint lacks the updates that were rolled back.
 
         Args:
-            seconds: Seconds of training before this start.
+            seconds: Time of training before this start, in seconds.
         """
         self._lost = seconds
 
@@ -114,7 +114,7 @@ class Log(L.Callback):
 
 
 def _learning_rates(trainer: L.Trainer) -> dict[str, float]:
-    """Return the learning rate of each optimizer; a second one is the discriminator's."""
+    """Return the learning rate of each optimizer; a second optimizer trains a discriminator."""
     names = ["train/learning_rate", "train/learning_rate_discriminator"]
     rates = [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers]
     return dict(zip(names, rates, strict=False))

@@ -1,4 +1,4 @@
-"""Check that all counts of a run's processes agree."""
+"""Check of the number of processes before training."""
 
 __all__ = ["ProcessCounts"]
 

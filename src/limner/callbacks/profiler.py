@@ -18,7 +18,7 @@ STEP = "ProfilerStep*"
 
 
 class Profiler(L.Callback):
-    """Callback that writes `profile/trace.json.gz` and `profile/operators.txt` for rank 0.
+    """Callback that profiles rank 0 into `profile/trace.json.gz` and `profile/operators.txt`.
 
     The files are in the run folder. The trace opens in https://ui.perfetto.dev or
     chrome://tracing. The text lists the operators that took most time; `(outside operators)` is
@@ -89,7 +89,7 @@ class Profiler(L.Callback):
         self._stop()
 
     def _stop(self) -> None:
-        """End the profile, which writes the recorded updates unless they have been written."""
+        """Stop the profiler; it writes the recorded updates unless they have been written."""
         if self._profile is not None:
             running, self._profile = self._profile, None
             running.stop()

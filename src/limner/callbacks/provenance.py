@@ -10,7 +10,7 @@ from limner.version import FORMAT, __version__
 
 
 class Provenance(L.Callback):
-    """Callback that adds `version`, `format` and `num_updates` to the entry "limner".
+    """Callback that adds `version`, `format` and `num_updates` to checkpoints, under "limner".
 
     Args:
         num_updates: Length of training that schedules use; None without a limit.

@@ -62,7 +62,9 @@ def rollbacks_of(checkpoint: Mapping[str, Any]) -> list[Rollback]:
 
 
 def seed_after(seed: int, num_rollbacks: int) -> int:
-    """Return the seed of the order of images and of all noise of training after rollbacks.
+    """Return the seed of training after a number of rollbacks.
+
+    The order of the images and all noise of training follow from this seed.
 
     Args:
         seed: Seed of the run, which is returned if there was no rollback.

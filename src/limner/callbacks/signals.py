@@ -22,9 +22,9 @@ from limner.randomness import Noise, seed_for, seed_torch
 log = logging.getLogger(__name__)
 
 SECONDS_TOGETHER = 0.5
-"""Seconds within which two signals of the same kind count as one stop that was sent twice."""
+"""Number of seconds within which two signals of the same kind count as one stop."""
 SECONDS_UNTIL_TOLD = 2.0
-"""Seconds after a signal until a warning states that the run still finishes its update."""
+"""Number of seconds after a signal until a warning states that the update is being finished."""
 
 
 class SeedPerUpdate(L.Callback):

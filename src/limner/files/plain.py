@@ -117,7 +117,7 @@ def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
     """Return the UTF-8 text of a file.
 
     Raises:
-        NotPlainError: If `read_bytes` raises it, or the content is not UTF-8.
+        NotPlainError: If `read_bytes` cannot read the file, or the content is not UTF-8.
     """
     content = read_bytes(path, max_bytes=max_bytes)
     try:
@@ -130,7 +130,7 @@ def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
     """Return the value of a JSON file.
 
     Raises:
-        NotPlainError: If `read_text` raises it, or the text is not JSON or is nested too deeply.
+        NotPlainError: If the file is not a small UTF-8 file, is not JSON, or is nested too deeply.
     """
     text = read_text(path, max_bytes=max_bytes)
     try:
@@ -143,7 +143,7 @@ def read_yaml(path: Path, *, max_bytes: int = MAX_YAML_BYTES) -> Any:
     """Return the value of a YAML file; tags, anchors and aliases are refused.
 
     Raises:
-        NotPlainError: If `read_text` raises it, or the text is not such YAML or is nested too
+        NotPlainError: If the file is not a small UTF-8 file, is not such YAML, or is nested too
             deeply.
     """
     text = read_text(path, max_bytes=max_bytes)

@@ -46,7 +46,7 @@ class Notebook:
         self._next = 0.0
 
     def show(self, text: ProgressText, *, is_last: bool) -> None:
-        """Update the output, at most every half a second and at the end."""
+        """Update the output, at most every half second and at the end."""
         if time.monotonic() < self._next and not is_last:
             return
         self._next = time.monotonic() + NOTEBOOK_SECONDS

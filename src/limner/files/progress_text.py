@@ -39,7 +39,7 @@ class ProgressText:
     seconds: float = 0.0
     """Time since the start in seconds."""
     values: Mapping[str, float] = field(default_factory=dict)
-    """Number of each log key."""
+    """Value of each log key."""
     _two_rows_at: int | None = None  # width at which the values got their own row
 
     def line(self) -> str:
@@ -110,7 +110,7 @@ def _wrapped(words: list[str], width: int) -> list[Text]:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a duration as hours:minutes:seconds, or `-:--:--` for None, an unknown one."""
+    """Return a duration as hours:minutes:seconds; `-:--:--` for None."""
     if seconds is None:
         return "-:--:--"
     minutes, rest = divmod(max(0, round(seconds)), 60)

@@ -29,7 +29,7 @@ RANK_VARIABLES = (
 )  # fmt: skip
 NAME = "LIMNER_JOB_NAME"
 """Environment variable with the name of a job, which its progress shows."""
-SECONDS = 1.0  # between two checks that the parent process is alive
+SECONDS = 1.0  # interval between two checks that the parent process is alive
 KEPT = 50  # number of last lines of a job's output to keep
 
 

@@ -20,9 +20,9 @@ PARENT = "LIMNER_PARENT"
 """Environment variable with the id of the process that started a job."""
 ABOVE = "what it said of that stands above."
 """End of a line that only refers to the message of another process."""
-SECONDS = 0.5  # between two checks
+SECONDS = 0.5  # interval between two checks
 _last_words: list[Callable[[], str | None]] = []
-"""Functions that return a message to print if the first process has ended, or None."""
+"""Functions that return a message, or None, to print when the first process has ended."""
 
 
 def end_with_first_process() -> None:

@@ -191,7 +191,7 @@ class CSVLogger(Logger):
 
 
 def put_aside(path: Path) -> Path | None:
-    """Give a damaged file a second name, `metrics.damaged.csv` or with a number.
+    """Give a damaged file a second name: `metrics.damaged.csv`, `metrics.damaged_2.csv` etc.
 
     Afterwards the first name may be overwritten.
 

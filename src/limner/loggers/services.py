@@ -129,7 +129,7 @@ class WandbLogger(lightning_loggers.WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """W&B run, connected at the first use; after a failure it waits before a new attempt."""
+        """W&B run, which connects at the first use, and at most every 600 s after a failure."""
         if self._failure is not None and time.monotonic() < self._next_attempt:
             raise self._failure
         try:

@@ -1,8 +1,8 @@
 """Checksums of checkpoints: the SHA-256 of a zip archive, stored as the comment of the archive.
 
 `torch.save` writes a zip archive without a comment. The last two bytes of such an archive are the
-length of the comment, zero. The checksum covers the archive in this form. torch, zipfile and unzip
-can read the archive with the comment.
+length of the comment, which is zero. The checksum covers the archive in this form. torch, zipfile
+and unzip can read the archive with the comment.
 """
 
 __all__ = ["NO_CHECKSUM", "SignedFile", "damage"]

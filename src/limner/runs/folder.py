@@ -1,8 +1,9 @@
 """The run folder during training, with checks that it still exists and belongs to the run.
 
 A person may delete or move the folder, or start another run in its place. A deleted folder does
-not stop training. It is created again with the next checkpoint and its records, so that the run
-can be loaded and resumed. A run never writes into the folder of another run.
+not stop training: before the next checkpoint is written, the folder and its records are created
+again, so that the run can be loaded and resumed. A run never writes into the folder of another
+run.
 """
 
 __all__ = ["RunFolder"]

@@ -18,7 +18,7 @@ LOCK = ".lock"
 
 
 class RunInUse(UserError):
-    """The run in this folder is being trained by another process; keep the folder."""
+    """An attempt to train a run that another process is training; the folder must be kept."""
 
 
 @contextlib.contextmanager

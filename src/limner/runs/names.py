@@ -1,4 +1,4 @@
-"""Distinct names of run folders: the part of a name beside the time."""
+"""Unique names of run folders: all parts of a name except the time."""
 
 __all__ = ["RECORDS", "file_name", "job_folder", "suffix"]
 

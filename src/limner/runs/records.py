@@ -1,4 +1,4 @@
-"""The records config.yaml and environment.txt of a run folder, from which to repeat the run."""
+"""The records config.yaml and environment.txt of a run, which are enough to repeat the run."""
 
 __all__ = ["write_records"]
 

@@ -21,8 +21,8 @@ MAX_BITS = 1000
 def read_scores(path: Path) -> dict[str, Mapping[str, Any]]:
     """Return the entries of a scores.json; {} if the file does not exist.
 
-    Each entry has a number `value`, which may be nan or infinite, since scores of a run can be; a
-    mapping `protocol`; and optionally a number `std`.
+    Each entry has a number `value`, a mapping `protocol` and optionally a number `std`. The
+    numbers may be nan or infinite, since a run can produce such scores.
 
     Raises:
         NotPlainError: If the file does not have this form.

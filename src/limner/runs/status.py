@@ -164,8 +164,8 @@ class StatusFile:
 def read_status(folder: Path) -> Status | None:
     """Return the status of a run folder; None if it has no status.json.
 
-    Fields of a damaged file, or of a newer version's file, that cannot be read get their defaults.
-    So the state is "running" unless the file states that the run has ended.
+    If the file is damaged or comes from a newer version, unreadable fields have their defaults. So
+    the state is "running" unless the file states that the run has ended.
     """
     path = folder / NAME
     if not path.is_file():
