@@ -177,7 +177,7 @@ def _eight_bits(picture: Image.Image, bits: int) -> Image.Image:
         return Image.fromarray(np.rint(values * 255).astype(np.uint8))
     if lowest < 0 or highest >= 2**16:
         raise NotPlainError(
-            f"has values from {lowest} to {highest}; whole numbers of 16 bits are the most read"
+            f"has values from {lowest} to {highest}; integers may have at most 16 bits"
         )
     return Image.fromarray((values >> (bits - 8)).astype(np.uint8))
 

@@ -121,7 +121,7 @@ def _decode_all(
             if isinstance(found, CorruptPicture):
                 corrupt.append(found)
                 if len(corrupt) == 1 and on_corrupt == "error" and len(pictures) > CHUNK:
-                    log.info("%s cannot be read: looking for others ...", found.name)
+                    log.info("%s cannot be read: checking the remaining images ...", found.name)
             elif not corrupt or on_corrupt == "skip":  # otherwise an error follows anyway
                 pixels = np.ascontiguousarray(found.array).data
                 file.write(pixels)

@@ -85,7 +85,7 @@ def _parsed(path: Path) -> dict[str, int]:
     _refuse_encrypted(path, files)
     if len(files) > len(sizes):
         log.warning(
-            "%s has %d entries under names that it has already: of each name the last one counts.",
+            "%s has %d duplicate entries; the last entry of each name is used.",
             path,
             len(files) - len(sizes),
         )
@@ -97,7 +97,8 @@ def _refuse_encrypted(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     if encrypted:
         raise UserError(
             f"data.path={path} is encrypted ({len(encrypted):,} of {len(entries):,} files, "
-            f"{encrypted[0]} first); no password is read.\nUnpack it and name the folder."
+            f"{encrypted[0]} first); limner cannot read encrypted files.\n"
+            "Unpack the archive and name the folder."
         )
 
 
@@ -121,8 +122,8 @@ def _check_directory_size(path: Path) -> None:
     if num_entries > MAX_FILES or num_bytes > MAX_DIRECTORY_BYTES:
         raise UserError(
             f"data.path={path} is refused: its directory claims {num_entries:,} entries in "
-            f"{num_bytes:,} bytes, and {MAX_FILES:,} in {MAX_DIRECTORY_BYTES:,} are the most that "
-            "are read; split the archive, or unpack it."
+            f"{num_bytes:,} bytes; the limits are {MAX_FILES:,} and {MAX_DIRECTORY_BYTES:,}.\n"
+            "Split the archive, or unpack it."
         )
 
 

@@ -197,11 +197,11 @@ class ImageDataModule(L.LightningDataModule):
         if state[known] == now[known]:
             return
         before, here = state["num_images"], now["num_images"]
-        numbers = f"{before:,} then, {here:,} now" if before != here else f"{here:,}, as then"
+        numbers = f"{before:,} before, {here:,} now" if before != here else f"{here:,}, as before"
         raise UserError(
-            f"The training images of {self.name} are not those that this run began with "
-            f"({numbers}): they have changed, or another version of Pillow decodes them "
-            "otherwise.\nPut back what it began with, or begin a new run."
+            f"The training images of {self.name} differ from those at the start of this run "
+            f"({numbers}): the files have changed, or another version of Pillow decodes them "
+            "differently.\nRestore the files, or start a new run."
         )
 
     def train_dataloader(self) -> TrainingBatches:

@@ -169,7 +169,7 @@ class ImageFolder:
     def _beside(self, files: Sequence[str], total: int, classes: Sequence[str]) -> str:
         more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
         return (
-            f"data.path={self.path}: {files[0]}{more} of {total:,} images lie beside the class "
+            f"data.path={self.path}: {files[0]}{more} of {total:,} images are outside the class "
             f"folders ({_some(classes)}).\nMove them into class folders or away."
         )
 

@@ -40,7 +40,7 @@ def walk(root: Path) -> list[tuple[str, int, int]]:
             if num_folders == 1:
                 reason = error.strerror or error
                 raise UserError(f"data.path={root} cannot be read ({reason}).") from error
-            log.warning("%s cannot be read (%s): passed over.", folder, error.strerror or error)
+            log.warning("%s cannot be read (%s): skipped.", folder, error.strerror or error)
             continue
         with entries:
             for entry in entries:

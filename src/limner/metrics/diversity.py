@@ -80,8 +80,8 @@ def named_distances(generated: NamedFeatures, real: NamedFeatures) -> dict[str, 
     channels = generated.colour.shape[1], real.colour.shape[1]
     if channels[0] != channels[1]:
         raise UserError(
-            f"Colour compares images of as many channels: these have {channels[0]}, the real "
-            f"ones {channels[1]}."
+            f"Colour needs the same number of channels in both sets: these have {channels[0]}, "
+            f"the real ones {channels[1]}."
         )
     colours = (x.colour.reshape(len(x.colour), -1) for x in (generated, real))
     return {
@@ -98,7 +98,7 @@ def _luminance(image: np.ndarray) -> np.ndarray:
     """
     if image.shape[0] not in (1, 3) or min(image.shape[1:]) < CELLS:
         raise UserError(
-            "Colour, texture and shape are those of images of 1 or 3 channels and at least "
+            "Colour, texture and shape need images of 1 or 3 channels and at least "
             f"{CELLS}x{CELLS} pixels; these are {'x'.join(map(str, image.shape))}."
         )
     weights = LUMINANCE if len(image) == 3 else LUMINANCE.sum(keepdims=True)

@@ -132,7 +132,7 @@ def _network() -> nn.Module:
         if file.exists():
             raise UserError(
                 f"{file} is damaged, or is not Inception's weights ({problem}).\n"
-                f"Remove it, or fetch {url} anew."
+                f"Remove it, or download {url} again."
             ) from error
         raise UserError(
             f"Inception's weights could not be downloaded ({problem}).\n"

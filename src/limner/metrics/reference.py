@@ -120,7 +120,7 @@ def _load(key: dict[str, Any]) -> Statistics | None:
         problem = "damaged" if version == FORMAT else f"of format {version}, not {FORMAT}"
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         problem = f"damaged ({type(error).__name__})"
-    log.warning("The reference statistics in %s are %s: computing them anew.", folder, problem)
+    log.warning("The reference statistics in %s are %s: computing them again.", folder, problem)
     discard_folder(KIND, key)
     return None
 
