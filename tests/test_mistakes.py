@@ -312,7 +312,7 @@ def test_resuming_what_is_no_run(run, tmp_path, folder):
         (["resume=auto", "-m", "seed=1,2"], "resume=auto: one run is gone on with at a time"),
         (["resume=run", "--multirun", "seed=1,2"], "leave out -m"),
         (["resume=newer"], "newer was made by limner 99.1; this is limner"),
-        (["resume=early"], "the run has no checkpoint to go on from yet"),
+        (["resume=early"], "the run has no checkpoint to resume from yet"),
         (["resume=run", "hydra.run.dir=elsewhere"], "not in elsewhere"),
         (["resume=auto"], "outputs/vae_digits/b: stopped at update 8"),
     ],
@@ -372,7 +372,8 @@ def test_optuna_that_is_not_installed(monkeypatch, capsys):
 def test_resume_in_a_file_is_not_overlooked(composed, tmp_path):
     config = composed("resume=run")
     config.run_dir = None
-    with pytest.raises(UserError, match="resume=run stands in a file: give it on the command"):
+    message = "resume=run is set in a config file: give it on the command"
+    with pytest.raises(UserError, match=message):
         cli._run(config, tmp_path, Start([], []), Progress())
 
 

@@ -150,8 +150,8 @@ def _composing(start: Start, job: Callable[[DictConfig], float | None]) -> None:
             raise
         message, _ = explain(error)
         raise UserError(
-            f"{message}\nThe run was composed of it. Of config files of your own, name the folder "
-            "again: --config-dir DIR"
+            f"{message}\nThe run was composed with it. If it is your own config file, pass its "
+            "folder again: --config-dir DIR"
         ) from error
 
 
@@ -182,7 +182,7 @@ def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
         if is_first_process():
             again = shlex.join([*config_dirs(start.words), f"resume={os.path.relpath(run_dir)}"])
             again = f"{_program()} {again}"
-            _fail(f"{stop}\nTo go on: {again}" if numbered(run_dir) else str(stop), 1)
+            _fail(f"{stop}\nTo resume: {again}" if numbered(run_dir) else str(stop), 1)
             raise SystemExit(1) from None
         raise SystemExit(0) from None  # all processes stop: an error code would kill the others
     except (Exception, KeyboardInterrupt) as error:
@@ -204,7 +204,9 @@ def _run(config: DictConfig, run_dir: Path, start: Start, progress: Progress) ->
     if config.run_dir is not None:
         raise UserError("run_dir is filled in when a run starts; to choose it: hydra.run.dir=DIR")
     if (config.resume is None) != (start.folder is None):
-        raise UserError(f"resume={config.resume} stands in a file: give it on the command line.")
+        raise UserError(
+            f"resume={config.resume} is set in a config file: give it on the command line."
+        )
     if start.folder is not None and not start.complete:
         config = merged(config, run_dir, start.words)
     make_absolute(config)

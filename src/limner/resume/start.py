@@ -181,7 +181,7 @@ def _run_folder(given: str) -> Path:
     if is_first_process() and is_locked(folder):
         raise UserError(being_trained(folder))
     if not has_checkpoint(folder):
-        raise UserError(f"resume={given}: the run has no checkpoint to go on from yet.")
+        raise UserError(f"resume={given}: the run has no checkpoint to resume from yet.")
     refuse_links(folder)
     _refuse_other_version(folder)
     return folder
@@ -199,7 +199,7 @@ def _refuse_used_folder(given: str | None) -> None:
     folder = Path(given).expanduser() if given else None
     if folder is not None and folder.is_dir() and any(folder.iterdir()):
         raise UserError(
-            f"hydra.run.dir={given} is not empty. To go on with the run in it: resume={given}"
+            f"hydra.run.dir={given} is not empty. To resume the run in it: resume={given}"
         )
 
 
