@@ -28,13 +28,14 @@ from limner.commands.model_card import model_card
 from limner.commands.search.results import write_experiment
 from limner.commands.sweep.command import tell
 from limner.commands.sweep.records import write_record
-from limner.console import ConsoleHandler, FileHandler, escape_errors, say, scores_table
+from limner.console import ConsoleHandler, FileHandler, escape_errors, say
 from limner.errors import UserError
 from limner.files.markdown import code, fenced, plain
 from limner.files.printable import UNSAFE, printable
 from limner.metrics.time_to_score import Curve, write_picture
 from limner.pretrained.safe_build import read_config
 from limner.pretrained.trained_model import TrainedModel
+from limner.runs.scores import scores_table
 
 NAME = "[red]a[/red]\x1b[31m\x9b2J\r\nFAKE:\u202e$\\nope{$|`<script>:boom:"
 FOLDER = NAME.replace("/", "")

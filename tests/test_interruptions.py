@@ -18,10 +18,13 @@ from hydra.core.global_hydra import GlobalHydra
 from rich.table import Table
 
 from limner import console
+from limner.callbacks import signals
 from limner.callbacks.pictures import Pictures
 from limner.callbacks.scores import Scores
 from limner.callbacks.signals import SeedPerUpdate
+from limner.data import store
 from limner.launch.job import wait_for
+from limner.metrics import classifier
 from limner.models import VAE
 from limner.models.lightning_internals import FitLoop
 from limner.runs.status import read_status
@@ -286,12 +289,52 @@ def test_train_says_that_it_was_stopped_at_once_by_a_second_interrupt(run, monke
         return original(self, trainer, *arguments)
 
     monkeypatch.setattr(SeedPerUpdate, "on_train_batch_start", struck)
+    monkeypatch.setattr(signals, "SECONDS_TOGETHER", 0.0)
     result = run(*SHORT)
     assert result.code == 1
     said, advice = result.err.splitlines()
     assert said.startswith("limner: Stopped at once, after update 5: what was done since the last")
     assert advice == "To go on: python train.py resume=run"
     assert read_status(Path("run")).state == "stopped"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_train_stops_at_a_signal_while_it_trains_the_classifier_of_the_scores(
+    run, monkeypatch, tmp_path, number
+):
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(classifier, "accuracy", lambda *_: signal.raise_signal(number))
+    words = ["metrics.num_samples=100", "metrics.features.num_updates=2", "hydra.run.dir=run"]
+    result = run(*words)
+    assert result.code == 1
+    assert result.err.startswith("limner: Stopped before update 1")
+    assert "Traceback" not in result.err + result.out
+    status = read_status(Path("run"))
+    assert (status.state, status.update) == ("stopped", 0)
+    assert [p.suffix for p in (tmp_path / "cache" / "classifiers").iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_train_stops_at_a_signal_while_images_are_decoded(run, monkeypatch, tmp_path, number):
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(store, "_say_what_was_done", None)
+    monkeypatch.setattr(store.np, "save", lambda *_: signal.raise_signal(number))
+    before = signal.getsignal(number)
+    result = run(*SHORT)
+    assert result.code == 1
+    assert result.err == "limner: Stopped before training, which has changed nothing.\n"
+    assert not Path("run").exists()
+    assert [p.suffix for p in (tmp_path / "cache" / "images").iterdir()] == [".lock"]
+    assert signal.getsignal(number) is before
+
+
+def test_train_stops_at_a_signal_after_training(run, monkeypatch):
+    monkeypatch.setattr(train_module, "finish", lambda *_: signal.raise_signal(signal.SIGTERM))
+    result = run(*SHORT, "trainer.max_steps=2")
+    assert result.code == 1
+    assert result.err.splitlines()[0] == "limner: Stopped after training."
+    assert read_status(Path("run")).state == "stopped"
+    assert checkpoint(Path("run"))["global_step"] == 2
 
 
 @pytest.mark.usefixtures("forking")

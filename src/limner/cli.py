@@ -169,6 +169,8 @@ def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
     try:
         return _run(config, run_dir, start, progress)
     except Interrupted as stop:
+        if start.folder is None and not (run_dir / "status.json").exists():
+            _remove(run_dir)  # it stopped before anything was written
         if is_first_process():
             again = shlex.join([*config_dirs(start.words), f"resume={os.path.relpath(run_dir)}"])
             again = f"{_program()} {again}"

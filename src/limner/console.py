@@ -1,26 +1,32 @@
-"""What a person at the terminal reads: one line a message, and a table at the end."""
+"""What a person at the terminal reads: messages of one line, tables, and bars of progress."""
 
 __all__ = [
-    "ConsoleHandler", "FileHandler", "FirstProcess", "escape_errors", "print_all", "quieten",
-    "say", "scores_table", "shown",
+    "Bar", "ConsoleHandler", "FileHandler", "FirstProcess", "escape_errors", "print_all",
+    "quieten", "say", "shown",
 ]  # fmt: skip
 
 import contextlib
 import copy
 import logging
+import math
 import os
 import sys
+import time
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from rich import box, get_console
+from rich import get_console
 from rich.table import Table
 from rich.text import Text
 
 from limner.files.printable import printable
+from limner.files.progress_displays import Lines, Notebook, Terminal
+from limner.files.progress_text import ProgressText
 from limner.processes import is_first_process
 
 QUIET = (
@@ -29,6 +35,10 @@ QUIET = (
     "lightning.fabric",
     "lightning.pytorch",
 )
+SECONDS = 0.1
+"""Between two drawings of a bar."""
+RECENT_SECONDS = 30
+"""Over which a bar measures the speed that it shows; the time left is from the mean of all."""
 
 
 class FirstProcess(logging.Filter):
@@ -128,22 +138,6 @@ def print_all(table: Table) -> None:
         get_console().print(table)
 
 
-def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A table of the entries of a scores.json: name, value with its deviation, and images."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("score")
-    table.add_column("value", justify="right")
-    table.add_column("of")
-    for name, entry in entries.items():
-        whole = abs(entry["value"]) >= 1000 and float(entry["value"]).is_integer()
-        value = f"{entry['value']:,.0f}" if whole else f"{entry['value']:.4g}"
-        if "std" in entry:
-            value += f" ± {entry['std']:.2g}"
-        images = _images(entry["protocol"])
-        table.add_row(Text(printable(name)), Text(value), Text(printable(images)))
-    return table
-
-
 def quieten() -> None:
     """Hides what the libraries say and a user of limner cannot act on."""
     for name in QUIET:
@@ -170,13 +164,104 @@ def shown(path: Path) -> str:
     return printable(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path)
 
 
-def _images(protocol: Mapping[str, Any]) -> str:
-    """Which images a score is of, briefly; scores.json has the whole protocol."""
-    parts = []
-    if "num_samples" in protocol:
-        parts.append(f"{protocol['num_samples']:,} samples")
-    if "reference" in protocol:
-        parts.append(f"{protocol['reference']['num_images']:,} real")
-    if "split" in protocol:
-        parts.append(f"{protocol['split']} images")
-    return ", ".join(parts)
+class Bar:
+    """Shows how far something is: a bar on a terminal or in a notebook, else a line now and then.
+
+    Description, count, total, speed and time left are always whole. If the width is not enough,
+    first the bar becomes shorter, then the values get a line of their own with fewer digits, then
+    the last values are left out. Without a terminal, the first line comes after 3 seconds, and the
+    time between two lines grows to a minute. Several bars at once stand below one another. In
+    other processes than the first, a bar shows nothing.
+
+    Args:
+        description: What is done, such as "Training".
+        total: The count at the end; None if it is not known.
+        unit: What is counted, in the plural.
+        completed: The count at the start.
+    """
+
+    _open: ClassVar[list["Bar"]] = []
+    """The bars between `start` and `stop`."""
+
+    def __init__(
+        self, description: str, *, total: float | None, unit: str = "updates", completed: int = 0
+    ) -> None:
+        total = None if total is None or math.isinf(total) else total
+        self._text = ProgressText(printable(description), completed, total, unit)
+        self._display: Lines | Notebook | Terminal | None = None
+        self._start = self._next = 0.0
+        self._first: tuple[float, int] | None = None
+        self._recent: deque[tuple[float, int]] = deque()
+
+    def __enter__(self) -> "Bar":
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Show the bar; `with` does so too."""
+        Bar._open.append(self)
+        self._start = time.monotonic()
+        self._recent.append((self._start, self._text.completed))
+        self._display = self._new_display() if is_first_process() else None
+        self._show(is_last=False)
+
+    def update(self, completed: int, values: Mapping[str, float] | None = None) -> None:
+        """Show a count and values, at most every 0.1 seconds; between, only remember them.
+
+        Args:
+            completed: The count now.
+            values: Log key to number; None keeps the former ones.
+        """
+        self._text.completed = completed
+        if values is not None:
+            self._text.values = values
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, completed)  # the first update may have taken long
+        if now >= self._next:
+            self._next = now + SECONDS
+            self._recent.append((now, completed))
+            while len(self._recent) > 2 and self._recent[0][0] < now - RECENT_SECONDS:
+                self._recent.popleft()
+            self._show(is_last=False)
+
+    def stop(self) -> None:
+        """Show the last count, and end the bar; a second call does nothing."""
+        if self not in Bar._open:
+            return
+        Bar._open.remove(self)
+        self._show(is_last=True)
+        for bar in Bar._open:  # they waited
+            bar._recent.clear()
+            bar._recent.append((time.monotonic(), bar._text.completed))
+
+    def _new_display(self) -> "Lines | Notebook | Terminal":
+        console = get_console()
+        if console.is_jupyter and find_spec("IPython"):
+            return Notebook()
+        if not console.is_interactive or "JPY_PARENT_PID" in os.environ:  # !command in a notebook
+            return Lines(say)
+        shared = (bar._display for bar in Bar._open if isinstance(bar._display, Terminal))
+        return next(shared, None) or Terminal(console)
+
+    def _show(self, *, is_last: bool) -> None:
+        if self._display is None:
+            return
+        now, text = time.monotonic(), self._text
+        text.seconds = now - self._start
+        text.per_second = _speed(*self._recent[0], now, text.completed) or text.per_second
+        if text.total is not None and self._first is not None:
+            mean = _speed(*self._first, now, text.completed) or text.per_second
+            text.left = (text.total - text.completed) / mean if mean else None
+        try:
+            self._display.show(text, is_last=is_last)
+        except (OSError, SystemExit):  # nobody reads any more; the latter is rich's
+            self._display = None
+
+
+def _speed(start: float, first: int, end: float, last: int) -> float | None:
+    """Return the counts per second between two times; None if there were none."""
+    return (last - first) / (end - start) if last > first and end > start else None

@@ -1,10 +1,14 @@
-"""Which random numbers an update has."""
+"""Which random numbers an update has, and what a signal does."""
 
+import signal
 from types import SimpleNamespace
 
+import pytest
 import torch
 
-from limner.callbacks.signals import SeedPerUpdate
+from limner.callbacks import signals
+from limner.callbacks.signals import SeedPerUpdate, StopOnSignal, stopping_at_once
+from limner.processes import STOP_SIGNALS
 from limner.randomness import Noise
 
 IMAGES = torch.empty(4, 1)
@@ -56,3 +60,67 @@ def test_validation_has_numbers_of_its_own():
     assert not torch.equal(torch.rand(3), first)
     SeedPerUpdate(seed=0).on_validation_start(trainer, model)
     assert torch.equal(torch.rand(3), first)
+
+
+@pytest.fixture
+def stop(monkeypatch):
+    """A callback that answers signals, and the clock that it reads."""
+    made, clock = StopOnSignal(), SimpleNamespace(now=0.0)
+    monkeypatch.setattr(signals.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(signals, "SECONDS_UNTIL_TOLD", 60.0)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    made.install()
+    yield made, clock
+    made.restore()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stop_on_signal_stops_at_once_at_a_second_signal_but_not_at_a_doubled_one(stop, number):
+    _, clock = stop
+    for clock.now in (0.0, 0.01, 0.4):
+        signal.raise_signal(number)
+    clock.now = 0.6
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+
+
+def test_stop_on_signal_never_adds_up_signals_of_different_kinds(stop):
+    _, clock = stop
+    for clock.now, number in enumerate([signal.SIGUSR1, signal.SIGUSR1, signal.SIGTERM]):
+        signal.raise_signal(number)
+    clock.now = 9.0
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_stop_on_signal_waits_for_the_checkpoint_when_slurm_repeats_sigterm(stop, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    _, clock = stop
+    for clock.now in (0.0, 30.0):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_stop_on_signal_tells_what_it_waits_for_unless_the_update_ends_soon(
+    stop, monkeypatch, caplog
+):
+    made, _ = stop
+    monkeypatch.setattr(signals, "SECONDS_UNTIL_TOLD", 0.0)
+    for number in (signal.SIGINT, signal.SIGUSR1):
+        signal.raise_signal(number)
+        made._reminders[number].join()
+    assert [record.getMessage() for record in caplog.records] == [
+        "Stopping after this update; press Ctrl-C again to stop at once, without saving.",
+        "Stopping after this update.",
+    ]
+    monkeypatch.setattr(signals, "SECONDS_UNTIL_TOLD", 60.0)
+    signal.raise_signal(signal.SIGTERM)
+    made.restore()
+    made._reminders[signal.SIGTERM].join()
+    assert len(caplog.records) == 2
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_stopping_at_once_raises_at_any_signal_and_puts_back_what_was_there(number):
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), stopping_at_once():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before

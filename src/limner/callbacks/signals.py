@@ -1,9 +1,14 @@
 """What every run has, whatever its config: seeded updates, and an orderly stop on a signal."""
 
-__all__ = ["SeedPerUpdate", "StopOnSignal", "stop_if_asked"]
+__all__ = ["SeedPerUpdate", "StopOnSignal", "stop_if_asked", "stopping_at_once"]
 
+import contextlib
 import logging
+import os
 import signal
+import threading
+import time
+from collections.abc import Iterator
 from types import FrameType
 
 import lightning as L
@@ -15,6 +20,11 @@ from limner.processes import STOP_SIGNALS
 from limner.randomness import Noise, seed_for, seed_torch
 
 log = logging.getLogger(__name__)
+
+SECONDS_TOGETHER = 0.5
+"""A signal so soon after another of its kind is the same stop, delivered twice."""
+SECONDS_UNTIL_TOLD = 2.0
+"""A user who waits so long for the end of an update is told what the run waits for."""
 
 
 class SeedPerUpdate(L.Callback):
@@ -45,14 +55,38 @@ class SeedPerUpdate(L.Callback):
         seed_torch(seed_for(self.seed, "validation", *position), model.device)
 
 
+@contextlib.contextmanager
+def stopping_at_once() -> Iterator[None]:
+    """Let every signal of `STOP_SIGNALS` raise KeyboardInterrupt in the block, as Ctrl-C does.
+
+    For work that nobody would resume: reading the data, training the classifier of the scores.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class StopOnSignal(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls it after Checkpoints
     """On SIGINT, SIGTERM or SIGUSR1: finishes the batch, saves a checkpoint, raises `Interrupted`.
 
-    Validation and scoring are left at their next batch, and made up for when the run goes on.
+    Validation and scoring are left at their next batch, and made up for when the run is resumed.
+    A second Ctrl-C, or a second SIGTERM outside of SLURM, raises KeyboardInterrupt at once. Half a
+    second must lie between the two, as launchers and terminals may deliver one stop twice. Signals
+    of different kinds never add up: SLURM sends SIGUSR1 before SIGTERM. SLURM also repeats SIGTERM
+    at the end of a grace time that a checkpoint may need.
     """
 
     def __init__(self) -> None:
         self._received = False
+        self._first: dict[int, float] = {}
+        self._reminders: dict[int, threading.Timer] = {}
         self._before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def install(self) -> None:
@@ -62,6 +96,7 @@ class StopOnSignal(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls i
 
     def restore(self) -> None:
         """From now on a signal does what it did before."""
+        self._forget_reminders()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -87,6 +122,7 @@ class StopOnSignal(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls i
         """Saves a checkpoint and raises `Interrupted`, in all processes if in one."""
         if not trainer.strategy.reduce_boolean_decision(self._received, all=False):
             return
+        self._forget_reminders()
         checkpoints = [c for c in trainer.callbacks if isinstance(c, Checkpoints)]
         how = "" if checkpoints else ", without a checkpoint (~callbacks.checkpoints)"
         for callback in checkpoints:
@@ -98,9 +134,36 @@ class StopOnSignal(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls i
         raise Interrupted(f"Stopped after update {trainer.global_step}{how}.")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._received and number == signal.SIGINT:
-            raise KeyboardInterrupt  # pressed twice: at once
-        self._received = True
+        now, self._received = time.monotonic(), True
+        first = self._first.setdefault(number, now)
+        if _stops_at_once(number) and now - first >= SECONDS_TOGETHER:
+            self._forget_reminders()
+            raise KeyboardInterrupt
+        if number not in self._reminders:
+            timer = threading.Timer(SECONDS_UNTIL_TOLD, _tell_what_is_awaited, [number])
+            timer.daemon = True
+            self._reminders[number] = timer
+            timer.start()  # the handler itself must not print: it may have interrupted a print
+
+    def _forget_reminders(self) -> None:
+        for timer in self._reminders.values():
+            timer.cancel()
+
+
+def _stops_at_once(number: int) -> bool:
+    """Return whether a second signal of this kind stops a run without a checkpoint."""
+    return number == signal.SIGINT or (
+        number == signal.SIGTERM and "SLURM_JOB_ID" not in os.environ
+    )
+
+
+def _tell_what_is_awaited(number: int) -> None:
+    again = "press Ctrl-C again" if number == signal.SIGINT else "a second SIGTERM is"
+    to_stop = "to stop at once, without saving"
+    log.warning(
+        "Stopping after this update%s.",
+        f"; {again} {to_stop}" if _stops_at_once(number) else "",
+    )
 
 
 def stop_if_asked(trainer: L.Trainer) -> None:

@@ -1,13 +1,18 @@
-"""Read scores.json, which a stranger may have written."""
+"""Read scores.json, which a stranger may have written, and show its entries in a table."""
 
-__all__ = ["read_scores"]
+__all__ = ["read_scores", "scores_table"]
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
 from limner.files.plain import NotPlainError, read_json, refuse_bulk
+from limner.files.printable import printable
 
 MAX_BITS = 1000
 """Largest size of a whole number; larger ones do not fit a float."""
@@ -39,8 +44,36 @@ def read_scores(path: Path) -> dict[str, Mapping[str, Any]]:
     return dict(content)
 
 
+def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A table of the entries of a scores.json: name, value with its deviation, and images."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    table.add_column("of")
+    for name, entry in entries.items():
+        whole = abs(entry["value"]) >= 1000 and float(entry["value"]).is_integer()
+        value = f"{entry['value']:,.0f}" if whole else f"{entry['value']:.4g}"
+        if "std" in entry:
+            value += f" ± {entry['std']:.2g}"
+        images = _images(entry["protocol"])
+        table.add_row(Text(printable(name)), Text(value), Text(printable(images)))
+    return table
+
+
 def _refuse_no_number(value: Any, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise NotPlainError(f"{name} is no number")
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
         raise NotPlainError(f"{name} is too large a number")
+
+
+def _images(protocol: Mapping[str, Any]) -> str:
+    """Which images a score is of, briefly; scores.json has the whole protocol."""
+    parts = []
+    if "num_samples" in protocol:
+        parts.append(f"{protocol['num_samples']:,} samples")
+    if "reference" in protocol:
+        parts.append(f"{protocol['reference']['num_images']:,} real")
+    if "split" in protocol:
+        parts.append(f"{protocol['split']} images")
+    return ", ".join(parts)

@@ -13,9 +13,10 @@ from omegaconf import DictConfig
 from limner.callbacks.checkpoints import check_last
 from limner.callbacks.measured import measured_of
 from limner.callbacks.scores import Scores, entry, write_scores
-from limner.console import print_all, scores_table, shown
+from limner.console import print_all, shown
 from limner.errors import UserError
 from limner.loggers import CSVLogger
+from limner.runs.scores import scores_table
 from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)

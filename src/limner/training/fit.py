@@ -82,6 +82,8 @@ def _fit_once(run: Run, last: Path | None) -> None:
     except SystemExit as end:  # how Lightning ends on a KeyboardInterrupt
         if not isinstance(end.__context__, KeyboardInterrupt):
             raise
+        if trainer.global_step == update:
+            raise Interrupted(f"Stopped before update {update + 1}: nothing is lost.") from None
         raise Interrupted(
             f"Stopped at once, after update {trainer.global_step}: what was done since the last "
             "checkpoint is lost."

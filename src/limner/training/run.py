@@ -12,10 +12,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from limner.callbacks.rollbacks import Rollback, rollbacks_of, seed_after
-from limner.callbacks.signals import StopOnSignal
+from limner.callbacks.signals import StopOnSignal, stopping_at_once
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed
 from limner.console import quieten, shown
+from limner.errors import Interrupted
 from limner.launch.environment import check_started
 from limner.pretrained.first_stage import adopt, check_shape
 from limner.pretrained.trained_model import TrainedModel
@@ -120,7 +121,16 @@ def prepare(config: DictConfig, progress: Progress | None = None) -> Run:
 
     Raises:
         UserError: If the config, the data or the machine does not allow it.
+        Interrupted: If a signal came.
     """
+    try:
+        with stopping_at_once():
+            return _prepare(config, progress)
+    except KeyboardInterrupt:
+        raise Interrupted("Stopped before training, which has changed nothing.") from None
+
+
+def _prepare(config: DictConfig, progress: Progress | None) -> Run:
     quieten()
     keep_freed_memory()
     run_dir = Path(config.run_dir)

@@ -3,6 +3,8 @@
 __all__ = ["prepare", "train"]
 
 from limner.callbacks.checkpoints import check_last
+from limner.callbacks.signals import stopping_at_once
+from limner.errors import Interrupted
 from limner.training.finish import finish
 from limner.training.fit import fit
 from limner.training.further_processes import forget_others, others_told
@@ -23,12 +25,16 @@ def train(run: Run) -> float | None:
             be written.
         Interrupted: If a signal stopped it.
     """
-    with run.folder, run.status.kept(), others_told(run.folder.path):
-        run.record()
-        trainer = fit(run)
-        run.progress.has_trained = True
-        forget_others()
-        run.folder.restore_after_training()
-        objective = finish(trainer, run.config)
-        check_last(trainer)
+    with stopping_at_once(), run.folder, run.status.kept(), others_told(run.folder.path):
+        try:
+            run.record()
+            trainer = fit(run)
+            run.progress.has_trained = True
+            forget_others()
+            run.folder.restore_after_training()
+            objective = finish(trainer, run.config)
+            check_last(trainer)
+        except KeyboardInterrupt:
+            when = "after" if run.progress.has_trained else "before"
+            raise Interrupted(f"Stopped {when} training.") from None
         return objective

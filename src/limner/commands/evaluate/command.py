@@ -22,7 +22,7 @@ from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed, similar
 from limner.config.command_options import parse
 from limner.config.schema import CONFIG_DIR, register
-from limner.console import ConsoleHandler, scores_table
+from limner.console import ConsoleHandler
 from limner.errors import UserError
 from limner.metrics.image_similarity import LPIPS
 from limner.pretrained.first_stage import adopt
@@ -30,6 +30,7 @@ from limner.pretrained.load import load
 from limner.pretrained.safe_build import build as build_plain
 from limner.resume.overrides import quoted
 from limner.resume.quoting import with_quotes
+from limner.runs.scores import scores_table
 
 log = logging.getLogger(__name__)
 
