@@ -2,6 +2,13 @@
 
 A model knows a batch, an optimizer factory and its networks; a score knows something that samples
 and a set of real images. None of them knows the classes of the others.
+
+To write a part of your own, write a class with the methods of its protocol. The class need not
+inherit from the protocol. An attribute with a value here may be left out: the value counts then.
+The sources of pictures have their protocol in `limner.data.sources`, penalties in
+`limner.losses.penalty`, the parts of a VAE in `limner.models.variational`. Networks are ordinary
+`torch.nn.Module`s: the docstring of the model says what each takes and returns. examples/ has one
+part of each kind.
 """
 
 __all__ = [
@@ -25,6 +32,8 @@ __all__ = [
     "Samples",
     "Schedule",
     "label_kwargs",
+    "missing_members",
+    "trait",
 ]
 
 from collections.abc import Iterable
@@ -50,7 +59,7 @@ class Augmentation(Protocol):
     Differentiable where the images are.
     """
 
-    num_draws: int
+    num_draws: int = 0
     """Random numbers needed per image."""
 
     def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
@@ -58,20 +67,31 @@ class Augmentation(Protocol):
 
 
 class AdversarialLoss(Protocol):
-    """What each player of a GAN minimises per pair of images, see `limner.losses.adversarial`."""
+    """What each player of a GAN minimises per pair of images, see `limner.losses.adversarial`.
 
-    needs_lipschitz: bool
+    Logits are large for images that the discriminator D takes for real.
+    """
+
+    needs_lipschitz: bool = False
     """Whether the loss means nothing without a penalty."""
-    relativistic: bool
+    relativistic: bool = False
     """Whether `generator` reads the logits of real images."""
-    threshold: float | None
-    """Logit above which D takes an image for real; None where only differences count."""
+    threshold: float | None = None
+    """Logit above which D takes an image for real; None where only differences count.
+
+    It matters only for the logged accuracies of D.
+    """
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-        """Return G's losses (B,) of D's logits (B,)."""
+        """Return the losses (B,) of the generator, of D's logits (B,).
+
+        Args:
+            real_logits: Logits of real images if the loss is `relativistic`, else None.
+            fake_logits: Logits of generated images.
+        """
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return D's losses (B,) of its logits (B,)."""
+        """Return the losses (B,) of D, of its logits (B,) for real and for generated images."""
 
 
 class AuxiliaryLoss(Protocol):
@@ -173,6 +193,34 @@ class Reconstructs(Protocol):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstructions (B, C, H, W) in [-1, 1] of images of the same shape and range."""
+
+
+def trait(part: object, protocol: type, name: str) -> Any:
+    """Return an attribute of a part; the protocol's value if the part has no such attribute."""
+    return getattr(part, name, getattr(protocol, name))
+
+
+def missing_members(part: object, protocol: type) -> list[str]:
+    """Return the names that a part lacks of a protocol, such as `discriminator()`.
+
+    Args:
+        part: An object; or its class, of which only the methods are asked for, as attributes may
+            be set when an object is made.
+        protocol: A protocol. Attributes that have a value in it may be missing.
+    """
+    kinds = [k for k in reversed(protocol.__mro__) if getattr(k, "_is_protocol", False)]
+    methods = [
+        name
+        for kind in kinds
+        for name, value in vars(kind).items()
+        if callable(value) and (name in ("__call__", "__len__") or not name.startswith("_"))
+    ]
+    owner = part if isinstance(part, type) else type(part)
+    missing = [f"{name}()" for name in methods if not callable(getattr(owner, name, None))]
+    if isinstance(part, type):
+        return missing
+    names = [name for kind in kinds for name in vars(kind).get("__annotations__", {})]
+    return missing + [n for n in names if not hasattr(part, n) and not hasattr(protocol, n)]
 
 
 def label_kwargs(labels: Tensor | None) -> dict[str, Tensor]:

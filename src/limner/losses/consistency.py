@@ -5,7 +5,7 @@ __all__ = ["Consistency"]
 
 from torch import Tensor
 
-from limner.interfaces import Augmentation
+from limner.interfaces import Augmentation, trait
 from limner.losses.penalty import Discriminator, Pairs
 
 
@@ -25,7 +25,7 @@ class Consistency:
 
     @property
     def num_draws(self) -> int:
-        return 2 * self.augmentation.num_draws
+        return 2 * trait(self.augmentation, Augmentation, "num_draws")
 
     def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor:
         for_real, for_fake = uniform.chunk(2, dim=1)

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
-from limner.interfaces import DiscriminatorObserver, DiscriminatorStatistics, Schedule
+from limner.interfaces import DiscriminatorObserver, DiscriminatorStatistics, Schedule, trait
 
 Discriminator = Callable[[Tensor], Tensor]
 """Images (B, C, H, W) to logits (B,)."""
@@ -40,9 +40,10 @@ class Pairs(NamedTuple):
 class Penalty(Protocol):
     """One value for each pair, at least 0; a module where it has a state."""
 
-    num_draws: int
+    num_draws: int = 0
     """Random numbers that it needs for each pair."""
-    forbids_batch_norm: bool
+    forbids_batch_norm: bool = False
+    """Whether it asks what D makes of an image by itself, which batch norm does not say."""
 
     def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor: ...
 
@@ -84,7 +85,7 @@ class Penalties(nn.ModuleDict):
 
     @property
     def num_draws(self) -> int:
-        return sum(each.function.num_draws for each in self.values())
+        return sum(trait(each.function, Penalty, "num_draws") for each in self.values())
 
     def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
         """Show D's statistics in its step number `step` to the penalties that follow them."""
@@ -104,7 +105,8 @@ class Penalties(nn.ModuleDict):
             step: D's steps before this one.
             update: Updates before this one.
         """
-        draws = uniform.split([each.function.num_draws for each in self.values()], dim=1)
+        nums = [trait(each.function, Penalty, "num_draws") for each in self.values()]
+        draws = uniform.split(nums, dim=1)
         return {
             name: each(d, pairs, uniform=own, update=update)
             for (name, each), own in zip(self.items(), draws, strict=True)
