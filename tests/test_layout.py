@@ -49,6 +49,9 @@ TESTED_THROUGH = {
     "commands/sweep/test_slurm.py": (
         "commands/sweep/slurm_job.py", "commands/sweep/slurm_queue.py",
     ),
+    "commands/test_python.py": (
+        "commands/in_process.py", "commands/results.py", "commands/train.py",
+    ),
     "commands/test_export.py": ("commands/model_card.py", "commands/onnx.py"),
     "commands/test_sample.py": ("commands/latent_walks.py", "commands/progress_frames.py"),
     "data/test_hostile_files.py": ("data/files.py", "files/pictures.py"),

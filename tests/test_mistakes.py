@@ -10,6 +10,7 @@ import torch
 
 from limner import cli
 from limner.callbacks.signals import SeedPerUpdate
+from limner.commands.train import run_in_folder
 from limner.config import error_messages
 from limner.errors import UserError
 from limner.resume.start import Start
@@ -350,7 +351,7 @@ def test_resume_in_a_file_is_not_overlooked(composed, tmp_path):
     config = composed("resume=run")
     config.run_dir = None
     with pytest.raises(UserError, match="resume=run stands in a file: give it on the command"):
-        cli._run(config, tmp_path, Start([], []), Progress())
+        run_in_folder(config, tmp_path, Start([], []), Progress())
 
 
 def test_a_run_that_is_being_trained(run, tmp_path):

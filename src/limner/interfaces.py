@@ -3,12 +3,10 @@
 A model knows a batch, an optimizer factory and its networks; a score knows something that samples
 and a set of real images. None of them knows the classes of the others.
 
-To write a part of your own, write a class with the methods of its protocol. The class need not
-inherit from the protocol. An attribute with a value here may be left out: the value counts then.
-The sources of pictures have their protocol in `limner.data.sources`, penalties in
-`limner.losses.penalty`, the parts of a VAE in `limner.models.variational`. Networks are ordinary
-`torch.nn.Module`s: the docstring of the model says what each takes and returns. examples/ has one
-part of each kind.
+A part of your own is a class with the methods of its protocol; it need not inherit from it. An
+attribute with a value here may be left out. Sources of pictures have their protocol in
+`limner.data.sources`, penalties in `limner.losses.penalty`, the parts of a VAE in
+`limner.models.variational`. Networks are `torch.nn.Module`s, see the model's docstring.
 """
 
 __all__ = [
@@ -77,18 +75,10 @@ class AdversarialLoss(Protocol):
     relativistic: bool = False
     """Whether `generator` reads the logits of real images."""
     threshold: float | None = None
-    """Logit above which D takes an image for real; None where only differences count.
-
-    It matters only for the logged accuracies of D.
-    """
+    """Logit above which D takes an image for real, for logs; None if only differences count."""
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-        """Return the losses (B,) of the generator, of D's logits (B,).
-
-        Args:
-            real_logits: Logits of real images if the loss is `relativistic`, else None.
-            fake_logits: Logits of generated images.
-        """
+        """Return G's losses (B,) of D's logits (B,); without `relativistic`, the real are None."""
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return the losses (B,) of D, of its logits (B,) for real and for generated images."""
@@ -201,26 +191,21 @@ def trait(part: object, protocol: type, name: str) -> Any:
 
 
 def missing_members(part: object, protocol: type) -> list[str]:
-    """Return the names that a part lacks of a protocol, such as `discriminator()`.
+    """Return what a part lacks of a protocol: `name()` for a method, `name` for an attribute.
 
-    Args:
-        part: An object; or its class, of which only the methods are asked for, as attributes may
-            be set when an object is made.
-        protocol: A protocol. Attributes that have a value in it may be missing.
+    Of a class only the methods are asked for: attributes may be set when an object is made.
     """
-    kinds = [k for k in reversed(protocol.__mro__) if getattr(k, "_is_protocol", False)]
-    methods = [
-        name
-        for kind in kinds
-        for name, value in vars(kind).items()
-        if callable(value) and (name in ("__call__", "__len__") or not name.startswith("_"))
-    ]
-    owner = part if isinstance(part, type) else type(part)
-    missing = [f"{name}()" for name in methods if not callable(getattr(owner, name, None))]
-    if isinstance(part, type):
-        return missing
+    is_class = isinstance(part, type)
+    found = {name for kind in (part if is_class else type(part)).__mro__ for name in vars(kind)}
+    found |= getattr(part, "__dict__", {}).keys()
+    kinds = [kind for kind in protocol.__mro__[::-1] if getattr(kind, "_is_protocol", False)]
+    members = {name: value for kind in kinds for name, value in vars(kind).items()}
+    public = [name for name in members if name in ("__call__", "__len__") or name[0] != "_"]
+    methods = [name for name in public if callable(members[name])]
+    missing = [f"{name}()" for name in methods if name not in found]
     names = [name for kind in kinds for name in vars(kind).get("__annotations__", {})]
-    return missing + [n for n in names if not hasattr(part, n) and not hasattr(protocol, n)]
+    needed = [] if is_class else [name for name in names if name not in members]
+    return missing + [name for name in needed if not hasattr(part, name)]
 
 
 def label_kwargs(labels: Tensor | None) -> dict[str, Tensor]:

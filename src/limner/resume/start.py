@@ -44,7 +44,7 @@ class Start:
     Args:
         arguments: Words from which Hydra composes the config; None if there is nothing to do.
         words: Words with the same meaning for the further processes, which Lightning starts.
-        folder: Folder of the run to resume; None for a new run.
+        folder: Folder of the run to resume, or of the one that has finished; None for a new run.
         complete: Whether the composed config is the whole config of the resumed run. If not, only
             the difference that the command makes to the saved config counts.
         note: Message about a choice that neither the user nor the folder made; None for none.
@@ -141,7 +141,7 @@ def _automatic(words: list[str]) -> Start:
     if what is Action.NOTHING:
         update = read_status(folder).update
         note = f"resume=auto: the run in {shown} has finished, at update {update}."
-        return Start(None, words, note=note)
+        return Start(None, words, folder, note=note)
     killed = f"resume=auto: the start in {shown} left no checkpoint; it is begun anew."
     return _new(words, killed if in_use else None)
 
