@@ -201,11 +201,10 @@ def missing_members(part: object, protocol: type) -> list[str]:
     kinds = [kind for kind in protocol.__mro__[::-1] if getattr(kind, "_is_protocol", False)]
     members = {name: value for kind in kinds for name, value in vars(kind).items()}
     public = [name for name in members if name in ("__call__", "__len__") or name[0] != "_"]
-    methods = [name for name in public if callable(members[name])]
-    missing = [f"{name}()" for name in methods if name not in found]
+    missing = [f"{name}()" for name in public if callable(members[name]) and name not in found]
     names = [name for kind in kinds for name in vars(kind).get("__annotations__", {})]
-    needed = [] if is_class else [name for name in names if name not in members]
-    return missing + [name for name in needed if not hasattr(part, name)]
+    needed = [] if is_class else [name for name in names if name not in members.keys() | found]
+    return missing + needed
 
 
 def label_kwargs(labels: Tensor | None) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from limner.files.plain import read_yaml
+from limner.runs.scores import read_scores
 from limner.runs.status import Status, read_status
 
 if TYPE_CHECKING:
