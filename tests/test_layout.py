@@ -52,6 +52,7 @@ TESTED_THROUGH = {
     "commands/test_python.py": (
         "commands/in_process.py", "commands/results.py", "commands/train.py",
     ),
+    "commands/test_parser.py": ("commands/options.py",),
     "commands/test_export.py": ("commands/model_card.py", "commands/onnx.py"),
     "commands/test_sample.py": ("commands/latent_walks.py", "commands/progress_frames.py"),
     "data/test_hostile_files.py": ("data/files.py", "files/pictures.py"),

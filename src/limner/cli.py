@@ -39,6 +39,7 @@ from limner.resume.overrides import (
     config_dirs,
     flags_first,
     is_completion,
+    is_sweep,
     last_value,
     only_shows,
 )
@@ -107,6 +108,8 @@ def _train(words: Sequence[str]) -> int:
         register()
         make_importable(words)
         refuse_mistyped(words)
+        if not only_shows(words):
+            refuse_launcher(last_value(words, "hydra/launcher"), sweep=is_sweep(words))
         quoted = with_quotes(words)
         try:
             return start_with(quoted)
@@ -115,8 +118,6 @@ def _train(words: Sequence[str]) -> int:
 
     def start_with(words: Sequence[str]) -> int:
         start = decide_start(words)
-        if not only_shows(words):
-            refuse_launcher(last_value(words, "hydra/launcher"), sweep=start.sweep is not None)
         if start.arguments is None:
             if is_first_process():
                 print(printable(start.note, keep_newlines=True))

@@ -1,6 +1,7 @@
 """Command lines taken apart."""
 
 import pytest
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from limner.resume import overrides as words
@@ -40,3 +41,23 @@ def test_some_flags_run_nothing(flag):
 def test_sweeps_are_known(word):
     assert words.is_sweep(["a=1", word])
     assert not words.is_sweep(["a=1"])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("a=1 -m b=2", "-m a=1 b=2"),
+        ("a=1 --cfg job b=2", "--cfg job a=1 b=2"),
+        ("a=1 -c job b=2 --config-dir=mine", "-c job --config-dir mine a=1 b=2"),
+        ("a=1 --info b=2", "--info a=1 b=2"),
+        ("a=1 --info defaults b=2", "--info defaults a=1 b=2"),
+        ("-sc install=bash", "-sc install=bash"),
+    ],
+)
+def test_flags_may_stand_anywhere(line, expected):
+    assert words.flags_first(line.split()) == expected.split()
+
+
+def test_flags_are_all_of_hydras():
+    known = [flag for action in get_args_parser()._actions for flag in action.option_strings]
+    assert set(known) == set(words.FLAGS)

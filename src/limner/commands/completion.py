@@ -1,7 +1,7 @@
 """Completions of a shell for `limner`: commands and their keys; those of `train` are Hydra's.
 
-Hydra's own code for bash, zsh and fish (`limner train -sc install=bash`) asks `limner -sc query=bash`
-with the line typed so far in COMP_LINE.
+Hydra's own code for bash, zsh and fish (`limner train -sc install=bash`) calls
+`limner -sc query=bash` with the line typed so far in COMP_LINE.
 """
 
 __all__ = ["complete"]

@@ -59,7 +59,7 @@ COMMANDS = {
         (options.Evaluate,),
         "run=RUN | generated=PATH reference=PATH [KEY=VALUE ...]",
         (
-            "limner evaluate run=outputs/vae_digits/... measures=[all]",
+            "limner evaluate run=outputs/vae_digits/... 'measures=[all]'",
             "limner evaluate generated=samples.zip reference=cifar10 metrics=inception",
         ),
         "A key with a dot sets a value of the config, such as metrics.num_samples=5000.",
@@ -70,7 +70,7 @@ COMMANDS = {
         "run=RUN [KEY=VALUE ...]",
         (
             "limner sample run=outputs/vae_digits/... mode=interpolate",
-            "limner sample run=outputs/cgan_mnist/... mode=grid labels=[7] to=sevens.png",
+            "limner sample run=outputs/cgan_mnist/... 'labels=[7]' to=sevens.png",
         ),
     ),
     "export": Command(

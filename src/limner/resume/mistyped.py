@@ -17,9 +17,18 @@ from limner.config.command_options import at_home
 from limner.config.schema import CONFIG_DIR, RunConfig
 from limner.errors import UsageError
 from limner.files.printable import printable
-from limner.resume.overrides import FLAGS, config_dirs, is_completion, key_of, split_flags
+from limner.resume.overrides import (
+    FLAGS,
+    config_dirs,
+    is_completion,
+    is_sweep,
+    key_of,
+    split_flags,
+)
 from limner.resume.quoting import composed, shown_quoted
 
+MODES = ("--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i")
+"""Flags of which Hydra takes one."""
 MOST = 4
 """Suggestions in a message, at most."""
 
@@ -37,14 +46,18 @@ def refuse_mistyped(words: Sequence[str]) -> None:
     for flag in flags:
         if flag.startswith("-") and flag not in FLAGS:
             raise UsageError(_unknown_flag(flag, words, groups))
+    if len(modes := [flag for flag in flags if flag in MODES]) > 1:
+        raise UsageError(f"{' and '.join(modes)} do not go together; leave out all but one.")
+    if "--resolve" in flags and not {"--cfg", "-c"} & set(flags):
+        raise UsageError("--resolve is for --cfg: add --cfg job.")
     for word in overrides:
         before, after = _around(word, words)
         key, equals, value = word.partition("=")
-        if before.endswith("=") and not equals:
-            spaced = f"{before if before != '=' else _around('=', words)[0] + '='}{word}"
-            raise UsageError(f"{printable(spaced)}: write it without spaces around the =")
-        if equals and not key:
-            raise UsageError(f"{printable(before + word + after)}: write it without spaces")
+        if not equals and (after[:1] == "=" or before.endswith("=")):
+            parts = list(words)[list(words).index(word) :][: 3 if after == "=" else 2]
+            parts = parts if after[:1] == "=" else [before, word]
+            spaced = printable("".join(parts))
+            raise UsageError(f"{spaced}: write it without spaces around the =")
         if not equals and not word.startswith("~"):
             raise UsageError(
                 f"{printable(word)}: not of the form key=value{_meant(word, after, groups)}"
@@ -53,6 +66,11 @@ def refuse_mistyped(words: Sequence[str]) -> None:
             raise UsageError(f"{printable(word)}: not of the form key=value.")
         if equals and key_of(word) in groups:
             _refuse_path(key_of(word), value, groups[key_of(word)])
+            if "," in value and "[" not in value and "(" not in value and not is_sweep(words):
+                raise UsageError(
+                    f"{printable(word)}: several options, for a single run.\n"
+                    f"  one run for each: add -m\n  all of them at once: '{key}=[{value}]'"
+                )
 
 
 def clarified(error: ConfigCompositionException, words: Sequence[str]) -> Exception:
@@ -67,11 +85,13 @@ def clarified(error: ConfigCompositionException, words: Sequence[str]) -> Except
             f"+{key}={printable(value)}: a plus adds a key, and this one is there already.\n"
             f"Without the plus: {key}={printable(value)}"
         )
-    if chosen := re.search(r"Could not append '(.+?)'", str(error)):
-        return UsageError(
-            f"+{chosen[1]}=...: a plus adds a group, and this one is chosen already.\n"
-            f"Without the plus: {chosen[1]}=..."
-        )
+    if chosen := re.search(r"Multiple values for ([\w/]+)\.", str(error)):
+        wrong = next((w for w in overrides if key_of(w) == chosen[1] and w[0] == "+"), None)
+        if wrong is not None:
+            return UsageError(
+                f"{printable(wrong)}: a plus adds a group, and this one is chosen already.\n"
+                f"Without the plus: {printable(wrong.lstrip('+'))}"
+            )
     key = getattr(cause, "full_key", None)
     wrong = next((word for word in overrides if key_of(word) == key), None)
     if wrong is None or wrong.startswith("~"):
@@ -83,8 +103,11 @@ def clarified(error: ConfigCompositionException, words: Sequence[str]) -> Except
     if not (found := _ending_so(config, key)):
         return error
     value = printable(wrong.partition("=")[2])
-    meant = " or ".join(f"{name}={value}" for name in found[:MOST])
-    return UsageError(f"{printable(key)}: there is no such key; did you mean {meant}?")
+    if len(found) == 1:
+        meant = f"did you mean {found[0]}={value}?"
+    else:
+        meant = "\n  ".join(["did you mean", *(f"{name}={value}" for name in found[:MOST])])
+    return UsageError(f"{printable(key)}: there is no such key; {meant}")
 
 
 def _may_stand(word: str, wrong: str) -> bool:
@@ -150,9 +173,10 @@ def _unknown_flag(flag: str, words: Sequence[str], groups: Mapping[str, Any]) ->
     value = joined or (after if after and "=" not in after and after[0] != "-" else "...")
     close = difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.75)
     names = difflib.get_close_matches(key.replace("-", "_"), names, n=1, cutoff=0.7)
+    names = [key] if "." in key else names
     if names and not close:
         return f"{message}; keys have no dashes: {names[0]}={printable(value)}"
-    if "." in key or joined:
+    if joined:
         return f"{message}; keys have no dashes: {printable(f'{key}={value}')}"
     return f"{message}; did you mean {close[0]}?" if close else f"{message}; see --help"
 
@@ -191,8 +215,9 @@ def _refuse_path(group: str, value: str, options: Sequence[str]) -> None:
     if is_path:
         name = Path(value).stem
         raise UsageError(
-            f"{group}={printable(value)}: an option is chosen by its name. For a file of your "
-            f"own, DIR/{group}/{name}.yaml:\n--config-dir DIR {group}={printable(name)}"
+            f"{group}={printable(value)}: an option is chosen by its name.\n"
+            f"For DIR/{group}/{printable(name)}.yaml, a file of your own: "
+            f"--config-dir DIR {group}={printable(name)}"
         )
 
 

@@ -189,6 +189,10 @@ def _unreadable(key: str, value: str, present: Any, *, sweep: bool) -> str:
     word = printable(f"{key}={value}")
     if isinstance(present, list) and value[:1] == "(":
         return f"{word}: a list is written in brackets: '{key}=[{value[1:-1]}]'"
+    if isinstance(present, bool):
+        return f"{word}: must be true or false."
+    if isinstance(present, int | float):
+        return f"{word}: must be a number."
     if sweep and "," in value:
         parts = ",".join(map(quoted, value.split(",")))
         return f"{word}: put each value in quotes:\n  {shlex.quote(f'{key}={parts}')}"
@@ -203,7 +207,7 @@ def _several(key: str, value: str, present: Any, *, may_sweep: bool) -> str:
     if isinstance(present, list):
         ways = [as_list, sweep]
     elif isinstance(present, bool | int | float):
-        ways = [sweep or "give a single value"]
+        ways = [sweep or "give a single value", as_list if "." in key else None]
     else:
         ways = [sweep, as_list, as_text]
     return "\n".join([message, *(f"  {way}" for way in ways if way)])

@@ -1,0 +1,58 @@
+"""What a shell is offered while a line is typed."""
+
+import sys
+
+import pytest
+
+from limner import cli
+
+
+@pytest.fixture
+def completions(monkeypatch, capsys):
+    def ask(line: str, program: str = "limner") -> list[str]:
+        monkeypatch.setattr(sys, "argv", [program, "-sc", "query=bash"])
+        monkeypatch.setenv("COMP_LINE", line)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert not end.value.code
+        return capsys.readouterr().out.split()
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        ("limner", "limner train model="),
+        ("limner", "limner train seed=1 model="),
+        ("train.py", "python train.py model="),
+    ],
+)
+def test_options_of_a_group_are_offered(completions, program, line):
+    offered = completions(line, program)
+    assert {"model=gan", "model=vae"} <= set(offered)
+    assert not any("adam" in word for word in offered)
+
+
+def test_keys_of_a_node_are_offered(completions):
+    assert "optimizer.lr=" in completions("limner train optimizer.")
+
+
+@pytest.mark.parametrize("line", ["limner ", "limner ev", "limner"])
+def test_commands_are_offered(completions, line):
+    assert {"train", "evaluate", "search"} <= set(completions(line))
+
+
+def test_keys_of_a_command_are_offered(completions):
+    assert {"run=", "mode=", "to="} <= set(completions("limner sample ru"))
+    assert completions("limner sample run=") == []  # a path: the shell's own
+
+
+@pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
+def test_code_for_a_shell_is_printed(monkeypatch, capsys, shell):
+    for argv in (["limner", "train"], ["train.py"]):
+        monkeypatch.setattr(sys, "argv", [*argv, "-sc", f"install={shell}"])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert not end.value.code
+        assert "-sc" in capsys.readouterr().out
