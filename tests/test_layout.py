@@ -20,6 +20,8 @@ NO_LOGIC = ("interfaces.py", "errors.py", "models/gradients.py", "pixels.py")
 """Protocols, exceptions, options and one-line conversions, which the tests of others use."""
 
 TESTED_THROUGH = {
+    "config/test_build.py": ("config/own_code.py", "config/similar.py"),
+    "config/test_config_files.py": ("config/file_content.py", "files/yaml_errors.py"),
     "conftest.py": ("cli.py",),  # its fixture `run` is a call of the command line
     "callbacks/test_checkpoints.py": (
         "callbacks/checkpoint_io.py", "callbacks/measured.py", "callbacks/provenance.py",

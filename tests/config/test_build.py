@@ -7,6 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from limner.config.build import build, check
+from limner.config.own_code import OwnModuleError
 from limner.config.schema import CONFIG_DIR, RunConfig
 from limner.errors import UserError
 
@@ -114,15 +115,19 @@ def test_build_leaves_the_exception_of_a_users_own_constructor_its_traceback(
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [("1 / 0", ZeroDivisionError), ("import no_such_package", ModuleNotFoundError),
-     ("raise ImportError('old torch')", ImportError)],
+    [("1 / 0", "ZeroDivisionError"), ("import no_such_package", "ModuleNotFoundError"),
+     ("raise ImportError('old torch')", "ImportError"), ("def f(:", "SyntaxError")],
 )  # fmt: skip
-def test_check_leaves_the_exception_of_an_import_its_traceback(composed, own, code, kind):
-    name = own(f"{code}\nclass Adam: ...\n")
-    with pytest.raises(kind) as error:
+def test_check_shows_the_traceback_of_an_import_below_a_message(composed, own, code, kind):
+    name = own(f"def deep():\n    return 1\n{code}\nclass Adam: ...\n")
+    with pytest.raises(OwnModuleError) as error:
         check(composed(f"optimizer._target_={name}.Adam"))
-    assert raised_in(error.value) == name
-    assert error.value.__notes__ == [f"limner was importing optimizer._target_={name}.Adam"]
+    first, *below = str(error.value).splitlines()
+    assert first.startswith(f"optimizer._target_={name}.Adam: importing it raises {kind} (")
+    assert first.endswith(f"{name}.py, line 3):")
+    assert below[-1].startswith(kind)
+    assert any(f'{name}.py", line 3' in line for line in below)
+    assert not any("importlib" in line or "/hydra/" in line for line in below)
 
 
 @pytest.mark.parametrize(
@@ -147,11 +152,19 @@ def test_build_turns_a_refusal_of_lightning_into_a_message(composed, override):
         build(composed("accelerator=cpu", override), "trainer")
 
 
-def test_build_leaves_an_exception_of_torch_its_traceback(composed):
+def test_build_turns_the_refusal_of_a_library_into_a_message_with_the_key(composed):
     words = ["_target_=torch.nn.Conv2d", "in_channels=2", "out_channels=2", "kernel_size=1",
              "groups=3"]  # fmt: skip
+    made = composed(*(f"+callbacks.own.{word}" for word in words))
+    with pytest.raises(UserError, match=r"^callbacks\.own: torch\S*Conv2d refuses .*divisible"):
+        build(made, "callbacks")
+
+
+def test_build_leaves_an_exception_of_torch_inside_a_users_own_class_its_traceback(composed, own):
+    name = own("import torch\nclass Loss:\n    def __init__(self):\n"
+               "        torch.nn.Conv2d(2, 2, 1, groups=3)\n")  # fmt: skip
     with pytest.raises(ValueError, match="divisible"):
-        build(composed(*(f"+model.penalty.{word}" for word in words)), "model")
+        build(composed(f"+callbacks.own._target_={name}.Loss"), "callbacks")
 
 
 def test_build_turns_a_call_that_does_not_fit_into_a_message(composed, own):

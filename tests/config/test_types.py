@@ -1,9 +1,10 @@
 """Values of a config fit the types that constructors ask for, or are refused in words."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import pytest
+from torch import nn
 
 from limner.config.types import check_type
 from limner.errors import UserError
@@ -12,7 +13,8 @@ from limner.errors import UserError
 @pytest.mark.parametrize(
     ("value", "hint"),
     [(1, float), (None, int | None), ([1, 2], Sequence[int]), ("a", Literal["a", "b"]),
-     ({"_target_": "anything.At.All"}, int), (True, bool)],
+     ({"_target_": "anything.At.All"}, int), (True, bool), ([0.9, 1], tuple[float, float]),
+     ({"hours": 1.5}, dict[str, int]), ({"a": {"_target_": "b"}}, Mapping[str, nn.Module])],
 )  # fmt: skip
 def test_check_type_accepts_what_fits(value, hint):
     check_type("key", value, hint)
@@ -26,6 +28,10 @@ def test_check_type_accepts_what_fits(value, hint):
         (1.5, int | None, "key=1.5: must be a whole number or null, not a number."),
         ([1, "b"], Sequence[int], "must be a list of whole numbers, not a list."),
         ("c", Literal["a", "b"], "key=c: must be a or b, not text."),
+        ([0.9], tuple[float, float], "must be a list of 2 numbers"),
+        ({}, nn.Module, "must be Module, not a dict"),
+        (None, Callable[[int], int], "must be a mapping with _target_, not null"),
+        ({"a": 1}, Mapping[str, nn.Module], "must be a mapping"),
     ],
 )
 def test_check_type_refuses_the_rest_in_words(value, hint, message):

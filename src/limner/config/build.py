@@ -11,12 +11,12 @@ __all__ = [
     "similar",
 ]
 
-import difflib
 import inspect
+import logging
 import re
 import traceback
 import typing
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -28,7 +28,11 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
+from limner.config.groups import check_groups
+from limner.config.own_code import OwnModuleError, is_from_library, is_library
+from limner.config.ranges import check_finite, check_optimizer, check_range
 from limner.config.schema import CONFIG_DIR
+from limner.config.similar import similar
 from limner.config.types import check_type
 from limner.errors import UserError
 
@@ -36,6 +40,9 @@ CHECKED_BY = ("limner", "lightning", "torchmetrics", "hydra")
 """Packages that check their arguments; Hydra raises where a call does not fit a signature."""
 FACTS = ("image_shape", "num_classes")
 """Facts that only the data may know: null in the config until the data are read."""
+
+
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # what it logs, it also raises
 
 
 def composed(config: DictConfig) -> dict[str, Any]:
@@ -77,6 +84,7 @@ def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
     Raises:
         UserError: If a key is no parameter, a parameter is missing, or a value has a wrong type.
     """
+    check_groups(config)
     values, written, read = composed(config), OmegaConf.to_container(config), _read_keys(config)
     values["metrics"].pop("choices", None)
     values["model"] = values.pop("model")  # last: it reads the others, whose own names are clearer
@@ -98,7 +106,8 @@ def build(config: DictConfig, key: str, **more: Any) -> Any:
         more: Further arguments of the node's `_target_`.
 
     Raises:
-        UserError: If a constructor refuses its arguments, see `is_refusal`.
+        UserError: If a constructor refuses its arguments, see `is_refusal`. The constructor of an
+            installed library refuses by a ValueError or a TypeError.
     """
     node = _without_shared(key, composed(config)[key], _read_keys(config))
     try:
@@ -109,6 +118,8 @@ def build(config: DictConfig, key: str, **more: Any) -> Any:
             raise
         if is_refusal(cause):
             raise (cause if isinstance(cause, UserError) else UserError(str(cause))) from error
+        if (refused := _refused_by_library(error, cause, key)) is not None:
+            raise refused from error
         cause.add_note(f"limner was building {key}: {str(error).splitlines()[0]}")
     raise cause  # outside of the handler, where it would drag Hydra's exceptions along
 
@@ -130,10 +141,24 @@ def is_refusal(error: BaseException) -> bool:
     return frame.f_globals.get("__name__", "").split(".")[0] in CHECKED_BY
 
 
-def similar(name: str, names: Sequence[str]) -> str:
-    """Return `; did you mean X?` for the closest of `names`, or else list them all."""
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(sorted(names))}"
+def _refused_by_library(
+    error: InstantiationException, cause: BaseException, key: str
+) -> UserError | None:
+    """Return the message for a library's constructor that refused its arguments, else None."""
+    if not isinstance(cause, ValueError | TypeError):
+        return None
+    called = re.search(r"Error in call to target '([^']+)'", str(error))
+    below = re.search(r"full_key: (\S+)", str(error))
+    if called is None:
+        return None
+    try:
+        target = get_object(called[1])
+    except (ImportError, ValueError):  # defined inside a function
+        return None
+    if not is_from_library(cause, target):
+        return None
+    where = f"{key}.{below[1]}" if below else key
+    return UserError(f"{where}: {called[1]} refuses its arguments: {cause}")
 
 
 def _plain(config: DictConfig, key: str) -> Any:
@@ -191,13 +216,24 @@ def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
         parameters = _parameters(target)
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}._target_={node['_target_']} cannot be called: {error}") from error
+    if not isinstance(node.get("_partial_", False), bool):
+        raise UserError(f"{path}._partial_={node['_partial_']}: must be true or false.")
     given = {key: value for key, value in node.items() if not key.startswith("_")}
+    module = str(getattr(target, "__module__", ""))
+    is_ours = module.split(".")[0] == "limner"
     for key, value in given.items():
         if value is None and key in FACTS:
             continue  # not known before the files are read
         if key in parameters:
             check_type(f"{path}.{key}", value, _hint(target, parameters[key]))
-        elif "**" not in parameters and f"{path}.{key}" not in read:
+        if key in parameters or "**" in parameters:
+            is_strict = (is_ours and "limit" not in key) or module.startswith("torch.optim")
+            check_finite(f"{path}.{key}", value, allows_infinity=not is_strict)
+        if is_ours and key in parameters:
+            check_range(f"{path}.{key}", value)
+        if key in parameters:
+            continue
+        if "**" not in parameters and f"{path}.{key}" not in read:
             raise UserError(
                 f"{path}.{key} is not a parameter of {target.__name__}"
                 + similar(key, [name for name in parameters if name != "self"])
@@ -210,15 +246,27 @@ def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
     ]  # fmt: skip
     if missing and not node.get("_partial_"):
         raise UserError(f"{path} lacks {', '.join(missing)}, which {target.__name__} needs.")
+    if node.get("_partial_") and _is_optimizer(target) and is_library(target):
+        check_optimizer(path, target, {key: given[key] for key in given if key in parameters})
 
 
-def _imported(key: str, name: str) -> Any:
+def _is_optimizer(target: Any) -> bool:
+    """Return whether a class is an optimizer of torch, without importing torch."""
+    bases = target.__mro__ if inspect.isclass(target) else ()
+    return any(base.__module__ == "torch.optim.optimizer" for base in bases)
+
+
+def _imported(key: str, name: Any) -> Any:
     """Return the object of this dotted name.
 
     Raises:
-        UserError: If there is no module or attribute of that name. What a module raises while it
-            is imported passes as it is.
+        UserError: If there is no module or attribute of that name.
+        OwnModuleError: If a module raises while it is imported.
     """
+    if not isinstance(name, str) or not name:
+        raise UserError(
+            f"{key}={name}: must be the dotted name of a class, such as torch.optim.SGD."
+        )
     try:
         return get_object(name)
     except (ImportError, ValueError) as error:  # by Hydra, for whatever went wrong
@@ -226,8 +274,7 @@ def _imported(key: str, name: str) -> Any:
         is_missing = isinstance(cause, ModuleNotFoundError) and _is_in(name, cause.name)
         if cause is None or is_missing or isinstance(cause, AttributeError):
             raise UserError(f"{key}={name} cannot be imported: {error}") from error
-        cause.add_note(f"limner was importing {key}={name}")
-    raise cause
+        raise OwnModuleError(f"{key}={name}", cause) from error
 
 
 def _is_in(name: str, module: str | None) -> bool:

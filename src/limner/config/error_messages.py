@@ -13,8 +13,9 @@ from hydra.errors import (
 )
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from limner.config.build import similar
-from limner.config.schema import RunConfig
+from limner.config.config_files import ConfigFileError, choice_place, place
+from limner.config.schema import CONFIG_DIR, RunConfig
+from limner.config.similar import similar
 from limner.errors import UserError
 from limner.files.printable import printable
 from limner.runs.shortages import shortage
@@ -26,7 +27,7 @@ NETWORK_MOVED = "model/network: networks are a group of their own now: network=m
 def explain(error: BaseException) -> tuple[str, int] | None:
     """Return a message and an exit code; None for an error that is ours, not the user's."""
     if isinstance(error, UserError):
-        return str(error), FAILURE
+        return str(error), USAGE if isinstance(error, ConfigFileError) else FAILURE
     if isinstance(error, OverrideParseException):
         return f"{error.override}: not of the form key=value.", USAGE
     if isinstance(error, MissingConfigException):
@@ -52,29 +53,70 @@ def explain(error: BaseException) -> tuple[str, int] | None:
 
 def _missing_option(error: MissingConfigException) -> str:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    if not group or not error.options:
+    if not error.options:
+        if missing := re.search(r"Could not load '([^']+)'", str(error)):
+            return _no_file(missing[1], str(error))
         return str(error).splitlines()[0]
     options = [name for name in error.options if name != "base"]
     hint = similar(option, options)
     listed = "" if "there are" in hint else f"\nOptions of {group}: {', '.join(options)}"
-    return f"{group}={option}: there is no such option{hint}{listed}"
+    where = choice_place(group, option)  # Hydra names the file that lists the group at first
+    return f"{_prefix(where)}{group}={option}: there is no such option{hint}{listed}"
 
 
 def _composition(error: ConfigCompositionException) -> str:
     cause, text = error.__cause__, str(error)
     if isinstance(cause, ConfigKeyError | AttributeError) and hasattr(cause, "full_key"):
-        return _unknown_key(cause)
+        return _place(text, str(cause.key)) + _unknown_key(cause)
     if isinstance(cause, ValidationError):
-        return f"{cause.full_key}: {cause.msg or cause}".splitlines()[0]
-    if key := re.search(r"In '(.+)': ConfigKeyError.*\nKey '(\w+)' not in 'RunConfig'", text):
-        keys = list(RunConfig.__dataclass_fields__)
-        return f"conf/{key[1]}.yaml: there is no key {key[2]}{similar(key[2], keys)}"
-    if old := re.search(r"(?:In '([^']+)': )?Could not override 'model/network\b", text):
-        where = f"conf/{old[1]}.yaml: " if old[1] else ""
-        return f"{where}{NETWORK_MOVED}; in a file: override /network: mlp"
-    if group := re.match(r"Could not override '([\w/@.]+)'\. No match in the defaults list", text):
-        return f"{group[1]}=...: the chosen {group[1].split('/')[0]} has no such choice to make."
-    return (text or str(cause)).split("\n", 1)[0]
+        message = f"{cause.full_key}: {cause.msg or cause}".splitlines()[0]
+        return _place(text, str(cause.key)) + message
+    if re.search(r"Could not override 'model/network\b", text):
+        return f"{_place(text, 'network')}{NETWORK_MOVED}; in a file: override /network: mlp"
+    if group := re.search(r"Could not override '([\w/]+)(?:@[\w.]+)?'", text):
+        return _not_chosen(group[1], text)
+    if missing := re.search(r"Could not load '([^']+)'", text):
+        return _no_file(missing[1], text)
+    first, _, rest = (text or str(cause)).partition("\n")
+    if re.fullmatch(r"In '.+': \w+ raised while composing config:", first) and rest:
+        key = re.search(r"full_key: ([\w.]+)", rest) or re.search(r"[Kk]ey '(\w+)'", rest)
+        return _place(text, key[1].rpartition(".")[2] if key else "") + rest.splitlines()[0]
+    in_file = re.match(r"In '?([\w/.-]+?)'?: (.*)", first)
+    return f"{_place(text, '')}{in_file[2]}" if in_file else first
+
+
+def _not_chosen(group: str, text: str) -> str:
+    """Return the message about an override of a group that nothing has chosen before."""
+    where, name = _place(text, group.rpartition("/")[2]), group
+    if "/" in group and not (CONFIG_DIR / group).is_dir():
+        name = group.partition("/")[2]  # a name without `/` is looked for beside the file
+        if (CONFIG_DIR / name).is_dir():
+            return f"{where}write `- override /{name}: OPTION`, with the slash."
+    head, is_group = name.split("/")[0], (CONFIG_DIR / name).is_dir()
+    if not is_group:
+        base = CONFIG_DIR / name.rpartition("/")[0]
+        groups = [path.name for path in base.glob("*/")] if base.is_dir() else []
+        return f"{where}there is no group {name}{similar(name.rpartition('/')[2], groups)}"
+    return f"{where}{name}=...: the chosen {head} has no such choice to make."
+
+
+def _no_file(name: str, text: str) -> str:
+    return f"{_place(text, name.rpartition('/')[2])}there is no config file {name}.yaml."
+
+
+def _place(text: str, word: str) -> str:
+    """Return "FILE, line N: " of a word in the config that Hydra names; nothing if it names none.
+
+    Args:
+        text: Hydra's message.
+        word: What stands on the line; empty for the file alone.
+    """
+    named = re.search(r"In '?([\w/.-]+?)'?: ", text)
+    return _prefix(place(named[1], word) if named else None)
+
+
+def _prefix(where: str | None) -> str:
+    return "" if where is None else f"{where}: "
 
 
 def _unknown_key(cause: OmegaConfBaseException) -> str:

@@ -43,7 +43,10 @@ class RunConfig:
 
 
 def register() -> None:
-    """Register the schema with Hydra and the resolvers with OmegaConf; may be called again."""
+    """Register schema, checks of files and resolvers with Hydra; may be called again."""
+    from limner.config.config_files import use_checked_files  # reads this module
+
+    use_checked_files()
     ConfigStore.instance().store(name="schema", node=RunConfig)
     if not OmegaConf.has_resolver("limner.suffix"):
         OmegaConf.register_new_resolver("limner.suffix", suffix, use_cache=True)

@@ -5,7 +5,7 @@ __all__ = ["check_type"]
 import inspect
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from limner.config.protocols import check_protocol
@@ -47,6 +47,18 @@ def _accepts(hint: Any, value: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is str:
         return isinstance(value, str)
+    if hint in (Callable, typing.Callable) or origin is Callable:
+        return False  # only a `_target_` makes one
+    if origin is tuple and Ellipsis not in inner:
+        return isinstance(value, list) and len(value) == len(inner) and all(
+            map(_accepts, inner, value)
+        )  # fmt: skip
+    if origin in (dict, Mapping, MutableMapping):
+        holds_parts = inspect.isclass(inner[1]) and inner[1] not in (bool, int, float, str)
+        return isinstance(value, Mapping) and (
+            not holds_parts
+            or all("_target_" in v if isinstance(v, Mapping) else False for v in value.values())
+        )
     if origin in (list, tuple, Sequence, typing.Sequence):
         items = [option for option in inner if option is not Ellipsis] or [Any]
         return isinstance(value, list) and all(_accepts(items[0], item) for item in value)
@@ -55,6 +67,8 @@ def _accepts(hint: Any, value: Any) -> bool:
         if _is_part(hint):
             return False
         return hint is object or issubclass(type(value), hint) or hint.__module__ == "pathlib"
+    if inspect.isclass(hint):
+        return not _is_part(hint) and isinstance(value, hint)
     return True
 
 
@@ -70,9 +84,14 @@ def _describe(hint: Any) -> str:
         return " or ".join(dict.fromkeys(shown)) or str(hint)
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(map(str, options))
+    if typing.get_origin(hint) is tuple and Ellipsis not in options:
+        one = _describe(options[0]).removeprefix("a ").split(" or ")[0]
+        return f"a list of {len(options)} {one}s"
+    if typing.get_origin(hint) in (dict, Mapping, MutableMapping):
+        return "a mapping"
     if typing.get_origin(hint) in (list, tuple, Sequence):
         return f"a list of {_describe(options[0])}s".replace("a list of a ", "a list of ")
-    if _is_part(hint):
+    if _is_part(hint) or hint is Callable or typing.get_origin(hint) is Callable:
         return "a mapping with _target_"
     return "null" if hint is type(None) else names.get(hint, getattr(hint, "__name__", str(hint)))
 

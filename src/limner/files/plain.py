@@ -25,6 +25,8 @@ from typing import Any, BinaryIO
 
 import yaml
 
+from limner.files.yaml_errors import yaml_mistake
+
 MAX_BYTES = 1_000_000
 MAX_YAML_BYTES = 200_000
 """A config has a few thousand; reading so much of the slowest YAML takes some seconds."""
@@ -133,7 +135,9 @@ def read_yaml(path: Path, *, max_bytes: int = MAX_YAML_BYTES) -> Any:
     try:
         return yaml.load(text, Loader=_PlainLoader)
     except Exception as error:  # PyYAML raises of all kinds, such as a KeyError for `!!bool x`
-        raise NotPlainError(f"is not plain YAML: {_reason(error)}") from error
+        line, problem = yaml_mistake(error, text)
+        where = "" if line is None else f"line {line}: "
+        raise NotPlainError(f"is not plain YAML: {where}{_reason(ValueError(problem))}") from error
 
 
 def refuse_bulk(content: Any, name: str) -> None:

@@ -15,6 +15,7 @@ from limner.callbacks.rollbacks import Rollback, rollbacks_of, seed_after
 from limner.callbacks.signals import StopOnSignal, stopping_at_once
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed
+from limner.config.groups import check_groups
 from limner.console import quieten, shown
 from limner.errors import Interrupted
 from limner.launch.environment import check_started
@@ -134,6 +135,7 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
     quieten()
     keep_freed_memory()
     run_dir = Path(config.run_dir)
+    check_groups(config)
     first_stage = adopt(config, run_dir)
     refuse_values(config)
     check(config)

@@ -8,6 +8,7 @@ __all__ = [
     "refuse_values",
 ]
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ import lightning as L
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from limner.config.ranges import check_seed
 from limner.errors import UserError
 from limner.training.length import refuse_intervals, refuse_unreachable
 from limner.training.performance import COMPILE_MODES
@@ -44,8 +46,8 @@ FOR_DISCRIMINATORS = ("projection", "auxiliary")
 
 def refuse_values(config: DictConfig) -> None:
     """Raises `UserError` for what the types allow and this machine or limner does not."""
-    if config.seed < 0:
-        raise UserError(f"seed={config.seed}: must be 0 or more.")
+    check_seed("seed", config.seed)
+    _refuse_devices(config)
     if config.on_divergence not in ON_DIVERGENCE:
         raise UserError(f"on_divergence={config.on_divergence}: choose stop or rollback.")
     if config.max_rollbacks < 1:
@@ -59,6 +61,7 @@ def refuse_values(config: DictConfig) -> None:
         raise UserError(
             f"compile={config.compile}: choose of {', '.join(COMPILE_MODES)}; or null."
         )
+    _refuse_objective(config)
     for key, instead in REFUSED.items():
         if key in config.trainer:
             raise UserError(f"trainer.{key} does not fit here: {instead}")
@@ -80,6 +83,35 @@ def refuse_values(config: DictConfig) -> None:
         )
     if "fsdp" in str(config.trainer.strategy) and accelerator == "cpu":
         raise UserError("accelerator=fsdp shards over GPUs; on CPUs there is accelerator=ddp_cpu.")
+
+
+def _refuse_objective(config: DictConfig) -> None:
+    """Raise `UserError` for an objective without a name or a direction."""
+    objective = (config.metrics or {}).get("objective")
+    if objective is None:
+        return
+    given = objective if OmegaConf.is_dict(objective) else {}
+    if not isinstance(given.get("name"), str) or given.get("mode") not in ("min", "max"):
+        raise UserError(
+            f"metrics.objective={objective}: must have a name, such as val/fid, and "
+            "mode: min or max; null for none."
+        )
+
+
+def _refuse_devices(config: DictConfig) -> None:
+    """Raise `UserError` for numbers of processes that mean nothing."""
+    num_nodes, devices = config.trainer.get("num_nodes", 1), config.trainer.get("devices", "auto")
+    if not isinstance(num_nodes, int) or isinstance(num_nodes, bool) or num_nodes < 1:
+        raise UserError(f"trainer.num_nodes={num_nodes}: must be a whole number, 1 or more.")
+    if OmegaConf.is_list(devices):
+        fits = len(devices) > 0 and all(type(index) is int and index >= 0 for index in devices)
+    else:
+        fits = re.fullmatch(r"auto|-1|0*[1-9]\d*", str(devices)) is not None
+    if not fits:
+        raise UserError(
+            f"trainer.devices={devices}: must be a number, 1 or more, a list of devices such as "
+            "[0,1], or auto."
+        )
 
 
 def refuse_parts(config: DictConfig) -> None:

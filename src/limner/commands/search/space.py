@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -26,6 +24,7 @@ from optuna.distributions import (
 )
 
 from limner.commands.compare.texts import text
+from limner.config.config_files import read_file
 from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
 from limner.resume.overrides import last_per_key
@@ -91,13 +90,10 @@ def read(given: str, train: list[str]) -> Space:
     path = Path(given).expanduser()
     if not path.is_file() and (shipped := CONFIG_DIR / "search" / f"{given}.yaml").is_file():
         path = shipped
-    try:
-        content = OmegaConf.load(path)
-    except OSError as error:
+    if not path.is_file():
         known = ", ".join(sorted(p.stem for p in (CONFIG_DIR / "search").glob("*.yaml")))
-        raise UserError(f"space={given}: there is no such file, nor one of {known}.") from error
-    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise UserError(f"space={given} is no YAML: {str(error).splitlines()[0]}") from error
+        raise UserError(f"space={given}: there is no such file, nor one of {known}.")
+    content = read_file(path).config
     content = OmegaConf.to_container(content) if isinstance(content, DictConfig) else {}
     written = content.get("space")
     if not isinstance(written, dict) or not written or not content.keys() <= {"train", "space"}:

@@ -1,0 +1,60 @@
+"""The top-level keys that hold objects or settings, each a mapping."""
+
+__all__ = ["check_groups"]
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from limner.config.schema import CONFIG_DIR
+from limner.errors import UserError
+
+OBJECTS = ("trainer", "model", "data", "optimizer", "gradients")
+"""Keys that every run needs, with a `_target_`."""
+NAMED = ("logger", "callbacks")
+"""Mappings of a name to an object."""
+OPTIONAL = ("network", "lr_schedule", "metrics", *NAMED)
+
+
+def check_groups(config: DictConfig) -> None:
+    """Raise `UserError` for a group that was replaced by a word, a number, a list or nothing.
+
+    Args:
+        config: A composed config.
+    """
+    for key in (*OBJECTS, *OPTIONAL):
+        if key not in config:
+            continue
+        value = OmegaConf.select(config, key, throw_on_missing=False)
+        if value is None and key in OPTIONAL and key != "network":
+            if key == "metrics":
+                raise UserError("metrics=null: choose metrics=none for no scores.")
+            continue
+        if not isinstance(value, DictConfig):
+            raise UserError(f"{key}={_short(value)}: must be a mapping; {_advice(key)}.")
+        if key in OBJECTS and "_target_" not in value:
+            raise UserError(f"{key} has no _target_; {_advice(key)}.")
+        if key in NAMED:
+            _check_named(key, value)
+
+
+def _check_named(key: str, config: DictConfig) -> None:
+    for name in config:
+        value = OmegaConf.select(config, str(name), throw_on_missing=False)
+        if not isinstance(value, DictConfig) or "_target_" not in value:
+            raise UserError(
+                f"{key}.{name}={_short(value)}: must be a mapping with _target_; to take it away: "
+                f"~{key}.{name}"
+            )
+
+
+def _advice(key: str) -> str:
+    folder = CONFIG_DIR / key
+    if not folder.is_dir():
+        return f"set the keys below it: {key}.KEY=VALUE"
+    return f"choose one of {key}=" + ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+
+
+def _short(value: Any) -> str:
+    text = "null" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."

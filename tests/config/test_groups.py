@@ -1,0 +1,32 @@
+"""A group that was replaced by something else than a mapping is refused by its key."""
+
+import pytest
+from omegaconf import open_dict
+
+from limner.config.groups import check_groups
+from limner.errors import UserError
+
+
+@pytest.mark.parametrize("value", [None, 1, "gan", [], {}])
+@pytest.mark.parametrize("key", ["trainer", "model", "data", "optimizer", "gradients"])
+def test_check_groups_refuses_a_group_without_an_object(composed, key, value):
+    config = composed()
+    with open_dict(config):
+        config[key] = value
+    with pytest.raises(UserError, match=rf"^{key}(=| has no _target_)"):
+        check_groups(config)
+
+
+@pytest.mark.parametrize("key", ["logger.csv", "callbacks.progress"])
+def test_check_groups_says_how_a_logger_or_a_callback_is_taken_away(composed, key):
+    config = composed()
+    group, name = key.split(".")
+    with open_dict(config):
+        config[group][name] = None
+    with pytest.raises(UserError, match=rf"to take it away: ~{key}"):
+        check_groups(config)
+
+
+@pytest.mark.parametrize("override", ["logger=none", "metrics=none", "~callbacks"])
+def test_check_groups_accepts_groups_that_are_off(composed, override):
+    check_groups(composed(override))
