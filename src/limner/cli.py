@@ -27,6 +27,7 @@ from limner.commands.parser import COMMANDS, VERSION, read_words, refuse_unknown
 from limner.commands.sweep.command import refuse_launcher, run_job, tell
 from limner.commands.sweep.records import jobs_in
 from limner.commands.train import make_importable, never_began, remove_run, run_in_folder
+from limner.config.commented import commented
 from limner.config.error_messages import explain
 from limner.config.schema import CONFIG_DIR, register
 from limner.console import escape_errors
@@ -134,7 +135,8 @@ def _train(words: Sequence[str]) -> int:
 def _composing(start: Start, job: Callable[[DictConfig], float | None]) -> None:
     """Has Hydra compose and run; of a run that is resumed, what its folder chose may be gone."""
     try:
-        hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(job)()
+        with commented(sys.argv[1:]):
+            hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(job)()
     except MissingConfigException as error:
         if start.folder is None or start.complete:
             raise

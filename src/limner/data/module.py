@@ -15,6 +15,7 @@ from limner.augmentations.chain import Chain
 from limner.data.batches import EvaluationBatches, TrainingBatches
 from limner.data.binarisation import Binarisation, BinarisedStore, Coins
 from limner.data.decode import first_shape
+from limner.data.large_pictures import refuse_photos
 from limner.data.sources import Source
 from limner.data.splits import check_fractions, cut
 from limner.data.store import (
@@ -100,6 +101,8 @@ class ImageDataModule(L.LightningDataModule):
         pictures = self.source.pictures()
         shape = self._image_shape
         self.image_shape = list(shape) if shape is not None else first_shape(pictures["train"])
+        if shape is None:
+            refuse_photos(pictures["train"], self.image_shape)
         self.class_names = list(pictures["train"].classes)
         self.num_classes = len(self.class_names)
         if self._num_classes is not None and self._num_classes != self.num_classes:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from limner.cache import cached_folder
+from limner.console import Bar
 from limner.errors import UserError
 from limner.interfaces import Features, ImageStore, RealImages
 from limner.metrics.training import accuracy, fit_classifier
@@ -24,18 +25,24 @@ from limner.pixels import to_float
 log = logging.getLogger(__name__)
 
 FORMAT = 1
+MAX_EPOCHS = 200
+"""Passes over the training images, at most: more teach a small classifier nothing."""
+MIN_UPDATES = 50
+"""Length of the training, at least, where the config asks for as many."""
 
 
 class ClassifierFeatures:
     """The last hidden layer and the logits of a classifier of this data set.
 
     It is trained once for each data set, size and setting, and kept in the cache: Adam with a
-    learning rate that falls linearly to 0, on the reference's training images.
+    learning rate that falls linearly to 0, on the reference's training images. On few images the
+    training is shorter than `num_updates`: `MAX_EPOCHS` passes over them, and `MIN_UPDATES` at
+    least.
 
     Args:
         network: Images in [-1, 1] to logits, with a method `features`, a size `num_features` and
             a last layer `head`.
-        num_updates: Length of the training.
+        num_updates: Length of the training, at most.
         batch_size: Images in an update.
         learning_rate: At the start.
         seed: Of the initial weights and the order of the images.
@@ -65,10 +72,13 @@ class ClassifierFeatures:
             )
         train, test = real.reference("train"), _held_out(real)
         shapes = [[name, list(p.shape)] for name, p in self._network.state_dict().items()]
-        setting = [self.num_updates, self.batch_size, self.learning_rate, self.seed]
+        num_updates = self._num_updates(len(train[1]))
+        setting = [num_updates, self.batch_size, self.learning_rate, self.seed]
         key = [FORMAT, train[0].fingerprint, train[1].sum().item(), str(self._network), shapes]
         folder = cached_folder(
-            "classifiers", [*key, setting], lambda into: self._train(train, test, into)
+            "classifiers",
+            [*key, setting],
+            lambda into: self._train(train, test, into, num_updates=num_updates),
         )
         saved = torch.load(folder / "classifier.pt", weights_only=True)
         self._network.load_state_dict(saved["weights"])
@@ -93,20 +103,33 @@ class ClassifierFeatures:
             "resize": "none",
         }
 
+    def _num_updates(self, num_images: int) -> int:
+        """Return the length of the training on so many images."""
+        enough = max(MIN_UPDATES, -(-MAX_EPOCHS * num_images // self.batch_size))
+        return min(self.num_updates, enough)
+
     def _train(
-        self, train: tuple[ImageStore, Tensor], test: tuple[ImageStore, Tensor], into: Path
+        self,
+        train: tuple[ImageStore, Tensor],
+        test: tuple[ImageStore, Tensor],
+        into: Path,
+        *,
+        num_updates: int,
     ) -> None:
-        log.info("Training the classifier whose features the scores use, once ...")
-        fit_classifier(
-            self._network,
-            train,
-            num_updates=self.num_updates,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            seed=self.seed,
-        )
+        log.info("Training the classifier whose features the scores use; it is kept in the cache.")
+        with Bar("Training the classifier", total=num_updates) as bar:
+            fit_classifier(
+                self._network,
+                train,
+                num_updates=num_updates,
+                batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                seed=self.seed,
+                tell=bar.update,
+            )
+            bar.update(num_updates)
         measured = accuracy(self._network, test)
-        log.info("... done: it names %.1f %% of the held-out images rightly.", 100 * measured)
+        log.info("The classifier names %.1f %% of the held-out images correctly.", 100 * measured)
         state = {"weights": self._network.state_dict(), "accuracy": measured}
         torch.save(state, into / "classifier.pt")
 

@@ -2,6 +2,8 @@
 
 __all__ = ["accuracy", "fit_classifier"]
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -11,6 +13,7 @@ from limner.pixels import to_float
 from limner.randomness import generator_for
 
 BATCH = 512  # of the test: no result hangs on it
+TOLD_EVERY = 10  # updates, as each time the device must catch up
 
 
 def fit_classifier(
@@ -21,6 +24,7 @@ def fit_classifier(
     batch_size: int,
     learning_rate: float,
     seed: int,
+    tell: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> None:
     """Trains from new weights: Adam on the cross-entropy, its rate falling linearly to 0.
 
@@ -36,6 +40,8 @@ def fit_classifier(
         batch_size: Images in an update.
         learning_rate: At the start.
         seed: Of the initial weights and the order of the images.
+        tell: Called every few updates, with their number and the accuracy in [0, 1] on the images
+            of the latest one; or None.
     """
     store, indices = data
     device = next(network.parameters()).device
@@ -57,6 +63,9 @@ def fit_classifier(
         optimizer.zero_grad()
         cross_entropy(logits, store.labels[batch].to(device)).backward()
         optimizer.step()
+        if tell is not None and (update + 1) % TOLD_EVERY == 0:
+            right = logits.argmax(1) == store.labels[batch].to(device)
+            tell(update + 1, {"accuracy": right.float().mean().item()})
     network.eval()
 
 

@@ -18,6 +18,7 @@ from limner.config.build import build, check, composed
 from limner.config.groups import check_groups
 from limner.console import quieten, shown
 from limner.errors import Interrupted
+from limner.files.plain import NotPlainError, read_yaml
 from limner.launch.environment import check_started
 from limner.pretrained.first_stage import adopt, check_shape
 from limner.pretrained.trained_model import TrainedModel
@@ -27,6 +28,8 @@ from limner.runs.newest_checkpoint import newest_or_refuse
 from limner.runs.records import write_records
 from limner.runs.status import StatusFile
 from limner.training.batch_size import fitting_batch_size
+from limner.training.image_size import judge_image_size
+from limner.training.opening import opening
 from limner.training.performance import compile_networks, keep_freed_memory, layout_for
 from limner.training.progress import Progress
 from limner.training.trainer import make_trainer, num_processes
@@ -108,8 +111,16 @@ class Run:
         written = OmegaConf.to_yaml(OmegaConf.create(composed(self.config)))
         write_records(self.folder.path, config=written, device=device)
         self.folder.begin()
-        log.info("%s", self.data.describe())
-        log.info("%s on %s, in %s", _describe(self.model), device, shown(self.folder.path))
+        for line in opening(
+            self.config,
+            self.model,
+            self.data,
+            device=device,
+            num_processes=num_processes(self.config),
+            folder=self.folder.path,
+            update=None if self.last is None else update_of(self.last),
+        ):
+            log.info("%s", line)
 
 
 def prepare(config: DictConfig, progress: Progress | None = None) -> Run:
@@ -150,6 +161,9 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
         refuse_other_format(made_by.get("format", 1), shown(last))
     refuse_length(config, saved)
     L.seed_everything(config.seed, verbose=False)
+    chosen = config.data.get("image_shape")
+    if chosen is None and last is not None:  # what the run began with is no longer a mistake
+        chosen = config.data.image_shape = _shape_before(run_dir)
     data = _open_data(config, saved)
     past = rollbacks_of(saved) if saved else []
     del saved
@@ -158,7 +172,7 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
         check_shape(first_stage, data.image_shape)
     choose_metrics(config, data)
     check(config)
-    return Run(
+    run = Run(
         config,
         data=data,
         first_stage=first_stage,
@@ -166,6 +180,17 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
         past=past,
         progress=Progress() if progress is None else progress,
     )
+    if chosen is None:
+        judge_image_size(run.model, data.image_shape)
+    return run
+
+
+def _shape_before(run_dir: Path) -> list[int] | None:
+    """Return the image shape in the records of a run; None if they name none."""
+    try:
+        return read_yaml(run_dir / "config.yaml")["data"]["image_shape"]
+    except (NotPlainError, KeyError, TypeError):
+        return None
 
 
 def _open_data(config: DictConfig, saved: Mapping[str, Any]) -> L.LightningDataModule:
@@ -181,11 +206,6 @@ def _open_data(config: DictConfig, saved: Mapping[str, Any]) -> L.LightningDataM
     if (images := saved.get(type(data).__qualname__)) is not None:
         data.load_state_dict(images)  # Lightning asks too, but after the folder was written to
     return data
-
-
-def _describe(model: L.LightningModule) -> str:
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return f"{type(model).__name__} of {trained:,} parameters"
 
 
 def _describe_device(trainer: L.Trainer) -> str:

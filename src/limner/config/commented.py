@@ -1,0 +1,164 @@
+"""`--cfg job` with comments: each key of the composed config gets that of its file in conf/.
+
+Hydra prints the config as plain YAML. Its text is kept, and only comments are added to it, so that
+it still loads as the same config.
+"""
+
+__all__ = ["commented", "with_comments"]
+
+import contextlib
+import io
+import re
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.types import RunMode
+
+from limner.config.schema import CONFIG_DIR
+
+WIDTH, COLUMN = 80, 26
+Comments = Mapping[str, str]
+"""Dotted key to comment, without the number sign."""
+
+
+@contextlib.contextmanager
+def commented(words: Sequence[str]) -> Iterator[None]:
+    """Add comments to what is printed in the block, if the command has `--cfg job`.
+
+    Args:
+        words: The command line, without the program.
+    """
+    args, _ = get_args_parser().parse_known_args(list(words))
+    if args.cfg != "job":
+        yield
+        return
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            yield
+    except BaseException:
+        sys.stdout.write(printed.getvalue())
+        raise
+    found = _comments(args.overrides, args.config_dir, args.config_name or "train")
+    package = "" if args.package in (None, "_global_") else args.package
+    sys.stdout.write(with_comments(printed.getvalue(), found, package=package))
+
+
+def with_comments(text: str, comments: Comments, *, package: str = "") -> str:
+    """Return YAML with comments behind its keys, or above those that leave no room.
+
+    Args:
+        text: A mapping as YAML; other YAML is returned as it is.
+        comments: Dotted key to comment.
+        package: The dotted key of the mapping; empty for the whole config.
+    """
+    lines, above = text.splitlines(), {}
+    for key, name, value in _keys(yaml.compose(text), package):
+        comment = comments.get(key)
+        if comment is None:
+            continue
+        row, indent = name.start_mark.line, " " * name.start_mark.column
+        ends_here = not _is_scalar(value) or value.end_mark.line == row
+        behind = f"{lines[row]:{COLUMN - 1}} # {comment}"
+        if ends_here and "\n" not in comment and len(behind) <= WIDTH:
+            lines[row] = behind
+        else:
+            width = WIDTH - len(indent) - 2
+            wrapped = textwrap.wrap(comment, width, break_on_hyphens=False, break_long_words=False)
+            above[row] = [f"{indent}# {part}" for part in wrapped]
+    commented = [each for row, line in enumerate(lines) for each in (*above.get(row, ()), line)]
+    return "".join(f"{line}\n" for line in commented)
+
+
+def _comments(overrides: Sequence[str], folder: str | None, config_name: str) -> Comments:
+    """Return the comments of all files that a config is composed of; later files win."""
+    search_path = create_config_search_path(str(CONFIG_DIR))
+    if folder is not None:
+        search_path.append("command-line", f"file://{Path(folder).absolute()}")
+    loader = ConfigLoaderImpl(search_path)
+    parts = loader.compute_defaults_list(config_name, list(overrides), RunMode.RUN).defaults
+    folders = [Path(s.path) for s in loader.repository.get_sources() if s.scheme() == "file"]
+    heads: dict[str, str] = {}
+    choices: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for part in parts:
+        paths = [at / f"{part.config_path}.yaml" for at in folders]
+        file = next((path for path in paths if path.is_file()), None)
+        if file is None:
+            continue
+        text, package = file.read_text(encoding="utf-8-sig"), part.package or ""
+        if package and (head := _head(text)):
+            heads[package] = head
+        tree = yaml.compose(text)
+        lines = text.splitlines()
+        named = _of_defaults(tree, lines, package)
+        choices = {**named, **choices} if part.primary else {**choices, **named}
+        for key, name, value in _keys(tree, package):
+            last = name if not _is_scalar(value) and not value.flow_style else value
+            if (comment := _behind(lines, last)) and key.rpartition(".")[2] != "defaults":
+                found[key] = comment
+    return {**heads, **choices, **found}
+
+
+def _of_defaults(tree: yaml.Node | None, lines: Sequence[str], package: str) -> Comments:
+    """Return the comments of a defaults list, by the packages of the groups chosen there."""
+    found = {}
+    entries = [value for key, _, value in _keys(tree, "") if key == "defaults"]
+    for entry in entries[0].value if entries else ():
+        for name, value in entry.value if isinstance(entry, yaml.MappingNode) else ():
+            comment = _behind(lines, value)
+            group, _, target = name.value.removeprefix("override ").partition("@")
+            own = target if target else f"{package}.{group}"
+            if group.startswith("/") and not target:
+                own = group.removeprefix("/")
+            own = own.replace("_here_", package).removeprefix("_global_").replace("/", ".")
+            if comment:
+                found[own.strip(".")] = comment
+    return found
+
+
+def _head(text: str) -> str | None:
+    """Return the comment at the top of a file, or None."""
+    rows = [line for line in text.splitlines() if not line.startswith("# @package")]
+    head = []
+    for line in rows:
+        if not line.startswith("#"):
+            break
+        head.append(line.lstrip("# ").rstrip())
+    return " ".join(head) or None
+
+
+def _behind(lines: Sequence[str], node: yaml.Node) -> str | None:
+    """Return the comment behind a node, with the rows below it that continue it; or None."""
+    mark = node.end_mark
+    if mark.line >= len(lines):
+        return None
+    match = re.match(r"(:?\s*)#\s*(.*)", lines[mark.line][mark.column :])
+    if match is None:
+        return None
+    column, comment = mark.column + len(match[1]), [match[2].strip()]
+    for line in lines[mark.line + 1 :]:
+        if line.find("#") != column or line.strip()[0] != "#":
+            break
+        comment.append(line.strip("# "))
+    return " ".join(comment)
+
+
+def _keys(tree: yaml.Node | None, package: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+    """Yield dotted key, its node, and the node of its value, of all keys below a node."""
+    if not isinstance(tree, yaml.MappingNode):
+        return
+    for name, value in tree.value:
+        key = f"{package}.{name.value}" if package else str(name.value)
+        yield key, name, value
+        if not tree.flow_style:
+            yield from _keys(value, key)
+
+
+def _is_scalar(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode)

@@ -1,0 +1,128 @@
+"""What a run says when it starts: what is trained on what, how, for how long, and where."""
+
+__all__ = ["opening"]
+
+from pathlib import Path
+
+import lightning as L
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from limner.console import shown
+
+WIDTH = 80
+PLAYERS = ("generator", "discriminator")
+ENDLESS = (None, -1)
+
+
+def opening(
+    config: DictConfig,
+    model: L.LightningModule,
+    data: L.LightningDataModule,
+    *,
+    device: str,
+    num_processes: int,
+    folder: Path,
+    update: int | None,
+) -> list[str]:
+    """Return a few lines about a run; each fits 80 columns unless a name or a path is long.
+
+    Args:
+        config: The config of the run.
+        model: The model, built.
+        data: The data, opened.
+        device: The words for the devices.
+        num_processes: Processes that share each update.
+        folder: The folder of the run.
+        update: The update that the run is resumed from; None for a new run.
+    """
+    lines = [
+        ("Model", _model(config, model)),
+        ("Data", data.describe()),
+        ("Optimizer", _optimizer(config)),
+        ("Length", _length(config, model, data, num_processes)),
+        ("Device", f"{device}, precision {config.trainer.precision}"),
+        ("Folder", shown(folder)),
+        *([] if update is None else [("Resumed", f"from update {update:,}")]),
+    ]
+    return [line for name, text in lines for line in _wrapped(f"{name + ':':11}", text)]
+
+
+def _model(config: DictConfig, model: L.LightningModule) -> str:
+    """Return the class, the networks' class, and how many parameters are trained."""
+    counts = {name: _trained(getattr(model, name, None)) for name in PLAYERS}
+    found = f"{type(model).__name__}, {_trained(model):,} parameters"
+    if all(counts.values()):
+        parts = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        found += f" ({parts})"
+    network = _networks(config)
+    return f"{found}, networks of {network}" if network else found
+
+
+def _networks(config: DictConfig) -> str:
+    """Return the modules that the networks come from, such as "dcgan"; empty if none is named."""
+    nodes = [config.network, *config.network.values()] if config.get("network") else []
+    targets = [node.get("_target_") for node in nodes if OmegaConf.is_dict(node)]
+    modules = [target.split(".")[-2] for target in targets if target and "." in target]
+    return ", ".join(dict.fromkeys(modules))
+
+
+def _trained(module: nn.Module | None) -> int:
+    return sum(p.numel() for p in module.parameters() if p.requires_grad) if module else 0
+
+
+def _optimizer(config: DictConfig) -> str:
+    """Return the optimizer and its learning rate, for each player where they differ."""
+    name = str(config.optimizer.get("_target_", "none")).rpartition(".")[2]
+    rate = config.optimizer.get("lr")
+    parts = [name] if rate is None else [name, f"lr {rate:g}"]
+    if (other := config.model.get("discriminator_lr")) is not None:
+        parts.append(f"discriminator lr {other:g}")
+    if (schedule := config.get("lr_schedule")) is not None:
+        parts.append(f"schedule {str(schedule.get('_target_', '')).rpartition('.')[2]}")
+    return ", ".join(parts)
+
+
+def _length(
+    config: DictConfig, model: L.LightningModule, data: L.LightningDataModule, num_processes: int
+) -> str:
+    """Return the length in updates and epochs, and the images of an update."""
+    trainer = config.trainer
+    batch = config.data.batch_size * num_processes
+    per_update = batch * getattr(model, "batches_per_update", 1)
+    in_epoch = _limited(
+        trainer.get("limit_train_batches"), len(data.split("train")[1]), per_update
+    )
+    epochs, updates = trainer.get("max_epochs"), trainer.get("max_steps")
+    by_epochs = None if epochs in ENDLESS else epochs * in_epoch
+    ends = [end for end in (by_epochs, None if updates in ENDLESS else updates) if end is not None]
+    if not ends:
+        told = "no end in updates or epochs"
+    else:
+        last = min(ends)
+        share = f", {last / in_epoch:,.4g} epochs" if in_epoch else ""
+        told = f"{last:,} updates{share}"
+    if (most := trainer.get("max_time")) is not None:
+        told += f", max_time {most}"
+    return f"{told} of {batch:,} images an update"
+
+
+def _limited(limit: float | None, num_images: int, per_update: int) -> int:
+    """Return the updates of an epoch."""
+    updates = num_images // per_update
+    if limit is None:
+        return updates
+    return min(updates, limit) if isinstance(limit, int) else int(updates * limit)
+
+
+def _wrapped(name: str, text: str) -> list[str]:
+    """Return lines that fit, broken at commas; a part is never broken."""
+    lines, line = [], ""
+    for part in text.split(", "):
+        longer = f"{line}, {part}" if line else part
+        if line and len(name) + len(longer) + 1 > WIDTH:
+            lines.append(f"{line},")
+            longer = part
+        line = longer
+    lines.append(line)
+    return [f"{' ' * len(name) if i else name}{each}" for i, each in enumerate(lines)]

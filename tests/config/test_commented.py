@@ -1,0 +1,114 @@
+"""`--cfg job` prints the config that Hydra composes, with the comments of the files in conf/."""
+
+import contextlib
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from limner import cli
+from limner.config.commented import with_comments
+from limner.config.schema import CONFIG_DIR
+
+WORDS = ["model=gan", "data=mnist", "network.generator.width=7"]
+
+
+@pytest.fixture
+def plain(run, monkeypatch):
+    """What Hydra itself prints for the same words."""
+
+    def command(*words):
+        with monkeypatch.context() as patch:
+            patch.setattr(cli, "commented", lambda words: contextlib.nullcontext())
+            return run(*words).out
+
+    return command
+
+
+def behind(text, key):
+    """The comment of a key: behind it, or in the rows above it."""
+    lines = text.splitlines()
+    row = next(i for i, line in enumerate(lines) if line.split(":")[0] == key)
+    above = []
+    while lines[row - 1].lstrip().startswith("# "):
+        row -= 1
+        above.insert(0, lines[row].strip("# "))
+    row = row + len(above)
+    return " ".join(above) or lines[row].partition(" # ")[2]
+
+
+@pytest.mark.parametrize(
+    "flags", [["--cfg", "job"], ["-c", "job", "--package", "model"], ["--cfg=job", "--resolve"]]
+)
+def test_cfg_job_loads_as_hydras_own_output(run, plain, flags):
+    result = run(*WORDS, *flags)
+    without = plain(*WORDS, *flags)
+    assert result.code == 0
+    assert yaml.safe_load(result.out) == yaml.safe_load(without)
+    printed = iter(result.out.splitlines())
+    assert all(any(line.startswith(own) for line in printed) for own in without.splitlines())
+    assert result.out.count("# ") > 5
+
+
+@pytest.mark.parametrize("flags", [["--cfg", "hydra"], ["--cfg", "job", "--package", "seed"]])
+def test_cfg_prints_what_has_no_comments_as_hydra_does(run, plain, flags):
+    assert run(*flags).out == plain(*flags)
+
+
+def test_cfg_job_shows_the_comment_of_every_key_of_train_yaml(run):
+    out = run(*WORDS, "--cfg", "job").out
+    text = (CONFIG_DIR / "train.yaml").read_text().partition("\nseed:")[2].partition("\nhydra:")[0]
+    with_comment = [line for line in text.splitlines() if " # " in line]
+    assert len(with_comment) > 10
+    for line in with_comment:
+        key, comment = line.split(":")[0], line.partition(" # ")[2].strip()
+        assert behind(out, key) == comment
+
+
+@pytest.mark.parametrize(
+    ("key", "comment"),
+    [
+        ("data", "MNIST: 60,000 + 10,000 handwritten digits. LeCun et al. (1998)"),
+        ("  on_corrupt", "error | skip"),
+        ("  latent_dim", ""),
+        (
+            "  loss",
+            "minimax | non_saturating | least_squares | hinge | wasserstein | relativistic",
+        ),
+        ("  discriminator_norm", "batch | layer | none; a gradient penalty sets layer"),
+        ("network", "dcgan | mlp | resnet | resnet_large"),
+        ("  kid_num_subsets", ""),
+        ("  num_splits", "of the inception score"),
+        ("    seed", "not the run's: all runs on a data set are scored by the same network"),
+    ],
+)
+def test_cfg_job_shows_the_comments_of_the_chosen_groups(config_text, key, comment):
+    text = config_text.partition("\n  features:")[2] if key == "    seed" else config_text
+    assert behind(text, key) == comment
+
+
+@pytest.fixture(scope="module")
+def config_text():
+    """What `--cfg job` prints."""
+    command = [sys.executable, str(CONFIG_DIR.parent / "train.py"), *WORDS, "--cfg", "job"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_cfg_job_shows_the_comments_of_a_users_own_files(run, tmp_path):
+    file = tmp_path / "mine" / "optimizer" / "own.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("# My own.\n_target_: torch.optim.SGD\n_partial_: true\nlr: 0.5 # by hand\n")
+    out = run("--config-dir", "mine", "optimizer=own", "--cfg", "job").out
+    assert behind(out, "optimizer") == "My own."
+    assert behind(out, "  lr") == "by hand"
+
+
+def test_with_comments_keeps_values_that_look_like_comments_and_long_ones():
+    value = {"a": "x # y", "b": "one\ntwo # three\n", "c": {"d": ["# e", {"f": 1}]}, "g": "h" * 90}
+    text = yaml.safe_dump(value)
+    comments = dict.fromkeys(("a", "b", "c", "c.d", "c.d.f", "g"), "said: [of] it")
+    commented = with_comments(text, comments)
+    assert yaml.safe_load(commented) == value
+    assert commented.count("# said: [of] it") == 5
+    assert with_comments("- 1\n- 2\n", comments) == "- 1\n- 2\n"

@@ -1,0 +1,65 @@
+"""What a run says when it starts."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from limner.config.build import build
+from limner.training.opening import opening
+
+
+@pytest.fixture
+def told(composed):
+    def tell(*words, update=None, num_processes=1):
+        config = composed(*words)
+        data = build(config, "data")
+        data.open()
+        torch.manual_seed(0)
+        return opening(
+            config, build(config, "model"), data,
+            device="cpu", num_processes=num_processes, folder=Path("outputs/a"), update=update,
+        )  # fmt: skip
+
+    return tell
+
+
+def test_opening_tells_both_players_of_a_gan_in_lines_that_fit(told):
+    lines = told("model=gan", "model.discriminator_lr=1e-5", "lr_schedule=cosine")
+    text = " ".join(lines)
+    assert max(map(len, lines)) <= 80
+    for part in ("GAN", "generator 66,689", "discriminator 2,113", "dcgan", "1,437 train",
+                 "1x8x8", "10 classes", "Adam, lr 0.0002", "discriminator lr 1e-05", "32-true",
+                 "cpu", "outputs/a"):  # fmt: skip
+        assert part in text
+    assert "Resumed" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "length"),
+    [
+        ([], "2,200 updates, 100 epochs of 64 images"),
+        (["trainer.max_steps=11"], "11 updates, 0.5 epochs of 64 images"),
+        (["trainer.max_epochs=-1"], "no end in updates or epochs of 64 images"),
+        (["trainer.limit_train_batches=5", "trainer.max_epochs=2"], "10 updates, 2 epochs"),
+        (["trainer.limit_train_batches=0.5", "trainer.max_epochs=2"], "22 updates, 2 epochs"),
+        (["data.batch_size=32", "trainer.max_epochs=1"], "44 updates, 1 epochs of 32 images"),
+    ],
+)
+def test_opening_tells_the_length_in_updates_and_epochs(told, words, length):
+    assert length in " ".join(told(*words))
+
+
+def test_opening_counts_the_images_of_all_processes(told):
+    assert "1,100 updates, 100 epochs of 128 images" in " ".join(told(num_processes=2))
+
+
+def test_opening_tells_from_which_update_a_run_is_resumed(told):
+    assert told(update=1234)[-1] == "Resumed:   from update 1,234"
+
+
+@pytest.mark.parametrize("model", ["vae", "gan", "classifier", "vqvae", "rae"])
+def test_opening_fits_80_columns_for_every_model(told, model):
+    lines = told(f"model={model}")
+    assert max(map(len, lines)) <= 80
+    assert 6 <= len(lines) <= 10
