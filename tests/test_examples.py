@@ -57,6 +57,8 @@ def test_example_trains_from_python_and_its_model_samples(tmp_path, monkeypatch)
         config_dir=EXAMPLES / "own_network",
     )  # fmt: skip
     assert trained.model.sample(2).shape == (2, 8, 8, 1)
+    with pytest.raises(limner.UserError, match="config_dir=DIR"):
+        limner.train(f"resume={trained.folder}", "trainer.max_steps=3")
 
 
 def test_config_dir_hides_no_module_of_python(run, tmp_path):

@@ -22,7 +22,7 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import DictConfig
 
 from limner.commands.in_process import alone, logged_into, messages_as_errors, undisturbed
@@ -30,6 +30,7 @@ from limner.commands.results import Parts, TrainedRun, packages_in, scores_of
 from limner.commands.train import make_importable, never_began, remove_run, run_in_folder
 from limner.config.build import build as build_node
 from limner.config.build import check
+from limner.config.error_messages import explain
 from limner.config.schema import CONFIG_DIR, register
 from limner.errors import Interrupted, UserError
 from limner.resume.mistyped import clarified, refuse_mistyped
@@ -231,6 +232,12 @@ def _run(start: Start) -> TrainedRun:
         elif isinstance(error, Interrupted) and numbered(folder):
             shown = os.path.relpath(folder)
             raise Interrupted(f'{error}\nTo resume: limner.train("resume={shown}")') from None
+        if isinstance(error, MissingConfigException) and start.folder and not start.complete:
+            message, _ = explain(error)
+            raise UserError(
+                f"{message}\nThe run was composed of it. Of config files of your own, name the "
+                "folder again: config_dir=DIR"
+            ) from error
         raise
     finally:
         GlobalHydra.instance().clear()
