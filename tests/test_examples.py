@@ -130,6 +130,7 @@ def test_a_part_without_a_method_is_named_before_training(run, tmp_path, kind):
     assert not Path("outputs").exists()
 
 
+@pytest.mark.slow  # a kernel imports everything again
 def test_the_notebook_runs_to_its_end(tmp_path):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
