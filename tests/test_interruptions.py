@@ -251,7 +251,7 @@ def test_train_keeps_a_run_that_is_stopped_after_its_last_update(run, monkeypatc
     monkeypatch.setattr(train_module, "check_last", stopped)
     result = run(*SHORT)
     assert result.code == 1
-    assert result.err == "limner: Stopped.\n"
+    assert result.err.splitlines()[0] == "limner: Stopped after training."
     assert read_status(Path("run")).state == "stopped"
     assert checkpoint(Path("run"))["global_step"] == 6
 
