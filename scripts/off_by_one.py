@@ -1,4 +1,7 @@
-"""limner, but every update takes the batch of the next: a control of kill_test.py."""
+"""limner with a deliberate fault, the control of kill_test.py.
+
+Every update takes the batch of the next update.
+"""
 
 import limner.data.batches as batches
 from limner.cli import main

@@ -1,6 +1,6 @@
-"""The commands and their flags, read by argparse; `key=value` words are its positional arguments.
+"""The commands and their flags, parsed by argparse with `key=value` words as positional arguments.
 
-`limner --help` and `limner COMMAND --help` are made of the classes in `limner.commands.options`.
+`limner --help` and `limner COMMAND --help` show the classes in `limner.commands.options`.
 """
 
 __all__ = [
@@ -34,11 +34,11 @@ class Command:
     """A command of `limner`.
 
     Args:
-        module: Module with a function `run(words) -> exit code`, imported when it is asked for.
-        options: Dataclasses of its keys; the docstring of the first is its description.
-        words: Words that may follow it, for the line of usage.
-        examples: Whole command lines.
-        note: What its help says last.
+        module: Module with a function `run(words) -> exit code`, imported when the command runs.
+        options: Dataclasses of its keys. The docstring of the first describes the command.
+        words: Words that may follow the command, for the usage line.
+        examples: Complete command lines.
+        note: Last paragraph of its help.
     """
 
     module: str
@@ -102,7 +102,7 @@ TRAIN = "train a model and score it; a sweep with -m"
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose help lists the keys of a command, and whose errors are messages of ours."""
+    """A parser whose help lists the keys of a command, and whose errors are UsageErrors."""
 
     def __init__(self, *, command: Command | None = None, **more: Any) -> None:
         more.setdefault("allow_abbrev", False)
@@ -173,7 +173,7 @@ def command_parser(name: str) -> argparse.ArgumentParser:
 def read_words(name: str, words: Sequence[str]) -> list[str]:
     """Check the flags among the words of a command; return the words for its `run`.
 
-    `--help` and `--version` may stand anywhere. They print, and raise SystemExit.
+    `--help` and `--version` may be at any position. They print, and raise SystemExit.
 
     Raises:
         UsageError: If a flag is unknown.
@@ -186,7 +186,7 @@ def read_words(name: str, words: Sequence[str]) -> list[str]:
 
 
 def refuse_unknown(command: str) -> None:
-    """Raise `UsageError` for a word that is no command; flags of `limner` itself pass."""
+    """Raise UsageError for a word that is not a command; accept flags of `limner` itself."""
     if command in ("-h", "--help", "--version"):
         return
     names, shown = ["train", *COMMANDS], printable(command)

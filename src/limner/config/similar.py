@@ -1,4 +1,4 @@
-"""Names that were probably meant."""
+"""Suggestions for misspelt names."""
 
 __all__ = ["similar"]
 

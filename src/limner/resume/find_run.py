@@ -1,8 +1,8 @@
 """Find the run that `resume=auto` resumes.
 
-Without `hydra.run.dir`, this is the unfinished run of the same config among the folders where a
-new run would go. With `hydra.run.dir`, it is the run in that folder, so that the same command,
-given again and again, ends with one finished run.
+Without `hydra.run.dir`, this is the unfinished run of the same config in the parent folder of a
+new run. With `hydra.run.dir`, it is the run in that folder, so that repeating the same command
+ends with one finished run.
 """
 
 __all__ = ["action_in_folder", "find_unfinished", "has_checkpoint", "saved_config"]
@@ -51,7 +51,7 @@ def action_in_folder(folder: Path, config: DictConfig) -> Action:
     """Decide what a run of `config` has to do in this folder.
 
     A run that was killed before its first checkpoint cannot be resumed, so the first process
-    removes what it left.
+    removes the files of that run.
 
     Raises:
         UserError: If the folder holds another run or other files, or a process trains there.
@@ -94,7 +94,7 @@ def find_unfinished(parent: Path, config: DictConfig) -> Found:
     """Find the one unfinished run of `config` below `parent` that no process is training.
 
     Raises:
-        UserError: If there are several.
+        UserError: If there are several such runs.
     """
     found: list[tuple[Path, Status]] = []
     busy: list[Path] = []
@@ -153,7 +153,7 @@ def saved_config(folder: Path, present: DictConfig) -> DictConfig | None:
         present: The config of this command.
 
     Raises:
-        UserError: If the saved config asks for what no folder may (`limner.resume.saved_config`).
+        UserError: If `limner.resume.saved_config` refuses the saved config.
     """
     try:
         return read_config(folder, present)
@@ -165,7 +165,7 @@ def _clear(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        elif path.name != ".lock":  # a process that has just started here may hold it
+        elif path.name != ".lock":  # a process that has just started here may hold the lock
             path.unlink()
 
 

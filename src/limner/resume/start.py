@@ -38,7 +38,7 @@ from limner.runs.status import read_status
 from limner.version import refuse_newer, refuse_other_format
 
 COMMON = "hydra.job.config.override_dirname.exclude_keys"
-"""Hydra's key for what the names of a sweep's job folders leave out."""
+"""Hydra's key for the keys that the names of a sweep's job folders leave out."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Start:
         words: Words with the same meaning for the further processes, which Lightning starts.
         folder: Folder of the run to resume; None for a new run.
         complete: Whether the composed config is the whole config of the resumed run. If not, only
-            the difference that the command makes to the saved config counts.
-        note: Message about a choice that neither the user nor the folder made; None for none.
+            the changes that the command makes to the saved config count.
+        note: Message about a choice that limner made; None if there is none.
         sweep: Folder of the sweep, if the command is one.
     """
 
@@ -67,8 +67,8 @@ def decide_start(words: Sequence[str]) -> Start:
     """Decide what the words of a command line start.
 
     Raises:
-        UserError: If `resume=` names no run or one that cannot be resumed, if `resume=auto` finds
-            several, or if a new run is given a folder that is not empty.
+        UserError: If `resume=` names no run or a run that cannot be resumed, if `resume=auto`
+            finds several runs, or if the folder for a new run is not empty.
     """
     words = agree_on_run_folder(words, _chosen)
     given, sweep = last_value(words, "resume"), last_value(words, "sweep")
@@ -94,7 +94,7 @@ def decide_start(words: Sequence[str]) -> Start:
 
 
 def _sweep(words: Sequence[str]) -> Start:
-    """Start or continue a sweep in the named folder; without a name, in one named by the time."""
+    """Start or continue a sweep in its named folder; without a name, the time names the folder."""
     name, folder = last_value(words, "sweep"), last_value(words, "hydra.sweep.dir")
     rest = without_key(without_key(words, "sweep"), "hydra.sweep.dir")
     if name not in (None, "null") and not re.fullmatch(r"\w[\w.+-]*", name):
@@ -112,7 +112,7 @@ def _sweep(words: Sequence[str]) -> Start:
 
 
 def _chosen(words: Sequence[str]) -> Path:
-    """Return the folder that a single process would take for a new run, or for `resume=auto`."""
+    """Return the folder that a single process would use for a new run, or for `resume=auto`."""
     given = last_value(words, "hydra.run.dir")
     if last_value(words, "resume") != "auto":
         _refuse_used_folder(given)
@@ -167,7 +167,7 @@ def _resume(words: list[str], folder: Path, note: str) -> Start:
 
 
 def _in_place(folder: Path) -> list[str]:
-    if "${" in str(folder):  # Hydra would read by it
+    if "${" in str(folder):  # Hydra would resolve it
         raise UserError(f"resume={folder}: rename the folder, which has ${{ in its name.")
     where = quoted(folder)
     return [f"resume={where}", f"hydra.run.dir={where}", "hydra.output_subdir=null"]
@@ -190,7 +190,7 @@ def _run_folder(given: str) -> Path:
 def _refuse_other_version(folder: Path) -> None:
     status = read_status(folder)
     refuse_newer(status and status.version, os.path.relpath(folder))
-    if status is not None and status.version:  # else training looks at the checkpoint
+    if status is not None and status.version:  # else training checks the checkpoint's version
         refuse_other_format(status.format, os.path.relpath(folder))
 
 

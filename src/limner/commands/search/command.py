@@ -43,7 +43,7 @@ except ModuleNotFoundError as error:
 
 
 SCORES = f"{Scores.__module__}.{Scores.__qualname__}"
-SHORT = {  # one update, and what follows an epoch
+SHORT = {  # overrides for a run of one update, with the end of its epoch
     "metrics": "metrics=none",
     "logger": "logger=none",
     "trainer.max_epochs": "trainer.max_epochs=1",
@@ -57,7 +57,7 @@ def run(words: Sequence[str]) -> int:
     """Run `limner search` with these words, and return the exit code.
 
     Raises:
-        UserError: If the space, the study or the objective do not fit. Then nothing is queued.
+        UserError: If the space, the study or the objective does not fit. No trial is queued then.
     """
     register()
     refuse_mistyped(words)
@@ -85,7 +85,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _checked(options: Options, space: Space) -> int:
-    """Return the number of trials; raise `UserError` for options that mean nothing."""
+    """Return the number of trials; raise UserError for invalid options."""
     if re.fullmatch(r"\w[\w.+-]*", options.study) is None:
         raise UserError(f"study={options.study}: letters, digits, dots, dashes and underscores.")
     for key, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
@@ -110,7 +110,7 @@ def _composed(overrides: Sequence[str], flags: Sequence[str]) -> DictConfig:
 
 
 def _objective(config: DictConfig, space: Space, flags: Sequence[str]) -> dict[str, str]:
-    """Return the objective, after making sure that trials report it."""
+    """Return the objective; raise UserError if trials do not report it."""
     objective = config.metrics.objective
     if objective is None:
         raise UserError(
@@ -132,7 +132,7 @@ def _objective(config: DictConfig, space: Space, flags: Sequence[str]) -> dict[s
 
 
 def _rehearsed(space: Space, flags: Sequence[str]) -> set[str]:
-    """Train the first trial for one update; return the names of the values that it reports."""
+    """Train the first trial for one update, and return the names of the reported values."""
     kept = [word for word in space.overrides(next(space.corners())) if key_of(word) not in SHORT]
     kept = [word for word in kept if not key_of(word).startswith("metrics")]
     say("Training one update, to see which values the trials report ...")
@@ -149,14 +149,14 @@ def _rehearsed(space: Space, flags: Sequence[str]) -> set[str]:
 
 
 def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[str]) -> bool:
-    """Run the workers to the end; return whether a signal stopped them."""
+    """Run the workers to the end, and return whether a signal stopped them."""
     stop, failures = Stop(), []
 
     def one(index: int) -> None:
         own = job_resources(index, options.num_workers) if options.num_workers > 1 else None
         try:
             work(study, num_trials=num_trials, flags=flags, resources=own, stop=stop)
-        except Exception as error:  # such as a database that is gone
+        except Exception as error:  # such as a lost database
             failures.append(error)
             stop.set()
 
@@ -164,7 +164,7 @@ def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[st
         stop.ask()
         if not stop.at_once.is_set():
             wait = "Stopping: running trials finish their update and save. Again: stop at once.\n"
-            os.write(2, wait.encode())  # the console may be in use
+            os.write(2, wait.encode())  # the signal may have interrupted the console
 
     previous = [signal.signal(number, on_signal) for number in STOP_SIGNALS]
     threads = [threading.Thread(target=one, args=(i,)) for i in range(options.num_workers)]
