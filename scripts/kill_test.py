@@ -234,6 +234,7 @@ def _check(arguments: argparse.Namespace, model: str, processes: int, root: Path
 
 
 def main() -> None:
+    """Run the command line, and exit with the number of wrong comparisons."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -10,6 +10,7 @@ start = batches.TrainingBatches.__init__
 
 
 def shifted(self, *args, update, **kwargs):
+    """Start the batches one update too late."""
     start(self, *args, update=lambda: update() + 1, **kwargs)
 
 

@@ -33,6 +33,7 @@ UNCOMPARED = ("time/",)
 
 
 def main() -> int:
+    """Run the command line; return 1 if losses differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("commit")
     parser.add_argument("--updates", type=int, default=50)

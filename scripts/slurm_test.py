@@ -60,6 +60,7 @@ def _in_mid_run(sweep: Path, place: int) -> Job:
 
 
 def main() -> None:
+    """Run the command line, and exit with the number of wrong jobs."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

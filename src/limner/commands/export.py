@@ -40,7 +40,7 @@ NUM_SAMPLES = 64  # number of images in the picture of the card
 
 
 def run(words: Sequence[str]) -> int:
-    """Export a run as the words say, print the place, and return exit code 0.
+    """Run `limner export` with these words, print the path of the export, and return exit code 0.
 
     Raises:
         UserError: If a word does not fit, the run cannot be loaded, or the export cannot be

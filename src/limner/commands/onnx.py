@@ -59,7 +59,7 @@ def export(model: TrainedModel, path: Path) -> None:
 
 
 class _Generate(nn.Module):
-    """Module whose forward is `generate` of another module."""
+    """Module that calls `generate` of another module in its forward pass."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()

@@ -49,7 +49,7 @@ class Command:
 
     @property
     def description(self) -> str:
-        """Return the first line of its options' docstring."""
+        """First line of the docstring of its options."""
         return (self.options[0].__doc__ or "").splitlines()[0]
 
 
@@ -110,6 +110,7 @@ class _Parser(argparse.ArgumentParser):
         self.command = command
 
     def format_help(self) -> str:
+        """Return the help of a command, with its keys, flags and examples."""
         if self.command is None:
             return super().format_help()
         formatter = self._get_formatter()
@@ -132,6 +133,7 @@ class _Parser(argparse.ArgumentParser):
         return f"{formatter.format_help()}\nexample{plural}:\n{listed}\n"
 
     def error(self, message: str) -> Any:
+        """Raise UsageError instead of exiting."""
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 

@@ -31,7 +31,7 @@ PAUSE_MS = 1500  # duration of the last frame of a GIF
 
 
 def run(words: Sequence[str]) -> int:
-    """Write pictures as the words say, print their paths, and return exit code 0.
+    """Run `limner sample` with these words, print the paths of the pictures, and return 0.
 
     Raises:
         UserError: If a word does not fit, or the model or the run does not support the mode.

@@ -54,6 +54,7 @@ class CheckedFiles(FileConfigSource):
     """Hydra's source of config files, extended by a check of each file that it reads."""
 
     def load_config(self, config_path: str) -> ConfigResult:
+        """Read and check a config file; raise ConfigFileError for a mistake in it."""
         path = Path(self.path) / self._normalize_file_name(config_path)
         if not path.exists():
             return super().load_config(config_path)

@@ -67,7 +67,7 @@ def upload(folder: Path, address: str) -> str:
 
 
 def _parse(address: str) -> tuple[str, str | None]:
-    """Return the repository and the revision; None stands for the default revision."""
+    """Return the repository and the revision of an address; None is the default revision."""
     name, _, revision = address.removeprefix(SCHEME).partition("@")
     if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) is None:
         raise UserError(f"{address}: not of the form hf://user/name.")

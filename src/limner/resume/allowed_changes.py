@@ -109,7 +109,7 @@ def refuse_changes(before: DictConfig, after: DictConfig, subject: str, advice: 
 
 
 def same_length(before: DictConfig, after: DictConfig) -> bool:
-    """Return whether two configs ask for training of the same length."""
+    """Return whether two configs set the same limits of training length."""
     values = [[OmegaConf.select(config, key) for key in LENGTH] for config in (before, after)]
     return values[0] == values[1]
 
@@ -150,7 +150,7 @@ def _with_lengths(before: DictConfig, after: DictConfig) -> tuple[DictConfig, Di
 
 
 def _limits(config: DictConfig) -> tuple[float, float]:
-    """Return trainer.max_epochs and max_steps; infinity stands for no limit."""
+    """Return trainer.max_epochs and max_steps, with infinity for no limit."""
     written = leaves(config)
     given = [written.get(f"trainer.{key}") for key in ("max_epochs", "max_steps")]
     return tuple(

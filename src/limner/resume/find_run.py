@@ -48,7 +48,7 @@ class Found(NamedTuple):
 
 
 def action_in_folder(folder: Path, config: DictConfig) -> Action:
-    """Decide what a run of `config` has to do in this folder.
+    """Return the action of a run of `config` in this folder.
 
     A run that was killed before its first checkpoint cannot be resumed, so the first process
     removes the files of that run.

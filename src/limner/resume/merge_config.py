@@ -1,4 +1,4 @@
-"""Merge the saved config of a run with what a command changes, and save the result."""
+"""Merge the saved config of a run with the changes of a command, and save the result."""
 
 __all__ = ["merged", "save", "with_saved_overrides"]
 
@@ -43,10 +43,11 @@ def with_saved_overrides(words: Sequence[str], saved: Sequence[str]) -> list[str
 
 
 def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig:
-    """Return the config saved in `folder`, changed as a command asks. Write nothing.
+    """Return the config saved in `folder` with the changes of a command. Write nothing.
 
-    The files in conf/ may have changed since the run began. So `config`, which is composed from
-    them by `with_saved_overrides`, counts only for the difference that the new words make.
+    The files in conf/ may have changed since the run started. So this function takes from
+    `config`, which is composed from these files with `with_saved_overrides`, only the difference
+    that the new words make.
 
     Args:
         config: Config composed from the command.

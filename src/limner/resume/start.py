@@ -64,7 +64,7 @@ class Start:
 
 
 def decide_start(words: Sequence[str]) -> Start:
-    """Decide what the words of a command line start.
+    """Return the decision on the words of a command line: new run, sweep, resume, or nothing.
 
     Raises:
         UserError: If `resume=` names no run or a run that cannot be resumed, if `resume=auto`

@@ -52,7 +52,7 @@ def fitting_batch_size(batch_size: int, *, saved: Mapping[str, Any], num_process
 
 
 class DeviceCounts(L.Callback):
-    """Callback that records the number of processes, and logs what a change of it means.
+    """Callback that records the number of processes, and logs the effect of a change.
 
     The number is written into every checkpoint, and compared when a run is resumed.
 

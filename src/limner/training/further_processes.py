@@ -1,4 +1,4 @@
-"""The further processes of a run: how they start, and what happens when one of them ends.
+"""The further processes of a run: their start, and the message when one of them ends.
 
 If one process is killed, the others end too, since none can train alone. Lightning would kill all
 processes by SIGKILL, or each would print the error of Gloo or NCCL about a lost connection. Here

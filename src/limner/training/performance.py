@@ -28,6 +28,7 @@ class Unprofiled(PassThroughProfiler):
     """Profiler that does nothing; Lightning's default enters a generator 100 times an update."""
 
     def profile(self, action_name: str) -> AbstractContextManager[None]:
+        """Return a context that does nothing."""
         return _NOTHING
 
 

@@ -80,7 +80,7 @@ def make_trainer(
 
 
 def num_processes(config: DictConfig) -> int:
-    """Return the number of processes that a config asks for, on all nodes."""
+    """Return the number of processes that a config sets, on all nodes together."""
     devices, num_nodes = config.trainer.devices, config.trainer.num_nodes
     if OmegaConf.is_list(devices):
         return len(devices) * num_nodes

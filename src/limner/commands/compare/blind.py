@@ -67,7 +67,7 @@ def page(
 ) -> str:
     """Return a page with all its pictures, program and style, which needs no other file.
 
-    The pictures are stored in random order. An encoded part of the page holds the side of each
+    The pictures are stored in random order. An encoded part of the page records the side of each
     picture, so that a person who looks at the source does not learn the sides by chance.
 
     Args:

@@ -34,6 +34,7 @@ class Group:
 
     @property
     def name(self) -> str:
+        """The words joined by spaces; the title of the first run if there are none."""
         return " ".join(self.words) or self.runs[0].title
 
     @property

@@ -37,10 +37,12 @@ class Panel(NamedTuple):
 
     @property
     def is_numeric(self) -> bool:
+        """Whether all values are numbers."""
         return not any(isinstance(value, str) for value in self.values)
 
     @property
     def is_logarithmic(self) -> bool:
+        """Whether the axis of the values is logarithmic."""
         if not self.is_numeric or min(self.values) <= 0:
             return False
         return max(self.values) / min(self.values) >= SPREAD

@@ -48,6 +48,7 @@ class Run:
 
     @property
     def seed(self) -> str:
+        """Seed of the run as text; "null" if the config has none."""
         return self.config.get("seed", "null")
 
     @property

@@ -67,7 +67,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _measured(subject: Subject, measures: Sequence[str], *, warn: bool) -> Entries:
-    """Return the entries of the measures; `warn` of those that do not apply."""
+    """Return the entries of the measures; `warn` logs measures that do not apply."""
     entries: Entries = {}
     if not measures:
         return entries

@@ -36,6 +36,7 @@ class ModelSamples:
         self.batch_size, self.seed = batch_size, seed
 
     def at(self, first: int, end: int) -> Tensor:
+        """Return samples first to end - 1, uint8 (N, C, H, W); `first` starts a chunk."""
         generator = generator_for(self.seed, "scores", first // self.batch_size)
         return to_uint8(self.model.module.sample(end - first, generator=generator))
 
@@ -55,6 +56,7 @@ class ModelSamples:
         return MemoryStore(torch.cat(parts), labels, fingerprint="drawn")
 
     def about(self) -> dict[str, Any]:
+        """Return the protocol entries of these images: weights, seed and update."""
         average = getattr(self.model.module, "ema", None)
         return {
             "weights": "raw" if average is None else "ema",
@@ -92,6 +94,7 @@ class Folder:
         self.num_images = len(self.store)
 
     def at(self, first: int, end: int) -> Tensor:
+        """Return images first to end - 1, uint8 (N, C, H, W)."""
         return self.store.gather(torch.arange(first, end))
 
     def some(self, num_images: int) -> Tensor:
@@ -99,6 +102,7 @@ class Folder:
         return self.store.gather(_spread(self.num_images, num_images))
 
     def about(self) -> dict[str, Any]:
+        """Return the protocol entries of these images: folder, fingerprint and background."""
         about = {"images": self.path.name, "fingerprint": self.store.fingerprint[:16]}
         return about | background_of(self.store)
 

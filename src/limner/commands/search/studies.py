@@ -38,7 +38,7 @@ MAX_REQUEUED = 3
 
 
 class Trial(NamedTuple):
-    """A trial that this worker holds."""
+    """A trial that this worker runs, with the file lock that reserves it."""
 
     asked: optuna.Trial
     lock: FileLock
@@ -126,9 +126,11 @@ class Study:
             trial.lock.release()
 
     def finished(self, trial: Trial, value: float) -> None:
+        """Record that a trial finished, with the value of the objective."""
         self.optuna.tell(trial.asked, value)
 
     def pruned(self, trial: Trial) -> None:
+        """Record that the pruner stopped a trial."""
         self.optuna.tell(trial.asked, state=TrialState.PRUNED)
 
     def failed(self, trial: Trial, error: str) -> None:

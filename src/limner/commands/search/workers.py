@@ -39,6 +39,7 @@ class Stop(threading.Event):
         self.at_once = threading.Event()
 
     def ask(self) -> None:
+        """Request a stop, or at the second call a stop at once."""
         if self.is_set():
             self.at_once.set()
         self.set()
