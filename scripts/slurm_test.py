@@ -37,7 +37,7 @@ def start(folder: Path, *words: str) -> subprocess.Popen:
 
 
 def strike(sweep: Path, num_updates: int) -> dict[Path, str]:
-    """Interrupt two running jobs; return the command that interrupted each folder."""
+    """Interrupt two running jobs; return folder -> command that interrupted the job."""
     requeued, limited = (_in_mid_run(sweep, place) for place in (0, 3))
     done = {
         requeued.folder: ["requeue", queued_as(requeued.folder)],

@@ -23,7 +23,7 @@ CHECKED = (1, 5)  # batch sizes of the check
 
 
 def require() -> None:
-    """Raise `UserError` unless all packages that ONNX needs are installed."""
+    """Raise UserError unless all packages that ONNX needs are installed."""
     for name in PACKAGES:
         try:
             importlib.import_module(name)

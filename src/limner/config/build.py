@@ -135,7 +135,7 @@ def is_refusal(error: BaseException) -> bool:
     TypeError or ImportError that limner or Lightning raises itself, or that states that a call
     does not fit. Exceptions of other code, including the user's code, may be bugs.
     """
-    from lightning.pytorch.utilities.exceptions import MisconfigurationException  # with torch
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException  # imports torch
 
     if isinstance(error, UserError | MisconfigurationException):
         return True
@@ -157,7 +157,7 @@ def _refused_by_library(
         return None
     try:
         target = get_object(called[1])
-    except (ImportError, ValueError):  # defined inside a function
+    except (ImportError, ValueError):  # the class is defined inside a function
         return None
     if not is_from_library(cause, target):
         return None
@@ -180,7 +180,7 @@ def _read_keys(config: DictConfig) -> set[str]:
 def _targets(node: Any, written: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield (path, node) for every node with a `_target_`, outermost first.
 
-    The path is the key where the node was `written`: network.encoder for `${network.encoder}`.
+    The path of a node that is `written` as `${network.encoder}` is network.encoder.
     """
     if isinstance(written, str) and (link := re.fullmatch(r"\$\{([\w.]+)\}", written)):
         path, written = link[1], node

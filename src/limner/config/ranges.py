@@ -69,7 +69,7 @@ def check_range(key: str, value: Any) -> None:
 
 
 def check_seed(key: str, seed: float) -> None:
-    """Raise `UserError` unless numpy and torch both accept a seed."""
+    """Raise UserError unless numpy and torch both accept a seed."""
     if not 0 <= seed <= MAX_SEED:
         raise UserError(f"{key}={seed}: must be 0 or more, and at most {MAX_SEED}.")
 

@@ -12,7 +12,7 @@ from limner.errors import UserError
 
 
 def check_type(key: str, value: Any, hint: Any) -> None:
-    """Raise `UserError` if a plain value does not fit the type of its parameter.
+    """Raise UserError if a plain value does not fit the type of its parameter.
 
     Args:
         key: Dotted key, as typed on the command line.

@@ -1,10 +1,12 @@
-"""The classes that an untrusted config may name at each key: only kinds that conf/ has there.
+"""Rules about the classes that an untrusted config may name at each key.
+
+Each key may name only classes of the kind that conf/ has at this key.
 
 A list of allowed prefixes is no defence, since `torch.nn.parallel.distributed.os.system` resolves.
 So each key of a config has a role. A role states the packages in which its classes are defined,
 the condition that a class must meet, and whether a class is built or passed as a factory
-(`_partial_`). A name is imported only if it lies in one of these packages. The imported object is
-then checked by the module that defines it.
+(`_partial_`). A name is imported only if it lies in one of these packages. The check then uses the
+module that defines the imported object, not the name by which it was imported.
 """
 
 __all__ = [

@@ -86,7 +86,7 @@ def differences(before: DictConfig, after: DictConfig) -> dict[str, tuple[str, s
 
 
 def refuse_changes(before: DictConfig, after: DictConfig, subject: str, advice: str) -> None:
-    """Raise `UserError` with the differences, if there are any.
+    """Raise UserError with the differences, if there are any.
 
     Args:
         before: Saved config of a run.

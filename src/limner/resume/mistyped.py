@@ -34,7 +34,7 @@ MOST = 4
 
 
 def refuse_mistyped(words: Sequence[str]) -> None:
-    """Raise `UsageError` for the first word that is neither a flag nor an override.
+    """Raise UsageError for the first word that is neither a flag nor an override.
 
     Args:
         words: Words of `limner train`.
@@ -204,7 +204,7 @@ def _meant(word: str, after: str, groups: Mapping[str, Sequence[str]]) -> str:
 
 
 def _refuse_path(group: str, value: str, options: Sequence[str]) -> None:
-    """Raise `UsageError` if the value of a group is a path, not the name of an option."""
+    """Raise UsageError if the value of a group is a path, not the name of an option."""
     if "${" in value or value[:1] in ("[", "'", '"') or "," in value or value in options:
         return
     is_path = value.startswith(("/", "~", "./", "../")) or value.endswith(

@@ -187,7 +187,7 @@ class _Sizes:
         self._known: dict[str, int | None] = {}  # None while the size is being measured
 
     def check(self, path: Path) -> None:
-        """Raise `UserError` if the config is too large, or a value reads itself."""
+        """Raise UserError if the config is too large, or a value reads itself."""
         if self._of(self._config, path) > MAX_EXPANDED:
             raise UserError(f"{path}: its references come to too much.")
 

@@ -38,7 +38,7 @@ from limner.runs.status import read_status
 from limner.version import refuse_newer, refuse_other_format
 
 COMMON = "hydra.job.config.override_dirname.exclude_keys"
-"""Hydra's key for the keys that the names of a sweep's job folders leave out."""
+"""Hydra's key that lists the keys to leave out of the names of a sweep's job folders."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Start:
 
     Args:
         arguments: Words from which Hydra composes the config; None if there is nothing to do.
-        words: Words with the same meaning for the further processes, which Lightning starts.
+        words: Equivalent words for the further processes that Lightning starts.
         folder: Folder of the run to resume; None for a new run.
         complete: Whether the composed config is the whole config of the resumed run. If not, only
             the changes that the command makes to the saved config count.
@@ -174,7 +174,7 @@ def _in_place(folder: Path) -> list[str]:
 
 
 def _run_folder(given: str) -> Path:
-    """Return the folder that `resume=` names; raise `UserError` if no run in it can be resumed."""
+    """Return the folder that `resume=` names; raise UserError if no run in it can be resumed."""
     folder = Path(given).expanduser().resolve()
     if not (folder / ".hydra" / "config.yaml").is_file():
         raise UserError(f"resume={given}: there is no run in this folder (no .hydra/config.yaml).")
@@ -195,7 +195,7 @@ def _refuse_other_version(folder: Path) -> None:
 
 
 def _refuse_used_folder(given: str | None) -> None:
-    """Raise `UserError` if the folder given for a new run is not empty."""
+    """Raise UserError if the folder given for a new run is not empty."""
     folder = Path(given).expanduser() if given else None
     if folder is not None and folder.is_dir() and any(folder.iterdir()):
         raise UserError(

@@ -55,12 +55,13 @@ def cluster() -> list[ClusterEnvironment]:
 
 
 def watch_others(trainer: L.Trainer, *, tell: Callable[[str], None]) -> None:
-    """End this process with a message when a process ends that Lightning starts later.
+    """Watch the processes that Lightning will start; if one ends, end this process too.
 
     Args:
         trainer: A trainer that has not been used yet.
-        tell: Function that gets the message if this process cannot end by itself because it waits
-            for the other process in the middle of a computation.
+        tell: Function that gets the message about the process that ended. It is called only if
+            this process cannot end by itself, because it waits for the other one in the middle of
+            a computation.
     """
 
     def watch(processes: Sequence[subprocess.Popen]) -> None:

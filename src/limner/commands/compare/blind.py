@@ -30,7 +30,7 @@ MAX_PIXELS = 500_000_000
 
 
 def make(runs: Sequence[Run], trials: Trials) -> str:
-    """Write the page, and print its path.
+    """Write the page, and return a message with its path.
 
     Raises:
         UserError: If there are fewer than two sides or too many, if a run has too few pictures,

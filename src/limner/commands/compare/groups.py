@@ -9,7 +9,7 @@ from limner.commands.compare.records import Run
 from limner.commands.compare.texts import label
 
 UNCOMPARED = ("seed", "run_dir", "num_updates", "resume", "sweep", "debug", "logger", "trust")
-"""Top-level keys that do not change the results of a run, and the seed, which groups average."""
+"""Top-level keys that do not change a run's results, and the seed, over which groups average."""
 FIRST = ("model", "data")
 MOST = 30
 """Largest number of keys in the name of a group."""

@@ -40,7 +40,7 @@ def protocol(entry: Mapping[str, Any], ignore: Sequence[str] = ()) -> dict[str, 
 
 
 def differences(runs: Sequence[Run], ignore: Sequence[str] = ()) -> list[Difference]:
-    """Return the protocol differences because of which the scores of `runs` do not compare."""
+    """Return the differences of protocols that make the scores of `runs` incomparable."""
     found = []
     for score in dict.fromkeys(score for run in runs for score in run.scores):
         made = {

@@ -86,7 +86,7 @@ def read_run(folder: Path) -> Run:
 
 
 def inside(folder: Path, *names: str) -> Path:
-    """Return the path of a file of a run, or raise `NotPlainError` if a link leads elsewhere."""
+    """Return the path of a file of a run, or raise NotPlainError if a link leads elsewhere."""
     path = folder.joinpath(*names)
     if leads_out(path, folder):
         raise NotPlainError(f"{names[-1]} is refused, for it leads out of the folder")

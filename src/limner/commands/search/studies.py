@@ -46,7 +46,7 @@ class Trial(NamedTuple):
 
 
 class Study:
-    """A study in a folder; an existing one is continued.
+    """A study in a folder; an existing study is continued.
 
     Args:
         folder: Folder of the trials and the journal; its name is the study's name.

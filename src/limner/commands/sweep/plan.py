@@ -1,4 +1,4 @@
-"""The jobs of a sweep's command, started or not."""
+"""The jobs that a sweep's command defines, whether they have started or not."""
 
 __all__ = ["missing", "planned", "write_plan"]
 
