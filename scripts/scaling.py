@@ -47,7 +47,7 @@ INTERCONNECTS = (
     Interconnect("Ethernet, 100 Gbit/s a machine", 10, 30e-6),
     Interconnect("Ethernet, 25 Gbit/s a machine", 2.5, 50e-6),
 )
-"""Interconnects with assumed speeds from their data sheets; none was measured here."""
+"""Interconnects with assumed speeds, as advertised for each kind; none was measured here."""
 STEPS, GRADIENTS, DEVICES = (0.005, 0.020, 0.100), (25, 400), (8, 64, 512)
 """Seconds of a step on one device, MiB of its gradients in float32, and numbers of devices."""
 OVERLAP = 0.5

@@ -33,7 +33,7 @@ OURS = frozenset({
 
 
 class Action(Enum):
-    """The thing to do in a run folder."""
+    """Action that a command takes in a run folder."""
 
     BEGIN = "begin"
     RESUME = "resume"

@@ -72,7 +72,7 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
 
 
 def check_files(trainer: L.Trainer, scores: WarnOnce) -> None:
-    """Raise UserError if a file that training must write is missing.
+    """Raise UserError if a file that training must leave could not be written.
 
     A logger that lost its network connection is not an error: its values are in metrics.csv.
 
