@@ -1,24 +1,24 @@
-"""Measures limner against the plain programs that a person would write instead.
+"""Measure limner against plain programs that a person would write instead.
 
     python scripts/benchmark.py                    every case that this machine can train
-    python scripts/benchmark.py --quick            under two minutes; fails if limner is far behind
+    python scripts/benchmark.py --quick            under two minutes; fails if limner is too slow
     python scripts/benchmark.py --cases vae_mlp_28 --opponents limner loop loop:plain
 
-Opponents, which train the same network on the same images with the same batch size and loss, and
-average the weights likewise:
+All opponents train the same network on the same images, with the same batch size, loss and weight
+average:
 
-    limner     python train.py ..., with the callbacks and loggers of its config; limner:DIR is
-               that of another clone, to compare two versions
-    loop       a loop written by hand: images on the device, a batch by one gather. The limit.
-               Its tricks can be chosen: loop:plain, loop:channels_last, loop:compile,
-               loop:channels_last+compile
-    tutorial   as PyTorch's examples are written: pictures, transforms, a DataLoader, Adam
+    limner     python train.py ..., with the callbacks and loggers of its config; limner:DIR uses
+               another clone, to compare two versions
+    loop       a handwritten loop: images on the device, one gather for a batch. This is the speed
+               limit. Its optimisations can be chosen: loop:plain, loop:channels_last,
+               loop:compile, loop:channels_last+compile
+    tutorial   the style of PyTorch's examples: pictures, transforms, a DataLoader, Adam
     lightning  a LightningModule with the same DataLoader
 
-Each is a process of its own. They train in turns, so that whatever else happens on the machine
-hits all alike; a ratio is the median over the rounds of the ratios within a round. Only updates
-count there. Start-up, drawing samples, checkpoints and memory have columns of their own; there is
-no validation.
+Each opponent is a separate process. They train in turns, so that other load on the machine affects
+all equally. A ratio is the median over the rounds of the ratios within a round, and counts only
+updates. Start-up, drawing samples, checkpoints and memory have separate columns. There is no
+validation.
 """
 
 import argparse
@@ -36,13 +36,13 @@ from benchmarks.race import Race
 from benchmarks.report import Result, draw_picture, ratio, table, verdicts, write_csv
 
 GROSS = 1.5
-"""A multiple of the loop's time that no noise explains."""
+"""Multiple of the loop's time that noise cannot explain."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Runs the command line; 1 if `--quick` found limner far behind the loop."""
+    """Run the command line; return 1 if `--quick` found limner far slower than the loop."""
     options = _parse(words)
-    import torch  # --help need not wait for it
+    import torch  # slow to import, so not before --help
     from rich import get_console
 
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -117,7 +117,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _machine(device: str, num_threads: int | None) -> str:
-    """The machine in one line."""
+    """Return a description of the machine in one line."""
     import torch
 
     info = Path("/proc/cpuinfo")

@@ -1,11 +1,11 @@
-"""Measures how limner's time grows with what is trained, and its memory with the data.
+"""Measure how limner's time grows with the model, and its memory with the data.
 
     python scripts/growth.py                    time of an update by batch size, image size, width
     python scripts/growth.py --memory 1 4 20    peak memory by GiB of images in a mapped store
 
-The time is that of `benchmark.py`'s updates. The images of `--memory` are made up, written to a
-store of that size in a temporary folder, and trained on by a small network for some updates; so
-the disk needs room for the largest.
+The time is measured as in `benchmark.py`. With `--memory`, synthetic images are written to a store
+of each size in a temporary folder, and a small network trains on them for some updates. The disk
+needs space for the largest store.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from benchmarks.players import ROOT, Player
 NUM_IMAGES = 1000
 WARM_UP, ROUNDS = 2, 5
 SHAPE = (3, 256, 256)
-"""Of the images in a large store: 192 KiB each."""
-UPDATES = 800  # of 64 images: 9.4 GiB
+"""Shape of the images in a large store; an image has 192 KiB."""
+UPDATES = 800  # updates of 64 images read 9.4 GiB
 DCGAN, CONV = CASES[2], CASES[1]
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="growth.py", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -57,7 +57,7 @@ def _times(folder: Path) -> Iterator[str]:
 
 
 def _grown(case: Case) -> Iterator[tuple[str, int, Case]]:
-    """The case with another batch size, image size or width."""
+    """Yield (quantity, value, case) with other batch sizes, image sizes and widths."""
     parts = ("encoder", "decoder") if "model=vae" in case.choices else (
         "generator", "discriminator",
     )  # fmt: skip
@@ -72,7 +72,7 @@ def _grown(case: Case) -> Iterator[tuple[str, int, Case]]:
 
 
 def _time(case: Case, folder: Path) -> float:
-    """Milliseconds of an update in the median round."""
+    """Return the milliseconds of an update in the median round."""
     images = folder / f"{case.image_shape[-1]}.npy"
     if not images.exists():
         save_images(images, case.image_shape, num_images=NUM_IMAGES)
@@ -97,9 +97,9 @@ def _memory(sizes: Sequence[float], folder: Path) -> Iterator[str]:
 
 
 def _peak(num_images: int, folder: Path) -> tuple[float, float, float]:
-    """MiB at the peak of a training: the process's own, and with the pages of the file.
+    """Return the peak memory in MiB without and with the pages of the file, and the seconds.
 
-    The second ones are the system's to take back when something else needs memory.
+    The system can reclaim the pages of the file when another process needs memory.
     """
     folder.mkdir()
     start = time.monotonic()

@@ -1,15 +1,16 @@
-"""Kills training runs at random moments, resumes them, and compares them with runs left alone.
+"""Kill training runs at random moments, resume them, and compare them with uninterrupted runs.
 
-    python scripts/kill_test.py                                   all of it, about half an hour
+    python scripts/kill_test.py                                   all tests, about half an hour
     python scripts/kill_test.py --models vae --processes 1 --kills 5
 
-One run of each kind is trained without interruption. A second one with the same config is killed
-by SIGKILL again and again (at random updates, every third time while a checkpoint is being
-written, and with several processes every second time only one of them), and resumed each time.
-Then every checkpoint that both have, the rows of metrics.csv and the scores are compared, all but
-the times.
-Two controls must fail the comparison: a run of another seed, and one that is resumed a batch off.
-The exit code is the number of comparisons that came out wrong.
+One run of each kind is trained without interruption. A second run with the same config is killed
+by SIGKILL again and again, and resumed each time. Kills come at random updates; every third kill
+comes while a checkpoint is being written; with several processes, every second kill hits only one
+of them. Then every checkpoint that both runs have, the rows of metrics.csv and the scores are
+compared, except for times.
+
+Two controls must fail the comparison: a run with another seed, and a run that is resumed one batch
+too late. The exit code is the number of comparisons with a wrong result.
 """
 
 __all__ = ["compare", "digest", "kill_and_resume", "train"]
@@ -57,12 +58,12 @@ COMMON = [
     "callbacks.checkpoints.every_num_updates=25", "callbacks.checkpoints.keep_last=100000",
 ]  # fmt: skip
 OFF_BY_ONE = Path(__file__).with_name("off_by_one.py")
-"""The same, but every update takes the batch of the next."""
-HANG = 60  # seconds after which processes that should have ended are taken for hanging
+"""Script that trains with limner, but gives every update the batch of the next update."""
+HANG = 60  # seconds after which processes that should have ended count as hanging
 
 
 def train(folder: Path, *overrides: str, script: Path = TRAIN) -> subprocess.Popen:
-    """Starts a run of that folder, or goes on with the one that is there, in its own session."""
+    """Start a run in a folder, or resume the run in it, in a new session."""
     program = [str(script)] if script == TRAIN else [str(script), "train"]
     where = f"resume={folder}" if _checkpoints(folder) else f"hydra.run.dir={folder}"
     with open(f"{folder}.log", "a") as log:
@@ -81,14 +82,14 @@ def kill_and_resume(
     dice: random.Random,
     script: Path = TRAIN,
 ) -> dict[str, int]:
-    """Trains to the end in spite of `kills` kills, resumed by `script`; counts the kills."""
+    """Train to the end with `kills` kills, resumed by `script`; return counts of the kills."""
     moments = sorted(dice.sample(range(1, num_updates * 4 // 5), kills))
     counts = {"kills": 0, "in a checkpoint": 0, "of one process": 0}
     for i, moment in enumerate(moments):
         process = _start(folder, overrides, script)
         in_checkpoint, alone = i % 3 == 2, i % 2 == 1
         if not _reach(process, folder, moment, in_checkpoint):
-            break  # it ended before
+            break  # the run ended before that moment
         time.sleep(0 if in_checkpoint else dice.uniform(0, 0.02))
         counts["in a checkpoint"] += bool(list(folder.glob("checkpoints/*.partial")))
         counts["kills"] += 1
@@ -100,7 +101,7 @@ def kill_and_resume(
 
 
 def compare(one: Path, other: Path) -> dict[str, int]:
-    """How many checkpoints, rows and scores differ, and how many were compared."""
+    """Return the numbers of compared checkpoints and rows, and the number of differences."""
     a, b = _checkpoints(one), _checkpoints(other)
     common = a.keys() & b.keys()
     differing = sum(digest(a[name]) != digest(b[name]) for name in common)
@@ -112,7 +113,7 @@ def compare(one: Path, other: Path) -> dict[str, int]:
 
 
 def digest(checkpoint: Path) -> str:
-    """SHA-256 of all that a checkpoint holds, but for the seconds that it took."""
+    """Return the SHA-256 of the content of a checkpoint, except for times."""
     content = torch.load(checkpoint, weights_only=True)
     sha = hashlib.sha256()
     for part in _parts({k: v for k, v in content.items() if k not in ("loops", "limner")}):
@@ -144,7 +145,7 @@ def _start(folder: Path, overrides: Sequence[str], script: Path) -> subprocess.P
 
 
 def _reach(process: subprocess.Popen, folder: Path, update: int, in_checkpoint: bool) -> bool:
-    """Waits for an update, or for the first checkpoint after it; False if the run ended first."""
+    """Wait for an update, or for the next checkpoint; return False if the run ended first."""
     file, partials = folder / "metrics.csv", folder / "checkpoints"
     while process.poll() is None:
         lines = file.read_bytes().rsplit(b"\n", 2) if file.exists() else []
@@ -158,7 +159,7 @@ def _reach(process: subprocess.Popen, folder: Path, update: int, in_checkpoint: 
 
 
 def _kill(process: subprocess.Popen, dice: random.Random, alone: bool) -> bool:
-    """Kills all processes of the run, or one of several, whose others then must end themselves."""
+    """Kill all processes of a run, or only one; then the others must end by themselves."""
     members = _group(process.pid)
     victims = [dice.choice(members)] if alone and len(members) > 1 else members
     for pid in victims:
@@ -175,7 +176,7 @@ def _kill(process: subprocess.Popen, dice: random.Random, alone: bool) -> bool:
 
 
 def _group(session: int) -> list[int]:
-    """The living processes of a session."""
+    """Return the ids of the living processes of a session."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -204,7 +205,7 @@ def _scores(folder: Path) -> dict[str, Any]:
 
 
 def _check(arguments: argparse.Namespace, model: str, processes: int, root: Path) -> list[str]:
-    """One line of the table."""
+    """Return one line of the table."""
     on = ["accelerator=cpu"] if processes == 1 else [
         "accelerator=ddp_cpu", f"trainer.devices={processes}"
     ]  # fmt: skip
@@ -233,6 +234,7 @@ def _check(arguments: argparse.Namespace, model: str, processes: int, root: Path
 
 
 def main() -> None:
+    """Run the command line, and exit with the number of wrong comparisons."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

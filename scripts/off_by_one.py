@@ -1,4 +1,7 @@
-"""limner, but every update takes the batch of the next: a control of kill_test.py."""
+"""limner with a deliberate fault, the control of kill_test.py.
+
+Every update takes the batch of the next update.
+"""
 
 import limner.data.batches as batches
 from limner.cli import main
@@ -7,6 +10,7 @@ start = batches.TrainingBatches.__init__
 
 
 def shifted(self, *args, update, **kwargs):
+    """Start the batches one update too late."""
     start(self, *args, update=lambda: update() + 1, **kwargs)
 
 

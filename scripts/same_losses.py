@@ -2,10 +2,10 @@
 
     uv run python scripts/same_losses.py COMMIT [--updates 50] [--only gan ...]
 
-A refactor must not change what is trained. For each case the same seed is trained for a few
-updates on handwritten digits, once by COMMIT (in a temporary worktree) and once by this tree, and
-every logged loss is compared. The last column is the largest relative difference; 0 means
-bit-identical. The exit code is 1 if a difference is above 1e-6 or a column is missing.
+A refactor must not change training. Each case is trained with the same seed for a few updates on
+handwritten digits, once by COMMIT (in a temporary worktree) and once by this tree, and every
+logged loss is compared. The last column is the largest relative difference; 0 means bit-identical.
+The exit code is 1 if a difference is above 1e-6 or a column is missing.
 """
 
 import argparse
@@ -33,6 +33,7 @@ UNCOMPARED = ("time/",)
 
 
 def main() -> int:
+    """Run the command line; return 1 if losses differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("commit")
     parser.add_argument("--updates", type=int, default=50)
@@ -59,7 +60,7 @@ def main() -> int:
 
 
 def _losses(tree: Path, words: list[str], folder: Path) -> list[dict[str, str]]:
-    """The rows of metrics.csv of a run by the code of `tree`."""
+    """Train a run with the code of `tree`, and return the rows of its metrics.csv."""
     environment = os.environ | {"PYTHONPATH": str(tree / "src")}
     command = [sys.executable, str(tree / "train.py"), *words, f"hydra.run.dir={folder}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -72,7 +73,7 @@ def _losses(tree: Path, words: list[str], folder: Path) -> list[dict[str, str]]:
 def _compare(
     before: list[dict[str, str]], after: list[dict[str, str]], *, name: str
 ) -> tuple[int, float]:
-    """The number of columns compared, and the largest relative difference."""
+    """Return the number of compared columns, and the largest relative difference."""
     if len(before) != len(after):
         raise SystemExit(f"{name}: {len(before)} rows before, {len(after)} after.")
     columns = [column for column in before[0] if not column.startswith(UNCOMPARED)]

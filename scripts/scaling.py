@@ -1,11 +1,11 @@
-"""Measures what several processes cost, and works out what many devices would give.
+"""Measure the cost of several processes, and predict the efficiency of many devices.
 
-    python scripts/scaling.py              two processes against two runs side by side, on the CPU
+    python scripts/scaling.py              two processes against two parallel runs, on the CPU
     python scripts/scaling.py --predict    devices x interconnects, by step time and gradient size
 
-Two processes of one run (`accelerator=ddp_cpu`) share gradients; two runs side by side share
-nothing but the machine. So the second one's time of an update by the first one's is what a device
-keeps of its speed. The two take turns.
+Two processes of one run (`accelerator=ddp_cpu`) share gradients; two parallel runs share only the
+machine. The efficiency is the update time of two parallel runs divided by the update time of the
+two processes. Both are measured in turns.
 """
 
 import argparse
@@ -29,15 +29,15 @@ NUM_IMAGES, NUM_UPDATES, EVERY, ROUNDS = 20_000, 60, 10, 4
 
 
 class Interconnect(NamedTuple):
-    """What carries gradients between devices."""
+    """A connection that carries gradients between devices."""
 
     name: str
     gigabytes_per_second: float
-    """That pass each device in an all-reduce ("bus bandwidth")."""
+    """Gigabytes per second that pass each device in an all-reduce ("bus bandwidth")."""
     latency: float
-    """Seconds of a message."""
+    """Seconds that a message takes."""
     most: int = 2**20
-    """Devices that it can connect."""
+    """Largest number of devices that it can connect."""
 
 
 PATHS = (str(ROOT / "src"), str(ROOT / "scripts"))
@@ -47,17 +47,17 @@ INTERCONNECTS = (
     Interconnect("Ethernet, 100 Gbit/s a machine", 10, 30e-6),
     Interconnect("Ethernet, 25 Gbit/s a machine", 2.5, 50e-6),
 )
-"""Assumed, after what each kind is sold for; nothing of this has been measured here."""
+"""Interconnects with assumed speeds, as advertised for each kind; none was measured here."""
 STEPS, GRADIENTS, DEVICES = (0.005, 0.020, 0.100), (25, 400), (8, 64, 512)
-"""Seconds of a step on one device, MiB of its gradients in float32, devices."""
+"""Seconds of a step on one device, MiB of its gradients in float32, and numbers of devices."""
 OVERLAP = 0.5
-"""The share of a step, its backward pass, that runs while gradients are on their way;"""
+"""Share of a step (its backward pass) that runs while gradients are exchanged."""
 BUCKET = 25
-"""but the last MiB of them, a bucket of DDP's, are there only when it is over."""
+"""MiB of the last bucket of DDP, whose gradients are ready only after the backward pass."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="scaling.py", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -70,10 +70,10 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def efficiency(step: float, mebibytes: float, devices: int, by: Interconnect) -> float:
-    """What a device keeps of its speed: step / (step + what of the exchange is not hidden).
+    """Return the efficiency of a device: step / (step + exposed time of the exchange).
 
-    An all-reduce among n devices takes each of them 2 (n - 1) / n of the bytes, and trees of
-    2 log2 n messages, one after the other.
+    In an all-reduce among n devices, each device sends 2 (n - 1) / n of the bytes, and waits for
+    2 log2 n messages of a tree, one after the other.
     """
 
     def exchange(mebibytes: float) -> float:
@@ -121,7 +121,7 @@ def _measured(rounds: int) -> Iterator[str]:
 
 
 def _time(case: Case, images: Path, folder: Path, *, num_runs: int, devices: int) -> float:
-    """Seconds of an update, the mean over runs that train at the same time."""
+    """Return the seconds of an update, as the mean over runs that train at the same time."""
     folders = [folder / str(number) for number in range(num_runs)]
     processes = [
         subprocess.Popen(
@@ -143,7 +143,7 @@ def _time(case: Case, images: Path, folder: Path, *, num_runs: int, devices: int
 
 
 def _seconds(folder: Path, num_images: int) -> float:
-    """Of an update in the median interval, the first one left out."""
+    """Return the seconds of an update in the median interval, without the first interval."""
     with open(folder / "metrics.csv") as file:
         rates = [
             float(row["time/images_per_second"])

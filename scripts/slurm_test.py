@@ -1,12 +1,13 @@
-"""Strikes jobs of a sweep on a real SLURM, and compares them with runs left alone.
+"""Interrupt jobs of a sweep on a real SLURM, and compare them with uninterrupted runs.
 
     scripts/local_slurm.sh start && export SLURM_CONF=/tmp/limner_slurm/slurm.conf
     python scripts/slurm_test.py                                  a few minutes
 
-A sweep of 2 x 2 jobs of 2 nodes each. In mid-run one is queued again by `scontrol requeue`, and
-one is given a time limit of two minutes, before which SLURM warns it, maybe several times.
-All must end with the weights and the rows of metrics.csv of the same runs in two processes without
-SLURM. The exit code is the number of jobs that do not, or were not struck.
+The sweep has 2 x 2 jobs of 2 nodes each. During training, one job is requeued by `scontrol
+requeue`, and another job gets a time limit of two minutes, before which SLURM warns it, maybe
+several times. All jobs must end with the same weights and rows of metrics.csv as the same runs in
+two processes without SLURM. The exit code is the number of jobs that differ, or that were not
+interrupted as planned.
 """
 
 import argparse
@@ -27,16 +28,16 @@ COMMON = [
 ]  # fmt: skip
 ON_TWO_NODES = ["trainer.num_nodes=2", "trainer.devices=1"]
 QUEUED = ["hydra/launcher=slurm", "hydra.launcher.time=30", "hydra.launcher.warning=30"]
-STEPS = 20  # updates that a job must have done to be in mid-run
+STEPS = 20  # number of updates after which a job may be interrupted
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen:
-    """`python train.py` with these words, in `folder`."""
+    """Start `python train.py` with these words in `folder`."""
     return subprocess.Popen([sys.executable, str(TRAIN), *words], cwd=folder)
 
 
 def strike(sweep: Path, num_updates: int) -> dict[Path, str]:
-    """Strikes two jobs that have begun; their folders, and by what."""
+    """Interrupt two running jobs; return folder -> command that interrupted the job."""
     requeued, limited = (_in_mid_run(sweep, place) for place in (0, 3))
     done = {
         requeued.folder: ["requeue", queued_as(requeued.folder)],
@@ -59,6 +60,7 @@ def _in_mid_run(sweep: Path, place: int) -> Job:
 
 
 def main() -> None:
+    """Run the command line, and exit with the number of wrong jobs."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -92,7 +92,10 @@ def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
         (["data=image_folder", "data.path=empty"], "empty is empty"),
         (["data=image_folder", "data.path=text"], "text has no image; images end in"),
         (["data=image_folder", "data.path=text/a.txt"], "neither a folder nor a .zip file"),
-        (["data.batch_size=5000"], "5000 images, but there are only 1437 to train on"),
+        (
+            ["data.batch_size=5000"],
+            "One update needs 5000 images (data.batch_size=5000 x 1 batches x 1 processes)",
+        ),
         (["data.image_shape=[2,8,8]"], "1 (grey), 3 (RGB) or 4 (RGBA) channels, not 2"),
         (["data.image_shape=[1,4,4]"], "the shorter side must be 8 pixels or more"),
         (["data.validation_fraction=1"], "data.validation_fraction=1"),

@@ -1,1 +1,1 @@
-"""The plain programs that limner is measured against, and what gives each its turn."""
+"""The plain programs that limner is measured against, and the code that runs them in turns."""

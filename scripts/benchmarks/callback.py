@@ -1,4 +1,4 @@
-"""Takes turns in a training by Lightning, limner's or the template's."""
+"""Turns for a training by Lightning, in limner or in the template."""
 
 __all__ = ["TakeTurns"]
 
@@ -10,7 +10,7 @@ from benchmarks.turns import Turns
 
 
 class TakeTurns(L.Callback):
-    """Trains when it is told to, and ends the training when it is told to."""
+    """Callback that pauses training between turns, and ends it at the command of the parent."""
 
     def on_train_start(self, trainer: L.Trainer, model: Any) -> None:
         self.turns = Turns(

@@ -1,7 +1,7 @@
-"""What is measured: a network, a batch size and an image shape, the same for all opponents.
+"""The measured cases: a network, a batch size and an image shape, the same for all opponents.
 
-A case is a command line of limner's. The other opponents read their numbers from the config that
-it composes, so a network that joins limner joins here by one line in `CASES`.
+A case is a command line of limner. The other opponents read their numbers from the config that
+this command line composes, so one line in `CASES` adds a new network of limner here.
 """
 
 __all__ = ["CASES", "Case", "Setup", "compose_setup", "fill_cache", "make_networks"]
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # who starts the programs needs no torch
+if TYPE_CHECKING:  # the process that starts the programs needs no torch
     from omegaconf import DictConfig
     from torch import nn
 
 EMA_HALF_LIFE = 10_000
-"""In images: every opponent averages the weights that it trains."""
+"""Half-life in images of the weight average, which every opponent computes."""
 NUM_CLASSES = 10
 PARTS = {"VAE": ("encoder", "decoder"), "GAN": ("generator", "discriminator")}
 """The networks of each model, in the order in which limner makes them."""
@@ -32,18 +32,18 @@ class Case:
     choices: tuple[str, ...]
     """Words of limner's command line that choose the model and its network."""
     image_shape: tuple[int, int, int]
-    """(C, H, W)."""
+    """Shape (C, H, W) of an image."""
     batch_size: int
     precision: str = "32-true"
     on_cpu: bool = True
-    """Whether a processor trains it in a time that one waits for."""
+    """Whether a CPU trains the case in an acceptable time."""
     loop_target: float = 1.03
-    """limner's time is to be at most this multiple of the loop's,"""
+    """Target: largest multiple of the loop's time that limner may take."""
     tutorial_target: float | None = None
-    """and the tutorial's at least this multiple of limner's."""
+    """Target: smallest multiple of limner's time that the tutorial should take."""
 
     def overrides(self, images: Path) -> list[str]:
-        """The words behind `python train.py` that train this case on a file of images."""
+        """Return the words for `python train.py` that train this case on a file of images."""
         return [
             *self.choices,
             f"model.ema_half_life={EMA_HALF_LIFE}",
@@ -61,7 +61,7 @@ class Case:
 
 
 def _large(size: int, precision: str) -> list[Case]:
-    """The largest networks there are, in one precision."""
+    """Return the cases with the largest networks, in one precision."""
     vae = [f"network.{part}.{key}" for part in PARTS["VAE"] for key in WIDE]
     gan = [f"network.{part}.{key}" for part in PARTS["GAN"] for key in WIDE]
     end = f"{size}_{precision.split('-')[0]}"
@@ -86,27 +86,27 @@ CASES = [
 
 @dataclass(frozen=True)
 class Setup:
-    """A case as plain numbers, for a program that knows no config."""
+    """A case as plain numbers, for a program that reads no config."""
 
     model: str
     """"VAE" or "GAN"."""
     networks: Mapping[str, Mapping[str, Any]]
-    """The class and the arguments of each part."""
+    """Class and arguments of each part."""
     values: Mapping[str, Any]
-    """The model's other values: latent_dim, kl_weight, sigma ..."""
+    """Other values of the model, such as latent_dim, kl_weight and sigma."""
     lr: float
     betas: tuple[float, float]
     batch_size: int
     images: str
-    """A .npy file of uint8 images (N, C, H, W)."""
+    """Path of a .npy file of uint8 images (N, C, H, W)."""
     device: str
     bf16: bool
     flags: tuple[str, ...] = ()
-    """What stands behind the opponent's name: "loop:compile" has the flag compile."""
+    """Flags after the name of the opponent; "loop:compile" has the flag compile."""
 
 
 def compose_setup(case: Case, *, images: Path, device: str, flags: tuple[str, ...] = ()) -> Setup:
-    """Reads the numbers of a case from limner's config."""
+    """Read the numbers of a case from limner's config."""
     from limner.config.build import composed
 
     values = composed(_compose(case, images))
@@ -129,14 +129,14 @@ def compose_setup(case: Case, *, images: Path, device: str, flags: tuple[str, ..
 
 
 def fill_cache(case: Case, images: Path) -> None:
-    """Has limner decode the images, which it does once for each data set."""
+    """Make limner decode the images, which it does once for each data set."""
     from limner.config.build import build
 
     build(_compose(case, images), "data").open()
 
 
 def make_networks(setup: Setup) -> "list[nn.Module]":
-    """The parts of the model with random weights, in the order in which limner makes them."""
+    """Return the parts of the model with random weights, in the order of limner."""
     made = []
     for node in setup.networks.values():
         arguments = dict(node)
@@ -146,7 +146,7 @@ def make_networks(setup: Setup) -> "list[nn.Module]":
 
 
 def _compose(case: Case, images: Path) -> "DictConfig":
-    from hydra import compose, initialize_config_dir  # a program that is only measured needs none
+    from hydra import compose, initialize_config_dir  # the measured programs need no Hydra
 
     from limner.config.schema import CONFIG_DIR, register
 

@@ -12,29 +12,29 @@ NUM_CLASSES = 10
 
 
 def save_images(path: Path, image_shape: Sequence[int], *, num_images: int) -> None:
-    """Writes uint8 noise (num_images, C, H, W), the same every time."""
+    """Write uint8 noise (num_images, C, H, W), the same every time."""
     noise = np.random.default_rng(0).integers(0, 256, (num_images, *image_shape), dtype=np.uint8)
     np.save(path, noise)
 
 
 def load_images(path: str) -> np.ndarray:
-    """uint8 (N, C, H, W)."""
+    """Return uint8 images (N, C, H, W)."""
     return np.load(path)
 
 
 class SavedImages:
-    """The images of such a file as a source of limner's.
+    """The images of a file of `save_images`, as a source of limner.
 
     Args:
-        path: The .npy file.
+        path: Path of the .npy file.
     """
 
     def __init__(self, *, path: str) -> None:
         self.path = path
 
     def pictures(self) -> dict:
-        """All of them as training images, whose labels are made up."""
-        from limner.data.sources import Pictures  # the other opponents read this module too
+        """Return all images as training images with artificial labels."""
+        from limner.data.sources import Pictures  # the other opponents import this module too
 
         images = np.load(self.path, mmap_mode="r")
         stat = Path(self.path).stat()
@@ -51,29 +51,29 @@ class SavedImages:
 
 
 def picture(image: np.ndarray) -> Image.Image:
-    """A picture of one uint8 image (C, H, W)."""
+    """Return a picture of one uint8 image (C, H, W)."""
     return Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
 
 
 def labels(num_images: int) -> list[int]:
-    """A class for each image."""
+    """Return an artificial class for each image."""
     return [i % NUM_CLASSES for i in range(num_images)]
 
 
 class MadeUpImages:
-    """As many pictures as one wants, each made when it is read.
+    """Any number of synthetic pictures, each made when it is read.
 
     Args:
-        path: Where they would lie.
-        num_images: How many.
-        size: Pixels of a side.
+        path: Path that identifies the pictures; no file is read.
+        num_images: Number of pictures.
+        size: Height and width in pixels.
     """
 
     def __init__(self, *, path: str, num_images: int, size: int) -> None:
         self.path, self.num_images, self.size = path, num_images, size
 
     def pictures(self) -> dict:
-        """All of them as training images without labels."""
+        """Return all pictures as training images without labels."""
         from limner.data.sources import Pictures
 
         block = np.random.default_rng(0).integers(0, 256, (self.size, self.size, 3), np.uint8)

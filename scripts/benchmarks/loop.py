@@ -1,9 +1,9 @@
-"""The loop that an expert writes by hand: images on the device, a batch by one gather, no waiting.
+"""A loop as an expert writes it: images on the device, one gather for a batch, no waiting.
 
-It is the limit that limner is measured against, so it does what was measured to help: a fused
-optimizer, and on a processor channels_last (4 to 7 % of a convolutional network's time; compiling
-gained nothing there). Flags behind the opponent's name choose otherwise: "loop:channels_last",
-"loop:compile", "loop:channels_last+compile", or "loop:plain" for none of all that.
+This loop is the speed limit that limner is measured against, so it has every optimisation that
+helped in measurements: a fused optimizer, and on a CPU channels_last (4 to 7 % of a convolutional
+network's time; compiling gained nothing there). Flags after the opponent's name choose otherwise:
+"loop:channels_last", "loop:compile", "loop:channels_last+compile", or "loop:plain" for none.
 """
 
 __all__ = ["GANLoop", "VAELoop"]
@@ -23,7 +23,7 @@ DEFAULTS = {"cpu": ("channels_last",), "cuda": ("channels_last", "compile")}
 
 
 class VAELoop:
-    """Trains an encoder and a decoder of Gaussian pixels."""
+    """Training loop of an encoder and a decoder of Gaussian pixels."""
 
     def __init__(self, setup: Setup, encoder: nn.Module, decoder: nn.Module) -> None:
         self.setup = setup
@@ -33,7 +33,7 @@ class VAELoop:
         self.optimizer = _adam(setup, self.network)
 
     def updates(self) -> Iterator[None]:
-        """Trains for ever, and stops after each update."""
+        """Train without end, and yield after each update."""
         setup, network, optimizer = self.setup, self.network, self.optimizer
         weights, averages = list(network.parameters()), list(self.ema.parameters())
         for update, x in enumerate(_batches(setup)):
@@ -52,18 +52,18 @@ class VAELoop:
 
     @torch.no_grad()
     def draw(self, num_images: int) -> Tensor:
-        """Images in [-1, 1] by the averaged weights."""
+        """Draw images in [-1, 1] with the averaged weights."""
         z = torch.randn(num_images, self.setup.values["latent_dim"], device=self.setup.device)
         return self.ema["decoder"](z).clamp(-1, 1)
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on."""
+        """Return the state that resuming needs."""
         parts = {"network": self.network, "ema": self.ema, "optimizer": self.optimizer}
         return {name: part.state_dict() for name, part in parts.items()}
 
 
 class GANLoop:
-    """Trains a generator and a discriminator on the non-saturating loss."""
+    """Training loop of a generator and a discriminator on the non-saturating loss."""
 
     def __init__(self, setup: Setup, generator: nn.Module, discriminator: nn.Module) -> None:
         self.setup, self.generator, self.discriminator = setup, generator, discriminator
@@ -73,7 +73,7 @@ class GANLoop:
         self.optimizers = [_adam(setup, network) for network in (generator, discriminator)]
 
     def updates(self) -> Iterator[None]:
-        """Trains for ever, and stops after each update."""
+        """Train without end, and yield after each update."""
         setup, generator, discriminator = self.setup, self.generator, self.discriminator
         generator_optimizer, discriminator_optimizer = self.optimizers
         weights, averages = list(generator.parameters()), list(self.ema.parameters())
@@ -105,11 +105,11 @@ class GANLoop:
 
     @torch.no_grad()
     def draw(self, num_images: int) -> Tensor:
-        """Images in [-1, 1] by the averaged weights."""
+        """Draw images in [-1, 1] with the averaged weights."""
         return self.ema(self._noise(num_images))
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on."""
+        """Return the state that resuming needs."""
         parts = [self.generator, self.discriminator, self.ema, *self.optimizers]
         return {str(number): part.state_dict() for number, part in enumerate(parts)}
 
@@ -118,7 +118,7 @@ class GANLoop:
 
 
 def _batches(setup: Setup) -> Iterator[Tensor]:
-    """float32 images in [-1, 1], a new order in each epoch, without end."""
+    """Yield batches of float32 images in [-1, 1] without end, in a new order in each epoch."""
     images = torch.from_numpy(load_images(setup.images)).to(setup.device)
     layout = torch.channels_last if _has(setup, "channels_last") else torch.contiguous_format
     while True:
@@ -149,5 +149,5 @@ def _has(setup: Setup, flag: str) -> bool:
 
 
 def _decay(setup: Setup, update: int) -> float:
-    """Of the average of weights; young averages forget faster."""
+    """Return the decay of the weight average, which is smaller in early updates."""
     return min(0.5 ** (setup.batch_size / EMA_HALF_LIFE), (1 + update) / (10 + update))

@@ -1,4 +1,4 @@
-"""The process of an opponent: `python -m benchmarks.play loop < setup.json`."""
+"""The process of an opponent, started by `python -m benchmarks.play loop < setup.json`."""
 
 __all__ = ["main"]
 
@@ -11,14 +11,14 @@ from benchmarks.cases import Setup, make_networks
 
 
 def main() -> None:
-    """Trains by the program that is named, as the setup on standard input says."""
+    """Train with the program that the first argument names and the setup on standard input."""
     torch.manual_seed(0)
     setup = Setup(**json.load(sys.stdin))
     {"loop": _loop, "tutorial": _tutorial, "lightning": _lightning}[sys.argv[1]](setup)
 
 
 def _loop(setup: Setup) -> None:
-    from benchmarks.loop import GANLoop, VAELoop  # each imports no more than its program needs
+    from benchmarks.loop import GANLoop, VAELoop  # import only the packages of this program
 
     _take_turns(setup, GANLoop if setup.model == "GAN" else VAELoop)
 

@@ -1,4 +1,4 @@
-"""Outside the opponents' processes: starts each, and has it train when it is its turn."""
+"""The parent's side of the opponents: start each process, and make it train in its turn."""
 
 __all__ = ["OPPONENTS", "PIPE", "Player"]
 
@@ -20,23 +20,23 @@ ROOT = Path(__file__).parents[2]
 OPPONENTS = ("limner", "loop", "tutorial", "lightning")
 NEVER = 1_000_000_000
 PIPE = "LIMNER_BENCHMARK_PIPE"
-"""The environment variable that names the file descriptor, see `benchmarks.turns`."""
+"""Environment variable with the file descriptor of the pipe, see `benchmarks.turns`."""
 
 
 class Player:
-    """An opponent's process, which has done its first update when this is made.
+    """The process of an opponent. The constructor waits for its first update.
 
     Args:
-        name: One of `OPPONENTS`, with flags of the loop behind it, as in "loop:compile", or the
-            folder of another clone of limner, as in "limner:../before".
-        case: What it trains.
-        images: The file of images.
-        folder: What it may write into; made here.
+        name: One of `OPPONENTS`. Flags of the loop may follow, as in "loop:compile", or the folder
+            of another clone of limner, as in "limner:../before".
+        case: Case that the opponent trains.
+        images: Path of the file of images.
+        folder: Folder that the opponent may write into; the constructor makes this folder.
         device: "cpu" or "cuda".
-        num_threads: Of torch; None for torch's own choice.
+        num_threads: Number of threads of torch; None for torch's default.
 
     Raises:
-        RuntimeError: If the process ends before it is told to; here and in every method.
+        RuntimeError: If the process ends too early. Every method may raise this.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Player:
     ) -> None:
         self.name, self.folder = name, folder
         self.holds_images = device == "cpu" or name.partition(":")[0] in ("limner", "loop")
-        """Whether its memory holds the whole data set."""
+        """Whether the whole data set is in the memory of the process."""
         folder.mkdir(parents=True)
         ours, its = socket.socketpair()
         threads = {} if num_threads is None else {"OMP_NUM_THREADS": str(num_threads)}
@@ -77,23 +77,23 @@ class Player:
         self.startup_seconds = time.perf_counter() - start
 
     def train(self, *, unmeasured: int, measured: int, cpu_time: bool = False) -> float:
-        """Seconds of each of the measured updates; those before them get it going again."""
+        """Train and return the seconds of a measured update; unmeasured updates come first."""
         return self._ask("train", unmeasured, measured)[cpu_time] / measured
 
     def draw(self, num_images: int) -> float:
-        """Seconds for so many images."""
+        """Return the seconds for drawing this number of images."""
         return self._ask("draw", num_images)
 
     def save(self) -> float:
-        """Seconds for a checkpoint."""
+        """Return the seconds for writing a checkpoint."""
         return self._ask("save", self.folder / "checkpoint.ckpt")
 
     def memory(self) -> int:
-        """Bytes at the peak, images included."""
+        """Return the peak memory in bytes, including the images."""
         return self._ask("memory")
 
     def end(self) -> None:
-        """Has the process end, or ends it."""
+        """Request the end of the process, and kill the process if it does not end."""
         try:
             self._pipe.send(("end",))
             self._process.wait(60)
@@ -115,20 +115,20 @@ class Player:
 
 
 def _setup(name: str, case: Case, images: Path, device: str) -> bytes:
-    """What a program reads that knows no config."""
+    """Return the setup that a program without a config reads."""
     flags = tuple(filter(None, name.partition(":")[2].split("+"))) if name[:4] == "loop" else ()
     setup = compose_setup(case, images=images, device=device, flags=flags)
     return json.dumps(asdict(setup)).encode()
 
 
 def _clone(name: str) -> Path:
-    """Where the limner that an opponent runs, or takes its networks from, lies."""
+    """Return the folder of the limner clone that an opponent runs or takes its networks from."""
     program, _, folder = name.partition(":")
     return Path(folder).resolve() if program == "limner" and folder else ROOT
 
 
 def _arguments(name: str, case: Case, images: Path, device: str) -> Sequence[str]:
-    """Of Python."""
+    """Return the arguments of Python that start an opponent."""
     program = name.partition(":")[0]
     if program != "limner":
         return ["-m", "benchmarks.play", program]
@@ -137,7 +137,7 @@ def _arguments(name: str, case: Case, images: Path, device: str) -> Sequence[str
         *case.overrides(images),
         f"accelerator={'gpu' if device == 'cuda' else 'cpu'}",
         "trainer.max_epochs=-1",
-        f"callbacks.pictures.every_num_updates={NEVER}",  # these are measured by themselves
+        f"callbacks.pictures.every_num_updates={NEVER}",  # measured separately
         f"callbacks.codes.every_num_updates={NEVER}",
         f"callbacks.checkpoints.every_num_updates={NEVER}",
         f"callbacks.checkpoints.every_num_minutes={NEVER}",

@@ -1,4 +1,4 @@
-"""Has the opponents of a case train in turns."""
+"""A race, in which the opponents of a case train in turns."""
 
 __all__ = ["Race"]
 
@@ -15,15 +15,15 @@ from benchmarks.report import Result
 
 NUM_DRAWN = 1000
 FEWEST, MOST = 2, 5000
-"""Updates in a turn."""
+"""Smallest and largest number of updates in a turn."""
 LEAD_IN = 5
-"""Updates at the start of a turn, at most, that do not count: caches and workers' queues."""
+"""Largest number of unmeasured updates at the start of a turn, which fill caches and queues."""
 NUM_SAVES = 3
 
 
 @dataclass(frozen=True)
 class Race:
-    """What all cases of a benchmark have in common."""
+    """Settings that all cases of a benchmark share."""
 
     device: str
     opponents: Sequence[str]
@@ -33,10 +33,10 @@ class Race:
     turn_seconds: float
     num_threads: int | None
     cpu_time: bool
-    """Whether the processor's time counts instead of the clock's."""
+    """Whether CPU time counts instead of wall-clock time."""
 
     def run(self, case: Case) -> list[Result]:
-        """Starts the opponents one after the other, and has them train in turns."""
+        """Start the opponents one after the other, train them in turns, and return the results."""
         images = self._images(case)
         players: list[Player] = []
         try:
@@ -86,7 +86,7 @@ class Race:
         )
 
     def _images(self, case: Case) -> Path:
-        """The file of images, from which limner has made its store before its time counts."""
+        """Return the file of images; limner has made its store of them before it is measured."""
         path = self.folder / f"{'x'.join(map(str, case.image_shape))}.npy"
         if not path.exists():
             save_images(path, case.image_shape, num_images=self.num_images)

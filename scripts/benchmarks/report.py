@@ -1,4 +1,4 @@
-"""What was measured, as a table, a CSV file and a picture."""
+"""The measurements as a table, a CSV file and a picture."""
 
 __all__ = ["Result", "draw_picture", "ratio", "table", "verdicts", "write_csv"]
 
@@ -21,29 +21,29 @@ MiB: of memory at the peak, beside the images that are trained on"""
 
 @dataclass(frozen=True)
 class Result:
-    """One opponent in one case."""
+    """Measurements of one opponent in one case."""
 
     case: Case
     opponent: str
     seconds: Sequence[float]
-    """Of an update, in each round."""
+    """Seconds of an update in each round."""
     startup_seconds: float
-    """From the start of the process to the end of the first update."""
+    """Seconds from the start of the process to the end of the first update."""
     draw_seconds: float
-    """For 1,000 images."""
+    """Seconds for drawing 1,000 images."""
     save_seconds: float
-    """For a checkpoint."""
+    """Seconds for writing a checkpoint."""
     memory: int
-    """Bytes at the peak, without the images that are trained on."""
+    """Peak memory in bytes, without the training images."""
 
     @property
     def milliseconds(self) -> float:
-        """Of an update, in the median round."""
+        """Milliseconds of an update in the median round."""
         return 1000 * statistics.median(self.seconds)
 
 
 def ratio(of: Result, to: Result) -> tuple[float, float, float]:
-    """The median over the rounds of the time of one by that of the other, and its quartiles."""
+    """Return the median ratio of two opponents' times over the rounds, and its quartiles."""
     ratios = [a / b for a, b in zip(of.seconds, to.seconds, strict=True)]
     if len(ratios) < 2:
         return (ratios[0],) * 3
@@ -52,7 +52,7 @@ def ratio(of: Result, to: Result) -> tuple[float, float, float]:
 
 
 def table(results: Sequence[Result]) -> Table:
-    """All results, with ratios to the loop's time, or to limner's where the loop was left out."""
+    """Return a table of all results with ratios to the loop's time, or else to limner's."""
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, caption_justify="left")
     for heading in ("case", "program"):
         shown.add_column(heading, no_wrap=True)
@@ -77,7 +77,7 @@ def table(results: Sequence[Result]) -> Table:
 
 
 def verdicts(results: Sequence[Result]) -> list[str]:
-    """One line for each target that could be looked at."""
+    """Return one line for each target that could be checked."""
     found = {(result.case.name, result.opponent): result for result in results}
     lines = []
     for case in dict.fromkeys(result.case for result in results):
@@ -100,7 +100,7 @@ def verdicts(results: Sequence[Result]) -> list[str]:
 
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
-    """One row for each result."""
+    """Write one row for each result."""
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([
@@ -119,7 +119,7 @@ def write_csv(results: Sequence[Result], path: Path) -> None:
 
 
 def draw_picture(results: Sequence[Result], path: Path, *, title: str) -> None:
-    """Bars of each opponent's time as a multiple of the loop's, a group for each case."""
+    """Draw bars of each opponent's time as a multiple of the loop's time, grouped by case."""
     import matplotlib
 
     matplotlib.use("Agg")

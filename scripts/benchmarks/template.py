@@ -1,4 +1,4 @@
-"""A LightningModule with a DataLoader, as the usual templates of Lightning have it."""
+"""A LightningModule with a DataLoader, in the style of the usual templates of Lightning."""
 
 __all__ = ["GANTemplate", "VAETemplate", "fit"]
 
@@ -14,7 +14,7 @@ from benchmarks.tutorial import average, make_loader
 
 
 class VAETemplate(L.LightningModule):
-    """One optimizer, which Lightning steps."""
+    """A VAE with one optimizer, which Lightning steps."""
 
     def __init__(self, setup: Setup, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
@@ -43,13 +43,13 @@ class VAETemplate(L.LightningModule):
 
     @torch.no_grad()
     def sample(self, num_images: int) -> Tensor:
-        """Images in [-1, 1] by the averaged weights."""
+        """Draw images in [-1, 1] with the averaged weights."""
         z = torch.randn(num_images, self.numbers.values["latent_dim"], device=self.device)
         return self.ema.module["decoder"](z).clamp(-1, 1)
 
 
 class GANTemplate(L.LightningModule):
-    """Two optimizers, stepped by hand as in Lightning's own example of a GAN."""
+    """A GAN with two optimizers, stepped by hand as in Lightning's own example."""
 
     def __init__(self, setup: Setup, generator: nn.Module, discriminator: nn.Module) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class GANTemplate(L.LightningModule):
 
     @torch.no_grad()
     def sample(self, num_images: int) -> Tensor:
-        """Images in [-1, 1] by the averaged weights."""
+        """Draw images in [-1, 1] with the averaged weights."""
         return self.ema(self._noise(num_images))
 
     def _noise(self, num_images: int) -> Tensor:
@@ -100,14 +100,14 @@ class GANTemplate(L.LightningModule):
 
 
 def fit(setup: Setup, model: L.LightningModule, callback: L.Callback) -> L.Trainer:
-    """Trains until the callback stops it, with what Lightning brings by default."""
+    """Train with Lightning's default settings until the callback stops training."""
     trainer = L.Trainer(
         accelerator=setup.device,
         devices=1,
         max_epochs=-1,
         precision="bf16-mixed" if setup.bf16 else "32-true",
         callbacks=[callback],
-        enable_progress_bar=False,  # as limner's, which is silent where nobody watches
+        enable_progress_bar=False,  # limner's bar is silent here too
     )
     trainer.fit(model, make_loader(setup))
     return trainer

@@ -1,6 +1,6 @@
-"""Inside an opponent's process: trains when it is its turn, and waits otherwise.
+"""The opponent's side of a turn: train when the parent commands it, and wait otherwise.
 
-All opponents share what else happens on the machine, and none ever runs beside another.
+Only one opponent runs at a time, and other load on the machine affects all opponents alike.
 """
 
 __all__ = ["Turns"]
@@ -18,16 +18,16 @@ from torch import Tensor
 from benchmarks.players import PIPE
 
 BATCH = 100
-"""Images that are drawn at a time."""
+"""Number of images that are drawn at a time."""
 
 
 class Turns:
-    """Times the updates of a training and does what the parent says.
+    """Timer of a training's updates, which follows the commands of the parent.
 
     Args:
         device: "cpu" or "cuda".
-        draw: Draws as many images in [-1, 1] as it is told, by the averaged weights.
-        save: Writes all that is needed to go on training into a file.
+        draw: Function that draws a number of images in [-1, 1] with the averaged weights.
+        save: Function that writes the state that resuming needs to a file.
     """
 
     def __init__(
@@ -35,11 +35,11 @@ class Turns:
     ) -> None:
         self.device, self.draw, self.save = device, draw, save
         self._parent = Connection(int(os.environ[PIPE]))
-        self._left = self._measured = 1  # the first update tells that all is set up
+        self._left = self._measured = 1  # the first update shows that the set-up is complete
         self._start = self._clocks()
 
     def after_update(self) -> bool:
-        """To be called after every update; whether there is another one to do."""
+        """Return whether to do another update. Call this method after every update."""
         self._left -= 1
         if self._left == self._measured:
             self._start = self._clocks()
@@ -50,7 +50,7 @@ class Turns:
         return True
 
     def _obey(self) -> bool:
-        """Does as it is told until that is to train, or to end."""
+        """Follow commands until the command is to train (return True) or to end (return False)."""
         does = {"draw": self._draw, "save": self._save, "memory": self._memory}
         while True:
             command, *arguments = self._parent.recv()
@@ -63,7 +63,7 @@ class Turns:
             self._parent.send(does[command](*arguments))
 
     def _draw(self, num_images: int) -> float:
-        """Seconds until so many images are there as bytes, as a score reads them."""
+        """Return the seconds until the images exist as bytes, the form that scores read."""
         start = self._now()
         for _ in range(-(-num_images // BATCH)):
             images = self.draw(BATCH).float()
@@ -71,13 +71,13 @@ class Turns:
         return self._now() - start
 
     def _save(self, path: Path) -> float:
-        """Seconds until the file is there."""
+        """Return the seconds until the file is written."""
         start = self._now()
         self.save(path)
         return self._now() - start
 
     def _memory(self) -> int:
-        """Bytes at the peak: on a GPU of tensors, else of this process and its workers."""
+        """Return the peak bytes of tensors on a GPU, else of this process and its workers."""
         if self.device == "cuda":
             return torch.cuda.max_memory_allocated()
         workers = [
@@ -89,18 +89,18 @@ class Turns:
         return own + _bytes("/proc/self/status", "VmHWM")
 
     def _clocks(self) -> tuple[float, float]:
-        """Seconds of the clock, and of the processor for this process."""
+        """Return the wall-clock seconds, and the CPU seconds of this process."""
         return self._now(), time.process_time()
 
     def _now(self) -> float:
-        """The clock, once the device has done all that it was given."""
+        """Return the wall-clock seconds after the device has finished its work."""
         if self.device == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter()
 
 
 def _bytes(file: str, start: str) -> int:
-    """The sum of the lines of a file in /proc that start so; 0 where there is no such file."""
+    """Return the bytes on the lines of a /proc file that start with `start`; 0 without a file."""
     path = Path(file)
     lines = path.read_text().splitlines() if path.exists() else []
     return sum(1024 * int(line.split()[1]) for line in lines if line.startswith(start))

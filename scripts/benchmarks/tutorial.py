@@ -1,8 +1,8 @@
-"""The loop as PyTorch's own examples write it (its examples "vae" and "dcgan").
+"""Training loops in the style of PyTorch's own examples "vae" and "dcgan".
 
-A data set of pictures with torchvision's transforms, a DataLoader with two workers, Adam, losses
-that are read in every step and printed now and then. Where the examples do other work than limner,
-they are brought in line: G's step draws noise of its own, and weights are averaged.
+They use a data set of pictures with torchvision's transforms, a DataLoader with two workers, Adam,
+and losses that are read in every step and printed from time to time. Two changes make their work
+equal to limner's: G's step draws its own noise, and weights are averaged.
 """
 
 __all__ = ["GANTutorial", "Pictures", "VAETutorial", "average", "make_loader"]
@@ -25,11 +25,11 @@ LOG_INTERVAL = 10
 
 
 class Pictures(Dataset):
-    """Pictures and labels as torchvision's MNIST and CIFAR10 hand them out.
+    """Pictures and labels in the form of torchvision's MNIST and CIFAR10.
 
     Args:
-        path: The file of images.
-        transform: What is done with each picture.
+        path: Path of the file of images.
+        transform: Function that is applied to each picture.
     """
 
     def __init__(self, path: str, transform: Any) -> None:
@@ -45,7 +45,7 @@ class Pictures(Dataset):
 
 
 def make_loader(setup: Setup) -> DataLoader:
-    """Shuffled batches of images in [-1, 1] and labels."""
+    """Return a loader of shuffled batches of images in [-1, 1] and labels."""
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(0.5, 0.5)])
     return DataLoader(
         Pictures(setup.images, transform),
@@ -58,7 +58,7 @@ def make_loader(setup: Setup) -> DataLoader:
 
 
 def average(setup: Setup, network: nn.Module) -> AveragedModel:
-    """The running average of a network's weights."""
+    """Return the running average of a network's weights."""
     decay = 0.5 ** (setup.batch_size / EMA_HALF_LIFE)
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay)).eval()
 
@@ -73,7 +73,7 @@ class VAETutorial:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=setup.lr, betas=setup.betas)
 
     def updates(self) -> Iterator[None]:
-        """Trains for ever, and stops after each update."""
+        """Train without end, and yield after each update."""
         train_loader = make_loader(self.setup)
         self.model.train()
         epoch = 0
@@ -96,7 +96,7 @@ class VAETutorial:
             print(f"====> Epoch: {epoch} Average loss: {train_loss / len(train_loader):.4f}")
 
     def _loss(self, x: Tensor) -> Tensor:
-        """Of Gaussian pixels, per value of an image."""
+        """Return the loss of Gaussian pixels, per value of an image."""
         mu, logvar = self.model["encoder"](x)
         z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
         sigma = self.setup.values["likelihood"]["sigma"]
@@ -106,12 +106,12 @@ class VAETutorial:
 
     @torch.no_grad()
     def draw(self, num_images: int) -> Tensor:
-        """Images in [-1, 1] by the averaged weights."""
+        """Draw images in [-1, 1] with the averaged weights."""
         z = torch.randn(num_images, self.setup.values["latent_dim"], device=self.device)
         return self.ema.module["decoder"](z).clamp(-1, 1)
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on."""
+        """Return the state that resuming needs."""
         parts = {"model": self.model, "ema": self.ema, "optimizer": self.optimizer}
         return {name: part.state_dict() for name, part in parts.items()}
 
@@ -129,7 +129,7 @@ class GANTutorial:
         )
 
     def updates(self) -> Iterator[None]:
-        """Trains for ever, and stops after each update."""
+        """Train without end, and yield after each update."""
         dataloader = make_loader(self.setup)
         criterion = nn.BCEWithLogitsLoss()
         netG, netD = self.netG, self.netD
@@ -173,11 +173,11 @@ class GANTutorial:
 
     @torch.no_grad()
     def draw(self, num_images: int) -> Tensor:
-        """Images in [-1, 1] by the averaged weights."""
+        """Draw images in [-1, 1] with the averaged weights."""
         return self.ema(self._noise(num_images))
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on."""
+        """Return the state that resuming needs."""
         parts = [self.netG, self.netD, self.ema, self.optimizerG, self.optimizerD]
         return {str(number): part.state_dict() for number, part in enumerate(parts)}
 

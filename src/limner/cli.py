@@ -23,7 +23,14 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import DictConfig
 
 from limner.commands.completion import complete
-from limner.commands.parser import COMMANDS, VERSION, read_words, refuse_unknown, top_parser
+from limner.commands.parser import (
+    COMMANDS,
+    VERSION,
+    read_words,
+    refuse_keys,
+    refuse_unknown,
+    top_parser,
+)
 from limner.commands.sweep.command import refuse_launcher, run_job, tell
 from limner.commands.sweep.records import jobs_in
 from limner.commands.train import make_importable, never_began, remove_run, run_in_folder
@@ -51,6 +58,8 @@ from limner.training.progress import Progress
 
 log = logging.getLogger(__name__)
 
+DEBUG = "debug=true"
+"""Word that shows the traceback instead of a message, in every command."""
 _failures: list[str] = []
 """Failures in this process; with any failure the exit code is 1."""
 
@@ -66,7 +75,10 @@ def main() -> None:
     command, *words = words or ["--help"]
     if command == "train":
         raise SystemExit(_train(words))
-    raise SystemExit(_explained(functools.partial(_command, command, words), debug=False))
+    debug = DEBUG in words
+    if command != "search":  # whose trials take it too
+        words = [word for word in words if word != DEBUG]
+    raise SystemExit(_explained(functools.partial(_command, command, words), debug=debug))
 
 
 def _command(command: str, words: Sequence[str]) -> int:
@@ -74,6 +86,7 @@ def _command(command: str, words: Sequence[str]) -> int:
         refuse_unknown(command)
         top_parser().parse_args([command])  # prints and exits
     words = read_words(command, words)
+    refuse_keys(command, words)  # before the seconds that importing torch takes
     return importlib.import_module(COMMANDS[command].module).run(words)
 
 
@@ -129,7 +142,7 @@ def _train(words: Sequence[str]) -> int:
             _composing(start, job)
         return 1 if _failures else 0
 
-    return _explained(compose_and_run, debug="debug=true" in words)
+    return _explained(compose_and_run, debug=DEBUG in words)
 
 
 def _composing(start: Start, job: Callable[[DictConfig], float | None]) -> None:

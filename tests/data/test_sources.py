@@ -106,7 +106,7 @@ def test_files_that_are_no_images_are_counted_by_suffix(tmp_path, caplog, archiv
         (folder / name).touch()
     ImageFolder(path=str(fakes.zipped(folder) if archive else folder)).pictures()
     (line,) = [line for line in caplog.messages if "left out" in line]
-    assert "4 files are left out, which are no images: 2 .txt, " in line
+    assert "4 files are left out; limner does not read them: 2 .txt, " in line
     assert "1 .json" in line
     assert "1 without a suffix" in line
 

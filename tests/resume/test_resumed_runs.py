@@ -61,7 +61,7 @@ def test_the_same_command_again_and_again_ends_with_one_finished_run(run, monkey
 
     second = run(*command)
     assert second.code == 0, second.err
-    assert "resume=auto: going on with run" in second.out
+    assert "resume=auto: resuming run" in second.out
     status = read_status(folder)
     assert (status.state, status.update, status.starts) == ("finished", 12, 2)
     assert status.error is None
@@ -113,7 +113,7 @@ def test_two_processes_go_on_with_what_auto_found(run, tmp_path):
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env=environment,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("going on with run") == 1
+    assert result.stdout.count("resuming run") == 1
     assert updates(Path("run")) == [1, 2, 3, 4, 5]
     assert (read_status(Path("run")).state, read_status(Path("run")).update) == ("finished", 5)
     assert torch.load(newest(Path("run")), weights_only=True)["limner"]["world_size"] == 2

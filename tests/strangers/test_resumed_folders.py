@@ -172,7 +172,7 @@ def test_the_place_of_the_data_comes_from_the_present_environment(run, tmp_path,
 
 def test_the_place_of_the_images_is_said(run, tmp_path):
     folder = run_folder(tmp_path / "run", "data=image_folder", "data.path=photos")
-    said = "Images are read from photos, as the run's folder says. Others: data.path=..."
+    said = "Images are read from photos, as set in the run folder. To read others: data.path=..."
     assert run("resume=run").out.count(said) == 1
     assert "Images are read from" not in run("resume=run", "data.path=photos").out
     edit(folder / SAVED, "logger.csv.folder", str(tmp_path / "elsewhere"))

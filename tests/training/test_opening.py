@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from limner.config.build import build
-from limner.training.opening import opening
+from limner.training.opening import opening, zero_rate
 
 
 @pytest.fixture
@@ -63,3 +63,19 @@ def test_opening_fits_80_columns_for_every_model(told, model):
     lines = told(f"model={model}")
     assert max(map(len, lines)) <= 80
     assert 6 <= len(lines) <= 10
+
+
+@pytest.mark.parametrize(
+    ("words", "length", "warns"),
+    [
+        ([], 100, False),
+        (["lr_schedule=cosine", "lr_schedule.last=100"], 100, False),
+        (["lr_schedule=cosine", "lr_schedule.last=100"], 101, True),
+        (["lr_schedule=cosine", "lr_schedule.last=100"], None, True),
+        (["lr_schedule=cosine", "lr_schedule.last=100", "lr_schedule.end=0.1"], 200, False),
+    ],
+)
+def test_zero_rate_warns_if_the_rate_is_0_before_training_ends(composed, words, length, warns):
+    config = composed(*words)
+    config.num_updates = length
+    assert (zero_rate(config) is not None) == warns

@@ -1,4 +1,4 @@
-"""Completions of a shell for `limner`: commands and their keys; those of `train` are Hydra's.
+"""Shell completion of `limner` commands and their keys; Hydra completes `limner train`.
 
 Hydra's own code for bash, zsh and fish (`limner train -sc install=bash`) calls
 `limner -sc query=bash` with the line typed so far in COMP_LINE.
@@ -13,9 +13,9 @@ from limner.commands.parser import COMMANDS
 
 
 def complete(environ: MutableMapping[str, str]) -> bool:
-    """Print the completions of a line; return False if they are Hydra's to print.
+    """Print the completions of a line; return False if Hydra has to print them.
 
-    Then COMP_LINE is changed into a line that Hydra understands, without the word `train`.
+    In that case COMP_LINE is changed into a line that Hydra understands, without the word `train`.
 
     Args:
         environ: Environment with COMP_LINE.

@@ -1,9 +1,9 @@
-"""`limner export`: a run as a folder that others can load, read about and build on.
+"""`limner export`: write a run as a folder that others can load, read about and build on.
 
-DIR/model.safetensors   all weights, the EMA's too
-DIR/config.yaml         what loading needs: the model, and the facts of the data
+DIR/model.safetensors   all weights, including the EMA
+DIR/config.yaml         the config for loading: the model, and the facts of the data
 DIR/README.md           the model card; DIR/samples.png is its picture
-DIR/model.onnx          if asked for: the sampling network, z (N, latent_dim) -> images in [-1, 1]
+DIR/model.onnx          onnx=true only: the network z (N, latent_dim) -> images in [-1, 1]
 """
 
 __all__ = ["run"]
@@ -36,14 +36,15 @@ from limner.runs.scores import read_scores
 from limner.version import __version__
 
 WEIGHTS = "model.safetensors"
-NUM_SAMPLES = 64  # in the card's picture
+NUM_SAMPLES = 64  # number of images in the picture of the card
 
 
 def run(words: Sequence[str]) -> int:
-    """Exports what the words ask for, prints where it is, and returns the exit code 0.
+    """Run `limner export` with these words, print the path of the export, and return exit code 0.
 
     Raises:
-        UserError: If a word does not fit, the run cannot be loaded, or the place not be written.
+        UserError: If a word does not fit, the run cannot be loaded, or the export cannot be
+            written.
     """
     options = parse(words, Options)
     to_hub = options.to.startswith(hub.SCHEME)
@@ -62,7 +63,7 @@ def run(words: Sequence[str]) -> int:
         return 0
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as partial:
-        folder = Path(partial, target.name)  # moved when it is whole
+        folder = Path(partial, target.name)  # moved when it is complete
         folder.mkdir()
         _write(model, folder, options)
         folder.replace(target)
@@ -89,7 +90,7 @@ def _write(model: TrainedModel, folder: Path, options: Options) -> None:
 
 
 def _weights(model: TrainedModel) -> dict[str, torch.Tensor]:
-    """The state dict, each tensor with memory of its own, as safetensors wants it."""
+    """Return the state dict with separate memory for each tensor, as safetensors requires."""
     state = model.module.state_dict()
     return {key: value.detach().contiguous().clone() for key, value in state.items()}
 
@@ -112,7 +113,7 @@ def _picture(model: TrainedModel) -> Image.Image:
 
 
 def _scores(folder: Path) -> dict[str, Any]:
-    """The entries of the run's scores.json, or none."""
+    """Return the entries of the run's scores.json; an empty dict if there is no file."""
     path = folder.expanduser() / "scores.json"
     try:
         return dict(read_scores(path))

@@ -10,10 +10,10 @@ from limner.pretrained.trained_model import TrainedModel
 def tour(
     model: TrainedModel, codes: np.ndarray, num_steps: int, *, mode: str, label: int | None
 ) -> np.ndarray:
-    """From each of the codes (N, latent_dim) to the next, and from the last to the first.
+    """Interpolate from each code (N, latent_dim) to the next, and from the last to the first.
 
     Returns:
-        uint8 (N, num_steps, H, W, C), both ends in each row.
+        Images, uint8 (N, num_steps, H, W, C). Each row includes both ends.
     """
     ends = zip(codes, np.roll(codes, -1, axis=0), strict=True)
     return np.stack([model.interpolate(a, b, num_steps, mode=mode, label=label) for a, b in ends])
@@ -28,13 +28,13 @@ def traversal(
     reach: float,
     label: int | None,
 ) -> np.ndarray:
-    """One dimension of `start` (latent_dim,) at a time goes from -reach to reach.
+    """Vary one dimension of `start` (latent_dim,) at a time from -reach to reach.
 
-    Many dimensions of a VAE are inactive and show nothing, so those come first along which the
-    image changes most.
+    Many dimensions of a VAE are inactive and change nothing, so the dimensions that change the
+    image most come first.
 
     Returns:
-        uint8 (at most num_directions, num_steps, H, W, C).
+        Images, uint8 (at most num_directions, num_steps, H, W, C).
     """
     values = np.linspace(-reach, reach, num_steps)
     order = _strongest(model, start, reach, label)[:num_directions]
@@ -53,7 +53,7 @@ def _strongest(
 
 
 def _varied(start: np.ndarray, dimension: int, values: np.ndarray) -> np.ndarray:
-    """Codes (len(values), latent_dim) that differ from `start` in one dimension."""
+    """Return codes (len(values), latent_dim) that differ from `start` in one dimension."""
     codes = np.repeat(start[None], len(values), axis=0)
     codes[:, dimension] = values
     return codes

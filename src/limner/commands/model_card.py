@@ -1,4 +1,4 @@
-"""The README.md of an exported model: what it is, what it learned from, how good it is."""
+"""The README.md of an exported model: its use, its architecture, its data and its scores."""
 
 __all__ = ["model_card"]
 
@@ -23,14 +23,14 @@ def model_card(
     scores: Mapping[str, Mapping[str, Any]],
     license: str | None,
 ) -> str:
-    """The card as Markdown, with the front matter that the Hugging Face Hub reads.
+    """Return the card as Markdown, with the front matter that the Hugging Face Hub reads.
 
     Args:
-        model: What is exported.
-        config: Its config.yaml.
-        address: What `limner.load` finds it by.
-        scores: The entries of the run's scores.json.
-        license: An identifier such as mit; None where none was chosen.
+        model: The exported model.
+        config: Content of its config.yaml.
+        address: Address by which `limner.load` finds the model.
+        scores: Entries of the run's scores.json.
+        license: Identifier such as mit; None if no license was chosen.
     """
     name = f"{type(model.module).__name__} on {plain(config['data']['name'] or 'unnamed data')}"
     front = {
@@ -94,7 +94,7 @@ def _data(data: Mapping[str, Any]) -> str:
 
 
 def _scores(scores: Mapping[str, Mapping[str, Any]], update: int | None) -> str:
-    """Each score with the whole protocol it was made by, and whether these weights made it."""
+    """Return each score with its whole protocol, and whether it belongs to these weights."""
     if not scores:
         return "## Scores\n\nNone."
     rows = []
@@ -112,7 +112,7 @@ def _scores(scores: Mapping[str, Mapping[str, Any]], update: int | None) -> str:
 
 
 def _printable(value: Any) -> Any:
-    """Plain data with all its texts escaped."""
+    """Return plain data with all texts escaped."""
     if isinstance(value, Mapping):
         return {printable(key): _printable(part) for key, part in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The sampling network as ONNX, checked against torch before it is handed out."""
+"""Export of the sampling network as ONNX, checked against torch."""
 
 __all__ = ["export", "require"]
 
@@ -18,12 +18,12 @@ from limner.pretrained.trained_model import TrainedModel
 from limner.randomness import uniform_labels
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-TOLERANCE = 1e-4  # of pixels in [-1, 1]
-CHECKED = (1, 5)  # batch sizes
+TOLERANCE = 1e-4  # largest difference of pixels in [-1, 1]
+CHECKED = (1, 5)  # batch sizes of the check
 
 
 def require() -> None:
-    """Raise `UserError` unless all packages that ONNX needs are installed."""
+    """Raise UserError unless all packages that ONNX needs are installed."""
     for name in PACKAGES:
         try:
             importlib.import_module(name)
@@ -34,13 +34,13 @@ def require() -> None:
 
 
 def export(model: TrainedModel, path: Path) -> None:
-    """Write z (N, latent_dim) -> images (N, C, H, W) in [-1, 1], for any N; EMA weights.
+    """Write the network z (N, latent_dim) -> images (N, C, H, W) in [-1, 1] with EMA weights.
 
-    Of a conditional model, (z, labels (N,)) -> images.
+    N is free. The network of a conditional model takes (z, labels (N,)).
 
     Raises:
-        UserError: If the model has no such function, or ONNX's differs from torch's by more than
-            1e-4.
+        UserError: If the model has no such function, or if the images of ONNX and torch differ by
+            more than 1e-4.
     """
     if not isinstance(model.module, Generates):
         raise UserError(
@@ -59,7 +59,7 @@ def export(model: TrainedModel, path: Path) -> None:
 
 
 class _Generate(nn.Module):
-    """`generate` as a module's forward."""
+    """Module that calls `generate` of another module in its forward pass."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class _Generate(nn.Module):
 
 
 def _inputs(module: Generates, num_images: int, num_classes: int | None) -> dict[str, Tensor]:
-    """By their names."""
+    """Return random inputs of the network, by their names."""
     generator = torch.Generator().manual_seed(num_images)
     z = torch.randn(num_images, module.latent_dim, generator=generator)
     labels = uniform_labels(num_images, num_classes, generator=generator)
@@ -86,14 +86,14 @@ def _check(network: _Generate, path: Path, num_classes: int | None) -> None:
         (images,) = session.run(None, {name: each.numpy() for name, each in inputs.items()})
         expected = network(**inputs)
         difference = (torch.from_numpy(images) - expected).abs().max().item()
-        if not difference <= TOLERANCE:  # nan differs too
+        if not difference <= TOLERANCE:  # true for nan too
             path.unlink()
             raise UserError(f"onnx=true: ONNX's images differ from torch's by {difference:.2g}.")
 
 
 @contextlib.contextmanager
 def _quiet():
-    """Without what the exporter tells its own developers."""
+    """Hide the exporter's log lines, warnings and prints, which are meant for its developers."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     try:

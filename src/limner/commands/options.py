@@ -1,7 +1,7 @@
-"""What each command takes: its keys, each with its default and meaning.
+"""The keys of each command, with their defaults and meanings.
 
 Parsing (`limner.config.command_options`) and `limner COMMAND --help` both read these classes. This
-module imports nothing heavy, so that help appears at once.
+module imports nothing slow, so that help appears at once.
 """
 # ruff: noqa: RUF009  `option` returns a field
 

@@ -1,6 +1,6 @@
-"""The commands and their flags, read by argparse; `key=value` words are its positional arguments.
+"""The commands and their flags, parsed by argparse with `key=value` words as positional arguments.
 
-`limner --help` and `limner COMMAND --help` are made of the classes in `limner.commands.options`.
+`limner --help` and `limner COMMAND --help` show the classes in `limner.commands.options`.
 """
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Command",
     "command_parser",
     "read_words",
+    "refuse_keys",
     "refuse_unknown",
     "top_parser",
 ]
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from limner.commands import options
-from limner.config.command_options import form, meaning
+from limner.config.command_options import form, meaning, parse
 from limner.errors import UsageError
 from limner.files.printable import printable
 from limner.resume.overrides import VALUED
@@ -34,11 +35,11 @@ class Command:
     """A command of `limner`.
 
     Args:
-        module: Module with a function `run(words) -> exit code`, imported when it is asked for.
-        options: Dataclasses of its keys; the docstring of the first is its description.
-        words: Words that may follow it, for the line of usage.
-        examples: Whole command lines.
-        note: What its help says last.
+        module: Module with a function `run(words) -> exit code`, imported when the command runs.
+        options: Dataclasses of its keys. The docstring of the first describes the command.
+        words: Words that may follow the command, for the usage line.
+        examples: Complete command lines.
+        note: Last paragraph of its help.
     """
 
     module: str
@@ -49,7 +50,7 @@ class Command:
 
     @property
     def description(self) -> str:
-        """Return the first line of its options' docstring."""
+        """First line of the docstring of its options."""
         return (self.options[0].__doc__ or "").splitlines()[0]
 
 
@@ -102,7 +103,7 @@ TRAIN = "train a model and score it; a sweep with -m"
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose help lists the keys of a command, and whose errors are messages of ours."""
+    """A parser whose help lists the keys of a command, and whose errors are UsageErrors."""
 
     def __init__(self, *, command: Command | None = None, **more: Any) -> None:
         more.setdefault("allow_abbrev", False)
@@ -110,6 +111,7 @@ class _Parser(argparse.ArgumentParser):
         self.command = command
 
     def format_help(self) -> str:
+        """Return the help of a command, with its keys, flags and examples."""
         if self.command is None:
             return super().format_help()
         formatter = self._get_formatter()
@@ -132,6 +134,7 @@ class _Parser(argparse.ArgumentParser):
         return f"{formatter.format_help()}\nexample{plural}:\n{listed}\n"
 
     def error(self, message: str) -> Any:
+        """Raise UsageError instead of exiting."""
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
@@ -173,7 +176,7 @@ def command_parser(name: str) -> argparse.ArgumentParser:
 def read_words(name: str, words: Sequence[str]) -> list[str]:
     """Check the flags among the words of a command; return the words for its `run`.
 
-    `--help` and `--version` may stand anywhere. They print, and raise SystemExit.
+    `--help` and `--version` may be at any position. They print, and raise SystemExit.
 
     Raises:
         UsageError: If a flag is unknown.
@@ -185,8 +188,23 @@ def read_words(name: str, words: Sequence[str]) -> list[str]:
     return list(words)
 
 
+def refuse_keys(name: str, words: Sequence[str]) -> None:
+    """Check the values of a command's own keys; imports nothing heavy.
+
+    Raises:
+        UserError: If a key is unknown or missing, or a value does not fit.
+    """
+    if name == "compare":  # its words are folders
+        return
+    keys = COMMANDS[name].options[0]
+    known = {field.name for field in dataclasses.fields(keys)}
+    passes_on = name in ("search", "evaluate")  # other words are overrides of a config
+    own = [word for word in words if not passes_on or word.partition("=")[0] in known]
+    parse(own, keys)
+
+
 def refuse_unknown(command: str) -> None:
-    """Raise `UsageError` for a word that is no command; flags of `limner` itself pass."""
+    """Raise UsageError for a word that is not a command; accept flags of `limner` itself."""
     if command in ("-h", "--help", "--version"):
         return
     names, shown = ["train", *COMMANDS], printable(command)

@@ -1,4 +1,4 @@
-"""The pictures that a run drew while it trained, as the frames of a film."""
+"""The pictures that a run drew during training, as the frames of a film."""
 
 __all__ = ["progress_frames"]
 
@@ -13,17 +13,18 @@ from limner.files.plain import NotPlainError
 from limner.pretrained.safe_build import within
 from limner.runs.links import refuse_links
 
-MAX_FILM_PIXELS = 2**29  # of all frames together, 1.5 GiB of memory
+MAX_FILM_PIXELS = 2**29  # limit on the pixels of all frames together, 1.5 GiB of memory
 
 
 def progress_frames(run: str) -> list[Image.Image]:
-    """Return the pictures of a run folder in the order of training, all of the last one's size.
+    """Return the pictures of a run in the order of training, resized to the last picture.
 
     Args:
-        run: The run folder, which a stranger may have made.
+        run: The run folder, which is untrusted.
 
     Raises:
-        UserError: If there are fewer than two pictures, or one is refused, or all are too large.
+        UserError: If there are fewer than two pictures, if a picture is refused, or if all
+            pictures together are too large.
     """
     folder = Path(run).expanduser()
     refuse_links(folder)

@@ -1,4 +1,4 @@
-"""`limner sample`: pictures of a trained model, or of a training run, in files."""
+"""`limner sample`: write pictures of a trained model, or of a training run, to files."""
 
 __all__ = ["run"]
 
@@ -24,17 +24,17 @@ from limner.pretrained.load import load
 from limner.pretrained.trained_model import TrainedModel
 
 MODES = ("grid", "classes", "folder", "npz", "interpolate", "traverse", "progress")
-SMOOTHNESS = 4  # steps of a GIF for each step of the strip
+SMOOTHNESS = 4  # number of GIF steps for each step of the strip
 FRAME_MS = 80
 PROGRESS_MS = 250
-PAUSE_MS = 1500  # on a GIF's last frame
+PAUSE_MS = 1500  # duration of the last frame of a GIF
 
 
 def run(words: Sequence[str]) -> int:
-    """Write the pictures that the words ask for, print their paths, and return exit code 0.
+    """Run `limner sample` with these words, print the paths of the pictures, and return 0.
 
     Raises:
-        UserError: If a word does not fit, or the model or the run cannot do what is asked.
+        UserError: If a word does not fit, or the model or the run does not support the mode.
     """
     options = parse(words, Options)
     if options.mode not in MODES:
@@ -55,7 +55,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _grid(options: Options) -> list[Path]:
-    """One PNG of all images."""
+    """Write one PNG of all images."""
     path = _target(options, _name(options, "samples"), ".png")
     num_images = _num_images(options, 64)
     images = np.concatenate(list(_drawn(options, num_images)))
@@ -63,7 +63,7 @@ def _grid(options: Options) -> list[Path]:
 
 
 def _classes(options: Options) -> list[Path]:
-    """One PNG with a row for each class; the images of a column share their code."""
+    """Write one PNG with a row for each class; the images of a column share a code."""
     num_columns = _num_images(options, 10)
     model = _load(options)
     if not model.is_conditional:
@@ -76,7 +76,7 @@ def _classes(options: Options) -> list[Path]:
 
 
 def _folder(options: Options) -> list[Path]:
-    """One PNG for each image, in its own size."""
+    """Write one PNG for each image, in the size of the image."""
     folder = _target(options, _name(options, "samples"), "")
     num_images = _num_images(options, 64)
     names = [f"{i:06d}.png" for i in range(num_images)]
@@ -91,7 +91,7 @@ def _folder(options: Options) -> list[Path]:
 
 
 def _npz(options: Options) -> list[Path]:
-    """One .npz, uint8 (N, H, W, C) under `arr_0`, as evaluation programs read it."""
+    """Write one .npz with uint8 (N, H, W, C) under `arr_0`, the format of evaluation programs."""
     path = _target(options, _name(options, "samples"), ".npz")
     images = np.concatenate(list(_drawn(options, _num_images(options, 64))))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,10 @@ def _npz(options: Options) -> list[Path]:
 
 
 def _interpolate(options: Options) -> list[Path]:
-    """From each sample to the next: a row of the strip each; the GIF goes back to the first."""
+    """Write a strip and a GIF that interpolate from each sample to the next.
+
+    Each pair of samples is a row of the strip. The GIF also returns to the first sample.
+    """
     model, codes = _model_and_codes(options, _num_images(options, 4))
     paths = _strip_and_gif(options, _name(options, "interpolation"))
     rows = tour(
@@ -112,7 +115,10 @@ def _interpolate(options: Options) -> list[Path]:
 
 
 def _traverse(options: Options) -> list[Path]:
-    """Along each of the directions that change most: a row of the strip, a tile of the GIF."""
+    """Write a strip and a GIF that vary the latent directions which change the image most.
+
+    Each direction is a row of the strip and a tile of the GIF.
+    """
     model, codes = _model_and_codes(options, 1)
     paths = _strip_and_gif(options, _name(options, "traversal"))
     num_directions = _num_images(options, 8)
@@ -128,7 +134,7 @@ def _traverse(options: Options) -> list[Path]:
 
 
 def _progress(options: Options) -> list[Path]:
-    """Write a GIF of the grids that the run drew while it trained."""
+    """Write a GIF of the grids that the run drew during training."""
     frames = progress_frames(options.run)
     path = _target(options, "progress", ".gif")
     return [_animate(frames, path, PROGRESS_MS, pause_ms=PAUSE_MS)]
@@ -152,7 +158,7 @@ def _drawn(options: Options, num_images: int) -> Iterator[np.ndarray]:
 
 
 def _label(options: Options) -> int | None:
-    """The class of all images, if one is asked for."""
+    """Return the class of all images if `labels` has a single entry, else None."""
     labels = options.labels
     return labels[0] if labels is not None and len(labels) == 1 else None
 
@@ -165,7 +171,7 @@ def _num_images(options: Options, default: int) -> int:
 
 
 def _model_and_codes(options: Options, num_codes: int) -> tuple[TrainedModel, np.ndarray]:
-    """The model, and the codes of its first samples, for a walk between or along them."""
+    """Return the model and the codes of its first samples, for a walk through latent space."""
     if options.num_steps < 2:
         raise UserError(f"num_steps={options.num_steps}: must be 2 or more.")
     model = _load(options)
@@ -179,12 +185,12 @@ def _truncated(codes: np.ndarray, options: Options) -> np.ndarray:
 
 
 def _num_frames(options: Options) -> int:
-    """Of a row of the film, so that every SMOOTHNESS-th is one of the strip."""
+    """Return the number of frames of a film row; every SMOOTHNESS-th is also in the strip."""
     return (options.num_steps - 1) * SMOOTHNESS + 1
 
 
 def _name(options: Options, what: str) -> str:
-    """A file name that says how the picture was made."""
+    """Return a file name that contains the settings of the picture."""
     parts = [what]
     if what == "samples":
         parts.append(str(_num_images(options, 64)))
@@ -199,7 +205,7 @@ def _name(options: Options, what: str) -> str:
 
 
 def _target(options: Options, name: str, suffix: str) -> Path:
-    """The path asked for, or `name` in the run's folder; of the hub's models, here."""
+    """Return the path in `to`, or else `name` in the run folder (in . for models of the hub)."""
     if options.to is None:
         here = options.run.startswith(hub.SCHEME)
         return (Path() if here else Path(options.run).expanduser()) / f"{name}{suffix}"
@@ -210,7 +216,7 @@ def _target(options: Options, name: str, suffix: str) -> Path:
 
 
 def _strip_and_gif(options: Options, name: str) -> tuple[Path, Path]:
-    """Both paths; `to` may be either or have no ending."""
+    """Return the paths of the strip and the GIF; `to` may name either, or have no ending."""
     stem = _target(options, name, "")
     if stem.suffix in (".png", ".gif") and options.to is not None:
         stem = stem.with_suffix("")
@@ -236,7 +242,7 @@ def _strip_and_film(
 def _animate(
     frames: Iterable[Image.Image], path: Path, frame_ms: int, *, pause_ms: int | None = None
 ) -> Path:
-    """An endless GIF, whose last frame may stay longer."""
+    """Write an endless GIF whose last frame may last longer, and return its path."""
     first, *others = frames
     path.parent.mkdir(parents=True, exist_ok=True)
     durations = [frame_ms] * len(others) + [frame_ms if pause_ms is None else pause_ms]

@@ -1,1 +1,1 @@
-"""From words and YAML files to checked arguments, objects and messages."""
+"""Configs: turn words and YAML files into checked arguments, objects and error messages."""

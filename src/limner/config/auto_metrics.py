@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def choose_metrics(config: DictConfig, data: RealImages) -> None:
-    """Replace `metrics=auto` by what suits this machine and this data set, and log the choice."""
+    """Replace `metrics=auto` by scores that suit this machine and data set; log the choice."""
     if "choices" not in config.metrics:
         return
     common = {k: v for k, v in config.metrics.items() if k not in ("choices", "objective")}
@@ -31,7 +31,7 @@ def choose_metrics(config: DictConfig, data: RealImages) -> None:
 
 
 def _scoring_seconds(metrics: DictConfig, data: RealImages, name: str) -> float:
-    """Estimate the seconds of a scoring: Inception on a GPU, or the classifier on two cores."""
+    """Estimate the seconds of one scoring, by Inception on a GPU or a classifier on two cores."""
     num_images = metrics.num_samples + len(data.reference("train")[1])
     if name == "inception":
         return max(1, num_images / 2000)

@@ -1,6 +1,6 @@
-"""Check that every `_target_` of a config gets the arguments that it takes, and build objects.
+"""Check the arguments of every `_target_` of a config, and build its objects.
 
-Only this folder, and the layers above it, know Hydra.
+Only this folder and the layers above it use Hydra.
 """
 
 __all__ = [
@@ -37,12 +37,12 @@ from limner.config.types import check_type
 from limner.errors import UserError
 
 CHECKED_BY = ("limner", "lightning", "torchmetrics", "hydra")
-"""Packages that check their arguments; Hydra raises where a call does not fit a signature."""
+"""Packages that check their arguments; Hydra raises if a call does not fit a signature."""
 FACTS = ("image_shape", "num_classes")
 """Facts that only the data may know: null in the config until the data are read."""
 
 
-logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # what it logs, it also raises
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it raises the errors that it logs
 
 
 def composed(config: DictConfig) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def composed(config: DictConfig) -> dict[str, Any]:
     The network group holds parts for models to read; parts that no model reads may be incomplete.
 
     Raises:
-        UserError: If a value is missing, or one that it reads.
+        UserError: If a value is missing, or reads a missing value.
     """
     try:
         return {key: _plain(config, key) for key in config if key != "network"}
@@ -82,7 +82,8 @@ def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
         only: Top-level keys whose nodes are compared; None for all.
 
     Raises:
-        UserError: If a key is no parameter, a parameter is missing, or a value has a wrong type.
+        UserError: If a key is not a parameter, a parameter is missing, or a value has the wrong
+            type.
     """
     if only is None:
         check_groups(config)
@@ -91,7 +92,7 @@ def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
         config = OmegaConf.merge(config, {"num_updates": 1})
     values = composed(config)
     values["metrics"].pop("choices", None)
-    values["model"] = values.pop("model")  # last: it reads the others, whose own names are clearer
+    values["model"] = values.pop("model")  # last, since errors should name the keys that it reads
     if only is not None:
         values = {key: value for key, value in values.items() if key in only}
     for path, node in _targets(values, written):
@@ -99,19 +100,19 @@ def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
 
 
 def build(config: DictConfig, key: str, **more: Any) -> Any:
-    """Make the objects of the node at `key`.
+    """Build the objects of the node at `key`.
 
-    An exception that is not known to be a user's mistake passes as it is, with a note on what was
-    built.
+    An exception that is not known to be a user's mistake is raised unchanged, with a note that
+    names the key.
 
     Args:
-        config: The config of a run.
-        key: The top-level key of the node.
+        config: Config of a run.
+        key: Top-level key of the node.
         more: Further arguments of the node's `_target_`.
 
     Raises:
-        UserError: If a constructor refuses its arguments, see `is_refusal`. The constructor of an
-            installed library refuses by a ValueError or a TypeError.
+        UserError: If a constructor refuses its arguments, see `is_refusal`. For a constructor of
+            an installed library, a ValueError or a TypeError is a refusal.
     """
     node = _without_shared(key, composed(config)[key], _read_keys(config))
     try:
@@ -125,30 +126,30 @@ def build(config: DictConfig, key: str, **more: Any) -> Any:
         if (refused := _refused_by_library(error, cause, key)) is not None:
             raise refused from error
         cause.add_note(f"limner was building {key}: {str(error).splitlines()[0]}")
-    raise cause  # outside of the handler, where it would drag Hydra's exceptions along
+    raise cause  # outside of the handler, so that Hydra's exceptions are not chained to it
 
 
 def is_refusal(error: BaseException) -> bool:
     """Return whether an exception of a constructor is known to be the user's mistake.
 
-    That is a `UserError`, Lightning's `MisconfigurationException`, or a ValueError, TypeError or
-    ImportError that limner or Lightning raises itself, or that says the call does not fit. The
-    exceptions of any other code, a user's own among it, may be bugs.
+    Such exceptions are a `UserError`, Lightning's `MisconfigurationException`, and a ValueError,
+    TypeError or ImportError that limner or Lightning raises itself, or that states that a call
+    does not fit. Exceptions of other code, including the user's code, may be bugs.
     """
-    from lightning.pytorch.utilities.exceptions import MisconfigurationException  # with torch
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException  # imports torch
 
     if isinstance(error, UserError | MisconfigurationException):
         return True
     if not isinstance(error, ValueError | TypeError | ImportError):
         return False
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)  # where it was raised
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)  # the frame that raised it
     return frame.f_globals.get("__name__", "").split(".")[0] in CHECKED_BY
 
 
 def _refused_by_library(
     error: InstantiationException, cause: BaseException, key: str
 ) -> UserError | None:
-    """Return the message for a library's constructor that refused its arguments, else None."""
+    """Return the error for a library's constructor that refused its arguments, else None."""
     if not isinstance(cause, ValueError | TypeError):
         return None
     called = re.search(r"Error in call to target '([^']+)'", str(error))
@@ -157,7 +158,7 @@ def _refused_by_library(
         return None
     try:
         target = get_object(called[1])
-    except (ImportError, ValueError):  # defined inside a function
+    except (ImportError, ValueError):  # the class is defined inside a function
         return None
     if not is_from_library(cause, target):
         return None
@@ -173,14 +174,14 @@ def _plain(config: DictConfig, key: str) -> Any:
 
 
 def _read_keys(config: DictConfig) -> set[str]:
-    """Return the keys that others read as `${key}`."""
+    """Return the keys that other keys read as `${key}`."""
     return set(re.findall(r"\$\{([\w.]+)\}", OmegaConf.to_yaml(config)))
 
 
 def _targets(node: Any, written: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield (path, node) for every node with a `_target_`, outermost first.
 
-    The path is where the node was `written`: that of `${network.encoder}` is network.encoder.
+    The path of a node that is `written` as `${network.encoder}` is network.encoder.
     """
     if isinstance(written, str) and (link := re.fullmatch(r"\$\{([\w.]+)\}", written)):
         path, written = link[1], node
@@ -195,7 +196,7 @@ def _targets(node: Any, written: Any, path: str = "") -> Iterator[tuple[str, Map
 
 
 def _without_shared(path: str, node: Any, read: set[str]) -> Any:
-    """Return the node without keys that only other keys read, such as `data.root`."""
+    """Return the node without keys that serve only other keys, such as `data.root`."""
     if isinstance(node, list):
         return [_without_shared(f"{path}[{i}]", value, read) for i, value in enumerate(node)]
     if not isinstance(node, Mapping):
@@ -209,7 +210,7 @@ def _without_shared(path: str, node: Any, read: set[str]) -> Any:
 
 
 def _parameters(target: Any) -> dict[str, inspect.Parameter]:
-    """Return the parameters by name; an entry `**` stands for any other."""
+    """Return the parameters by name; an entry `**` stands for any further parameter."""
     parameters = inspect.signature(target).parameters
     return {("**" if p.kind is p.VAR_KEYWORD else name): p for name, p in parameters.items()}
 
@@ -227,7 +228,7 @@ def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
     is_ours = module.split(".")[0] == "limner"
     for key, value in given.items():
         if value is None and key in FACTS:
-            continue  # not known before the files are read
+            continue  # unknown before the files are read
         if key in parameters:
             check_type(f"{path}.{key}", value, _hint(target, parameters[key]))
         if key in parameters or "**" in parameters:
@@ -264,8 +265,8 @@ def _imported(key: str, name: Any) -> Any:
     """Return the object of this dotted name.
 
     Raises:
-        UserError: If there is no module or attribute of that name.
-        OwnModuleError: If a module raises while it is imported.
+        UserError: If there is no module or attribute with this name.
+        OwnModuleError: If a module raises an exception during its import.
     """
     if not isinstance(name, str) or not name:
         raise UserError(
@@ -273,7 +274,7 @@ def _imported(key: str, name: Any) -> Any:
         )
     try:
         return get_object(name)
-    except (ImportError, ValueError) as error:  # by Hydra, for whatever went wrong
+    except (ImportError, ValueError) as error:  # Hydra raises these for any failure
         cause = error.__cause__
         is_missing = isinstance(cause, ModuleNotFoundError) and _is_in(name, cause.name)
         if cause is None or is_missing or isinstance(cause, AttributeError):
@@ -282,7 +283,7 @@ def _imported(key: str, name: Any) -> Any:
 
 
 def _is_in(name: str, module: str | None) -> bool:
-    """Return whether a dotted name is that of a module, or of something in it."""
+    """Return whether a dotted name is the name of a module, or of something in the module."""
     return module is not None and f"{name}.".startswith(f"{module}.")
 
 
@@ -291,5 +292,5 @@ def _hint(target: Any, parameter: inspect.Parameter) -> Any:
     function = target.__init__ if inspect.isclass(target) else target
     try:
         return typing.get_type_hints(function).get(parameter.name, Any)
-    except Exception:  # a third party's hints may name what is not installed
+    except Exception:  # hints of a third party may name a package that is not installed
         return Any

@@ -24,9 +24,9 @@ def option(default: Any, meaning: str, *, form: str | None = None) -> Any:
     """Return a dataclass field with a default and a meaning, which `--help` shows.
 
     Args:
-        default: The default; `MISSING` for a value that must be given, a tuple for a list.
-        meaning: A few words without a full stop.
-        form: The form of a value where the default does not show it, such as FILE.
+        default: Default value; `MISSING` for a value that must be given, a tuple for a list.
+        meaning: Description in a few words without a full stop.
+        form: Form of a value, such as FILE, if the default does not show it.
     """
     metadata = {"meaning": meaning, "form": form, "default": default}
     if isinstance(default, tuple):
@@ -40,7 +40,7 @@ def form(field: dataclasses.Field) -> str:
 
 
 def meaning(field: dataclasses.Field) -> str:
-    """Return the meaning of a key, and its default where `form` does not show it."""
+    """Return the meaning of a key, and its default if `form` does not show it."""
     text, default = field.metadata["meaning"], field.metadata["default"]
     if default == MISSING:
         return f"{text} (must be given)"
@@ -52,11 +52,12 @@ def meaning(field: dataclasses.Field) -> str:
 def parse(words: Sequence[str], options: type[T]) -> T:
     """Fill a dataclass from words such as `num_images=64`; lists are written `[1,2]`.
 
-    Fields whose default is `MISSING` must be given. A field of text takes its value as it was
-    typed, except null, quotes around the whole, and `~` at the start, which means home.
+    Fields with the default `MISSING` must be given. A text field takes its value as typed, except
+    for null, quotes around the whole value, and `~` at the start, which means the home folder.
 
     Raises:
-        UserError: If a word is no key=value, a key is unknown or missing, or a value does not fit.
+        UserError: If a word is not of the form key=value, a key is unknown or missing, or a value
+            does not fit.
     """
     fields = {field.name: field for field in dataclasses.fields(options)}
     hints, merged = typing.get_type_hints(options), OmegaConf.structured(options)
@@ -88,12 +89,12 @@ def at_home(text: str) -> str:
         return text
     try:
         return f"{Path(start).expanduser()}{slash}{rest}"
-    except RuntimeError:  # no such user
+    except RuntimeError:  # there is no such user
         return text
 
 
 def _value(written: str, hint: Any) -> Any:
-    """Return the value that a word sets: text as typed, or what YAML reads."""
+    """Return the value that a word sets: text as typed, or else the value that YAML reads."""
     if not _is_text(hint):
         return OmegaConf.from_dotlist([f"x={written}"]).x
     if len(written) > 1 and written[0] == written[-1] and written[0] in "'\"":
@@ -101,7 +102,7 @@ def _value(written: str, hint: Any) -> Any:
     elif written in ("null", "???"):
         return None if written == "null" else written
     text = at_home(written)
-    return text.replace("${", "\\${")  # text, not a reference
+    return text.replace("${", "\\${")  # plain text, not a reference
 
 
 def _is_text(hint: Any) -> bool:
@@ -129,7 +130,7 @@ def _meant(word: str, fields: dict[str, dataclasses.Field]) -> str:
 
 
 def _written(default: Any) -> str:
-    """Return a default as one types it."""
+    """Return a default as a user types it."""
     if default is None:
         return "null"
     if isinstance(default, bool):

@@ -1,7 +1,7 @@
-"""`--cfg job` with comments: each key of the composed config gets that of its file in conf/.
+"""Comments for `--cfg job`: each key of the composed config gets its comment from conf/.
 
-Hydra prints the config as plain YAML. Its text is kept, and only comments are added to it, so that
-it still loads as the same config.
+Hydra prints the config as plain YAML. This module only adds comments to that text, so that it
+still loads as the same config.
 """
 
 __all__ = ["commented", "with_comments"]
@@ -23,15 +23,15 @@ from limner.config.schema import CONFIG_DIR
 
 WIDTH, COLUMN = 80, 26
 Comments = Mapping[str, str]
-"""Dotted key to comment, without the number sign."""
+"""Mapping of dotted keys to comments without the number sign."""
 
 
 @contextlib.contextmanager
 def commented(words: Sequence[str]) -> Iterator[None]:
-    """Add comments to what is printed in the block, if the command has `--cfg job`.
+    """Add comments to the text printed in the block, if the command has `--cfg job`.
 
     Args:
-        words: The command line, without the program.
+        words: Words of the command line without the program.
     """
     args, _ = get_args_parser().parse_known_args(list(words))
     if args.cfg != "job":
@@ -50,12 +50,12 @@ def commented(words: Sequence[str]) -> Iterator[None]:
 
 
 def with_comments(text: str, comments: Comments, *, package: str = "") -> str:
-    """Return YAML with comments behind its keys, or above those that leave no room.
+    """Return YAML with comments behind its keys, or above a key whose line has no room.
 
     Args:
-        text: A mapping as YAML; other YAML is returned as it is.
-        comments: Dotted key to comment.
-        package: The dotted key of the mapping; empty for the whole config.
+        text: Mapping as YAML; other YAML is returned unchanged.
+        comments: Mapping of dotted keys to comments.
+        package: Dotted key of the mapping; empty for the whole config.
     """
     lines, above = text.splitlines(), {}
     for key, name, value in _keys(yaml.compose(text), package):
@@ -76,7 +76,7 @@ def with_comments(text: str, comments: Comments, *, package: str = "") -> str:
 
 
 def _comments(overrides: Sequence[str], folder: str | None, config_name: str) -> Comments:
-    """Return the comments of all files that a config is composed of; later files win."""
+    """Return the comments of all files of a composed config; later files override earlier ones."""
     search_path = create_config_search_path(str(CONFIG_DIR))
     if folder is not None:
         search_path.append("command-line", f"file://{Path(folder).absolute()}")
@@ -106,7 +106,7 @@ def _comments(overrides: Sequence[str], folder: str | None, config_name: str) ->
 
 
 def _of_defaults(tree: yaml.Node | None, lines: Sequence[str], package: str) -> Comments:
-    """Return the comments of a defaults list, by the packages of the groups chosen there."""
+    """Return the comments of a defaults list, keyed by the packages of the groups chosen there."""
     found = {}
     entries = [value for key, _, value in _keys(tree, "") if key == "defaults"]
     for entry in entries[0].value if entries else ():
@@ -134,7 +134,7 @@ def _head(text: str) -> str | None:
 
 
 def _behind(lines: Sequence[str], node: yaml.Node) -> str | None:
-    """Return the comment behind a node, with the rows below it that continue it; or None."""
+    """Return the comment behind a node with its continuation lines, or None."""
     mark = node.end_mark
     if mark.line >= len(lines):
         return None
@@ -150,7 +150,7 @@ def _behind(lines: Sequence[str], node: yaml.Node) -> str | None:
 
 
 def _keys(tree: yaml.Node | None, package: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-    """Yield dotted key, its node, and the node of its value, of all keys below a node."""
+    """Yield (dotted key, node of the key, node of its value) for all keys below a node."""
     if not isinstance(tree, yaml.MappingNode):
         return
     for name, value in tree.value:

@@ -1,8 +1,8 @@
-"""YAML files of a user: experiments, options of groups, spaces of a search.
+"""The user's YAML files: experiments, options of groups, and search spaces.
 
-Hydra and PyYAML answer most mistakes in a file by an exception that names neither the file nor
-what to write. So Hydra reads its files through `CheckedFiles`, and a mistake becomes one message
-with the file and the line.
+For most mistakes in a file, Hydra and PyYAML raise an exception that names neither the file nor
+the correct text. So Hydra reads its files through `CheckedFiles`, which turns a mistake into one
+message with the file and the line.
 """
 
 __all__ = [
@@ -35,15 +35,15 @@ from limner.files.yaml_errors import yaml_mistake
 GLOBAL = "# @package _global_"
 BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _read: dict[str, Path] = {}
-"""The file of each config that Hydra has read, by Hydra's name for it."""
+"""Hydra's name of each config that it has read -> its file."""
 
 
 class ConfigFileError(UserError):
-    """A mistake in a config file. The message names the file, the line, and what to write."""
+    """Mistake in a config file. The message names the file, the line, and the correct text."""
 
 
 class ReadFile(NamedTuple):
-    """A YAML file: the text, its nodes (None if there are none), and the config."""
+    """A YAML file: its text, its nodes (None for an empty file), and its config."""
 
     text: str
     node: yaml.Node | None
@@ -51,9 +51,10 @@ class ReadFile(NamedTuple):
 
 
 class CheckedFiles(FileConfigSource):
-    """Hydra's source of config files, which checks each file that it reads."""
+    """Hydra's source of config files, extended by a check of each file that it reads."""
 
     def load_config(self, config_path: str) -> ConfigResult:
+        """Read and check a config file; raise ConfigFileError for a mistake in it."""
         path = Path(self.path) / self._normalize_file_name(config_path)
         if not path.exists():
             return super().load_config(config_path)
@@ -84,13 +85,13 @@ class CheckedFiles(FileConfigSource):
 
 
 def use_checked_files() -> None:
-    """Make Hydra read all config files through `CheckedFiles`; may be called again."""
+    """Make Hydra read all config files through `CheckedFiles`; repeated calls are harmless."""
     Plugins.instance()  # registers Hydra's own source
     SourcesRegistry.instance().types[CheckedFiles.scheme()] = CheckedFiles
 
 
 def read_file(path: Path) -> ReadFile:
-    """Return what is in a YAML file.
+    """Return the text, the nodes and the config of a YAML file.
 
     Raises:
         ConfigFileError: If the file cannot be read, is not UTF-8, or is not YAML.
@@ -98,7 +99,7 @@ def read_file(path: Path) -> ReadFile:
     text = _text(path)
     loader = get_yaml_loader()
     try:
-        made = loader(text)  # refuses characters that YAML does not allow
+        made = loader(text)  # raises for characters that YAML does not allow
         node = made.get_single_node()
         content = None if node is None else made.construct_document(node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -113,11 +114,11 @@ def read_file(path: Path) -> ReadFile:
 
 
 def place(name: str, word: str) -> str | None:
-    """Return "FILE, line N" of a word in a config that Hydra has read; None if it read none.
+    """Return "FILE, line N" of a word in a config; None if Hydra has not read this config.
 
     Args:
         name: Hydra's name of the config, such as experiment/mine.
-        word: What stands on the line; the file alone is named if it is empty or no line has it.
+        word: Word on the line. If it is empty, or no line has it, only the file is returned.
     """
     if name not in _read:
         return None
@@ -165,7 +166,7 @@ def _header(path: Path, text: str) -> dict[str, str | None]:
 
 
 def _check_header(path: Path, text: str, header: dict[str, str | None]) -> None:
-    """Refuse an experiment whose keys would not be those of the whole config."""
+    """Raise ConfigFileError if an experiment lacks the header `# @package _global_`."""
     if header["package"] == "_global_":
         return
     for number, line in enumerate(text.splitlines(), 1):
@@ -178,7 +179,7 @@ def _check_header(path: Path, text: str, header: dict[str, str | None]) -> None:
 
 
 def _wrong_value(node: yaml.Node | None, error: Exception) -> tuple[int | None, str]:
-    """Return the line of the first value that OmegaConf refuses, and why."""
+    """Return the line of the first value that OmegaConf refuses, and the reason."""
     if isinstance(error, RecursionError):
         return None, "an anchor (`&`) holds itself; write the values out."
     problem = str(error).splitlines()[0]
@@ -193,7 +194,7 @@ def _wrong_value(node: yaml.Node | None, error: Exception) -> tuple[int | None, 
 
 
 def _entries(node: Any, *, depth: int) -> list[tuple[str | None, yaml.ScalarNode]]:
-    """Return the scalars of a mapping and the mappings in it, each with its key."""
+    """Return the scalars of a mapping and of its inner mappings, each with its key."""
     found: list[tuple[str | None, yaml.ScalarNode]] = []
     if not isinstance(node, yaml.MappingNode) or depth > 40:
         return found

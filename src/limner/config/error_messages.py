@@ -1,4 +1,4 @@
-"""Translate exceptions of Hydra, the file system and the machine into a few lines for a person."""
+"""Translation of exceptions of Hydra, the file system and the machine into short messages."""
 
 __all__ = ["explain"]
 
@@ -25,7 +25,7 @@ NETWORK_MOVED = "model/network: networks are a group of their own now: network=m
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
-    """Return a message and an exit code; None for an error that is ours, not the user's."""
+    """Return a message and an exit code; None for a bug of limner."""
     if isinstance(error, UserError):
         return str(error), USAGE if isinstance(error, ConfigFileError) else FAILURE
     if isinstance(error, OverrideParseException):
@@ -60,7 +60,7 @@ def _missing_option(error: MissingConfigException) -> str:
     options = [name for name in error.options if name != "base"]
     hint = similar(option, options)
     listed = "" if "there are" in hint else f"\nOptions of {group}: {', '.join(options)}"
-    where = choice_place(group, option)  # Hydra names the file that lists the group at first
+    where = choice_place(group, option)  # Hydra names only the first file that lists the group
     return f"{_prefix(where)}{group}={option}: there is no such option{hint}{listed}"
 
 
@@ -86,10 +86,10 @@ def _composition(error: ConfigCompositionException) -> str:
 
 
 def _not_chosen(group: str, text: str) -> str:
-    """Return the message about an override of a group that nothing has chosen before."""
+    """Return the message about an override of a group that has no choice to override."""
     where, name = _place(text, group.rpartition("/")[2]), group
     if "/" in group and not (CONFIG_DIR / group).is_dir():
-        name = group.partition("/")[2]  # a name without `/` is looked for beside the file
+        name = group.partition("/")[2]  # Hydra looks for a name without `/` beside the file
         if (CONFIG_DIR / name).is_dir():
             return f"{where}write `- override /{name}: OPTION`, with the slash."
     head, is_group = name.split("/")[0], (CONFIG_DIR / name).is_dir()
@@ -105,11 +105,11 @@ def _no_file(name: str, text: str) -> str:
 
 
 def _place(text: str, word: str) -> str:
-    """Return "FILE, line N: " of a word in the config that Hydra names; nothing if it names none.
+    """Return "FILE, line N: " of a word in the config that Hydra names, or an empty string.
 
     Args:
         text: Hydra's message.
-        word: What stands on the line; empty for the file alone.
+        word: Word on the line; empty for the file alone.
     """
     named = re.search(r"In '?([\w/.-]+?)'?: ", text)
     return _prefix(place(named[1], word) if named else None)
@@ -126,7 +126,8 @@ def _unknown_key(cause: OmegaConfBaseException) -> str:
     parent = cause.parent_node
     siblings = list(parent) if parent is not None else list(RunConfig.__dataclass_fields__)
     name = str(cause.key)
-    message = f"{cause.full_key}: there is no such key{similar(name, siblings)}"
+    within = cause.full_key.removesuffix(name)
+    message = f"{cause.full_key}: there is no such key{similar(name, siblings, within=within)}"
     if "." in cause.full_key and "mean" not in message:
         message += (
             f"\nA further argument of the class there is added by a plus: +{cause.full_key}=..."

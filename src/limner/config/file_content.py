@@ -1,6 +1,6 @@
 """Mistakes in the content of a config file that YAML allows and Hydra misreads.
 
-Each check returns the line and what is wrong there, or None.
+Each check returns the line and a description of the mistake, or None.
 """
 
 __all__ = ["check_defaults", "check_mapping", "check_top_level"]
@@ -22,7 +22,7 @@ FORM = "write `- override /GROUP: OPTION`"
 
 
 def check_mapping(node: yaml.Node) -> Mistake | None:
-    """Return the mistake of a file that is a list or a text."""
+    """Return the mistake of a file that is a list or a text, or None for a mapping."""
     if isinstance(node, yaml.MappingNode):
         return None
     if isinstance(node, yaml.SequenceNode):
@@ -85,7 +85,7 @@ def check_defaults(node: yaml.MappingNode, *, name: str, is_experiment: bool) ->
 
 
 def _label(item: yaml.Node) -> str | None:
-    """Return what may be given once: an override of a group, or `_self_`."""
+    """Return the name of an item that may be given only once: an override, or `_self_`."""
     if isinstance(item, yaml.MappingNode):
         key = str(item.value[0][0].value)
         return key if key.startswith("override ") else None
@@ -93,7 +93,7 @@ def _label(item: yaml.Node) -> str | None:
 
 
 def _check_name(item: yaml.ScalarNode, *, name: str, is_experiment: bool) -> str | None:
-    """Return what is wrong with an item of defaults that is one word."""
+    """Return the mistake in an item of defaults that is one word, or None."""
     text = str(item.value)
     if text.startswith("override"):
         group, _, option = text.removeprefix("override").strip().lstrip("/").partition("=")
@@ -106,7 +106,7 @@ def _check_name(item: yaml.ScalarNode, *, name: str, is_experiment: bool) -> str
 
 
 def _check_choice(key: yaml.Node, value: yaml.Node, *, is_experiment: bool) -> str | None:
-    """Return what is wrong with an item of defaults that chooses an option of a group."""
+    """Return the mistake in an item of defaults that chooses an option of a group, or None."""
     words = str(key.value).split()
     group = words[-1].partition("@")[0] if words else ""
     keywords = words[:-1]
@@ -123,7 +123,7 @@ def _check_choice(key: yaml.Node, value: yaml.Node, *, is_experiment: bool) -> s
 
 
 def _option(value: yaml.Node) -> str | None:
-    """Return the chosen option as text; None if nothing was written."""
+    """Return the chosen option as text; None if the value is empty."""
     if isinstance(value, yaml.SequenceNode):
         return f"[{', '.join(str(item.value) for item in value.value)}]"
     return None if value.value == "" and value.style is None else str(value.value)

@@ -10,14 +10,14 @@ from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
 
 OBJECTS = ("trainer", "model", "data", "optimizer", "gradients")
-"""Keys that every run needs, with a `_target_`."""
+"""Keys that every run needs, each a mapping with a `_target_`."""
 NAMED = ("logger", "callbacks")
-"""Mappings of a name to an object."""
+"""Keys of mappings from a name to an object."""
 OPTIONAL = ("network", "lr_schedule", "metrics", *NAMED)
 
 
 def check_groups(config: DictConfig) -> None:
-    """Raise `UserError` for a group that was replaced by a word, a number, a list or nothing.
+    """Raise UserError for a group that was replaced by a word, a number, a list or null.
 
     Args:
         config: A composed config.

@@ -1,4 +1,4 @@
-"""Tell the code of installed libraries from a user's own, which keeps its tracebacks."""
+"""The difference between installed libraries and the user's code, which keeps its tracebacks."""
 
 __all__ = ["OwnModuleError", "is_from_library", "is_library"]
 
@@ -17,11 +17,11 @@ _PLACES = tuple(
 
 
 class OwnModuleError(UserError):
-    """An exception of a user's own module while it is imported: a message above its traceback.
+    """Error for an exception during the import of the user's module, shown with its traceback.
 
     Args:
         key: Key that names the module, with its value.
-        cause: The exception.
+        cause: Exception of the import.
     """
 
     def __init__(self, key: str, cause: BaseException) -> None:
@@ -41,7 +41,7 @@ class OwnModuleError(UserError):
 
 
 def is_library(target: Any) -> bool:
-    """Return whether a class or function is of an installed library other than limner."""
+    """Return whether a class or function belongs to an installed library other than limner."""
     name = getattr(target, "__module__", None) or ""
     if name.partition(".")[0] == "limner":
         return False
@@ -52,7 +52,7 @@ def is_library(target: Any) -> bool:
 def is_from_library(error: BaseException, target: Any) -> bool:
     """Return whether a library's constructor refused its arguments.
 
-    That is so if the target is of a library, and no code of the user's own took part.
+    This is true if the target belongs to a library and no code of the user is in the traceback.
     """
     if not is_library(target):
         return False
@@ -65,7 +65,7 @@ def _is_installed(file: str) -> bool:
 
 
 def _is_machinery(file: str) -> bool:
-    """Return whether a file is of what imports a module: Python itself, Hydra, limner."""
+    """Return whether a file belongs to the import itself: to Python, Hydra or limner."""
     parts = Path(file).parts
     return file.startswith("<frozen") or any(
         name in parts for name in ("importlib", "hydra", "limner")

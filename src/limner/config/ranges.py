@@ -1,7 +1,7 @@
 """Ranges of numbers that the types of constructors cannot state.
 
-The rules go by the kind of a parameter (a seed, a size, a learning rate, a shape), so that a class
-that is added later is checked by them as well.
+The rules depend on the kind of a parameter (a seed, a size, a learning rate, a shape), so that
+they apply to classes that are added later as well.
 """
 
 __all__ = ["check_finite", "check_optimizer", "check_range", "check_seed"]
@@ -20,18 +20,18 @@ SIZE = re.compile(
     r"|(.*_)?num_(samples|images|updates|epochs|components|codes|neighbours|splits|subsets"
     r"|features|heads|operators|discriminator_steps)"
 )
-"""Whole numbers of which there must be 1 or more."""
+"""Names of whole numbers that must be 1 or more."""
 COUNT = re.compile(r"(.*_)?num_")
 RATE = re.compile(r"(.*_)?(lr|learning_rate)")
 
 
 def check_finite(key: str, value: Any, *, allows_infinity: bool = False) -> None:
-    """Raise `UserError` for a value that is, or holds, nan or an infinity.
+    """Raise UserError for a value that is or contains nan or an infinity.
 
     Args:
         key: Dotted key.
-        value: Plain value; a node with a `_target_` is checked by itself.
-        allows_infinity: Whether only nan is refused.
+        value: Plain value; a node with a `_target_` is checked elsewhere.
+        allows_infinity: Whether to refuse only nan.
     """
     if isinstance(value, list):
         for item in value:
@@ -46,7 +46,7 @@ def check_finite(key: str, value: Any, *, allows_infinity: bool = False) -> None
 
 
 def check_range(key: str, value: Any) -> None:
-    """Raise `UserError` for a number of limner's own classes that is out of its range.
+    """Raise UserError for an argument of limner's own classes that is out of its range.
 
     Args:
         key: Dotted key, whose last part names the kind of the number.
@@ -69,13 +69,13 @@ def check_range(key: str, value: Any) -> None:
 
 
 def check_seed(key: str, seed: float) -> None:
-    """Raise `UserError` unless numpy and torch both accept a seed."""
+    """Raise UserError unless numpy and torch both accept a seed."""
     if not 0 <= seed <= MAX_SEED:
         raise UserError(f"{key}={seed}: must be 0 or more, and at most {MAX_SEED}.")
 
 
 def check_optimizer(path: str, target: Any, given: Mapping[str, Any]) -> None:
-    """Raise `UserError` if an optimizer refuses its arguments, as it would once training starts.
+    """Raise UserError if an optimizer refuses its arguments, before training starts.
 
     Args:
         path: Dotted key of the node.
@@ -101,6 +101,6 @@ def _refusal(target: Any, given: Mapping[str, Any]) -> Exception | None:
         target([torch.nn.Parameter(torch.zeros(1))], **given)
     except (ValueError, TypeError, IndexError, KeyError) as error:
         return error
-    except Exception:  # of the machine, not of a value
+    except Exception:  # a problem of the machine, not of a value
         return None
     return None

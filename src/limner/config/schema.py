@@ -18,7 +18,7 @@ CONFIG_DIR = _CLONE if _CLONE.is_dir() else Path(__file__).parents[1] / "conf"
 
 @dataclass
 class RunConfig:
-    """The top level of a config: these keys and no others."""
+    """The top level of a config, which has these keys and no others."""
 
     seed: int = 0
     resume: str | None = None
@@ -44,8 +44,8 @@ class RunConfig:
 
 
 def register() -> None:
-    """Register schema, checks of files and resolvers with Hydra; may be called again."""
-    from limner.config.config_files import use_checked_files  # reads this module
+    """Register schema, file checks and resolvers with Hydra; repeated calls are harmless."""
+    from limner.config.config_files import use_checked_files  # a cycle if at the top
 
     use_checked_files()
     ConfigStore.instance().store(name="schema", node=RunConfig)
@@ -57,9 +57,9 @@ def register() -> None:
 
 
 def _times(a: Any, b: Any) -> int | float | None:
-    """Return the product of two numbers, for a config's `${limner.times:a,b}`.
+    """Return the product of two numbers, for `${limner.times:a,b}` in a config.
 
-    Return None while one of them is not known, such as `num_updates`.
+    Return None while a number is not known yet, such as `num_updates`.
     """
     if a is None or b is None:
         return None

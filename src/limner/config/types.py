@@ -1,4 +1,4 @@
-"""Compare values of a config with the types that constructors ask for."""
+"""Comparison of config values with the parameter types of constructors."""
 
 __all__ = ["check_type"]
 
@@ -13,7 +13,7 @@ from limner.errors import UserError
 
 
 def check_type(key: str, value: Any, hint: Any) -> None:
-    """Raise `UserError` if a plain value does not fit the type of its parameter.
+    """Raise UserError if a plain value does not fit the type of its parameter.
 
     Args:
         key: Dotted key, as typed on the command line.
@@ -48,7 +48,7 @@ def _accepts(hint: Any, value: Any) -> bool:
     if hint is str:
         return isinstance(value, str)
     if hint in (Callable, typing.Callable) or origin is Callable:
-        return False  # only a `_target_` makes one
+        return False  # only a `_target_` makes a callable
     if origin is tuple and Ellipsis not in inner:
         return isinstance(value, list) and len(value) == len(inner) and all(
             map(_accepts, inner, value)
@@ -63,7 +63,7 @@ def _accepts(hint: Any, value: Any) -> bool:
         items = [option for option in inner if option is not Ellipsis] or [Any]
         return isinstance(value, list) and all(_accepts(items[0], item) for item in value)
     if inspect.isclass(hint) and isinstance(value, str | int | float | bool):
-        # a class of somebody's own, such as torch.Tensor, is no place for a word or a number
+        # a class such as torch.Tensor does not take a word or a number
         if _is_part(hint):
             return False
         return hint is object or issubclass(type(value), hint) or hint.__module__ == "pathlib"
@@ -97,7 +97,7 @@ def _describe(hint: Any) -> str:
 
 
 def _is_part(hint: Any) -> bool:
-    """Return whether a hint is a protocol of ours, such as a loss: only a `_target_` makes one."""
+    """Return whether a hint is a protocol of limner, such as a loss, which needs a `_target_`."""
     return getattr(hint, "_is_protocol", False)
 
 

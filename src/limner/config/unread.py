@@ -1,4 +1,4 @@
-"""Which keys of the group `network` a model reads.
+"""The keys of the group `network` that a model reads.
 
 An option such as `network=mlp` offers parts for every model family: an encoder, a decoder, a
 generator, a discriminator, a classifier. A model reads the parts that it needs as
@@ -20,11 +20,11 @@ GROUP = "network"
 
 
 def refuse_unread_network(config: DictConfig, overrides: Sequence[str]) -> None:
-    """Raise `UserError` for a word that sets a key of the network which nothing reads.
+    """Raise UserError for an override of a network key that the model does not read.
 
     Args:
         config: The composed config, unresolved.
-        overrides: The words of the command line, such as `network.encoder.width=16`.
+        overrides: Overrides of the command line, such as `network.encoder.width=16`.
     """
     set_keys = [word.partition("=")[0].lstrip("+~") for word in overrides]
     wrong = unread(config, [key for key in set_keys if key.startswith(f"{GROUP}.")])
@@ -37,7 +37,7 @@ def refuse_unread_network(config: DictConfig, overrides: Sequence[str]) -> None:
 
 
 def unread(config: DictConfig, keys: Sequence[str]) -> list[str]:
-    """Return those of the dotted `keys` below `network` that nothing in the config reads."""
+    """Return the dotted `keys` below `network` that nothing in the config reads."""
     read = _read(config)
     return [
         key
@@ -47,7 +47,10 @@ def unread(config: DictConfig, keys: Sequence[str]) -> list[str]:
 
 
 def _read(config: DictConfig) -> set[str]:
-    """Return the keys below `network` that are read from outside, or by a part that is read."""
+    """Return the keys below `network` that are read from outside, or by a part that is read.
+
+    Reads are followed through any number of parts.
+    """
     plain = OmegaConf.to_container(config)
     outside = {key: value for key, value in plain.items() if key != GROUP}
     found: set[str] = set()

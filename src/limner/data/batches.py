@@ -6,7 +6,7 @@ random numbers of an augmentation are drawn for the global batch, and cut in the
 images.
 """
 
-__all__ = ["EvaluationBatches", "TrainingBatches", "read_ahead"]
+__all__ = ["EvaluationBatches", "TrainingBatches", "read_ahead", "refuse_few_images"]
 
 import collections
 import itertools
@@ -25,6 +25,26 @@ from limner.randomness import generator_for
 
 NUM_AHEAD = 2
 T = TypeVar("T")
+
+
+def refuse_few_images(
+    num_images: int, *, batch_size: int, batches_per_update: int, num_processes: int
+) -> None:
+    """Raise UserError if the training images are not enough for one update.
+
+    Args:
+        num_images: Number of training images.
+        batch_size: Number of images per optimizer step of one process.
+        batches_per_update: Number of batches that an update takes.
+        num_processes: Number of processes that share each update.
+    """
+    needed = batch_size * batches_per_update * num_processes
+    if num_images < needed:
+        raise UserError(
+            f"One update needs {needed} images (data.batch_size={batch_size} x "
+            f"{batches_per_update} batches x {num_processes} processes), but there are only "
+            f"{num_images} to train on.\nChoose a smaller data.batch_size."
+        )
 
 
 class TrainingBatches:
@@ -61,12 +81,12 @@ class TrainingBatches:
         self.augmentation, self.layout, self.update = augmentation, layout, update
         self.block = (batches_per_update, world_size, batch_size)
         self.images_per_update = batches_per_update * world_size * batch_size
-        if len(self) == 0:
-            raise UserError(
-                f"One update needs data.batch_size={batch_size} x {batches_per_update} batches x "
-                f"{world_size} processes = {self.images_per_update} images, but there are only "
-                f"{len(indices)} to train on. Choose a smaller data.batch_size."
-            )
+        refuse_few_images(
+            len(indices),
+            batch_size=batch_size,
+            batches_per_update=batches_per_update,
+            num_processes=world_size,
+        )
 
     def __len__(self) -> int:
         """Return the updates per epoch.

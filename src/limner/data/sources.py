@@ -199,7 +199,7 @@ class ImageFolder:
                 for kind, count in kinds.most_common()
             ]
             log.info(
-                "%s: %s files are left out, which are no images: %s.",
+                "%s: %s files are left out; limner does not read them: %s.",
                 self.path, f"{len(others):,}", _some(counted),
             )  # fmt: skip
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limner.console import Bar
 from limner.metrics.feature_buffer import SHUFFLE
 
 
@@ -34,14 +35,16 @@ def kernel_distance(
         subset_size: m, at most N and N'.
     """
     random, values = np.random.RandomState(SHUFFLE), []
-    for _ in range(num_subsets):
-        x, y = (
-            each[random.choice(len(each), subset_size, replace=False)].double()
-            for each in (generated, real)
-        )
-        within = sum((k.sum() - k.trace()) for k in (_kernel(x, x), _kernel(y, y)))
-        between = _kernel(x, y).mean()
-        values.append(within / (subset_size * (subset_size - 1)) - 2 * between)
+    with Bar("Computing KID", total=num_subsets, unit="subsets") as bar:
+        for done in range(1, num_subsets + 1):
+            x, y = (
+                each[random.choice(len(each), subset_size, replace=False)].double()
+                for each in (generated, real)
+            )
+            within = sum((k.sum() - k.trace()) for k in (_kernel(x, x), _kernel(y, y)))
+            between = _kernel(x, y).mean()
+            values.append(within / (subset_size * (subset_size - 1)) - 2 * between)
+            bar.update(done)
     values = torch.stack(values)
     return KernelDistance(values.mean().item(), values.std(correction=0).item())
 

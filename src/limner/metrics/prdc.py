@@ -5,6 +5,8 @@ __all__ = ["prdc"]
 import torch
 from torch import Tensor
 
+from limner.console import Bar
+
 ROWS = 1000  # rows of the distance matrix in memory at a time
 ROUNDING = 1e-9
 """Largest relative difference of squared distances that counts as rounding, hence as equality."""
@@ -25,9 +27,15 @@ def prdc(generated: Tensor, real: Tensor, *, num_neighbours: int) -> dict[str, f
         num_neighbours: k, less than N and N'.
     """
     generated, real = generated.double(), real.double()
+    with Bar("Computing PRDC", total=2 * len(generated) + len(real), unit="rows") as bar:
+        return _prdc(generated, real, num_neighbours, bar)
+
+
+def _prdc(generated: Tensor, real: Tensor, num_neighbours: int, bar: Bar) -> dict[str, float]:
     real_radii = _squared_radii(real, num_neighbours)
+    bar.update(len(real))
     radii = _squared_radii(generated, num_neighbours)
-    inside, balls = [], []
+    inside, balls, done = [], [], len(real) + len(generated)
     nearest = torch.full_like(real_radii, torch.inf)
     covered_real = torch.zeros_like(real_radii, dtype=torch.bool)
     for points, their_radii in zip(generated.split(ROWS), radii.split(ROWS), strict=True):
@@ -36,6 +44,8 @@ def prdc(generated: Tensor, real: Tensor, *, num_neighbours: int) -> dict[str, f
         balls.append((distances < real_radii * (1 - ROUNDING)).sum(1))
         covered_real |= (distances <= their_radii[:, None] * (1 + ROUNDING)).any(0)
         nearest = torch.minimum(nearest, distances.min(0).values)
+        done += len(points)
+        bar.update(done)
     return {
         "precision": _mean(torch.cat(inside)),
         "recall": _mean(covered_real),

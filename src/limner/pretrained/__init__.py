@@ -1,1 +1,1 @@
-"""From a run, an export or a hub name to a model that samples."""
+"""Trained models: load a run, an export or a repository of the hub as a model that samples."""

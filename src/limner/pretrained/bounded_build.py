@@ -1,8 +1,8 @@
-"""A model built within the bounds that its weights file sets.
+"""Building a model within limits on memory and work that the size of its weights file sets.
 
 A config of one kilobyte can describe a model of a terabyte, or a loop of 10^12 layers. A model is
-therefore first built on torch's meta device, where tensors have shapes and no memory, and its
-work is counted. Only a model that fits its weights file is built again, in memory.
+therefore first built on torch's meta device, where tensors have shapes but no memory, and its
+work is counted. Only a model that fits its weights file is then built in memory.
 """
 
 __all__ = ["build_within", "check_numbers"]
@@ -21,25 +21,28 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from limner.errors import UserError
 
 LARGEST = 2**31 - 1
-"""The largest whole number in a model's config: a count, a size, or a number of images."""
+"""Largest whole number in a model's config, such as a count, a size, or a number of images."""
 MIN_BYTES, BYTES_PER_BYTE = 64 << 20, 16
-"""Bytes that a constructor may allocate, whatever the size of the weights file, and for each byte
-of it: weights of half the precision, and what drawing them needs beside them."""
+"""Bytes that a constructor may allocate: a constant, plus a factor of the weights file's size.
+
+The factor allows for a file with half the precision, and for temporary tensors of the initial
+random draws."""
 MIN_CALLS, CALLS_PER_BYTE, CALLS_OF_OPERATION = 1_000_000, 0.1, 100
-"""Calls of functions in which a model is to be built, whatever the size of the weights file, and
-for each byte of it; an operation on tensors counts as so many. A layer takes about a thousand."""
+"""Function calls that building a model may take: a constant, plus calls per byte of the file.
+
+An operation on tensors counts as `CALLS_OF_OPERATION` calls. A layer takes about a thousand."""
 IMPORT = sys.modules["importlib._bootstrap"]._find_and_load.__code__
 
 
 def check_numbers(node: Any, path: str) -> None:
-    """Refuse whole numbers in a config that no size and no count can have.
+    """Raise UserError for whole numbers in a config that are too large for a size or a count.
 
     Args:
         node: Plain data.
-        path: The key of the node, for messages.
+        path: Dotted key of the node, for messages.
 
     Raises:
-        UserError: If one is beyond `LARGEST`.
+        UserError: If the absolute value of a number is above `LARGEST`.
     """
     if isinstance(node, int) and abs(node) > LARGEST:
         raise UserError(f"{path} is beyond {LARGEST:,}, the largest number of a model's config.")
@@ -50,18 +53,19 @@ def check_numbers(node: Any, path: str) -> None:
 
 
 def build_within(make: Callable[[], Any], *, file_bytes: int, check: Callable[[Any], None]) -> Any:
-    """Build a model that `check` accepts, in memory that suits the size of its weights file.
+    """Build a model that `check` accepts, with memory limited by the size of its weights file.
 
-    A constructor that cannot run on the meta device, since it reads values, is run in memory at
-    once, and each of its operations is measured before it is done.
+    A constructor that reads values of tensors cannot run on the meta device. Such a constructor
+    runs in memory at once, and each of its operations is measured before it is done.
 
     Args:
-        make: Builds the model, the same at every call.
-        file_bytes: The size of the weights file.
-        check: Raises if a model does not fit its weights; only shapes and dtypes can be read.
+        make: Function that builds the model, the same at every call.
+        file_bytes: Size of the weights file in bytes.
+        check: Function that raises if a model does not fit its weights. It can read only shapes
+            and dtypes.
 
     Raises:
-        UserError: If the model is larger than the file accounts for, or takes endless work.
+        UserError: If the model needs more memory or more calls than the file size allows.
     """
     sketch = None
     with _Bounds(file_bytes, on_meta=True) as bounds, suppress(Exception), torch.device("meta"):
@@ -81,7 +85,7 @@ def build_within(make: Callable[[], Any], *, file_bytes: int, check: Callable[[A
 
 
 class _Bounds(TorchDispatchMode):
-    """Stops what allocates too much or calls too many functions."""
+    """Context that stops code which allocates too much memory or calls too many functions."""
 
     def __init__(self, file_bytes: int, *, on_meta: bool) -> None:
         super().__init__()
@@ -92,7 +96,7 @@ class _Bounds(TorchDispatchMode):
         self._counts = True
 
     def refuse(self) -> None:
-        """Raises `UserError` if the bounds were reached."""
+        """Raise UserError if a limit was reached."""
         if self.bytes_left < 0 or self.calls_left < 0:
             raise UserError(
                 "model: this config asks for more "
@@ -106,14 +110,14 @@ class _Bounds(TorchDispatchMode):
         return super().__enter__()
 
     def __exit__(self, *exception: Any) -> None:
-        self._counts = False  # nothing may be raised from here
+        self._counts = False  # no error may be raised from here on
         sys.setprofile(self._profile)
         super().__exit__(*exception)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        sys.setprofile(None)  # torch's own work is counted as one thing
+        sys.setprofile(None)  # the calls inside of torch count as one operation
         try:
             return self._done(func, args, kwargs or {})
         finally:
@@ -148,7 +152,7 @@ class _Bounds(TorchDispatchMode):
 
 
 def _sketched(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """What an operation returns, without memory; None where only doing it can tell."""
+    """Return the result of an operation without its memory; None if the meta device cannot."""
     args, kwargs = tree_map_only(Tensor, lambda x: x.to("meta"), (args, kwargs))
     if not any(isinstance(x, Tensor) for x in tree_leaves((args, kwargs))):
         kwargs = {**kwargs, "device": torch.device("meta"), "generator": None}

@@ -1,8 +1,8 @@
-"""A run as the first stage of another model, which is trained on what that run has learned.
+"""A trained run as the first stage of another model, such as the autoencoder of a latent prior.
 
 `model.first_stage` is the folder of a run, an export, or a repository of the hub. Before the
-second model is built, the first one's own config takes that word's place, so the second run holds
-all of it, weights and config, and needs the first one's files no more.
+second model is built, the config of the first model replaces this name. The second run then
+contains the weights and the config of the first model, and no longer needs its files.
 """
 
 __all__ = ["adopt", "check_shape"]
@@ -22,19 +22,19 @@ from limner.pretrained.trained_model import TrainedModel
 
 
 def adopt(config: DictConfig, folder: Path) -> TrainedModel | None:
-    """Puts the first stage's config, and what is to be known of it, into that of a run.
+    """Insert the config of the first stage, and its facts, into the config of a run.
 
     Args:
-        config: Of a run; changed, if its model has a first stage that is named. The class of its
-            model is imported: of a stranger's config, it has been judged before.
-        folder: Of the run. If it has begun, what it began with is taken.
+        config: Config of a run. It is changed if its model names a first stage. This function
+            imports the class of the model, so an untrusted config must be checked before.
+        folder: Folder of the run. If the run has started, its first stage is kept.
 
     Returns:
-        The first stage with its trained weights; None if there is none, or if the run's
-        checkpoints hold them.
+        The first stage with its trained weights. None if there is no first stage, or if the
+        checkpoints of the run contain its weights.
 
     Raises:
-        UserError: If there is no such run, it is damaged, or no first stage for this model.
+        UserError: If the first stage does not exist, is damaged, or does not fit this model.
     """
     model = config.model
     if "first_stage" not in model or OmegaConf.is_missing(model, "first_stage"):
@@ -63,7 +63,7 @@ def adopt(config: DictConfig, folder: Path) -> TrainedModel | None:
 
 
 def check_shape(first_stage: TrainedModel, image_shape: list[int]) -> None:
-    """Raises `UserError` if the first stage was trained on images of another shape."""
+    """Raise UserError if the first stage was trained on images of another shape."""
     if list(first_stage.image_shape) != list(image_shape):
         raise UserError(
             f"model.first_stage={first_stage.source} was trained on images of "

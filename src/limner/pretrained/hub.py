@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: exported models come from it and go to it as hf://user/name."""
+"""The Hugging Face Hub, where exported models are stored as hf://user/name."""
 
 __all__ = ["SCHEME", "download", "require_token", "upload"]
 
@@ -15,10 +15,13 @@ FILES = ("config.yaml", "*.safetensors", "README.md")
 
 
 def download(address: str) -> Path:
-    """The folder, in the hub's own cache, of the model at hf://user/name or hf://user/name@revision.
+    """Download a model into the hub's own cache, and return its folder there.
+
+    Args:
+        address: hf://user/name or hf://user/name@revision.
 
     Raises:
-        UserError: If there is no such model, or no way to it.
+        UserError: If there is no such model, or if the hub cannot be reached.
     """
     name, revision = _parse(address)
     try:
@@ -36,7 +39,7 @@ def download(address: str) -> Path:
 
 
 def require_token(address: str) -> None:
-    """Raises `UserError` if the address is malformed, or nobody is logged in."""
+    """Raise UserError if the address is malformed, or no token is stored."""
     _parse(address)
     if huggingface_hub.get_token() is None:
         raise UserError(
@@ -46,7 +49,7 @@ def require_token(address: str) -> None:
 
 
 def upload(folder: Path, address: str) -> str:
-    """Pushes a folder, and returns the address of the page where it is seen.
+    """Push a folder to the hub, and return the address of its web page.
 
     Raises:
         UserError: If there is no token, no network, or no permission.
@@ -64,7 +67,7 @@ def upload(folder: Path, address: str) -> str:
 
 
 def _parse(address: str) -> tuple[str, str | None]:
-    """Repository and revision."""
+    """Return the repository and the revision of an address; None is the default revision."""
     name, _, revision = address.removeprefix(SCHEME).partition("@")
     if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) is None:
         raise UserError(f"{address}: not of the form hf://user/name.")
@@ -72,7 +75,7 @@ def _parse(address: str) -> tuple[str, str | None]:
 
 
 def _unreachable(address: str, error: Exception) -> UserError:
-    """What the many exceptions of the hub, of HTTP and of the sockets below mean to a user."""
+    """Translate an exception of the hub, of HTTP or of a socket into a message for a user."""
     if isinstance(error, HfHubHTTPError) and error.response is not None:
         status = error.response.status_code
         if status in (401, 403):

@@ -1,9 +1,9 @@
-"""From a finished run, an exported folder or a repository of the Hugging Face Hub to a model.
+"""Loading a model from a run, an exported folder or a repository of the Hugging Face Hub.
 
     model = limner.load("outputs/vae_digits/...")
     images = model.sample(16, seed=0)
 
-Nothing that the files say is executed, see `limner.pretrained.safe_build`.
+No code in the files is executed, see `limner.pretrained.safe_build`.
 """
 
 __all__ = ["load"]
@@ -30,7 +30,7 @@ from limner.runs.newest_checkpoint import newest
 log = logging.getLogger(__name__)
 
 MAX_SHAPE = (64, 16_384, 16_384)
-"""The largest channels, height and width of images that a config may state."""
+"""Largest number of channels, height and width of images in a config."""
 MAX_CLASSES = 1_000_000
 
 
@@ -41,22 +41,23 @@ def load(
     checkpoint: Literal["best", "last"] | None = None,
     trust: Sequence[str] = (),
 ) -> TrainedModel:
-    """Loads a trained model.
+    """Load a trained model.
 
     Args:
-        source: The folder of a run, a folder that `limner export` wrote, or "hf://user/name"
+        source: Folder of a run, folder that `limner export` wrote, or "hf://user/name"
             ("hf://user/name@revision").
-        device: Where the model goes; None for a GPU (cuda, else mps) where there is one, else cpu.
-        checkpoint: Of a run: the best by its objective, or the last that is whole; None for the
-            best where there is one (runs without scores have none), else the last.
-        trust: Packages of your own whose classes the model is made of. Their code is run.
+        device: Device of the model. None chooses a GPU (cuda, else mps) if there is one, else cpu.
+        checkpoint: Checkpoint of a run: "best" by its objective, or "last" for the newest complete
+            one. None chooses the best if there is one (runs without scores have none), else the
+            last.
+        trust: Packages of your own whose classes the model uses. Their code is run.
 
     Returns:
         The model, which samples, reconstructs, encodes and interpolates.
 
     Raises:
-        UserError: If there is no such model, or its files are damaged, do not fit together, or
-            ask for more than tensors and known classes.
+        UserError: If there is no such model, or if its files are damaged, do not fit together, or
+            contain more than tensors and the names of known classes.
     """
     chosen = _device(device)
     name = str(source)
@@ -64,7 +65,7 @@ def load(
         raise UserError(f"{name}: no path has a NUL in it.")
     if name.startswith(hub.SCHEME):
         folder = hub.download(name)
-        root = folder.parents[1]  # the hub's cache keeps the files beside, and links to them
+        root = folder.parents[1]  # the files in the hub's cache are links into this folder
     else:
         folder = root = _expanded(Path(source))
         refuse_links(folder)
@@ -93,11 +94,11 @@ def load(
 def _model(
     node: Any, weights: Mapping[str, Any], path: Path, *, trust: Sequence[str]
 ) -> nn.Module:
-    """The model of a config, with its trained weights."""
+    """Return the model of a config with its trained weights."""
     try:
         node, weights = migrate(node), migrate_weights(weights)
         check_numbers(node, "model")
-        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
+        with torch.random.fork_rng(devices=[]):  # the initial weights are replaced below
             module = build_within(
                 lambda: build(node, "model", trust=trust),
                 file_bytes=path.stat().st_size,
@@ -158,7 +159,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _checkpoints(folder: Path, choice: str | None) -> list[Path]:
-    """The files of a run that are what is asked for, the first choice first."""
+    """Return the checkpoint files of a run that fit a choice, the preferred one first."""
     best = [path for path in (best_path(folder),) if path.is_file()]
     there = {"best": best, "last": numbered(folder)}
     if choice is not None and choice not in there:
@@ -179,7 +180,7 @@ def _checkpoints(folder: Path, choice: str | None) -> list[Path]:
 def _read_checkpoint(
     folder: Path, choice: str | None
 ) -> tuple[Path, Mapping[str, Any], int | None]:
-    """A run's checkpoint: its file, the weights and the update."""
+    """Return the file, the weights and the update of a run's checkpoint."""
     broken = []
     for path in _checkpoints(folder, choice):
         try:

@@ -1,9 +1,9 @@
-"""Models saved by earlier versions, as the classes of this version take them.
+"""Migration of models that earlier versions saved to the classes of this version.
 
 A saved config names classes and their arguments; a checkpoint or an export names tensors after the
-attributes that hold them. When a class moves, or an argument or such an attribute gets another
-name, an entry in the tables below keeps the saved models loadable. Tests load a run and an export
-of commit 66a6948, and build every option of that commit's conf/model.
+attributes that hold them. When a class moves, or when an argument or such an attribute is renamed,
+an entry in the tables below keeps the saved models loadable. Tests load a run and an export of
+commit 66a6948, and build every option of conf/model in that commit.
 """
 
 __all__ = ["migrate", "migrate_weights"]
@@ -17,7 +17,7 @@ MOVED_MODULES = {
     "limner.losses.schedules": "limner.schedules",
     "limner.losses.sigma": "limner.losses.gaussian_likelihood",
 }
-"""Earlier module -> module that has its classes now."""
+"""Earlier module -> module that contains its classes now."""
 RENAMED_CLASSES = {
     "limner.losses.likelihood.Gaussian": "limner.losses.likelihood.GaussianLikelihood",
 }
@@ -25,7 +25,7 @@ RENAMED_CLASSES = {
 RENAMED_ARGUMENTS = {"limner.losses.penalty.Weighted": {"penalty": "function"}}
 """Class -> earlier name of an argument -> its name now."""
 GONE = {"limner.models.VAE": {"auxiliary"}, "limner.models.CodePrior": {"auxiliary"}}
-"""Class -> arguments that no longer exist, and which were always null."""
+"""Class -> arguments that no longer exist and were always null."""
 ADDED: dict[str, dict[str, Any]] = {
     "limner.models.VAE": {
         "prior": {"_target_": "limner.networks.priors.StandardNormal", "latent_dim": None},
@@ -38,19 +38,19 @@ ADDED: dict[str, dict[str, Any]] = {
     "limner.networks.mlp.Encoder": {"num_classes": None},
     "limner.networks.mlp.Decoder": {"num_classes": None, "params_per_value": 1},
 }
-"""Class -> arguments added since, with the values by which the class does what it did before."""
+"""Class -> arguments added since, with the values that give the earlier behaviour."""
 GRADIENTS = {"max_gradient_norm": "max_norm", "num_parts": "accumulate"}
-"""Earlier argument of a model -> argument of its `gradients` now."""
+"""Earlier argument of a model -> name of this argument in its `gradients` now."""
 TRAINED = {"Classifier", "CodePrior", "GAN", "LatentPrior", "VAE", "VAEGAN", "VQVAE"}
 """Classes of `limner.models` that take `gradients`."""
 RENAMED_WEIGHTS = ((re.compile(r"^(.*\.)?penalty\.(\w+)\.penalty\."), r"\1penalty.\2.function."),)
-"""Pattern of the beginning of a tensor's earlier name, and what replaces it."""
+"""Pattern of the start of a tensor's earlier name, and its replacement."""
 
 
 def migrate(node: Any) -> Any:
-    """Return the plain data of a saved model's config with the names and arguments of today.
+    """Return the plain data of a saved model's config with the current names and arguments.
 
-    A config that this version saved comes back as it is.
+    A config that this version saved does not change.
     """
     if isinstance(node, list):
         return [migrate(item) for item in node]
@@ -71,7 +71,7 @@ def migrate(node: Any) -> Any:
 
 
 def migrate_weights(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tensors of a saved model under the names of today, in the same order."""
+    """Return the tensors of a saved model under their current names, in the same order."""
     renamed = {}
     for name, value in state_dict.items():
         for pattern, replacement in RENAMED_WEIGHTS:
@@ -88,12 +88,12 @@ def _class_name(name: str) -> str:
 
 
 def _short_name(name: str) -> str:
-    """The name of a class as conf/ writes it: limner.models.VAE for limner.models.vae.VAE."""
+    """Return the name of a class as in conf/: limner.models.VAE for limner.models.vae.VAE."""
     return re.sub(r"^limner\.models\.\w+\.(\w+)$", r"limner.models.\1", name)
 
 
 def _with_gradients(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a model that takes `gradients`, where it once took two numbers or none."""
+    """Return a model's arguments with `gradients` instead of the two numbers of before."""
     package, _, kind = name.rpartition(".")
     if package != "limner.models" or kind not in TRAINED or "gradients" in values:
         return values

@@ -1,10 +1,12 @@
-"""Which class may stand where in a config that a stranger wrote: those that conf/ has there.
+"""Rules about the classes that an untrusted config may name at each key.
+
+Each key may name only classes of the kind that conf/ has at this key.
 
 A list of allowed prefixes is no defence, since `torch.nn.parallel.distributed.os.system` resolves.
-So each key of a config has a role, and a role has the packages in which its classes are defined,
-what they must be, and whether they are built or handed over as factories (`_partial_`). A name is
-imported only if it lies in one of those packages, and what it leads to is judged by where it was
-defined.
+So each key of a config has a role. A role states the packages in which its classes are defined,
+the condition that a class must meet, and whether a class is built or passed as a factory
+(`_partial_`). A name is imported only if it lies in one of these packages. The check then uses the
+module that defines the imported object, not the name by which it was imported.
 """
 
 __all__ = [
@@ -40,26 +42,26 @@ PARTS = (
     "limner.schedules",
 )
 READ_ANYTHING = ("DatasetFolder", "ImageFolder", "LSUN", "LSUNClass")
-"""Data sets of torchvision's that unpickle what they find, or open files of any format."""
+"""Data sets of torchvision that unpickle files, or open files of any format."""
 NO_STRANGERS = ("model_registry",)
-"""Arguments of the trainer by which it would send the weights away."""
+"""Arguments that would make the trainer upload the weights."""
 RESERVED = ("_target_", "_partial_")
-"""Keys of Hydra's that a stranger's node may have."""
+"""Keys of Hydra that a node of an untrusted config may have."""
 NEVER_ASKED = {
     "hydra", "lightning", "limner", "numpy", "omegaconf", "pytorch_lightning", "scipy", "sklearn",
     "torch", "torchmetrics", "torchvision", "yaml",
 }  # fmt: skip
-"""Packages that no message offers to trust: whatever is wanted of them has a role already."""
+"""Packages that no message suggests to trust, since their useful classes have a role already."""
 
 
 class Role(NamedTuple):
-    """What a class must be at the keys that match a pattern.
+    """Conditions on a class at the keys that match a pattern.
 
     Args:
         key: Regular expression of the dotted keys.
-        packages: Where the class is defined, and by which it may be named.
-        fits: Whether a class that is defined there has this role.
-        is_factory: Whether a class stands there with `_partial_: true`.
+        packages: Packages that may define the class, and by which it may be named.
+        fits: Function that returns whether a class of these packages has this role.
+        is_factory: Function that returns whether a class has `_partial_: true` at these keys.
     """
 
     key: str
@@ -118,14 +120,14 @@ ROLES = (
 
 
 def role_of(key: str) -> Role | None:
-    """The role of the class at a dotted key; None if conf/ has no class there."""
+    """Return the role of the class at a dotted key; None if conf/ has no class there."""
     return next((role for role in ROLES if re.fullmatch(role.key, key)), None)
 
 
 def allowed(name: Any, key: str, *, trust: Sequence[str] = ()) -> type | None:
-    """The class that a `_target_` names, if it may stand at this key; else None.
+    """Return the class that a `_target_` names if it is allowed at this key, else None.
 
-    Only modules of the role's packages, and of those that are trusted, are imported.
+    Only modules of the role's packages and of trusted packages are imported.
     """
     if not isinstance(name, str) or re.fullmatch(r"[A-Za-z]\w*(\.[A-Za-z_]\w*)+", name) is None:
         return None
@@ -136,7 +138,7 @@ def allowed(name: Any, key: str, *, trust: Sequence[str] = ()) -> type | None:
         return None
     try:
         kind = getattr(importlib.import_module(module), attribute)
-    except Exception:  # whatever importing a module may raise
+    except Exception:  # importing a module may raise any exception
         return None
     if not inspect.isclass(kind):
         return None
@@ -147,7 +149,7 @@ def allowed(name: Any, key: str, *, trust: Sequence[str] = ()) -> type | None:
 
 
 def targets(node: Any, key: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(dotted key, node) of each mapping in plain data that has a `_target_`, outermost first."""
+    """Yield (dotted key, node) of each mapping with a `_target_`, outermost first."""
     if isinstance(node, Mapping):
         if "_target_" in node:
             yield key, node
@@ -164,12 +166,12 @@ def foreign_classes(
     trust: Sequence[str],
     own: Collection[tuple[str, str]] = frozenset(),
 ) -> list[tuple[str, str]]:
-    """(dotted key, what stands there) of each class that may not be built where it stands.
+    """Return (dotted key, name) of each class that may not be built at its key.
 
     Args:
         values: Plain data of a config, with every `${...}` replaced.
-        trust: Packages whose classes may stand anywhere.
-        own: (dotted key, name) of classes that are the user's own choice.
+        trust: Packages whose classes are allowed at every key.
+        own: (dotted key, name) of classes that the user chose.
     """
     found = []
     for key, node in targets(values):
@@ -199,13 +201,13 @@ def refuse_foreign(
     trust: Sequence[str],
     own: Collection[tuple[str, str]] = frozenset(),
 ) -> None:
-    """Raises `UserError` that names the classes which may not be built where they stand.
+    """Raise UserError if some classes may not be built at their keys; the message names them.
 
     Args:
-        values: As for `foreign_classes`.
-        subject: What was asked, such as "run=outputs/a", to begin the message with.
-        trust: Likewise.
-        own: Likewise.
+        values: Plain data of a config, with every `${...}` replaced.
+        subject: First words of the message, such as "run=outputs/a".
+        trust: Packages whose classes are allowed at every key.
+        own: (dotted key, name) of classes that the user chose.
     """
     found = foreign_classes(values, trust=trust, own=own)
     if not found:
@@ -225,7 +227,7 @@ def refuse_foreign(
 
 
 def _askable(name: str) -> str | None:
-    """The package of a class that could be a user's own."""
+    """Return the package of a class if it may be the user's own package, else None."""
     package, dot, _ = name.partition(".")
     known = package in sys.stdlib_module_names or package in NEVER_ASKED
     return None if known or not dot or not package.isidentifier() else package

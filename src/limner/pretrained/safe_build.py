@@ -1,8 +1,8 @@
-"""Configs and weights from strangers, read so that nothing they say is executed.
+"""Reading of untrusted configs and weights without executing any of their code.
 
-A config is plain YAML: no tags, no anchors, no `${...}`. It may build a short list of classes,
-each at the keys where conf/ has the class (`limner.pretrained.roles`). Weights are tensors; the
-checkpoint of a run is read by `limner.runs.checkpoints`.
+A config is plain YAML without tags, anchors and `${...}`. It may build only a short list of
+classes, each at the keys where conf/ has the class (`limner.pretrained.roles`). Weights are
+tensors; `limner.runs.checkpoints` reads the checkpoint of a run.
 """
 
 __all__ = ["build", "read_config", "read_safetensors", "within"]
@@ -23,10 +23,10 @@ from limner.pretrained.roles import RESERVED, allowed, role_of
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A config file as plain data.
+    """Return a config file as plain data.
 
     Raises:
-        UserError: If it is no YAML mapping of plain values, or holds an interpolation.
+        UserError: If the file is not a YAML mapping of plain values, or has an interpolation.
     """
     try:
         config = read_yaml(path)
@@ -39,16 +39,17 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def build(node: Any, path: str, *, trust: Sequence[str] = ()) -> Any:
-    """The objects that a node of plain data describes by its `_target_`s.
+    """Build the objects that the `_target_`s of a node of plain data describe.
 
     Args:
-        node: Mappings, lists and values; a mapping with `_target_` becomes an object of that
-            class, with `_partial_: true` (optimizers, data sets) a factory of such objects.
-        path: The node's dotted key, by which its role is known.
-        trust: Further packages, whose classes may all be built.
+        node: Mappings, lists and values. A mapping with `_target_` becomes an object of that
+            class; with `_partial_: true` (optimizers, data sets) it becomes a factory of such
+            objects.
+        path: Dotted key of the node, which decides its role.
+        trust: Further packages whose classes may all be built.
 
     Raises:
-        UserError: If a target is not one that may be built, or refuses its arguments.
+        UserError: If a class may not be built, or refuses its arguments.
     """
     if isinstance(node, list):
         return [build(item, f"{path}[{i}]", trust=trust) for i, item in enumerate(node)]
@@ -85,7 +86,7 @@ def build(node: Any, path: str, *, trust: Sequence[str] = ()) -> Any:
         return target(**arguments)
     except UserError:
         raise
-    except Exception as error:  # a stranger's values may break a constructor in any way
+    except Exception as error:  # untrusted values may break a constructor in any way
         raise UserError(
             f"{path}: {target.__name__} cannot be made from this config ({error}); it may have "
             "been written by another version of limner."
@@ -93,7 +94,7 @@ def build(node: Any, path: str, *, trust: Sequence[str] = ()) -> Any:
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file. Raises `UserError` if it is not whole, or no file."""
+    """Return the tensors of a .safetensors file; raise UserError if it is missing or damaged."""
     try:
         if path.exists() and not path.is_file():
             raise OSError("it is no regular file")
@@ -103,17 +104,17 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def within(folder: Path, name: Any, *, root: Path) -> Path:
-    """The file `name` of a folder.
+    """Return the path of the file `name` in a folder.
 
     Raises:
-        UserError: If it is anything but a file name, or a link that leads out of `root`.
+        UserError: If `name` is not a file name, or if it is a link that leads out of `root`.
     """
     if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name:
         raise UserError(f"{folder}: {name!r} is refused, for it is no file name of this folder.")
     path = folder / name
     try:
         lies_in = path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL
+    except (OSError, RuntimeError, ValueError) as error:  # such as a loop of links, or a NUL
         raise UserError(f"{path} cannot be read ({error}).") from error
     if not lies_in:
         raise UserError(f"{path} is refused, for it leads out of the folder.")

@@ -1,7 +1,7 @@
-"""A trained model as a person uses it: numpy images in, numpy images out.
+"""A trained model with numpy images as inputs and outputs.
 
-Images are uint8 (N, H, W, C). Everything is done by the EMA weights where the model has them, in
-batches of one size, so that image i of a seed is the same however many are asked for.
+Images are uint8 (N, H, W, C). The model uses its EMA weights if it has them. All work is done in
+batches of one size, so that image i of a seed does not depend on the number of images.
 """
 
 __all__ = ["TrainedModel"]
@@ -19,17 +19,17 @@ from limner.interfaces import DrawsCodes, Encodes, Generates, Reconstructs, Samp
 from limner.pixels import to_float, to_uint8
 from limner.randomness import generator_for, uniform_labels
 
-BATCH = 64  # images at a time
+BATCH = 64  # number of images in a batch
 
 
 class TrainedModel:
-    """A model whose training is over, on a device.
+    """A trained model on a device.
 
     Args:
-        module: The LightningModule with its trained weights.
-        config: What it was built from, as plain data, with the facts of the data under `data`.
-        update: The update at which the weights were saved.
-        source: Where they were read from.
+        module: LightningModule with its trained weights.
+        config: Config of the model as plain data, with the facts of the data under `data`.
+        update: Update at which the weights were saved; None if unknown.
+        source: Folder or address from which the weights were read.
     """
 
     def __init__(
@@ -57,18 +57,19 @@ class TrainedModel:
         labels: Sequence[int] | None = None,
         truncation: float | None = None,
     ) -> np.ndarray:
-        """Draws images.
+        """Draw images.
 
         Args:
-            num_images: At least 1.
-            seed: At least 0. Image i depends on the seed and on i alone.
-            label: The class of all images, of a conditional model; or
-            labels: the class of each. Without either they are drawn, each class as likely.
-            truncation: Factor of the latent codes, at least 0: below 1, samples are nearer to the
-                average, better and less varied.
+            num_images: Number of images, at least 1.
+            seed: Seed, at least 0. Image i depends only on the seed and on i.
+            label: Class of all images, for a conditional model.
+            labels: Class of each image, instead of `label`. Without both, classes are drawn with
+                equal probability.
+            truncation: Factor of the latent codes, at least 0. Below 1, samples are closer to the
+                average image, better and less varied.
 
         Returns:
-            uint8 (num_images, H, W, C).
+            Images, uint8 (num_images, H, W, C).
 
         Raises:
             UserError: If the model cannot do this, or an argument is out of its range.
@@ -87,7 +88,7 @@ class TrainedModel:
         labels: Sequence[int] | None = None,
         truncation: float | None = None,
     ) -> Iterator[np.ndarray]:
-        """The images of `sample`, a batch at a time, for more than the memory holds."""
+        """Yield the images of `sample` in batches, for more images than fit in memory."""
         _at_least("num_images", num_images, 1)
         _at_least("seed", seed, 0)
         if not isinstance(self.module, Samples):
@@ -99,7 +100,7 @@ class TrainedModel:
         return self._drawn(num_images, seed, given, truncation)
 
     def latents(self, num_images: int, *, seed: int = 0) -> np.ndarray:
-        """The codes that `sample` draws for these images: float32 (num_images, latent_dim)."""
+        """Return the codes that `sample` draws, float32 (num_images, latent_dim)."""
         self._needs(Generates, "no latent codes")
         _at_least("num_images", num_images, 1)
         _at_least("seed", seed, 0)
@@ -113,7 +114,10 @@ class TrainedModel:
         label: int | None = None,
         labels: Sequence[int] | None = None,
     ) -> np.ndarray:
-        """uint8 images (N, H, W, C) of codes (N, latent_dim); a conditional model needs labels."""
+        """Return uint8 images (N, H, W, C) of codes (N, latent_dim).
+
+        A conditional model needs `label` or `labels`.
+        """
         self._needs(Generates, "no latent codes")
         codes = torch.as_tensor(np.asarray(latents, np.float32))
         if codes.ndim != 2 or codes.shape[1] != self.module.latent_dim:
@@ -128,12 +132,12 @@ class TrainedModel:
         return _to_numpy(self._by_batch(self.module.generate, codes, *more))
 
     def encode(self, images: np.ndarray) -> np.ndarray:
-        """Mean codes, float32 (N, latent_dim), of uint8 images (N, H, W, C)."""
+        """Return the mean codes, float32 (N, latent_dim), of uint8 images (N, H, W, C)."""
         self._needs(Encodes, "no encoder")
         return self._by_batch(self.module.encode, self._to_tensor(images)).numpy()
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
-        """uint8 reconstructions of uint8 images, both (N, H, W, C)."""
+        """Return uint8 reconstructions of uint8 images, both (N, H, W, C)."""
         self._needs(Reconstructs, "no encoder")
         return _to_numpy(self._by_batch(self.module.reconstruct, self._to_tensor(images)))
 
@@ -146,18 +150,19 @@ class TrainedModel:
         mode: Literal["linear", "spherical"] = "linear",
         label: int | None = None,
     ) -> np.ndarray:
-        """Images on the way from `a` to `b`, both ends included.
+        """Return images that interpolate between `a` and `b`, both ends included.
 
         Args:
-            a: A latent code (latent_dim,), or for models that encode a uint8 image (H, W, C).
-            b: Likewise.
-            num_steps: Images, at least 2.
-            mode: "linear", or "spherical": along the great circle, as codes from N(0, I) all lie
-                near a sphere.
-            label: The class of all images, which a conditional model needs.
+            a: First end: a latent code (latent_dim,), or a uint8 image (H, W, C) for models that
+                encode.
+            b: Second end, in the same form.
+            num_steps: Number of images, at least 2.
+            mode: "linear", or "spherical" for the great circle, since codes from N(0, I) lie near
+                a sphere.
+            label: Class of all images, which a conditional model needs.
 
         Returns:
-            uint8 (num_steps, H, W, C).
+            Images, uint8 (num_steps, H, W, C).
         """
         _at_least("num_steps", num_steps, 2)
         if mode not in ("linear", "spherical"):
@@ -168,7 +173,7 @@ class TrainedModel:
 
     @property
     def is_conditional(self) -> bool:
-        """Whether it can be told the class to draw."""
+        """Whether the model takes the class of an image."""
         return getattr(self.module, "num_classes", None) is not None
 
     @property
@@ -184,7 +189,7 @@ class TrainedModel:
             raise UserError(f"{self._name} has {lack}.")
 
     def _latents(self, seed: int, block: int) -> tuple[Tensor, Tensor | None]:
-        """Codes, and classes of a conditional model, as its own `sample` would draw them."""
+        """Draw codes, and classes of a conditional model, as `sample` of the module does."""
         generator = generator_for(seed, "samples", block)
         if isinstance(self.module, DrawsCodes):
             codes = self.module.sample_codes(BATCH, generator=generator).cpu()
@@ -215,7 +220,7 @@ class TrainedModel:
     def _labels(
         self, label: int | None, labels: Sequence[int] | None, num_images: int
     ) -> Tensor | None:
-        """int64 (num_images,) on the device, or None where none are given."""
+        """Return labels, int64 (num_images,) on the device; None if none are given."""
         if label is None and labels is None:
             return None
         if label is not None and labels is not None:
@@ -242,7 +247,7 @@ class TrainedModel:
         return torch.cat([function(*batch).float().cpu() for batch in batches])
 
     def _to_tensor(self, images: np.ndarray) -> Tensor:
-        """Float images (N, C, H, W) in [-1, 1]."""
+        """Return float images (N, C, H, W) in [-1, 1]."""
         channels, height, width = self.image_shape
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.shape[1:] != (height, width, channels):
@@ -269,10 +274,10 @@ def _linear(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def _spherical(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """sin((1 - t) w) / sin w * a + sin(t w) / sin w * b, w the angle between a and b.
+    """Return sin((1 - t) w) / sin w * a + sin(t w) / sin w * b; w is the angle between a and b.
 
-    Shoemake (1985), https://doi.org/10.1145/325165.325242; the straight line where a and b are
-    (anti)parallel.
+    Shoemake (1985), https://doi.org/10.1145/325165.325242. If a and b are (anti)parallel, this is
+    the straight line.
     """
     norms = np.linalg.norm(a) * np.linalg.norm(b)
     angle = np.arccos(np.clip(a @ b / max(norms, 1e-12), -1, 1))

@@ -1,4 +1,4 @@
-"""Whether tensors from a file are the weights of a model."""
+"""Checks that tensors from a file are the weights of a model."""
 
 __all__ = ["check_fit", "check_values"]
 
@@ -11,21 +11,21 @@ from torch import Tensor, nn
 
 from limner.errors import UserError
 
-SHOWN = 3  # keys in a message
+SHOWN = 3  # largest number of keys in a message
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-"""Weights of one of these types are read into a model of another: `trainer.precision`."""
+"""Types that may differ between a file and its model, since `trainer.precision` may differ."""
 
 
 def check_fit(module: Any, weights: Mapping[str, Any], path: Path) -> None:
-    """Compare names, kinds, shapes and dtypes of weights with those of a model.
+    """Compare the names, kinds, shapes and dtypes of weights with the tensors of a model.
 
     Args:
-        module: The model; its tensors may lie on the meta device.
-        weights: Names and, for weights, tensors.
-        path: Their file, for messages.
+        module: The model. Its tensors may be on the meta device.
+        weights: Mapping of names to tensors, read from a file.
+        path: Path of the file, for messages.
 
     Raises:
-        UserError: If they differ; the message names a few.
+        UserError: If they differ; the message names a few differences.
     """
     if not isinstance(module, nn.Module):
         raise UserError(f"model._target_: {type(module).__name__} is no model.")
@@ -48,11 +48,11 @@ def check_fit(module: Any, weights: Mapping[str, Any], path: Path) -> None:
 
 
 def check_values(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse weights that no training leaves which went well.
+    """Raise UserError for weights that are not finite, as after a diverged training.
 
     Args:
-        weights: What `check_fit` accepts.
-        path: Their file, for messages.
+        weights: Weights that `check_fit` accepts.
+        path: Path of their file, for messages.
 
     Raises:
         UserError: If a number is infinite or nan.

@@ -1,1 +1,1 @@
-"""Going on with a run: which one a command means, whether it may, and with what config."""
+"""Resuming a run: which run a command means, whether it may be resumed, and with which config."""

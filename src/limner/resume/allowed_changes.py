@@ -53,20 +53,21 @@ MAY_CHANGE = (
     Kind("debug", ("debug", "resume", "sweep", "run_dir", "trust"),
          "they say nothing about training"),
 )  # fmt: skip
-"""Not among them, though some are near: trainer.limit_train_batches, which is the length of an
-epoch, and so decides which images an update gets; trainer.precision and trainer.sync_batchnorm,
-which are mathematics; and data.batch_size, which on another number of devices is adapted by
-itself."""
+"""Keys that may change when a run is resumed.
+
+Some similar keys may not change: trainer.limit_train_batches sets the length of an epoch, and so
+the images of an update; trainer.precision and trainer.sync_batchnorm change the mathematics; and
+limner adapts data.batch_size itself to another number of devices."""
 UNLIMITED = (None, -1)
-SHOWN = 12  # differences in a message
+SHOWN = 12  # largest number of differences in a message
 ABSENT = object()
 
 
 def differences(before: DictConfig, after: DictConfig) -> dict[str, tuple[str, str]]:
     """Return the keys that define a run and differ: key -> value before and after, as typed.
 
-    Values are compared with every `${...}` replaced. A key that only follows another changed key
-    is not listed, unless it follows the run's length: the length may change, but a schedule over
+    Values are compared with every `${...}` replaced. A key that only reads another changed key is
+    not listed, unless it reads the length of the run: the length may change, but a schedule over
     `${num_updates}` or `${trainer.max_steps}` is another schedule in a longer run.
     """
     before, after = _with_lengths(before, after)
@@ -74,7 +75,7 @@ def differences(before: DictConfig, after: DictConfig) -> dict[str, tuple[str, s
     changed = {key for key in old | new if old.get(key, ABSENT) != new.get(key, ABSENT)}
     length = changed.intersection((*LENGTH, "num_updates"))
     found = {}
-    for key in sorted(old | new, key=lambda key: key.count(".")):  # the telling ones first
+    for key in sorted(old | new, key=lambda key: key.count(".")):  # the most important keys first
         follows = not length.isdisjoint(_read_by(new.get(key)))
         if _may_change(key) or not (key in changed or follows):
             continue
@@ -85,22 +86,25 @@ def differences(before: DictConfig, after: DictConfig) -> dict[str, tuple[str, s
 
 
 def refuse_changes(before: DictConfig, after: DictConfig, subject: str, advice: str) -> None:
-    """Raise `UserError` with the differences, if there are any.
+    """Raise UserError with the differences, if there are any.
 
     Args:
         before: Saved config of a run.
         after: Config with which the run is to continue.
-        subject: First words of the message: what was asked.
+        subject: First words of the message, such as the override that was given.
         advice: Advice on how to start a new run.
     """
     found = differences(before, after)
     if not found:
         return
-    lines = [f"  {key}: {old} -> {new}" for key, (old, new) in found.items()]
+    lines = [
+        f"  {key}: {old} -> {new.replace('${num_updates}', 'the new length of training')}"
+        for key, (old, new) in found.items()
+    ]
     more = [f"  and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
     kept = [f"{key}={old}" for key, (old, new) in found.items() if "${num_updates}" in new]
     if kept:
-        more.append(f"To keep what follows the length of training as it is: {' '.join(kept)}")
+        more.append(f"To keep the schedule of this run, which ends there: {' '.join(kept)}")
     raise UserError(
         "\n".join([f"{subject}: this would be another run:", *lines[:SHOWN], *more])
         + f"\n{advice}\nWhat may change in a run: {', '.join(kind.name for kind in MAY_CHANGE)}."
@@ -108,13 +112,13 @@ def refuse_changes(before: DictConfig, after: DictConfig, subject: str, advice: 
 
 
 def same_length(before: DictConfig, after: DictConfig) -> bool:
-    """Return whether two configs ask for training of the same length."""
+    """Return whether two configs set the same limits of training length."""
     values = [[OmegaConf.select(config, key) for key in LENGTH] for config in (before, after)]
     return values[0] == values[1]
 
 
 def leaves(config: DictConfig) -> dict[str, Any]:
-    """Return dotted key -> value as written, for every value that is no mapping."""
+    """Return dotted key -> value as written, for every value that is not a mapping."""
     found: dict[str, Any] = {}
 
     def visit(node: Mapping[str, Any], path: str) -> None:
@@ -132,8 +136,8 @@ def leaves(config: DictConfig) -> dict[str, Any]:
 def _with_lengths(before: DictConfig, after: DictConfig) -> tuple[DictConfig, DictConfig]:
     """Return both configs with their `num_updates`, as far as it is known without the data.
 
-    The first one recorded it; earlier versions took trainer.max_steps. The second one has the
-    same number if its limits lead to it, else null.
+    The config `before` has recorded it; earlier versions used trainer.max_steps. The config
+    `after` gets the same number if its limits give the same length, else null.
     """
     (epochs, steps), (new_epochs, new_steps) = _limits(before), _limits(after)
     length = before.get("num_updates") or (None if steps == float("inf") else steps)
@@ -149,7 +153,7 @@ def _with_lengths(before: DictConfig, after: DictConfig) -> tuple[DictConfig, Di
 
 
 def _limits(config: DictConfig) -> tuple[float, float]:
-    """Return trainer.max_epochs and max_steps, infinite where they set no limit."""
+    """Return trainer.max_epochs and max_steps, with infinity for no limit."""
     written = leaves(config)
     given = [written.get(f"trainer.{key}") for key in ("max_epochs", "max_steps")]
     return tuple(
@@ -183,9 +187,9 @@ def _value(config: DictConfig, key: str, written: Mapping[str, Any]) -> Any:
 
 
 def _typed(value: Any, written: Any) -> str:
-    """Return a value as one would type it.
+    """Return a value as a user would type it.
 
-    A mapping taken by `${...}` is shown as written, and so is a length that is not known.
+    A mapping that is read by `${...}` is shown as written, and so is an unknown length.
     """
     if value is ABSENT:
         return "absent"

@@ -1,8 +1,8 @@
 """Find the run that `resume=auto` resumes.
 
-Without `hydra.run.dir`, this is the unfinished run of the same config among the folders where a
-new run would go. With `hydra.run.dir`, it is the run in that folder, so that the same command,
-given again and again, ends with one finished run.
+Without `hydra.run.dir`, this is the unfinished run of the same config in the parent folder of a
+new run. With `hydra.run.dir`, it is the run in that folder, so that repeating the same command
+ends with one finished run.
 """
 
 __all__ = ["action_in_folder", "find_unfinished", "has_checkpoint", "saved_config"]
@@ -33,7 +33,7 @@ OURS = frozenset({
 
 
 class Action(Enum):
-    """The thing to do in a run folder."""
+    """Action that a command takes in a run folder."""
 
     BEGIN = "begin"
     RESUME = "resume"
@@ -48,10 +48,10 @@ class Found(NamedTuple):
 
 
 def action_in_folder(folder: Path, config: DictConfig) -> Action:
-    """Decide what a run of `config` has to do in this folder.
+    """Return the action of a run of `config` in this folder.
 
     A run that was killed before its first checkpoint cannot be resumed, so the first process
-    removes what it left.
+    removes the files of that run.
 
     Raises:
         UserError: If the folder holds another run or other files, or a process trains there.
@@ -94,7 +94,7 @@ def find_unfinished(parent: Path, config: DictConfig) -> Found:
     """Find the one unfinished run of `config` below `parent` that no process is training.
 
     Raises:
-        UserError: If there are several.
+        UserError: If there are several such runs.
     """
     found: list[tuple[Path, Status]] = []
     busy: list[Path] = []
@@ -125,7 +125,7 @@ def find_unfinished(parent: Path, config: DictConfig) -> Found:
         )
     if found:
         folder, status = found[0]
-        return Found(folder, f"resume=auto: going on with {shown(folder)}, {_told(status)}.")
+        return Found(folder, f"resume=auto: resuming {shown(folder)}, {_told(status)}.")
     older = (
         f" ({shown(other_format[0])} is unfinished too, but was saved by another version of "
         "limner, which alone can resume it)"
@@ -153,7 +153,7 @@ def saved_config(folder: Path, present: DictConfig) -> DictConfig | None:
         present: The config of this command.
 
     Raises:
-        UserError: If the saved config asks for what no folder may (`limner.resume.saved_config`).
+        UserError: If `limner.resume.saved_config` refuses the saved config.
     """
     try:
         return read_config(folder, present)
@@ -165,7 +165,7 @@ def _clear(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        elif path.name != ".lock":  # a process that has just started here may hold it
+        elif path.name != ".lock":  # a process that has just started here may hold the lock
             path.unlink()
 
 

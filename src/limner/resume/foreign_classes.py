@@ -1,4 +1,4 @@
-"""Refuse a run folder's config that asks for code or paths which the user did not choose."""
+"""Checks for code and paths in the config of a run folder that the user did not choose."""
 
 __all__ = ["refuse_strangers", "tell_places"]
 
@@ -18,24 +18,24 @@ from limner.files.printable import printable
 log = logging.getLogger(__name__)
 
 PLACES = {"data.source.path": "data.path", "data.source.root": "data.root"}
-"""Keys that say where images are read, and the key that chooses another place."""
+"""Keys of the places where images are read, and the key that chooses another place."""
 
 
 def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequence[str]) -> None:
-    """Raise `UserError` if a config asks for what is neither limner's nor the user's own.
+    """Raise UserError if a config names classes or paths that are neither limner's nor the user's.
 
     Args:
         config: Config with which a run is to continue; `limner.resume.saved_config` has checked
             its text.
-        folder: The run folder. Paths in the config lie in it, or are data.
-        asked: First words of the message: what was asked.
-        words: Overrides of the user's own. Classes and paths that they compose are the user's.
+        folder: The run folder. Paths in the config must lie inside it, or name data.
+        asked: First words of the message, such as the override that was given.
+        words: Overrides that the user gave. Classes and paths that they compose are the user's.
     """
-    from limner.pretrained.roles import refuse_foreign, targets  # with torch
+    from limner.pretrained.roles import refuse_foreign, targets  # imports torch
 
     values = _resolved(config)
     for key, text in _texts(values):
-        if "${" in text:  # put together from parts; Hydra would read it once more
+        if "${" in text:  # joined from parts; Hydra would resolve it once more
             raise UserError(f"{asked}: {key}={text} is refused: it reads what no folder may.")
     own = _resolved(_composed(words))
     named = {(key, str(node["_target_"])) for key, node in targets(own)}
@@ -53,17 +53,17 @@ def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequen
 
 
 def tell_places(config: DictConfig, words: Sequence[str]) -> None:
-    """Log where images will be read, if the run folder chooses that and not the user.
+    """Log the place where images will be read, if the run folder chooses it and not the user.
 
     Args:
         config: Config with which a run is to continue.
-        words: Overrides of the user's own.
+        words: Overrides that the user gave.
     """
     mine = set(_texts(_resolved(_composed(words))))
     for key, text in _texts(_resolved(config)):
         if key in PLACES and (key, text) not in mine:
             log.info(
-                "Images are read from %s, as the run's folder says. Others: %s=...",
+                "Images are read from %s, as set in the run folder. To read others: %s=...",
                 printable(text), PLACES[key],
             )  # fmt: skip
 
@@ -71,12 +71,12 @@ def tell_places(config: DictConfig, words: Sequence[str]) -> None:
 def _lies_in(name: str, folder: Path) -> bool:
     try:
         return Path(name).resolve().is_relative_to(folder.resolve())
-    except (ValueError, OSError, RuntimeError):  # a NUL in it, or links in a circle
+    except (ValueError, OSError, RuntimeError):  # the path has a NUL, or links form a circle
         return False
 
 
 def _composed(words: Sequence[str]) -> DictConfig:
-    """Compose the user's own words; nothing if they make sense only beside those of the run."""
+    """Compose the user's overrides; return an empty config if they need those of the run."""
     try:
         return compose("train", overrides=list(words))
     except (HydraException, OmegaConfBaseException):
@@ -84,7 +84,7 @@ def _composed(words: Sequence[str]) -> DictConfig:
 
 
 def _resolved(config: DictConfig) -> dict[str, Any]:
-    """Return plain data with every `${...}` replaced, without top-level keys where that fails."""
+    """Return plain data with every `${...}` replaced; leave out top-level keys that fail."""
     found = {}
     for key in config:
         try:

@@ -1,4 +1,4 @@
-"""Merge the saved config of a run with what a command changes, and save the result."""
+"""Merge the saved config of a run with the changes of a command, and save the result."""
 
 __all__ = ["merged", "save", "with_saved_overrides"]
 
@@ -31,31 +31,32 @@ def with_saved_overrides(words: Sequence[str], saved: Sequence[str]) -> list[str
     """Return the saved overrides of a run, changed by the words of a command.
 
     Args:
-        words: Words of the command, including flags that add config folders of the user's own.
+        words: Words of the command, including flags that add the user's config folders.
         saved: Overrides from which the run was composed.
     """
     flags, overrides = split_flags(words)
     kept = list(saved)
     for group in map(key_of, overrides):
-        # the settings of what was chosen before mean nothing for what is chosen instead
+        # settings of the option chosen before mean nothing for the new option
         kept = [word for word in kept if not key_of(word).startswith((f"{group}.", f"{group}/"))]
     return flags + last_per_key([*kept, *overrides])
 
 
 def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig:
-    """Return the config saved in `folder`, changed as a command asks. Write nothing.
+    """Return the config saved in `folder` with the changes of a command. Write nothing.
 
-    The files in conf/ may have changed since the run began. So `config`, which is composed from
-    them by `with_saved_overrides`, counts only for the difference that the new words make.
+    The files in conf/ may have changed since the run started. So this function takes from
+    `config`, which is composed from these files with `with_saved_overrides`, only the difference
+    that the new words make.
 
     Args:
         config: Config composed from the command.
-        folder: The run folder, which a stranger may have made.
-        words: Words of the command. Classes that they name are the user's own.
+        folder: The run folder, which is untrusted.
+        words: Words of the command. Classes that they name are allowed.
 
     Raises:
-        UserError: If the result is another run, cannot be trained by this version, or asks for
-            more than limner's own classes.
+        UserError: If the result is another run, cannot be trained by this version, or names
+            classes that are neither limner's nor in `words`.
     """
     asked, advice = f"resume={os.path.relpath(folder)}", "For a new run, leave out resume=."
     saved = read_config(folder, config)
@@ -67,15 +68,15 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
     for key, value in after.items():
         if key not in before or before[key] != value:
             OmegaConf.update(wanted, key, value, force_add=True)
-    wanted.trust = config.trust  # no folder asks for that itself
+    wanted.trust = config.trust  # only the user decides this, never a folder
     if "num_updates" in wanted:
         wanted.num_updates = None  # it is derived again from the data
     refuse_changes(saved, wanted, subject=asked, advice=advice)
     data = OmegaConf.select(wanted, "data")
     if isinstance(data, DictConfig) and "on_corrupt" in data and "background" not in data:
-        data.background = config.data.background  # which limner did not have then
+        data.background = config.data.background  # a key that limner did not have then
     for key in config.keys() - wanted.keys():
-        wanted[key] = config[key]  # which limner did not have when the run began
+        wanted[key] = config[key]  # a key that limner did not have when the run started
     own = split_flags(with_saved_overrides(words, choices(overrides)))[1]
     _check(wanted, folder, asked, own)
     tell_places(wanted, own)
@@ -88,7 +89,7 @@ def save(config: DictConfig, folder: Path, hydra: DictConfig) -> None:
     Args:
         config: Config of the run.
         folder: The run folder.
-        hydra: Hydra's own config of this start.
+        hydra: Hydra's part of the config of this command.
     """
     records = folder / ".hydra"
     overrides = without_key(without_key(hydra.overrides.task, "resume"), "trust")
@@ -98,7 +99,7 @@ def save(config: DictConfig, folder: Path, hydra: DictConfig) -> None:
         known = read_yaml(records / "hydra.yaml")
         known["hydra"]["overrides"]["task"] = overrides
         known["hydra"]["runtime"]["choices"] = now["runtime"]["choices"]
-    except (NotPlainError, KeyError, TypeError):  # what it was cannot be said; what it is can
+    except (NotPlainError, KeyError, TypeError):  # the old record is unreadable
         now["overrides"]["task"] = overrides
         known = {"hydra": now}
         log.warning("%s was no record of Hydra's, and is written again.", records / "hydra.yaml")
@@ -108,8 +109,8 @@ def save(config: DictConfig, folder: Path, hydra: DictConfig) -> None:
 
 
 def _check(config: DictConfig, folder: Path, asked: str, words: Sequence[str]) -> None:
-    """Raise `UserError` if this version cannot train the config, or it asks for what none may."""
-    from limner.pretrained.first_stage import adopt  # with torch: looking for a run need not wait
+    """Raise UserError if this version cannot train the config, or if it names foreign code."""
+    from limner.pretrained.first_stage import adopt  # imports torch, so not at the top
 
     checked = OmegaConf.merge(config, {"run_dir": str(folder)})
     refuse_strangers(checked, folder, asked, words)
@@ -133,7 +134,7 @@ def _delete(config: DictConfig, key: str) -> None:
     node = OmegaConf.select(config, parent) if parent else config
     if node is not None:
         with contextlib.suppress(KeyError):
-            del node[name]  # `pop` would look up what it reads by ${...}, which may be gone
+            del node[name]  # `pop` would resolve ${...}, whose target may be gone
         if parent and not node:
             _delete(config, parent)
 

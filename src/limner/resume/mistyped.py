@@ -1,4 +1,4 @@
-"""Name what was probably meant by a word that is no override, or whose key does not exist."""
+"""Suggestions for a word that is not an override, or whose key does not exist."""
 
 __all__ = ["clarified", "refuse_mistyped"]
 
@@ -28,13 +28,28 @@ from limner.resume.overrides import (
 from limner.resume.quoting import composed, shown_quoted
 
 MODES = ("--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i")
-"""Flags of which Hydra takes one."""
+"""Flags of which Hydra takes only one at a time."""
+OTHER_NAMES = {
+    "learning_rate": ("optimizer.lr",),
+    "epoch": ("trainer.max_epochs",),
+    "num_epochs": ("trainer.max_epochs",),
+    "steps": ("trainer.max_steps",),
+    "iterations": ("trainer.max_steps",),
+    "device": ("trainer.accelerator",),
+    "gpus": ("trainer.devices",),
+    "num_gpus": ("trainer.devices",),
+    "image_size": ("data.image_shape",),
+    "img_size": ("data.image_shape",),
+    "resolution": ("data.image_shape",),
+    "z_dim": ("model.latent_dim",),
+}
+"""Names that other programs give to keys of limner."""
 MOST = 4
-"""Suggestions in a message, at most."""
+"""Largest number of suggestions in a message."""
 
 
 def refuse_mistyped(words: Sequence[str]) -> None:
-    """Raise `UsageError` for the first word that is neither a flag nor an override.
+    """Raise UsageError for the first word that is neither a flag nor an override.
 
     Args:
         words: Words of `limner train`.
@@ -75,7 +90,7 @@ def refuse_mistyped(words: Sequence[str]) -> None:
 
 
 def clarified(error: ConfigCompositionException, words: Sequence[str]) -> Exception:
-    """Return the error with the key that was probably meant; the error itself without one."""
+    """Return an error that names the key that was probably meant, or else the same error."""
     overrides, cause = split_flags(words)[1], error.__cause__
     if present := re.search(
         r"Could not append to config\. An item is already at '(.+?)'", str(error)
@@ -112,28 +127,40 @@ def clarified(error: ConfigCompositionException, words: Sequence[str]) -> Except
 
 
 def _may_stand(word: str, wrong: str) -> bool:
-    """Return whether a word is no obstacle to composing a config without the wrong word."""
+    """Return whether a word can stay when a config is composed without the wrong word."""
     return word != wrong and key_of(word).partition(".")[0].partition("/")[0] in {
         *RunConfig.__dataclass_fields__, "experiment", "accelerator",
     }  # fmt: skip
 
 
 def _ending_so(config: DictConfig, key: str) -> list[str]:
-    """Return the keys of a config whose last part is that of `key`, or else contains it."""
+    """Return the keys of a config whose last part equals the last part of `key`.
+
+    If there are none, return the keys whose last part contains the last part of `key`.
+    """
     name = key.rpartition(".")[2]
     siblings = OmegaConf.select(config, key.rpartition(".")[0]) if "." in key else config
     if isinstance(siblings, DictConfig) and difflib.get_close_matches(
         name, list(map(str, siblings)), n=1, cutoff=0.8
     ):
-        return []  # a slip of the keyboard, which has its own answer
+        return []  # a typing error, which has its own message
     ours = OmegaConf.masked_copy(config, [part for part in config if part != "hydra"])
     keys = list(dict.fromkeys(_leaves(OmegaConf.to_container(ours, resolve=False))))
     exact = [full for full in keys if full.rpartition(".")[2] == name]
-    return exact or [full for full in keys if f"_{name}_" in f"_{full.rpartition('.')[2]}_"]
+    part = [full for full in keys if f"_{name}_" in f"_{full.rpartition('.')[2]}_"]
+    other = [key for key in OTHER_NAMES.get(name.lower(), ()) if key in keys]
+    found = other or exact or part
+    if found or "." in key:
+        return found
+    lasts = {full.rpartition(".")[2]: full for full in reversed(keys)}
+    close = difflib.get_close_matches(name, [*lasts, *OTHER_NAMES], n=1, cutoff=0.75)
+    return [
+        key for last in close for key in OTHER_NAMES.get(last) or (lasts[last],) if key in keys
+    ]
 
 
 def _leaves(node: Any, at: str = "") -> Iterator[str]:
-    """Yield the keys that hold a value, not those that read another key."""
+    """Yield the keys that hold a value; leave out keys that read another key."""
     if isinstance(node, Mapping):
         for name, value in node.items():
             yield from _leaves(value, f"{at}.{name}" if at else str(name))
@@ -142,7 +169,7 @@ def _leaves(node: Any, at: str = "") -> Iterator[str]:
 
 
 def _groups(dirs: Sequence[str]) -> dict[str, list[str]]:
-    """Return the options of each group: of conf/, and of the folders that flags name."""
+    """Return the options of each group, from conf/ and from the folders that flags name."""
     found: dict[str, list[str]] = {}
     for folder in [CONFIG_DIR, *map(Path, dirs[1::2])]:
         for path in sorted(folder.rglob("*.yaml")):
@@ -153,7 +180,7 @@ def _groups(dirs: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _around(word: str, words: Sequence[str]) -> tuple[str, str]:
-    """Return the words before and after a word; empty where there are none."""
+    """Return the words before and after a word; an empty string if there is none."""
     at = list(words).index(word) if word in words else 0
     return (words[at - 1] if at else ""), (words[at + 1] if at + 1 < len(words) else "")
 
@@ -202,7 +229,7 @@ def _meant(word: str, after: str, groups: Mapping[str, Sequence[str]]) -> str:
 
 
 def _refuse_path(group: str, value: str, options: Sequence[str]) -> None:
-    """Raise `UsageError` if the value of a group is a path, not the name of an option."""
+    """Raise UsageError if the value of a group is a path, not the name of an option."""
     if "${" in value or value[:1] in ("[", "'", '"') or "," in value or value in options:
         return
     is_path = value.startswith(("/", "~", "./", "../")) or value.endswith(
@@ -233,6 +260,6 @@ def _refuse_number(word: str, options: Sequence[str]) -> None:
 
 
 def _plain(key: str, value: str) -> str:
-    """Return a word as it is typed in a shell; paths need no quotes of Hydra's."""
+    """Return a word as it is typed in a shell; plain paths need no quotes for Hydra."""
     plain = re.fullmatch(r"[\w./~-]+", value)
     return printable(f"{key}={value}" if plain else shown_quoted(key, value))

@@ -21,7 +21,7 @@ VALUED = (
 )  # fmt: skip
 """Flags that take a value."""
 INFO = ("--info", "-i")
-"""Flags that may take a value, which is no override."""
+"""Flags that may take a value; this value is not an override."""
 SHOWING = (
     "--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc",
     "--version",
@@ -50,12 +50,12 @@ def flags_first(words: Sequence[str]) -> list[str]:
 
 
 def is_completion(words: Sequence[str]) -> bool:
-    """Return whether a shell asks for completions, or for its code; the words are Hydra's own."""
+    """Return whether a shell requests completions or the code for them, in Hydra's own words."""
     return "-sc" in words or "--shell-completion" in words
 
 
 def config_dirs(words: Sequence[str]) -> list[str]:
-    """Return the words that add config folders of the user's own: flags, each with its value."""
+    """Return the words that add the user's config folders: flags, each with its value."""
     flags, _ = split_flags(words)
     pairs = [pair for pair in itertools.pairwise(flags) if pair[0] in CONFIG_DIRS]
     return [word for pair in pairs for word in pair]
@@ -81,12 +81,12 @@ def key_of(word: str) -> str:
 def common_keys(words: Sequence[str]) -> list[str]:
     """Return the keys of the overrides that all jobs of a sweep share.
 
-    Return none if no override has several values: then the sweep is one job, or a file says what
-    differs.
+    Return an empty list if no override has several values: then the sweep has one job, or a file
+    sets the values that differ.
     """
     try:
         overrides = OverridesParser.create().parse_overrides(split_flags(words)[1])
-    except OverrideParseException:  # Hydra will say what is wrong
+    except OverrideParseException:  # Hydra will raise the error
         return []
     if not any(override.is_sweep_override() for override in overrides):
         return []
@@ -105,7 +105,7 @@ def quoted(value: object) -> str:
 
 
 def unquoted(value: str) -> str:
-    """Return the text that Hydra reads from a value in quotes; any other value as it is."""
+    """Return the text that Hydra reads from a value in quotes; return other values unchanged."""
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         with contextlib.suppress(OverrideParseException):
             text = OverridesParser.create().parse_override(f"x={value}").value()
@@ -114,7 +114,7 @@ def unquoted(value: str) -> str:
 
 
 def without_key(words: Sequence[str], key: str) -> list[str]:
-    """Return the words without those that set a key."""
+    """Return the words that do not set a key."""
     return [word for word in words if key_of(word) != key]
 
 

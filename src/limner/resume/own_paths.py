@@ -1,7 +1,7 @@
-"""Paths of a user's own, kept absolute, so that a run is resumed and scored from any folder.
+"""The user's paths, kept absolute, so that a run can be resumed and scored from any folder.
 
-A relative path means the working folder of the command that names it. Paths inside the run folder
-are not among them: they are relative to it, or filled in when a run starts.
+A relative path starts at the working folder of the command that names it. This module does not
+change paths inside the run folder: they are relative to it, or filled in when a run starts.
 """
 
 __all__ = ["absolute", "absolute_words", "keep_absolute", "make_absolute"]
@@ -14,22 +14,23 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from limner.errors import UserError
 from limner.files.atomic import write_atomically
 from limner.resume.overrides import key_of, last_value, quoted
 
 PATHS = (
     "data.path", "data.root", "data.source.path", "data.source.root", "model.first_stage",
 )  # fmt: skip
-"""Keys whose values are paths of a user's own."""
+"""Keys whose values are the user's paths."""
 EXISTING = ("model.first_stage",)
-"""Those whose value may name something else, such as a repository of the hub."""
+"""Keys of `PATHS` whose value may name something else, such as a repository of the hub."""
 
 
 def absolute(key: str, value: Any) -> Any:
-    """Return the value of a key, absolute if it is a relative path of this command's.
+    """Return the value of a key, as an absolute path if it is a relative path of this command.
 
-    A path that begins with `~` stays, since it does not depend on the working folder; so does a
-    value that Hydra is yet to read, with `${`.
+    A path that starts with `~` does not change, since it does not depend on the working folder. A
+    value with `${` does not change either, since Hydra has yet to resolve it.
     """
     if key not in PATHS or not isinstance(value, str) or not value or "\0" in value:
         return value
@@ -45,21 +46,23 @@ def make_absolute(config: DictConfig, *, resolve: bool = False) -> None:
 
     Args:
         config: The config of a run.
-        resolve: Whether values that are read by `${...}`, such as from the environment, are
-            replaced too. They are left out of a config from which a run is resumed.
+        resolve: Whether to replace values that are read by `${...}` too, such as from the
+            environment. A config from which a run is resumed keeps these references.
     """
     for key in PATHS:
         try:
             value = OmegaConf.select(config, key)
             written = value if resolve else _written(config, key)
-        except OmegaConfBaseException:  # what it reads is not given
+        except OmegaConfBaseException:  # the value that it reads is not given
             continue
+        if written == "" and key == "data.path":
+            raise UserError("data.path= is empty: name a folder or a .zip file of pictures.")
         if (path := absolute(key, written)) != written:
             OmegaConf.update(config, key, path)
 
 
 def absolute_words(words: Sequence[str], config: DictConfig) -> list[str]:
-    """Return the overrides of a run, with its paths as its config has them.
+    """Return the overrides of a run with the absolute paths of its config.
 
     Args:
         words: The overrides.
@@ -69,10 +72,10 @@ def absolute_words(words: Sequence[str], config: DictConfig) -> list[str]:
 
 
 def keep_absolute(config: DictConfig, folder: Path, words: Sequence[str]) -> None:
-    """Write the config and overrides of a new run with absolute paths, where Hydra has not.
+    """Rewrite Hydra's records of a new run with absolute paths, if they differ.
 
     Args:
-        config: The config as it was composed, after `make_absolute`.
+        config: The composed config, after `make_absolute`.
         folder: The run folder.
         words: The overrides that composed it.
     """
@@ -83,7 +86,7 @@ def keep_absolute(config: DictConfig, folder: Path, words: Sequence[str]) -> Non
 
 
 def _written(config: DictConfig, key: str) -> Any:
-    """Return a value as it is written, `${...}` unread; None if there is none."""
+    """Return a value as written, with `${...}` unresolved; None if there is none."""
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent)
     return node._get_node(name)._value() if isinstance(node, DictConfig) and name in node else None

@@ -1,9 +1,9 @@
 """Quote values that Hydra would refuse or read as something else, for keys that take text.
 
-Hydra's grammar has no word for `photos (2024)`, `it's` or `~/photos`, reads `2024` as a number and
-`a,b` as two values. A key that takes text, such as a path, gets the text as it was typed. Whatever
-means something else to a text key keeps its meaning: null, `[a]`, `${...}`, `choice(...)`, a value
-in quotes and, under -m, `a,b`.
+Hydra's grammar refuses `photos (2024)`, `it's` and `~/photos`, and reads `2024` as a number and
+`a,b` as two values. This module gives a key that takes text, such as a path, the text as typed.
+Some values keep the meaning that they have in Hydra: null, `[a]`, `${...}`, `choice(...)`, a value
+in quotes and, with -m, `a,b`.
 """
 
 __all__ = ["shown_quoted", "with_quotes"]
@@ -51,7 +51,7 @@ def with_quotes(words: Sequence[str], *, may_sweep: bool = True) -> list[str]:
 
     Args:
         words: Words as typed.
-        may_sweep: Whether advice may name -m.
+        may_sweep: Whether messages may suggest -m.
 
     Raises:
         UsageError: If Hydra cannot read a value, or reads several, and the key takes no text.
@@ -66,7 +66,7 @@ def with_quotes(words: Sequence[str], *, may_sweep: bool = True) -> list[str]:
         config = composed(words, [word for word in overrides if word not in odd])
     except (HydraException, OmegaConfBaseException):
         if all(map(_parsed, odd)):
-            return list(words)  # and Hydra will say what is wrong
+            return list(words)  # Hydra will raise the error
         raise
     return [
         _read_as_typed(word, config, sweep=sweep, may_sweep=may_sweep) if word in odd else word
@@ -75,16 +75,17 @@ def with_quotes(words: Sequence[str], *, may_sweep: bool = True) -> list[str]:
 
 
 def composed(words: Sequence[str], overrides: Sequence[str]) -> DictConfig:
-    """Compose the config of some of a command's overrides, with Hydra's own part.
+    """Compose a config from some overrides of a command, including Hydra's own part.
 
-    Of several values, the first counts. The overrides of a run that is resumed come first.
+    An override with several values counts with its first value. The overrides of a resumed run
+    come first.
     """
     own, given = config_dirs(words), last_value(words, "resume")
     saved: list[str] = []
     if given not in (None, "", "null", "auto"):
         try:
             saved = read_overrides(Path(at_home(given))).kept
-        except UserError:  # which will be told when the run is opened
+        except UserError:  # opening the run raises the same error later
             saved = []
     path = [f"hydra.searchpath=[{quoted(f'file://{Path(own[-1]).resolve()}')}]"] if own else []
     single = [_first(word) for word in overrides if key_of(word) not in ("resume", "sweep")]
@@ -107,7 +108,7 @@ def _first(word: str) -> str:
 
 
 def _parsed(word: str) -> Override | None:
-    """Return what Hydra reads; None if it cannot be read."""
+    """Return an override as Hydra parses it; None if it cannot be parsed."""
     try:
         return OverridesParser.create().parse_override(word)
     except HydraException:
@@ -115,7 +116,7 @@ def _parsed(word: str) -> Override | None:
 
 
 def _is_odd(word: str, *, sweep: bool) -> bool:
-    """Return whether Hydra reads another value than the text that was typed, or none."""
+    """Return whether Hydra reads a value that differs from the typed text, or cannot read it."""
     key, equals, value = word.partition("=")
     if not equals or _parsed(f"{key}=x") is None or _is_group(key_of(word)):
         return False
@@ -133,9 +134,10 @@ def _is_odd(word: str, *, sweep: bool) -> bool:
 
 
 def _may_be_text(key: str) -> bool:
-    """Return whether a key is worth a look at its type, for a value that Hydra reads as a number.
+    """Return whether a key may take text, without composing a config.
 
-    Composing takes a good part of a second; the files of conf/ show whether a key holds text.
+    Composing takes a good part of a second, so this function only looks at the schema and at the
+    files of conf/.
     """
     if key in RunConfig.__dataclass_fields__:
         return "str" in str(RunConfig.__dataclass_fields__[key].type)
@@ -144,7 +146,7 @@ def _may_be_text(key: str) -> bool:
 
 @functools.cache
 def _names_of_texts() -> frozenset[str]:
-    """Return the last parts of the keys to which a file of conf/ gives text, or none yet."""
+    """Return the last parts of the keys whose value in conf/ is text or missing."""
     text = "\n".join(path.read_text(encoding="utf-8") for path in CONFIG_DIR.rglob("*.yaml"))
     number = r"[-+.\d]|null|true|false|\[|\{|\$\{(?!oc)|#|$"
     return frozenset(re.findall(rf"^\s*(\w+): (?!\s*(?:{number}))", text, re.MULTILINE))
@@ -155,7 +157,7 @@ def _is_group(key: str) -> bool:
 
 
 def _home(value: str) -> str:
-    """Return a value with `~` at its start, or at the start of its parts, as the home folder."""
+    """Replace `~` at the start of a value, or of its comma-separated parts, by the home folder."""
     text = unquoted(value)
     if text != value:
         return value if at_home(text) == text else quoted(at_home(text))
@@ -214,7 +216,7 @@ def _several(key: str, value: str, present: Any, *, may_sweep: bool) -> str:
 
 
 def _present(config: DictConfig, key: str) -> Any:
-    """Return the value at a key as it is written, or `ABSENT`."""
+    """Return the value at a key as written, or `ABSENT`."""
     parent, name = _parent(config, key)
     if not isinstance(parent, DictConfig):
         return ABSENT
@@ -237,7 +239,7 @@ def _takes_text(config: DictConfig, key: str, depth: int = 0) -> bool:
         return False
     present = _present(config, key)
     if present is not ABSENT and isinstance(parent._get_node(name), StringNode):
-        return True  # by the schema, ours or Hydra's
+        return True  # our schema or Hydra's states it
     if not isinstance(present, str | None) and present is not ABSENT:
         return False
     if "_target_" in parent and (hint := _hint(parent._target_, name)) is not None:
@@ -247,7 +249,7 @@ def _takes_text(config: DictConfig, key: str, depth: int = 0) -> bool:
 
 
 def _texts(config: DictConfig) -> Iterator[tuple[str, str]]:
-    """Yield the key and the text of every value that is written as text."""
+    """Yield (dotted key, text) for every value that is text."""
 
     def walk(node: Any, at: str) -> Iterator[tuple[str, str]]:
         if isinstance(node, Mapping):
@@ -266,7 +268,7 @@ def _hint(target: str, name: str) -> Any:
         found = get_object(target)
         function = found.__init__ if inspect.isclass(found) else found
         return typing.get_type_hints(function).get(name)
-    except Exception:  # what cannot be imported is told when it is built
+    except Exception:  # building the object raises the import error later
         return None
 
 

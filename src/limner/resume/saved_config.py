@@ -1,9 +1,9 @@
-r"""The config and overrides that Hydra saved in a run folder, read as if a stranger wrote them.
+r"""The config and overrides that Hydra saved in a run folder, read as untrusted input.
 
-A run is resumed from the config as it was composed, in which `${...}` reads other values, and from
-the overrides that composed it. Both are plain text to this module: `${a.b}` may read another key
-and `${limner.times:3,${a.b}}` may compute, but whatever else `${...}` can do (read the environment
-or Hydra's own config) no folder may ask for. Nothing is resolved before it has been checked.
+A run is resumed from its composed config, in which `${...}` reads other values, and from the
+overrides that composed it. This module treats both as plain text. `${a.b}` may read another key
+and `${limner.times:3,${a.b}}` may compute. Everything else that `${...}` can do, such as reading
+the environment or Hydra's own config, is refused. Nothing is resolved before it is checked.
 """
 
 __all__ = ["NotWhole", "Overrides", "choices", "read_config", "read_overrides"]
@@ -25,7 +25,7 @@ from limner.resume.overrides import key_of
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}", re.ASCII)
 RESOLVER = re.compile(r"\$\{limner\.\w+:[\w.,+\- ]*\}", re.ASCII)
-"""Once the references in its arguments are replaced."""
+"""Pattern of a resolver call, after the references in its arguments are replaced."""
 OPTION = re.compile(r"\w[\w.+-]*(/\w[\w.+-]*)*", re.ASCII)
 ROOTS = ("data.root", "data.source.root")
 """Keys whose value belongs to this machine; a saved value of another machine is ignored."""
@@ -34,11 +34,11 @@ MAX_EXPANDED = 1_000_000
 
 
 class NotWhole(UserError):
-    """A config that is missing or damaged, not one that asks for too much."""
+    """Error for a config that is missing or damaged."""
 
 
 class Overrides(NamedTuple):
-    """The overrides from which a run was composed: those kept, and those dropped."""
+    """The overrides from which a run was composed, as kept and dropped overrides."""
 
     kept: list[str]
     dropped: list[str]
@@ -61,7 +61,7 @@ def read_overrides(folder: Path) -> Overrides:
     Overrides of Hydra itself, flags, and values that read anything but other keys are dropped.
 
     Raises:
-        UserError: If they cannot be read.
+        UserError: If the saved overrides cannot be read.
     """
     path = folder / ".hydra" / "overrides.yaml"
     try:
@@ -91,12 +91,13 @@ def read_config(folder: Path, present: DictConfig) -> DictConfig:
 
     Args:
         folder: The run folder.
-        present: Config of this command. A value that stands in it at the same key is accepted, and
-            it decides where the data are.
+        present: Config of this command. A saved value that equals its value at the same key is
+            accepted. This config decides where the data are.
 
     Raises:
         NotWhole: If the config cannot be read.
-        UserError: If the config asks for what a folder may not.
+        UserError: If a value reads anything but other keys, or the config is too large or nested
+            too deeply.
     """
     path = folder / ".hydra" / "config.yaml"
     try:
@@ -104,7 +105,7 @@ def read_config(folder: Path, present: DictConfig) -> DictConfig:
         config = OmegaConf.create(read_text(path))
     except NotPlainError as error:
         raise NotWhole(f"{path} {error}.") from error
-    except Exception as error:  # OmegaConf's reader takes other numbers, and fails in other ways
+    except Exception as error:  # OmegaConf's reader may fail in other ways than ours
         raise NotWhole(f"{path} is no config ({type(error).__name__}).") from error
     if not isinstance(config, DictConfig) or not config:
         raise NotWhole(f"{path}: a config is a mapping of keys to values.")
@@ -138,13 +139,13 @@ def _recorded_length(folder: Path) -> int | None:
 
 
 def _may_be_replayed(word: Any) -> bool:
-    """Return whether an override does no more than set a value or choose an option of limner."""
+    """Return whether an override only sets a value or chooses an option of limner."""
     try:
         override = OverridesParser.create().parse_override(word)
         names = re.split(r"[./@:]", f"{override.key_or_group}@{override.package or ''}")
         value = override.value()
         texts = list(_texts(value))
-    except Exception:  # no override at all
+    except Exception:  # not an override
         return False
     if "hydra" in names or names[0] == "trust" or override.is_sweep_override():
         return False
@@ -154,7 +155,7 @@ def _may_be_replayed(word: Any) -> bool:
 
 
 def _chooses(override: Override, value: Any) -> bool:
-    """Return whether a word without dots names options, not a path that leads elsewhere."""
+    """Return whether a word without dots names options, and not a path outside of conf/."""
     if override.is_delete() or not isinstance(value, str | list):
         return not isinstance(value, Mapping)
     names = value if isinstance(value, list) else [value]
@@ -162,7 +163,7 @@ def _chooses(override: Override, value: Any) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether a text holds no `${...}` except references to keys and limner's functions."""
+    """Return whether every `${...}` of a text refers to a key or a function of limner."""
     return "${" not in RESOLVER.sub("_", REFERENCE.sub("_", text))
 
 
@@ -179,14 +180,14 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 class _Sizes:
-    """Sizes of a config with its references replaced: ten lines could stand for gigabytes."""
+    """Sizes of a config with its references replaced; ten lines can expand to gigabytes."""
 
     def __init__(self, config: Any) -> None:
         self._config = config
-        self._known: dict[str, int | None] = {}  # None: being measured
+        self._known: dict[str, int | None] = {}  # None while the size is being measured
 
     def check(self, path: Path) -> None:
-        """Raise `UserError` if the config is too large, or a value reads itself."""
+        """Raise UserError if the config is too large, or a value reads itself."""
         if self._of(self._config, path) > MAX_EXPANDED:
             raise UserError(f"{path}: its references come to too much.")
 

@@ -1,9 +1,9 @@
 """One run folder for all processes that torchrun or srun starts.
 
 Each process composes its own config, and would name the folder by its own clock. Under torchrun,
-the first process writes its choice into torchrun's store, where the others, and processes that are
-restarted, read it. Under srun, the folder is named by the SLURM job, which also says when it was
-restarted.
+the first process writes its choice into torchrun's store. The other processes, and restarted
+processes, read the choice there. Under srun, the SLURM job gives the folder its name; SLURM also
+marks a restarted job.
 """
 
 __all__ = ["agree_on_run_folder"]
@@ -21,16 +21,16 @@ from limner.resume.overrides import is_sweep, last_value, only_shows, quoted, wi
 def agree_on_run_folder(
     words: Sequence[str], choose: Callable[[Sequence[str]], Path]
 ) -> list[str]:
-    """Return the words of a command, with the folder that all processes of the run use.
+    """Return the words of a command with the folder that all processes of the run use.
 
-    A process that is restarted resumes the run in that folder.
+    A restarted process resumes the run in that folder.
 
     Args:
         words: Words as typed.
-        choose: Returns the folder that the words mean for a single process.
+        choose: Function that returns the folder that the words mean for a single process.
 
     Raises:
-        UserError: If the processes cannot agree.
+        UserError: If the processes cannot agree on a folder.
     """
     alone = started_outside() < 2 or is_sweep(words) or only_shows(words)
     if alone or last_value(words, "resume") not in (None, "", "null", "auto"):
@@ -40,7 +40,7 @@ def agree_on_run_folder(
         return _in(folder, words, automatic=True)
     folder, again = last_value(words, "hydra.run.dir"), restarted_by_slurm()
     if folder is None and last_value(words, "resume") == "auto" and not again:
-        return list(words)  # and be refused
+        return list(words)  # `decide_start` raises the error
     if folder is None:
         folder = choose(without_key(words, "resume")).with_name(f"slurm_{step_of_slurm()}")
     return _in(folder, words, automatic=again)

@@ -38,7 +38,7 @@ from limner.runs.status import read_status
 from limner.version import refuse_newer, refuse_other_format
 
 COMMON = "hydra.job.config.override_dirname.exclude_keys"
-"""Hydra's key for what the names of a sweep's job folders leave out."""
+"""Hydra's key that lists the keys to leave out of the names of a sweep's job folders."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Start:
 
     Args:
         arguments: Words from which Hydra composes the config; None if there is nothing to do.
-        words: Words with the same meaning for the further processes, which Lightning starts.
+        words: Equivalent words for the further processes that Lightning starts.
         folder: Folder of the run to resume, or of the one that has finished; None for a new run.
         complete: Whether the composed config is the whole config of the resumed run. If not, only
-            the difference that the command makes to the saved config counts.
-        note: Message about a choice that neither the user nor the folder made; None for none.
+            the changes that the command makes to the saved config count.
+        note: Message about a choice that limner made; None if there is none.
         sweep: Folder of the sweep, if the command is one.
     """
 
@@ -64,11 +64,11 @@ class Start:
 
 
 def decide_start(words: Sequence[str]) -> Start:
-    """Decide what the words of a command line start.
+    """Return the decision on the words of a command line: new run, sweep, resume, or nothing.
 
     Raises:
-        UserError: If `resume=` names no run or one that cannot be resumed, if `resume=auto` finds
-            several, or if a new run is given a folder that is not empty.
+        UserError: If `resume=` names no run or a run that cannot be resumed, if `resume=auto`
+            finds several runs, or if the folder for a new run is not empty.
     """
     words = agree_on_run_folder(words, _chosen)
     given, sweep = last_value(words, "resume"), last_value(words, "sweep")
@@ -96,7 +96,7 @@ def decide_start(words: Sequence[str]) -> Start:
 
 
 def _sweep(words: Sequence[str]) -> Start:
-    """Start or continue a sweep in the named folder; without a name, in one named by the time."""
+    """Start or continue a sweep in its named folder; without a name, the time names the folder."""
     name, folder = last_value(words, "sweep"), last_value(words, "hydra.sweep.dir")
     rest = without_key(without_key(words, "sweep"), "hydra.sweep.dir")
     if name not in (None, "null") and not re.fullmatch(r"\w[\w.+-]*", name):
@@ -114,7 +114,7 @@ def _sweep(words: Sequence[str]) -> Start:
 
 
 def _chosen(words: Sequence[str]) -> Path:
-    """Return the folder that a single process would take for a new run, or for `resume=auto`."""
+    """Return the folder that a single process would use for a new run, or for `resume=auto`."""
     given = last_value(words, "hydra.run.dir")
     if last_value(words, "resume") != "auto":
         _refuse_used_folder(given)
@@ -145,7 +145,7 @@ def _automatic(words: list[str]) -> Start:
         return _new(words, note) if found is None else _resume(words, found, note)
     shown, what = os.path.relpath(folder), action_in_folder(folder, config)
     if what is Action.RESUME:
-        return _resume(words, folder, f"resume=auto: going on with {shown}.")
+        return _resume(words, folder, f"resume=auto: resuming {shown}.")
     if what is Action.NOTHING:
         update = read_status(folder).update
         note = f"resume=auto: the run in {shown} has finished, at update {update}."
@@ -169,14 +169,14 @@ def _resume(words: list[str], folder: Path, note: str) -> Start:
 
 
 def _in_place(folder: Path) -> list[str]:
-    if "${" in str(folder):  # Hydra would read by it
+    if "${" in str(folder):  # Hydra would resolve it
         raise UserError(f"resume={folder}: rename the folder, which has ${{ in its name.")
     where = quoted(folder)
     return [f"resume={where}", f"hydra.run.dir={where}", "hydra.output_subdir=null"]
 
 
 def _run_folder(given: str) -> Path:
-    """Return the folder that `resume=` names; raise `UserError` if no run in it can be resumed."""
+    """Return the folder that `resume=` names; raise UserError if no run in it can be resumed."""
     folder = Path(given).expanduser().resolve()
     if not (folder / ".hydra" / "config.yaml").is_file():
         raise UserError(f"resume={given}: there is no run in this folder (no .hydra/config.yaml).")
@@ -192,12 +192,12 @@ def _run_folder(given: str) -> Path:
 def _refuse_other_version(folder: Path) -> None:
     status = read_status(folder)
     refuse_newer(status and status.version, os.path.relpath(folder))
-    if status is not None and status.version:  # else training looks at the checkpoint
+    if status is not None and status.version:  # else training checks the checkpoint's version
         refuse_other_format(status.format, os.path.relpath(folder))
 
 
 def _refuse_used_folder(given: str | None) -> None:
-    """Raise `UserError` if the folder given for a new run is not empty."""
+    """Raise UserError if the folder given for a new run is not empty."""
     folder = Path(given).expanduser() if given else None
     if folder is not None and folder.is_dir() and any(folder.iterdir()):
         raise UserError(

@@ -1,1 +1,1 @@
-"""From a config to objects, to a fitted model, to scores."""
+"""Training: build the objects of a config, fit the model, and score it."""

@@ -1,9 +1,9 @@
-"""Going on with a run on another number of processes: its updates take the same images.
+"""Resuming a run on another number of processes, with the same images in every update.
 
-The images of one optimizer step, over all processes, belong to the run as its learning rate does.
-Their order and the random numbers of each are the same on any number of processes, see
-`limner.data.batches` and `limner.randomness`. What remains is what a network does with the images
-of its own process alone.
+The number of images in one optimizer step, over all processes, is fixed for a run, like its
+learning rate. The order of the images and the random numbers of each image are the same on any
+number of processes, see `limner.data.batches` and `limner.randomness`. Only layers that depend on
+the images of their own process alone, such as batch norm, compute something else.
 """
 
 __all__ = ["DeviceCounts", "fitting_batch_size", "inexact"]
@@ -23,15 +23,16 @@ log = logging.getLogger(__name__)
 
 
 def fitting_batch_size(batch_size: int, *, saved: Mapping[str, Any], num_processes: int) -> int:
-    """The images of one optimizer step on one process, so that all have those of the saved run.
+    """Return the batch size of one process that keeps the images of an optimizer step.
 
     Args:
-        batch_size: What the config says. Another one is taken where it does not fit, and said.
-        saved: The entry "limner" of the checkpoint; without a "batch_size" anything fits.
-        num_processes: Of the run as it goes on.
+        batch_size: Batch size in the config. If it does not fit, another one is returned and
+            logged.
+        saved: The entry "limner" of the checkpoint. Without a "batch_size" every size fits.
+        num_processes: Number of processes of the resumed run.
 
     Raises:
-        UserError: If so many processes cannot share the images evenly.
+        UserError: If this number of processes cannot share the images evenly.
     """
     total = saved.get("batch_size")
     if total is None or total == batch_size * num_processes:
@@ -51,10 +52,12 @@ def fitting_batch_size(batch_size: int, *, saved: Mapping[str, Any], num_process
 
 
 class DeviceCounts(L.Callback):
-    """Writes the number of processes into each checkpoint, and says what a change of it means.
+    """Callback that records the number of processes, and logs the effect of a change.
+
+    The number is written into every checkpoint, and compared when a run is resumed.
 
     Args:
-        sync_batchnorm: Whether batch norm takes its statistics over all processes.
+        sync_batchnorm: Whether batch norm computes its statistics over all processes.
     """
 
     def __init__(self, *, sync_batchnorm: bool) -> None:
@@ -82,7 +85,7 @@ class DeviceCounts(L.Callback):
 
 
 def inexact(model: nn.Module, *, sync_batchnorm: bool) -> str | None:
-    """Why steps of the same images are others on another number of processes, or None."""
+    """Return why another number of processes changes the steps of the same images, or None."""
     for module in model.modules():
         if isinstance(module, _BatchNorm) and not sync_batchnorm:
             return f"{type(module).__name__} takes its statistics over the images of one process"

@@ -32,10 +32,11 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
         config: The run's config.
 
     Returns:
-        The objective's value in the first process; None if the metrics name none, and in others.
+        Value of the objective in the first process. None in other processes, and if the metrics
+        name no objective.
 
     Raises:
-        UserError: If a file that training leaves could not be written.
+        UserError: If a file of the run could not be written.
     """
     if not trainer.is_global_zero:
         return None
@@ -71,16 +72,16 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
 
 
 def check_files(trainer: L.Trainer, scores: WarnOnce) -> None:
-    """Refuse to end as finished without the files that training was to leave.
+    """Raise UserError if a file that training must leave could not be written.
 
-    A logger that lost its network is no reason: its values are in metrics.csv.
+    A logger that lost its network connection is not an error: its values are in metrics.csv.
 
     Args:
         trainer: The trainer after training, in the first process.
-        scores: The context in which scores.json was written.
+        scores: Context in which scores.json was written.
 
     Raises:
-        UserError: If the last try to write one of the files failed.
+        UserError: If the last attempt to write one of the files failed.
     """
     kept = [getattr(callback, "writing", None) for callback in trainer.callbacks]
     kept += [each.writing for each in trainer.loggers if isinstance(each.logger, CSVLogger)]

@@ -1,4 +1,4 @@
-"""Training to its end, with a return to the last checkpoint whenever it diverges."""
+"""Training to the end, with a rollback to the last checkpoint after each divergence."""
 
 __all__ = ["fit"]
 
@@ -23,18 +23,19 @@ log = logging.getLogger(__name__)
 
 
 def fit(run: Run) -> L.Trainer:
-    """Train to the end, and return the trainer that reached it.
+    """Train to the end, and return the trainer.
 
-    After a divergence, trainer and model are built again in the same processes, and training
-    resumes from the newest whole checkpoint, or from the start if there is none yet.
+    After a divergence, trainer and model are built again in the same processes. Training then
+    resumes from the newest complete checkpoint, or from the start if there is none yet.
 
     Args:
-        run: The run; its `progress` is kept up to date.
+        run: The run. This function updates its `progress`.
 
     Raises:
-        Diverged: If training diverged, and the config says to stop then.
-        UserError: If training diverged once too often, or Lightning refuses the config.
-        Interrupted: If a signal stopped it.
+        Diverged: If training diverged and the config has on_divergence=stop.
+        UserError: If training diverged more than max_rollbacks times, or if Lightning refuses the
+            config.
+        Interrupted: If a signal stopped training.
     """
     last, past, seconds = run.last, list(run.past), 0.0
     try:
@@ -53,7 +54,7 @@ def fit(run: Run) -> L.Trainer:
                 seconds = _seconds(run.trainer)
             finally:
                 run.progress.has_trained = run.trainer.global_step > 0 or bool(past)
-            run.interrupts.install()  # the trainer has taken its handlers away, and ours with them
+            run.interrupts.install()  # the trainer removed our signal handlers with its own
             log.warning(
                 "%s, with other random numbers (rollback %d of at most %d).",
                 past[-1], len(past), run.config.max_rollbacks,
@@ -68,7 +69,7 @@ def fit(run: Run) -> L.Trainer:
 
 
 def _fit_once(run: Run, last: Path | None) -> None:
-    """Train until the end or a divergence, from a checkpoint or from the start."""
+    """Train from a checkpoint or from the start, until the end or a divergence."""
     trainer, update = run.trainer, _update_of(last)
     try:
         trainer.fit(
@@ -93,7 +94,7 @@ def _fit_once(run: Run, last: Path | None) -> None:
 
 
 def _announce(run: Run, last: Path | None, *, seconds: float, again: bool) -> None:
-    """Prepare loggers, and the callback that counts the time, for training from a checkpoint."""
+    """Prepare the loggers and the callback that counts the time for training from `last`."""
     config = composed(run.config)
     for logger in run.trainer.loggers:
         logger.log_hyperparams(config)

@@ -1,9 +1,9 @@
-"""How the further processes of a run are started, and what the end of one means to the others.
+"""The further processes of a run: their start, and the message when one of them ends.
 
-A process that is killed takes the rest with it: none can train alone. Lightning would kill them
-all by SIGKILL, or each would show what Gloo or NCCL say of a lost connection. Here the first one
-names the process that ended, and how, and so does the run's status. Where the first one itself
-was killed, the second says so.
+If one process is killed, the others end too, since none can train alone. Lightning would kill all
+processes by SIGKILL, or each would print the error of Gloo or NCCL about a lost connection. Here
+the first process prints which process ended and how, and writes this into the status of the run.
+If the first process was killed, the second one prints this instead.
 """
 
 __all__ = ["cluster", "forget_others", "others_told", "watch_others"]
@@ -34,30 +34,34 @@ from limner.processes import is_first_process
 from limner.runs.checkpoints import numbered
 from limner.runs.status import read_status
 
-SECONDS = 0.5  # between two looks at the others
+SECONDS = 0.5  # interval at which the other processes are checked
 PATIENCE = 10.0
-"""Seconds that the first process has to end in order, once another has ended."""
+"""Seconds for the first process to end by itself, after another process has ended."""
 LOST = re.compile(r"/gloo/|Connection (?:closed|reset) by peer|NCCL (?:error|communicator)")
 _others: list[subprocess.Popen] = []
-"""The further processes that this one has started."""
+"""Further processes that this process has started."""
 _is_over = threading.Event()
-"""Set when this process needs them no more."""
+"""Event that is set when this process no longer needs the others."""
 
 
 def cluster() -> list[ClusterEnvironment]:
-    """That of SLURM, which by itself would write checkpoints and queue jobs again on signals."""
+    """Return SLURM's environment without requeueing; an empty list outside of SLURM.
+
+    By default, Lightning's environment writes checkpoints and requeues jobs on signals.
+    """
     if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
         return []
     return [SLURMEnvironment(auto_requeue=False)]
 
 
 def watch_others(trainer: L.Trainer, *, tell: Callable[[str], None]) -> None:
-    """Have the end of a process that Lightning will start end this one with a message.
+    """Watch the processes that Lightning will start; if one ends, end this process too.
 
     Args:
-        trainer: A trainer that was not used yet.
-        tell: Called with the message, if this process cannot end by itself: it waits for the
-            other one in the middle of a computation.
+        trainer: A trainer that has not been used yet.
+        tell: Function that gets the message about the process that ended. It is called only if
+            this process cannot end by itself, because it waits for the other one in the middle of
+            a computation.
     """
 
     def watch(processes: Sequence[subprocess.Popen]) -> None:
@@ -69,20 +73,20 @@ def watch_others(trainer: L.Trainer, *, tell: Callable[[str], None]) -> None:
 
 
 def forget_others() -> None:
-    """From now on, since training is over, this process needs no other."""
+    """Stop watching the other processes, because training is over."""
     _others.clear()
     _is_over.set()
 
 
 @contextlib.contextmanager
 def others_told(run_dir: Path) -> Iterator[None]:
-    """Turn a connection that another process broke by its end into a message on that end.
+    """Turn the error of a lost connection into a message that names the process that ended.
 
     Args:
-        run_dir: The run's folder.
+        run_dir: The run folder.
 
     Raises:
-        UserError: With the message.
+        UserError: If another process broke the connection because it ended.
     """
     if not is_first_process():
         last_words(lambda: _words_for_the_first(run_dir))
@@ -97,7 +101,7 @@ def others_told(run_dir: Path) -> Iterator[None]:
 
 
 def _watch(processes: Sequence[subprocess.Popen], tell: Callable[[str], None]) -> None:
-    """Ends this process, if it does not end by itself when another one has."""
+    """End this process if another process ended and this one does not end by itself."""
     while (ended := _first_ended(processes)) is None:
         if all(process.returncode == 0 for process in processes):
             return
@@ -112,7 +116,7 @@ def _watch(processes: Sequence[subprocess.Popen], tell: Callable[[str], None]) -
 
 
 def _first_ended(processes: Sequence[subprocess.Popen]) -> str | None:
-    """How a process ended that should not have; a killed one before one that failed."""
+    """Return how a process failed, a killed process first; None if none failed."""
     codes = {i: p.poll() for i, p in enumerate(processes)}
     index = min((i for i, code in codes.items() if code), key=lambda i: codes[i], default=None)
     if index is None:
@@ -132,7 +136,7 @@ def _is_lost_connection(error: RuntimeError) -> bool:
 
 
 def _why(error: RuntimeError) -> str:
-    """What ended the connection: a process of ours, once it is known to have ended."""
+    """Return why the connection ended; wait a moment to see whether one of our processes ended."""
     deadline = time.monotonic() + PATIENCE / 2
     while _others and time.monotonic() < deadline:
         if (ended := _first_ended(_others)) is not None:
@@ -149,7 +153,7 @@ def _how_to_go_on(run_dir: Path) -> list[str]:
 
 
 def _words_for_the_first(run_dir: Path) -> str | None:
-    """What the second process has to say for the first, if that could not say it itself."""
+    """Return the second process's message about a first process that was killed, or None."""
     status = read_status(run_dir)
     if os.environ.get("LOCAL_RANK") != "1" or status is None or status.state != "running":
         return None

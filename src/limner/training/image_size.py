@@ -1,4 +1,4 @@
-"""What it costs to train on the size of the first picture, and when it costs too much."""
+"""The cost of training on images as large as the first picture, and the limit of that cost."""
 
 __all__ = ["judge_image_size"]
 
@@ -17,11 +17,11 @@ MAX_PARAMETERS = 300_000_000
 
 
 def judge_image_size(model: nn.Module, image_shape: Sequence[int]) -> None:
-    """Say what a size above 128 pixels costs that nobody asked for; refuse a huge model of it.
+    """Log the cost of a default image size above 128 pixels; refuse a huge model of that size.
 
     Args:
-        model: The model, built for the size.
-        image_shape: [C, H, W] of the first picture.
+        model: The model, built for this image size.
+        image_shape: Shape [C, H, W] of the first picture.
 
     Raises:
         UserError: If the model has more than 300 million parameters.

@@ -1,8 +1,8 @@
-"""The length of training in updates, and the lengths and intervals that are refused.
+"""The length of training in updates, and checks of lengths and intervals.
 
-Schedules read the length as `${num_updates}`. It is known once the data are open, and is then
-written into the config: the updates of trainer.max_epochs epochs, or trainer.max_steps, whichever
-is less.
+Schedules read the length as `${num_updates}`. The length is known once the data are open, and is
+then written into the config: the updates of trainer.max_epochs epochs, or trainer.max_steps,
+whichever is less.
 """
 
 __all__ = ["Length", "refuse_intervals", "refuse_unreachable"]
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 UNLIMITED = (None, -1)
 LENGTH, STEPS = "${num_updates}", "${trainer.max_steps}"
-"""The length of training, as a config reads it; the second only where it has a limit."""
+"""References to the length of training in a config; the second needs a trainer.max_steps."""
 
 
 class Length:
@@ -31,9 +31,9 @@ class Length:
 
     Args:
         config: The config of the run.
-        data: The data, opened.
+        data: The opened data.
         num_processes: Number of processes that share each update.
-        saved: The checkpoint from which training resumes; empty for none.
+        saved: Checkpoint from which training resumes; empty for a new run.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class Length:
         """Write the length into the config, and return whether this changed it.
 
         Args:
-            batches_per_update: Batches that the model takes for an update; None before it is
-                built, where its class or `model.num_discriminator_steps` says it.
+            batches_per_update: Number of batches that the model takes for an update. None before
+                the model is built; then its class or `model.num_discriminator_steps` decides.
 
         Raises:
-            UserError: If a schedule of the run that is resumed would change with the length.
+            UserError: If the new length would change a schedule of the resumed run.
         """
         if batches_per_update is None:
             batches_per_update = _batches_per_update(self._config)
         before, length = self._config.num_updates, self._in_updates(batches_per_update)
         steps = self._config.trainer.get("max_steps")
         if self._is_resumed and steps not in UNLIMITED and self._recorded in (None, steps):
-            length = steps  # earlier versions took max_steps, also where max_epochs is sooner
+            length = steps  # earlier versions used max_steps even if max_epochs came sooner
         readers = [key for key, text in _texts(self._config) if LENGTH in text]
         if readers and self._recorded not in (None, length):
             raise UserError(
@@ -84,7 +84,7 @@ class Length:
     def _in_updates(self, batches_per_update: int) -> int | None:
         given = OmegaConf.to_container(self._config.trainer)
         per_update = self._config.data.batch_size * batches_per_update
-        # where an epoch has no update, the data say so later
+        # the data raise the error later if an epoch has no update
         updates = max(1, _limited("train", given, self._images // per_update))
         limits = [] if given.get("max_steps") in UNLIMITED else [given["max_steps"]]
         if given.get("max_epochs") not in UNLIMITED:
@@ -93,10 +93,10 @@ class Length:
 
 
 def refuse_intervals(config: DictConfig) -> None:
-    """Raise `UserError` for a length of nothing, a minimum above a maximum, or a clock's interval.
+    """Raise UserError for a length of 0, a minimum above its maximum, or an interval in time.
 
     Args:
-        config: The config, whose types were checked.
+        config: The config, after the check of its types.
     """
     given = OmegaConf.to_container(config.trainer)
     if config.num_updates is not None:
@@ -162,16 +162,16 @@ def refuse_intervals(config: DictConfig) -> None:
 def refuse_unreachable(
     config: DictConfig, data: L.LightningDataModule, model: L.LightningModule, num_processes: int
 ) -> None:
-    """Raise `UserError` for limits and intervals that do not fit the number of images.
+    """Raise UserError for limits and intervals that do not fit the number of images.
 
     Args:
         config: The config.
-        data: The data, opened.
+        data: The opened data.
         model: The model, which may take several batches for an update.
-        num_processes: Processes that share each update.
+        num_processes: Number of processes that share each update.
     """
     if num_processes < 1:
-        return  # Lightning says why
+        return  # Lightning raises the error
     given = OmegaConf.to_container(config.trainer)
     per_update = config.data.batch_size * num_processes * getattr(model, "batches_per_update", 1)
     updates = _limited("train", given, len(data.split("train")[1]) // per_update)
@@ -180,7 +180,7 @@ def refuse_unreachable(
     batches = min(-(-in_a_share // config.data.batch_size), num_images // num_processes)
     batches = _limited("val", given, batches)
     if updates == 0:
-        return  # the data say why
+        return  # the data raise the error
     interval, every = given.get("val_check_interval"), given.get("check_val_every_n_epoch", 1)
     if batches and every is not None and isinstance(interval, int) and interval > updates:
         raise UserError(
@@ -202,7 +202,7 @@ def refuse_unreachable(
 
 
 def _read_length(config: DictConfig) -> None:
-    """Let values read the length where they read a trainer.max_steps that sets no limit."""
+    """Replace references to a trainer.max_steps without a limit by references to the length."""
     if config.trainer.get("max_steps") in UNLIMITED:
         for key, text in list(_texts(config)):
             if STEPS in text:
@@ -210,7 +210,7 @@ def _read_length(config: DictConfig) -> None:
 
 
 def _texts(config: DictConfig) -> Iterator[tuple[str, str]]:
-    """Yield (dotted key, text as written) for every text of a config outside of the trainer."""
+    """Yield (dotted key, text as written) for every text outside of the config's trainer."""
 
     def visit(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
         for key, value in node.items():
@@ -224,7 +224,7 @@ def _texts(config: DictConfig) -> Iterator[tuple[str, str]]:
 
 
 def _batches_per_update(config: DictConfig) -> int:
-    """Return how many batches a model that is not yet built should take for an update."""
+    """Return the number of batches of an update, for a model that is not built yet."""
     steps = OmegaConf.select(config, "model.num_discriminator_steps", default=1)
     number = getattr(get_object(config.model._target_), "batches_per_update", steps)
     return number if isinstance(number, int) and number >= 1 else 1
@@ -245,7 +245,7 @@ def _refuse_no_time(max_time: Any) -> None:
 
 
 def _limited(kind: str, given: dict[str, Any], num_batches: int) -> int:
-    """Return how many of an epoch's batches are taken; raise `UserError` if a share has none."""
+    """Return the number of batches used of an epoch; raise UserError if a share leaves none."""
     name = f"limit_{kind}_batches"
     limit = given.get(name)
     if limit is None:

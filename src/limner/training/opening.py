@@ -1,6 +1,6 @@
-"""What a run says when it starts: what is trained on what, how, for how long, and where."""
+"""The first lines of a run: model, data, optimizer, length, devices and folder."""
 
-__all__ = ["opening"]
+__all__ = ["opening", "zero_rate"]
 
 from pathlib import Path
 
@@ -25,16 +25,16 @@ def opening(
     folder: Path,
     update: int | None,
 ) -> list[str]:
-    """Return a few lines about a run; each fits 80 columns unless a name or a path is long.
+    """Return a few lines about a run, up to 80 columns wide unless a name or path is long.
 
     Args:
         config: The config of the run.
-        model: The model, built.
-        data: The data, opened.
-        device: The words for the devices.
-        num_processes: Processes that share each update.
-        folder: The folder of the run.
-        update: The update that the run is resumed from; None for a new run.
+        model: The built model.
+        data: The opened data.
+        device: Description of the devices.
+        num_processes: Number of processes that share each update.
+        folder: The run folder.
+        update: Update from which the run is resumed; None for a new run.
     """
     lines = [
         ("Model", _model(config, model)),
@@ -48,8 +48,25 @@ def opening(
     return [line for name, text in lines for line in _wrapped(f"{name + ':':11}", text)]
 
 
+def zero_rate(config: DictConfig) -> str | None:
+    """Return a warning if the learning rate reaches 0 before training ends; None otherwise.
+
+    Args:
+        config: The config of the run, with its length in `num_updates`.
+    """
+    schedule, length = config.get("lr_schedule"), config.get("num_updates")
+    if schedule is None or schedule.get("end") != 0 or schedule.get("last") is None:
+        return None
+    if length is None or schedule.last < length:
+        return (
+            f"The learning rate is 0 from update {schedule.last:,} on, before training ends: "
+            "lr_schedule.last=N or lr_schedule.end=SHARE in a new run changes this."
+        )
+    return None
+
+
 def _model(config: DictConfig, model: L.LightningModule) -> str:
-    """Return the class, the networks' class, and how many parameters are trained."""
+    """Return the class of the model, its number of trained parameters, and its networks."""
     counts = {name: _trained(getattr(model, name, None)) for name in PLAYERS}
     found = f"{type(model).__name__}, {_trained(model):,} parameters"
     if all(counts.values()):
@@ -60,7 +77,7 @@ def _model(config: DictConfig, model: L.LightningModule) -> str:
 
 
 def _networks(config: DictConfig) -> str:
-    """Return the modules that the networks come from, such as "dcgan"; empty if none is named."""
+    """Return the modules of the networks, such as "dcgan"; empty if the config names none."""
     nodes = [config.network, *config.network.values()] if config.get("network") else []
     targets = [node.get("_target_") for node in nodes if OmegaConf.is_dict(node)]
     modules = [target.split(".")[-2] for target in targets if target and "." in target]
@@ -72,7 +89,7 @@ def _trained(module: nn.Module | None) -> int:
 
 
 def _optimizer(config: DictConfig) -> str:
-    """Return the optimizer and its learning rate, for each player where they differ."""
+    """Return the optimizer and its learning rate, and the discriminator's rate if it differs."""
     name = str(config.optimizer.get("_target_", "none")).rpartition(".")[2]
     rate = config.optimizer.get("lr")
     parts = [name] if rate is None else [name, f"lr {rate:g}"]
@@ -86,7 +103,7 @@ def _optimizer(config: DictConfig) -> str:
 def _length(
     config: DictConfig, model: L.LightningModule, data: L.LightningDataModule, num_processes: int
 ) -> str:
-    """Return the length in updates and epochs, and the images of an update."""
+    """Return the length in updates and epochs, and the number of images of an update."""
     trainer = config.trainer
     batch = config.data.batch_size * num_processes
     per_update = batch * getattr(model, "batches_per_update", 1)
@@ -108,7 +125,7 @@ def _length(
 
 
 def _limited(limit: float | None, num_images: int, per_update: int) -> int:
-    """Return the updates of an epoch."""
+    """Return the number of updates of an epoch."""
     updates = num_images // per_update
     if limit is None:
         return updates
@@ -116,7 +133,7 @@ def _limited(limit: float | None, num_images: int, per_update: int) -> int:
 
 
 def _wrapped(name: str, text: str) -> list[str]:
-    """Return lines that fit, broken at commas; a part is never broken."""
+    """Break a text at its commas into lines of the allowed width."""
     lines, line = [], ""
     for part in text.split(", "):
         longer = f"{line}, {part}" if line else part

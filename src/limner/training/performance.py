@@ -1,4 +1,4 @@
-"""What makes the same training faster, each measured: docs/performance.md."""
+"""Optimisations that make the same training faster; docs/performance.md measures each one."""
 
 __all__ = [
     "COMPILE_MODES",
@@ -19,28 +19,29 @@ from lightning.pytorch.profilers import PassThroughProfiler
 from torch import nn
 
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
-"""Of torch.compile."""
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+"""Modes of torch.compile."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # constants of malloc.h
 _NOTHING = nullcontext()
 
 
 class Unprofiled(PassThroughProfiler):
-    """Enters nothing, where Lightning's own enters a generator a hundred times an update."""
+    """Profiler that does nothing; Lightning's default enters a generator 100 times an update."""
 
     def profile(self, action_name: str) -> AbstractContextManager[None]:
+        """Return a context that does nothing."""
         return _NOTHING
 
 
 def layout_for(
     channels_last: bool | str, *, device: torch.device, precision: str
 ) -> torch.memory_format:
-    """How weights of convolutions and images are to lie in memory.
+    """Return the memory format for images and for the weights of convolutions.
 
     Args:
-        channels_last: Whether the channels of a pixel lie side by side; "auto" for where that is
-            faster: on a CPU, and on a GPU in half precision.
-        device: Of the training.
-        precision: The trainer's, such as "bf16-mixed".
+        channels_last: Whether the channels of a pixel are adjacent in memory. "auto" chooses this
+            if it is faster: on a CPU, and on a GPU in half precision.
+        device: Device of the training.
+        precision: Precision of the trainer, such as "bf16-mixed".
     """
     if channels_last == "auto":
         half = str(precision).startswith(("16", "bf16"))
@@ -49,11 +50,11 @@ def layout_for(
 
 
 def compile_networks(model: nn.Module, mode: str | None) -> None:
-    """Has the networks that a model trains compiled when they are first called, in place.
+    """Compile the networks that a model trains, in place, when they are first called.
 
     Args:
-        model: The names of its weights stay as they are.
-        mode: One of `COMPILE_MODES`, or None for not at all.
+        model: The model. The names of its weights do not change.
+        mode: One of `COMPILE_MODES`, or None to compile nothing.
     """
     for part in model.children() if mode is not None else ():
         if any(parameter.requires_grad for parameter in part.parameters()):
@@ -62,10 +63,10 @@ def compile_networks(model: nn.Module, mode: str | None) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Has the C library keep the memory of freed tensors for the next ones, as it is.
+    """Make the C library keep the memory of freed tensors for later tensors.
 
-    By default glibc gives large pieces back to the system and asks for them again, thousands of
-    pages in each update, which the system fills with zeros. Other C libraries are left alone.
+    By default glibc returns large blocks to the system and requests them again, thousands of pages
+    in each update, and the system fills these pages with zeros. This function changes only glibc.
     """
     c_library = ctypes.CDLL(None) if sys.platform == "linux" else None
     if hasattr(c_library, "gnu_get_libc_version"):
@@ -74,10 +75,10 @@ def keep_freed_memory() -> None:
 
 
 def skip_gpu_checks() -> None:
-    """Keeps Adam from asking NVIDIA's library in every step whether there is a GPU, if none is.
+    """Stop Adam from querying NVIDIA's library in every step if there is no GPU.
 
-    Lightning asks for that when it is imported, so that a process may look for GPUs and still be
-    forked. To be called when that is over.
+    Lightning turns this query on at import, so that a process can look for GPUs and still be
+    forked. Call this function after the last fork.
     """
     if not torch.cuda.is_available():
         os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)

@@ -1,4 +1,4 @@
-"""How far a run came, for whoever handles the error that ended it."""
+"""The progress of a run, for the code that handles an error which ended the run."""
 
 __all__ = ["Progress"]
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass
 class Progress:
-    """How far a run came.
+    """Progress of a run.
 
     Args:
-        has_trained: Whether an update was done, so that the run folder is worth keeping. From then
-            on all processes of a run end by the same `UserError`.
+        has_trained: Whether the run has done an update, so that its folder is worth keeping. From
+            then on all processes of a run end with the same `UserError`.
     """
 
     has_trained: bool = False

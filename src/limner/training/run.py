@@ -1,4 +1,4 @@
-"""A run that is ready to be trained: everything was checked, and nothing was written."""
+"""A run that is ready for training: everything is checked, and nothing is written yet."""
 
 __all__ = ["Run", "prepare"]
 
@@ -30,7 +30,7 @@ from limner.runs.status import StatusFile
 from limner.training.batch_size import fitting_batch_size
 from limner.training.image_size import judge_image_size
 from limner.training.length import Length
-from limner.training.opening import opening
+from limner.training.opening import opening, zero_rate
 from limner.training.performance import compile_networks, keep_freed_memory, layout_for
 from limner.training.progress import Progress
 from limner.training.trainer import make_trainer, num_processes
@@ -41,16 +41,16 @@ log = logging.getLogger(__name__)
 
 
 class Run:
-    """What is trained, and where. `prepare` makes it.
+    """Config, data, model, trainer and folder of a run, made by `prepare`.
 
     Args:
-        config: The config, complete and checked.
-        data: The data, opened.
-        first_stage: The trained model that this run builds on, or None.
-        last: The checkpoint that training resumes from; None to train from the start.
-        past: The rollbacks before that checkpoint, the first one first.
-        length: The length of training in updates.
-        progress: Where to note how far the run comes.
+        config: The complete and checked config.
+        data: The opened data.
+        first_stage: Trained model that this run builds on, or None.
+        last: Checkpoint from which training resumes; None to train from the start.
+        past: Rollbacks before that checkpoint, in order.
+        length: Length of training in updates.
+        progress: Progress of the run, updated during training.
     """
 
     trainer: L.Trainer | None
@@ -75,10 +75,10 @@ class Run:
         self.build(past)
 
     def build(self, past: Sequence[Rollback]) -> None:
-        """Make `trainer` and `model`; once more after each rollback.
+        """Build `trainer` and `model`. This is repeated after each rollback.
 
         Args:
-            past: The rollbacks until now, which decide the random numbers.
+            past: Rollbacks until now; their number changes the random numbers of training.
         """
         config = self.config
         seed = seed_after(config.seed, len(past))
@@ -105,18 +105,19 @@ class Run:
         compile_networks(self.model, config.compile)
 
     def _build_model(self, seed: int) -> L.LightningModule:
-        """Build the model; build it again if it takes other batches for an update than expected.
+        """Build the model, and build it again if the length of training changes.
 
-        Its schedules read the length of training, which depends on that.
+        The length depends on the number of batches of an update, which the built model states.
+        The schedules of the model read the length.
         """
         while True:
-            torch.manual_seed(seed)  # the weights do not depend on what was done before
+            torch.manual_seed(seed)  # initial weights must not depend on earlier random draws
             model = build(self.config, "model")
             if not self.length.fill(getattr(model, "batches_per_update", 1)):
                 return model
 
     def record(self) -> None:
-        """Write what is known of the run before its training, in the first process."""
+        """Write the records of the run that are known before training, in the first process."""
         if not self.trainer.is_global_zero:
             return
         device = _describe_device(self.trainer)
@@ -134,19 +135,21 @@ class Run:
             update=None if self.last is None else update_of(self.last),
         ):
             log.info("%s", line)
+        if (warning := zero_rate(self.config)) is not None:
+            log.warning("%s", warning)
 
 
 def prepare(config: DictConfig, progress: Progress | None = None) -> Run:
     """Check a config, open its data, and build its model and trainer; change nothing on disk.
 
     Args:
-        config: A composed config, whose `run_dir` exists. With `resume` set, training resumes from
-            the newest whole checkpoint there.
-        progress: Where to note how far the run comes; None if nobody asks.
+        config: A composed config whose `run_dir` exists. If `resume` is set, training resumes from
+            the newest complete checkpoint there.
+        progress: Progress object to update during training; None if the caller needs none.
 
     Raises:
-        UserError: If the config, the data or the machine does not allow it.
-        Interrupted: If a signal came.
+        UserError: If the config, the data or the machine does not allow the run.
+        Interrupted: If a signal arrives meanwhile.
     """
     try:
         with stopping_at_once():
@@ -164,7 +167,7 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
     refuse_values(config)
     check(config)
     check_started(num_processes(config), num_nodes=config.trainer.num_nodes)
-    build(config, "gradients")  # refuses values that mean nothing
+    build(config, "gradients")  # checks the values
     last = newest_or_refuse(run_dir) if config.resume is not None else None
     saved = {} if last is None else torch.load(last, "cpu", weights_only=True, mmap=True)
     if last is not None:
@@ -175,7 +178,7 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
     refuse_length(config, saved)
     L.seed_everything(config.seed, verbose=False)
     chosen = config.data.get("image_shape")
-    if chosen is None and last is not None:  # what the run began with is no longer a mistake
+    if chosen is None and last is not None:  # a resumed run keeps the size that it started with
         chosen = config.data.image_shape = _shape_before(run_dir)
     data = _open_data(config, saved)
     past = rollbacks_of(saved) if saved else []
@@ -202,7 +205,7 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
 
 
 def _shape_before(run_dir: Path) -> list[int] | None:
-    """Return the image shape in the records of a run; None if they name none."""
+    """Return the image shape in the records of a run; None if they contain none."""
     try:
         return read_yaml(run_dir / "config.yaml")["data"]["image_shape"]
     except (NotPlainError, KeyError, TypeError):
@@ -210,7 +213,7 @@ def _shape_before(run_dir: Path) -> list[int] | None:
 
 
 def _open_data(config: DictConfig, saved: Mapping[str, Any]) -> L.LightningDataModule:
-    """Open the data; a resumed run gets the same images, and as many of them in each step."""
+    """Open the data; a resumed run keeps its images and their number in each step."""
     config.data.batch_size = fitting_batch_size(
         config.data.batch_size,
         saved=saved.get("limner", {}),
@@ -220,7 +223,7 @@ def _open_data(config: DictConfig, saved: Mapping[str, Any]) -> L.LightningDataM
     data = build(config, "data")
     data.open()
     if (images := saved.get(type(data).__qualname__)) is not None:
-        data.load_state_dict(images)  # Lightning asks too, but after the folder was written to
+        data.load_state_dict(images)  # Lightning does this too late, after the first files
     return data
 
 

@@ -12,18 +12,17 @@ from limner.training.run import Run, prepare
 
 
 def train(run: Run) -> float | None:
-    """Train a run that was prepared, and score it.
+    """Train a prepared run, and score it.
 
     Args:
-        run: The run, from `prepare`. Until now nothing in its folder has changed.
+        run: The run, from `prepare`, which changes nothing in the run folder.
 
     Returns:
-        The objective's value at the end, or None if the metrics name none.
+        Value of the objective at the end, or None if the metrics name no objective.
 
     Raises:
-        UserError: If training cannot be done, or if it was done but the last checkpoint could not
-            be written.
-        Interrupted: If a signal stopped it.
+        UserError: If the run cannot be trained, or if its last checkpoint could not be written.
+        Interrupted: If a signal stopped training.
     """
     with stopping_at_once(), run.folder, run.status.kept(), others_told(run.folder.path):
         try:

@@ -42,11 +42,11 @@ def make_trainer(
 
     Args:
         config: The run's config.
-        model: The model to be trained.
-        folder: The run's folder.
-        status: The run's status.json.
-        past: The rollbacks until now, the first one first.
-        interrupts: The callback that stops training on a signal.
+        model: The model to train.
+        folder: The run folder.
+        status: The status.json of the run.
+        past: Rollbacks until now, in order.
+        interrupts: Callback that stops training on a signal.
     """
     profiler = {} if "profiler" in config.trainer else {"profiler": Unprofiled()}
     trainer = build(
@@ -80,7 +80,7 @@ def make_trainer(
 
 
 def num_processes(config: DictConfig) -> int:
-    """Return the number of processes that a config asks for, on all nodes."""
+    """Return the number of processes that a config sets, on all nodes together."""
     devices, num_nodes = config.trainer.devices, config.trainer.num_nodes
     if OmegaConf.is_list(devices):
         return len(devices) * num_nodes
@@ -93,7 +93,7 @@ def num_processes(config: DictConfig) -> int:
 def _our_callbacks(
     config: DictConfig, folder: RunFolder, status: StatusFile, past: Sequence[Rollback]
 ) -> list[L.Callback]:
-    """Make the callbacks that every run has, whatever its config."""
+    """Make the callbacks that every run has, for any config."""
     schedule = build(config, "lr_schedule")
     return [
         SeedPerUpdate(seed=seed_after(config.seed, len(past))),
@@ -109,7 +109,7 @@ def _our_callbacks(
 
 
 def _is_clipped(config: DictConfig, model: L.LightningModule) -> bool:
-    """Return whether a callback clips; limner's own models clip by themselves."""
+    """Return whether a callback clips the gradients; limner's own models clip by themselves."""
     return model.automatic_optimization and config.gradients.max_norm is not None
 
 

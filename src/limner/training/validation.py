@@ -1,4 +1,7 @@
-"""Refuses what the types of a config allow, and this machine, Lightning or limner does not."""
+"""Checks of config values that have the right type but do not work.
+
+A value may fail on this machine, in Lightning or in limner.
+"""
 
 __all__ = [
     "refuse_length",
@@ -17,6 +20,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from limner.config.ranges import check_seed
+from limner.data.batches import refuse_few_images
+from limner.data.module import ImageDataModule
 from limner.errors import UserError
 from limner.training.length import refuse_intervals, refuse_unreachable
 from limner.training.performance import COMPILE_MODES
@@ -33,19 +38,19 @@ REFUSED = {
     "default_root_dir": "the run folder is hydra.run.dir=DIR",
     "enable_progress_bar": "`~callbacks.progress` takes the bar away.",
     "enable_checkpointing": "`~callbacks.checkpoints` takes checkpoints away.",
-    "enable_model_summary": "the number of parameters is always said.",
+    "enable_model_summary": "the number of parameters is always printed.",
     "num_sanity_val_steps": "there are none.",
     "fast_dev_run": "trainer.max_steps=1 does the same.",
 }
-"""Arguments of Lightning's Trainer that would be overridden, or break the counting of updates."""
+"""Arguments of Lightning's Trainer that have no effect here or break the counting of updates."""
 PRECISION_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
-"""Lightning's short names of precisions."""
+"""Short names of precisions in Lightning, with their full names."""
 ON_DIVERGENCE = ("stop", "rollback")
 FOR_DISCRIMINATORS = ("projection", "auxiliary")
 
 
 def refuse_values(config: DictConfig) -> None:
-    """Raises `UserError` for what the types allow and this machine or limner does not."""
+    """Raise UserError for values of the right type that this machine or limner cannot use."""
     check_seed("seed", config.seed)
     _refuse_devices(config)
     if config.on_divergence not in ON_DIVERGENCE:
@@ -86,7 +91,7 @@ def refuse_values(config: DictConfig) -> None:
 
 
 def _refuse_objective(config: DictConfig) -> None:
-    """Raise `UserError` for an objective without a name or a direction."""
+    """Raise UserError for an objective without a name or a direction."""
     objective = (config.metrics or {}).get("objective")
     if objective is None:
         return
@@ -99,7 +104,7 @@ def _refuse_objective(config: DictConfig) -> None:
 
 
 def _refuse_devices(config: DictConfig) -> None:
-    """Raise `UserError` for numbers of processes that mean nothing."""
+    """Raise UserError for invalid numbers of nodes or devices."""
     num_nodes, devices = config.trainer.get("num_nodes", 1), config.trainer.get("devices", "auto")
     if not isinstance(num_nodes, int) or isinstance(num_nodes, bool) or num_nodes < 1:
         raise UserError(f"trainer.num_nodes={num_nodes}: must be a whole number, 1 or more.")
@@ -115,7 +120,7 @@ def _refuse_devices(config: DictConfig) -> None:
 
 
 def refuse_parts(config: DictConfig) -> None:
-    """Raises `UserError` unless the batch, once its size is final, can be cut into its parts."""
+    """Raise UserError if the batch, at its final size, does not divide into micro-batches."""
     batch_size, accumulate = config.data.batch_size, config.gradients.accumulate
     if batch_size % accumulate != 0:
         raise UserError(
@@ -124,11 +129,11 @@ def refuse_parts(config: DictConfig) -> None:
 
 
 def refuse_length(config: DictConfig, saved: Mapping[str, Any]) -> None:
-    """Raises `UserError` for a length of nothing, or if a run is further than it.
+    """Raise UserError for a length of 0, or one that the resumed run has passed.
 
     Args:
-        config: What it is asked to go on with.
-        saved: The checkpoint that it goes on from; empty for none.
+        config: Config of the run.
+        saved: Checkpoint from which training resumes; empty for a new run.
     """
     refuse_intervals(config)
     epochs, updates = config.trainer.get("max_epochs"), config.trainer.get("max_steps")
@@ -147,21 +152,28 @@ def refuse_model(
     *,
     num_processes: int,
 ) -> None:
-    """Raise `UserError` for what does not fit the model that was made of the config.
+    """Raise UserError for values that do not fit the model built from the config.
 
     Args:
         config: The config.
         model: The model, before its training.
-        data: The data, opened.
-        num_processes: Processes that share each update.
+        data: The opened data.
+        num_processes: Number of processes that share each update.
     """
     _refuse_half_precision(config, model)
     _refuse_processes(model, num_processes)
+    if isinstance(data, ImageDataModule):
+        refuse_few_images(
+            len(data.split("train")[1]),
+            batch_size=config.data.batch_size,
+            batches_per_update=getattr(model, "batches_per_update", 1),
+            num_processes=num_processes,
+        )
     refuse_unreachable(config, data, model, num_processes)
 
 
 def _refuse_processes(model: L.LightningModule, num_processes: int) -> None:
-    """Raises `UserError` for processes that have no gradients to share."""
+    """Raise UserError for several processes of a model without gradients."""
     if num_processes > 1 and not any(w.requires_grad for w in model.parameters()):
         raise UserError(
             f"{num_processes} processes: this {type(model).__name__} is fitted at once, without "
@@ -170,7 +182,7 @@ def _refuse_processes(model: L.LightningModule, num_processes: int) -> None:
 
 
 def _refuse_half_precision(config: DictConfig, model: L.LightningModule) -> None:
-    """Raise `UserError` for a precision that needs a loss scaler, unless Lightning optimizes."""
+    """Raise UserError for a precision that needs a loss scaler, unless Lightning optimizes."""
     if model.automatic_optimization:
         return
     if str(config.trainer.precision) in ("16", "16-mixed"):
@@ -181,11 +193,11 @@ def _refuse_half_precision(config: DictConfig, model: L.LightningModule) -> None
 
 
 def refuse_other_precision(precision: str | int, trainer: L.Trainer) -> None:
-    """Raise `UserError` if Lightning computes in another precision than it was asked for.
+    """Raise UserError if Lightning computes in another precision than the config asks for.
 
     Args:
-        precision: The precision that the config asks for.
-        trainer: The trainer made of that config.
+        precision: Precision in the config.
+        trainer: Trainer built from that config.
     """
     asked = PRECISION_NAMES.get(str(precision), str(precision))
     if asked != trainer.precision:

@@ -155,7 +155,7 @@ def test_a_key_that_is_to_be_ignored_is_told(compare, tmp_path):
     make_run(tmp_path / "b", seed=2, fid=3.0, protocol={"weights": "raw"})
     out = compare("a", "b", "ignore=[weights]")
     assert "2.0 ± 1.4" in out
-    assert "Lined up although this differs: weights" in out
+    assert "Compared although these keys differ: weights" in out
 
 
 def test_runs_that_have_no_place_in_the_table_are_listed(compare, tmp_path):

@@ -196,7 +196,12 @@ def test_three_workers_of_which_one_is_killed(search, storage, monkeypatch):
         ("", "", ["metrics=auto"], "A search needs an objective"),
         ("", "", ["sampler=best"], "sampler=best: there are: tpe, random, cmaes, grid"),
         ("", "", ["pruner=garden"], "pruner=garden: there are: median, none"),
-        ("", "", ["sampler=grid"], "sampler=grid: optimizer.lr has a range without a step"),
+        (
+            "",
+            "",
+            ["sampler=grid"],
+            "sampler=grid: optimizer.lr needs choices, or a range with a step",
+        ),
         ("", "", ["num_workers=0"], "num_workers=0: must be 1 or more"),
         ("", "", ["num_trials=0"], "num_trials=0: must be 1 or more"),
         ("", "", ["num_trial=3"], "num_trial: there is no such key"),
@@ -320,7 +325,7 @@ def test_signal_stops_a_search_whose_trial_another_command_resumes(search, capsy
     assert not list(ROOT.glob("*.png"))
     out = search("study=a", "space=space.yaml", "num_trials=3", "pruner=none")
     assert "3 trials:" in out
-    assert "resumes: optimizer.lr=" in out
+    assert " resumes trial 0: optimizer.lr=" in out
 
 
 @pytest.mark.usefixtures("forking")

@@ -1,1 +1,1 @@
-"""Finished runs side by side: a table of their scores, or a page for a person's blind choice."""
+"""Comparison of finished runs: a table of their scores, or a page for blind choices."""

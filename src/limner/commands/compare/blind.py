@@ -1,4 +1,4 @@
-"""A page on which a person chooses among pictures without knowing whose they are."""
+"""A web page on which a person chooses among pictures without knowing their runs."""
 
 __all__ = ["Trials", "make", "page"]
 
@@ -24,16 +24,17 @@ from limner.files.printable import printable
 
 TEMPLATE = Path(__file__).with_name("blind.html")
 MOST = 9
-"""Sides of a choice; the keys 1 to 9 choose."""
+"""Largest number of sides of a choice; the keys 1 to 9 choose."""
 MAX_PIXELS = 500_000_000
 """Limit on the size of all pictures together, since they are held in memory."""
 
 
 def make(runs: Sequence[Run], trials: Trials) -> str:
-    """Write the page, and print its path.
+    """Write the page, and return a message with its path.
 
     Raises:
-        UserError: If there are not two sides, a run has no pictures, or the page has no place.
+        UserError: If there are fewer than two sides or too many, if a run has too few pictures,
+            or if the page cannot be written.
     """
     if not trials.to.endswith((".html", ".htm")):
         raise UserError(f"to={trials.to}: the page is HTML; name a file *.html")
@@ -64,16 +65,17 @@ def make(runs: Sequence[Run], trials: Trials) -> str:
 def page(
     pictures: Mapping[str, Sequence[Image.Image]], *, num_trials: int, num_images: int, seed: int
 ) -> str:
-    """A page that needs nothing but itself: pictures, program and style are in it.
+    """Return a page with all its pictures, program and style, which needs no other file.
 
-    The pictures are stored in random order; whose they are stands in a part of its own, encoded,
-    so that who looks into the page does not learn it by chance.
+    The pictures are stored in random order. An encoded part of the page records the side of each
+    picture, so that a person who looks at the source does not learn the sides by chance.
 
     Args:
-        pictures: The name of each side to its pictures, `num_trials * num_images` or more.
-        num_trials: Choices to make.
-        num_images: Pictures of each side in one choice.
-        seed: Of the stored order.
+        pictures: Mapping of the name of each side to its pictures, `num_trials * num_images` or
+            more.
+        num_trials: Number of choices.
+        num_images: Number of pictures of each side in one choice.
+        seed: Seed of the stored order.
     """
     needed = num_trials * num_images
     order = random.Random(seed)
@@ -97,7 +99,7 @@ def page(
 
 
 def _cut(runs: Sequence[Run]) -> tuple[dict[Run, list[Image.Image]], list[str]]:
-    """The pictures of each run that has some, and a line for each run that is left out."""
+    """Return the pictures of each run that has some, and a line for each other run."""
     cut, without, pixels = {}, [], 0
     for run in runs:
         if (reason := run.refused or run.stage) is not None:
@@ -118,7 +120,7 @@ def _cut(runs: Sequence[Run]) -> tuple[dict[Run, list[Image.Image]], list[str]]:
 
 
 def _sides(runs: Sequence[Run]) -> list[tuple[str, Sequence[Run]]]:
-    """What is chosen between: groups of one config each, or the seeds of the only group."""
+    """Return the sides of a choice: groups of one config each, or the seeds of a single group."""
     groups = grouped(runs)
     if len(groups) == 1:
         sides = [(f"seed={label(run.seed)}", [run]) for run in groups[0].runs]

@@ -1,4 +1,4 @@
-"""`limner compare`: the scores of runs side by side, where they may be compared."""
+"""`limner compare`: show the scores of runs side by side, if their protocols agree."""
 
 __all__ = ["Options", "run"]
 
@@ -28,7 +28,7 @@ def run(words: Sequence[str]) -> int:
     """Run `limner compare` with these words, and return the exit code.
 
     Raises:
-        UserError: If a folder is no run, none has scores, or two protocols would be mixed.
+        UserError: If a folder is not a run, if no run has scores, or if protocols differ.
     """
     folders, options = _sorted_out([word for word in words if word != "--blind"])
     if "--blind" in words:
@@ -42,7 +42,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _sorted_out(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Folders and options. A sweep's job folders have a `=` in their names, too."""
+    """Return folders and options; the names of a sweep's job folders may contain a `=` too."""
     options = [
         word
         for word in words
@@ -61,7 +61,7 @@ def _compare(runs: Sequence[Run], options: Options) -> int:
     if not scored:
         raise UserError("None of these runs has scores yet.\n" + _listed(runs))
     groups = grouped(scored)
-    # a repeated seed has no place in the table, so its protocol is nobody's concern
+    # a run with a repeated seed is not in the table, so its protocol may differ
     counted = [run for run in scored if any(run in group.runs for group in groups)]
     parts = separated(counted, options.ignore)
     if len(parts) > 1 and not options.by_protocol:
@@ -84,7 +84,7 @@ def _compare(runs: Sequence[Run], options: Options) -> int:
 
 
 def _refusal(found: Sequence[Difference], groups: Sequence[Group]) -> str:
-    """Which keys of the protocols differ, in which scores, between whom."""
+    """Return the message about protocols that differ: the keys, the scores and the runs."""
     lines = ["These scores were not made in the same way, and cannot be lined up."]
     scores_of: dict[str, list[str]] = {}
     for difference in found:
@@ -106,7 +106,7 @@ def _refusal(found: Sequence[Difference], groups: Sequence[Group]) -> str:
 
 
 def _told_apart(part: Sequence[Run], runs: Sequence[Run], ignore: Sequence[str]) -> str:
-    """The heading of one table of several: in what its protocol differs from the others'."""
+    """Return the heading of one table of several: the protocol values that set it apart."""
     values = {
         difference.key: value
         for difference in differences(runs, ignore)
@@ -117,13 +117,13 @@ def _told_apart(part: Sequence[Run], runs: Sequence[Run], ignore: Sequence[str])
 
 
 def _notes(runs: Sequence[Run], groups: Sequence[Group], ignore: Sequence[str]) -> Iterator[str]:
-    """What the table itself cannot say."""
+    """Yield the notes below the table."""
     if any(len(group.runs) > 1 for group in groups):
         yield "± is the standard deviation over the seeds."
     scored = [run for group in groups for run in group.runs]
     apart = {difference.key for difference in differences(scored, ignore)}
     if mixed := {difference.key: 0 for difference in differences(scored)}.keys() - apart:
-        yield f"Lined up although this differs: {', '.join(map(label, sorted(mixed)))}"
+        yield f"Compared although these keys differ: {', '.join(map(label, sorted(mixed)))}"
     for group in groups:
         for run in group.repeated:
             counted = next(other for other in group.runs if other.seed == run.seed)
@@ -137,7 +137,7 @@ def _listed(runs: Sequence[Run]) -> str:
 
 
 def _write(path: Path, rows: Sequence[Row], ignore: Sequence[str]) -> None:
-    """One line for each group and score, with the config values that name the group."""
+    """Write one line for each group and score, with the config values that name the group."""
     keys = list(dict.fromkeys(key for row in rows for key in row.group.values))
     try:
         with open(path, "w", newline="", encoding="utf-8") as file:
@@ -158,13 +158,13 @@ def _write(path: Path, rows: Sequence[Row], ignore: Sequence[str]) -> None:
 
 
 def _draw(rows: Sequence[Row], path: Path) -> None:
-    """The objective, where all have the same, or the first score, against what was swept."""
+    """Draw a score against the swept values: the common objective, or else the first score."""
     score = objective_of(rows) or next(iter(rows[0].scores))
     if not (found := panels(rows, score=score)):
         return
     try:
         write_picture(found, path, score=score)
-    except (OSError, ValueError) as error:  # a folder that is not there, an ending not known
+    except (OSError, ValueError) as error:  # such as a missing folder or an unknown ending
         raise UserError(f"picture={path}: cannot be written ({error}).") from error
     against = ", ".join(label(panel.key) for panel in found)
     say(f"{label(score)} against {against}: {printable(path)}")

@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but the seed, and names that tell such groups apart."""
+"""Groups of runs that differ only in the seed, and names that distinguish the groups."""
 
 __all__ = ["MOST", "Group", "grouped"]
 
@@ -9,23 +9,23 @@ from limner.commands.compare.records import Run
 from limner.commands.compare.texts import label
 
 UNCOMPARED = ("seed", "run_dir", "num_updates", "resume", "sweep", "debug", "logger", "trust")
-"""Top-level keys that do not change what a run comes to, or are what a group averages over."""
+"""Top-level keys that do not change a run's results, and the seed, over which groups average."""
 FIRST = ("model", "data")
 MOST = 30
-"""Keys that a group is named by."""
+"""Largest number of keys in the name of a group."""
 
 Column = tuple[str | None, ...]
-"""One key's value in each group; None where the group's config has no such key."""
+"""The value of one key in each group; None if the config of the group has no such key."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one config, in the order of their seeds' first appearance.
+    """Runs of one config, in the order of first appearance of their seeds.
 
     Args:
-        values: The config values that tell the group from the others, as one would type them.
-        runs: One for each seed.
-        repeated: Further runs of a seed that is there already.
+        values: Config values that distinguish the group, as a user would type them.
+        runs: Runs, one for each seed.
+        repeated: Other runs with a seed of `runs`.
     """
 
     values: Mapping[str, str]
@@ -34,17 +34,18 @@ class Group:
 
     @property
     def name(self) -> str:
+        """The words joined by spaces; the title of the first run if there are none."""
         return " ".join(self.words) or self.runs[0].title
 
     @property
     def words(self) -> list[str]:
-        """Keys with their values, as one would type them, no longer than fits a table."""
+        """Keys with their values, as a user would type them, shortened to fit a table."""
         words = [f"{label(key)}={label(value)}" for key, value in self.values.items()]
         return words if len(words) <= MOST else [*words[:MOST], f"and {len(words) - MOST} more"]
 
 
 def grouped(runs: Sequence[Run]) -> list[Group]:
-    """Groups in the order of their first runs. Of several runs of one seed the last counts."""
+    """Return the groups in the order of their first runs; the last run of each seed counts."""
     differing = _differing(runs)
     members: dict[Column, list[int]] = {}
     for index in range(len(runs)):
@@ -67,7 +68,7 @@ def _group(values: Mapping[str, str], runs: Sequence[Run]) -> Group:
 
 
 def _differing(runs: Sequence[Run]) -> dict[str, Column]:
-    """The keys in which the runs differ. A seed that follows the run's own is no difference."""
+    """Return the keys in which the runs differ; a copy of the run's seed does not count."""
     keys = dict.fromkeys(key for run in runs for key in run.config)
     found = {}
     for key in keys:
@@ -85,10 +86,10 @@ def _differing(runs: Sequence[Run]) -> dict[str, Column]:
 
 
 def _telling(groups: Sequence[Sequence[Run]], config: Mapping[str, Column]) -> dict[str, Column]:
-    """Of all that differs what a person chose, without what follows from it.
+    """Return the differing values that a person chose, without the values that follow from them.
 
-    What was typed is told. What nobody typed is left out where it follows from a choice (the
-    width of a GAN's discriminator from model=gan) or repeats a value (model.optimizer.lr).
+    Typed values are always kept. Other values are left out if they follow from a choice (the
+    width of a GAN's discriminator from model=gan) or repeat a value (model.optimizer.lr).
     """
     typed = {key for group in groups for run in group for key in run.typed}
     choices = _choices(groups)
@@ -108,7 +109,7 @@ def _telling(groups: Sequence[Sequence[Run]], config: Mapping[str, Column]) -> d
 
 
 def _choices(groups: Sequence[Sequence[Run]]) -> dict[str, Column]:
-    """Config groups whose option is the same within each group of runs and differs among them."""
+    """Return config groups whose option is constant in each group of runs but not over all."""
     found = {}
     for key in dict.fromkeys(key for group in groups for run in group for key in run.choices):
         options = [{run.choices.get(key) for run in group} for group in groups]
@@ -120,7 +121,7 @@ def _choices(groups: Sequence[Sequence[Run]]) -> dict[str, Column]:
 
 
 def _targets(config: Mapping[str, Column]) -> dict[str, Column]:
-    """Classes that differ: the key of their part to their names, short where that is enough."""
+    """Return key -> class names for classes that differ, shortened if they stay distinct."""
     found = {}
     for key, column in config.items():
         if key.endswith("._target_"):

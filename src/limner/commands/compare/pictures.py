@@ -1,4 +1,4 @@
-"""The objective of runs against each of the values that they were swept over."""
+"""Pictures of the objective of runs against each swept value."""
 
 __all__ = ["Panel", "panels", "write_picture"]
 
@@ -13,21 +13,21 @@ from limner.commands.compare.texts import label
 from limner.files.printable import plot_label
 
 LARGEST = 1e100
-"""From here on, and for nan, nothing is drawn."""
+"""Values of at least this size, and nan, are not drawn."""
 MOST = 20
-"""Panels in a picture."""
+"""Largest number of panels in a picture."""
 SPREAD = 20
-"""Of positive numbers whose largest is so many times the smallest, the logarithm is shown."""
+"""Ratio of the largest to the smallest positive number from which the axis is logarithmic."""
 
 
 class Panel(NamedTuple):
-    """One swept key against the score.
+    """One panel of a picture: the score against one swept key.
 
     Args:
-        key: Of the config.
-        values: The key's, one for each group; numbers where all are, else texts.
-        means: The score's means over the seeds.
-        stds: Their deviations; 0 for a single seed.
+        key: Key of the config.
+        values: Value of the key in each group; numbers if all are numbers, else texts.
+        means: Means of the score over the seeds, one for each group.
+        stds: Standard deviations of the score over the seeds; 0 for a single seed.
     """
 
     key: str
@@ -37,16 +37,18 @@ class Panel(NamedTuple):
 
     @property
     def is_numeric(self) -> bool:
+        """Whether all values are numbers."""
         return not any(isinstance(value, str) for value in self.values)
 
     @property
     def is_logarithmic(self) -> bool:
+        """Whether the axis of the values is logarithmic."""
         if not self.is_numeric or min(self.values) <= 0:
             return False
         return max(self.values) / min(self.values) >= SPREAD
 
     def centres(self) -> list[tuple[float | str, float]]:
-        """Each value with the mean of all groups that have it, in order."""
+        """Return each value with the mean over its groups; numbers are sorted."""
         found: dict[float | str, list[float]] = {}
         for value, mean in zip(self.values, self.means, strict=True):
             found.setdefault(value, []).append(mean)
@@ -55,7 +57,7 @@ class Panel(NamedTuple):
 
 
 def panels(rows: Sequence[Row], *, score: str) -> list[Panel]:
-    """A panel for each key that tells the groups apart; groups without the score are left out."""
+    """Return a panel for each key that differs; groups without the score are left out."""
     shown = [r for r in rows if score in r.scores and abs(r.scores[score].mean) < LARGEST]
     found = []
     for key in dict.fromkeys(key for row in shown for key in row.group.values):

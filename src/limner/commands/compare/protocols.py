@@ -1,4 +1,4 @@
-"""Decide which scores may be compared: those that were made in the same way."""
+"""Decide which scores may be compared: scores with the same protocol."""
 
 __all__ = ["Difference", "differences", "protocol", "separated"]
 
@@ -10,7 +10,7 @@ from limner.commands.compare.records import Run
 from limner.commands.compare.texts import leaves
 
 FREE = ("seed", "update")
-"""What may differ between scores that are compared: which samples, and after how much training."""
+"""Protocol keys that may differ between compared scores: the samples, and the training length."""
 ABSENT = "not there"
 
 
@@ -19,9 +19,9 @@ class Difference:
     """One key in which the protocols of one score differ.
 
     Args:
-        score: The score's name.
-        key: The key of the protocol, such as `reference.split`.
-        values: Each value to the runs that have it.
+        score: Name of the score.
+        key: Key of the protocol, such as `reference.split`.
+        values: Mapping of each value to the runs that have it.
     """
 
     score: str
@@ -30,7 +30,7 @@ class Difference:
 
 
 def protocol(entry: Mapping[str, Any], ignore: Sequence[str] = ()) -> dict[str, str]:
-    """The leaves of a score's protocol that must agree; `ignore` names keys that need not."""
+    """Return the leaves of a score's protocol that must agree; `ignore` names free keys."""
     return {
         key: value
         for key, value in leaves(entry["protocol"]).items()
@@ -40,7 +40,7 @@ def protocol(entry: Mapping[str, Any], ignore: Sequence[str] = ()) -> dict[str, 
 
 
 def differences(runs: Sequence[Run], ignore: Sequence[str] = ()) -> list[Difference]:
-    """All that stands against lining up the scores of `runs`."""
+    """Return the differences of protocols that make the scores of `runs` incomparable."""
     found = []
     for score in dict.fromkeys(score for run in runs for score in run.scores):
         made = {
@@ -58,7 +58,7 @@ def differences(runs: Sequence[Run], ignore: Sequence[str] = ()) -> list[Differe
 
 
 def separated(runs: Sequence[Run], ignore: Sequence[str] = ()) -> list[list[Run]]:
-    """The runs in parts whose scores may be lined up, as few as taking them in order gives."""
+    """Split runs into parts with comparable scores; each run joins the first part that fits."""
     parts: list[list[Run]] = []
     for run in runs:
         for part in parts:

@@ -1,4 +1,4 @@
-"""Read a run folder for comparison, as a stranger's: within limits, and executing nothing."""
+"""Read a run folder for comparison as untrusted input: within limits, and executing no code."""
 
 __all__ = ["Run", "inside", "read_run"]
 
@@ -19,22 +19,22 @@ from limner.runs.scores import read_scores
 from limner.runs.status import read_status
 
 MAPPINGS = ("model", "data", "metrics", "callbacks")
-"""Parts of a config that are read here."""
+"""Parts of a config that this module reads."""
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What one run's folder says. All texts but the folder are safe to print.
+    """Content of one run folder. All texts except the folder are safe to print.
 
     Args:
-        folder: As it was named or found.
-        config: The leaves of config.yaml: dotted key to text, as one would type it.
+        folder: Path as named by the user, or as found.
+        config: Leaves of config.yaml: dotted key -> text, as a user would type it.
         choices: Options of the config groups, such as {"model": "gan", "model/loss": "hinge"}.
-        typed: The keys that the run's command line set.
-        scores: scores.json: name to {value, protocol, ...}; empty if there is none to read.
-        refused: Why config.yaml or Hydra's records cannot be read, or None.
-        stage: What status.json says of a run that has not finished, or None.
-        problem: Why the run's scores are not to be compared, or None.
+        typed: Keys that the command line of the run set.
+        scores: Content of scores.json, name -> {value, protocol, ...}; empty if it is missing.
+        refused: Reason why config.yaml or Hydra's records cannot be read, or None.
+        stage: State of an unfinished run from status.json, or None.
+        problem: Reason why the scores of the run cannot be compared, or None.
     """
 
     folder: Path
@@ -48,16 +48,17 @@ class Run:
 
     @property
     def seed(self) -> str:
+        """Seed of the run as text; "null" if the config has none."""
         return self.config.get("seed", "null")
 
     @property
     def title(self) -> str:
-        """The folder's name as it is printed."""
+        """Path of the folder, safe to print."""
         return printable(self.folder)
 
 
 def read_run(folder: Path) -> Run:
-    """Read config.yaml, scores.json and what Hydra kept; what is odd becomes a reason."""
+    """Read config.yaml, scores.json and Hydra's records; errors become reasons in the result."""
     stage = _stage(folder)
     try:
         config = _config(folder)
@@ -85,7 +86,7 @@ def read_run(folder: Path) -> Run:
 
 
 def inside(folder: Path, *names: str) -> Path:
-    """Return the path of a file of a run, or raise `NotPlainError` if a link leads elsewhere."""
+    """Return the path of a file of a run, or raise NotPlainError if a link leads elsewhere."""
     path = folder.joinpath(*names)
     if leads_out(path, folder):
         raise NotPlainError(f"{names[-1]} is refused, for it leads out of the folder")
@@ -93,7 +94,7 @@ def inside(folder: Path, *names: str) -> Path:
 
 
 def _stage(folder: Path) -> str | None:
-    """Return how far a run came that has not finished; None if it has, or nobody knows."""
+    """Return the progress of an unfinished run; None if the run has finished or has no status."""
     try:
         inside(folder, "status.json")
     except NotPlainError as error:
@@ -132,7 +133,7 @@ def _config(folder: Path) -> Mapping[str, Any]:
 
 
 def _hydra(folder: Path) -> tuple[dict[str, str], frozenset[str]]:
-    """The choices of the config groups, and the keys that were typed; none without a record."""
+    """Return the choices of the config groups and the typed keys; empty without a record."""
     path = folder / ".hydra" / "hydra.yaml"
     if not os.path.lexists(path):
         return {}, frozenset()
@@ -157,7 +158,7 @@ def _hydra(folder: Path) -> tuple[dict[str, str], frozenset[str]]:
 
 
 def _part(content: Any, name: str) -> Mapping[Any, Any]:
-    """A mapping in a mapping, {} where there is none."""
+    """Return a mapping inside a mapping; {} if there is none."""
     part = (content or {}).get(name) if isinstance(content, Mapping | None) else content
     if not isinstance(part, Mapping | None):
         raise NotPlainError(f"{name} is no mapping of keys to values")
@@ -165,7 +166,7 @@ def _part(content: Any, name: str) -> Mapping[Any, Any]:
 
 
 def _chosen(config: Mapping[str, Any]) -> dict[str, str]:
-    """The main choices, for a folder that came without Hydra's records."""
+    """Return the main choices of a folder without Hydra's records."""
     target = printable((config.get("model") or {}).get("_target_", ""))
     name = (config.get("data") or {}).get("name")
     model = {"model": target.rpartition(".")[2].lower()} if target else {}
@@ -173,10 +174,10 @@ def _chosen(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _unfinished(folder: Path, config: Mapping[str, str], scores: Mapping[str, Any]) -> str | None:
-    """Why there are no final scores, or None."""
+    """Return why there are no final scores, or None."""
     if os.path.lexists(folder / "final.png"):
         return None if scores else "no scores.json: it was not scored"
     draws = any(value.endswith(".Pictures") for value in config.values())
-    if not scores or (draws and "metrics._target_" in config):  # scored while training
+    if not scores or (draws and "metrics._target_" in config):  # scored during training
         return "unfinished: in training, stopped, or not scored"
     return None

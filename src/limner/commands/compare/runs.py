@@ -14,10 +14,10 @@ from limner.files.printable import printable
 
 
 def find(words: Sequence[str]) -> list[Run]:
-    """The runs in the folders that words name: run folders, folders of runs, and patterns.
+    """Return the runs that words name: by run folders, folders of runs, or patterns.
 
     Raises:
-        UserError: If a word names no folder, or one without a run.
+        UserError: If a word names no folder, or a folder without a run.
     """
     if not words:
         raise UserError("No run is named: limner compare outputs/RUN outputs/RUN ...")
@@ -47,7 +47,7 @@ def _expanded(word: str) -> list[Path]:
 
 
 def _run_folders(start: Path) -> Iterator[Path]:
-    """`start` itself if it is a run, else the runs anywhere below, in the order of their names."""
+    """Yield `start` if it is a run, else all runs below it, in the order of their names."""
     for parent, folders, files in os.walk(start):
         if "config.yaml" in files or ".hydra" in folders:
             folders.clear()
@@ -56,6 +56,6 @@ def _run_folders(start: Path) -> Iterator[Path]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts 2_... before 10_..."""
+    """Return a sort key that puts 2_... before 10_..."""
     return [(int(part), "") if part.isdecimal() else (-1, part)
             for part in re.split(r"(\d+)", name)]  # fmt: skip

@@ -18,13 +18,13 @@ from limner.commands.compare.records import Run
 from limner.commands.compare.texts import label
 
 GAP = 3
-"""Characters between two columns."""
+"""Number of characters between two columns."""
 FEW = 4
-"""Groups that may stand beside each other; more are read better one below the other."""
+"""Largest number of groups that get a column each; more groups get a row each."""
 LARGE = 1e12
-"""From here on a mean is not written out."""
+"""Size from which a mean is shown in scientific notation."""
 HEADING = 14
-"""Characters in a line of a column's heading, if it can be broken."""
+"""Largest number of characters in a line of a column heading, if the heading can be broken."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Summary:
     """One score of one group.
 
     Args:
-        mean: Over the seeds.
-        std: Their standard deviation (with n - 1), or None for a single seed.
-        runs: Those that have the score.
+        mean: Mean over the seeds.
+        std: Standard deviation over the seeds (with n - 1); None for a single seed.
+        runs: Runs that have the score.
     """
 
     mean: float
@@ -60,7 +60,7 @@ class Row:
 
 
 def summaries(groups: Sequence[Group], runs: Sequence[Run]) -> list[Row]:
-    """One row for each group that has some of `runs`, best first where all agree what is best."""
+    """Return a row for each group with some of `runs`, best first if all share an objective."""
     rows = []
     for group in groups:
         members = [run for run in group.runs if run in runs]
@@ -72,7 +72,7 @@ def summaries(groups: Sequence[Group], runs: Sequence[Run]) -> list[Row]:
 
 
 def objective_of(rows: Sequence[Row]) -> str | None:
-    """The score by which all runs say that they are best, if they agree."""
+    """Return the name of the objective if all runs have the same one, else None."""
     objectives = {
         tuple(run.config.get(f"metrics.objective.{key}") for key in ("name", "mode"))
         for row in rows
@@ -83,7 +83,7 @@ def objective_of(rows: Sequence[Row]) -> str | None:
 
 
 def blocks(rows: Sequence[Row], *, width: int) -> list[Table]:
-    """Tables of at most `width` characters, laid out so that there are as few as can be."""
+    """Return as few tables as possible, each at most `width` characters wide."""
     scores = list(dict.fromkeys(name for row in rows for name in row.scores))
     labels = [label(name) for name in scores]
     cells = [[_cell(row, name) for name in scores] for row in rows]
@@ -135,7 +135,7 @@ def _heading(row: Row) -> str:
 
 
 def _broken(name: str) -> str:
-    """A score's name in short lines, broken after a slash or an underscore."""
+    """Return the name of a score in short lines, broken after a slash or an underscore."""
     lines = [""]
     for part in re.findall(r"[^/_]+[/_]?", name):
         if lines[-1] and len(lines[-1] + part) > HEADING:
@@ -150,13 +150,13 @@ def _laid_out(
     cells: Sequence[Sequence[str]],
     width: int,
 ) -> list[Table]:
-    """Tables that each begin with the `fixed` columns (heading first) and go on with some others.
+    """Return tables that each have the `fixed` columns first, then some of the other columns.
 
     Args:
-        fixed: Columns of texts.
-        headings: Of the other columns.
-        cells: Their rows.
-        width: In characters.
+        fixed: Fixed columns of texts, each with its heading first.
+        headings: Headings of the other columns.
+        cells: Rows of the other columns.
+        width: Largest width of a table in characters.
     """
     columns = [[head, *(row[i] for row in cells)] for i, head in enumerate(headings)]
     room = width + GAP - sum(_width(column) + GAP for column in fixed)

@@ -1,4 +1,4 @@
-"""Turn values of a run's files into texts for tables; all such values pass through here."""
+"""Conversion of all values from a run's files into texts for tables."""
 
 __all__ = ["label", "leaves", "text"]
 
@@ -8,7 +8,7 @@ from typing import Any
 from limner.files.printable import printable
 
 LONGEST = 120
-"""Characters of a name or a value in a table."""
+"""Largest number of characters of a name or a value in a table."""
 
 
 def leaves(value: Any, prefix: str = "") -> dict[str, str]:
@@ -30,7 +30,7 @@ def leaves(value: Any, prefix: str = "") -> dict[str, str]:
 
 
 def text(value: Any) -> str:
-    """Return a value as it is written on the command line."""
+    """Return a value as a user types it on the command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
@@ -39,5 +39,5 @@ def text(value: Any) -> str:
 
 
 def label(words: str) -> str:
-    """Shorten a text to what fits a table."""
+    """Shorten a text so that it fits a table."""
     return words if len(words) <= LONGEST else f"{words[: LONGEST - 3]}..."

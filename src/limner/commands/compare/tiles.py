@@ -1,4 +1,4 @@
-"""The single pictures of a run's `final.png`, a grid of samples that a stranger may have made."""
+"""The single pictures of a run's `final.png`, an untrusted grid of samples."""
 
 __all__ = ["tiles"]
 
@@ -15,9 +15,9 @@ from limner.files.plain import NotPlainError, read_bytes
 from limner.files.printable import printable
 
 PADDING = 2
-"""Pixels around each tile of a grid of samples, as torchvision's make_grid leaves them."""
+"""Number of pixels around each tile of a grid of samples, as in torchvision's make_grid."""
 SMALLEST_TILE = 64
-"""Pixels; a grid enlarges smaller images to this."""
+"""Number of pixels to which a grid enlarges smaller images."""
 MAX_BYTES = 500_000_000
 MAX_PIXELS = 80_000_000
 """Limit on the pixels of a grid; 64 images of 1024x1024 have 67 million."""
@@ -25,10 +25,10 @@ SHAPE = re.compile(r"\[(\d{1,5}),(\d{1,5}),(\d{1,5})\]", re.ASCII)
 
 
 def tiles(run: Run) -> list[Image.Image]:
-    """Cut a run's `final.png` into the pictures that it was made of.
+    """Cut a run's `final.png` into its single pictures.
 
     Raises:
-        UserError: If it cannot be read, or is not laid out as the run's config says.
+        UserError: If the file cannot be read, or if its layout does not match the run's config.
     """
     try:
         shape = _image_shape(run)
@@ -40,7 +40,7 @@ def tiles(run: Run) -> list[Image.Image]:
 
 
 def _image_shape(run: Run) -> tuple[int, int]:
-    """Height and width of an image."""
+    """Return the height and the width of an image."""
     text = run.config.get("data.image_shape", "not there")
     found = SHAPE.fullmatch(text)
     if found is None or "0" in (size.lstrip("0") or "0" for size in found.groups()):
@@ -58,11 +58,11 @@ def _num_images(run: Run) -> int | None:
 
 
 def _opened(path: Path) -> Image.Image:
-    """The picture in RGB; its size is checked before it is decoded."""
+    """Return the picture in RGB; its size is checked before it is decoded."""
     content = io.BytesIO(_content(path))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # an error below
             file = Image.open(content, formats=("PNG",))
         with file:
             width, height = file.size
@@ -73,7 +73,7 @@ def _opened(path: Path) -> Image.Image:
         raise
     except Image.DecompressionBombError as error:
         raise NotPlainError("final.png is too large a picture") from error
-    except Exception as error:  # a stranger's bytes may break a decoder in any way
+    except Exception as error:  # untrusted bytes may break a decoder in any way
         reason = "no PNG" if isinstance(error, Image.UnidentifiedImageError) else error
         raise NotPlainError(f"final.png cannot be read ({reason})") from error
 
@@ -89,7 +89,7 @@ def _cut(grid: Image.Image, height: int, width: int) -> list[Image.Image]:
     factor = max(1, -(-SMALLEST_TILE // max(height, width)))
     height, width = height * factor, width * factor
     if grid.size == (width, height):
-        return [grid]  # make_grid leaves a single image as it is
+        return [grid]  # make_grid does not change a single image
     columns, rest = divmod(grid.width - PADDING, width + PADDING)
     rows, rest_below = divmod(grid.height - PADDING, height + PADDING)
     if rest or rest_below or min(columns, rows) < 1:

@@ -1,1 +1,1 @@
-"""Scores of pictures from anywhere, or of a finished run, without training a model."""
+"""Scores of a finished run, or of any pictures, without training a model."""

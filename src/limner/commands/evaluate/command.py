@@ -1,4 +1,4 @@
-"""`limner evaluate run=outputs/...` and `limner evaluate generated=A reference=B`."""
+"""`limner evaluate`: score a run (run=outputs/...) or pictures (generated=A reference=B)."""
 
 __all__ = ["Options", "measured", "run"]
 
@@ -39,7 +39,7 @@ def run(words: Sequence[str]) -> int:
     """Run `limner evaluate` with these words, and return the exit code.
 
     Raises:
-        UserError: If the words name nothing that can be evaluated.
+        UserError: If a word does not fit, or if there is nothing to evaluate.
     """
     entries, path = measured(words)
     get_console().print(scores_table(entries))
@@ -80,7 +80,7 @@ def measured(words: Sequence[str]) -> tuple[dict[str, dict[str, Any]], Path]:
 
 
 def _measured(subject: Subject, measures: Sequence[str], *, warn: bool) -> Entries:
-    """Return the entries of the measures; `warn` of those that do not apply."""
+    """Return the entries of the measures; `warn` logs measures that do not apply."""
     entries: Entries = {}
     if not measures:
         return entries
@@ -121,11 +121,11 @@ def _measures(options: Options) -> list[str]:
 
 
 def _config(options: Options, overrides: Sequence[str]) -> DictConfig:
-    """The config of the data and the scores: a run's own, or that of the reference."""
+    """Return the config of the data and the scores, from the run or for the reference."""
     chosen = [f"metrics={options.metrics or 'auto'}"]
     if options.run is None:
         chosen += _reference(options)
-        chosen += overrides  # those of a run are of its own config, below
+        chosen += overrides  # overrides for a run change its own config, below
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         config = compose("train", overrides=chosen)
         if options.run is not None:
@@ -141,7 +141,7 @@ def _config(options: Options, overrides: Sequence[str]) -> DictConfig:
 
 
 def _reference(options: Options) -> list[str]:
-    """Overrides that choose the real images."""
+    """Return the overrides that choose the real images."""
     name = options.reference
     if (CONFIG_DIR / "data" / f"{name}.yaml").is_file():
         words = [f"data={name}"]
@@ -195,14 +195,14 @@ def _subject(options: Options, config: DictConfig) -> Subject:
 
 
 def _built(options: Options, config: DictConfig, key: str) -> Any:
-    """The objects of a node: of a run's own config, as one builds what a stranger wrote."""
+    """Build the objects of a node; the config of a run is treated as untrusted."""
     if options.run is None:
         return build(config, key)
     return build_plain(composed(config)[key], key, trust=options.trust)
 
 
 def _distances(subject: Subject) -> dict[str, dict[str, Any]]:
-    """The distribution scores, from one pass; none of a model that only codes images."""
+    """Return the distribution scores, from one pass; none for a model that draws no images."""
     if not subject.draws:
         return {}
     found = subject.evaluator.score(

@@ -1,4 +1,4 @@
-"""The score of a run against time, drawn from its metrics.csv."""
+"""Curve of a run's score against time, drawn from its metrics.csv."""
 
 __all__ = ["draw_curve"]
 
@@ -15,13 +15,13 @@ log = logging.getLogger(__name__)
 
 
 def draw_curve(folder: Path, *, score: str) -> None:
-    """Write time_to_score.csv and .png, where the run's metrics.csv has the score.
+    """Write time_to_score.csv and .png, if the run's metrics.csv has the score.
 
-    A file that cannot be read costs a warning.
+    A file that cannot be read leads to a warning only.
 
     Args:
         folder: The run folder.
-        score: A column, such as "val/fid".
+        score: Name of a column, such as "val/fid".
     """
     path = folder / "metrics.csv"
     if not path.is_file():

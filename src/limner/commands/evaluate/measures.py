@@ -1,6 +1,6 @@
-"""Measures beyond the distance of two distributions, by the name in `measures=[...]`.
+"""Measures beyond the distance of two distributions, named in `measures=[...]`.
 
-Each takes a `Subject` and returns entries for scores.json, or raises `NotApplicable`.
+Each measure takes a `Subject` and returns entries for scores.json, or raises `NotApplicable`.
 """
 
 __all__ = ["MEASURES", "RENAMED", "Entries", "NotApplicable"]
@@ -33,11 +33,11 @@ CODES = (1, 5, 50, 500)
 
 
 class NotApplicable(Exception):
-    """The measure does not apply to this subject; the text says why."""
+    """Exception of a measure that does not apply to a subject; its text is the reason."""
 
 
 def diversity(subject: Subject) -> Entries:
-    """Wasserstein distances of colour, texture and shape, from generated to real images."""
+    """Compute Wasserstein distances of colour, texture and shape from generated to real images."""
     distances = named_distances(
         named_features([_samples(subject)]), named_features(subject.real("train"))
     )
@@ -46,7 +46,7 @@ def diversity(subject: Subject) -> Entries:
 
 
 def pairwise_similarity(subject: Subject) -> Entries:
-    """Compute pair scores between generated images, and between real ones to compare with."""
+    """Compute pair scores between generated images, and between real images as a baseline."""
     entries = {}
     sets = {"": _samples(subject), "_real": torch.cat(list(subject.real("train")))}
     for ending, images in sets.items():
@@ -62,7 +62,7 @@ def pairwise_similarity(subject: Subject) -> Entries:
 
 
 def memorised(subject: Subject) -> Entries:
-    """Distances to the nearest training images, against those of held-out images."""
+    """Compare distances to the nearest training images with the distances of held-out images."""
     split = subject.held_out()
     if split is None:
         raise NotApplicable("there are no held-out images")
@@ -88,7 +88,7 @@ def memorised(subject: Subject) -> Entries:
 
 
 def reconstruction(subject: Subject) -> Entries:
-    """Pair scores of held-out images and their reconstructions."""
+    """Compute pair scores of held-out images and their reconstructions."""
     split = subject.held_out() or "train"
     module = _module(subject, "reconstruct")
     pairs = reconstructed_pairs(module, subject.labelled_batches(split), device=subject.device)
@@ -102,7 +102,7 @@ def reconstruction(subject: Subject) -> Entries:
 
 
 def _reconstruction_fid(subject: Subject, module: Any, split: str) -> Entries:
-    """The FID between a split's images and their reconstructions: without the prior's part."""
+    """Compute the FID between a split and its reconstructions, which leaves out the prior."""
     store, indices = subject.data.split(split)
 
     def images(first: int, end: int) -> Tensor:
@@ -121,7 +121,7 @@ def _reconstruction_fid(subject: Subject, module: Any, split: str) -> Entries:
 
 
 def labelled(subject: Subject) -> Entries:
-    """GAN-train and GAN-test accuracy, of a conditional model or of images in class folders."""
+    """Compute GAN-train and GAN-test accuracy of a conditional model or of class folders."""
     store = _labelled_samples(subject)
     split = subject.held_out() or "train"
     found = gan_train(
@@ -158,7 +158,7 @@ def _labelled_samples(subject: Subject) -> Store:
 
 
 def likelihood(subject: Subject) -> Entries:
-    """The ELBO and importance-weighted bounds on log p(x) of held-out images, in nats."""
+    """Compute the ELBO and importance-weighted bounds on log p(x) of held-out images, in nats."""
     split = subject.held_out() or "train"
     module = _module(subject, "log_weights")
     if not module.bounds_likelihood:
@@ -189,7 +189,7 @@ def likelihood(subject: Subject) -> Entries:
 
 
 def latents(subject: Subject) -> Entries:
-    """Active units, and what a linear classifier reads from the mean codes."""
+    """Compute active units, and the accuracy of a linear classifier on the mean codes."""
     module = _module(subject, "encode")
     split = subject.held_out() or "train"
 
@@ -211,7 +211,7 @@ def latents(subject: Subject) -> Entries:
 
 
 def efficiency(subject: Subject) -> Entries:
-    """Size, arithmetic, speed and memory of drawing; and the score against time."""
+    """Measure the size, arithmetic, speed and memory of drawing; draw the score against time."""
     module = _module(subject, "sample")
     size = subject.evaluator.batch_size
 
@@ -245,9 +245,9 @@ MEASURES: dict[str, Callable[[Subject], Entries]] = {
     "gan_train": labelled,
     "efficiency": efficiency,
 }
-"""Name to measure."""
+"""Name of a measure -> its function."""
 RENAMED = {"sameness": "pairwise_similarity"}
-"""Name of a measure in earlier versions to its name now."""
+"""Name of a measure in earlier versions -> its name now."""
 
 
 def _entry(value: float, protocol: dict[str, Any], std: float | None = None) -> dict[str, Any]:
@@ -256,7 +256,7 @@ def _entry(value: float, protocol: dict[str, Any], std: float | None = None) -> 
 
 
 def _pixels(subject: Subject) -> str:
-    """Return which form of the images the likelihood is of, for the protocol."""
+    """Return the form of the images that the likelihood describes, for the protocol."""
     kind = subject.data.binarisation
     return "stored" if kind is None else f"binarised, one fixed draw (trained on: {kind})"
 

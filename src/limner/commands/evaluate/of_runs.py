@@ -1,8 +1,8 @@
-"""The config of a finished run, which a stranger may have made, to evaluate it by.
+"""The config of a finished run, read as untrusted input for its evaluation.
 
 The config is read as plain data from config.yaml, and `limner.pretrained.safe_build` builds its
-data and scores. The command prints which folders of this machine it opens, and overrides of the
-command line win.
+data and scores. The command prints which folders of this machine it opens. Overrides of the
+command line replace values of the run.
 """
 
 __all__ = ["of_run"]
@@ -27,24 +27,25 @@ from limner.runs.links import refuse_links
 log = logging.getLogger(__name__)
 
 USED = ("data", "metrics")
-"""What is built of the config; the model is, by `limner.load`, with its weights."""
+"""Parts of the config that are built; `limner.load` builds the model with its weights."""
 
 
 def of_run(
     folder: Path, here: DictConfig, overrides: Sequence[str], *, has_metrics: bool,
     trust: Sequence[str],
 ) -> DictConfig:  # fmt: skip
-    """The config of a run, changed by the command line.
+    """Return the config of a run, changed by the command line.
 
     Args:
         folder: The run folder.
-        here: What this command composes by itself, with its metrics.
-        overrides: `data.path=...` and the like.
+        here: Config that this command composes without the run, with its metrics.
+        overrides: Overrides such as `data.path=...`.
         has_metrics: Whether the command line chooses the metrics.
         trust: Packages whose classes may be built.
 
     Raises:
-        UserError: If there is no run, or its config asks for what no stranger's may.
+        UserError: If there is no run, or if its config names classes or values that an untrusted
+            config may not have.
     """
     asked = f"run={folder}"
     if not (folder / "config.yaml").is_file():
@@ -81,7 +82,7 @@ def of_run(
     _refuse_missing(values, asked)
     kind = allowed(values["data"]["_target_"], "data", trust=trust)
     for key in data.keys() - inspect.signature(kind).parameters.keys() - {"_target_"}:
-        del config.data[key]  # it stands there for others to read
+        del config.data[key]  # a key that only other keys read
     check(config, only=USED)
     return config
 
@@ -94,7 +95,7 @@ def _mapping(config: Mapping[str, Any], key: str, asked: str) -> dict[str, Any]:
 
 
 def _refuse_missing(values: Mapping[str, Any], asked: str) -> None:
-    """Raise `UserError` where there is no class, though one is needed there."""
+    """Raise UserError if a node that must have a class has none."""
     metrics = values["metrics"]
     nodes = {"data": values["data"], "data.source": values["data"].get("source")}
     choices = metrics.get("choices")
@@ -109,9 +110,9 @@ def _refuse_missing(values: Mapping[str, Any], asked: str) -> None:
 
 
 def _place(config: DictConfig, source: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Decides where the images are read from, and says so where the user has not.
+    """Decide where images are read from, and log the place if the user has not chosen it.
 
-    A recorded `root`, into which data sets are downloaded, counts only if the files are there.
+    A recorded `root`, into which data sets are downloaded, counts only if it contains the files.
     """
     for name in ("root", "path"):
         here, there = f"data.{name}", f"data.source.{name}"
@@ -128,7 +129,7 @@ def _place(config: DictConfig, source: Mapping[str, Any], given: Mapping[str, An
 
 
 def _holds(root: Any, files: Any) -> bool:
-    """Return whether there are such files: a pattern of a few folders below the root."""
+    """Return whether a root contains files of a pattern, which may name a few folders."""
     if not isinstance(root, str) or not isinstance(files, str) or "\0" in root + files:
         return False
     parts = Path(files).parts
@@ -139,5 +140,5 @@ def _holds(root: Any, files: Any) -> bool:
 
 
 def _root_here() -> str:
-    """Where this machine keeps downloaded data sets, as conf/ has it."""
+    """Return the folder of downloaded data sets on this machine, as set in conf/."""
     return str(compose("train", overrides=["data=mnist"]).data.root)

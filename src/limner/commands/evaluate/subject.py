@@ -1,4 +1,4 @@
-"""The subject of an evaluation: images of a model or a folder, and real images beside them."""
+"""The subject of an evaluation: images of a model or a folder, and real images to compare with."""
 
 __all__ = ["Folder", "ModelSamples", "Subject"]
 
@@ -27,7 +27,7 @@ from limner.randomness import generator_for
 
 
 class ModelSamples:
-    """The samples of a trained model; chunk c follows from (seed, c), as in training's scores."""
+    """The samples of a trained model; chunk c is a function of (seed, c), as during training."""
 
     def __init__(
         self, model: TrainedModel, *, num_images: int, batch_size: int, seed: int
@@ -36,6 +36,7 @@ class ModelSamples:
         self.batch_size, self.seed = batch_size, seed
 
     def at(self, first: int, end: int) -> Tensor:
+        """Return samples first to end - 1, uint8 (N, C, H, W); `first` starts a chunk."""
         generator = generator_for(self.seed, "scores", first // self.batch_size)
         return to_uint8(self.model.module.sample(end - first, generator=generator))
 
@@ -55,6 +56,7 @@ class ModelSamples:
         return MemoryStore(torch.cat(parts), labels, fingerprint="drawn")
 
     def about(self) -> dict[str, Any]:
+        """Return the protocol entries of these images: weights, seed and update."""
         average = getattr(self.model.module, "ema", None)
         return {
             "weights": "raw" if average is None else "ema",
@@ -64,13 +66,13 @@ class ModelSamples:
 
 
 class Folder:
-    """The images below a folder or in a .zip file, of the shape of those they are compared with.
+    """The images below a folder or in a .zip file, in the shape of the real images.
 
     Args:
-        path: Where they are.
-        image_shape: (C, H, W) of the real images.
-        resized: Whether the user asked for this shape; else images of another are refused.
-        background: The colour behind transparent pixels.
+        path: Path of the folder or the .zip file.
+        image_shape: Shape (C, H, W) of the real images.
+        resized: Whether the user chose this shape. If not, images of other shapes are refused.
+        background: Colour behind transparent pixels.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Folder:
         self.num_images = len(self.store)
 
     def at(self, first: int, end: int) -> Tensor:
+        """Return images first to end - 1, uint8 (N, C, H, W)."""
         return self.store.gather(torch.arange(first, end))
 
     def some(self, num_images: int) -> Tensor:
@@ -99,6 +102,7 @@ class Folder:
         return self.store.gather(_spread(self.num_images, num_images))
 
     def about(self) -> dict[str, Any]:
+        """Return the protocol entries of these images: folder, fingerprint and background."""
         about = {"images": self.path.name, "fingerprint": self.store.fingerprint[:16]}
         return about | background_of(self.store)
 
@@ -111,15 +115,15 @@ class Subject:
     data: ImageDataModule
     evaluator: Evaluator
     references: dict[str, Reference]
-    """The real images to compare with, by the ending of the scores' names."""
+    """Real images to compare with, by the ending of the names of the scores."""
     num_measured: int
-    """Images of each set, at most, for measures that look at single images."""
+    """Largest number of images of each set, for measures of single images."""
     seed: int
     lpips: LPIPS | None
-    """The network of a learned pair score, if it was asked for."""
+    """Network of a learned pair score; None if the user has not chosen one."""
     device: torch.device
     folder: Path
-    """Where results go."""
+    """Folder of the results."""
 
     @property
     def model(self) -> TrainedModel | None:
@@ -136,7 +140,7 @@ class Subject:
         return self.generated.some(min(self.num_measured, self.generated.num_images))
 
     def real(self, split: str) -> Iterator[Tensor]:
-        """Yield batches of at most `num_measured` uint8 real images of a split in all."""
+        """Yield batches of uint8 real images of a split, at most `num_measured` images in all."""
         store, indices = self.data.split(split)
         for part in self._measured(indices).split(self.evaluator.batch_size):
             yield store.gather(part)
@@ -157,7 +161,7 @@ class Subject:
         return indices[_spread(len(indices), min(self.num_measured, len(indices)))]
 
     def held_out(self) -> str | None:
-        """Return the name of a split that was not trained on; None if there is none."""
+        """Return the name of a split that was not used for training; None if there is none."""
         return next((n for n in ("test", "validation") if len(self.data.split(n)[1])), None)
 
 

@@ -21,7 +21,7 @@ from limner.commands.options import Search as Options
 from limner.config.build import build, check
 from limner.config.command_options import parse
 from limner.config.schema import register
-from limner.console import ConsoleHandler, say
+from limner.console import Bar, ConsoleHandler, say
 from limner.errors import UserError
 from limner.launch.job import environment, failure_reason, train_command
 from limner.launch.resources import job_resources
@@ -42,8 +42,10 @@ except ModuleNotFoundError as error:
     raise UserError("limner search needs Optuna: pip install limner[search]") from error
 
 
+SECONDS = 1.0
+"""Time between two looks at the study for the progress bar."""
 SCORES = f"{Scores.__module__}.{Scores.__qualname__}"
-SHORT = {  # one update, and what follows an epoch
+SHORT = {  # overrides for a run of one update, with the end of its epoch
     "metrics": "metrics=none",
     "logger": "logger=none",
     "trainer.max_epochs": "trainer.max_epochs=1",
@@ -57,7 +59,7 @@ def run(words: Sequence[str]) -> int:
     """Run `limner search` with these words, and return the exit code.
 
     Raises:
-        UserError: If the space, the study or the objective do not fit. Then nothing is queued.
+        UserError: If the space, the study or the objective does not fit. No trial is queued then.
     """
     register()
     refuse_mistyped(words)
@@ -85,7 +87,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _checked(options: Options, space: Space) -> int:
-    """Return the number of trials; raise `UserError` for options that mean nothing."""
+    """Return the number of trials; raise UserError for invalid options."""
     if re.fullmatch(r"\w[\w.+-]*", options.study) is None:
         raise UserError(f"study={options.study}: letters, digits, dots, dashes and underscores.")
     for key, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
@@ -110,7 +112,7 @@ def _composed(overrides: Sequence[str], flags: Sequence[str]) -> DictConfig:
 
 
 def _objective(config: DictConfig, space: Space, flags: Sequence[str]) -> dict[str, str]:
-    """Return the objective, after making sure that trials report it."""
+    """Return the objective; raise UserError if trials do not report it."""
     objective = config.metrics.objective
     if objective is None:
         raise UserError(
@@ -132,7 +134,7 @@ def _objective(config: DictConfig, space: Space, flags: Sequence[str]) -> dict[s
 
 
 def _rehearsed(space: Space, flags: Sequence[str]) -> set[str]:
-    """Train the first trial for one update; return the names of the values that it reports."""
+    """Train the first trial for one update, and return the names of the reported values."""
     kept = [word for word in space.overrides(next(space.corners())) if key_of(word) not in SHORT]
     kept = [word for word in kept if not key_of(word).startswith("metrics")]
     say("Training one update, to see which values the trials report ...")
@@ -149,14 +151,14 @@ def _rehearsed(space: Space, flags: Sequence[str]) -> set[str]:
 
 
 def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[str]) -> bool:
-    """Run the workers to the end; return whether a signal stopped them."""
+    """Run the workers to the end, and return whether a signal stopped them."""
     stop, failures = Stop(), []
 
     def one(index: int) -> None:
         own = job_resources(index, options.num_workers) if options.num_workers > 1 else None
         try:
             work(study, num_trials=num_trials, flags=flags, resources=own, stop=stop)
-        except Exception as error:  # such as a database that is gone
+        except Exception as error:  # such as a lost database
             failures.append(error)
             stop.set()
 
@@ -164,21 +166,29 @@ def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[st
         stop.ask()
         if not stop.at_once.is_set():
             wait = "Stopping: running trials finish their update and save. Again: stop at once.\n"
-            os.write(2, wait.encode())  # the console may be in use
+            os.write(2, wait.encode())  # the signal may have interrupted the console
 
     previous = [signal.signal(number, on_signal) for number in STOP_SIGNALS]
     threads = [threading.Thread(target=one, args=(i,)) for i in range(options.num_workers)]
     try:
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        with Bar("Search", total=num_trials, unit="trials", completed=_ended(study)) as bar:
+            while any(thread.is_alive() for thread in threads):
+                for thread in threads:
+                    thread.join(SECONDS / len(threads))
+                bar.update(_ended(study))
     finally:
         for number, handler in zip(STOP_SIGNALS, previous, strict=True):
             signal.signal(number, handler)
     if failures:
         raise failures[0]
     return stop.is_set()
+
+
+def _ended(study: Study) -> int:
+    """Return the number of trials that have ended."""
+    return sum(trial.state.is_finished() for trial in study.trials())
 
 
 def _listen() -> None:

@@ -30,8 +30,8 @@ def tell(study: Study, *, has_ended: bool) -> bool:
 
     Args:
         study: The study.
-        has_ended: Whether all its trials were tried; if not, no pictures are drawn, which takes
-            seconds.
+        has_ended: Whether all trials have been tried. If not, the pictures are left out, since
+            drawing takes seconds.
     """
     trials, name = study.trials(), study.objective["name"]
     counted = Counter(
@@ -75,13 +75,13 @@ def write_pictures(study: optuna.Study, folder: Path, *, name: str) -> list[str]
             axes.figure.savefig(path, dpi=150, bbox_inches="tight")
             matplotlib.pyplot.close(axes.figure)
             told.append(f"  {shown(path.absolute())}")
-        except (ValueError, RuntimeError) as error:  # too few trials, or all alike
+        except (ValueError, RuntimeError) as error:  # too few trials, or equal values
             told.append(f"  {file}.png is not drawn: {str(error).splitlines()[0]}")
     return told
 
 
 def write_experiment(path: Path, overrides: Sequence[str], *, title: str) -> None:
-    """Write overrides as a file for `experiment=`; those that remove a key become a comment.
+    """Write overrides as a file for `experiment=`; overrides that remove a key become a comment.
 
     Args:
         path: Path of the file.

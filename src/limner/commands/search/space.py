@@ -1,9 +1,9 @@
-"""What a search varies: a YAML file of keys, each with its choices or its range.
+"""Search spaces: YAML files of keys, each with its choices or its range.
 
-train: [model=gan, trainer.max_epochs=20]      what all trials share
+train: [model=gan, trainer.max_epochs=20]      overrides of all trials
 space:
   optimizer.lr: {low: 1.0e-5, high: 1.0e-2, log: true}
-  data.batch_size: {low: 32, high: 256, step: 32}      whole numbers, as both ends are
+  data.batch_size: {low: 32, high: 256, step: 32}      whole numbers, since both ends are
   model/loss: [hinge, non_saturating]
 """
 
@@ -35,12 +35,12 @@ FORM = "choices are a list, and a range is {low: 1, high: 9}, maybe with log: tr
 
 @dataclass(frozen=True)
 class Space:
-    """What a search varies, and what it does not.
+    """Keys that a search varies, and overrides that all its trials share.
 
     Args:
         train: Overrides that all trials share.
-        written: Each key with its choices or its range, as the file says.
-        distributions: The same for Optuna.
+        written: Mapping of each key to its choices or its range, as written in the file.
+        distributions: Mapping of each key to its distribution for Optuna.
     """
 
     train: list[str]
@@ -48,7 +48,10 @@ class Space:
     distributions: Mapping[str, BaseDistribution]
 
     def corners(self) -> Iterator[dict[str, Any]]:
-        """Values of all keys: the first of each, then each choice or end of every key in turn."""
+        """Yield values of all keys that together include every choice and every end of a range.
+
+        The first mapping has the first value of each key. Each further mapping changes one key.
+        """
         ends = {
             key: list(found.choices)
             if isinstance(found, CategoricalDistribution)
@@ -61,10 +64,10 @@ class Space:
             yield from (first | {key: value} for value in values[1:])
 
     def grid(self) -> list[dict[str, Any]]:
-        """Every combination of values.
+        """Return every combination of values.
 
         Raises:
-            UserError: If a range has no step, so that there are endlessly many.
+            UserError: If a range has no step, so that its number of values is infinite.
         """
         values = {key: _all(key, found) for key, found in self.distributions.items()}
         return [
@@ -73,19 +76,19 @@ class Space:
         ]
 
     def overrides(self, values: Mapping[str, Any]) -> list[str]:
-        """All of a trial's overrides."""
+        """Return all overrides of a trial with these values."""
         return [*self.train, *(f"{key}={text(value)}" for key, value in values.items())]
 
 
 def read(given: str, train: list[str]) -> Space:
-    """The space in a file, or of the name of one in conf/search.
+    """Read a search space from a file.
 
     Args:
-        given: The path or the name.
-        train: Overrides of the command, which win over those of the file.
+        given: Path of the file, or name of a file in conf/search.
+        train: Overrides of the command, which replace overrides of the file.
 
     Raises:
-        UserError: If there is no such file, or it says something else.
+        UserError: If there is no such file, or if it is not a search space.
     """
     path = Path(given).expanduser()
     if not path.is_file() and (shipped := CONFIG_DIR / "search" / f"{given}.yaml").is_file():
@@ -123,6 +126,6 @@ def _all(key: str, found: BaseDistribution) -> list[Any]:
     if isinstance(found, CategoricalDistribution):
         return list(found.choices)
     if found.step is None:
-        raise UserError(f"sampler=grid: {key} has a range without a step, or choices.")
+        raise UserError(f"sampler=grid: {key} needs choices, or a range with a step.")
     number = int((found.high - found.low) / found.step + 1e-9) + 1
     return [found.low + found.step * index for index in range(number)]

@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from limner.errors import UserError
 
 HEARTBEAT, GRACE = 20, 60
-"""Seconds between heartbeats of a trial in a database, and without one until it is lost."""
+"""Seconds between heartbeats of a trial in a database; seconds without one until it is lost."""
 DEFINED = "limner"
 
 
@@ -22,7 +22,7 @@ def journal(folder: Path) -> JournalStorage:
     """Open the journal file in the study's folder.
 
     Raises:
-        UserError: If the file is damaged, since Optuna reads the whole file or nothing.
+        UserError: If the file is damaged, since Optuna cannot read a part of it.
     """
     path = folder / "journal.log"
     try:
@@ -39,7 +39,7 @@ def database(url: str, lost: Callable[..., None]) -> RDBStorage:
 
     Args:
         url: URL as SQLAlchemy takes it.
-        lost: Called with the study and a trial whose heartbeat has stopped.
+        lost: Function that is called with the study and a trial whose heartbeat has stopped.
 
     Raises:
         UserError: If the database cannot be opened.
@@ -51,7 +51,7 @@ def database(url: str, lost: Callable[..., None]) -> RDBStorage:
             grace_period=GRACE,
             heartbeat_stale_trial_callback=lost,
         )
-    except Exception as error:  # of SQLAlchemy, a driver, or the database
+    except Exception as error:  # SQLAlchemy, a driver or the database may raise anything
         first = str(error).splitlines()[0]
         raise UserError(f"storage={url}: the database cannot be opened: {first}") from error
 
@@ -60,7 +60,7 @@ def keep(study: optuna.Study, defined: Mapping[str, Any]) -> None:
     """Record what defines a new study: its space, shared overrides and objective.
 
     Raises:
-        UserError: If the study exists with another definition; its trials would not compare.
+        UserError: If the study exists with another definition, since trials would not compare.
     """
     before = study.user_attrs.get(DEFINED)
     if before is None:

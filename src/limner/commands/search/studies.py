@@ -27,18 +27,18 @@ from limner.commands.search.storages import database, journal, keep
 log = logging.getLogger(__name__)
 
 SAMPLERS = {
-    "tpe": lambda: optuna.samplers.TPESampler(constant_liar=True),  # what others try now counts
+    "tpe": lambda: optuna.samplers.TPESampler(constant_liar=True),  # counts running trials too
     "random": optuna.samplers.RandomSampler,
     "cmaes": optuna.samplers.CmaEsSampler,
-    "grid": optuna.samplers.RandomSampler,  # all is queued beforehand
+    "grid": optuna.samplers.RandomSampler,  # unused: the whole grid is queued at the start
 }
 PRUNERS = {"median": optuna.pruners.MedianPruner, "none": optuna.pruners.NopPruner}
 MAX_REQUEUED = 3
-"""Limit on requeueing a trial whose worker died, since the trial itself may be the cause."""
+"""Number of times that a trial is requeued after its worker died; the trial may be the cause."""
 
 
 class Trial(NamedTuple):
-    """A trial that this worker holds."""
+    """A trial that this worker runs, with the file lock that reserves it."""
 
     asked: optuna.Trial
     lock: FileLock
@@ -46,7 +46,7 @@ class Trial(NamedTuple):
 
 
 class Study:
-    """A study in a folder; an existing one is continued.
+    """A study in a folder; an existing study is continued.
 
     Args:
         folder: Folder of the trials and the journal; its name is the study's name.
@@ -54,7 +54,7 @@ class Study:
         storage: URL of a database; None for a journal in the folder.
         sampler: Key of SAMPLERS.
         pruner: "median" or "none".
-        objective: {name, mode: min or max}.
+        objective: Mapping with the keys `name` and `mode` ("min" or "max").
 
     Raises:
         UserError: If the study exists with another space or objective.
@@ -101,12 +101,12 @@ class Study:
 
     @staticmethod
     def error(trial: FrozenTrial) -> str | None:
-        """Return why a trial failed; None if it did not."""
+        """Return why a trial failed; None if it did not fail."""
         lost = "its workers were killed" if trial.state == TrialState.FAIL else None
         return trial.user_attrs.get("error", lost)
 
     def next(self, num_trials: int) -> tuple[Trial | None, bool]:
-        """Return the next trial, and whether there may be one later if there is none now."""
+        """Return the next trial or None, and whether there is a trial now or may be one later."""
         with self._alone():
             self._requeue_lost()
             trials = self.trials()
@@ -118,7 +118,7 @@ class Study:
 
     @contextlib.contextmanager
     def held(self, trial: Trial) -> Iterator[None]:
-        """Hold a trial for the time of a block, so that no other worker requeues it."""
+        """Hold a trial during a block, so that no other worker requeues it."""
         try:
             with get_heartbeat_thread(trial.asked._trial_id, self.optuna._storage):
                 yield
@@ -126,16 +126,18 @@ class Study:
             trial.lock.release()
 
     def finished(self, trial: Trial, value: float) -> None:
+        """Record that a trial finished, with the value of the objective."""
         self.optuna.tell(trial.asked, value)
 
     def pruned(self, trial: Trial) -> None:
+        """Record that the pruner stopped a trial."""
         self.optuna.tell(trial.asked, state=TrialState.PRUNED)
 
     def failed(self, trial: Trial, error: str) -> None:
         """Record that a trial crashed or diverged.
 
-        Optuna gets it as pruned, since from a failed trial its samplers learn nothing, and would
-        try the same values again.
+        Optuna records the trial as pruned. Its samplers learn nothing from a failed trial, and
+        would try the same values again.
         """
         trial.asked.set_user_attr("error", error)
         self.optuna.tell(trial.asked, state=TrialState.PRUNED)
@@ -152,12 +154,12 @@ class Study:
         return FileLock(self.folder / ".locks" / f"trial_{number:04d}", thread_local=False)
 
     def _asked(self) -> Trial:
-        with warnings.catch_warnings(action="ignore"):  # that heartbeats are for `optimize`
+        with warnings.catch_warnings(action="ignore"):  # Optuna expects heartbeats in `optimize`
             asked = self.optuna.ask(dict(self.space.distributions))
         lock = self._lock_of(asked.number)
         lock.acquire()
         name = asked.user_attrs.get("folder", f"trial_{asked.number:04d}")
-        asked.set_user_attr("folder", name)  # a trial that is queued again keeps it
+        asked.set_user_attr("folder", name)  # a requeued trial keeps its folder
         return Trial(asked, lock, self.folder / name)
 
     def _requeue_lost(self) -> None:
@@ -172,6 +174,6 @@ class Study:
                 continue
             lock.release()
             if self.optuna.get_trials(deepcopy=False)[trial.number].state.is_finished():
-                continue  # only now: by a worker that let go of it just before
+                continue  # its worker finished it and released the lock just now
             log.warning("Trial %d: its worker has gone; it is queued again.", trial.number)
             self._requeue(self.optuna, self.optuna.tell(trial.number, state=TrialState.FAIL))

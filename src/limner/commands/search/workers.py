@@ -1,4 +1,4 @@
-"""A worker: it runs one trial after another, each as a run in its own process and folder."""
+"""A worker, which runs one trial after another, each as a run in its own process and folder."""
 
 __all__ = ["Stop", "work"]
 
@@ -23,14 +23,15 @@ from limner.runs.lock import is_locked
 log = logging.getLogger(__name__)
 
 REPORTS = f"{Reports.__module__}.{Reports.__qualname__}"
-SECONDS = 0.5  # between two checks of a run
-GRACE = 5.0  # seconds that a trial has to end at once before it is killed
+SECONDS = 0.5  # interval at which a run is checked
+GRACE = 5.0  # seconds in which a trial must end before it is killed
 
 
 class Stop(threading.Event):
-    """Event that stops the workers; asked twice, the running trials stop at once.
+    """Event that stops the workers, gently at the first request and at once at the second.
 
-    Asked once, a running trial finishes its update and saves. In both cases it is queued again.
+    After the first request, a running trial finishes its update and saves. In both cases the
+    trial is requeued.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,7 @@ class Stop(threading.Event):
         self.at_once = threading.Event()
 
     def ask(self) -> None:
+        """Request a stop, or at the second call a stop at once."""
         if self.is_set():
             self.at_once.set()
         self.set()
@@ -51,14 +53,14 @@ def work(
     resources: JobResources | None,
     stop: Stop,
 ) -> None:
-    """Run trials until the study has `num_trials`, and no other worker still holds one.
+    """Run trials until the study has `num_trials`, and no other worker still holds a trial.
 
     Args:
-        study: The study that hands out trials.
+        study: Study that provides the trials.
         num_trials: Number of trials of all workers together.
         flags: Flags of `train.py` for all trials.
         resources: Cores and GPUs of the trials; None for the whole machine.
-        stop: Event from outside; the running trial is stopped and requeued.
+        stop: Event that stops and requeues the running trial.
     """
     while not stop.is_set():
         trial, may_come = study.next(num_trials)
@@ -75,12 +77,13 @@ def _try(
     study: Study, trial: Trial, *, flags: Sequence[str], resources: JobResources | None, stop: Stop
 ) -> None:
     while is_locked(trial.folder) and not stop.wait(SECONDS):
-        pass  # its worker was killed, and it is about to save and stop
+        pass  # the worker of this trial was killed; its run is about to save and stop
     if stop.is_set():
         study.queue_again(trial)
         return
     number, values = trial.asked.number, trial.asked.params
-    how = "started" if trial.folder.name == f"trial_{number:04d}" else "resumes"
+    resumed = trial.folder.name.removeprefix("trial_").lstrip("0") or "0"
+    how = "started" if resumed == str(number) else f"resumes trial {resumed}"
     log.info(
         "Trial %d %s: %s -> %s", number, how,
         " ".join(f"{key}={text(value)}" for key, value in values.items()), shown(trial.folder),
@@ -137,7 +140,7 @@ def _watched(process: subprocess.Popen, trial: Trial, stop: Stop) -> bool:
             process.terminate()
         if stop.at_once.is_set() and limit is None:
             limit = time.monotonic() + GRACE
-            process.send_signal(signal.SIGINT)  # the second signal: it does not save
+            process.send_signal(signal.SIGINT)  # after a second signal the run does not save
         if limit is not None and time.monotonic() > limit:
             process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):

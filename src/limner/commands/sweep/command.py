@@ -31,7 +31,7 @@ from limner.resume.overrides import key_of, quoted
 OF_THE_SWEEP = ("hydra.sweep", "hydra/launcher", "hydra.launcher", "hydra/sweeper",
                 "hydra.sweeper", "hydra.mode", "hydra.run", "hydra.output_subdir",
                 "hydra.job.config.override_dirname")  # fmt: skip
-"""Hydra's keys that concern the sweep and not its jobs."""
+"""Keys of Hydra that concern the sweep and not its jobs."""
 JOBLIB = "hydra_plugins.hydra_joblib_launcher"
 RAY = "hydra_plugins.hydra_ray_launcher"
 SLURM = "hydra_plugins.limner_slurm"
@@ -40,7 +40,7 @@ SLURM = "hydra_plugins.limner_slurm"
 def run_job(config: DictConfig, folder: Path, words: Sequence[str]) -> float | QueuedJob | None:
     """Run the job that Hydra has composed, unless it has finished; return its objective's value.
 
-    Under the SLURM launcher the job is not run here, but returned to be queued.
+    With the SLURM launcher, the job is not run here but returned, so that it can be queued.
 
     Args:
         config: Config of the job.
@@ -48,7 +48,7 @@ def run_job(config: DictConfig, folder: Path, words: Sequence[str]) -> float | Q
         words: Words of the command that started the sweep.
 
     Raises:
-        SystemExit: If a signal came. The job has saved, and the sweep must end.
+        SystemExit: If a signal arrived. The job has saved, and the sweep must end.
     """
     hydra = HydraConfig.get()
     overrides, number = list(hydra.overrides.task), hydra.job.num
@@ -58,7 +58,7 @@ def run_job(config: DictConfig, folder: Path, words: Sequence[str]) -> float | Q
         return None
     try:
         what = action_in_folder(folder, config)
-    except (UserError, OSError) as error:  # another run is there, or one that is being trained
+    except (UserError, OSError) as error:  # the folder holds another run, or is being trained
         reason = (explain(error) or (str(error), 1))[0]
         write_record(folder, overrides, number, reason)
         say(f"{name}: {printable(reason, keep_newlines=True)}", style="yellow")
@@ -80,7 +80,7 @@ def run_job(config: DictConfig, folder: Path, words: Sequence[str]) -> float | Q
 
 
 def tell(sweep: Path) -> int:
-    """Print a table of a sweep's jobs and what to do next; return the exit code."""
+    """Print a table of a sweep's jobs and advice on the next step; return the exit code."""
     begun = jobs_in(sweep)
     if not begun:
         return 1
@@ -120,8 +120,8 @@ def tell(sweep: Path) -> int:
 def _announced(
     plan: Sequence[Sequence[str]], overrides: Sequence[str], number: int, folder: Path
 ) -> str:
-    """Return a job's place in the sweep and what sets it apart, and record the plan."""
-    if list(overrides) not in plan:  # a config file says what is varied
+    """Return a job's place in the sweep and its own overrides, and record the plan."""
+    if list(overrides) not in plan:  # a config file sets the varied values
         return printable(f"Job {number + 1}: {' '.join(overrides) or folder.name}")
     write_plan(folder.parent, plan)
     own = titles([Job(folder, words, "", None, None) for words in plan])[number % len(plan)]
@@ -129,11 +129,11 @@ def _announced(
 
 
 def refuse_launcher(choice: str | None, *, sweep: bool) -> None:
-    """Raise `UserError` if a launcher is asked for that cannot work here.
+    """Raise UserError if the chosen launcher cannot work here.
 
     Args:
-        choice: The option of hydra/launcher, or None.
-        sweep: Whether there are jobs to launch.
+        choice: Option of hydra/launcher, or None.
+        sweep: Whether the command is a sweep.
     """
     if choice is not None and not sweep:
         raise UserError(f"hydra/launcher={choice} is for the jobs of a sweep: add -m.")
@@ -145,7 +145,7 @@ def refuse_launcher(choice: str | None, *, sweep: bool) -> None:
 
 
 def _command(hydra: DictConfig, overrides: Sequence[str], folder: Path) -> list[str]:
-    """Return the command that starts a job as a run of its own."""
+    """Return the command that starts a job as a separate run."""
     sources = hydra.runtime.config_sources
     own = [source.path for source in sources if source.provider == "command-line"]
     flags = ["--config-dir", own[0]] if own else []
@@ -155,7 +155,7 @@ def _command(hydra: DictConfig, overrides: Sequence[str], folder: Path) -> list[
 
 
 def _at_once(hydra: DictConfig) -> int:
-    """Return how many jobs the launcher runs at a time on this machine."""
+    """Return the number of jobs that the launcher runs at a time on this machine."""
     if not hydra.launcher._target_.startswith(JOBLIB):
         return 1
     number = hydra.launcher.n_jobs

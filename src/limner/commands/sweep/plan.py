@@ -1,4 +1,4 @@
-"""The jobs that the command of a sweep asks for, begun or not."""
+"""The jobs that a sweep's command defines, whether they have started or not."""
 
 __all__ = ["missing", "planned", "write_plan"]
 
@@ -20,7 +20,7 @@ PLAN = "planned"
 
 
 def planned(words: Sequence[str]) -> list[list[str]]:
-    """Return the overrides of each job, in order; none if Hydra alone can tell them.
+    """Return the overrides of each job, in order; an empty list if only Hydra can compute them.
 
     Args:
         words: Words of the command.
@@ -29,19 +29,19 @@ def planned(words: Sequence[str]) -> list[list[str]]:
     try:
         overrides = OverridesParser.create().parse_overrides(own)
         return [list(job) for job in BasicSweeper.split_arguments(overrides, None)[0]]
-    except (HydraException, AssertionError):  # such as glob(*), which needs the config files
+    except (HydraException, AssertionError):  # such as for glob(*), which needs the config files
         return []
 
 
 def write_plan(sweep: Path, plan: Sequence[Sequence[str]]) -> None:
-    """Record the jobs that a command asks for, unless this has been done."""
+    """Record the jobs of a command, unless the same jobs are recorded already."""
     if _read(sweep) != plan:
         (sweep / RECORDS).mkdir(parents=True, exist_ok=True)
         write_atomically(sweep / RECORDS / PLAN, json.dumps(plan) + "\n")
 
 
 def missing(sweep: Path, begun: Sequence[Job]) -> list[Job]:
-    """Return the jobs of the last command that were not begun."""
+    """Return the jobs of the last command that have not started."""
     known = {frozenset(job.overrides) for job in begun}
     return [
         Job(sweep / " ".join(words), words, "not begun", None, None)

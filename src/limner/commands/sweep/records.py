@@ -22,7 +22,7 @@ from limner.runs.status import read_status
 log = logging.getLogger(__name__)
 
 QUEUED = ".slurm"
-LAST = sys.maxsize  # the place of a job whose record is damaged
+LAST = sys.maxsize  # place in the sweep of a job with a damaged record
 
 
 class Job(NamedTuple):
@@ -34,7 +34,7 @@ class Job(NamedTuple):
         state: "finished", "running", "queued", "stopped" by a signal, "killed", "failed", or
             "not begun".
         error: Reason of a failure, in one line.
-        score: Name and value of the objective, if it has one.
+        score: Name and value of the objective; None if the job has none.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class Job(NamedTuple):
 def jobs_in(sweep: Path) -> list[Job]:
     """Return the jobs of a sweep, in the order in which they were first started.
 
-    SLURM is asked only if a job was queued there.
+    SLURM is queried only if a job was queued there.
     """
     records = {sweep / path.stem: _read(path) for path in (sweep / RECORDS).glob("*.json")}
     queued = {folder: number for folder in records if (number := queued_as(folder)) is not None}
@@ -62,7 +62,7 @@ def jobs_in(sweep: Path) -> list[Job]:
 
 
 def titles(jobs: Sequence[Job]) -> list[str]:
-    """Return the overrides that tell each job of a sweep from the others."""
+    """Return the overrides that distinguish each job of a sweep, as one text for each job."""
     known = [set(job.overrides) for job in jobs if job.overrides]
     shared = set.intersection(*known) if len(known) > 1 else set()
     own = [[word for word in job.overrides if word not in shared] for job in jobs]
@@ -76,7 +76,7 @@ def write_record(folder: Path, overrides: Sequence[str], number: int, error: str
         folder: Run folder.
         overrides: Overrides that set this job apart.
         number: Place of the job in the sweep.
-        error: Reason of the failure, in one line; None for none.
+        error: Reason of the failure, in one line; None if the job did not fail.
     """
     record = {"overrides": list(overrides), "error": error, "number": number}
     _write(folder, ".json", json.dumps(record, indent=2))
@@ -94,7 +94,7 @@ def write_queued(folder: Path, job_id: str) -> None:
 
 
 def queued_as(folder: Path) -> str | None:
-    """Return the job of SLURM that a job was queued as last; None if there is no such record."""
+    """Return the last SLURM job id of a job; None if there is no such record."""
     try:
         number = read_text(folder.parent / RECORDS / f"{folder.name}{QUEUED}").strip()
     except NotPlainError:
@@ -103,7 +103,7 @@ def queued_as(folder: Path) -> str | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return a record. Warn once about a damaged one, and leave its overrides and number open."""
+    """Return a record; replace a damaged record by one without overrides, and warn once."""
     try:
         record = read_json(path)
         if (
@@ -141,7 +141,7 @@ def _state(folder: Path, error: str | None) -> tuple[str, str | None]:
     if error is not None and error.startswith("killed by"):
         return "killed", error
     if status is None or (status.state == "finished" and error is not None):
-        return ("not begun" if error is None else "failed"), error
+        return ("stopped" if error is None else "failed"), error
     if status.state == "running":
         return "killed", error
     return status.state, error if status.state != "finished" else None

@@ -1,6 +1,6 @@
-"""Queue the jobs of a sweep in SLURM, by submitit, as one array for each shape of job.
+"""Queue the jobs of a sweep in SLURM with submitit, as one array for each shape of job.
 
-Each job asks for the nodes, processes and GPUs that its own config needs.
+Each job requests the nodes, processes and GPUs that its own config needs.
 """
 
 __all__ = [
@@ -30,7 +30,7 @@ from limner.console import say
 from limner.errors import UserError
 from limner.files.printable import printable
 
-SECONDS = 5.0  # between two queries of the queue
+SECONDS = 5.0  # interval at which the queue is queried
 
 
 class Shape(NamedTuple):
@@ -43,18 +43,18 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of SLURM beside the shape of a job: conf/hydra/launcher/slurm.yaml.
+    """Settings of SLURM other than the shape of a job, see conf/hydra/launcher/slurm.yaml.
 
     Args:
         partition: Partition to queue in; None for the cluster's default.
         account: Account to charge; None for the user's default.
         time: Time limit of one start of a job, in minutes.
-        warning: Seconds before the time limit at which the job is signalled to save.
+        warning: Seconds before the time limit at which SLURM signals the job to save.
         memory: Memory on each node, in GiB; None for the cluster's default.
         cpus: Cores of each process.
         at_once: Largest number of jobs that run at a time.
         max_restarts: Number of times that a job may reach its time limit and be requeued.
-        setup: Lines of shell to run before the job.
+        setup: Shell lines that run before the job.
         extra: Further options of sbatch.
     """
 
@@ -95,7 +95,7 @@ class Settings:
 
 
 def refuse_without_slurm() -> None:
-    """Raise `UserError` where no job can be queued."""
+    """Raise UserError if this machine cannot queue jobs in SLURM."""
     if importlib.util.find_spec("submitit") is None:
         raise UserError("hydra/launcher=slurm needs: pip install limner[slurm]")
     if shutil.which("sbatch") is None:
@@ -103,10 +103,10 @@ def refuse_without_slurm() -> None:
 
 
 def shape_of(config: DictConfig) -> Shape:
-    """Return what a job needs, from its trainer's settings.
+    """Return the nodes, processes and GPUs of a job, from its trainer's settings.
 
     Raises:
-        UserError: If the settings leave open what to ask SLURM for.
+        UserError: If the settings do not determine the request to SLURM.
     """
     trainer = config.trainer
     kind, devices, nodes = trainer.accelerator, trainer.devices, trainer.num_nodes
@@ -124,10 +124,10 @@ def shape_of(config: DictConfig) -> Shape:
 
 
 def refuse(shapes: Sequence[Shape], settings: Settings) -> None:
-    """Ask SLURM whether it would accept jobs of these shapes. Queue nothing.
+    """Raise UserError if SLURM would not accept jobs of these shapes. Queue nothing.
 
     Raises:
-        UserError: If SLURM would not, with its reason.
+        UserError: If SLURM refuses a shape; the message has SLURM's reason.
     """
     for shape in shapes:
         options = settings.options(shape) | dict(settings.extra)
@@ -146,7 +146,7 @@ def submit(jobs: Mapping[Shape, Sequence[QueuedJob]], settings: Settings, sweep:
     """Queue an array of jobs for each shape.
 
     Args:
-        jobs: The jobs of each shape.
+        jobs: Mapping of each shape to its jobs.
         settings: Settings of all jobs.
         sweep: Folder of the sweep.
 
@@ -165,7 +165,7 @@ def submit(jobs: Mapping[Shape, Sequence[QueuedJob]], settings: Settings, sweep:
             signal_delay_s=settings.warning,
             array_parallelism=settings.at_once,
             setup=list(settings.setup),
-            srun_args=["--kill-on-bad-exit=1"],  # one process does not wait for a dead one
+            srun_args=["--kill-on-bad-exit=1"],  # no process must wait for a dead process
             stderr_to_stdout=True,
             additional_parameters={"requeue": True, **settings.extra},
         )

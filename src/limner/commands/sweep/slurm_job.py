@@ -1,7 +1,7 @@
-"""A job of a sweep inside SLURM: it runs, saves on a signal, and is requeued.
+"""A job of a sweep inside SLURM, which saves on a signal and is requeued.
 
-SLURM sends a signal to all processes of a job when its time is nearly over, or when it must make
-way. Then the run saves and stops, and the job requeues itself and resumes the run.
+SLURM sends a signal to all processes of a job shortly before its time limit, or when the job is
+preempted. Then the run saves and stops, and the job requeues itself and resumes the run.
 """
 
 __all__ = ["SIGNAL", "QueuedJob"]
@@ -18,13 +18,13 @@ from limner.commands.sweep.slurm_queue import may_go_on
 from limner.launch.job import start, wait_for
 from limner.runs.status import read_status
 
-SIGNAL = "USR1"  # of which runs know; submitit's own would be USR2
+SIGNAL = "USR1"  # the signal that runs handle; submitit's default is USR2
 os.environ["SUBMITIT_PREEMPT_SIGNAL"] = SIGNAL
 
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job of a sweep; each of its processes in SLURM calls it.
+    """A job of a sweep, called by each of its processes in SLURM.
 
     Args:
         command: Command that starts or resumes the run.
@@ -47,17 +47,17 @@ class QueuedJob:
         first = os.environ["SLURM_PROCID"] == "0"
         try:
             ended = wait_for(start(self.command, resources=None, alone=False))
-        except SystemExit:  # a signal came, and the run has saved
+        except SystemExit:  # a signal arrived, and the run has saved
             if first and not self._has_finished() and may_go_on(os.environ["SLURM_JOB_ID"]):
-                signal.raise_signal(getattr(signal, f"SIG{SIGNAL}"))  # submitit queues it again
+                signal.raise_signal(getattr(signal, f"SIG{SIGNAL}"))  # submitit requeues the job
             return
         if ended.error is not None:
-            if error_of(self.folder) is None:  # of several processes the first one knows why
+            if error_of(self.folder) is None:  # keep the reason that the first process recorded
                 write_record(self.folder, self.overrides, self.number, ended.error)
             raise SystemExit(1)  # so that SLURM ends the other processes
 
     def checkpoint(self) -> Any:
-        """Return what submitit requeues: the same job, which resumes from the last checkpoint."""
+        """Return the same job for submitit to requeue; it resumes from the last checkpoint."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)

@@ -1,4 +1,4 @@
-"""Ask SLURM's queue about jobs that have not ended."""
+"""Queries of SLURM's queue about jobs that have not ended."""
 
 __all__ = ["may_go_on", "queue"]
 
@@ -8,14 +8,14 @@ import time
 
 from limner.errors import UserError
 
-SECONDS = 60.0  # limit on the wait for an answer
-ATTEMPTS = 3  # SLURM signals all processes of a job, so also the squeue that one has just started
+SECONDS = 60.0  # time limit of a query
+ATTEMPTS = 3  # SLURM's signal to all processes of a job also ends a squeue that runs in the job
 
 
 def queue() -> dict[str, str]:
     """Return the jobs of this user in SLURM's queue: id (12_0 for a job of an array) -> state.
 
-    Return nothing where there is no SLURM.
+    Return an empty dict if there is no SLURM.
 
     Raises:
         UserError: If SLURM does not answer.
@@ -27,13 +27,13 @@ def queue() -> dict[str, str]:
 
 
 def may_go_on(job_id: str) -> bool:
-    """Return whether a job that got a signal is to be requeued.
+    """Return whether a job that got a signal should be requeued.
 
-    It is if its time is over or SLURM needs its place; it is not if a person cancelled or requeued
-    it.
+    A job at its time limit and a preempted job should be requeued. A job that a person cancelled
+    or requeued should not.
 
     Args:
-        job_id: SLURM_JOB_ID.
+        job_id: Value of SLURM_JOB_ID.
 
     Raises:
         UserError: If SLURM does not answer.
