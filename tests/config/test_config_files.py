@@ -41,7 +41,7 @@ MISTAKES = {
         f"{HEAD}defaults:\n- {{override /model: gan, override /data: mnist}}\n", 3, "one choice"),
     "defaults a mapping": (f"{HEAD}defaults:\n  override /model: gan\n", 3, "defaults is a list"),
     "itself": (f"{HEAD}defaults:\n- mine\n", 3, "is this file itself"),
-    "no such file": (f"{HEAD}defaults:\n- base\n", 3, "no config file experiment/base.yaml"),
+    "no such file": (f"{HEAD}defaults:\n- base\n", 3, "experiment=base: there is no such option"),
     "empty": ("", 1, "the file is empty"),
     "list": (f"{HEAD}- a\n- b\n", 2, "not a list"),
     "words": (f"{HEAD}seed=3\n", 2, "write `seed: 3`"),

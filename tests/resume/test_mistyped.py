@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, MissingConfigException
 
 from limner.config.schema import CONFIG_DIR, register
 from limner.errors import UsageError
@@ -133,3 +133,25 @@ def test_clarified_names_the_key_that_was_meant(line, message):
 @pytest.mark.parametrize("line", ["sed=1", "model.latnt_dim=3", "nothing_of_ours=1"])
 def test_clarified_leaves_other_mistakes_their_answer(line):
     assert "did you mean" not in unknown(line)
+
+
+@pytest.mark.parametrize(
+    ("inside", "advice"),
+    [
+        ("experiment/a.yml", "experiment/a.yml: Hydra reads only .yaml files; rename it."),
+        ("mine/experiment/a.yaml", "a.yaml is there: --config-dir mine"),
+    ],
+)
+def test_clarified_finds_the_file_of_an_option_under_another_name_or_place(
+    tmp_path, monkeypatch, inside, advice
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / inside).parent.mkdir(parents=True)
+    (tmp_path / inside).write_text("# @package _global_\n")
+    error = MissingConfigException("no such option", "experiment/a", ["b"])
+    assert str(clarified(error, ["--config-dir", ".", "experiment=a"])).endswith(advice)
+
+
+def test_clarified_leaves_an_option_that_is_nowhere_its_answer(tmp_path):
+    error = MissingConfigException("no such option", "experiment/a", ["b"])
+    assert clarified(error, ["--config-dir", str(tmp_path), "experiment=a"]) is error

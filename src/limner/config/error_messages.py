@@ -101,7 +101,13 @@ def _not_chosen(group: str, text: str) -> str:
 
 
 def _no_file(name: str, text: str) -> str:
-    return f"{_place(text, name.rpartition('/')[2])}there is no config file {name}.yaml."
+    group, _, option = name.rpartition("/")
+    where = _place(text, option)
+    if group and (CONFIG_DIR / group).is_dir():
+        options = [path.stem for path in sorted((CONFIG_DIR / group).glob("*.yaml"))]
+        where = where if ", line " in where else ""  # else the option is one of several typed
+        return f"{where}{group}={option}: there is no such option{similar(option, options)}"
+    return f"{where}there is no config file {name}.yaml."
 
 
 def _place(text: str, word: str) -> str:

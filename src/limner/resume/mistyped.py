@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import ConfigCompositionException, HydraException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -92,6 +92,9 @@ def refuse_mistyped(words: Sequence[str]) -> None:
 def clarified(error: ConfigCompositionException, words: Sequence[str]) -> Exception:
     """Return an error that names the key that was probably meant, or else the same error."""
     overrides, cause = split_flags(words)[1], error.__cause__
+    if isinstance(error, MissingConfigException):
+        advice = _misplaced(error.missing_cfg_file or "", config_dirs(words)[1::2])
+        return error if advice is None else UsageError(advice)
     if present := re.search(
         r"Could not append to config\. An item is already at '(.+?)'", str(error)
     ):
@@ -124,6 +127,27 @@ def clarified(error: ConfigCompositionException, words: Sequence[str]) -> Except
     else:
         meant = "\n  ".join(["did you mean", *(f"{name}={value}" for name in found[:MOST])])
     return UsageError(f"{printable(key)}: there is no such key; {meant}")
+
+
+def _misplaced(name: str, dirs: Sequence[str]) -> str | None:
+    """Return advice on the file of an option that is there under another name or place.
+
+    Args:
+        name: Group and option, such as "experiment/mine".
+        dirs: Folders of --config-dir.
+    """
+    for folder in map(Path, dirs):
+        if (other := folder / f"{name}.yml").is_file():
+            return f"{printable(other)}: Hydra reads only .yaml files; rename it."
+        group, _, option = name.rpartition("/")
+        for other in sorted(folder.rglob(f"{option}.yaml")):
+            if other.parent.name == group.rpartition("/")[2] and other.parent != folder / group:
+                meant = other.parents[len(Path(group).parts)]
+                return (
+                    f"{printable(folder)} has no {printable(name)}.yaml, but "
+                    f"{printable(other)} is there: --config-dir {printable(meant)}"
+                )
+    return None
 
 
 def _may_stand(word: str, wrong: str) -> bool:
