@@ -29,6 +29,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False
 autodoc_default_options = {"members": True, "show-inheritance": False}
 maximum_signature_line_length = 60
 python_use_unqualified_type_names = True
