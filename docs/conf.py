@@ -9,7 +9,7 @@ from limner.version import __version__
 
 project = "limner"
 author = "The limner developers"
-copyright = author  # noqa: A001  Sphinx reads this name
+copyright = author
 version = release = __version__
 
 extensions = [

@@ -77,13 +77,15 @@ def configuration_pages(conf: Path) -> dict[str, str]:
         group: sorted({path.parent.relative_to(conf).as_posix() for path in _files(conf / group)})
         for group in groups
     }
-    head, entries = describe_file((conf / "train.yaml").read_text())
+    _, entries = describe_file((conf / "train.yaml").read_text())
     index = [
         "# Configuration",
         "",
-        "These pages are generated from the files in `conf/`: each group, option and key, with "
-        "its default and the comment beside it. `python train.py --cfg job` prints the "
-        "composed config of one run with the same comments.",
+        (
+            "These pages are generated from the files in `conf/`: each group, option and key, with "
+            "its default and the comment beside it. `python train.py --cfg job` prints the "
+            "composed config of one run with the same comments."
+        ),
         "",
         "```{toctree}",
         *(f"{group}" for group in groups),
@@ -111,9 +113,11 @@ def command_pages() -> dict[str, str]:
     lines = [
         "# Commands",
         "",
-        "`limner train` takes the words of the [configuration](config/index.md): groups as "
-        "`GROUP=OPTION` and keys as `KEY=VALUE`. `python train.py` in a clone is the same command. "
-        "The other commands take the keys below. `limner COMMAND --help` prints them too.",
+        (
+            "`limner train` takes the words of the [configuration](config/index.md): groups as "
+            "`GROUP=OPTION` and keys as `KEY=VALUE`. `python train.py` in a clone is the same command. "
+            "The other commands take the keys below. `limner COMMAND --help` prints them too."
+        ),
         "",
     ]
     for name, command in COMMANDS.items():
@@ -140,9 +144,11 @@ def python_pages(package: Path) -> dict[str, str]:
             [
                 "# Python",
                 "",
-                "These pages are generated from docstrings. "
-                "[Use a trained model](../../../howto/export.md) shows the usual calls, and "
-                "[Add a part](../../../howto/parts.md) what a part of your own must have.",
+                (
+                    "These pages are generated from docstrings. "
+                    "[Use a trained model](../../../howto/export.md) shows the usual calls, and "
+                    "[Add a part](../../../howto/parts.md) what a part of your own must have."
+                ),
                 "",
                 "```{toctree}",
                 *PYTHON,
@@ -197,7 +203,9 @@ def _is_shown(entry: Entry) -> bool:
 def _table(entries: list[Entry]) -> list[str]:
     """Return a Markdown table of keys; the third column only if one of them has a comment."""
     explained = any(entry.comment for entry in entries)
-    lines = ["| key | value | |", "|---|---|---|"] if explained else ["| key | value |", "|---|---|"]
+    lines = (
+        ["| key | value | |", "|---|---|---|"] if explained else ["| key | value |", "|---|---|"]
+    )
     for entry in entries:
         cells = [_code(_key(entry)), _code(" ".join((entry.value or "").split()))]
         if explained:

@@ -1,4 +1,4 @@
-"""What makes the same training faster, each measured: docs/performance.md."""
+"""What makes the same training faster, each measured: docs/explanation/speed.md."""
 
 __all__ = [
     "COMPILE_MODES",
