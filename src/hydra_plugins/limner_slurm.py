@@ -1,4 +1,4 @@
-"""`hydra/launcher=slurm`; a launcher has to be in this package for Hydra to find it."""
+"""The launcher `hydra/launcher=slurm`; Hydra finds launchers only in this package."""
 
 __all__ = ["SlurmLauncher"]
 
@@ -14,10 +14,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 
 class SlurmLauncher(Launcher):
-    """Queues the jobs of a sweep and waits for them. Stopped, it leaves them in the queue.
+    """Launcher that submits the jobs of a sweep to SLURM and waits for them.
+
+    If the launcher is stopped, the jobs stay in the queue.
 
     Args:
-        settings: See conf/hydra/launcher/slurm.yaml.
+        settings: Settings of conf/hydra/launcher/slurm.yaml.
     """
 
     def __init__(self, **settings: Any) -> None:

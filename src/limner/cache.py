@@ -1,9 +1,9 @@
-"""A cache on disk for what is slow to make: decoded images, their statistics, classifiers.
+"""A cache on disk for data that is slow to compute: decoded images, statistics, classifiers.
 
-Locks on folders of a user's lie here too, since those folders may be read-only.
+The cache also holds the locks on the user's folders, since those folders may be read-only.
 
-Safe among processes: one builds while the others wait, and a process that dies leaves nothing that
-could be taken for a finished entry, since an entry appears by a single rename.
+Several processes can use the cache at once: one process builds an entry while the others wait. A
+finished entry appears by a single rename, so a process that dies never leaves an incomplete entry.
 """
 
 __all__ = [
@@ -30,11 +30,12 @@ log = logging.getLogger(__name__)
 
 
 class CacheFull(UserError, OSError):
-    """The disk of the cache, or a quota on it, has no room. It is an OSError, for those who do
-    without what is not kept.
+    """The disk of the cache is full, or its quota is used up.
+
+    This class is an OSError too, for callers that can continue without the cache.
 
     Args:
-        folder: The folder that was written to.
+        folder: Folder to which the cache was writing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,18 +51,20 @@ def cache_dir() -> Path:
 
 
 def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path:
-    """Return the folder for `key`; `build` fills it at the first call.
+    """Return the folder for `key`; at the first call, `build` fills the folder.
 
     Args:
-        kind: The sub-folder of the cache, e.g. "images".
-        key: Whatever determines the content, as plain JSON data.
-        build: Fills the empty folder that it is given; called only if no process did so before.
+        kind: Sub-folder of the cache, such as "images".
+        key: All that determines the content, as plain JSON data.
+        build: Function that fills an empty folder; called only if no process has built the entry
+            before.
 
     Returns:
-        The finished folder; a temporary one, with a warning, where the cache cannot be written.
+        The finished folder. If the cache cannot be written, this is a temporary folder, and a
+        warning is logged.
 
     Raises:
-        CacheFull: If `build` finds no room on the disk.
+        CacheFull: If the disk is full while `build` writes.
     """
     folder = _path(kind, key)
     if folder.is_dir():
@@ -94,7 +97,7 @@ def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path
 
 
 def find_folder(kind: str, key: object) -> Path | None:
-    """Return the finished folder for `key`; None if nothing has been built."""
+    """Return the finished folder for `key`; None if no process has built it."""
     folder = _path(kind, key)
     return folder if folder.is_dir() else None
 
@@ -111,19 +114,20 @@ def discard_folder(kind: str, key: object) -> None:
 
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Let one process of this machine at a time work in a folder, into which nothing is written.
+    """Let only one process of this machine at a time run the block for a folder.
 
-    Without a cache that can be written there is no lock, and a warning says so.
+    The lock is a file in the cache; nothing is written into the folder. If the cache cannot be
+    written, there is no lock, and a warning is logged.
 
     Args:
-        folder: Any folder; all paths to it share one lock.
+        folder: Any folder; all paths to the same folder share one lock.
     """
     name = hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:32]
     lock = FileLock(cache_dir() / "locks" / f"{name}.lock")
     try:
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except (OSError, NotImplementedError) as error:  # filelock's word for a lack of locks
+    except (OSError, NotImplementedError) as error:  # filelock raises the latter without locks
         log.warning("The cache %s cannot be written (%s): no lock.", cache_dir(), error)
         yield
         return
@@ -135,7 +139,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _named(folder: Path) -> Iterator[None]:
-    """Name the folder where a disk has no room, which the error itself does not."""
+    """Turn the error of a full disk, which does not name the folder, into `CacheFull`."""
     try:
         yield
     except OSError as error:

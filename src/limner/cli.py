@@ -1,7 +1,7 @@
 """The command line: `limner COMMAND ...`; `python train.py ...` is `limner train ...`.
 
-A user's mistake ends in one message of a few lines and a non-zero exit code, and leaves no folder
-behind.
+After a mistake of the user, the command prints one message of a few lines, leaves no folder behind
+and ends with a non-zero exit code.
 """
 
 __all__ = ["main"]
@@ -57,11 +57,11 @@ from limner.training.progress import Progress
 log = logging.getLogger(__name__)
 
 _failures: list[str] = []
-"""What went wrong in this process, for its exit code."""
+"""Failures in this process; with any failure the exit code is 1."""
 
 
 def main() -> None:
-    """Run the command line, and end the process with its exit code."""
+    """Run the command line and end the process with the exit code of the command."""
     words = sys.argv[1:]
     escape_errors()
     if Path(sys.argv[0]).name == "train.py":
@@ -77,18 +77,18 @@ def main() -> None:
 def _command(command: str, words: Sequence[str]) -> int:
     if command not in COMMANDS:
         refuse_unknown(command)
-        top_parser().parse_args([command])  # which prints, and exits
+        top_parser().parse_args([command])  # prints and exits
     words = read_words(command, words)
     return importlib.import_module(COMMANDS[command].module).run(words)
 
 
 def _explained(action: Callable[[], int], *, debug: bool) -> int:
-    """The action's exit code, or a message in place of an exception and its exit code."""
+    """Return the exit code of an action; print a message instead of a known exception."""
     try:
         return action()
     except KeyboardInterrupt:
         return _fail("Stopped.", 1)
-    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except UsageError as error:
@@ -101,13 +101,13 @@ def _explained(action: Callable[[], int], *, debug: bool) -> int:
 
 
 def _train(words: Sequence[str]) -> int:
-    """Has Hydra compose the config, or the configs of a sweep, and run each; the exit code."""
+    """Let Hydra compose and run the config, or each config of a sweep; return the exit code."""
     if "--version" in words:
         print(VERSION)
         return 0
     end_with_first_process()
     stop_with_parent()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us instead of being printed
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises exceptions instead of printing them
     before = sys.argv[: len(sys.argv) - len(words)]
 
     def compose_and_run() -> int:
@@ -137,7 +137,11 @@ def _train(words: Sequence[str]) -> int:
 
 
 def _composing(start: Start, job: Callable[[DictConfig], float | None]) -> None:
-    """Has Hydra compose and run; of a run that is resumed, what its folder chose may be gone."""
+    """Let Hydra compose the config and run the job.
+
+    Raises:
+        UserError: If a config file that a resumed run was composed of is missing now.
+    """
     try:
         with commented(sys.argv[1:]):
             hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(job)()
@@ -153,7 +157,7 @@ def _composing(start: Start, job: Callable[[DictConfig], float | None]) -> None:
 
 @contextlib.contextmanager
 def _told_of(sweep: Path) -> Iterator[None]:
-    """Ends a sweep, also one that was stopped, with a table of what became of its jobs."""
+    """Print a table of the results of a sweep's jobs at its end, even if the sweep was stopped."""
     try:
         yield
     finally:
@@ -164,8 +168,8 @@ def _told_of(sweep: Path) -> Iterator[None]:
 
 
 def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
-    """One run, in the folder that Hydra made for it."""
-    sys.argv = command  # what Lightning starts further processes with
+    """Train one run in the folder that Hydra made; return its objective, if it has one."""
+    sys.argv = command  # Lightning starts further processes with these words
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     if start.sweep is not None:
         return run_job(config, run_dir, start.words)
@@ -174,13 +178,13 @@ def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
         return _run(config, run_dir, start, progress)
     except Interrupted as stop:
         if start.folder is None and not (run_dir / "status.json").exists():
-            _remove(run_dir)  # it stopped before anything was written
+            _remove(run_dir)  # the run stopped before it wrote anything
         if is_first_process():
             again = shlex.join([*config_dirs(start.words), f"resume={os.path.relpath(run_dir)}"])
             again = f"{_program()} {again}"
             _fail(f"{stop}\nTo go on: {again}" if numbered(run_dir) else str(stop), 1)
             raise SystemExit(1) from None
-        raise SystemExit(0) from None  # agreed among the processes: nothing to kill the others for
+        raise SystemExit(0) from None  # all processes stop: an error code would kill the others
     except (Exception, KeyboardInterrupt) as error:
         is_new = start.folder is None and not numbered(run_dir)
         if is_new and not progress.has_trained and not isinstance(error, RunInUse):
@@ -189,14 +193,14 @@ def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
         if explained is None or config.get("debug"):
             raise
         if progress.has_trained and isinstance(error, UserError) and not is_first_process():
-            raise SystemExit(0) from None  # agreed among the processes too
+            raise SystemExit(0) from None  # all processes raise this error, so all stop
         _failures.append(explained[0])
         _fail(*explained)
         return None
 
 
 def _run(config: DictConfig, run_dir: Path, start: Start, progress: Progress) -> float | None:
-    """Prepare and train a run, and note in `progress` how far it came."""
+    """Prepare and train a run, and record in `progress` how far the run came."""
     if config.run_dir is not None:
         raise UserError("run_dir is filled in when a run starts; to choose it: hydra.run.dir=DIR")
     if (config.resume is None) != (start.folder is None):
@@ -206,7 +210,7 @@ def _run(config: DictConfig, run_dir: Path, start: Start, progress: Progress) ->
     make_absolute(config)
     refuse_unread_network(config, HydraConfig.get().overrides.task)
     with locked(run_dir) if is_first_process() else nullcontext():
-        from limner.training.train import prepare, train  # with torch: mistakes need not wait
+        from limner.training.train import prepare, train  # imports torch: report mistakes first
 
         chosen = copy.deepcopy(config)
         config.run_dir = str(run_dir)
@@ -219,7 +223,7 @@ def _run(config: DictConfig, run_dir: Path, start: Start, progress: Progress) ->
 
 
 def _record(config: DictConfig, run_dir: Path, start: Start) -> None:
-    """Log and keep how a run was started, once nothing stands in the way of training."""
+    """Log and save how the run was started, after all checks before training have passed."""
     if start.note is not None:
         log.info(start.note)
     if start.folder is not None:
@@ -234,13 +238,13 @@ def _program() -> str:
 
 
 def _remove(run_dir: Path) -> None:
-    """Takes away the folder of a run that never began, and folders that this leaves empty."""
+    """Remove the folder of a run that never began, and parent folders that are empty then."""
     here = Path.cwd()
     if here.is_relative_to(run_dir):
         return
     if is_first_process():
         shutil.rmtree(run_dir, ignore_errors=True)
-    with suppress(OSError):  # another process removes its own at the same time
+    with suppress(OSError):  # another process may remove its folder at the same time
         for folder in (run_dir, *run_dir.parents):
             if here.is_relative_to(folder) or (folder.is_dir() and any(folder.iterdir())):
                 break

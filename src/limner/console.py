@@ -1,4 +1,4 @@
-"""What a person at the terminal reads: messages of one line, tables, and bars of progress."""
+"""Output for a person at a terminal: messages, tables and progress bars."""
 
 __all__ = [
     "Bar", "ConsoleHandler", "FileHandler", "FirstProcess", "escape_errors", "print_all",
@@ -36,34 +36,37 @@ QUIET = (
     "lightning.pytorch",
 )
 SECONDS = 0.1
-"""Between two drawings of a bar."""
+"""Seconds between two drawings of a bar."""
 WITHIN_SECONDS = 1.0
-"""That pass before a bar within another is shown, so that short ones do not flicker."""
+"""Seconds before a bar within another bar is shown, so that short bars do not flicker."""
 RECENT_SECONDS = 30
-"""Over which a bar measures the speed that it shows; the time left is from the mean of all."""
+"""Seconds over which a bar measures the displayed speed.
+
+The time left follows from the mean speed since the start.
+"""
 
 
 class FirstProcess(logging.Filter):
-    """Lets no message of another process pass, so that all is said once."""
+    """Filter for the first process only, so that several processes log each message once."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return is_first_process()
 
 
 def say(text: str, *, style: str | None = None) -> None:
-    """Print a text as it is: no markup in it takes effect, and control characters are escaped.
+    """Print a text without interpreting markup, and with escaped control characters.
 
     Args:
-        text: One line or several. What comes from a file and must not break a line has gone
-            through `printable` before.
-        style: Of rich's, such as "bold".
+        text: Text of one or more lines. If a part comes from a file and must not break a line,
+            the caller passes that part through `printable` first.
+        style: Style of rich, such as "bold".
     """
     get_console().print(Text(printable(text, keep_newlines=True), style=style or ""),
                         soft_wrap=True)  # fmt: skip
 
 
 def escape_errors() -> None:
-    """Have Python print warnings, and exceptions that nobody catches, with escapes."""
+    """Escape control characters in Python's warnings and in tracebacks of uncaught exceptions."""
 
     def show(kind: type[BaseException], error: BaseException, trace: Any) -> None:
         lines = "".join(traceback.format_exception(kind, error, trace))
@@ -75,10 +78,14 @@ def escape_errors() -> None:
 
 
 def escaped(formatter: Callable[[logging.LogRecord], str], record: logging.LogRecord) -> str:
-    """A record as text in which nothing can steer a terminal.
+    """Return a log record as text with escaped control characters.
 
-    Line feeds of the message itself, of an exception and of a traceback stay; those in texts and
-    paths that the message takes as arguments (names of files, values) are escaped.
+    Line feeds of the message itself, of an exception and of a traceback stay. Line feeds in the
+    arguments of the message (texts and paths, such as file names and values) are escaped.
+
+    Args:
+        formatter: Function that returns the text of a record.
+        record: The log record; it is not changed.
     """
     safe = copy.copy(record)
     if isinstance(record.args, Mapping):
@@ -93,14 +100,15 @@ def _argument(value: object) -> object:
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints log records through rich's console, so that they stand above a running bar.
+    """Handler that prints log records through rich's console, above a running progress bar.
 
-    Where nobody reads any more, as when a terminal was closed, there is silence.
+    If the output cannot be written any more, for example because the terminal was closed, the
+    handler prints nothing and raises nothing.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
         style = "yellow" if record.levelno >= logging.WARNING else None
-        with contextlib.suppress(OSError, SystemExit):  # which rich raises for a broken pipe
+        with contextlib.suppress(OSError, SystemExit):  # rich raises SystemExit for a broken pipe
             say(self.format(record), style=style)
 
     def format(self, record: logging.LogRecord) -> str:
@@ -108,7 +116,7 @@ class ConsoleHandler(logging.Handler):
 
 
 class FileHandler(logging.FileHandler):
-    """Writes log records to a file; that the disk refuses them is said once, on the console."""
+    """Handler that writes log records to a file; it prints one warning if writing fails."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -117,7 +125,7 @@ class FileHandler(logging.FileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             super().emit(record)
-        except OSError:  # it opens the file now
+        except OSError:  # the file is opened at the first record
             self.handleError(record)
 
     def format(self, record: logging.LogRecord) -> str:
@@ -135,13 +143,13 @@ class FileHandler(logging.FileHandler):
 
 
 def print_all(table: Table) -> None:
-    """Print a table; where nobody reads any more, there is silence."""
-    with contextlib.suppress(OSError, SystemExit):  # which rich raises for a broken pipe
+    """Print a table; do nothing if the output cannot be written any more."""
+    with contextlib.suppress(OSError, SystemExit):  # rich raises SystemExit for a broken pipe
         get_console().print(table)
 
 
 def quieten() -> None:
-    """Hides what the libraries say and a user of limner cannot act on."""
+    """Hide messages of libraries that a user of limner cannot act on."""
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
@@ -151,39 +159,39 @@ def quieten() -> None:
         ".*treespec.*",
         ".*You defined a `validation_step`.*",
         ".*passed in a `val_dataloader`.*",
-        ".*in eval mode at the start of training.*",  # the EMA is meant to be
-        ".*It is recommended to use `self.log.*sync_dist=True.*",  # every rank has the sum already
+        ".*in eval mode at the start of training.*",  # intended for the EMA
+        ".*It is recommended to use `self.log.*sync_dist=True.*",  # every rank has the sum
         ".*Metric `InceptionScore` will save.*",
         ".*Total length of `list` across ranks is zero.*",  # no validation images
-        ".*this fit will run with no optimizer.*",  # a mixture is fitted at once
-        ".*The `srun` command is available.*",  # limner.launch.environment says so
+        ".*this fit will run with no optimizer.*",  # a mixture needs no optimizer
+        ".*The `srun` command is available.*",  # limner.launch.environment checks
     ):
         warnings.filterwarnings("ignore", message)
 
 
 def shown(path: Path) -> str:
-    """A path as short as it can be typed from here, with control characters escaped."""
+    """Return a path as printable text; a path in the current folder becomes relative."""
     return printable(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path)
 
 
 class Bar:
-    """Shows how far something is: a bar on a terminal or in a notebook, else a line now and then.
+    """Progress bar on a terminal or in a notebook; otherwise lines of text at intervals.
 
-    Description, count, total, speed and time left are always whole. If the width is not enough,
-    first the bar becomes shorter, then the values get a line of their own with fewer digits, then
-    the last values are left out. Without a terminal, the first line comes after 3 seconds, and the
-    time between two lines grows to a minute. A bar within another stands below it, and comes if
-    it takes more than a second. In other processes than the first, a bar shows nothing.
+    Description, count, total, speed and time left are never shortened. If the width is not enough,
+    first the bar becomes shorter. Then the values get a line of their own with fewer digits. Then
+    the last values are left out. Without a terminal, the first line is printed after 3 seconds,
+    and the time between two lines grows to a minute. A bar within another bar is shown below it,
+    after one second. Only the first process of a run shows bars.
 
     Args:
-        description: What is done, such as "Training".
-        total: The count at the end; None if it is not known.
-        unit: What is counted, in the plural.
-        completed: The count at the start.
+        description: Name of the work, such as "Training".
+        total: Count at the end; None if it is unknown.
+        unit: Name of the counted things, in the plural.
+        completed: Count at the start.
     """
 
     _open: ClassVar[list["Bar"]] = []
-    """The bars between `start` and `stop`."""
+    """Bars that have started and not stopped."""
 
     def __init__(
         self, description: str, *, total: float | None, unit: str = "updates", completed: int = 0
@@ -204,7 +212,7 @@ class Bar:
         self.stop()
 
     def start(self) -> None:
-        """Show the bar; `with` does so too."""
+        """Show the bar; a `with` statement calls this."""
         self._start = time.monotonic()
         self._recent.append((self._start, self._text.completed))
         self._display = self._new_display() if is_first_process() else None
@@ -215,18 +223,18 @@ class Bar:
         Bar._open.append(self)
 
     def update(self, completed: int, values: Mapping[str, float] | None = None) -> None:
-        """Show a count and values, at most every 0.1 seconds; between, only remember them.
+        """Set the count and the values; draw them at most every 0.1 seconds.
 
         Args:
-            completed: The count now.
-            values: Log key to number; None keeps the former ones.
+            completed: Current count.
+            values: Value of each log key; None keeps the previous values.
         """
         self._text.completed = completed
         if values is not None:
             self._text.values = values
         now = time.monotonic()
         if self._first is None:
-            self._first = (now, completed)  # the first update may have taken long
+            self._first = (now, completed)  # leaves out the first update, which may be slow
         if now >= self._next:
             self._next = now + SECONDS
             self._recent.append((now, completed))
@@ -235,13 +243,13 @@ class Bar:
             self._show(is_last=False)
 
     def stop(self) -> None:
-        """Show the last count, and end the bar; a second call does nothing."""
+        """Show the last count and end the bar; a second call does nothing."""
         if self not in Bar._open:
             return
         Bar._open.remove(self)
         if self._is_shown:
             self._show(is_last=True)
-        for bar in Bar._open:  # they waited
+        for bar in Bar._open:  # outer bars made no progress meanwhile
             bar._recent.clear()
             bar._recent.append((time.monotonic(), bar._text.completed))
 
@@ -265,10 +273,10 @@ class Bar:
             text.left = (text.total - text.completed) / mean if mean else None
         try:
             self._display.show(text, is_last=is_last)
-        except (OSError, SystemExit):  # nobody reads any more; the latter is rich's
+        except (OSError, SystemExit):  # the output is closed; rich raises SystemExit
             self._display = None
 
 
 def _speed(start: float, first: int, end: float, last: int) -> float | None:
-    """Return the counts per second between two times; None if there were none."""
+    """Return the mean number of counts per second; None if the count or the time did not grow."""
     return (last - first) / (end - start) if last > first and end > start else None

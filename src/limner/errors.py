@@ -1,8 +1,8 @@
-"""The exceptions that are messages to the user rather than bugs.
+"""Exceptions for mistakes of the user, as opposed to bugs.
 
-Everything that a person can get wrong (a path, a value, a combination, a full disk) is raised as
-a `UserError`: its text states the rule, the value got, and the config key to change. The command
-line prints it without a traceback.
+For every mistake that a user can make or repair (a path, a value, a combination, a full disk),
+limner raises a `UserError`. Its text states the rule, the value found, and the config key to
+change. The command line prints the text without a traceback.
 """
 
 __all__ = ["Diverged", "Interrupted", "UsageError", "UserError", "is_out_of_memory"]
@@ -11,11 +11,11 @@ from limner.files.printable import printable
 
 
 class UserError(Exception):
-    """A mistake that the message alone lets the user repair.
+    """A mistake that the user can repair with the help of the message alone.
 
     Args:
-        message: The text. Control characters in it, which a file name or a value may have brought
-            along, are escaped; line feeds stay.
+        message: Text of the error. Control characters, which may come from a file name or a value,
+            are escaped; line feeds stay.
     """
 
     def __init__(self, message: str) -> None:
@@ -23,16 +23,16 @@ class UserError(Exception):
 
 
 class UsageError(UserError):
-    """A word of the command line that cannot be read or composed; the exit code is 2."""
+    """A mistake in the words of the command line; the exit code is 2."""
 
 
 class Diverged(UserError):
-    """Training ran away. It is raised in every process at once, so that all can go back together.
+    """Divergence of training, raised in every process at once so that all can roll back.
 
     Args:
-        what: What it was seen by, e.g. "train/loss is nan".
-        update: After which update.
-        advice: What to try; the end of the message.
+        what: Observed sign of the divergence, such as "train/loss is nan".
+        update: Update after which the divergence was observed.
+        advice: Advice to the user, at the end of the message.
     """
 
     def __init__(self, what: str, *, update: int, advice: str) -> None:
@@ -41,11 +41,11 @@ class Diverged(UserError):
 
 
 class Interrupted(Exception):
-    """Training was stopped from outside, after the running batch. The text says how."""
+    """A stop of training from outside, normally after the current batch; the text describes it."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception, or one that it was raised from, is a lack of memory of any device."""
+    """Return whether an exception, or its cause, means that a device ran out of memory."""
     said = str(error).lower()
     found = isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError)

@@ -1,4 +1,4 @@
-"""The processes of a run: which one this is, how many there are, and what stops them."""
+"""The processes of a run: rank, number of processes, and the signals that stop them."""
 
 __all__ = ["STOP_SIGNALS", "is_first_process", "mean_over_processes", "rank", "world_size"]
 
@@ -6,17 +6,17 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the command line asks for names only, and torch takes seconds to import
+if TYPE_CHECKING:  # importing torch takes seconds, and the command line does not need it
     from torch import Tensor
 
 STOP_SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
 ]
-"""The signals that stop a run in order; Windows has no SIGUSR1."""
+"""Signals that stop a run after it has saved a checkpoint; Windows has no SIGUSR1."""
 
 
 def is_first_process() -> bool:
-    """Return whether this is the process of a run that prints: rank 0, or the only one."""
+    """Return whether this is the first process of a run, which prints: rank 0 or the only one."""
     ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
     return all(os.environ.get(name, "0") == "0" for name in ranks)
 
@@ -29,14 +29,14 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """Return the number of this process among those that train together, from 0."""
+    """Return the rank of this process among the processes that train together, from 0."""
     from torch import distributed
 
     return distributed.get_rank() if _is_group() else 0
 
 
 def mean_over_processes(value: "Tensor") -> "Tensor":
-    """Return the mean of a tensor over all processes; the tensor itself where there is one."""
+    """Return the mean of a tensor over all processes; with one process, the tensor itself."""
     from torch import distributed
 
     if world_size() == 1:

@@ -1,9 +1,10 @@
-"""Random numbers as a pure function of (seed, what for, when, and which image or process).
+"""Random numbers as a pure function of the seed, the purpose, the time, and the image or process.
 
-Those of an update depend on nothing but the run's seed and the update's number, so a resumed run
-draws exactly what the uninterrupted one would have drawn, whatever ran in between (validation,
-pictures, scores). Those that belong to images, `Noise`, do not depend on the number of processes
-either; what torch draws by itself, such as dropout, is seeded by the process's number too.
+The random numbers of an update depend only on the run's seed and the number of the update. So a
+resumed run draws exactly the same numbers as an uninterrupted run, whatever ran in between
+(validation, pictures, scores). The random numbers for images (`Noise`) do not depend on the number
+of processes either. The random numbers that torch draws by itself, for example for dropout, also
+depend on the rank.
 """
 
 __all__ = ["Noise", "generator_for", "seed_for", "seed_torch", "uniform_labels"]
@@ -20,16 +21,18 @@ from torch import Tensor
 class Noise:
     """Random numbers for each image of an optimizer step, the same on any number of processes.
 
-    Every process draws the numbers of all images of the step, from the same seed, and takes the
-    rows of its own. They lie as the images do, see `limner.data.batches`: those of rank 0, then
-    those of rank 1, and so on. A model whose step goes over its images in parts draws for all of
-    them first, and cuts the numbers as it cuts the images.
+    Every process draws the numbers of all images of the step from the same seed, and takes the
+    rows of its own images. The order of the rows is the order of the images, see
+    `limner.data.batches`: first the images of rank 0, then the images of rank 1, and so on. A
+    model that splits its images into micro-batches within a step first draws the numbers for all
+    images, and then splits the numbers in the same way.
 
-    A model keeps one in its attribute `noise`, and training starts it before each update; before
-    that it draws from torch's own generator for the images at hand. Drawn in float32, whatever the
-    precision, so that runs which differ in it alone begin alike; the same numbers on devices of
-    one kind. Nothing here waits for the device. It costs what one process would draw: little for
-    codes, but noise as large as the images, on very many processes, would want another way.
+    A model has a `Noise` in its attribute `noise`, and training calls `start` before each update.
+    Without `start`, the numbers come from torch's own generator, for the given images only. The
+    numbers are drawn in float32 and then converted, so that runs which differ only in their
+    precision begin with the same numbers. Devices of the same kind give the same numbers. No
+    method waits for the device. Each process pays for drawing the numbers of all processes. This
+    is cheap for codes; for noise as large as the images on very many processes it would be slow.
     """
 
     def __init__(self) -> None:
@@ -39,36 +42,48 @@ class Noise:
         self._generator: torch.Generator | None = None
 
     def start(self, seed: int, *, rank: int, world_size: int) -> None:
-        """Begins an update. All processes give the same seed, and draw in the same order."""
+        """Begin an update.
+
+        All processes pass the same seed, and draw in the same order.
+
+        Args:
+            seed: Seed of the update.
+            rank: Rank of this process, in [0, world_size).
+            world_size: Number of processes.
+        """
         self._seed, self._rank, self._world_size = seed, rank, world_size
         self.begin_part(0, num_parts=1)
 
     def begin_part(self, part: int, *, num_parts: int) -> None:
-        """Begins the update again, for one of equal parts of each process's images.
+        """Begin the update again for one of several equal micro-batches of each process's images.
 
-        A model whose whole step is done for one part after the other sees each draw for the
-        images at hand only; they get the rows that they would get as a part of the whole.
+        With gradient accumulation, a model draws for the images of one micro-batch at a time.
+        These images get the same rows as in a draw for all images.
+
+        Args:
+            part: Index of the micro-batch, in [0, num_parts).
+            num_parts: Number of micro-batches in an optimizer step.
         """
         self._part, self._num_parts = part, num_parts
         if self._generator is not None:
             self._generator.manual_seed(self._seed)
 
     def normal(self, images: Tensor, *shape: int) -> Tensor:
-        """N(0, 1) numbers (B, *shape) for B images, of their device and type.
+        """Draw N(0, 1) numbers (B, *shape) for B images, on their device and with their dtype.
 
         Args:
-            images: (B, ...): all that this process has in the optimizer step, of which every
-                process has as many.
-            shape: Of the numbers for one image.
+            images: Images (B, ...) of this process in the current optimizer step or micro-batch.
+                B is the same in every process.
+            shape: Shape of the numbers for one image.
         """
         return self._draw(torch.randn, images, shape)
 
     def uniform(self, images: Tensor, *shape: int) -> Tensor:
-        """Numbers in [0, 1), as `normal`."""
+        """Draw uniform numbers in [0, 1); the arguments are the same as for `normal`."""
         return self._draw(torch.rand, images, shape)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy draws its update from the beginning: not every generator can be copied."""
+        """Leave out the generator, which may not be copyable; a copy begins its update again."""
         return {**self.__dict__, "_generator": None}
 
     def _draw(self, draw: Callable[..., Tensor], images: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -91,28 +106,29 @@ class Noise:
 
 
 def seed_for(seed: int, stream: str, *position: int) -> int:
-    """A 63-bit seed for one place in one stream of random numbers.
+    """Return a 63-bit seed for one position in one stream of random numbers.
 
     Args:
-        seed: The run's seed.
-        stream: What the numbers are for, e.g. "order" or "step"; streams are independent.
-        position: Where in the stream: epoch, update, rank, chunk ...; each at least 0, and as
-            many everywhere in a stream: a 0 at the end makes no difference.
+        seed: Seed of the run.
+        stream: Purpose of the numbers, such as "order" or "step"; streams are independent.
+        position: Position in the stream, such as epoch, update, rank or chunk, each at least 0.
+            All positions of a stream need the same length, since a 0 at the end makes no
+            difference.
     """
     words = np.random.SeedSequence([seed, zlib.crc32(stream.encode()), *position])
     return int(words.generate_state(1, np.uint64)[0] >> 1)
 
 
 def generator_for(seed: int, stream: str, *position: int) -> torch.Generator:
-    """A CPU generator that stands at `seed_for(...)`; the same numbers for every device."""
+    """Return a CPU generator with the seed `seed_for(...)`, for the same numbers on any device."""
     return torch.Generator().manual_seed(seed_for(seed, stream, *position))
 
 
 def seed_torch(seed: int, device: torch.device) -> None:
-    """Seeds torch's own generators of the CPU and of `device`.
+    """Seed torch's own generators of the CPU and of `device`.
 
-    As `torch.manual_seed`, which seeds every kind of device: where CUDA is not in use it notes
-    down the whole stack each time, and so takes a hundred times as long.
+    `torch.manual_seed` would seed every kind of device. If CUDA is not in use, it records the
+    whole call stack each time, which takes a hundred times as long.
     """
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
@@ -122,7 +138,16 @@ def seed_torch(seed: int, device: torch.device) -> None:
 def uniform_labels(
     num_images: int, num_classes: int | None, *, generator: torch.Generator | None
 ) -> Tensor | None:
-    """Classes of images to draw, each as likely: int64 (num_images,); None without classes."""
+    """Draw the class of each image from a uniform distribution.
+
+    Args:
+        num_images: Number of labels.
+        num_classes: Number of classes; None for a model without classes.
+        generator: Generator on the CPU; None for torch's own.
+
+    Returns:
+        Labels int64 (num_images,) in [0, num_classes); None without classes.
+    """
     if num_classes is None:
         return None
     return torch.randint(num_classes, (num_images,), generator=generator)

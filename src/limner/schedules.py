@@ -1,12 +1,13 @@
-"""Numbers that change over training: factors of learning rates, of the KL, weights of penalties.
+"""Schedules: factors of learning rates, factors of the KL and weights of penalties.
 
-A schedule is a function of the number of updates before this one, and of nothing else (see
-`limner.interfaces.Schedule`), so a resumed run continues where it was. `Linear` and `Cosine` hold
-`start` until update `first`, go to `end` by update `last`, and stay there. With start 0 and end 1
-they warm up, the other way round they decay.
+A schedule is a function of the number of earlier updates only (see `limner.interfaces.Schedule`),
+so a resumed run continues the schedule exactly. `Linear` and `Cosine` keep `start` until update
+`first`, change to `end` by update `last`, and then keep `end`. With start 0 and end 1 they are a
+warm-up; with start 1 and end 0 they are a decay.
 
-A decoder that may first learn without the KL's pull uses its codes more often than one that has
-to pay for them from the start (posterior collapse): `LinearWarmup` and `Cyclical`.
+`LinearWarmup` and `Cyclical` are schedules of the KL against posterior collapse: a decoder that is
+first trained with a small KL weight ignores its codes less often than a decoder that is trained
+with the full weight from the start.
 """
 
 __all__ = ["Cosine", "Cyclical", "Linear", "LinearWarmup"]
@@ -15,13 +16,15 @@ import math
 
 
 class Linear:
-    """start + (end - start) s,  s = (update - first) / (last - first)  in [0, 1].
+    """Linear change from one value to another.
+
+    start + (end - start) s,  s = (update - first) / (last - first)  clamped to [0, 1]
 
     Args:
         start: Value up to update `first`.
         end: Value from update `last` on.
-        first: Update at which it begins to change, at least 0.
-        last: Update at which it has changed, above `first`.
+        first: Update at which the change begins, at least 0.
+        last: Update at which the change ends, above `first`.
     """
 
     def __init__(self, *, start: float, end: float, first: int, last: int) -> None:
@@ -40,7 +43,9 @@ class Linear:
 
 
 class Cosine(Linear):
-    """start + (end - start) (1 - cos(pi s)) / 2, with s as in `Linear`.
+    """Change from one value to another along half a cosine.
+
+    start + (end - start) (1 - cos(pi s)) / 2,  with s as in `Linear`
 
     Loshchilov and Hutter (2017), equation 5 without restarts, https://arxiv.org/abs/1608.03983.
     """
@@ -51,12 +56,14 @@ class Cosine(Linear):
 
 
 class LinearWarmup(Linear):
-    """min(1, update / num_updates), as in the ladder VAE of Sonderby et al. (2016).
+    """Linear warm-up of the KL weight, as in the ladder VAE of Sonderby et al. (2016).
+
+    min(1, update / num_updates)
 
     https://arxiv.org/abs/1602.02282
 
     Args:
-        num_updates: Updates until the full weight, at least 1.
+        num_updates: Number of updates until the full weight, at least 1.
     """
 
     def __init__(self, *, num_updates: int) -> None:
@@ -69,13 +76,15 @@ class LinearWarmup(Linear):
 
 
 class Cyclical:
-    """In each cycle a ramp from 0 to 1 and then 1; Fu et al. (2019), https://arxiv.org/abs/1903.10145.
+    """Cyclical KL weight: each cycle is a ramp from 0 to 1, followed by a constant 1.
 
     min(1, t / ramp),  t = (update mod period) / period
 
+    Fu et al. (2019), https://arxiv.org/abs/1903.10145.
+
     Args:
-        period: Updates of a cycle, at least 2. The paper has 4 cycles in a training.
-        ramp: The part of a cycle in which the weight grows, in (0, 1]; 0.5 in the paper.
+        period: Number of updates in a cycle, at least 2. The paper uses 4 cycles in a training.
+        ramp: Fraction of a cycle in which the weight grows, in (0, 1]; 0.5 in the paper.
     """
 
     def __init__(self, *, period: int, ramp: float) -> None:

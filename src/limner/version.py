@@ -1,4 +1,4 @@
-"""The version of limner, and which runs of other versions it can resume."""
+"""The version of limner, and the checks of runs that other versions have saved."""
 
 __all__ = ["FORMAT", "__version__", "refuse_newer", "refuse_other_format"]
 
@@ -10,17 +10,20 @@ from limner.errors import UserError
 
 __version__ = "0.1.0"
 FORMAT = 2
-"""Number of the layout of configs and checkpoints that training resumes from.
+"""Number of the format of configs and checkpoints from which training resumes.
 
-It rises when a run that was saved before can no longer be resumed exactly. Runs without a number
-have format 1: their config calls the networks model/network and names classes of the old layout.
+The number rises when runs saved by earlier versions can no longer be resumed exactly. Runs without
+a number have format 1: their config calls the networks model/network, and names classes of the old
+layout.
 """
 
 
 def refuse_newer(version: str | None, what: str) -> None:
-    """Raise `UserError` if `what` was made by a later version of limner than this one.
+    """Raise `UserError` if `what` was made by a newer version of limner.
 
-    An unknown version, or none, is accepted.
+    Args:
+        version: Version that made it. None, and a text that is no version, are accepted.
+        what: Name of the thing, at the start of the message.
     """
     with contextlib.suppress(InvalidVersion):
         if version and Version(version) > Version(__version__):
@@ -31,11 +34,11 @@ def refuse_newer(version: str | None, what: str) -> None:
 
 
 def refuse_other_format(found: int, what: str) -> None:
-    """Raise `UserError` if a run was saved in another format than this version resumes from.
+    """Raise `UserError` if this version cannot resume runs of a format.
 
     Args:
-        found: Format of the run, 1 where it names none.
-        what: Name of the run, to begin the message with.
+        found: Format of the run; 1 if the run has no number.
+        what: Name of the run, at the start of the message.
     """
     if found != FORMAT:
         raise UserError(

@@ -1,4 +1,4 @@
-"""One warning for what fails beside training, such as a disk or a network; training continues."""
+"""Warnings for failures that must not stop training, such as a full disk or a lost network."""
 
 __all__ = ["WarnOnce"]
 
@@ -10,15 +10,16 @@ log = logging.getLogger(__name__)
 
 
 class WarnOnce:
-    """Context that turns all failures of one thing into one warning; training continues.
+    """Context manager that turns all failures of one task into one warning; training continues.
 
     Args:
-        name: What the warning calls it, e.g. "The logger wandb".
-        kinds: The exceptions that are failures; any other is a bug, and passes.
+        name: Name of the task in the warning, such as "The logger wandb".
+        kinds: Classes of exceptions that count as failures. Other exceptions are bugs, and are
+            raised.
     """
 
     failure: str | None = None
-    """Why it failed when it was tried last; None if it did not."""
+    """Reason of the failure at the last attempt; None if the last attempt succeeded."""
 
     def __init__(self, name: str, *kinds: type[Exception]) -> None:
         self.name, self.kinds = name, kinds

@@ -182,5 +182,5 @@ def test_encrypted_zip_is_refused_with_its_reason(archive):
         content[at + 8] |= 1
         at += 46 + sum(struct.unpack_from("<HHH", content, at + 28))
     archive.write_bytes(content)
-    with pytest.raises(UserError, match=r"is encrypted \(18 of 18 files, .*\); no password"):
+    with pytest.raises(UserError, match=r"is encrypted \(18 of 18 files, .*\); limner cannot"):
         what_it_says(archive)

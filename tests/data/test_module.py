@@ -87,7 +87,7 @@ def test_images_that_have_changed_are_noticed(photos):
     saved = state()
     assert saved["num_images"] == 12
     Image.new("RGB", (4, 4)).save(folder / "class_1" / "0001.png")
-    with pytest.raises(UserError, match=r"not those .* began with \(12, as then\)"):
+    with pytest.raises(UserError, match=r"differ from those at the start .*\(12, as before\)"):
         state(saved=saved)
     (folder / "class_1" / "0001.png").unlink()
     with pytest.raises(UserError, match="12 then, 11 now"):
@@ -100,7 +100,7 @@ def test_other_labels_are_other_images(photos):
     folder, state = photos
     saved = state()
     shutil.move(folder / "class_0" / "0000.png", folder / "class_1" / "0000.png")
-    with pytest.raises(UserError, match="as then"):
+    with pytest.raises(UserError, match="as before"):
         state(saved=saved)
 
 

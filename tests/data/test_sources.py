@@ -125,7 +125,7 @@ def test_picture_beside_class_folders_is_a_label_problem(tmp_path, split):
     pictures = ImageFolder(path=str(tmp_path / "photos")).pictures()
     (problem,) = {found.label_problem for found in pictures.values()} - {None}
     assert (
-        f"{split}cover.png of 7 images lie beside the class folders (class_0, class_1)" in problem
+        f"{split}cover.png of 7 images are outside the class folders (class_0, class_1)" in problem
     )
 
 

@@ -141,7 +141,7 @@ def test_an_entry_that_does_not_hold_is_made_anew_and_said(monkeypatch, caplog, 
         assert equal(made(), first)
     (record,) = caplog.records
     assert message in record.getMessage()
-    assert "computing them anew" in record.getMessage()
+    assert "computing them again" in record.getMessage()
     caplog.clear()
     blind(monkeypatch)
     assert equal(made(), first)

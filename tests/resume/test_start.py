@@ -133,7 +133,7 @@ def test_a_start_that_was_killed_early_is_begun_anew_in_its_folder():
     start = decide_start(["resume=auto", "hydra.run.dir=run"])
     assert start.folder is None
     assert start.arguments == ["hydra.run.dir=run"]
-    assert "begun anew" in start.note
+    assert "starts again" in start.note
     assert not list(folder.iterdir())
 
 

@@ -1,7 +1,7 @@
-"""Batches in, batches out; each image with its own draw.
+"""Augmentations: pure functions that change each image of a batch by its own random numbers.
 
-An augmentation is a pure function of images (B, C, H, W) and of `uniform` (B, num_draws), numbers
-from U[0, 1] that whoever calls it draws, so that they belong to the image and not to the process.
+An augmentation is called with images (B, C, H, W) and `uniform` (B, num_draws), random numbers
+from U[0, 1). The caller draws them, so that they depend on the image and not on the process.
 """
 
 from limner.augmentations.flip import HorizontalFlip

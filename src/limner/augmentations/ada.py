@@ -17,20 +17,21 @@ from limner.interfaces import DiscriminatorStatistics
 
 
 class ADA(nn.Module):
-    """Changes what D sees, each transformation with a probability p that follows D's overfitting.
+    """Augments the images that D sees, with a probability p that follows D's overfitting.
 
-    r_t = E[sign(D(x))] over the real images of a few steps (equation 1). If it is above the
-    target, D knows the images too well and p rises; if below, p falls:
+    r_t = E[sign(D(x))] over the real images of a few steps (equation 1). If r_t is above the
+    target, D overfits and p rises; if r_t is below the target, p falls:
 
         p <- p + sign(r_t - target) * images / images_per_unit,  within [0, 1]
 
-    p is a buffer: a checkpoint holds it, and nothing here waits for the device.
+    p is a buffer: a checkpoint holds it, and no step waits for the device.
 
     Args:
-        image_shape: [C, H, W], C 1 or 3: there are colours to change.
-        target: Of r_t, in [-1, 1]; 0.6 in the paper.
-        images_per_unit: Real images over which p can rise from 0 to 1; 500,000 in the paper.
-        every: Steps of D from one change of p to the next; 4 in the paper.
+        image_shape: Shape [C, H, W] of an image, where C is 1 or 3.
+        target: Target of r_t, in [-1, 1]; 0.6 in the paper.
+        images_per_unit: Number of real images over which p can rise from 0 to 1; 500,000 in the
+            paper.
+        every: Number of steps of D between two changes of p; 4 in the paper.
     """
 
     num_draws = NUM_DRAWS_GEOMETRY + NUM_DRAWS_COLOUR
@@ -52,18 +53,18 @@ class ADA(nn.Module):
         super().__init__()
         self.target, self.images_per_unit, self.every = target, images_per_unit, every
         self.register_buffer("p", torch.zeros(()))
-        self.register_buffer("signs", torch.zeros(()))  # sum of r since p was changed
+        self.register_buffer("signs", torch.zeros(()))  # sum of r since the last change of p
 
     def forward(self, images: Tensor, *, uniform: Tensor) -> Tensor:
-        """Images (B, C, H, W) of images in [-1, 1], by numbers (B, num_draws) from U[0, 1)."""
+        """Return the changed images (B, C, H, W); `uniform` (B, num_draws) is from U[0, 1)."""
         geometry, colour = uniform.split([NUM_DRAWS_GEOMETRY, NUM_DRAWS_COLOUR], dim=1)
-        with torch.autocast(images.device.type, enabled=False):  # positions need all their digits
+        with torch.autocast(images.device.type, enabled=False):  # positions need float32
             images = move(images, uniform=geometry, p=self.p)
             return change_colour(images, uniform=colour, p=self.p)
 
     @torch.no_grad()
     def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
-        """Follows what D made of `num_images` real images in its step number `step`, from 0."""
+        """Adapt p to D's statistics in its step number `step`, from 0, on `num_images` images."""
         self.signs += 2 * statistics.accuracy_real - 1
         if (step + 1) % self.every == 0:
             change = num_images * self.every / self.images_per_unit

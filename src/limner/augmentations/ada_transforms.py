@@ -1,13 +1,14 @@
 """ADA's pixel blitting, geometric and colour transformations, each with probability p.
 
-Karras et al. (2020), appendix B, https://arxiv.org/abs/2006.06676: those of its transformations
-that the paper trains with. Random numbers are taken in a fixed order, p is a tensor, and what is
-not applied takes its neutral value: nothing here waits for the device.
+These are the transformations of Karras et al. (2020), appendix B,
+https://arxiv.org/abs/2006.06676, that the paper trains with. Random numbers are used in a fixed
+order, p is a tensor, and a transformation that is not applied takes its neutral value, so that no
+step waits for the device.
 
 Blitting (flip, quarter turns, shift by whole pixels) copies pixels. The geometric transformations
-look up between pixels, through the filters of `limner.augmentations.warping`. In the paper both
-are one lookup through filters that are not quite symmetric, so that a flip changes fine detail.
-Here it does not, and an image to which nothing geometric happens keeps its pixels exactly.
+interpolate between pixels with the filters of `limner.augmentations.warping`. The paper does both
+in one lookup with filters that are not quite symmetric, so that a flip changes fine detail. Here a
+flip does not, and an image without a geometric transformation keeps its pixels exactly.
 """
 
 __all__ = ["NUM_DRAWS_COLOUR", "NUM_DRAWS_GEOMETRY", "change_colour", "move"]
@@ -25,11 +26,11 @@ NUM_DRAWS_GEOMETRY, NUM_DRAWS_COLOUR = 18, 10
 
 
 def move(images: Tensor, *, uniform: Tensor, p: Tensor) -> Tensor:
-    """Flip, turn, shift and scale images (B, C, H, W); beyond the border they are mirrored.
+    """Flip, turn, shift and scale images; pixels beyond the border are mirrored.
 
     Args:
-        images: (B, C, H, W).
-        uniform: (B, NUM_DRAWS_GEOMETRY), from U[0, 1).
+        images: Images (B, C, H, W).
+        uniform: Random numbers (B, NUM_DRAWS_GEOMETRY) from U[0, 1).
         p: Probability of each transformation, () in [0, 1].
     """
     height, width = images.shape[2:]
@@ -47,18 +48,19 @@ def move(images: Tensor, *, uniform: Tensor, p: Tensor) -> Tensor:
 
 
 def change_colour(images: Tensor, *, uniform: Tensor, p: Tensor) -> Tensor:
-    """Images (B, C, H, W) of other brightness, contrast, hue and saturation; C is 1 or 3.
+    """Change brightness, contrast, hue and saturation of images with 1 or 3 channels.
 
-    With P the projection onto the grey axis and K the cross product with its unit vector, contrast
-    c, luma flip f = +-1, hue angle h and saturation s together are the matrix
+    Let P be the projection onto the grey axis and K the cross product with its unit vector. Then
+    contrast c, luma flip f = +-1, hue angle h and saturation s together are the matrix
 
         c (f P + s (cos(h) (I - P) + sin(h) K))
 
-    applied to x + b, for each acts on the grey axis and on the plane across it by itself.
+    which is applied to x + b. Each of the four acts separately on the grey axis and on the plane
+    perpendicular to it.
 
     Args:
-        images: In [-1, 1].
-        uniform: (B, NUM_DRAWS_COLOUR), from U[0, 1).
+        images: Images (B, C, H, W) in [-1, 1].
+        uniform: Random numbers (B, NUM_DRAWS_COLOUR) from U[0, 1).
         p: Probability of each transformation, () in [0, 1].
     """
     draws = _Draws(uniform)
@@ -80,16 +82,16 @@ def change_colour(images: Tensor, *, uniform: Tensor, p: Tensor) -> Tensor:
 
 
 class _Blit(NamedTuple):
-    """Copies of whole pixels: (x, y) comes from (x, y) + offset, or (y, x) + offset.
+    """Copies whole pixels: pixel (x, y) comes from (x, y) + offset, or from (y, x) + offset.
 
-    This is in the plane of an image and its mirror images. A flip of the plane is a shift by the
-    image's width or height, and a quarter turn is a transposition and a shift.
+    Positions are in the plane of an image and its mirror images. A flip of the plane is a shift by
+    the image's width or height, and a quarter turn is a transposition and a shift.
     """
 
     swaps: Tensor
     """Whether x and y are swapped, (B,)."""
     offset: Tensor
-    """In pixels (x, y), (B, 2), whole numbers."""
+    """Offset (x, y) in whole pixels, (B, 2)."""
 
     def __call__(self, images: Tensor) -> Tensor:
         height, width = images.shape[2:]
@@ -122,7 +124,7 @@ def _draw_blit(draws: "_Draws", p: Tensor, *, height: int, width: int) -> _Blit:
 def _draw_geometry(draws: "_Draws", p: Tensor, *, height: int, width: int) -> Tensor:
     """Draw where each pixel comes from: (B, 3, 3), in pixels (x right, y down) around the centre.
 
-    The product of the inverses of the transformations, in the order in which they are applied.
+    The matrix is the product of the inverse transformations, in their order.
     """
     turn = 1 - torch.sqrt(1 - p)  # of two turns, at least one happens with probability p
     scale = draws.maybe(p, torch.exp2(0.2 * draws.normal()), 1.0)
@@ -141,7 +143,7 @@ def _draw_geometry(draws: "_Draws", p: Tensor, *, height: int, width: int) -> Te
 
 
 class _Draws:
-    """Takes one column of the random numbers after the other; each result is (B,)."""
+    """Reads the random numbers column by column; each result is (B,)."""
 
     def __init__(self, uniform: Tensor) -> None:
         self._columns: Iterator[Tensor] = iter(uniform.float().unbind(1))
@@ -154,19 +156,19 @@ class _Draws:
         return torch.where(applied, first, 0.0), torch.where(applied, second, 0.0)
 
     def signed(self) -> Tensor:
-        """U[-1, 1)."""
+        """Return numbers from U[-1, 1)."""
         return 2 * next(self._columns) - 1
 
     def angle(self) -> Tensor:
-        """U[-pi, pi)."""
+        """Return angles from U[-pi, pi)."""
         return math.pi * self.signed()
 
     def integer(self, num: int) -> Tensor:
-        """0 .. num - 1, as floats."""
+        """Return whole numbers 0 .. num - 1, as floats."""
         return (next(self._columns) * num).floor().clamp(max=num - 1)
 
     def normal(self) -> Tensor:
-        """N(0, 1), cut at almost 5 deviations."""
+        """Return numbers from N(0, 1), clipped near 5 standard deviations."""
         return math.sqrt(2) * torch.erfinv(self.signed().clamp(-1 + 1e-6, 1 - 1e-6))
 
 
@@ -186,6 +188,6 @@ def _translation(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _matrix(*rows: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """(B, 3, 3), with the last row of an affine map."""
+    """Return matrices (B, 3, 3) with the last row of an affine map."""
     zero, one = torch.zeros_like(rows[0][0]), torch.ones_like(rows[0][0])
     return torch.stack([torch.stack(row, -1) for row in (*rows, (zero, zero, one))], 1)

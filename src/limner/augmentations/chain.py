@@ -10,10 +10,10 @@ from limner.interfaces import Augmentation
 
 
 class Chain:
-    """The parts in their order, each with random numbers of its own.
+    """Applies augmentations in their order, each with its own random numbers.
 
     Args:
-        parts: By names of one's choice, so that one can be changed or left out by its key.
+        parts: Augmentations by name; a name is the key that changes or removes one.
     """
 
     def __init__(self, *, parts: Mapping[str, Augmentation]) -> None:
@@ -21,7 +21,7 @@ class Chain:
         self.num_draws = sum(part.num_draws for part in self.parts)
 
     def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
-        """Images (B, C, H, W), by numbers `uniform` (B, num_draws) from U[0, 1)."""
+        """Return the changed images (B, C, H, W); `uniform` (B, num_draws) is from U[0, 1)."""
         draws = uniform.split([part.num_draws for part in self.parts], dim=1)
         for part, own in zip(self.parts, draws, strict=True):
             images = part(images, uniform=own)

@@ -1,8 +1,8 @@
-"""The parts of DiffAugment, Zhao et al. (2020), section 4, https://arxiv.org/abs/2006.10738.
+"""DiffAugment, Zhao et al. (2020), section 4, https://arxiv.org/abs/2006.10738.
 
-They change the real and the fake images that D sees, in its own steps and in those of G, whose
-gradient passes through them. Images are float (B, C, H, W) in [-1, 1], with any C; changed ones
-may leave that range. `uniform` are numbers from U[0, 1), (B, num_draws).
+Its parts change the real and fake images that D sees, in the steps of both players; the gradient
+of G passes through them. Images are float (B, C, H, W) in [-1, 1] with any C; changed images may
+leave that range. `uniform` (B, num_draws) holds random numbers from U[0, 1).
 """
 
 __all__ = ["Colour", "Cutout", "Translation"]
@@ -12,9 +12,9 @@ from torch import Tensor
 
 
 class Colour:
-    """Brightness, saturation and contrast, each uniform around no change.
+    """Changes brightness, saturation and contrast, each drawn uniformly around no change.
 
-    x <- x + b;   x <- m + s (x - m), m each pixel's mean;   x <- m + c (x - m), m the image's mean
+    x <- x + b;   x <- m + s (x - m), m: the pixel's mean;  x <- m + c (x - m), m: the image's mean
 
     Args:
         brightness: b is in [-brightness, brightness]; 0.5 in the paper.
@@ -33,6 +33,7 @@ class Colour:
         self.brightness, self.saturation, self.contrast = brightness, saturation, contrast
 
     def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
+        """Return the changed images (B, C, H, W); `uniform` is (B, num_draws)."""
         signed = (2 * uniform - 1).to(images)[..., None, None, None]
         brightness, saturation, contrast = signed.unbind(1)
         images = images + self.brightness * brightness
@@ -43,10 +44,10 @@ class Colour:
 
 
 class Translation:
-    """Moves an image by whole pixels, and fills with zeros what comes in.
+    """Shifts an image by whole pixels, and fills the border with zeros.
 
     Args:
-        max_fraction: Of height and width by which it moves at most, in [0, 1]; 1/8 in the paper.
+        max_fraction: Largest shift as a share of height and width, in [0, 1]; 1/8 in the paper.
     """
 
     num_draws = 2
@@ -57,6 +58,7 @@ class Translation:
         self.max_fraction = max_fraction
 
     def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
+        """Return the changed images (B, C, H, W); `uniform` is (B, num_draws)."""
         for dim, draws in zip((2, 3), uniform.unbind(1), strict=True):
             size = images.shape[dim]
             most = round(self.max_fraction * size)
@@ -70,10 +72,11 @@ class Translation:
 
 
 class Cutout:
-    """Fills with zeros a rectangle around a pixel of the image, as far as it lies inside.
+    """Fills a rectangle around a random pixel with zeros.
 
     Args:
-        fraction: Its sides, of height and width, in [0, 1]; 1/2 in the paper.
+        fraction: Sides of the rectangle as a share of height and width, in [0, 1]; 1/2 in the
+            paper.
     """
 
     num_draws = 2
@@ -84,6 +87,7 @@ class Cutout:
         self.fraction = fraction
 
     def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
+        """Return the changed images (B, C, H, W); `uniform` is (B, num_draws)."""
         rows, columns = (
             self._lines(size, draws)
             for size, draws in zip(images.shape[2:], uniform.unbind(1), strict=True)
@@ -92,7 +96,7 @@ class Cutout:
         return images.masked_fill(hole, 0)
 
     def _lines(self, size: int, draws: Tensor) -> Tensor:
-        """Whether each of `size` lines is in the hole, (B, size)."""
+        """Return whether each of `size` lines is in the rectangle, (B, size)."""
         length = round(self.fraction * size)
         first = _integers(draws, size)[:, None] - length // 2
         lines = torch.arange(size, device=draws.device)
@@ -100,5 +104,5 @@ class Cutout:
 
 
 def _integers(uniform: Tensor, num: int) -> Tensor:
-    """From U[0, 1) to the integers 0 .. num - 1, each with the same probability."""
+    """Map U[0, 1) to the integers 0 .. num - 1, each with the same probability."""
     return (uniform * num).long().clamp(max=num - 1)  # 0.99999994 * num may be rounded up

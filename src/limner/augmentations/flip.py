@@ -1,4 +1,4 @@
-"""Mirrors images at their vertical axis."""
+"""Horizontal flips of images."""
 
 __all__ = ["HorizontalFlip"]
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class HorizontalFlip:
-    """Mirrors each image with a probability.
+    """Mirrors each image left to right with a probability.
 
     Args:
-        probability: In [0, 1].
+        probability: Probability of a flip, in [0, 1].
     """
 
     num_draws = 1
@@ -19,6 +19,6 @@ class HorizontalFlip:
         self.probability = probability
 
     def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
-        """Images (B, C, H, W) of any type, mirrored where `uniform` (B, 1) is small enough."""
+        """Return images (B, C, H, W) of any type, mirrored where `uniform` (B, 1) is small."""
         mirrored = uniform < self.probability
         return torch.where(mirrored[..., None, None], images.flip(-1), images)

@@ -1,1 +1,1 @@
-"""What happens around training: pictures, scores, logs, guards, checkpoints."""
+"""Callbacks of training: pictures, scores, logs, safety checks, checkpoints."""

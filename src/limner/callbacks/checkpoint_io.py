@@ -1,4 +1,7 @@
-"""How checkpoints are written: whole, on a full disk too, and into no other run's folder."""
+"""Writing of checkpoints without incomplete files, even on a full disk.
+
+A run never writes into the folder of another run.
+"""
 
 __all__ = ["AtomicCheckpointIO"]
 
@@ -19,22 +22,24 @@ log = logging.getLogger(__name__)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes files that are whole or not there.
+    """Checkpoint plugin of Lightning that writes each file completely or not at all.
 
-    That one could not be written is kept, not raised: only the first process writes, and the
-    others wait for it.
+    Only the first process writes, and the others wait for it. So an error of writing is not
+    raised, but stored in `failure`.
 
-    Where the disk is full, older checkpoints are given up for the new one, the oldest first. The
-    newest whole one stays in any case, and best.ckpt.
+    If the disk is full, older checkpoints are removed to make room for the new one, the oldest
+    first. The newest whole checkpoint and best.ckpt always stay.
 
     Args:
-        folder: The run's folder, which is made again where it was deleted; None for a folder that
-            nobody looks after.
+        folder: Run folder, which is created again if it was deleted; None to write without
+            checking the folder.
     """
 
     failure: OSError | UserError | None = None
-    """Why the last writing failed, in the process that writes; None if it did not. A `UserError`
-    if nothing may be written there any more."""
+    """Error of the last attempt to write, in the process that writes; None after a success.
+
+    A `UserError` means that the run may no longer write into the folder.
+    """
 
     def __init__(self, folder: RunFolder | None = None) -> None:
         super().__init__()
@@ -53,9 +58,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             self.failure = error
 
     def _write(self, checkpoint: dict[str, Any], path: Path) -> None:
-        """Writes it, and gives up one older checkpoint after the other for it if need be."""
+        """Write a checkpoint; on a full disk, remove older checkpoints until there is room."""
         given_up: list[str] = []
-        left: list[Path] | None = None  # what may be given up, the oldest first
+        left: list[Path] | None = None  # checkpoints that may be removed, the oldest first
         try:
             while True:
                 try:
@@ -77,7 +82,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def _worth_giving_up(path: Path) -> list[Path]:
-    """The checkpoints that a new one may take the room of; none if it would not be enough."""
+    """Return the checkpoints that may be removed; [] if that would not free enough space."""
     newest, older = spares(path.parents[1])
     if newest is None:
         return []

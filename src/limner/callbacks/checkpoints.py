@@ -1,4 +1,4 @@
-"""When checkpoints are written, which of them stay, and what happens when a disk takes none."""
+"""Checkpoints of training: when to write them, which to keep, and failures to write."""
 
 __all__ = ["AGREE_EVERY", "Checkpoints", "check_last"]
 
@@ -22,24 +22,30 @@ from limner.runs.checkpoints import best_path, read, tidy, update_path
 log = logging.getLogger(__name__)
 
 AGREE_EVERY = 8
-"""Updates between the questions of several processes about signals and time: asking is waiting."""
+"""Number of updates between two common checks of several processes for signals and time.
+
+In a common check the processes wait for each other, so there is no check at every update.
+"""
 MAX_SHARE = 0.02
-"""Of the time, at most, that goes into checkpoints by the clock."""
+"""Largest share of the time spent on checkpoints that are due by `every_num_minutes`."""
 
 
 class Checkpoints(L.pytorch.callbacks.Checkpoint):
-    """Keeps the last few checkpoints, named after their updates, and the best by the objective.
+    """Callback that keeps the last checkpoints, named after their updates, and the best one.
 
-    Where one cannot be written, a warning is given, the newest one stays, and training goes on.
-    On a full disk the older ones are given up first (`AtomicCheckpointIO`).
+    A checkpoint is written after `every_num_updates` updates or `every_num_minutes` minutes,
+    whichever comes first, and at the end of training. If a checkpoint cannot be written, a warning
+    is logged, the newest checkpoint stays, and training continues. On a full disk, older
+    checkpoints are removed first (`AtomicCheckpointIO`).
 
     Args:
-        every_num_updates: Interval between two checkpoints,
-        every_num_minutes: or this time, whichever is over first; both also at the end. By this
-            clock none is written while the last one's writing was more than 2 % of the time since.
-        keep_last: How many stay beside the best; an older one goes when a newer one is whole.
-        objective: {name, mode: min or max}: the value that best.ckpt is chosen by, whenever it is
-            measured; or None.
+        every_num_updates: Largest number of updates between two checkpoints, at least 1.
+        every_num_minutes: Largest number of minutes between two checkpoints. This interval is
+            extended if writing the last checkpoint took more than 2 % of it.
+        keep_last: Number of checkpoints to keep beside the best, at least 1. An older checkpoint
+            is removed after a newer one is complete.
+        objective: Value by which best.ckpt is chosen whenever the value is measured, as
+            {name, mode: min or max}; None for no best.ckpt.
     """
 
     def __init__(
@@ -58,17 +64,17 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         self.keep_last, self.objective = keep_last, objective
         self.best: float | None = None
         self.failure: str | None = None
-        """Why the last checkpoint that was tried is not there, or None if it is."""
-        self._time, self._cost = time.monotonic(), 0.0  # seconds: when it was, how long it took
-        self._update = 0  # of the last one that was tried
-        self.last_whole = 0  # update of the last one that is there; 0 for none
+        """Reason why the last attempt to write a checkpoint failed; None if it succeeded."""
+        self._time, self._cost = time.monotonic(), 0.0  # end and duration of the last attempt, s
+        self._update = 0  # update of the last attempt
+        self.last_whole = 0  # update of the last checkpoint that was written; 0 for none
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         update = trainer.global_step
         _check_agreement(update, trainer.strategy)
         self._time, self._update, self.last_whole = time.monotonic(), update, update
         if is_measured(trainer):
-            self._update -= 1  # the checkpoint of this update is to be replaced when that is done
+            self._update -= 1  # replace the checkpoint of this update when measuring is done
         self.failure = None
         path = best_path(_folder(trainer))
         if update > 0 and path.exists():  # resumed
@@ -81,13 +87,13 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
-        # where values are still to be measured, the methods below save them too
+        # if values are still to be measured, the hooks below save the checkpoint with the values
         if not is_measured(trainer) and self._is_due(trainer):
             self.save_last(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         if trainer.fit_loop.epoch_end_is_due:
-            return  # scores are still to come
+            return  # scores follow, and then on_train_epoch_end saves
         self._save_best(trainer)
         if self._is_due(trainer):
             self.save_last(trainer)
@@ -98,12 +104,12 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
             self.save_last(trainer)
 
     def save_last(self, trainer: L.Trainer) -> bool:
-        """Writes the checkpoint of this update, if that was not tried before.
+        """Write the checkpoint of the current update, unless that was tried before.
 
-        Every process must call it.
+        Every process must call this method.
 
         Returns:
-            Whether it is there; in every process the same.
+            Whether the checkpoint exists; the same in every process.
         """
         update, folder = trainer.global_step, _folder(trainer)
         if update != self._update:
@@ -134,10 +140,10 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
     def _save_best(self, trainer: L.Trainer) -> None:
         before = self.best
         if self._has_improved(trainer) and self._save(trainer, best_path(_folder(trainer))):
-            self.best = before  # the file is still that one
+            self.best = before  # best.ckpt still has the earlier value
 
     def _has_improved(self, trainer: L.Trainer) -> bool:
-        """Return whether the objective was measured at this very update, and is the best."""
+        """Return whether the objective was measured at the current update and is the best."""
         if self.objective is None:
             return False
         value = measured_of(trainer).at(trainer.global_step).get(self.objective["name"])
@@ -150,17 +156,17 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         return True
 
     def _save(self, trainer: L.Trainer, path: Path) -> str | None:
-        """Writes a checkpoint. In every process: why it could not be written, or None."""
+        """Write a checkpoint; return None, or in every process the reason of a failure."""
         check_weights(trainer.lightning_module, trainer.global_step)
         for logger in trainer.loggers:
-            logger.save()  # what was logged before a checkpoint is on disk when it is
+            logger.save()  # logged values must be on disk before the checkpoint that follows them
             if trainer.is_global_zero and hasattr(logger, "sync"):
                 logger.sync()
         trainer.save_checkpoint(path)
         error = trainer.strategy.checkpoint_io.failure
         if trainer.strategy.reduce_boolean_decision(error is None, all=True):
             return None
-        if trainer.strategy.broadcast(isinstance(error, UserError)):  # nothing may be written
+        if trainer.strategy.broadcast(isinstance(error, UserError)):  # the folder is another run's
             trainer.loggers = []
             raise UserError("Stopped by the first process.") if error is None else error
         reason = "" if error is None else error.strerror or str(error)
@@ -171,7 +177,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         return reason
 
     def _what_stays(self, path: Path) -> str:
-        """The checkpoint that a failed one would have followed."""
+        """Describe, for a warning, the checkpoint that stays after a failure to write `path`."""
         if path.name == "best.ckpt":
             return "the best before it stays" if path.exists() else "there is none before it"
         if self.last_whole == 0:
@@ -186,7 +192,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
 
 
 def check_last(trainer: L.Trainer) -> None:
-    """Raises `UserError` if training is over, and the checkpoint of its end is not there."""
+    """Raise `UserError` if training is over and its last checkpoint does not exist."""
     for callback in trainer.callbacks:
         if not isinstance(callback, Checkpoints):
             continue
@@ -210,7 +216,7 @@ def _folder(trainer: L.Trainer) -> Path:
 
 
 def _check_agreement(update: int, strategy: Strategy) -> None:
-    """Raises `UserError`, in every process at once, if they go on from different checkpoints."""
+    """Raise `UserError` in every process if the processes resume from different checkpoints."""
     first = strategy.broadcast(update)
     if not strategy.reduce_boolean_decision(update == first, all=True):
         raise UserError(

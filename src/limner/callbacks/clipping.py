@@ -1,4 +1,4 @@
-"""Gradient clipping for a user's own model that Lightning optimizes."""
+"""Gradient clipping for models with Lightning's automatic optimization."""
 
 __all__ = ["Clipping"]
 
@@ -8,10 +8,10 @@ from torch.optim import Optimizer
 
 
 class Clipping(L.Callback):
-    """A callback that scales the gradient of each step down to a norm, where it is longer.
+    """Callback that scales down the gradient of a step if its norm exceeds a maximum.
 
-    Lightning's own clipping refuses fused optimizers under bf16-mixed, because of a loss scaling
-    that bf16-mixed does not have.
+    Lightning's own clipping refuses fused optimizers under bf16-mixed because of loss scaling,
+    although bf16-mixed does not scale the loss.
 
     Args:
         max_norm: Largest Euclidean norm of all gradients together, above 0.

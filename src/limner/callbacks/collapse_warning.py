@@ -1,4 +1,4 @@
-"""Warn when a GAN has collapsed: the discriminator is always right, or all samples look alike."""
+"""Warnings of collapsed GANs: the discriminator is always right, or all samples look alike."""
 
 __all__ = ["CollapseWarning"]
 
@@ -21,16 +21,18 @@ NUM_IMAGES = 64  # images whose distances are compared
 
 
 class CollapseWarning(L.Callback):
-    """Warning at an epoch's end that a GAN has collapsed; other models are left alone.
+    """Callback that warns at the end of an epoch if a GAN has collapsed.
 
-    A warning is repeated only after the state that it names was over.
+    The callback does nothing for other models. It repeats a warning only if the model has
+    recovered in between.
 
     Args:
-        max_accuracy: Accuracy of D over an epoch above which D has won. A generator learns little
-            from a discriminator that is always right.
-        min_distance: Mean distance between samples, as a share of the distance between training
-            images, below which the generator has collapsed.
-        first_update: First update at which to warn, since untrained generators draw alike too.
+        max_accuracy: Accuracy of D over an epoch, in (0.5, 1], above which to warn. A generator
+            learns little from a discriminator that is always right.
+        min_distance: Distance between samples, as a fraction in [0, 1) of the distance between
+            training images, below which to warn.
+        first_update: First update at which to warn, since the samples of an untrained generator
+            look alike too.
     """
 
     def __init__(self, *, max_accuracy: float, min_distance: float, first_update: int) -> None:
@@ -78,7 +80,7 @@ class CollapseWarning(L.Callback):
             )
 
     def _distance(self, trainer: L.Trainer, model: Samples) -> float:
-        """Return the distance between samples, as a share of that between training images."""
+        """Return the distance between samples divided by the distance between training images."""
         if self._real_distance is None:
             store, indices = trainer.datamodule.split("train")
             images = to_float(store.gather(spread(indices, NUM_IMAGES)))

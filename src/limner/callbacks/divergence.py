@@ -1,4 +1,4 @@
-"""Says which loss, logit or weight ran away."""
+"""Checks for divergence, which name the loss, logit or weight that diverged."""
 
 __all__ = ["MAX_LOGIT", "check_values", "check_weights"]
 
@@ -12,11 +12,11 @@ from torch import nn
 from limner.errors import Diverged
 
 MAX_LOGIT = 1e5
-"""The magnitude beyond which a batch's mean logit has run away.
+"""Magnitude of a batch's mean logit above which training has diverged.
 
-Logits of a discriminator that can be misled at all lie within tens, those of a Wasserstein critic
-within thousands. In float32 the gradients of a player drown in rounding from about here on, long
-before anything is infinite.
+The logits of a discriminator that a generator can still deceive are tens at most, and the outputs
+of a Wasserstein critic thousands at most. Above about this magnitude, rounding in float32 exceeds
+the gradients of a player, long before a value is infinite.
 """
 ADVICE = (
     "Training has diverged; the checkpoints written before this are whole.\n"
@@ -26,12 +26,14 @@ ADVICE = (
 
 
 def check_values(values: Mapping[str, float], update: int, strategy: Strategy) -> None:
-    """Raises `Diverged`, in every process at once, that names the first value which ran away.
+    """Raise `Diverged` in every process if a value of any process has diverged.
+
+    The error names the first such value of the process itself, if it has one.
 
     Args:
-        values: Those of an update, by their log keys.
-        update: Its number.
-        strategy: By which the processes agree.
+        values: Values of an update by log key.
+        update: Number of the update.
+        strategy: Lightning strategy by which the processes agree.
     """
     wrong = [f"{name} is {value:.4g}" for name, value in values.items() if _ran_away(name, value)]
     if not strategy.reduce_boolean_decision(not wrong, all=True):
@@ -40,7 +42,7 @@ def check_values(values: Mapping[str, float], update: int, strategy: Strategy) -
 
 
 def check_weights(model: nn.Module, update: int) -> None:
-    """Raises `Diverged` that names the first parameter which is not finite."""
+    """Raise `Diverged` if a parameter is not finite; the error names the first such parameter."""
     parameters = dict(model.named_parameters())
     norms = torch.stack(torch._foreach_norm(list(parameters.values())))
     for name, finite in zip(parameters, norms.isfinite().tolist(), strict=True):

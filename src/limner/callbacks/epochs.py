@@ -1,4 +1,4 @@
-"""Validation and scores at an epoch's end: when they begin, and when they are done."""
+"""Tracking of pending measurements: validation, and the scores at the end of an epoch."""
 
 __all__ = ["Scorer", "TrackEpochEnd", "is_last_epoch", "is_measured"]
 
@@ -9,35 +9,36 @@ from torch import distributed
 
 
 def is_last_epoch(trainer: L.Trainer) -> bool:
-    """Return whether training ends with this epoch; for use in `on_train_epoch_end`."""
+    """Return whether training ends with this epoch; call it in `on_train_epoch_end`."""
     return trainer.fit_loop.is_over(trainer.current_epoch + 1)
 
 
 def is_measured(trainer: L.Trainer) -> bool:
-    """Return whether validation or an epoch's end follows; for use in `on_train_batch_end`.
+    """Return whether validation or the end of an epoch follows; call it in `on_train_batch_end`.
 
-    Only callbacks that come after `TrackEpochEnd` may ask.
+    The result is correct only in callbacks that come after `TrackEpochEnd`.
     """
     return trainer.fit_loop.epoch_end_is_due or trainer.fit_loop.validation_is_due
 
 
 @runtime_checkable
 class Scorer(Protocol):
-    """A callback that scores samples at some epochs' ends, and at the last one."""
+    """Callback that scores samples at the end of some epochs, including the last epoch."""
 
     def score_update(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        """Score the present weights, unless that was done."""
+        """Score the current weights, unless they have been scored."""
 
 
 class TrackEpochEnd(L.pytorch.callbacks.Checkpoint):  # so that it comes after scores and logs
-    """Notes in the `FitLoop` when an epoch's end or a validation begins, and when it is done.
+    """Callback that records in the `FitLoop` when validation or the end of an epoch is pending.
 
-    This callback comes before `Checkpoints`, so that the checkpoint of an epoch's end holds all
-    that was done there.
+    This callback comes before `Checkpoints`, so that the checkpoint at the end of an epoch
+    contains the results of validation and scores.
 
-    Each of several processes has its own running statistics in batch norm, and a checkpoint holds
-    those of the first process. Before anything is measured, all processes take these statistics:
-    so validation and scores describe the weights in the checkpoint, also after a resume.
+    With several processes, each process has its own running statistics in batch norm, and a
+    checkpoint contains the statistics of the first process. Before each measurement, this callback
+    copies the buffers of the first process to all processes. So validation and scores describe the
+    weights in the checkpoint, also after a resume.
     """
 
     def on_train_batch_end(
@@ -56,7 +57,7 @@ class TrackEpochEnd(L.pytorch.callbacks.Checkpoint):  # so that it comes after s
         trainer.fit_loop.epoch_end_is_due = False
 
     def _measure_last(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        """Validate and score where a callback has ended training only at the epoch's end."""
+        """Validate and score if a callback has ended training only at the end of the epoch."""
         loop = trainer.fit_loop
         if loop.validated_update != trainer.global_step and loop.epoch_loop.can_validate():
             loop.epoch_loop.validate()

@@ -1,4 +1,4 @@
-"""Keeps the status.json of a run up to date while it is trained, and an eye on its folder."""
+"""Updates of a run's status.json and checks of its folder during training."""
 
 __all__ = ["Heartbeat"]
 
@@ -10,13 +10,13 @@ from limner.runs.status import StatusFile
 
 
 class Heartbeat(L.Callback):
-    """Tells the run's status which update is done, and sees whether the folder is still its own.
+    """Callback that records the last update in status.json, and checks the run folder.
 
-    It stands before all that write there.
+    This callback comes before all callbacks that write into the run folder.
 
     Args:
-        status: The status of the run.
-        folder: The folder of the run.
+        status: Writer of the run's status.json.
+        folder: Run folder.
     """
 
     def __init__(self, *, status: StatusFile, folder: RunFolder) -> None:
@@ -41,5 +41,5 @@ class Heartbeat(L.Callback):
         try:
             self.folder.check()
         except UserError:
-            trainer.loggers = []  # else they would write what they have left into it
+            trainer.loggers = []  # otherwise loggers write their remaining values into the folder
             raise

@@ -1,4 +1,4 @@
-"""What the codes of a model hold: walks among them, the KL of each dimension, a collapse."""
+"""Pictures of a model's latent codes: interpolations, traversals, the KL of each dimension."""
 
 __all__ = ["Codes", "collapse"]
 
@@ -20,13 +20,13 @@ from limner.warn_once import WarnOnce
 log = logging.getLogger(__name__)
 
 NUM_ROWS, NUM_STEPS, REACH = 8, 11, 3.0
-MANIFOLD = 20  # images on a side
-SHARE = 0.1  # of the units, of which fewer are active after a collapse
+MANIFOLD = 20  # images on each side of the manifold picture
+SHARE = 0.1  # fraction of active units below which the posterior has collapsed
 
 
 @runtime_checkable
 class Posterior(Protocol):
-    """A model with q(z | x) = N(mean, exp(logvar))."""
+    """Model with a posterior q(z | x) = N(mean, exp(logvar))."""
 
     latent_dim: int
 
@@ -35,16 +35,23 @@ class Posterior(Protocol):
 
 
 class Codes(L.Callback):
-    """Draws what a model's codes do, and warns where they do nothing.
+    """Callback that writes pictures of latent codes, and warns of posterior collapse.
 
-    Beside `samples/update_<n>.png` it leaves `..._interpolations.png`, between the codes of
-    held-out images; `..._traversal.png`, a row for each of the dimensions that cost most, from -3
-    to 3; `..._manifold.png` where codes have two dimensions; and `..._kl.png`, the KL of each
-    dimension. Under the name `final...` at the end. It logs `val/active_units`.
+    The names of the pictures begin with `samples/update_<n>`, and at the end of training with
+    `final`. The pictures are
+
+        ..._interpolations.png    interpolations between the codes of held-out images
+        ..._traversal.png         a row for each of the 8 dimensions with the largest KL, with
+                                  values from -3 to 3
+        ..._manifold.png          a grid of codes, only if codes have two dimensions
+        ..._kl.png                the KL of each dimension
+
+    The callback also logs `val/active_units`.
 
     Args:
-        every_num_updates: Interval between pictures, and updates before a collapse is spoken of.
-        num_images: Held-out images whose codes are looked at, at least 2.
+        every_num_updates: Number of updates between pictures, at least 1; also the first update
+            at which to warn of a collapse.
+        num_images: Number of held-out images to encode, at least 2.
     """
 
     def __init__(self, *, every_num_updates: int, num_images: int) -> None:
@@ -86,7 +93,12 @@ class Codes(L.Callback):
 
 
 def collapse(active: int, latent_dim: int) -> str | None:
-    """What to say where too few dimensions of z depend on x; None where enough do."""
+    """Return a warning if too few dimensions of z depend on the image; None otherwise.
+
+    Args:
+        active: Number of dimensions of z that depend on the image.
+        latent_dim: Number of dimensions of z.
+    """
     if active >= SHARE * latent_dim:
         return None
     return (
@@ -99,7 +111,14 @@ def collapse(active: int, latent_dim: int) -> str | None:
 def _walks(
     model: Posterior, mean: Tensor, labels: list[Tensor], kl: Tensor
 ) -> Iterator[tuple[str, int, Tensor]]:
-    """Name, columns and images of each walk, of codes `mean` (N, D) and classes [(N,)] or []."""
+    """Yield the name, the number of columns and the images of each picture.
+
+    Args:
+        model: The model that decodes the codes.
+        mean: Codes (N, D) of held-out images.
+        labels: List with the labels (N,) of the images; [] for a model without classes.
+        kl: KL (D,) of each dimension, in nats.
+    """
     steps = torch.linspace(0, 1, NUM_STEPS, device=mean.device)[:, None]
     pairs = range(min(NUM_ROWS, len(mean) // 2))
     between = [mean[2 * i] + steps * (mean[2 * i + 1] - mean[2 * i]) for i in pairs]
@@ -118,7 +137,7 @@ def _walks(
 
     if mean.shape[1] == 2:
         axis = torch.special.ndtri((torch.arange(MANIFOLD, device=mean.device) + 0.5) / MANIFOLD)
-        codes = torch.cartesian_prod(-axis, axis).flip(1)  # by quantiles of N(0, 1), y upwards
+        codes = torch.cartesian_prod(-axis, axis).flip(1)  # quantiles of N(0, 1), y upwards
         classes = [[part.expand(len(codes)) for part in one]]
         yield "manifold", MANIFOLD, _drawn(model, [codes], classes)
 
@@ -128,8 +147,8 @@ def _drawn(model: Posterior, rows: list[Tensor], labels: list[list[Tensor]]) -> 
 
 
 def _draw_bars(kl: Tensor, path: str) -> None:
-    """The KL of each dimension in nats, the largest first."""
-    figure = Figure(figsize=(6, 3))  # a layout of matplotlib's choice draws all of it twice
+    """Draw the KL of each dimension in nats as bars, the largest first."""
+    figure = Figure(figsize=(6, 3))  # matplotlib's automatic layout would draw everything twice
     axes = figure.add_axes((0.12, 0.17, 0.86, 0.79))
     axes.stairs(kl.sort(descending=True).values.tolist(), fill=True)
     axes.set(xlabel="latent dimension, by KL", ylabel="KL in nats")

@@ -1,4 +1,4 @@
-"""Learning rates that change over training."""
+"""Learning-rate schedules."""
 
 __all__ = ["LearningRates"]
 
@@ -11,7 +11,7 @@ class LearningRates(L.Callback):
     """Callback that multiplies the learning rate of every optimizer by a schedule.
 
     Args:
-        schedule: The factor of each update, see `limner.schedules`.
+        schedule: Factor of the learning rate at each update, see `limner.schedules`.
     """
 
     def __init__(self, schedule: Schedule) -> None:
@@ -23,6 +23,6 @@ class LearningRates(L.Callback):
         factor = self.schedule(trainer.global_step)
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
-                # part of the optimizer's state, so a resumed run knows what it began with
+                # saved with the optimizer, so that a resumed run has the same initial rate
                 group.setdefault("initial_lr", group["lr"])
                 group["lr"] = factor * group["initial_lr"]

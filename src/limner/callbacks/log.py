@@ -1,4 +1,4 @@
-"""Hands the values of a run to its loggers, counted by updates."""
+"""Logging of a run's values to its loggers, with the update as step."""
 
 __all__ = ["Log"]
 
@@ -13,16 +13,22 @@ from limner.callbacks.divergence import check_values
 
 
 class Log(L.Callback):
-    """Logs what `training_step` returned every few updates, and `val/...` when it is measured.
+    """Callback that logs training values every few updates, and `val/` values when measured.
 
-    Beside the losses: `train/learning_rate` of each optimizer, `train/images_seen`, and
-    `time/images_per_second` since the last look, and `time/seconds` since the start of training,
-    scores and pictures included; a resumed run counts on from its checkpoint. The values of other
-    updates never leave the device, so nothing waits for them. A loss that is not finite ends the
-    run here, or sends it back to its last checkpoint (`on_divergence`).
+    The training values are what `training_step` returns, and
+
+        train/learning_rate       learning rate of each optimizer
+        train/images_seen         number of images in all updates so far
+        time/images_per_second    speed since the last logged update
+        time/seconds              time since the start of training, including scores and pictures;
+                                  a resumed run continues the count of its checkpoint
+
+    The values of other updates never leave the device, so training does not wait for them. If a
+    loss is not finite, this callback raises `Diverged`, which ends the run or rolls it back to its
+    last checkpoint (`on_divergence`).
 
     Args:
-        every_num_updates: Interval between two looks.
+        every_num_updates: Number of updates between two logged updates, at least 1.
     """
 
     def __init__(self, *, every_num_updates: int) -> None:
@@ -30,12 +36,12 @@ class Log(L.Callback):
             raise ValueError("callbacks.log.every_num_updates must be 1 or more.")
         self.every_num_updates = every_num_updates
         self.latest: dict[str, float] = {}
-        """The newest value of everything logged, for whoever shows it."""
+        """Newest value of each log key, for callbacks that display values."""
         self.first_update = 0
-        """The update that training has begun or gone on from."""
+        """Update from which training has started or resumed."""
         self._since = (0.0, 0)
         self._start: float | None = None
-        self._before = 0.0  # seconds of the starts before this one
+        self._before = 0.0  # seconds of training before this start
         self._lost = 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -45,12 +51,18 @@ class Log(L.Callback):
         self._before, self.latest = state_dict["seconds"], state_dict["latest"]
 
     def seconds(self) -> float:
-        """Of training so far."""
+        """Return the duration of training so far in seconds, including earlier starts."""
         now = 0.0 if self._start is None else time.perf_counter() - self._start
         return self._before + now
 
     def go_on_at(self, seconds: float) -> None:
-        """To be called before training that goes on from an update which was passed before."""
+        """Set a lower bound of the time before this start; call this before training continues.
+
+        After a rollback, the time in the checkpoint lacks the updates that were rolled back.
+
+        Args:
+            seconds: Time of training before this start, in seconds.
+        """
         self._lost = seconds
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
@@ -89,7 +101,7 @@ class Log(L.Callback):
         self._write(trainer, values)
 
     def on_measured(self, trainer: L.Trainer, values: Mapping[str, float]) -> None:
-        """Log what was measured of the present weights, under their update."""
+        """Log values measured with the current weights, with the current update as step."""
         if values:
             self._write(trainer, values)
 
@@ -102,7 +114,7 @@ class Log(L.Callback):
 
 
 def _learning_rates(trainer: L.Trainer) -> dict[str, float]:
-    """The rate of each optimizer; of two, the second is the discriminator's."""
+    """Return the learning rate of each optimizer; a second optimizer trains a discriminator."""
     names = ["train/learning_rate", "train/learning_rate_discriminator"]
     rates = [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers]
     return dict(zip(names, rates, strict=False))

@@ -1,7 +1,7 @@
-"""The values measured of a model, each with the update at which it was measured.
+"""The measured values of a model, each with the update at which it was measured.
 
-Lightning's `callback_metrics` keeps values of earlier updates and does not say how old they are.
-So whoever logs a `val/` value, chooses the best checkpoint by it or reports it reads this record.
+Lightning's `callback_metrics` keeps values of earlier updates without their update. So callbacks
+that log or report a `val/` value, or choose the best checkpoint by it, read this record instead.
 """
 
 __all__ = ["Follower", "Measured", "measured_of"]
@@ -14,27 +14,27 @@ import lightning as L
 
 @runtime_checkable
 class Follower(Protocol):
-    """A callback that wants each value as soon as it is measured."""
+    """Callback that receives each value as soon as it is measured."""
 
     def on_measured(self, trainer: L.Trainer, values: Mapping[str, float]) -> None: ...
 
 
 class Measured(L.Callback):
-    """Keeps the newest value of each `val/` name, and the update whose weights it belongs to.
+    """Callback that records the newest value of each `val/` key, and the update of its weights.
 
-    Validation fills it at its end, other callbacks by `add`. Checkpoints hold it, so a resumed run
-    knows what was measured before.
+    The values come from validation, at its end, and from other callbacks, by `add`. Checkpoints
+    contain the record, so a resumed run has the earlier values.
     """
 
     def __init__(self) -> None:
         self._values: dict[str, tuple[float, int]] = {}
 
     def at(self, update: int) -> dict[str, float]:
-        """Return the values that were measured at `update`, and no older ones."""
+        """Return the values that were measured at `update`, without older values."""
         return {name: value for name, (value, when) in self._values.items() if when == update}
 
     def add(self, trainer: L.Trainer, values: Mapping[str, float]) -> None:
-        """Record values of the present weights, and pass them to the callbacks that follow."""
+        """Record values of the current weights, and pass them to each `Follower`."""
         self._values |= {name: (value, trainer.global_step) for name, value in values.items()}
         for callback in trainer.callbacks:
             if isinstance(callback, Follower):
@@ -52,5 +52,5 @@ class Measured(L.Callback):
 
 
 def measured_of(trainer: L.Trainer) -> Measured:
-    """Return the record of a trainer."""
+    """Return the `Measured` callback of a trainer."""
     return next(callback for callback in trainer.callbacks if isinstance(callback, Measured))

@@ -1,4 +1,4 @@
-"""Grids of samples at intervals, always of the same noise, so that one sees what training does."""
+"""Grids of samples during training, always from the same noise, to show the progress."""
 
 __all__ = ["Pictures", "grid", "rows_of_classes", "save"]
 
@@ -19,22 +19,22 @@ from limner.pixels import to_uint8
 from limner.randomness import generator_for
 from limner.warn_once import WarnOnce
 
-SMALLEST_TILE = 64  # pixels; smaller images are enlarged to this, to be seen at all
+SMALLEST_TILE = 64  # pixels; smaller images are enlarged to be visible
 SAMPLES = "samples"
-COMPRESSION = 3  # files as small as by PIL's own 6, in less than half of the time
+COMPRESSION = 3  # as small as PIL's default 6, in less than half of the time
 
 
 class Pictures(L.Callback):
-    """Writes `samples/update_<n>.png` into the run folder, and `final.png` at the end.
+    """Callback that writes `samples/update_<n>.png` into the run folder, and `final.png` last.
 
-    Of a conditional model each row is a class. A model that reconstructs also leaves
-    `samples/update_<n>_reconstructions.png`: images that it was not trained on above, their
-    reconstructions below. Loggers that take images get them too.
+    For a conditional model, each row of the grid shows one class. For a model that reconstructs,
+    the callback also writes `samples/update_<n>_reconstructions.png`, with rows of held-out images
+    and their reconstructions below them. Loggers that accept images get the pictures too.
 
     Args:
-        every_num_updates: Interval between pictures.
-        num_images: Images in a grid of samples.
-        seed: Of the noise.
+        every_num_updates: Number of updates between pictures, at least 1.
+        num_images: Number of images in a grid of samples, at least 1.
+        seed: Seed of the noise.
     """
 
     def __init__(self, *, every_num_updates: int, num_images: int, seed: int) -> None:
@@ -83,7 +83,11 @@ class Pictures(L.Callback):
 
 
 def grid(images: Tensor, *, columns: int) -> Image.Image:
-    """One picture of images (N, C, H, W) in [-1, 1], row by row; bicubic if enlarged."""
+    """Return one picture of images (N, C, H, W) in [-1, 1], row by row.
+
+    Images smaller than 64 pixels are enlarged by bicubic interpolation. For images of 2 channels,
+    the picture shows the first channel; for more than 4 channels, the first three.
+    """
     images, channels = images.float().cpu(), images.shape[1]
     if channels not in (1, 3, 4):
         images = images[:, :3] if channels > 3 else images[:, :1]
@@ -96,17 +100,20 @@ def grid(images: Tensor, *, columns: int) -> Image.Image:
 
 
 def save(image: Image.Image, path: Path) -> None:
-    """Write an image as PNG in one step; the folder `samples` is made if need be."""
-    if path.parent.name == SAMPLES:  # but not a run folder that was deleted
+    """Write an image as PNG in one step; create the folder `samples` if it is missing."""
+    if path.parent.name == SAMPLES:  # a deleted run folder is not created again here
         path.parent.mkdir(exist_ok=True)
     with atomic_file(path, sync=False) as file:
         image.save(file, format="PNG", compress_level=COMPRESSION)
 
 
 def rows_of_classes(num_classes: int, num_images: int) -> tuple[Tensor, int]:
-    """Labels (at most num_images,) of a grid with a row for each class, and its columns.
+    """Return the labels and the number of columns of a grid with one row for each class.
 
-    Of many classes it shows the first ones, four images of each.
+    If there are many classes, the grid shows four images of each of the first classes.
+
+    Returns:
+        Labels int64 (N,) with N <= num_images, and the number of columns.
     """
     rows = min(num_classes, max(1, num_images // 4))
     columns = num_images // rows
@@ -114,7 +121,7 @@ def rows_of_classes(num_classes: int, num_images: int) -> tuple[Tensor, int]:
 
 
 def _interleave(above: Tensor, below: Tensor, *, columns: int) -> Tensor:
-    """Rows of `above`, each followed by its row of `below`; whole rows only."""
+    """Return the rows of `above`, each followed by its row of `below`; leave out partial rows."""
     rows: Sequence[Tensor] = [
         part
         for pair in zip(above.split(columns), below.split(columns), strict=True)

@@ -1,4 +1,4 @@
-"""Refuses to train where processes do not agree on how many they are."""
+"""Check of the number of processes before training."""
 
 __all__ = ["ProcessCounts"]
 
@@ -9,13 +9,13 @@ from limner.processes import world_size
 
 
 class ProcessCounts(L.Callback):
-    """Compares nodes x devices, the trainer's world size and the size of the process group.
+    """Callback that compares nodes x devices, the trainer's world size and the process group.
 
-    `limner.launch.environment` compares what the environment says before that. This callback looks
-    at the result, once the processes have found one another and before anything is trained.
+    `limner.launch.environment` checks the environment variables earlier. This callback checks the
+    result, after the processes have connected and before training starts.
 
     Args:
-        num_processes: trainer.num_nodes x trainer.devices.
+        num_processes: Number of processes, trainer.num_nodes x trainer.devices.
     """
 
     def __init__(self, *, num_processes: int) -> None:

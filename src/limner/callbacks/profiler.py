@@ -1,4 +1,4 @@
-"""A trace of a few updates, to see where their time goes."""
+"""Profile of a few updates, which shows how their time is spent."""
 
 __all__ = ["Profiler"]
 
@@ -14,22 +14,24 @@ from torch.profiler import ProfilerActivity, profile, schedule
 log = logging.getLogger(__name__)
 
 STEP = "ProfilerStep*"
-"""What torch calls the whole of an update."""
+"""Torch's name of the event of a whole update."""
 
 
 class Profiler(L.Callback):
-    """Leaves `profile/trace.json.gz` and `profile/operators.txt` in the run folder, of rank 0.
+    """Callback that profiles rank 0 into `profile/trace.json.gz` and `profile/operators.txt`.
 
-    The trace opens in https://ui.perfetto.dev or chrome://tracing. The text lists what took most
-    time; `(outside operators)` is Python, Lightning's and ours. An update goes from the end of the
-    one before to its own: data, the step and all callbacks, and validation where it falls between.
-    Profiling itself costs time: compare shares, not runs.
+    The files are in the run folder. The trace opens in https://ui.perfetto.dev or
+    chrome://tracing. The text lists the operators that took most time; `(outside operators)` is
+    the Python code of Lightning and limner. An update lasts from the end of the previous update to
+    its own end: loading of data, the training step, all callbacks, and validation if it happens in
+    between. Profiling itself takes time, so compare shares within a profile rather than times of
+    different runs.
 
     Args:
-        num_skipped_updates: Updates of this start before the trace begins, at least 1.
-        num_updates: Updates in the trace, at least 1.
-        num_operators: Lines of operators.txt.
-        with_stack: Whether the trace shows Python's functions as well.
+        num_skipped_updates: Number of updates after this start before the trace, at least 1.
+        num_updates: Number of updates in the trace, at least 1.
+        num_operators: Number of operators in operators.txt, at least 1.
+        with_stack: Whether the trace also contains Python functions.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Profiler(L.Callback):
         if not trainer.is_global_zero:
             return
         self._folder = Path(trainer.default_root_dir, "profile")
-        os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it writes to the terminal otherwise
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise Kineto writes to the terminal
         on_gpu = trainer.strategy.root_device.type == "cuda"
         self._profile = profile(
             activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])],
@@ -87,7 +89,7 @@ class Profiler(L.Callback):
         self._stop()
 
     def _stop(self) -> None:
-        """Writes what was recorded, if that has not been done."""
+        """Stop the profiler; it writes the recorded updates unless they have been written."""
         if self._profile is not None:
             running, self._profile = self._profile, None
             running.stop()
@@ -102,11 +104,11 @@ class Profiler(L.Callback):
 
 
 def operators(events: Sequence[FunctionEventAvg], *, num_operators: int) -> list[str]:
-    """Lines of text: the operators that took most time of an update, in microseconds.
+    """Return lines of text that list the slowest operators of an update, in microseconds.
 
     Args:
-        events: Averages by name, with one for whole updates.
-        num_operators: How many to name.
+        events: Averages of the events by name, including the event of whole updates.
+        num_operators: Number of operators to list.
     """
     (whole,) = (event for event in events if event.key == STEP)
     on_device = any(event.self_device_time_total > 0 for event in events)

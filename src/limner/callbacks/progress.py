@@ -1,4 +1,4 @@
-"""How far training and validation are, on a terminal or as lines in a file."""
+"""Progress bars of training and validation."""
 
 __all__ = ["Progress"]
 
@@ -11,14 +11,14 @@ from limner.console import Bar
 from limner.launch.job import NAME
 
 SHOWN = ("train/loss", "val/fid", "val/loss", "val/accuracy")
-"""Beginnings of the log keys whose newest values are shown."""
+"""Prefixes of the log keys whose newest values are shown."""
 
 
 class Progress(L.Callback):
-    """Shows updates done, speed, time left, the newest losses and the newest scores.
+    """Callback that shows completed updates, speed, time left, and the newest losses and scores.
 
-    A job of a sweep or a trial of a search shows its name. A validation that takes more than a
-    second has a bar of its own.
+    The bar of a sweep's job or of a search's trial shows its name. A validation that takes more
+    than a second has its own bar.
     """
 
     def __init__(self) -> None:
@@ -80,13 +80,13 @@ class Progress(L.Callback):
 
 
 def _values(trainer: L.Trainer) -> dict[str, float]:
-    """Return the newest values that were fetched from the device anyway."""
+    """Return the newest logged values, so that the bar fetches nothing from the device."""
     latest = next((c.latest for c in trainer.callbacks if isinstance(c, Log)), {})
     return {name: value for name, value in latest.items() if name.startswith(SHOWN)}
 
 
 def _num_updates(trainer: L.Trainer) -> float | None:
-    """Updates of the whole training, or None if only a signal ends it; a batch is an update."""
+    """Return the total number of updates, one for each batch; None if only a signal ends it."""
     limits = [trainer.max_steps] if trainer.max_steps >= 0 else []
     if trainer.max_epochs is not None and trainer.max_epochs >= 0:
         limits.append(trainer.num_training_batches * trainer.max_epochs)

@@ -1,4 +1,4 @@
-"""Writes into each checkpoint what made it."""
+"""Record of the version and format of limner in each checkpoint."""
 
 __all__ = ["Provenance"]
 
@@ -10,10 +10,10 @@ from limner.version import FORMAT, __version__
 
 
 class Provenance(L.Callback):
-    """Adds `version`, `format` and `num_updates` to the entry "limner" of checkpoints.
+    """Callback that adds `version`, `format` and `num_updates` to checkpoints, under "limner".
 
     Args:
-        num_updates: Length of training that schedules read; None without a limit.
+        num_updates: Length of training that schedules use; None without a limit.
     """
 
     def __init__(self, *, num_updates: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Tells a search, while a run is trained, how good it is so far."""
+"""Reports of the objective during training, for a search."""
 
 __all__ = ["Report", "Reports", "read_reports"]
 
@@ -18,23 +18,23 @@ log = logging.getLogger(__name__)
 
 NAME = "reports.csv"
 REPORT = re.compile(rb"[0-9]{1,18},-?(?:[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|inf|nan)\r?")
-"""An epoch and a number as Python writes it."""
+"""Pattern of a line: an epoch and a number as Python writes it."""
 
 
 class Report(NamedTuple):
-    """The objective's value after so many epochs."""
+    """Value of the objective after a number of epochs."""
 
     epoch: int
     value: float
 
 
 class Reports(L.Callback):
-    """Adds a line `epoch,value` to reports.csv after each epoch whose end was measured.
+    """Callback that adds a line `epoch,value` to reports.csv after each measured epoch.
 
-    A value of the middle of an epoch is not the epoch's, and is left out.
+    Only values measured at the end of an epoch are reported, not values from within an epoch.
 
     Args:
-        objective: Its name, as `val/loss`.
+        objective: Log key of the objective, such as `val/loss`.
     """
 
     def __init__(self, *, objective: str) -> None:
@@ -51,7 +51,7 @@ class Reports(L.Callback):
 
 
 def add_report(path: Path, line: str) -> None:
-    """Add a line to a file whose last line may have been cut off."""
+    """Add a line to a file, after a line feed if the last line of the file is incomplete."""
     with open(path, "ab+") as file:
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
@@ -60,9 +60,9 @@ def add_report(path: Path, line: str) -> None:
 
 
 def read_reports(folder: Path) -> list[Report]:
-    """Return what a run has reported, in all its starts.
+    """Return the reports of a run, from its start and all resumes.
 
-    Damaged lines are left out, with one warning.
+    Damaged lines are skipped, with one warning.
     """
     path = folder / NAME
     try:

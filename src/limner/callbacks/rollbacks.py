@@ -1,9 +1,10 @@
-"""The times that a run went back to an earlier checkpoint, since training had diverged.
+"""Rollbacks: returns of a diverged run to an earlier checkpoint.
 
-What comes after n of them follows from the checkpoint and n: they are in each checkpoint that is
-written later, and the random numbers after them are those of another seed, made from the run's
-seed and n. So a run that goes on from such a checkpoint goes on with the same numbers; and one
-that was stopped before there was such a checkpoint diverges again, and goes back again, as it did.
+Training after n rollbacks depends only on the checkpoint and n. Each later checkpoint contains the
+rollbacks, and the random numbers after n rollbacks come from another seed, computed from the run's
+seed and n. So a run that resumes from a later checkpoint uses the same random numbers. A run that
+was stopped before it wrote a later checkpoint diverges again, and rolls back again in the same
+way.
 """
 
 __all__ = ["Rollback", "Rollbacks", "rollbacks_of", "seed_after"]
@@ -19,12 +20,12 @@ from limner.randomness import seed_for
 
 @dataclass(frozen=True)
 class Rollback:
-    """One of those times.
+    """One rollback of a run.
 
     Args:
-        why: What training was seen to have diverged by, e.g. "train/loss is nan".
-        update: After which update.
-        to: The update that it went on from; 0 for the start.
+        why: Observed sign of the divergence, such as "train/loss is nan".
+        update: Update after which the divergence was observed.
+        to: Update from which training continued; 0 for the start.
     """
 
     why: str
@@ -37,10 +38,10 @@ class Rollback:
 
 
 class Rollbacks(L.Callback):
-    """Writes into each checkpoint which rollbacks there were before it.
+    """Callback that saves the earlier rollbacks of a run in each checkpoint.
 
     Args:
-        past: Those, the first one first.
+        past: Rollbacks so far, the first one first.
     """
 
     def __init__(self, past: Sequence[Rollback]) -> None:
@@ -50,19 +51,23 @@ class Rollbacks(L.Callback):
         return {"past": self.entries()}
 
     def entries(self) -> list[dict[str, Any]]:
-        """As plain data, for scores.json too."""
+        """Return the rollbacks as plain data, for checkpoints and scores.json."""
         return [asdict(rollback) for rollback in self.past]
 
 
 def rollbacks_of(checkpoint: Mapping[str, Any]) -> list[Rollback]:
-    """Those that a loaded checkpoint tells of."""
+    """Return the rollbacks that are recorded in a loaded checkpoint."""
     state = checkpoint["callbacks"].get("Rollbacks", {"past": []})
     return [Rollback(**entry) for entry in state["past"]]
 
 
 def seed_after(seed: int, num_rollbacks: int) -> int:
-    """What the order of the images and all noise of training follow from, instead of `seed`.
+    """Return the seed of training after a number of rollbacks.
 
-    Before the first rollback it is `seed`.
+    The order of the images and all noise of training follow from this seed.
+
+    Args:
+        seed: Seed of the run, which is returned if there was no rollback.
+        num_rollbacks: Number of rollbacks so far.
     """
     return seed if num_rollbacks == 0 else seed_for(seed, "rollback", num_rollbacks)

@@ -1,4 +1,4 @@
-"""Scores of a model's samples against real images, with the protocol that each was made by."""
+"""Scores of a model's samples against real images, each with the protocol of its computation."""
 
 __all__ = ["Scores", "entry", "write_scores"]
 
@@ -33,30 +33,31 @@ from limner.warn_once import WarnOnce
 log = logging.getLogger(__name__)
 
 ENDINGS = {"train": "", "test": "_test"}
-"""Behind the names of scores that compare with these images."""
+"""Ending of a score's name for each split of real images."""
 
 
 class Scores(L.Callback):
-    """Scores samples every few epochs and at the end, and writes the scores to `scores.json`.
+    """Callback that scores samples every few epochs and at the end, and writes `scores.json`.
 
-    The samples are those of the EMA weights where there are any. Chunk c of them is drawn from
-    (seed, c), so the same images are scored every time, by however many processes.
+    If the model has EMA weights, the samples are drawn with them. Chunk c of the samples is drawn
+    from (seed, c), so each scoring uses the same noise, with any number of processes.
 
     Args:
-        features: The network whose features are compared.
-        scores: Some of "fid", "inception_score", "kid" and "prdc".
-        num_samples: Generated images in a score.
-        batch_size: Images at a time.
-        every_num_epochs: Interval between scores.
-        reference_split: "train", "test" or a list of both: the real images to compare with, all
-            of them. What compares with the test images is named so: `val/fid_test`.
-        max_features: Images of each set, at most, that KID and PRDC compare.
-        num_splits: Parts of the inception score.
-        kid_num_subsets: Random subsets of KID.
-        kid_subset_size: Images in each.
-        num_neighbours: k of PRDC.
-        seed: Of the samples.
-        objective: The score by which the best checkpoint is chosen, {name, mode: min or max}.
+        features: Network that computes the features to compare.
+        scores: Names of scores out of "fid", "inception_score", "kid" and "prdc".
+        num_samples: Number of generated images for a score.
+        batch_size: Number of images in a batch.
+        every_num_epochs: Number of epochs between scores.
+        reference_split: Split of the real images to compare with: "train", "test" or a list of
+            both. All images of a split are used. The name of a score against test images ends
+            with `_test`, such as `val/fid_test`.
+        max_features: Largest number of images of each set that KID and PRDC compare.
+        num_splits: Number of splits of the inception score.
+        kid_num_subsets: Number of random subsets of KID.
+        kid_subset_size: Number of images in each subset.
+        num_neighbours: Number k of neighbours of PRDC.
+        seed: Seed of the samples.
+        objective: Score by which the best checkpoint is chosen, {name, mode: min or max}.
     """
 
     def __init__(
@@ -93,13 +94,13 @@ class Scores(L.Callback):
         _check_objective(objective["name"], scores, self.splits, features.suffix)
         self.objective = objective
         self.latest: dict[str, dict[str, Any]] = {}
-        self._update: int | None = None  # that was scored last, in this process
+        self._update: int | None = None  # last update that this process has scored
         self._references: dict[str, Reference] = {}
         self.writing = WarnOnce("Writing scores.json", OSError)
 
     @property
     def names(self) -> set[str]:
-        """The log keys of the scores that are computed."""
+        """Log keys of the scores that are computed."""
         return _names(self.evaluator.scores, self.splits, self.features.suffix)
 
     def state_dict(self) -> dict[str, Any]:
@@ -123,7 +124,13 @@ class Scores(L.Callback):
     def references(
         self, data: RealImages, device: torch.device, *, pause: Pause | None = None
     ) -> dict[str, Reference]:
-        """The real images of each split, by the ending of the scores that compare with them."""
+        """Return the reference of each split, by the ending of the names of its scores.
+
+        Args:
+            data: Data set with the real images.
+            device: Device that computes the features.
+            pause: Function that is called between two chunks; it may raise to stop.
+        """
         found = {}
         for split in self.splits:
             store, indices = data.reference(split)
@@ -140,7 +147,7 @@ class Scores(L.Callback):
             self.score_update(trainer, model)
 
     def score_update(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        """Score the present weights, unless that was done; record and write the scores."""
+        """Score the current weights, unless they have been scored; record and write the scores."""
         if self._update == trainer.global_step:
             return
         values = {}
@@ -153,9 +160,9 @@ class Scores(L.Callback):
         measured_of(trainer).add(trainer, values)
 
     def _score(self, trainer: L.Trainer, model: L.LightningModule) -> dict[str, Score]:
-        """Log key to score; writes them."""
+        """Compute the scores and write scores.json; return the score of each log key."""
         start = time.monotonic()
-        check_weights(model, trainer.global_step)  # whose pictures have no statistics
+        check_weights(model, trainer.global_step)  # samples of such weights have no statistics
         pause = functools.partial(stop_if_asked, trainer)
         if not self._references:
             self._references = self.references(trainer.datamodule, model.device, pause=pause)
@@ -192,7 +199,14 @@ class Scores(L.Callback):
 def entry(
     trainer: L.Trainer, value: float, *, std: float | None, protocol: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """An entry of scores.json. It says if the run went back to an earlier update on its way."""
+    """Return an entry of scores.json, with the rollbacks of the run if there were any.
+
+    Args:
+        trainer: Trainer of the run.
+        value: Value of the score.
+        std: Standard deviation of the score; None if the score has none.
+        protocol: Protocol of the computation, as plain data.
+    """
     past = [e for c in trainer.callbacks if isinstance(c, Rollbacks) for e in c.entries()]
     return {
         "value": value,
@@ -206,7 +220,7 @@ def write_scores(run_dir: Path, entries: Mapping[str, Any]) -> None:
     """Write scores.json.
 
     Raises:
-        OSError: If the file cannot be written; then the old one stays.
+        OSError: If the file cannot be written; the old file stays.
     """
     write_atomically(run_dir / "scores.json", json.dumps(entries, indent=2) + "\n")
 
@@ -221,7 +235,7 @@ def _names(scores: list[str], splits: list[str], suffix: str) -> set[str]:
 
 
 def _check_objective(name: str, scores: list[str], splits: list[str], suffix: str) -> None:
-    """Refuses to choose by a score that is known, but not computed."""
+    """Raise `UserError` if the objective is a known score that is not computed."""
     known = _names(list(SCORES), list(ENDINGS), suffix)
     computed = _names(scores, splits, suffix)
     if name in known - computed:

@@ -1,4 +1,4 @@
-"""What every run has, whatever its config: seeded updates, and an orderly stop on a signal."""
+"""Callbacks of every run: seeded updates, and a stop on a signal with a checkpoint."""
 
 __all__ = ["SeedPerUpdate", "StopOnSignal", "stop_if_asked", "stopping_at_once"]
 
@@ -22,19 +22,19 @@ from limner.randomness import Noise, seed_for, seed_torch
 log = logging.getLogger(__name__)
 
 SECONDS_TOGETHER = 0.5
-"""A signal so soon after another of its kind is the same stop, delivered twice."""
+"""Number of seconds within which two signals of the same kind count as one stop."""
 SECONDS_UNTIL_TOLD = 2.0
-"""A user who waits so long for the end of an update is told what the run waits for."""
+"""Number of seconds after a signal until a warning states that the update is being finished."""
 
 
 class SeedPerUpdate(L.Callback):
-    """Makes the random numbers of an update a function of it, so that a resumed run is the same.
+    """Callback that seeds each update, so that a resumed run draws the same random numbers.
 
-    The model's `noise`, if it has one, is started from (seed, update) and the process's place;
-    what torch draws by itself from (seed, update, rank).
+    If the model has a `noise`, it is started with a seed from (seed, update), and with the rank of
+    the process. Torch's own generators are seeded from (seed, update, rank).
 
     Args:
-        seed: The run's seed.
+        seed: Seed of the run.
     """
 
     def __init__(self, *, seed: int) -> None:
@@ -57,9 +57,10 @@ class SeedPerUpdate(L.Callback):
 
 @contextlib.contextmanager
 def stopping_at_once() -> Iterator[None]:
-    """Let every signal of `STOP_SIGNALS` raise KeyboardInterrupt in the block, as Ctrl-C does.
+    """Let every signal of `STOP_SIGNALS` raise KeyboardInterrupt in the block, like Ctrl-C.
 
-    For work that nobody would resume: reading the data, training the classifier of the scores.
+    Use it for work that cannot be resumed: reading the data, or training the classifier whose
+    features the scores compare.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -74,13 +75,16 @@ def stopping_at_once() -> Iterator[None]:
 
 
 class StopOnSignal(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls it after Checkpoints
-    """On SIGINT, SIGTERM or SIGUSR1: finishes the batch, saves a checkpoint, raises `Interrupted`.
+    """Callback that stops training on SIGINT, SIGTERM or SIGUSR1, with a checkpoint.
 
-    Validation and scoring are left at their next batch, and made up for when the run is resumed.
-    A second Ctrl-C, or a second SIGTERM outside of SLURM, raises KeyboardInterrupt at once. Half a
-    second must lie between the two, as launchers and terminals may deliver one stop twice. Signals
-    of different kinds never add up: SLURM sends SIGUSR1 before SIGTERM. SLURM also repeats SIGTERM
-    at the end of a grace time that a checkpoint may need.
+    After a signal, the callback finishes the batch, saves a checkpoint and raises `Interrupted`.
+    Validation and scoring stop at their next batch, and are repeated when the run is resumed.
+
+    A second Ctrl-C, or a second SIGTERM outside of SLURM, raises KeyboardInterrupt at once, if it
+    comes at least half a second after the first: launchers and terminals may send one stop twice.
+    Only signals of the same kind count, since SLURM sends SIGUSR1 before SIGTERM. Under SLURM, a
+    second SIGTERM has no effect, since SLURM repeats SIGTERM at the end of the grace time, which
+    the checkpoint may need.
     """
 
     def __init__(self) -> None:
@@ -90,18 +94,18 @@ class StopOnSignal(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls i
         self._before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def install(self) -> None:
-        """From now on a signal waits for training to stop in order."""
+        """Install the signal handlers, which let training stop with a checkpoint."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._on_signal)
 
     def restore(self) -> None:
-        """From now on a signal does what it did before."""
+        """Restore the earlier signal handlers."""
         self._forget_reminders()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        self.install()  # Lightning has put its own into their place
+        self.install()  # Lightning has replaced the handlers by its own
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
@@ -119,7 +123,7 @@ class StopOnSignal(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls i
         self.stop_if_received(trainer)
 
     def stop_if_received(self, trainer: L.Trainer) -> None:
-        """Saves a checkpoint and raises `Interrupted`, in all processes if in one."""
+        """Save a checkpoint and raise `Interrupted` in every process if any received a signal."""
         if not trainer.strategy.reduce_boolean_decision(self._received, all=False):
             return
         self._forget_reminders()
@@ -143,7 +147,7 @@ class StopOnSignal(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls i
             timer = threading.Timer(SECONDS_UNTIL_TOLD, _tell_what_is_awaited, [number])
             timer.daemon = True
             self._reminders[number] = timer
-            timer.start()  # the handler itself must not print: it may have interrupted a print
+            timer.start()  # the handler must not print, since it may interrupt another print
 
     def _forget_reminders(self) -> None:
         for timer in self._reminders.values():
@@ -167,10 +171,12 @@ def _tell_what_is_awaited(number: int) -> None:
 
 
 def stop_if_asked(trainer: L.Trainer) -> None:
-    """For long work between batches; every process must call it equally often.
+    """Stop training if a signal came; call it regularly during long work between batches.
+
+    Every process must call this function equally often.
 
     Raises:
-        Interrupted: If a signal came to any process.
+        Interrupted: If any process received a signal.
     """
     for callback in trainer.callbacks:
         if isinstance(callback, StopOnSignal):

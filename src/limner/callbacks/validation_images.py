@@ -1,4 +1,4 @@
-"""Images that a model is looked at with while it is trained, and not trained on."""
+"""Held-out images for pictures and checks during training."""
 
 __all__ = ["held_out", "spread"]
 
@@ -12,11 +12,18 @@ from limner.pixels import to_float
 def held_out(
     trainer: L.Trainer, model: L.LightningModule, num_images: int
 ) -> tuple[Tensor, list[Tensor]]:
-    """Images from all over the validation split, or the training split where there is none.
+    """Return images at equal distances in the validation split.
+
+    If the validation split is empty, the images come from the training split.
+
+    Args:
+        trainer: Trainer of the run, with its data.
+        model: Model on whose device the images are returned.
+        num_images: Number of images; the result has fewer if the split has fewer.
 
     Returns:
-        Images (N, C, H, W) in [-1, 1], of `num_images` at most, on the model's device; and in a
-        list their labels int64 (N,), for models that are told of them, else nothing.
+        Images (N, C, H, W) in [-1, 1] with N <= `num_images`, on the model's device, and a list
+        that contains their labels int64 (N,) for a conditional model, and is empty otherwise.
     """
     name = next(n for n in ("validation", "train") if len(trainer.datamodule.split(n)[1]))
     store, indices = trainer.datamodule.split(name)
@@ -28,5 +35,5 @@ def held_out(
 
 
 def spread(indices: Tensor, num: int) -> Tensor:
-    """`num` of the indices (N,), or all if there are fewer, at equal distances."""
+    """Return `num` of the indices (N,) at equal distances; all indices if N <= `num`."""
     return indices[torch.linspace(0, len(indices) - 1, min(num, len(indices))).long()]

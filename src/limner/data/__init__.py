@@ -1,4 +1,4 @@
-"""Files and arrays in, batches out."""
+"""Image data: from files and arrays to batches."""
 
 from limner.data.module import ImageDataModule
 from limner.data.sources import Digits, ImageFolder

@@ -1,4 +1,4 @@
-"""The colour behind transparent pixels, where images have no alpha channel."""
+"""Background colour behind transparent pixels, for images without an alpha channel."""
 
 __all__ = [
     "WHITE", "Colour", "background_of", "compose", "hexadecimal", "may_be_transparent",
@@ -13,20 +13,20 @@ from limner.errors import UserError
 from limner.files.pictures import SUFFIXES
 
 Colour = tuple[int, int, int]
-"""Red, green and blue from 0 to 255."""
+"""Red, green and blue, each from 0 to 255."""
 WHITE: Colour = (255, 255, 255)
 TRANSPARENT = (".bmp", ".gif", ".png", ".tif", ".tiff", ".webp")
-"""Suffixes of the formats that can hold transparent pixels."""
+"""Suffixes of the file formats that can hold transparent pixels."""
 
 
 def parse_colour(value: str | Sequence[int]) -> Colour:
     """Return the colour of `data.background`.
 
     Args:
-        value: A name of CSS, "#rrggbb", or red, green and blue from 0 to 255.
+        value: CSS name, "#rrggbb", or red, green and blue from 0 to 255.
 
     Raises:
-        UserError: If it is no such colour.
+        UserError: If the value is not such a colour.
     """
     try:
         found = ImageColor.getrgb(value) if isinstance(value, str) else tuple(value)
@@ -48,16 +48,16 @@ def hexadecimal(colour: Colour) -> str:
 
 
 def background_of(store: object) -> dict[str, str]:
-    """Return what the protocol of a score says of a store's background; {} if it has none."""
+    """Return the entry for a store's background in a score's protocol; {} without background."""
     background = getattr(store, "background", None)
     return {} if background is None else {"background": background}
 
 
 def compose(picture: Image.Image, colour: Colour) -> tuple[Image.Image, bool]:
-    """Lay a picture of 8 bits a channel on a colour.
+    """Compose a picture of 8 bits per channel over a background colour.
 
     Returns:
-        The RGB picture and true; or the same picture and false if all of it is opaque.
+        The RGB picture and True, or the unchanged picture and False if all its pixels are opaque.
     """
     if not picture.has_transparency_data:
         return picture, False
@@ -72,10 +72,10 @@ def compose(picture: Image.Image, colour: Colour) -> tuple[Image.Image, bool]:
 
 
 def may_be_transparent(names: Sequence[str], colour: Colour) -> bool:
-    """Return whether the pixels of pictures may depend on the colour, by their names alone.
+    """Return whether the background may affect the pixels of pictures, judging by their names.
 
-    Names that are not those of files, as of the data sets of torchvision, count only with another
-    colour than white.
+    Names without a picture's suffix, as in torchvision's data sets, count as possibly transparent
+    only if the colour is not white.
     """
     unknown = colour != WHITE and not all(name.lower().endswith(SUFFIXES) for name in names)
     return unknown or any(name.lower().endswith(TRANSPARENT) for name in names)

@@ -1,8 +1,9 @@
-"""The order of the images, as a pure function of (seed, epoch), and the batches cut from it.
+"""Order of the training images as a pure function of (seed, epoch), and the batches cut from it.
 
-The images of update k are known from k alone, so to resume is to start at k. Every rank takes its
-slice of each global batch, so n ranks together see what one process would; the random numbers of
-an augmentation are drawn for the global batch, and cut with the images that they belong to.
+The images of update k follow from k alone, so a resumed run starts at k. Every rank takes its
+slice of each global batch, so that n ranks together see the same images as a single process. The
+random numbers of an augmentation are drawn for the global batch, and cut in the same way as its
+images.
 """
 
 __all__ = ["EvaluationBatches", "TrainingBatches", "read_ahead"]
@@ -27,19 +28,19 @@ T = TypeVar("T")
 
 
 class TrainingBatches:
-    """An endless stream of training batches, one for each update, which starts where training is.
+    """Endless stream of training batches, one per update, starting at the current update.
 
     Args:
-        store: All images of the split, and maybe others.
-        indices: int64 (N,): those to train on.
-        batch_size: Images of one optimizer step on one rank.
-        batches_per_update: Optimizer steps that one yielded batch is to be cut into.
-        seed: The run's seed.
-        rank: This process's number.
-        world_size: The number of processes.
-        augmentation: Changes the uint8 images of a batch; or None.
-        layout: Of the images in memory.
-        update: Tells how many updates have been done.
+        store: Store with the images of the split, and possibly other images.
+        indices: int64 (N,): indices of the training images.
+        batch_size: Number of images per optimizer step on one rank.
+        batches_per_update: Number of optimizer steps into which one batch of this stream is cut.
+        seed: Seed of the run.
+        rank: Number of this process.
+        world_size: Number of processes.
+        augmentation: Augmentation of the uint8 images of a batch, or None.
+        layout: Memory layout of the images.
+        update: Function that returns the number of completed updates.
     """
 
     def __init__(
@@ -68,7 +69,10 @@ class TrainingBatches:
             )
 
     def __len__(self) -> int:
-        """Updates in an epoch; up to one update's images are left out, other ones each time."""
+        """Return the updates per epoch.
+
+        Each epoch leaves out fewer images than one update has, and other images each time.
+        """
         return len(self.indices) // self.images_per_update
 
     def __iter__(self) -> Iterator[Batch]:
@@ -77,7 +81,7 @@ class TrainingBatches:
         return itertools.starmap(self._batch, self._updates())
 
     def _updates(self) -> Iterator[tuple[Tensor, int]]:
-        """The indices of this rank's images in each update, and the update, without end."""
+        """Yield the indices of this rank's images and the update, for each update without end."""
         epoch, first = divmod(self.update(), len(self))
         while True:
             order = self.indices[torch.randperm(len(self.indices), generator=self._order(epoch))]
@@ -88,17 +92,20 @@ class TrainingBatches:
             epoch, first = epoch + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Empty: where to go on follows from the update; this tells Lightning that we know."""
+        """Return an empty state, since the update determines where to resume.
+
+        The method exists to show Lightning that this loader can resume.
+        """
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to load."""
+        """Do nothing; the state is empty."""
 
     def _order(self, epoch: int) -> torch.Generator:
         return generator_for(self.seed, "order", epoch)
 
     def _mine(self, rows: Tensor) -> Tensor:
-        """This rank's of the rows that belong to the images of one update, over all ranks."""
+        """Return this rank's rows of an update's rows, which are over all ranks."""
         return rows.unflatten(0, self.block)[:, self.rank].flatten(0, 1)
 
     def _batch(self, indices: Tensor, update: int) -> Batch:
@@ -114,10 +121,10 @@ class TrainingBatches:
 
 
 class EvaluationBatches:
-    """All images of a split once, in order, shared out evenly among the ranks without padding.
+    """All images of a split once and in order, split evenly among the ranks without padding.
 
-    Every rank gets the same number of batches, as collective operations need, whose sizes differ
-    by one at the most.
+    Every rank gets the same number of batches, as collective operations require. The sizes of the
+    batches differ by at most one.
     """
 
     def __init__(
@@ -144,7 +151,7 @@ class EvaluationBatches:
 
 
 def read_ahead(make: Callable[..., T], arguments: Iterator[tuple]) -> Iterator[T]:
-    """`make` of each of the arguments, in order; the next ones are made while one is used."""
+    """Yield `make(*each)` for each of the arguments in order, computing the next ones ahead."""
     waiting: collections.deque[Future[T]] = collections.deque()
     pool = ThreadPoolExecutor(1)
     try:

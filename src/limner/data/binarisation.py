@@ -1,11 +1,11 @@
-"""Images of black and white values, drawn from those of grey ones: P(255) = x / 255.
+"""Images of black and white values, drawn at random from grey values x: P(255) = x / 255.
 
-    dynamic    a fresh draw each time that an image is trained on, Salakhutdinov and Murray (2008)
+    dynamic    a new draw each time an image is trained on, Salakhutdinov and Murray (2008)
     static     one draw for each image of a data set, as in Larochelle and Murray (2011)
 
-Likelihoods under the two are of different data and do not compare. Validation and test images have
-one fixed draw under both. That of image i is a function of i and `data.split_seed` alone, so runs
-compare; it is not the draw whose files are passed around as "binarized MNIST".
+The two define different data, so likelihoods do not compare between them. Under both, validation
+and test images have one fixed draw. The draw of image i depends only on i and `data.split_seed`,
+so that runs compare. It differs from the draw in the published files of "binarized MNIST".
 """
 
 __all__ = ["Binarisation", "BinarisedStore", "Coins"]
@@ -24,7 +24,7 @@ Binarisation = Literal["dynamic", "static"]
 
 
 class Coins:
-    """A fresh draw: an augmentation that takes a random number for each value of an image.
+    """A new draw for each batch: an augmentation with one random number per value of an image.
 
     Args:
         image_shape: (C, H, W).
@@ -34,17 +34,17 @@ class Coins:
         self.num_draws = math.prod(image_shape)
 
     def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
-        """uint8 images (B, C, H, W) of 0 and 255, by `uniform` (B, num_draws) in [0, 1)."""
+        """Draw uint8 images (B, C, H, W) of 0 and 255, by `uniform` (B, num_draws) in [0, 1)."""
         return (uniform.view(images.shape) * 255 < images).to(torch.uint8) * 255
 
 
 class BinarisedStore:
-    """The images of a store, each in its one draw.
+    """Store with one fixed binary draw of each image of another store.
 
     Args:
-        store: Of grey values.
-        split_seed: Decides the draws,
-        name: together with the name of the store.
+        store: Store of grey images.
+        split_seed: Seed of the draws, together with `name`.
+        name: Name of the store.
     """
 
     def __init__(self, store: Store, *, split_seed: int, name: str) -> None:
@@ -53,12 +53,13 @@ class BinarisedStore:
         self._seed = seed_for(split_seed, f"binarised {name}")
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.store, name)  # labels, and what else a store tells
+        return getattr(self.store, name)  # labels, device and other attributes of a store
 
     def __len__(self) -> int:
         return len(self.store)
 
     def gather(self, indices: Tensor) -> Tensor:
+        """Return binary images, uint8 (B, C, H, W) of 0 and 255, at int64 `indices` (B,)."""
         images = self.store.gather(indices)
         values = torch.arange(images[0].numel(), device=images.device)
         first = indices.to(images.device)[:, None] * len(values)
@@ -67,9 +68,9 @@ class BinarisedStore:
 
 
 def _hashed(numbers: Tensor) -> Tensor:
-    """24 random bits of each int64 number: Steele et al. (2014), SplitMix64's mixing function.
+    """Return 24 random bits of each int64 number, by SplitMix64's mixing function.
 
-    https://doi.org/10.1145/2660193.2660195
+    Steele et al. (2014), https://doi.org/10.1145/2660193.2660195
     """
     x = numbers * _signed(0x9E3779B97F4A7C15)
     x = (x ^ _shifted(x, 30)) * _signed(0xBF58476D1CE4E5B9)
@@ -78,7 +79,7 @@ def _hashed(numbers: Tensor) -> Tensor:
 
 
 def _shifted(x: Tensor, places: int) -> Tensor:
-    """To the right, with zeros from the left."""
+    """Shift to the right, filling with zeros from the left."""
     return (x >> places) & ((1 << (64 - places)) - 1)
 
 

@@ -1,9 +1,9 @@
-"""A picture of any mode and size becomes one uint8 array of the shape that is trained on.
+"""Conversion of a picture of any mode and size to a uint8 array of the shape to train on.
 
-The mode follows the number of channels (1: grey, 3: RGB, 4: RGBA); the size is reached by scaling
-until the picture covers the target (Lanczos, antialiased) and cutting its centre, which leaves the
-proportions as they were. Transparent pixels are laid on a colour first, unless the fourth channel
-is kept. Values of 16 bits are scaled to 8; those of a float picture reach from 0 to 1.
+The number of channels determines the mode (1: grey, 3: RGB, 4: RGBA). To reach the size, a picture
+is scaled until it covers the target (Lanczos, antialiased) and its centre is cropped, which keeps
+the proportions. Transparent pixels are composed over a background colour first, unless the image
+has four channels. Values of 16 bits are scaled to 8 bits; float values range from 0 to 1.
 """
 
 __all__ = [
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 RESIZE = "cover, centre-crop, lanczos"
 BITS_PER_SAMPLE = 258
-"""The tag of a TIFF."""
+"""TIFF tag with the number of bits per value."""
 SHAPES = "shapes"
 SHAPE_FORMAT = 1
 
@@ -41,8 +41,8 @@ class CorruptPicture(UserError):
     """A picture that cannot be read.
 
     Args:
-        name: Its name, from a folder or a .zip file.
-        reason: What is wrong with it.
+        name: Name of the picture, from a folder or a .zip file.
+        reason: Reason why it cannot be read.
     """
 
     def __init__(self, name: str, reason: str) -> None:
@@ -54,42 +54,46 @@ class CorruptPicture(UserError):
 
 
 class Decoded(NamedTuple):
-    """A picture in the shape that is trained on."""
+    """A picture in the shape to train on."""
 
     array: np.ndarray
     """uint8 (C, H, W)."""
     converted: bool
-    """Whether the picture had another mode or size."""
+    """Whether the picture had another mode or size, or transparent pixels."""
     composed: bool
-    """Whether transparent pixels were laid on the background."""
+    """Whether transparent pixels were composed over the background."""
 
 
 def read_picture(pictures: Pictures, i: int) -> Image.Image:
-    """The decoded picture of a number. Raises `CorruptPicture` if it cannot be read."""
+    """Return the decoded picture number i.
+
+    Raises:
+        CorruptPicture: If the picture cannot be read.
+    """
     try:
         return pictures.read(i)
-    except Exception as error:  # PIL and zipfile raise a dozen kinds for a broken file
+    except Exception as error:  # PIL and zipfile raise a dozen exception types for broken files
         raise CorruptPicture(pictures.names[i], _reason(error)) from error
 
 
 def decode(
     pictures: Pictures, i: int, image_shape: Sequence[int], *, background: Colour
 ) -> Decoded:
-    """Return the picture of a number in the shape (C, H, W).
+    """Return picture number i in the shape (C, H, W).
 
     Raises:
-        CorruptPicture: If it cannot be read, or has values that no 8 bits stand for.
+        CorruptPicture: If the picture cannot be read, or its values cannot be scaled to 8 bits.
     """
     picture = read_picture(pictures, i)
     try:
         array, composed = _converted(picture, image_shape, background)
-    except Exception as error:  # PIL converts a few rare modes into no other
+    except Exception as error:  # PIL cannot convert a few rare modes
         raise CorruptPicture(pictures.names[i], _reason(error)) from error
     return Decoded(array, composed or not fits(picture, image_shape), composed)
 
 
 def first_shape(pictures: Pictures) -> list[int]:
-    """Return [C, H, W] of the first picture that can be read, which the cache keeps.
+    """Return [C, H, W] of the first readable picture, cached for large data sets.
 
     Raises:
         UserError: If no picture can be read.
@@ -106,7 +110,7 @@ def first_shape(pictures: Pictures) -> list[int]:
 
 
 def shape_of(picture: Image.Image) -> list[int]:
-    """Return [C, H, W] of a picture as it is seen: turned upright, 3 channels for a palette."""
+    """Return [C, H, W] of a picture as displayed: turned upright, 3 channels for a palette."""
     upright = ImageOps.exif_transpose(picture)
     grey = upright.mode in ("1", "F", "L", "LA", "La") or upright.mode.startswith("I")
     channels = 1 if grey else 4 if upright.mode == "RGBA" else 3
@@ -122,10 +126,12 @@ def fits(picture: Image.Image, image_shape: Sequence[int]) -> bool:
 def to_array(
     picture: Image.Image, image_shape: Sequence[int], *, background: Colour
 ) -> np.ndarray:
-    """uint8 array (C, H, W) of a picture of any mode and size, transparent pixels on a colour.
+    """Convert a picture of any mode and size to uint8 (C, H, W).
+
+    Transparent pixels are composed over the background, unless C is 4.
 
     Raises:
-        NotPlainError: If it has values that are not scaled: see `_eight_bits`.
+        NotPlainError: If the picture has values that cannot be scaled, see `_eight_bits`.
         ValueError: If PIL cannot convert its mode.
     """
     return _converted(picture, image_shape, background)[0]
@@ -134,7 +140,7 @@ def to_array(
 def _converted(
     picture: Image.Image, image_shape: Sequence[int], background: Colour
 ) -> tuple[np.ndarray, bool]:
-    """Return the array, and whether transparent pixels were laid on the background."""
+    """Return the array, and whether transparent pixels were composed over the background."""
     channels, height, width = image_shape
     bits = _bits(picture)
     picture = _eight_bits(ImageOps.exif_transpose(picture), bits)
@@ -148,16 +154,16 @@ def _converted(
 
 
 def _bits(picture: Image.Image) -> int:
-    """Return how many bits a value of a deep grey picture has: 16, or what a TIFF says."""
+    """Return the number of bits per value of a deep grey picture: 16, or a TIFF's own number."""
     bits = getattr(picture, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))
     return bits[0] if bits[0] in range(8, 16) else 16
 
 
 def _eight_bits(picture: Image.Image, bits: int) -> Image.Image:
-    """Return a picture of 8 bits a channel; PIL itself would clip values instead of scaling them.
+    """Return the picture with 8 bits per channel; PIL would clip values instead of scaling them.
 
     Raises:
-        NotPlainError: If whole numbers take more than 16 bits, or floats are not from 0 to 1.
+        NotPlainError: If integers need more than 16 bits, or floats are not between 0 and 1.
     """
     if not picture.mode.startswith(("I", "F")):
         return picture
@@ -171,7 +177,7 @@ def _eight_bits(picture: Image.Image, bits: int) -> Image.Image:
         return Image.fromarray(np.rint(values * 255).astype(np.uint8))
     if lowest < 0 or highest >= 2**16:
         raise NotPlainError(
-            f"has values from {lowest} to {highest}; whole numbers of 16 bits are the most read"
+            f"has values from {lowest} to {highest}; integers may have at most 16 bits"
         )
     return Image.fromarray((values >> (bits - 8)).astype(np.uint8))
 
@@ -181,7 +187,7 @@ def _reason(error: Exception) -> str:
 
 
 def _kept_shape(key: list) -> list[int] | None:
-    """The shape that the cache has for `key`; one that is damaged is removed."""
+    """Return the cached shape of `key`, or None; a damaged entry is removed."""
     folder = find_folder(SHAPES, key)
     if folder is None:
         return None
@@ -207,6 +213,6 @@ def _first_readable(pictures: Pictures) -> Image.Image:
 
 
 def none_readable(pictures: Pictures, first: Exception | None) -> UserError:
-    """Return the error for a split of which no picture can be read; `first` is a reason."""
+    """Return the error for a split without a readable picture; `first` is one of the reasons."""
     reason = str(first).splitlines()[0] if first is not None else "it is empty."
     return UserError(f"None of the {len(pictures):,} images can be read. {reason}")

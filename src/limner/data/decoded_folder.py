@@ -1,4 +1,4 @@
-"""The decoded images of a split in the cache: images.bin, labels.npy and about.json."""
+"""Cache folder with the decoded images of a split: images.bin, labels.npy and about.json."""
 
 __all__ = ["NUM_THREADS", "OnCorrupt", "decoded_folder"]
 
@@ -31,7 +31,7 @@ CHUNK = 1024
 OnCorrupt = Literal["error", "skip"]
 NUM_THREADS = min(8, os.cpu_count() or 1)
 MAX_SHOWN = 20
-"""Pictures that a message about corrupt ones names."""
+"""Largest number of corrupt pictures that a message names."""
 
 
 def decoded_folder(
@@ -44,18 +44,18 @@ def decoded_folder(
 ) -> tuple[Path, dict[str, Any], Tensor | None]:
     """Return the folder with the decoded images, its about.json, and the labels int64 (N,).
 
-    It is made by the first call, and again if it is damaged.
+    The first call makes the folder; a damaged folder is made again.
 
     Args:
-        pictures: The split.
+        pictures: Pictures of the split.
         image_shape: (C, H, W) of the images.
         on_corrupt: "error" to raise for pictures that cannot be read, "skip" to leave them out.
-        background: The colour behind transparent pixels.
-        key: What else determines the content. Pictures without transparent pixels have one folder
-            for all backgrounds.
+        background: Colour behind transparent pixels.
+        key: Other data that determines the content. Pictures without transparent pixels share one
+            folder for all backgrounds.
 
     Raises:
-        UserError: If pictures cannot be read; it names them.
+        UserError: If pictures cannot be read; the message names them.
     """
 
     def build(into: Path) -> None:
@@ -68,9 +68,9 @@ def decoded_folder(
 
 
 def _is_on(background: Colour, about: Mapping[str, Any], pictures: Pictures) -> bool:
-    """Return whether images in the cache are what they would be on this background."""
+    """Return whether cached images are the same as if decoded with this background."""
     num_transparent = about.get("num_transparent")
-    if num_transparent is None:  # decoded by an earlier version, which did not look
+    if num_transparent is None:  # an earlier version decoded the images without counting
         return not may_be_transparent(pictures.names, background)
     return num_transparent == 0 or about.get("background") == hexadecimal(background)
 
@@ -121,8 +121,8 @@ def _decode_all(
             if isinstance(found, CorruptPicture):
                 corrupt.append(found)
                 if len(corrupt) == 1 and on_corrupt == "error" and len(pictures) > CHUNK:
-                    log.info("%s cannot be read: looking for others ...", found.name)
-            elif not corrupt or on_corrupt == "skip":  # else nothing will come of it
+                    log.info("%s cannot be read: checking the remaining images ...", found.name)
+            elif not corrupt or on_corrupt == "skip":  # otherwise an error follows anyway
                 pixels = np.ascontiguousarray(found.array).data
                 file.write(pixels)
                 content.update(pixels)
@@ -136,9 +136,7 @@ def _decode_all(
     if pictures.labels is not None:
         labels = np.asarray(pictures.labels, np.int64)[kept]
         np.save(buffer := io.BytesIO(), labels)
-        (into / "labels.npy").write_bytes(
-            buffer.getvalue()
-        )  # a full disk is an OSError of its own
+        (into / "labels.npy").write_bytes(buffer.getvalue())  # a full disk raises OSError here
         content.update(labels.data)
     about = {
         "num_images": len(kept),
@@ -180,13 +178,13 @@ def _listed(corrupt: Sequence[CorruptPicture]) -> list[str]:
 def _decoded(
     pictures: Pictures, image_shape: Sequence[int], background: Colour
 ) -> Iterator[tuple[int, Decoded | CorruptPicture]]:
-    """(number, what came of it) of each picture, in order."""
+    """Yield the number of each picture and its decoded image or error, in order."""
 
     def attempt(i: int) -> Decoded | CorruptPicture:
         try:
             return decode(pictures, i, image_shape, background=background)
         except CorruptPicture as error:
-            return CorruptPicture(error.name, error.reason)  # without the frames that hold pixels
+            return CorruptPicture(error.name, error.reason)  # its traceback would keep the pixels
 
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         for chunk in _chunks(pictures):
@@ -194,6 +192,6 @@ def _decoded(
 
 
 def _chunks(pictures: Pictures) -> Iterator[range]:
-    """Yield runs of numbers, so that only one run of decoded pictures waits to be written."""
+    """Yield ranges of numbers, so that at most one range of decoded pictures is in memory."""
     for start in range(0, len(pictures), CHUNK):
         yield range(start, min(start + CHUNK, len(pictures)))

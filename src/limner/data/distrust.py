@@ -1,8 +1,8 @@
-"""While torchvision reads a data root: its pickles as plain arrays, its pictures within limits.
+"""Safe reading by torchvision: pickles as plain arrays only, and pictures within limits.
 
-torchvision compares the pickles of CIFAR with their checksums before it loads them, which leaves a
-moment to exchange them; and it opens pictures in any format that PIL knows. Both functions that it
-calls are exchanged here for as long as it reads.
+torchvision compares the pickles of CIFAR with their checksums before it loads them, so a file
+could be replaced between check and loading. It also opens pictures in any format that PIL knows.
+While torchvision reads, this module replaces both functions that torchvision calls.
 """
 
 __all__ = ["distrusted", "is_torchvisions", "item"]
@@ -35,11 +35,11 @@ ARRAYS = {
         for module, name in (("multiarray", "_reconstruct"), ("numeric", "_frombuffer"))
     ),
 }
-"""What a pickle of arrays, numbers and texts asks for."""
+"""Names that a pickle of arrays, numbers and texts may import."""
 
 
 def is_torchvisions(factory: Callable[..., Any]) -> bool:
-    """Return whether torchvision defines the class that a factory makes objects of."""
+    """Return whether the class behind a factory is defined by torchvision."""
     while isinstance(factory, functools.partial):
         factory = factory.func
     return getattr(factory, "__module__", "").split(".")[0] == "torchvision"
@@ -47,12 +47,13 @@ def is_torchvisions(factory: Callable[..., Any]) -> bool:
 
 @contextmanager
 def distrusted(factory: Callable[..., Any]) -> Iterator[None]:
-    """Let torchvision read no code and no other pictures than `limner.files.pictures` documents.
+    """Make torchvision run no code from files, and read only allowed pictures.
 
-    One thread at a time; what is not torchvision's own class reads as it likes.
+    `limner.files.pictures` documents the allowed pictures. Only one thread at a time can be in
+    this context. A class from outside torchvision reads its files without restrictions.
 
     Args:
-        factory: The data set's class, or a factory of it.
+        factory: Class of the data set, or a factory of its objects.
     """
     if not is_torchvisions(factory):
         yield
@@ -68,10 +69,10 @@ def distrusted(factory: Callable[..., Any]) -> Iterator[None]:
 
 
 def item(dataset: Any, i: int) -> Any:
-    """Return `dataset[i]`, with as little distrust as that takes: it is called for each picture.
+    """Return `dataset[i]` with restricted pictures only; it is called for each picture.
 
-    A picture that torchvision opens from a file is decoded when its pixels are asked for, so that
-    several threads can decode at a time.
+    A picture that torchvision opens from a file is decoded when its pixels are first used, so
+    that several threads can decode at the same time.
     """
     if not is_torchvisions(type(dataset)):
         return dataset[i]

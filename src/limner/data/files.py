@@ -1,4 +1,4 @@
-"""A folder and a .zip file, read in the same way."""
+"""A common reader of folders and .zip files."""
 
 __all__ = ["FileTree"]
 
@@ -15,31 +15,32 @@ from limner.files.pictures import MAX_BYTES, decode_picture, load_picture
 from limner.files.plain import NotPlainError
 
 ZIP_BEGINNINGS = (b"PK\3\4", b"PK\7\10")
-"""First bytes of a .zip file that has entries: the first of them, or the mark of a split one."""
+"""First bytes of a .zip file with entries: its first entry, or the marker of a split archive."""
 
 
 class FileTree:
     """The files below a folder or inside a .zip file.
 
-    Links below a folder are followed, wherever they lead, since data sets are often made of them:
-    whoever names a folder as data.path has its links read too. A link back to a folder that holds
-    it is refused. Nothing of a .zip file is extracted, and names that would leave it are refused;
-    of several entries with one name the last one counts, as when they are extracted.
+    Links below a folder are followed wherever they lead, since data sets often consist of links:
+    the user who names a folder as data.path has its links read too. A link back to a folder that
+    contains it is refused. No file of a .zip file is extracted, and names that lead out of the
+    archive are refused. If several entries have the same name, the last one counts, as in an
+    extraction.
 
     Args:
-        path: A folder or a .zip file. Raises `UserError` if it is neither.
+        path: Folder or .zip file. Raises `UserError` if it is neither.
 
     Attributes:
-        names: The files' paths below the folder or in the .zip file, sorted.
+        names: Paths of the files below the folder or in the .zip file, sorted.
         fingerprint: Plain data that changes with the files: names, sizes, times.
-        sizes: Name to size in bytes, which a copy keeps.
+        sizes: Size of each file in bytes by name; a copy of the files has the same sizes.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._zip: zipfile.ZipFile | None = None
         self._lock = threading.Lock()
-        self._entries: dict[str, str] = {}  # names in the .zip file, where they have backslashes
+        self._entries: dict[str, str] = {}  # original names in the .zip file, with backslashes
         try:
             self._is_folder = path.is_dir()
             if self._is_folder:
@@ -48,7 +49,7 @@ class FileTree:
                 self.sizes = {name: size for name, size, _ in found}
             else:
                 self._list_zip()
-        except UserError:  # which may be an OSError too: a cache without room
+        except UserError:  # may be an OSError too, e.g. if the cache has no room
             raise
         except OSError as error:
             raise UserError(
@@ -57,11 +58,11 @@ class FileTree:
         self.names = list(self.sizes)
 
     def open_image(self, name: str) -> Image.Image:
-        """Return the decoded picture of a name; safe to call from several threads.
+        """Return the decoded picture of a name; may be called from several threads.
 
         Raises:
-            NotPlainError: If it is not a picture that `limner.files.pictures` reads.
-            Exception: What zipfile raises for a damaged entry.
+            NotPlainError: If the file is not a picture that `limner.files.pictures` reads.
+            Exception: Any exception of zipfile for a damaged entry.
         """
         if self._is_folder:
             return load_picture(self.path / name)
@@ -79,7 +80,7 @@ class FileTree:
         self.fingerprint = [status.st_size, status.st_mtime_ns]
 
     def _archive(self) -> zipfile.ZipFile:
-        """The .zip file, opened when its first picture is read: that alone may take seconds."""
+        """Return the .zip file, opened at the first picture since opening may take seconds."""
         with self._lock:
             if self._zip is None:
                 self._zip = zipfile.ZipFile(self.path)
@@ -87,14 +88,14 @@ class FileTree:
 
 
 def _refuse_other(path: Path) -> None:
-    """Raise `UserError` for a path that is no whole .zip file, with the reason."""
+    """Raise `UserError`, with the reason, for a path that is not a whole .zip file."""
     if not path.exists():
         raise UserError(f"data.path={path} does not exist.")
     if not path.is_file():
         raise UserError(f"data.path={path} is neither a folder nor a .zip file.")
     try:
         is_whole = zipfile.is_zipfile(path)
-    except zipfile.BadZipFile:  # the directory is there; the parser says what is wrong with it
+    except zipfile.BadZipFile:  # the directory exists; the parser reports what is wrong with it
         return
     if is_whole:
         return
@@ -109,10 +110,10 @@ def _refuse_other(path: Path) -> None:
 
 
 def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
-    """The content of an entry, whose size in the directory of the archive may be a lie."""
+    """Return the content of an entry, not trusting the size in the archive's directory."""
     entry = archive.getinfo(name)
     bounded = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    # a decompressor of the other methods returns all that its input stands for at once
+    # decompressors of other methods return all output for their input at once: read little input
     step = MAX_BYTES + 1 if bounded else 4096
     content = bytearray()
     if entry.file_size <= MAX_BYTES:

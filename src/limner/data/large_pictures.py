@@ -1,7 +1,8 @@
-"""Refuses to take the size of the first picture for the size to train on where that is a mistake.
+"""Refusal to train on the size of the first picture if the pictures look like photos.
 
-Up to 128 pixels a side any size is taken: such data sets are made to be trained on. Above, the
-pictures are taken for photos: they must all have one size, of 512 pixels a side at most.
+Any size up to 128 pixels per side is accepted: such data sets are made to be trained on. Larger
+pictures are assumed to be photos. They must all have the same size, of at most 512 pixels per
+side.
 """
 
 __all__ = ["LARGE", "refuse_photos"]
@@ -15,16 +16,16 @@ from limner.data.sources import Pictures
 from limner.errors import UserError
 
 LARGE, TOO_LARGE = 128, 512
-"""Pixels of the longer side: above the first a size is looked into, above the second refused."""
+"""Pixels of the longer side: sizes above the first are checked, above the second refused."""
 NUM_LOOKED_AT = 16
-"""Pictures, spread over all, whose sizes are compared."""
+"""Number of pictures, spread over the data set, whose sizes are compared."""
 
 
 def refuse_photos(pictures: Pictures, image_shape: Sequence[int]) -> None:
-    """Raise `UserError` for photos without data.image_shape.
+    """Raise `UserError` for photos if data.image_shape is not set.
 
     Args:
-        pictures: The training pictures.
+        pictures: Training pictures.
         image_shape: [C, H, W] of the first picture.
     """
     channels, height, width = image_shape
@@ -44,13 +45,13 @@ def refuse_photos(pictures: Pictures, image_shape: Sequence[int]) -> None:
 
 
 def _other_size(pictures: Pictures, size: tuple[int, int]) -> tuple[int, int] | None:
-    """Return the size of a picture that differs; None if none of those looked at does."""
+    """Return a size that differs from `size`; None if all compared pictures have `size`."""
     step = max(1, len(pictures) // NUM_LOOKED_AT)
     for i in range(0, len(pictures), step):
         try:
             found = ImageOps.exif_transpose(read_picture(pictures, i)).size
         except UserError:
-            continue  # data.on_corrupt decides about it
+            continue  # data.on_corrupt determines how corrupt pictures are treated
         if found != size:
             return found
     return None

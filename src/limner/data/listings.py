@@ -1,8 +1,8 @@
-"""The names and sizes of the files in a .zip file, kept in the cache.
+"""Names and sizes of the files in a .zip file, kept in the cache.
 
-To parse the directory of an archive of hundreds of thousands of pictures takes seconds. What it
-says is kept as JSON under the archive's path, size and time, with a checksum; an entry that is
-damaged is removed and made again.
+Parsing the directory of an archive of hundreds of thousands of pictures takes seconds. The result
+is kept as JSON under the archive's path, size and time, with a checksum. A damaged entry is
+removed and made again.
 """
 
 __all__ = ["MAX_DIRECTORY_BYTES", "NUM_KEPT_FROM", "parts_of", "with_slashes", "zip_listing"]
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 KIND = "listings"
 FORMAT = 1
 NUM_KEPT_FROM = 10_000
-"""Files, below which an archive is parsed sooner than anybody notices."""
+"""Smallest number of files for which a listing is cached; parsing fewer files is fast anyway."""
 MAX_DIRECTORY_BYTES = 2**30
-"""The largest directory of an archive that is parsed, which takes several times its size."""
+"""Largest size in bytes of an archive's directory; parsing takes several times as much memory."""
 
 
 def zip_listing(path: Path) -> dict[str, int]:
@@ -50,7 +50,7 @@ def zip_listing(path: Path) -> dict[str, int]:
 
 
 def parts_of(name: str) -> list[str]:
-    """The folders and the file name of a relative path, as `pathlib` has them but faster."""
+    """Return the folders and the file name of a relative path; faster than `pathlib`."""
     parts = name.split("/")
     return [part for part in parts if part not in ("", ".")] if _is_odd(parts) else parts
 
@@ -65,7 +65,7 @@ def _parsed(path: Path) -> dict[str, int]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = sorted(archive.infolist(), key=lambda entry: entry.filename)
-    except Exception as error:  # a stranger's archive may break its reader in any way
+    except Exception as error:  # an untrusted archive may raise any exception in its reader
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"data.path={path} is a damaged .zip file ({reason}).\n"
@@ -85,7 +85,7 @@ def _parsed(path: Path) -> dict[str, int]:
     _refuse_encrypted(path, files)
     if len(files) > len(sizes):
         log.warning(
-            "%s has %d entries under names that it has already: of each name the last one counts.",
+            "%s has %d duplicate entries; the last entry of each name is used.",
             path,
             len(files) - len(sizes),
         )
@@ -97,14 +97,16 @@ def _refuse_encrypted(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     if encrypted:
         raise UserError(
             f"data.path={path} is encrypted ({len(encrypted):,} of {len(entries):,} files, "
-            f"{encrypted[0]} first); no password is read.\nUnpack it and name the folder."
+            f"{encrypted[0]} first); limner cannot read encrypted files.\n"
+            "Unpack the archive and name the folder."
         )
 
 
 def _check_directory_size(path: Path) -> None:
-    """Refuse an archive of more entries than are listed before their directory is read.
+    """Raise UserError for an archive with too many entries, before its directory is read.
 
-    The directory's size is in the record at the end of the file, or in the larger one before it.
+    The size of the directory is in the record at the end of the file, or in the larger (zip64)
+    record before it.
     """
     with path.open("rb") as file:
         size = file.seek(0, 2)
@@ -112,7 +114,7 @@ def _check_directory_size(path: Path) -> None:
         tail = file.read()
     at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) < at + 22:
-        return  # the parser will say that the file is damaged
+        return  # the parser raises for a damaged file
     num_entries, num_bytes = struct.unpack_from("<HI", tail, at + 10)
     large = at - 20 - 56
     if large >= 0 and tail[at - 20 : at - 16] == b"PK\6\7" and tail[large:][:4] == b"PK\6\6":
@@ -120,13 +122,13 @@ def _check_directory_size(path: Path) -> None:
     if num_entries > MAX_FILES or num_bytes > MAX_DIRECTORY_BYTES:
         raise UserError(
             f"data.path={path} is refused: its directory claims {num_entries:,} entries in "
-            f"{num_bytes:,} bytes, and {MAX_FILES:,} in {MAX_DIRECTORY_BYTES:,} are the most that "
-            "are read; split the archive, or unpack it."
+            f"{num_bytes:,} bytes; the limits are {MAX_FILES:,} and {MAX_DIRECTORY_BYTES:,}.\n"
+            "Split the archive, or unpack it."
         )
 
 
 def _kept(key: list) -> dict[str, int] | None:
-    """The listing that the cache has for `key`; one that is damaged is removed."""
+    """Return the cached listing of `key`, or None; a damaged entry is removed."""
     folder = find_folder(KIND, key)
     if folder is None:
         return None

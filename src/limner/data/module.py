@@ -1,4 +1,4 @@
-"""One data module for all data sets: pictures of a source become stores, stores become batches."""
+"""Data module for all data sets: pictures of a source become stores, stores become batches."""
 
 __all__ = ["ImageDataModule"]
 
@@ -31,33 +31,33 @@ from limner.data.store import (
 from limner.errors import UserError
 from limner.interfaces import Augmentation, ImageStore
 
-DEVICE_SHARE = 0.25  # of an accelerator's memory, at most, for the images of a data set
+DEVICE_SHARE = 0.25  # largest share of an accelerator's memory for the images of a data set
 
 
 class ImageDataModule(L.LightningDataModule):
-    """Train, validation and test batches of one data set.
+    """Training, validation and test batches of one data set.
 
-    Splits that the source does not have are cut from its training images by `split_seed`, so they
-    are the same in every run.
+    Splits that the source lacks are cut from its training images by `split_seed`, so they are the
+    same in every run.
 
     Args:
-        name: What the data set is called in messages, folders and scores.
-        source: Where the pictures come from.
+        name: Name of the data set in messages, folders and scores.
+        source: Source of the pictures.
         image_shape: (C, H, W) to train on; None for the shape of the first picture.
-        num_classes: The number of classes, 0 to train without labels; None for as many as the
-            source has.
-        batch_size: Images of one optimizer step on one device.
-        augmentation: Changes the uint8 training images of a batch; or None.
-        binarisation: "dynamic" or "static", see `limner.data.binarisation`; None for none.
-        validation_fraction: Share in [0, 1) of the training images to validate on, where the
-            source has no validation images.
-        test_fraction: Share in [0, 1) of the training images to test on, where it has none.
-        split_seed: Decides which ones.
-        seed: The run's seed, which decides the order of the images.
+        num_classes: Number of classes, 0 to train without labels; None for the source's number.
+        batch_size: Number of images per optimizer step on one device.
+        augmentation: Augmentation of the uint8 training images of a batch, or None.
+        binarisation: "dynamic" or "static", see `limner.data.binarisation`; None for grey images.
+        validation_fraction: Share in [0, 1) of the training images to validate on, if the source
+            has no validation images.
+        test_fraction: Share in [0, 1) of the training images to test on, if the source has no
+            test images.
+        split_seed: Seed of the choice of validation and test images.
+        seed: Seed of the run, for the order of the images.
         store: "auto", "memory", "mapped" or "streamed": see `limner.data.store`.
-        memory_limit_gib: Up to which size in GiB "auto" keeps a decoded split in memory.
-        on_corrupt: What to do about a picture that cannot be read: "error" or "skip".
-        background: The colour behind transparent pixels of images of 1 or 3 channels: a name,
+        memory_limit_gib: Largest size in GiB of a decoded split that "auto" keeps in memory.
+        on_corrupt: Treatment of a picture that cannot be read: "error" or "skip".
+        background: Colour behind transparent pixels of images of 1 or 3 channels: a name,
             "#rrggbb", or [R, G, B] from 0 to 255.
     """
 
@@ -96,12 +96,13 @@ class ImageDataModule(L.LightningDataModule):
         self._splits: dict[str, tuple[str, Tensor]] = {}
         self._on_device: Store | None = None
         self.layout = torch.contiguous_format
-        """Of the images of a batch in memory."""
+        """Memory layout of the images of a batch."""
 
     def open(self) -> None:
         """Find, download and decode the images; set `image_shape`, `num_classes` and the splits.
 
-        Safe among processes, and cheap once it has been done on this machine.
+        Several processes may call it at the same time. Once a call has finished on this machine,
+        later calls are fast.
         """
         if self._stores:
             return
@@ -136,16 +137,16 @@ class ImageDataModule(L.LightningDataModule):
         )
 
     def reference(self, split: str) -> tuple[Store, Tensor]:
-        """The store and indices of the images that scores compare with.
+        """Return the store and the indices of the images that scores compare with.
 
-        "train" and "test" are what the data set's makers call so, whole, as published scores have
-        it: validation images that were cut from the training images belong to "train". Where the
-        makers name no test images, "test" are the ones cut here, and "train" the others.
+        "train" and "test" are the whole splits of the data set's authors, as in published scores:
+        validation images that were cut from the training images belong to "train". If the authors
+        define no test images, "test" is the test split cut here, and "train" the other images.
         """
         if split not in ("train", "test"):
             raise UserError(f"metrics.reference_split={split}: choose train or test.")
         if split == "test" and not len(self._splits["test"][1]) and "validation" in self._stores:
-            split = "validation"  # as ImageNet has it: the labels of its test images are secret
+            split = "validation"  # as for ImageNet, whose test labels are secret
         store, indices = self._splits[split]
         if split == "train":
             indices = torch.cat([i for at, i in self._splits.values() if at == "train"])
@@ -157,20 +158,20 @@ class ImageDataModule(L.LightningDataModule):
         return self._stores[store], indices
 
     def split(self, name: str) -> tuple[ImageStore, Tensor]:
-        """The store and the int64 indices of "train", "validation" or "test"; maybe none.
+        """Return the store and the int64 indices of "train", "validation" or "test".
 
-        Where images are binarised, in their one fixed draw.
+        A split may have no images. Binarised images are in their one fixed draw.
         """
         store, indices = self.originals(name)
         return (store if self.binarisation is None else self._drawn(store, name)), indices
 
     def originals(self, name: str) -> tuple[Store, Tensor]:
-        """As `split`, but never binarised."""
+        """Return the store and the int64 indices of a split, as `split` but never binarised."""
         store, indices = self._splits[name]
         return self._stores[store], indices
 
     def describe(self) -> str:
-        """The data set in one line."""
+        """Return a description of the data set in one line."""
         sizes = ", ".join(f"{len(i):,} {name}" for name, (_, i) in self._splits.items() if len(i))
         shape = "x".join(map(str, self.image_shape))
         labels = f"{self.num_classes} classes" if self.num_classes else "no labels"
@@ -180,27 +181,27 @@ class ImageDataModule(L.LightningDataModule):
         self.open()
 
     def state_dict(self) -> dict[str, Any]:
-        """What the training images are, so that a resumed run can tell whether they still are."""
+        """Return a description of the training images, by which a resumed run detects changes."""
         store = self._stores["train"]
         pixels = None if isinstance(store, StreamedStore) else store.fingerprint
         return {"num_images": len(store), "pixels": pixels, "files": self._files}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raise `UserError` if the images are not those that `state` was saved with.
+        """Raise `UserError` if the training images differ from those of `state`.
 
-        They are the same if their pixels and labels are. Where a store without decoded pixels
-        tells nothing about those, the names and sizes of the files must be the same.
+        Images are equal if their pixels and labels are equal. A streamed store does not know its
+        pixels; then the names and sizes of the files are compared.
         """
         now = self.state_dict()
         known = "files" if None in (state["pixels"], now["pixels"]) else "pixels"
         if state[known] == now[known]:
             return
         before, here = state["num_images"], now["num_images"]
-        numbers = f"{before:,} then, {here:,} now" if before != here else f"{here:,}, as then"
+        numbers = f"{before:,} before, {here:,} now" if before != here else f"{here:,}, as before"
         raise UserError(
-            f"The training images of {self.name} are not those that this run began with "
-            f"({numbers}): they have changed, or another version of Pillow decodes them "
-            "otherwise.\nPut back what it began with, or begin a new run."
+            f"The training images of {self.name} differ from those at the start of this run "
+            f"({numbers}): the files have changed, or another version of Pillow decodes them "
+            "differently.\nRestore the files, or start a new run."
         )
 
     def train_dataloader(self) -> TrainingBatches:
@@ -227,7 +228,7 @@ class ImageDataModule(L.LightningDataModule):
         return self._evaluation("test")
 
     def _labelled(self, pictures: Mapping[str, Pictures]) -> dict[str, Pictures]:
-        """The splits with labels that can be trained on, or without any if 0 classes are asked."""
+        """Return the splits after a check of their labels, or without labels for 0 classes."""
         if self._num_classes == 0:
             return {
                 split: dataclasses.replace(
@@ -261,14 +262,14 @@ class ImageDataModule(L.LightningDataModule):
         return BinarisedStore(store, split_seed=self.split_seed, name=self._splits[name][0])
 
     def _changes(self) -> Augmentation | None:
-        """What is done to training images, fresh draws of binary values last."""
+        """Return the augmentation of training images; a dynamic binary draw comes last."""
         if self.binarisation != "dynamic":
             return self.augmentation
         parts = {"augmentation": self.augmentation, "binarisation": Coins(self.image_shape)}
         return Chain(parts={name: part for name, part in parts.items() if part is not None})
 
     def _near(self, store: Store, device: torch.device) -> Store:
-        """The store on the accelerator, if it is small enough to lie there."""
+        """Return the store on the accelerator if it is small enough, else the store itself."""
         if self._on_device is None:
             self._on_device = store
             if device.type == "cuda" and isinstance(store, MemoryStore):

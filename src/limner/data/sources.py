@@ -1,6 +1,6 @@
-"""Where pictures come from: each source lists the pictures of its splits and reads one by number.
+"""Sources of pictures: each lists the pictures of its splits and reads one by its number.
 
-A source decides nothing about sizes, splits that it does not have, or batches.
+A source does not handle image sizes, splits that it does not have, or batches.
 """
 
 __all__ = ["Digits", "ImageFolder", "Pictures", "Source"]
@@ -35,46 +35,52 @@ SPLIT_NAMES = {
 
 
 MAX_LISTED = 8
-"""Class folders or suffixes that a message lists."""
+"""Largest number of class folders or suffixes that a message lists."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """One split of a source."""
+    """The pictures of one split of a source."""
 
     names: Sequence[str]
-    """What to call each picture in a message."""
+    """Name of each picture for messages."""
     read: Callable[[int], Image.Image]
-    """The picture of a number, decoded; raises what PIL raises if it is corrupt."""
+    """Function that returns the decoded picture of a number, or raises PIL's error if it is
+    corrupt."""
     labels: Sequence[int] | None
     classes: Sequence[str]
-    """The names of the classes; empty without labels."""
+    """Names of the classes; empty without labels."""
     fingerprint: object
     """Plain data that changes with the files: names, sizes, times."""
     sizes: object
-    """Likewise, without the times: the same for a copy of the files."""
+    """Plain data that changes with the names and sizes, but not the times: equal for a copy."""
     label_problem: str | None = None
-    """Why the folders give no labels that can be trained on; None if they do, or none at all."""
+    """Reason why the class folders give no usable labels; None if they do, or if there are
+    none."""
 
     def __len__(self) -> int:
         return len(self.names)
 
 
 class Source(Protocol):
-    """Anything that can be asked for the pictures of a split."""
+    """A list of pictures for each split of a data set."""
 
     def pictures(self) -> Mapping[str, Pictures]:
-        """The splits there are, of "train", "validation" and "test"; downloads if need be."""
+        """Return the existing splits among "train", "validation" and "test".
+
+        Files are downloaded if necessary.
+        """
 
 
 class Digits:
-    """The 1,797 handwritten digits of 8x8 pixels and 17 grey levels that scikit-learn ships.
+    """The 1,797 handwritten digits of scikit-learn, with 8x8 pixels and 17 grey levels.
 
     They are the test set of E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten
     Digits", UCI Machine Learning Repository, 1998.
     """
 
     def pictures(self) -> dict[str, Pictures]:
+        """Return the digits as the split "train"."""
         from sklearn.datasets import load_digits
 
         digits = load_digits()
@@ -93,18 +99,19 @@ class Digits:
 
 
 class ImageFolder:
-    """The pictures below a folder, or in a .zip file, in the formats of `limner.files.pictures`.
+    """The pictures below a folder or in a .zip file, in the formats of `limner.files.pictures`.
 
-    Folders named train, val (valid, validation) and test at the top are taken for splits. Below
-    them, or at the top, class folders give the labels, in alphabetical order; pictures that lie in
-    no folder, or all in the same, have none. Where some lie in class folders and others beside
-    them, or a class has no training images, the pictures come with a `label_problem`.
+    Folders named train, val (valid, validation) and test at the top are splits. Below them, or at
+    the top, class folders give the labels, in alphabetical order. Pictures in no folder, or all in
+    the same folder, have no labels. If some pictures are in class folders and others are beside
+    them, or if a class has no training images, the pictures have a `label_problem`.
     """
 
     def __init__(self, *, path: str) -> None:
         self.path = Path(path).expanduser()
 
     def pictures(self) -> dict[str, Pictures]:
+        """Return the pictures of each split; only "train" without folders of splits."""
         tree = FileTree(self.path)
         files = [name for name in tree.names if name.lower().endswith(SUFFIXES)]
         if not files:
@@ -140,7 +147,7 @@ class ImageFolder:
         class_of: Mapping[str, str | None],
         problem: str | None = None,
     ) -> Pictures:
-        """One split: its files, the folder of each, and the class that a folder stands for."""
+        """Return one split of `files`; `folders` has each file's folder, `class_of` its class."""
         classes = sorted(set(class_of.values()) - {None})
         without = {folder for folder in set(folders) if class_of[folder] is None}
         labelled = len(classes) > 1 and not without
@@ -162,12 +169,12 @@ class ImageFolder:
     def _beside(self, files: Sequence[str], total: int, classes: Sequence[str]) -> str:
         more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
         return (
-            f"data.path={self.path}: {files[0]}{more} of {total:,} images lie beside the class "
+            f"data.path={self.path}: {files[0]}{more} of {total:,} images are outside the class "
             f"folders ({_some(classes)}).\nMove them into class folders or away."
         )
 
     def _untrained_class(self, train: set[str], class_of: Mapping[str, str | None]) -> str | None:
-        """Return what is wrong if a class has images, but none to train on."""
+        """Return an error message if a class has images, but no training images."""
         trained = {class_of[folder] for folder in train} - {None}
         for folder, name in sorted(class_of.items()):
             if not trained or name is None or name in trained:
@@ -183,7 +190,7 @@ class ImageFolder:
         return None
 
     def _tell_others(self, names: Sequence[str]) -> None:
-        """Log in one line how many files are no images, by suffix."""
+        """Log in one line how many files are not images, by suffix."""
         others = [name for name in names if not name.lower().endswith(SUFFIXES)]
         if others:
             kinds = collections.Counter(Path(name).suffix.lower() for name in others)
@@ -198,13 +205,13 @@ class ImageFolder:
 
 
 def _some(words: Sequence[str]) -> str:
-    """Return the first few words as a list, and how many more there are."""
+    """Join the first few words by commas, and append how many more there are."""
     more = f" and {len(words) - MAX_LISTED:,} more" if len(words) > MAX_LISTED else ""
     return ", ".join(words[:MAX_LISTED]) + more
 
 
 def _below_common_folder(folders: set[str]) -> dict[str, list[str]]:
-    """Each folder's path as parts, without the folders that all of them share."""
+    """Return each folder's path as parts, without the folders that all paths share."""
     parts = {folder: parts_of(folder) for folder in folders}
     first, last = min(parts.values()), max(parts.values())
     shared = 0

@@ -1,4 +1,4 @@
-"""Which images are trained on, validated on and tested on, where a source does not say."""
+"""Assignment of images to the training, validation and test splits that a source lacks."""
 
 __all__ = ["check_fractions", "cut"]
 
@@ -12,7 +12,7 @@ from limner.randomness import generator_for
 
 
 def check_fractions(validation: float, test: float) -> None:
-    """Raise `UserError` for shares that leave nothing to train on."""
+    """Raise `UserError` for fractions that leave no images to train on."""
     if min(validation, test) < 0 or validation + test >= 1:
         raise UserError(
             f"data.validation_fraction={validation} and data.test_fraction={test}: shares of the "
@@ -23,14 +23,19 @@ def check_fractions(validation: float, test: float) -> None:
 def cut(
     sizes: Mapping[str, int], *, validation_fraction: float, test_fraction: float, seed: int
 ) -> dict[str, tuple[str, Tensor]]:
-    """For "train", "validation" and "test": the source's split that they lie in, indices there.
+    """Assign images to "train", "validation" and "test".
 
     Args:
-        sizes: The number of images in each split that the source has; of "train" at least.
-        validation_fraction: Share in [0, 1) of the training images to validate on, where the
-            source has no validation images.
-        test_fraction: Likewise.
-        seed: Decides which ones.
+        sizes: Number of images in each split of the source; "train" is required.
+        validation_fraction: Share in [0, 1) of the training images to validate on, if the source
+            has no validation images.
+        test_fraction: Share in [0, 1) of the training images to test on, if the source has no
+            test images.
+        seed: Seed of the choice of images.
+
+    Returns:
+        For each of the three names, the source's split that contains the images, and int64 (N,)
+        indices in that split.
     """
     rest = torch.randperm(total := sizes["train"], generator=generator_for(seed, "split"))
     splits = {}

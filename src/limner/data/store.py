@@ -1,8 +1,8 @@
-"""Decoded images of one size behind one `gather(indices)`.
+"""Decoded images of one size, read by `gather(indices)`.
 
-A split is decoded once. The uint8 result lies in the cache, and is read into memory where it is
-small, mapped from the file where it is large, or decoded anew for each batch where it would not
-fit the disk; the one who gathers does not notice.
+A split is decoded once. The uint8 result is in the cache. A small split is read into memory, and a
+large split is mapped from the file. A split that would not fit on the disk is decoded again for
+each batch. `gather` is the same for all three.
 """
 
 __all__ = [
@@ -42,15 +42,15 @@ StoreKind = Literal["auto", "memory", "mapped", "streamed"]
 
 
 class MemoryStore:
-    """All images as one uint8 tensor (N, C, H, W), which may lie on any device.
+    """All images as one uint8 tensor (N, C, H, W) on any device.
 
-    Its fingerprint is of the pixels and labels, wherever the files lie.
+    Its fingerprint depends on the pixels and labels only, not on the location of the files.
     """
 
     waits = False
-    """Whether to gather may take long, for a disk or for decoding."""
+    """Whether `gather` may take long, for a disk or for decoding."""
     background: str | None = None
-    """The colour "#rrggbb" that transparent pixels were laid on; None if there were none."""
+    """Background "#rrggbb" behind transparent pixels; None if there were no such pixels."""
 
     def __init__(self, images: Tensor, labels: Tensor | None, *, fingerprint: str) -> None:
         self.images, self.labels, self.fingerprint = images, labels, fingerprint
@@ -60,14 +60,15 @@ class MemoryStore:
 
     @property
     def device(self) -> torch.device:
-        """Where `gather` finds the images and takes the indices without a copy."""
+        """Device of the images, on which `gather` takes the indices without a copy."""
         return self.images.device
 
     def gather(self, indices: Tensor) -> Tensor:
+        """Return the images, uint8 (B, C, H, W), at int64 `indices` (B,)."""
         return self.images.index_select(0, indices.to(self.images.device))
 
     def to(self, device: torch.device) -> "MemoryStore":
-        """The same store on `device`."""
+        """Return the same store on `device`."""
         labels = None if self.labels is None else self.labels.to(device)
         moved = MemoryStore(self.images.to(device), labels, fingerprint=self.fingerprint)
         moved.background = self.background
@@ -75,18 +76,19 @@ class MemoryStore:
 
 
 class MappedStore(MemoryStore):
-    """As `MemoryStore`, but the tensor is a file mapped into memory, read as it is touched."""
+    """A `MemoryStore` whose tensor is a file mapped into memory, read when it is accessed."""
 
     waits = True
 
     def to(self, device: torch.device) -> "MappedStore":
-        return self  # it was mapped since it is too large to lie anywhere else
+        """Return the store itself; a mapped store is assumed to be too large for a device."""
+        return self
 
 
 class StreamedStore:
-    """Decodes the pictures of each batch when they are asked for.
+    """Store that decodes the pictures of each batch on request.
 
-    Its fingerprint is of the files: names, sizes and times.
+    Its fingerprint depends on the names, sizes and times of the files.
     """
 
     waits = True
@@ -103,13 +105,14 @@ class StreamedStore:
     ) -> None:
         self.pictures, self.labels, self.colour = pictures, labels, colour
         self.image_shape, self.fingerprint = image_shape, fingerprint
-        self.background: str | None = None  # as in `MemoryStore`, where there may be such pixels
+        self.background: str | None = None  # as in `MemoryStore`, if any may be transparent
         self._pool = ThreadPoolExecutor(NUM_THREADS)
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def gather(self, indices: Tensor) -> Tensor:
+        """Decode the images, uint8 (B, C, H, W), at int64 `indices` (B,)."""
         return torch.from_numpy(np.stack(list(self._pool.map(self._array, indices.tolist()))))
 
     def _array(self, i: int) -> np.ndarray:
@@ -123,6 +126,7 @@ class StreamedStore:
             ) from error
 
     def to(self, device: torch.device) -> "StreamedStore":
+        """Return the store itself, which has no images to move."""
         return self
 
 
@@ -138,18 +142,18 @@ def open_store(
     on_corrupt: OnCorrupt,
     background: Colour,
 ) -> Store:
-    """The store of a split, decoded by this call if no earlier one did so.
+    """Open the store of a split; the first call decodes the pictures.
 
     Args:
-        pictures: The split.
-        image_shape: (C, H, W) that every picture is converted and resized to.
-        kind: "memory", "mapped", "streamed", or "auto": the first of these that has room.
-        memory_limit_gib: The largest size in GiB that "auto" reads into memory.
-        on_corrupt: "error", or "skip" to leave out the pictures that cannot be read.
-        background: The colour behind transparent pixels; of no effect with 4 channels.
+        pictures: Pictures of the split.
+        image_shape: (C, H, W) to which every picture is converted and resized.
+        kind: "memory", "mapped", "streamed", or "auto" for the first of these that has room.
+        memory_limit_gib: Largest size in GiB that "auto" reads into memory.
+        on_corrupt: "error", or "skip" to leave out pictures that cannot be read.
+        background: Colour behind transparent pixels; without effect for 4 channels.
 
     Raises:
-        UserError: If pictures cannot be read, with their names, or the cache has no room.
+        UserError: If pictures cannot be read (the message names them), or the cache has no room.
     """
     if image_shape[0] not in MODES:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Data sets of torchvision's, read from their root without trusting it."""
+"""Data sets of torchvision, read from a root folder that is not trusted."""
 
 __all__ = ["TorchvisionSource"]
 
@@ -21,28 +21,28 @@ from limner.files.plain import NotPlainError, check_regular
 log = logging.getLogger(__name__)
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
-"""Reasons why nothing can be written into a root; a file stands in its place for the last two."""
+"""Error numbers for a root that cannot be written; for the last two, a file is in its place."""
 MAX_FILE_BYTES = 2**32
-"""The largest file that torchvision is let read, which it does as a whole: 4 GiB."""
+"""Size of the largest file that torchvision may read, 4 GiB; torchvision reads whole files."""
 
 
 class TorchvisionSource:
-    """A data set of torchvision's, downloaded once into its root.
+    """A data set of torchvision, downloaded once into its root.
 
     A root that holds the files may be read-only: nothing else is ever written into it.
 
-    Whoever can write into the root decides what is trained on, but cannot run code: its files are
-    regular ones of a bounded size, pickles are read as plain arrays, and pictures in the formats
-    and within the limits of `limner.files.pictures`. A data set class of the user's own reads its
-    files as it likes.
+    Anyone who can write into the root decides what is trained on, but cannot run code. The files
+    must be regular files of a bounded size. Pickles are read as plain arrays, and pictures in the
+    formats and within the limits of `limner.files.pictures`. A data set class from outside
+    torchvision reads its files without restrictions.
 
     Args:
-        splits: For each split a factory, which torchvision's class with all arguments but
-            `download` makes.
-        root: The folder that holds the files.
-        files: A glob pattern below `root` of the files that make up the data set.
-        urls: The addresses of those files, for those who must fetch them by hand.
-        folder: Where below `root` the files belong.
+        splits: Factory of the data set for each split: torchvision's class with all arguments but
+            `root` and `download`.
+        root: Folder with the files.
+        files: Glob pattern below `root` of the files that make up the data set.
+        urls: Addresses of those files, for users who must download them by hand.
+        folder: Folder below `root` to which the files belong.
         has_labels: Whether the targets are class numbers.
     """
 
@@ -63,12 +63,16 @@ class TorchvisionSource:
         self.files, self.urls, self.folder, self.has_labels = files, urls, folder, has_labels
 
     def pictures(self) -> dict[str, Pictures]:
-        """The splits, downloaded if need be. Raises `UserError` if their files cannot be read."""
+        """Return the splits, after downloading their files if necessary.
+
+        Raises:
+            UserError: If the files cannot be read.
+        """
         return {split: self._open(split, factory) for split, factory in self.splits.items()}
 
     def _open(self, split: str, factory: Callable[..., Any]) -> Pictures:
         self._check_files(factory)
-        with folder_lock(self.root):  # of several processes one downloads
+        with folder_lock(self.root):  # only one process downloads
             dataset = self._present(factory)
             if dataset is None:
                 dataset = self._download(factory)
@@ -90,7 +94,7 @@ class TorchvisionSource:
         return [Path(path) for path in sorted(glob.glob(str(self.root / self.files)))]
 
     def _check_files(self, factory: Callable[..., Any]) -> None:
-        """Refuse a pipe, a device and the like where torchvision would read or write a file."""
+        """Raise UserError if a pipe, a device or the like is where torchvision expects a file."""
         if not is_torchvisions(factory):
             return
         downloads = [self.root / self.folder / Path(url).name for url in self.urls]
@@ -102,16 +106,16 @@ class TorchvisionSource:
                     raise UserError(f"{path} {error}: remove it, or repair it.") from error
 
     def _present(self, factory: Callable[..., Any]) -> Any | None:
-        """The data set, or None if its files are not there."""
+        """Return the data set, or None if its files do not exist."""
         try:
             with distrusted(factory):
                 return factory(root=str(self.root), download=False)
         except FileNotFoundError:
             return None
-        except Exception as error:  # each data set breaks in its own way over a damaged file
+        except Exception as error:  # each data set raises other exceptions for a damaged file
             torchvisions = is_torchvisions(factory)
             if isinstance(error, RuntimeError) and ("not found" in str(error) or not torchvisions):
-                return None  # the way of data sets to say so
+                return None  # data sets report missing files in this way
             if not torchvisions:
                 raise
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -128,7 +132,7 @@ class TorchvisionSource:
             log.info("Downloading into %s ...", self.root)
             with distrusted(factory):
                 return factory(root=str(self.root), download=True)
-        except Exception as error:  # each data set fails in its own way: URLError, RuntimeError
+        except Exception as error:  # data sets raise various exceptions: URLError, RuntimeError
             if isinstance(error, OSError) and error.errno in UNWRITABLE:
                 raise UserError(
                     f"data.root={self.root} does not hold the files of this data set, and nothing "

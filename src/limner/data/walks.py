@@ -1,4 +1,4 @@
-"""All files below a folder, links followed."""
+"""List of all files below a folder, following links."""
 
 __all__ = ["MAX_FILES", "walk"]
 
@@ -11,21 +11,21 @@ from limner.errors import UserError
 log = logging.getLogger(__name__)
 
 MAX_FILES = 10_000_000
-"""The most files and folders that are listed; links can make a few look like any number."""
+"""Largest number of files and folders listed; links can make a few look like any number."""
 
 
 def walk(root: Path) -> list[tuple[str, int, int]]:
     """Return (path below the root, size, time in ns) of every file that is not hidden.
 
-    A file whose status cannot be read (a broken link, a loop of links) is listed with the size and
-    time 0, so that whoever opens it is told why; a folder that cannot be read is passed over with
-    a warning.
+    A file whose status cannot be read (a broken link, a loop of links) is listed with size and
+    time 0, so that opening it raises an error with the reason. A folder that cannot be read is
+    skipped with a warning.
 
     Args:
-        root: The folder.
+        root: Folder to list.
 
     Raises:
-        UserError: If the root cannot be read, a link leads back to a folder that holds it, or
+        UserError: If the root cannot be read, a link leads back to a folder that contains it, or
             there are too many files.
     """
     found: list[tuple[str, int, int]] = []
@@ -40,7 +40,7 @@ def walk(root: Path) -> list[tuple[str, int, int]]:
             if num_folders == 1:
                 reason = error.strerror or error
                 raise UserError(f"data.path={root} cannot be read ({reason}).") from error
-            log.warning("%s cannot be read (%s): passed over.", folder, error.strerror or error)
+            log.warning("%s cannot be read (%s): skipped.", folder, error.strerror or error)
             continue
         with entries:
             for entry in entries:
@@ -70,7 +70,7 @@ def walk(root: Path) -> list[tuple[str, int, int]]:
 
 
 def _leads_up(entry: os.DirEntry) -> bool:
-    """Return whether an entry is a link to a folder above it, which may lie above the root."""
+    """Return whether an entry is a link to a folder above it, even one above the root."""
     if not entry.is_symlink():
         return False
     target, holder = (os.path.realpath(path) for path in (entry.path, Path(entry.path).parent))

@@ -1,1 +1,1 @@
-"""Reading and writing small files safely."""
+"""Safe reading and writing of files, and safe text for output."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whenever the process or the machine stops."""
+"""Atomic writes: a file is complete or absent, even if the process or the machine stops."""
 
 __all__ = ["PARTIAL", "atomic_file", "sync_file", "sync_folder", "write_atomically"]
 
@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import IO
 
 PARTIAL = ".partial"
-"""Ending of a file that is being written. A killed process may leave one."""
+"""Ending of the name of a file that is being written. A killed process may leave such a file."""
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path, *, sync: bool) -> Iterator[IO[bytes]]:
-    """Open a file for writing bytes that takes the place of `path` when the block ends.
+    """Open a temporary file for writing bytes, which replaces `path` when the block ends.
 
-    Until then, and if the block raises, the old file stays as it is and nothing half is left.
+    Until then the old file stays unchanged. If the block raises, the old file stays, and the
+    temporary file is removed.
 
     Args:
-        path: The file to write; its folder exists.
-        sync: Whether the new file must outlast a power cut, which takes some milliseconds.
+        path: Path of the file to write, in an existing folder.
+        sync: Whether the new file must survive a power cut; this takes some milliseconds.
 
     Raises:
         OSError: If the file cannot be written, or the disk does not confirm it.
@@ -42,22 +43,22 @@ def atomic_file(path: Path, *, sync: bool) -> Iterator[IO[bytes]]:
 
 
 def write_atomically(path: Path, content: str | bytes, *, sync: bool = False) -> None:
-    """Write a small file in one step, see `atomic_file`; text becomes UTF-8."""
+    """Write a small file in one step, see `atomic_file`; text is encoded as UTF-8."""
     with atomic_file(path, sync=sync) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def sync_file(file: IO[bytes]) -> None:
-    """Make what was written to an open file outlast a power cut."""
+    """Flush and sync an open file, so that its content survives a power cut."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlast a power cut, where the system can do so for folders."""
+    """Sync the names in a folder, if the system can, so that they survive a power cut."""
     try:
         handle = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # Windows opens no folders
+    except PermissionError:  # Windows cannot open folders
         return
     try:
         os.fsync(handle)

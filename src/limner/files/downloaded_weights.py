@@ -1,7 +1,7 @@
-"""Published weights that torch keeps in its folder of downloads, read as tensors only.
+"""Loading of published weights from torch's folder of downloads, as tensors only.
 
-torch compares a file with its checksum when it downloads it, but takes one that lies in the folder
-as it is; some callers would even run the code that such a file may hold.
+torch verifies the checksum of a file only when it downloads the file, not for a file that is in
+the folder already. Some callers of torch would even run code in such a file.
 """
 
 __all__ = ["MAX_BYTES", "downloaded_path", "load_downloaded"]
@@ -14,25 +14,25 @@ import torch
 from limner.files.plain import check_regular
 
 MAX_BYTES = 2**30
-"""The largest file of published weights that is read: 1 GiB, twice VGG-16's."""
+"""Largest size of a file of published weights: 1 GiB, twice the size of VGG-16."""
 
 
 def downloaded_path(url: str) -> Path:
-    """Return where torch keeps what it downloads from an address."""
+    """Return the path at which torch stores the download of an address."""
     return Path(torch.hub.get_dir(), "checkpoints", Path(url).name)
 
 
 def load_downloaded(url: str, *, max_bytes: int = MAX_BYTES, **options: Any) -> dict[str, Any]:
-    """Return the tensors at an address, downloaded if they are not there.
+    """Return the tensors of the file at an address; download the file if it is missing.
 
     Args:
-        url: The address.
-        max_bytes: The largest file that is read.
-        **options: What `torch.hub.load_state_dict_from_url` takes; `weights_only` is always true.
+        url: Address of the file.
+        max_bytes: Largest size of an existing file, in bytes.
+        **options: Options of `torch.hub.load_state_dict_from_url`; `weights_only` is always true.
 
     Raises:
-        NotPlainError: If the file is no regular one, or too large.
-        Exception: What torch raises, of which there are many, if it cannot be had or read.
+        NotPlainError: If the existing file is not a regular file, or is too large.
+        Exception: If the file cannot be downloaded or read; torch raises many kinds.
     """
     path = downloaded_path(url)
     if path.exists():

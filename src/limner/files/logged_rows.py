@@ -1,8 +1,8 @@
-"""The rows of a `metrics.csv`, also of one that is damaged.
+"""Reading of the rows of a `metrics.csv`, which may be damaged.
 
-The file has a line of column names, the first of which is `update`, and a line of numbers for
-each update. A line that ends, has as many fields as there are columns, and holds nothing but
-numbers is whole. Every line is judged by itself, so that no damage spoils what follows it.
+The file has a line of column names, the first of which is `update`, and then a line of numbers for
+each update. A line is complete if it ends with a line feed, has one field for each column, and
+contains only numbers. Each line is checked by itself, so that damage does not affect later lines.
 """
 
 __all__ = ["Logged", "read_rows"]
@@ -19,20 +19,20 @@ ROW = re.compile(
     rb"(?:0|[1-9][0-9]{0,17})"
     rb"(?:,(?:-?(?:[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|inf|nan))?)*\r?\n"
 )
-"""An update, and numbers as Python writes them; a field may be empty."""
+"""Pattern of a row: an update, and numbers as Python writes them; fields may be empty."""
 NUMBER = re.compile(r"\s*[-+]?(?:[0-9.][0-9.eE+-]*|inf|nan)?\s*")
 BOM = b"\xef\xbb\xbf"
 UPDATE = "update"
 
 
 class Logged(NamedTuple):
-    """What a file holds.
+    """Content of a `metrics.csv`.
 
     Args:
-        columns: The names of the columns; a name that cannot be read became `column_2`, where 2
-            is its place, counted from 0.
-        rows: The whole rows, in the order of their updates, of which no two are the same.
-        lost: What could not be kept, each in a few words; empty for a file without damage.
+        columns: Names of the columns. An unreadable name is replaced by a name such as `column_2`,
+            where 2 is the place of the column, counted from 0.
+        rows: Complete rows, sorted by update; each update occurs once.
+        lost: Short descriptions of the lost parts; empty for a file without damage.
     """
 
     columns: list[str]
@@ -49,15 +49,15 @@ class _Row(NamedTuple):
 def read_rows(
     content: bytes, *, up_to: int | None = None, columns: Sequence[str] | None = None
 ) -> Logged:
-    """Find the whole rows of a file.
+    """Return the complete rows of a file.
 
-    A row whose update does not fit between those of its neighbours is not whole either. Where two
-    such rows contradict each other and either may be the damaged one, both are kept.
+    A row whose update is out of order with respect to the rows around it counts as damaged too. If
+    two rows contradict each other and either of them may be the damaged row, both are kept.
 
     Args:
-        content: The bytes of the file.
-        up_to: The last update whose row is wanted; None for all rows.
-        columns: The names of the columns, if they are known; None for those in the first line.
+        content: Bytes of the file.
+        up_to: Last update whose row to return; None for all rows.
+        columns: Names of the columns; None to read them from the first line.
     """
     lines = content.removeprefix(BOM).splitlines(keepends=True)
     named = bool(lines) and ROW.fullmatch(lines[0]) is None
@@ -81,7 +81,7 @@ def read_rows(
 
 
 def _names(line: bytes) -> list[str]:
-    """The names in the first line; an empty one where a name cannot be read."""
+    """Return the column names in the first line, with "" for each unreadable name."""
     text = line.decode(errors="replace").rstrip("\r\n")
     try:
         (names,) = csv.reader([text], strict=True)
@@ -96,10 +96,10 @@ def _names(line: bytes) -> list[str]:
 
 
 def _columns(names: Sequence[str], rows: Sequence[_Row]) -> list[str]:
-    """The columns of a file, with names for those whose own are lost.
+    """Return the columns of a file, with new names for columns whose names are lost.
 
-    One row against the names in the first line is the damaged line of the two; where two or more
-    rows agree with each other, the first line is.
+    The number of fields in the first line may differ from the number in the rows. If two or more
+    rows agree with each other, the first line counts as damaged; otherwise the row does.
     """
     widths = Counter(len(row.values) for row in rows)
     width, count = widths.most_common(1)[0] if widths else (1, 0)
@@ -121,7 +121,11 @@ def _unnamed(place: int, taken: Sequence[str]) -> str:
 
 
 def _in_order(rows: list[_Row]) -> list[_Row]:
-    """The rows that belong to a longest series of increasing updates, sorted, each update once."""
+    """Return the rows of the longest series of increasing updates.
+
+    If there are several longest series, the result has the rows of all of them, sorted, with one
+    row for each update.
+    """
     updates = [row.update for row in rows]
     if all(a < b for a, b in pairwise(updates)):
         return rows
@@ -137,7 +141,7 @@ def _in_order(rows: list[_Row]) -> list[_Row]:
 
 
 def _longest(values: Sequence[int]) -> list[int]:
-    """The length of the longest increasing series that ends at each value."""
+    """Return the length of the longest increasing series that ends at each value."""
     ends: list[int] = []
     lengths = []
     for value in values:
@@ -148,7 +152,7 @@ def _longest(values: Sequence[int]) -> list[int]:
 
 
 def _spans(numbers: Sequence[int]) -> list[str]:
-    """Numbers of lines as `line 3` and `lines 5 to 7`."""
+    """Return sorted line numbers as texts such as `line 3` and `lines 5 to 7`."""
     spans: list[list[int]] = []
     for number in numbers:
         if spans and number == spans[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""Texts from files as Markdown that shows them as they are: nothing of them is markup."""
+"""Escaping of texts from files in Markdown, so that no part of a text acts as markup."""
 
 __all__ = ["code", "fenced", "plain"]
 
@@ -13,19 +13,19 @@ NAME = re.compile(r"[\w ./:@=,+-]+")
 
 
 def plain(text: object) -> str:
-    """Return a text that Markdown and its tables show as it is, in one line."""
+    """Return a text in one line with escaped punctuation, for Markdown and its tables."""
     words = printable(text)
     return words if WORDS.fullmatch(words) else PUNCTUATION.sub(r"\\\1", words)
 
 
 def code(text: object) -> str:
-    """Return a name in a code span where that cannot be broken out of, else as `plain` does."""
+    """Return a name in a code span; if its characters could end the span, return `plain(text)`."""
     words = printable(text)
     return f"`{words}`" if NAME.fullmatch(words) else plain(words)
 
 
 def fenced(text: str, language: str) -> str:
-    """Return lines as a block of code, by a fence that the lines cannot close."""
+    """Return lines as a code block, with a fence that the lines cannot close."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"

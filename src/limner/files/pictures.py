@@ -1,8 +1,9 @@
-"""Picture files that a stranger may have made: which formats are read, and within which limits.
+"""Reading of untrusted picture files, in a few formats and within limits.
 
-PIL knows some forty formats, and one of them (PostScript) starts a program. It is asked for those
-that are documented only, and for no more memory than `MAX_BYTES` and `MAX_PIXELS` allow. Of a file
-with several pictures (an animation, the pages of a TIFF) the first one is read.
+PIL can read some forty formats, and for one of them (PostScript) it starts a program. This module
+lets PIL read only the documented formats, and only within the memory that `MAX_BYTES` and
+`MAX_PIXELS` allow. If a file has several pictures (an animation, the pages of a TIFF), the first
+picture is read.
 """
 
 __all__ = [
@@ -25,33 +26,33 @@ from PIL import Image, UnidentifiedImageError
 from limner.files.plain import NotPlainError, read_bytes
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-"""The formats that PIL is asked for, by PIL's names."""
+"""Formats that are read, by PIL's names."""
 
 SUFFIXES = (
     ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif",
     ".tiff", ".webp",
 )  # fmt: skip
-"""What the names of picture files end in, in lower case."""
+"""Endings of the names of picture files, in lower case."""
 
 MAX_BYTES = 2**28
-"""The largest picture file, and the largest picture inside a .zip file once unpacked: 256 MiB."""
+"""Largest size of a picture file, or of an unpacked picture from a .zip file: 256 MiB."""
 
 MAX_PIXELS = 2**26
-"""The most pixels of a picture, 8192 x 8192, checked before any of them is decoded."""
+"""Largest number of pixels of a picture, 8192 x 8192, checked before decoding."""
 
 
-# what PIL has to say of a file comes without its name, and is our message if it matters
+# PIL's warnings do not name the file; limner's own messages report what matters
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
-_open = Image.open  # torchvision's calls of it are led here: see limner.data.distrust
+_open = Image.open  # limner.data.distrust redirects torchvision's calls of Image.open
 
 
 def load_picture(path: Path) -> Image.Image:
     """Return the decoded picture of a file.
 
     Raises:
-        NotPlainError: If it is no regular file of a format and a size that are read, or damaged.
+        NotPlainError: If the file is not regular, has another format, is too large or is damaged.
     """
     return decode_picture(read_bytes(path, max_bytes=MAX_BYTES))
 
@@ -60,21 +61,21 @@ def decode_picture(content: bytes) -> Image.Image:
     """Return the decoded picture of a file's content.
 
     Raises:
-        NotPlainError: If it is of no format or size that is read, or damaged.
+        NotPlainError: If the content has another format, is too large or is damaged.
     """
     picture = open_picture(content)
     try:
         picture.load()
-    except Exception as error:  # a stranger's file may break its reader in any way
+    except Exception as error:  # an untrusted file may cause any exception in PIL
         raise NotPlainError(f"is damaged ({_reason(error)})") from error
     return picture
 
 
 def open_picture(content: bytes) -> Image.Image:
-    """Return the picture of a file's content, to be decoded when its pixels are asked for.
+    """Return the picture of a file's content; PIL decodes it at the first access to the pixels.
 
     Raises:
-        NotPlainError: If it is of no format or size that is read.
+        NotPlainError: If the content has another format, is too large or has a damaged header.
     """
     try:
         picture = _open(io.BytesIO(content), formats=FORMATS)
@@ -82,7 +83,7 @@ def open_picture(content: bytes) -> Image.Image:
         raise NotPlainError(f"is no whole picture in {_either(FORMATS)} format") from error
     except Image.DecompressionBombError as error:
         raise NotPlainError(f"has more than {MAX_PIXELS:,} pixels; scale it down first") from error
-    except Exception as error:  # a stranger's file may break its reader in any way
+    except Exception as error:  # an untrusted file may cause any exception in PIL
         raise NotPlainError(f"is damaged ({_reason(error)})") from error
     if picture.width * picture.height > MAX_PIXELS:
         raise NotPlainError(

@@ -1,7 +1,7 @@
-"""Small text files that a stranger may have written, read as plain data and within limits.
+"""Reading of small untrusted text files as plain data, within limits.
 
-Only regular files are opened, so that a pipe cannot hang a command. No content can take more
-memory or time than its size accounts for, and nothing that a file says is executed.
+Only regular files are opened, so that a pipe cannot block a command. The limits keep memory and
+time in proportion to the size of a file. No content of a file is executed.
 """
 
 __all__ = [
@@ -29,32 +29,38 @@ from limner.files.yaml_errors import yaml_mistake
 
 MAX_BYTES = 1_000_000
 MAX_YAML_BYTES = 200_000
-"""A config has a few thousand; reading so much of the slowest YAML takes some seconds."""
+"""Largest size of a YAML file.
+
+A config has a few thousand bytes. The slowest YAML file of the largest size takes some seconds.
+"""
 MAX_DIGITS = 400
-"""Characters of a number in YAML: `1:1:1...` takes time by the square of its length."""
+"""Largest number of characters of a YAML number.
+
+The time for a number such as `1:1:1...` grows with the square of its length.
+"""
 LONGEST_REASON = 200
 MAX_VALUES = 5_000
-"""Values of one file; a config has some hundreds."""
+"""Largest number of values in a file; a config has some hundreds."""
 MAX_DEPTH = 40
 NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class NotPlainError(ValueError):
-    """A file that cannot be read as plain data. The text is the reason, in one line."""
+    """A file that cannot be read as plain data; the text is the reason in one line."""
 
 
 def open_regular(path: Path, *, max_bytes: int | None) -> BinaryIO:
-    """Open a regular file for reading; a link to one counts as one.
+    """Open a regular file, or a link to a regular file, for reading.
 
-    A pipe, a socket or a device is refused before anything is read from it, so that it can neither
-    block nor yield data without end.
+    Pipes, sockets and devices are refused before anything is read, since they could block, or
+    yield data without end.
 
     Args:
-        path: The file.
-        max_bytes: The largest size that is accepted; None for any.
+        path: Path of the file.
+        max_bytes: Largest accepted size in bytes; None for any size.
 
     Raises:
-        NotPlainError: If the file is missing, no regular file, or too large.
+        NotPlainError: If the file is missing, not regular, or too large.
     """
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -75,7 +81,15 @@ def open_regular(path: Path, *, max_bytes: int | None) -> BinaryIO:
 
 
 def check_regular(path: Path, *, max_bytes: int | None) -> None:
-    """Refuse a path that another library is about to open, as `open_regular` does."""
+    """Check a file before another library opens it.
+
+    Args:
+        path: Path of the file.
+        max_bytes: Largest accepted size in bytes; None for any size.
+
+    Raises:
+        NotPlainError: If the file is missing, not regular, or too large.
+    """
     open_regular(path, max_bytes=max_bytes).close()
 
 
@@ -83,18 +97,18 @@ def read_bytes(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
     """Return the content of a file.
 
     Args:
-        path: The file.
-        max_bytes: The largest size that is read.
+        path: Path of the file.
+        max_bytes: Largest accepted size in bytes.
 
     Raises:
-        NotPlainError: If the file is missing, no regular file, or too large.
+        NotPlainError: If the file is missing, not regular, or too large.
     """
     with open_regular(path, max_bytes=max_bytes) as file:
         try:
             content = file.read(max_bytes + 1)
         except OSError as error:
             raise NotPlainError(f"cannot be read ({error.strerror or error})") from error
-    if len(content) > max_bytes:  # it has grown since it was opened, or its size was no truth
+    if len(content) > max_bytes:  # the file has grown, or its stated size was wrong
         raise NotPlainError(_too_large(max_bytes))
     return content
 
@@ -103,7 +117,7 @@ def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
     """Return the UTF-8 text of a file.
 
     Raises:
-        NotPlainError: As `read_bytes`; also if the content is not UTF-8.
+        NotPlainError: If `read_bytes` cannot read the file, or the content is not UTF-8.
     """
     content = read_bytes(path, max_bytes=max_bytes)
     try:
@@ -116,7 +130,7 @@ def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
     """Return the value of a JSON file.
 
     Raises:
-        NotPlainError: As `read_text`; also if the text is not JSON, or nested too deeply.
+        NotPlainError: If the file is not a small UTF-8 file, is not JSON, or is nested too deeply.
     """
     text = read_text(path, max_bytes=max_bytes)
     try:
@@ -126,29 +140,31 @@ def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
 
 
 def read_yaml(path: Path, *, max_bytes: int = MAX_YAML_BYTES) -> Any:
-    """Return the value of a YAML file: plain values only, without tags, anchors and aliases.
+    """Return the value of a YAML file; tags, anchors and aliases are refused.
 
     Raises:
-        NotPlainError: As `read_text`; also if the text is not such YAML, or nested too deeply.
+        NotPlainError: If the file is not a small UTF-8 file, is not such YAML, or is nested too
+            deeply.
     """
     text = read_text(path, max_bytes=max_bytes)
     try:
         return yaml.load(text, Loader=_PlainLoader)
-    except Exception as error:  # PyYAML raises of all kinds, such as a KeyError for `!!bool x`
+    except Exception as error:  # PyYAML raises many kinds, such as KeyError for `!!bool x`
         line, problem = yaml_mistake(error, text)
         where = "" if line is None else f"line {line}: "
         raise NotPlainError(f"is not plain YAML: {where}{_reason(ValueError(problem))}") from error
 
 
 def refuse_bulk(content: Any, name: str) -> None:
-    """Refuse what would make a table slow or endless, however small the file.
+    """Raise `NotPlainError` for content with too many values, which would make a table slow.
 
     Args:
-        content: Mappings, lists and values.
-        name: The file, for the message.
+        content: Content of a file: mappings, lists and values.
+        name: Name of the file, for the message.
 
     Raises:
-        NotPlainError: If there are more than 5,000 values, or they are nested 40 deep.
+        NotPlainError: If there are more than 5,000 values, or the values are nested more than 40
+            levels deep.
     """
     level, count = [content], 0
     for _ in range(MAX_DEPTH):
@@ -167,7 +183,7 @@ def refuse_bulk(content: Any, name: str) -> None:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Refuses aliases, by which a few lines can stand for gigabytes, and endless numbers."""
+    """YAML loader that refuses aliases, which can expand to gigabytes, and very long numbers."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):

@@ -1,23 +1,26 @@
-"""Text from a file, made safe to print: no character of it can steer a terminal or fake a line."""
+"""Escaping of text from files, so that no character can control a terminal or forge a line."""
 
 __all__ = ["plot_label", "printable"]
 
 import unicodedata
 
 UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode categories: controls, invisible formatting (also right-to-left overrides), lone
-surrogates, and line and paragraph separators."""
+"""Unicode categories of the escaped characters.
+
+The categories are controls, invisible formatting (including right-to-left overrides), lone
+surrogates, and line and paragraph separators.
+"""
 
 
 def printable(text: object, *, keep_newlines: bool = False) -> str:
-    r"""Replace every character that a terminal would act on by its escape, such as `\x1b`.
+    r"""Return a text in which control characters are replaced by escapes such as `\x1b`.
 
-    Use it for whatever comes from a file or a folder before it reaches a terminal, a table, a page
-    or a log: file names, class names, values of a config, names of runs and scores.
+    Use this function for all text from files and folders before it is written to a terminal, a
+    table, a page or a log: file names, class names, values of a config, names of runs and scores.
 
     Args:
-        text: Any object; its `str()` is taken.
-        keep_newlines: Whether line feeds stay, for a message of several lines.
+        text: Object whose `str()` is the text.
+        keep_newlines: Whether to keep line feeds, for a message of several lines.
     """
     return "".join(
         character
@@ -28,7 +31,7 @@ def printable(text: object, *, keep_newlines: bool = False) -> str:
 
 
 def plot_label(text: object) -> str:
-    """Return a text that matplotlib draws as it is: printable, and no formula between dollars."""
+    """Return a text for matplotlib, with escaped control characters and dollar signs."""
     return printable(text).replace("$", r"\$")
 
 

@@ -1,4 +1,4 @@
-"""Where progress is shown: lines in a file, a terminal, or the output of a notebook's cell."""
+"""Displays of progress: lines in a file, bars on a terminal, or the output of a notebook cell."""
 
 __all__ = ["Lines", "Notebook", "Terminal"]
 
@@ -17,10 +17,10 @@ NOTEBOOK_SECONDS, NOTEBOOK_WIDTH = 0.5, 100
 
 
 class Lines:
-    """Prints a line after 3 seconds, then at intervals that grow to a minute.
+    """Display that prints a line after 3 seconds, then at intervals that grow to a minute.
 
     Args:
-        say: Prints a text and flushes it.
+        say: Function that prints a text and flushes the output.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -29,6 +29,7 @@ class Lines:
         self._said: int | None = None
 
     def show(self, text: ProgressText, *, is_last: bool) -> None:
+        """Print a line if the interval is over or, at the end, if the last line is out of date."""
         now = time.monotonic()
         is_news = self._said != text.completed
         if now >= self._next or (is_last and self._said is not None and is_news):
@@ -38,13 +39,14 @@ class Lines:
 
 
 class Notebook:
-    """Shows a bar in the output of a cell, and changes it in place."""
+    """Display of a bar in the output of a notebook cell, updated in place."""
 
     def __init__(self) -> None:
         self._handle: Any = None
         self._next = 0.0
 
     def show(self, text: ProgressText, *, is_last: bool) -> None:
+        """Update the output, at most every half second and at the end."""
         if time.monotonic() < self._next and not is_last:
             return
         self._next = time.monotonic() + NOTEBOOK_SECONDS
@@ -59,18 +61,22 @@ class Notebook:
 
 
 class Terminal:
-    """Shows all open bars at the bottom of a terminal; what is printed stands above them.
+    """Display of all open bars at the bottom of a terminal, below other printed text.
 
-    The last bar stays there when it ends; others are removed.
+    When the outermost bar ends, it stays on the terminal; the other bars are removed at their end.
+
+    Args:
+        console: Console of rich that writes to the terminal.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._texts: list[ProgressText] = []
-        self._widths: list[int] = []  # of the rows that are on the terminal
+        self._widths: list[int] = []  # widths of the rows on the terminal
         self._live = self._new_live()
 
     def show(self, text: ProgressText, *, is_last: bool) -> None:
+        """Draw all open bars; remove the bar of `text` if it has ended and others are open."""
         others = [other for other in self._texts if other is not text]
         self._texts = others if is_last and others else [*others, text]
         try:
@@ -83,7 +89,7 @@ class Terminal:
                 self._texts, self._widths, self._live = [], [], self._new_live()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = options.max_width - 1  # terminals differ in what follows a full row
+        width = options.max_width - 1  # terminals behave differently after a full row
         rows = [
             row for text in self._texts for row in text.rows(width, ascii_only=options.ascii_only)
         ]
@@ -94,7 +100,7 @@ class Terminal:
         return Live(self, console=self._console, auto_refresh=False, vertical_overflow="visible")
 
     def _remove_wrapped_rows(self) -> None:
-        """Remove what the terminal has wrapped into more rows since it has become narrower."""
+        """Remove additional rows into which the terminal has wrapped bars after a resize."""
         num_more = sum((width - 1) // self._console.width for width in self._widths)
         up = [(ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)]
         self._console.control(Control(ControlType.CARRIAGE_RETURN, *(up * num_more)))

@@ -1,4 +1,4 @@
-"""How far something is, as text that fits a width."""
+"""Progress as text that fits a given width."""
 
 __all__ = ["ProgressText", "duration", "fit_values", "number", "short_names", "speed"]
 
@@ -12,34 +12,38 @@ from rich.text import Text
 from limner.files.printable import printable
 
 BAR_WIDTHS = (8, 40)
-"""Characters of the bar, from and to; it may be shorter where the values have their own row."""
+"""Smallest and largest width of the bar; it may be smaller if the values have their own row."""
 PER = ((1, "s"), (60, "min"), (3600, "h"))
-"""Seconds in a unit of time, and the unit's sign."""
+"""Seconds in each unit of time, and the symbol of the unit."""
 
 
 @dataclass
 class ProgressText:
-    """Description, count, total, speed and time left, which are never cut, and values."""
+    """State of a progress bar, and its text for a given width.
+
+    Description, count, total, speed and time left are never shortened; the values may be.
+    """
 
     description: str
-    """What is done, such as "Training"."""
+    """Name of the work, such as "Training"."""
     completed: int
+    """Current count."""
     total: float | None
-    """The count at the end; None if it is not known."""
+    """Count at the end; None if it is unknown."""
     unit: str
-    """What is counted, in the plural."""
+    """Name of the counted things, in the plural."""
     per_second: float | None = None
-    """The speed; None if it is not known."""
+    """Speed, in counts per second; None if it is unknown."""
     left: float | None = None
-    """The seconds left; None if they are not known."""
+    """Time left in seconds; None if it is unknown."""
     seconds: float = 0.0
-    """The seconds that have passed."""
+    """Time since the start in seconds."""
     values: Mapping[str, float] = field(default_factory=dict)
-    """Log key to number."""
-    _two_rows_at: int | None = None  # the width at which the values have had their own row
+    """Value of each log key."""
+    _two_rows_at: int | None = None  # width at which the values got their own row
 
     def line(self) -> str:
-        """Return all in one line of any length, for a file."""
+        """Return the whole text in one line of any length, for a file."""
         words = [fact.strip() for fact in self._facts()]
         words += fit_values(self.values, 1000).split("  ") if self.values else []
         return f"{self.description}: {', '.join(words)}"
@@ -47,11 +51,11 @@ class ProgressText:
     def rows(self, width: int, *, ascii_only: bool = False) -> list[Text]:
         """Return rows of at most `width` characters.
 
-        If the width is not enough, first the bar becomes shorter, then the values get a row of
-        their own and, if they must, fewer digits and shorter names.
+        If the width is not enough, first the bar becomes shorter, then the values get their own
+        row. If necessary, the values then have fewer digits and shorter names.
 
         Args:
-            width: Width of a row.
+            width: Width of a row in characters.
             ascii_only: Whether to draw the bar with ASCII characters.
         """
         facts = self._facts()
@@ -59,7 +63,7 @@ class ProgressText:
         values = fit_values(self.values, width)
         beside = room - cell_len(values) - 2
         if self._two_rows_at != width and beside < BAR_WIDTHS[0]:
-            self._two_rows_at = width  # and from now on, for rows that come and go are restless
+            self._two_rows_at = width  # keep two rows: a changing number of rows flickers
         is_below = self._two_rows_at == width
         if (room := room if is_below else beside) > 0:
             words = [Text(self.description), *self._bar(room, ascii_only), Text(facts[0], "green")]
@@ -72,7 +76,7 @@ class ProgressText:
         return rows
 
     def _facts(self) -> list[str]:
-        """Return what stays whole, behind the description."""
+        """Return the parts after the description that are never shortened."""
         if self.total is None:
             count, time = f"{self.completed:,}", f"{duration(self.seconds)} so far"
         else:
@@ -83,7 +87,7 @@ class ProgressText:
         return [f"{count} {self.unit}", speed(self.per_second), time]
 
     def _bar(self, room: int, ascii_only: bool) -> list[Text]:
-        """Return the bar, or nothing if there is no total."""
+        """Return the bar in a list; [] if the total is unknown."""
         if self.total is None:
             return []
         width = min(room, BAR_WIDTHS[1])
@@ -95,7 +99,7 @@ class ProgressText:
 
 
 def _wrapped(words: list[str], width: int) -> list[Text]:
-    """Return the words in as many rows as they need."""
+    """Return the words in rows of at most `width` characters."""
     rows = [words[0]]
     for word in words[1:]:
         if cell_len(rows[-1]) + 1 + cell_len(word) <= width:
@@ -106,7 +110,7 @@ def _wrapped(words: list[str], width: int) -> list[Text]:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a duration as hours:minutes:seconds; None is one that is not known."""
+    """Return a duration as hours:minutes:seconds; `-:--:--` for None."""
     if seconds is None:
         return "-:--:--"
     minutes, rest = divmod(max(0, round(seconds)), 60)
@@ -114,12 +118,12 @@ def duration(seconds: float | None) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """Return a number with so many digits; zeros at its end stay, so that its width does."""
+    """Return a number with `digits` significant digits; trailing zeros stay for constant width."""
     return f"{value:#.{digits}g}".removesuffix(".")
 
 
 def speed(per_second: float | None) -> str:
-    """Return a speed per second, minute or hour: `12.3/s`, `4.50/min`; None is unknown."""
+    """Return a speed per second, minute or hour: `12.3/s`, `4.50/min`; `-/s` for None."""
     if per_second is None:
         return "-/s"
     seconds, sign = next((per for per in PER if per_second * per[0] >= 1), PER[-1])
@@ -130,7 +134,7 @@ def speed(per_second: float | None) -> str:
 def short_names(names: Iterable[str]) -> dict[str, str]:
     """Return a short form of each log key, such as `loss_G` for `train/loss_generator`.
 
-    The stage stays where two stages have a value of the same name: `loss` and `val_loss`.
+    If two stages have a value of the same name, the stage stays: `loss` and `val_loss`.
     """
     parts = {name: name.partition("/")[::2] for name in names}
     parts = {name: (stage, base or stage) for name, (stage, base) in parts.items()}
@@ -145,8 +149,8 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 def fit_values(values: Mapping[str, float], width: int) -> str:
     """Return the values as text of at most `width` characters.
 
-    If they do not fit, first they have fewer digits, then shorter names, then the last values are
-    left out.
+    If the values do not fit, first the digits become fewer, then the names become shorter. Then
+    the last values are left out.
     """
     names = short_names(values)
     for digits in (4, 3):
@@ -160,6 +164,6 @@ def fit_values(values: Mapping[str, float], width: int) -> str:
 
 
 def _shortest(name: str) -> str:
-    """Return what is left of a name where there is little room."""
+    """Return the shortest form of a name."""
     name = name.removeprefix("loss_").replace("inception_score", "IS")
     return name.removesuffix("_classifier")

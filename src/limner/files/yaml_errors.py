@@ -1,4 +1,4 @@
-"""Say in one line what is wrong with a YAML file, and on which line."""
+"""One-line messages for mistakes in YAML files, with the number of the line."""
 
 __all__ = ["yaml_mistake"]
 
@@ -10,14 +10,15 @@ TAB = "a tab stands where spaces must; indent with spaces"
 
 
 def yaml_mistake(error: Exception, text: str) -> tuple[int | None, str]:
-    """Return the number of the wrong line, from 1, and what is wrong there.
+    """Return the number of the wrong line and a description of the mistake.
 
     Args:
-        error: The exception of PyYAML.
-        text: The text that was read.
+        error: Exception of PyYAML.
+        text: Text of the file.
 
     Returns:
-        The line, or None if the exception names none, and a sentence without a full stop.
+        The number of the line, counted from 1, or None if the exception has no line; and the
+        description, a sentence without a full stop.
     """
     if isinstance(error, yaml.reader.ReaderError):
         line = text[: error.position].count("\n") + 1

@@ -1,1 +1,1 @@
-"""Processes: what started them, what they may use, and how they end."""
+"""Processes: launchers, resources of jobs, and ends of processes."""

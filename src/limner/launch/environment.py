@@ -1,7 +1,7 @@
-"""The number of processes that torchrun or SLURM started, compared with what the config asks for.
+"""Comparison of the processes that torchrun or SLURM started with the processes of the config.
 
-If a launcher started two processes for a run of one, the whole run would be trained twice; if it
-started too few, they would wait for the others for ever.
+If a launcher started two processes for a run of one process, the whole run would be trained twice.
+If a launcher started too few processes, they would wait for the others for ever.
 """
 
 __all__ = ["check_started", "restarted_by_slurm", "started_outside", "step_of_slurm"]
@@ -22,7 +22,7 @@ def started_outside(environ: Mapping[str, str] = os.environ) -> int:
 
 
 def step_of_slurm(environ: Mapping[str, str] = os.environ) -> str:
-    """Return the SLURM job and step that started this process, such as 12.0."""
+    """Return the numbers of the SLURM job and step that started this process, such as 12.0."""
     return f"{environ['SLURM_JOB_ID']}.{environ['SLURM_STEP_ID']}"
 
 
@@ -34,15 +34,16 @@ def restarted_by_slurm(environ: Mapping[str, str] = os.environ) -> bool:
 def check_started(
     num_processes: int, *, num_nodes: int, environ: Mapping[str, str] = os.environ
 ) -> None:
-    """Compare the number of processes that the config asks for with the number started.
+    """Raise `UserError` if the number of started processes differs from the config.
 
     Args:
-        num_processes: trainer.num_nodes x trainer.devices.
-        num_nodes: trainer.num_nodes.
-        environ: Environment of this process.
+        num_processes: Number of processes in the config, trainer.num_nodes x trainer.devices.
+        num_nodes: Number of nodes in the config, trainer.num_nodes.
+        environ: Environment variables of this process.
 
     Raises:
-        UserError: If the numbers differ. Every process raises it, before any waits for another.
+        UserError: If the numbers differ. Every process raises the error before any process waits
+            for another.
     """
     asked = (
         f"trainer.num_nodes={num_nodes} x trainer.devices={num_processes // num_nodes} make "
@@ -84,14 +85,14 @@ def _check_slurm(
 
 
 def _under_slurm(environ: Mapping[str, str]) -> bool:
-    """Return whether SLURM starts the processes, rather than a person in an interactive shell."""
+    """Return whether SLURM started this process, rather than a person in an interactive shell."""
     return "SLURM_NTASKS" in environ and environ.get("SLURM_JOB_NAME") not in (
         "bash", "interactive",
     )  # fmt: skip
 
 
 def _by_srun(environ: Mapping[str, str]) -> bool:
-    """Return whether this process is a task of srun, not the script of a job."""
+    """Return whether this process is a task of srun, rather than the script of a job."""
     return "SLURM_STEP_ID" in environ or _number(environ, "SLURM_PROCID") > 0
 
 

@@ -1,7 +1,8 @@
-"""Jobs: training runs that a sweep or a search starts, each in a process of its own.
+"""Jobs: training runs that a sweep or a search starts, each in its own process.
 
-So a job that crashes or is killed stops no other job, no job sees what another left in memory, and
-the further processes of a DDP job start that job only, not the whole sweep.
+Since each job has its own process, a job that crashes or is killed does not stop other jobs, and a
+job cannot be affected by what an earlier job left in memory. The further processes of a DDP job
+start only this job, not the whole sweep.
 """
 
 __all__ = [
@@ -28,12 +29,12 @@ RANK_VARIABLES = (
 )  # fmt: skip
 NAME = "LIMNER_JOB_NAME"
 """Environment variable with the name of a job, which its progress shows."""
-SECONDS = 1.0  # between two checks that the parent process is alive
-KEPT = 50  # last lines of a job's output
+SECONDS = 1.0  # interval between two checks that the parent process is alive
+KEPT = 50  # number of last lines of a job's output to keep
 
 
 class Ended(NamedTuple):
-    """The end of a job.
+    """End of a job.
 
     Args:
         code: Exit code; negative for the signal that killed the job.
@@ -45,13 +46,19 @@ class Ended(NamedTuple):
 
 
 def train_command() -> list[str]:
-    """Return the command that starts `train.py` or `limner train`, as this process was started."""
+    """Return the command that starts training in the same way as this process was started."""
     script = sys.argv[0]
     return [sys.executable, script, *([] if script.endswith(".py") else ["train"])]
 
 
 def environment(resources: JobResources | None) -> dict[str, str]:
-    """Return the environment of a job: a run of its own that stops when this process is gone."""
+    """Return the environment variables of a job.
+
+    The job is a separate run, without the rank of this process, and stops when this process ends.
+
+    Args:
+        resources: Cores and GPUs of the job; None for the whole machine.
+    """
     kept = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
     return (
         kept | {PARENT: str(os.getpid())} | ({} if resources is None else resources.environment())
@@ -73,9 +80,13 @@ def start(
         command: Words of the command.
         resources: Cores and GPUs of the job; None for the whole machine.
         output: File for stdout and stderr; None for this process's stdout, and a pipe for stderr.
-        alone: Whether the variables that give this process its rank are hidden from the job.
-        name: What its progress is called, such as "Trial 3"; None for "Training".
-        own_session: Whether the job is out of reach of the terminal's Ctrl-C.
+        alone: Whether to hide the variables with the rank of this process from the job.
+        name: Name of the job on its progress bar, such as "Trial 3"; None for "Training".
+        own_session: Whether the job has its own session, so that the terminal's Ctrl-C does not
+            reach the job.
+
+    Returns:
+        The process of the job.
     """
     variables = environment(resources) if alone else os.environ | {PARENT: str(os.getpid())}
     process = subprocess.Popen(
@@ -93,17 +104,19 @@ def start(
 
 
 def wait_for(process: subprocess.Popen) -> Ended:
-    """Wait for a job, and pass on signals to it and its stderr to ours; main thread only.
+    """Wait for a job; forward signals to the job, and its stderr to the stderr of this process.
+
+    Call this function in the main thread only.
 
     Raises:
-        SystemExit: If a signal came, after the job has saved and ended.
+        SystemExit: If this process received a signal; raised after the job has saved and ended.
     """
     received: list[int] = []
     lines: list[str] = []
 
     def pass_on(number: int, frame: object) -> None:
         received.append(number)
-        if number != signal.SIGINT:  # a terminal has sent that to the job too
+        if number != signal.SIGINT:  # the terminal sends SIGINT to the job too
             process.send_signal(number)
 
     reader = threading.Thread(target=_read, args=(process.stderr, lines), daemon=True)
@@ -112,9 +125,9 @@ def wait_for(process: subprocess.Popen) -> Ended:
     try:
         reader.start()
         while (code := _code(process)) is None:
-            if os.getppid() != parent and not received:  # a worker of joblib left alone
+            if os.getppid() != parent and not received:  # a joblib worker whose parent is gone
                 pass_on(signal.SIGTERM, None)
-        reader.join(timeout=5)  # what a logger leaves running may hold the pipe open
+        reader.join(timeout=5)  # a process that a logger left running may keep the pipe open
     finally:
         for number, handler in zip(STOP_SIGNALS, previous, strict=True):
             signal.signal(number, handler)
@@ -124,7 +137,12 @@ def wait_for(process: subprocess.Popen) -> Ended:
 
 
 def failure_reason(code: int, lines: Sequence[str]) -> str | None:
-    """Return why a job failed, from its exit code and its last lines; None if it finished."""
+    """Return the reason of a job's failure in one line; None if the job finished.
+
+    Args:
+        code: Exit code of the job; negative for the signal that killed the job.
+        lines: Last lines of the job's stderr.
+    """
     if code == 0:
         return None
     if code < 0:
@@ -136,7 +154,7 @@ def failure_reason(code: int, lines: Sequence[str]) -> str | None:
 
 
 def objective(folder: Path) -> tuple[str, float] | None:
-    """Return name and value of the objective of a finished run; None if it has no objective."""
+    """Return name and value of a run's objective; None if its config or its scores lack it."""
     try:
         wanted = read_yaml(folder / "config.yaml")["metrics"]["objective"]
         scores = read_json(folder / "scores.json")

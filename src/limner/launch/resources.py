@@ -1,4 +1,4 @@
-"""Cores and GPUs of each job, where several jobs run on one machine at once."""
+"""Division of a machine's cores and GPUs among jobs that run at the same time."""
 
 __all__ = ["JobResources", "job_resources", "part", "reserve_resources"]
 
@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 
 class JobResources(NamedTuple):
-    """The cores and GPUs that one job may use.
+    """Cores and GPUs that one job may use.
 
     Args:
-        cores: Numbers of CPU cores; empty where the system does not number them.
-        gpus: GPUs as CUDA_VISIBLE_DEVICES names them; empty where there are none.
+        cores: Numbers of the CPU cores; empty if the system does not number its cores.
+        gpus: Names of the GPUs, as in CUDA_VISIBLE_DEVICES; empty if there are none.
     """
 
     cores: Sequence[int]
@@ -26,7 +26,7 @@ class JobResources(NamedTuple):
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that limit a job to these resources."""
-        found = {"TERM": "dumb"}  # bars of several jobs in one terminal would run over each other
+        found = {"TERM": "dumb"}  # bars of several jobs would overwrite each other
         if self.gpus:
             found["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus)
         if self.cores and "OMP_NUM_THREADS" not in os.environ:
@@ -34,21 +34,24 @@ class JobResources(NamedTuple):
         return found
 
     def bind(self, pid: int) -> None:
-        """Bind a process that has just started, and its future children, to the cores."""
+        """Bind a new process and its future children to the cores."""
         if self.cores:
-            with contextlib.suppress(OSError):  # it has ended already
+            with contextlib.suppress(OSError):  # the process has ended already
                 os.sched_setaffinity(pid, self.cores)
 
 
 def job_resources(index: int, count: int, environ: Mapping[str, str] = os.environ) -> JobResources:
-    """Return the resources of job `index` of `count`."""
+    """Return the resources of job number `index` of `count` jobs, counted from 0."""
     known = hasattr(os, "sched_getaffinity")  # Linux
     cores = sorted(os.sched_getaffinity(0)) if known else []
     return JobResources(part(cores, index, count), part(_gpus(environ), index, count))
 
 
 def part(things: Sequence[T], index: int, count: int) -> Sequence[T]:
-    """Return part `index` of `count` nearly equal parts; too few things are shared by parts."""
+    """Return part number `index` of `count` nearly equal parts, counted from 0.
+
+    If there are fewer things than parts, several parts share one thing.
+    """
     if 0 < len(things) < count:
         return [things[index % len(things)]]
     return things[index * len(things) // count : (index + 1) * len(things) // count]
@@ -56,11 +59,15 @@ def part(things: Sequence[T], index: int, count: int) -> Sequence[T]:
 
 @contextlib.contextmanager
 def reserve_resources(folder: Path, count: int) -> Iterator[JobResources | None]:
-    """Reserve the resources of a place that no other process holds, for the time of a block.
+    """Reserve one share of the machine for the duration of a block.
+
+    The machine has `count` shares, and each share can be reserved by only one process at a time.
+    The block gets the resources of its share. It gets None if all shares are reserved, or if there
+    is only one share, which needs no division.
 
     Args:
-        folder: Folder of the places' locks, common to all processes.
-        count: Number of places; with one place the block gets None: there is nothing to divide.
+        folder: Folder with a lock file for each share, common to all processes.
+        count: Number of shares.
     """
     if count == 1:
         yield None
@@ -84,6 +91,6 @@ def _gpus(environ: Mapping[str, str]) -> list[str]:
     visible = environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name]
-    import torch  # takes seconds, and is needed only here
+    import torch  # takes seconds, and only this function needs it
 
     return [str(index) for index in range(torch.cuda.device_count())]

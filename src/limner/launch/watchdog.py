@@ -1,4 +1,4 @@
-"""Threads that end a process when another is gone: its run's first process, or its parent."""
+"""Threads that end a process when the first process of its run, or its parent, has ended."""
 
 __all__ = [
     "ABOVE", "PARENT", "end_silently", "end_with_first_process", "last_words", "stop_with_parent",
@@ -15,22 +15,22 @@ from typing import NoReturn
 from limner.processes import is_first_process
 
 FIRST = "LIMNER_FIRST_PROCESS"
-"""Environment variable with the id of the first process, which the others inherit."""
+"""Environment variable with the id of the first process, inherited by the other processes."""
 PARENT = "LIMNER_PARENT"
 """Environment variable with the id of the process that started a job."""
 ABOVE = "what it said of that stands above."
-"""End of a line that only points to another process, whose message is the reason."""
-SECONDS = 0.5  # between two checks
+"""End of a line that only refers to the message of another process."""
+SECONDS = 0.5  # interval between two checks
 _last_words: list[Callable[[], str | None]] = []
-"""Functions that give a further process a message to print when the first process is gone."""
+"""Functions that return a message, or None, to print when the first process has ended."""
 
 
 def end_with_first_process() -> None:
-    """End this process of a run when the first process is gone.
+    """End this process of a run when the first process has ended.
 
-    If the first process is killed, the others live on and would wait for its answer for half an
-    hour. Call this early in each process. Launchers such as torchrun end their processes
-    themselves.
+    Without this function, the other processes would wait for half an hour for a first process that
+    was killed. Call this function early in each process. Launchers such as torchrun end their
+    processes themselves.
     """
     if is_first_process():
         os.environ[FIRST] = str(os.getpid())
@@ -39,22 +39,26 @@ def end_with_first_process() -> None:
 
 
 def last_words(words: Callable[[], str | None]) -> None:
-    """Let a further process print these words, if any, when the first process is gone."""
+    """Let a further process print a message when the first process has ended.
+
+    Args:
+        words: Function that returns the message, or None for no message.
+    """
     _last_words[:] = [words]
 
 
 def end_silently(*, after: float) -> NoReturn:
-    """End a further process without a message; the first process gives the message.
+    """End a further process without a message; the first process prints the message.
 
     Args:
-        after: Seconds to wait, in which the first process may notice and end this one itself.
+        after: Seconds to wait, in which the first process may end this process itself.
     """
     time.sleep(after)
     os._exit(1)
 
 
 def stop_with_parent() -> None:
-    """Let a job save and stop when the sweep or search that started it is gone."""
+    """Let a job save and stop when the sweep or search that started the job has ended."""
     if os.environ.get(PARENT) == str(os.getppid()):
         stop = (os.getppid(), os.kill, os.getpid(), signal.SIGTERM)
         threading.Thread(target=_watch, args=stop, daemon=True).start()

@@ -1,6 +1,6 @@
-"""Where the values of a run go: a file, TensorBoard, Weights & Biases.
+"""Loggers for the values of a run: a CSV file, TensorBoard, Weights & Biases.
 
-A logger here may raise as it likes: training meets each behind a `ToleratedLogger`.
+A logger may raise any exception: training wraps each logger in a `ToleratedLogger`.
 """
 
 from limner.loggers.csv_file import CSVLogger

@@ -1,4 +1,4 @@
-"""`metrics.csv`: all that a run has logged, in a file that every program reads."""
+"""Logger that writes all values of a run to `metrics.csv`."""
 
 __all__ = ["CSVLogger"]
 
@@ -21,19 +21,19 @@ from limner.files.printable import printable
 
 log = logging.getLogger(__name__)
 
-SHOWN = 5  # places in a message
+SHOWN = 5  # damaged places that a message lists
 
 
 class CSVLogger(Logger):
-    """`metrics.csv` in the run folder: a row for each update at which something was logged.
+    """Logger that writes `metrics.csv` in the run folder: one row for each logged update.
 
-    After a resume the rows of earlier updates stay, and those of updates that are done again are
-    replaced (Lightning's own logger deletes the file). Of a file that is damaged, every whole row
-    stays; a warning says what is lost, and the damaged file stays as `metrics.damaged.csv`. Rows
-    that cannot be written are kept until they can.
+    After a resume, the rows of earlier updates stay, and the rows of repeated updates are replaced
+    (Lightning's own logger deletes the file). If the file is damaged, each complete row stays, a
+    warning lists the lost lines, and the damaged file is kept as `metrics.damaged.csv`. Rows that
+    cannot be written stay in memory until they can be written.
 
     Args:
-        folder: The run folder.
+        folder: Run folder.
     """
 
     name, version = "csv", ""
@@ -43,16 +43,16 @@ class CSVLogger(Logger):
         self.path = Path(folder, "metrics.csv")
         self._columns: list[str] = ["update"]
         self._row: dict[str, Any] = {}
-        self._start: int | None = None  # of the newest row in the file, once it is there
+        self._start: int | None = None  # position of the newest row; None if it is not in the file
         self._changed = False
         self._waiting: list[dict[str, Any]] = []  # older rows that could not be written
-        self._size = 0  # of the file, up to the last whole row that stays as it is
-        self._stays: int | None = None  # the last update whose row stays; None until it is known
+        self._size = 0  # bytes of the file up to the end of its last complete row
+        self._stays: int | None = None  # last update whose row stays; None while it is unknown
         self._opened = False
         self._resumes = False
 
     def go_on_from(self, update: int) -> None:
-        """To be called first by a run that has been here before: the rows up to `update` stay."""
+        """Keep the rows up to `update`; a resumed run calls this before it logs."""
         self._stays, self._resumes = update, True
 
     @rank_zero_only
@@ -64,7 +64,7 @@ class CSVLogger(Logger):
                 self._open()
             if self._row.get("update") != step:
                 self.save()
-        finally:  # whatever the disk says, the values are here
+        finally:  # keep the values in memory even if writing failed
             if self._row.get("update") != step:
                 self._put_aside()
                 self._row = {"update": step}
@@ -73,14 +73,14 @@ class CSVLogger(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """config.yaml has them."""
+        """Write nothing, since config.yaml has the hyperparameters."""
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the newest row, in place of itself if it was written before, and all before it.
+        """Write the newest row and all waiting rows; replace the newest row if it is in the file.
 
         Raises:
-            OSError: If the file cannot be written; nothing is lost then.
+            OSError: If the file cannot be written; the rows stay in memory.
         """
         if not self._opened and self._stays is not None:
             self._open()
@@ -98,7 +98,7 @@ class CSVLogger(Logger):
 
     @rank_zero_only
     def sync(self) -> None:
-        """Has all that was logged outlast a power cut, and be it that nothing was."""
+        """Sync all logged values to the disk; create the file if nothing was logged."""
         self.save()
         if not self._size and not os.path.lexists(self.path):
             self._rewrite(self._columns, [], lost=[])
@@ -112,14 +112,14 @@ class CSVLogger(Logger):
         self.save()
 
     def _put_aside(self) -> None:
-        """Make room for a row of another update."""
+        """Prepare for a row of another update; keep an unwritten newest row in memory."""
         if self._changed:
             self._waiting.append(self._row)
             self._size = self._size if self._start is None else self._start
         self._start = None
 
     def _open(self) -> None:
-        """Take over the rows of an earlier start, of which the last may get more values."""
+        """Read the rows of an earlier start of the run; its last row may get more values."""
         if os.path.lexists(self.path) and not self.path.is_file():
             raise OSError(f"{self.path} is no regular file")
         content = self.path.read_bytes() if self.path.exists() else b""
@@ -139,7 +139,7 @@ class CSVLogger(Logger):
         self._opened = True
 
     def _before(self) -> Logged:
-        """The rows that this process has put into the file, without one that is to change."""
+        """Return the rows that this process has written, without a row that will be replaced."""
         size = self._size if self._start is None else self._start
         try:
             with open(self.path, "rb") as file:
@@ -151,13 +151,13 @@ class CSVLogger(Logger):
         return found._replace(lost=[*found.lost, *cut_off])
 
     def _is_there(self) -> bool:
-        """Whether the file is the one that was written last, with or without half a row more."""
+        """Return whether the file has all written rows; an incomplete row may follow them."""
         return self.path.is_file() and self.path.stat().st_size >= self._size
 
     def _append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         parts = [_line(self._columns, row) for row in rows]
         with open(self.path, "rb+") as file:
-            file.truncate(self._size)  # takes away what a failed attempt has left
+            file.truncate(self._size)  # removes the incomplete row of a failed attempt
             file.seek(self._size)
             file.write(b"".join(parts))
         self._size += sum(map(len, parts))
@@ -166,18 +166,19 @@ class CSVLogger(Logger):
     def _rewrite(
         self, columns: list[str], rows: Sequence[Mapping[str, Any]], *, lost: Sequence[str]
     ) -> None:
-        """Put a new file in the place of the old one, in one step.
+        """Replace the file by a new one in one step.
 
         Args:
-            columns: The names of its columns.
-            rows: Its rows.
-            lost: What the old file has lost; if it has, it stays under another name.
+            columns: Names of the columns.
+            rows: Rows of the new file.
+            lost: Lost parts of the old file. If there are any, the old file is kept under another
+                name.
         """
         parts = [_line(columns, dict(zip(columns, columns, strict=True)))]
         parts += [_line(columns, row) for row in rows]
         with atomic_file(self.path, sync=False) as file:
             file.write(b"".join(parts))
-            sync_file(file)  # the damaged file makes room only for one that is on the disk
+            sync_file(file)  # the new file must be on the disk before it replaces a damaged one
             aside = put_aside(self.path) if lost else None
         self._columns, self._size = columns, sum(map(len, parts))
         self._start = self._size - len(parts[-1])
@@ -190,19 +191,22 @@ class CSVLogger(Logger):
 
 
 def put_aside(path: Path) -> Path | None:
-    """Give a damaged file a second name, `metrics.damaged.csv` or, if there is one, a number.
+    """Give a damaged file a second name: `metrics.damaged.csv`, `metrics.damaged_2.csv` etc.
 
-    The first name is free to be replaced. None if there is no such file.
+    Afterwards the first name may be overwritten.
+
+    Returns:
+        The second path; None if there is no damaged file.
 
     Raises:
-        OSError: If the folder takes no more names.
+        OSError: If the second name cannot be created.
     """
     for number in itertools.count(1):
         kept = path.with_suffix(f".damaged{'' if number == 1 else f'_{number}'}{path.suffix}")
         if not os.path.lexists(kept):
             break
         if path.exists() and kept.exists() and path.samefile(kept):
-            return kept  # by an attempt that failed afterwards
+            return kept  # an earlier attempt created this name and failed afterwards
     try:
         os.link(path, kept)
     except FileNotFoundError:
@@ -219,7 +223,7 @@ def _shown(lost: Sequence[str]) -> str:
 
 @functools.cache
 def _name(name: str) -> str:
-    """A column's name that fits in one line."""
+    """Return a column's name without line feeds and other control characters."""
     return printable(name)
 
 

@@ -1,4 +1,4 @@
-"""TensorBoard and Weights & Biases, resumable, with pictures logged in one way."""
+"""Loggers for TensorBoard and Weights & Biases, with resume and the same method for pictures."""
 
 __all__ = ["TensorBoardLogger", "WandbLogger"]
 
@@ -19,14 +19,17 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 SECONDS_BETWEEN_CONNECTIONS = 600.0
-"""wandb waits a minute and a half for a network that is not there, and training with it."""
+"""Seconds between two attempts to connect to W&B.
+
+Without a network, wandb waits for a minute and a half, and training waits too.
+"""
 
 
 class TensorBoardLogger(Logger):
-    """Event files in `tensorboard/` of the run folder, pictures too.
+    """Logger that writes values and pictures to event files in `tensorboard/` of the run folder.
 
     Args:
-        folder: The run folder.
+        folder: Run folder.
     """
 
     name, version = "tensorboard", ""
@@ -49,14 +52,14 @@ class TensorBoardLogger(Logger):
     @property
     @rank_zero_experiment
     def experiment(self) -> SummaryWriter:
-        """The writer of event files, opened at the first use."""
+        """Writer of the event files, opened at the first use."""
         if self._writer is None:
             self._writer = SummaryWriter(self.log_dir, **self._options)
-            self._options = {}  # a writer that replaces a broken one hides nothing
+            self._options = {}  # a writer that replaces a failed one must not purge
         return self._writer
 
     def go_on_from(self, update: int) -> None:
-        """Hide what an earlier start of the run has logged after `update`; call it first."""
+        """Hide values that an earlier start logged after `update`; call this before logging."""
         self._options = {"purge_step": update + 1}
 
     @rank_zero_only
@@ -67,7 +70,7 @@ class TensorBoardLogger(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Write nothing: config.yaml has them."""
+        """Write nothing, since config.yaml has the hyperparameters."""
 
     @rank_zero_only
     def log_image(self, key: str, images: Sequence[Image.Image], step: int) -> None:
@@ -92,7 +95,7 @@ class TensorBoardLogger(Logger):
 
     @contextmanager
     def _replacing_broken_writers(self) -> Iterator[None]:
-        """Forget a writer that has failed, since it never writes again."""
+        """Discard a writer that has failed, since it never writes again."""
         try:
             yield
         except Exception:
@@ -101,13 +104,14 @@ class TensorBoardLogger(Logger):
 
 
 class WandbLogger(lightning_loggers.WandbLogger):
-    """Weights & Biases; without an API key it writes offline, to be sent by `wandb sync` later.
+    """Logger for Weights & Biases.
 
-    A run folder is one W&B run, also after a resume.
+    Without an API key, it writes offline files, which `wandb sync` can send later. A run folder is
+    one W&B run, also after a resume.
 
     Args:
-        folder: The run folder.
-        project: The project's name.
+        folder: Run folder.
+        project: Name of the W&B project.
     """
 
     def __init__(self, *, folder: str, project: str) -> None:
@@ -125,7 +129,7 @@ class WandbLogger(lightning_loggers.WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run at W&B; connects at the first use, and not too soon again if that fails."""
+        """W&B run, which connects at the first use, and at most every 600 s after a failure."""
         if self._failure is not None and time.monotonic() < self._next_attempt:
             raise self._failure
         try:
@@ -137,7 +141,10 @@ class WandbLogger(lightning_loggers.WandbLogger):
 
 
 def _without_tensorboard(hook: Callable[..., object]) -> Callable[..., object]:
-    """Leaves out tracebacks of TensorBoard's writers, which raise them at the next call too."""
+    """Return an excepthook without the tracebacks of TensorBoard's writer threads.
+
+    The writers raise the same exceptions at their next call.
+    """
     if getattr(hook, "hides_tensorboard", False):
         return hook
 

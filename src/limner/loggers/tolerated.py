@@ -1,4 +1,4 @@
-"""Loggers that cannot stop a run."""
+"""Wrapper for loggers whose failures must not stop a run."""
 
 __all__ = ["ToleratedLogger"]
 
@@ -12,14 +12,15 @@ from limner.warn_once import WarnOnce
 
 
 class ToleratedLogger(Logger):
-    """A logger that turns the exceptions of another logger into one warning.
+    """Logger that turns all exceptions of another logger into one warning.
 
-    Lightning calls loggers as our callbacks do, so a logger in its hands must itself be safe. What
-    only the other logger has, such as `log_image` or `experiment`, is found here too.
+    Both Lightning and limner's callbacks call loggers, so the logger that Lightning has must be
+    safe itself. Other attributes of the wrapped logger, such as `log_image` or `experiment`, are
+    available too.
 
     Args:
-        logger: A Lightning logger, or anything that behaves as one.
-        name: The logger's name in the config.
+        logger: Lightning logger, or an object with the same methods, to wrap.
+        name: Name of the logger in the config.
     """
 
     def __init__(self, logger: Any, name: str) -> None:
@@ -69,12 +70,12 @@ class ToleratedLogger(Logger):
         self._get("after_save_checkpoint")(*args)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "logger":  # a copy that is not filled yet
+        if name == "logger":  # missing in an unfinished copy, where _get would recurse
             raise AttributeError(name)
         return self._get(name)
 
     def _get(self, name: str) -> Any:
-        """Return an attribute of the other logger; None if reading it fails."""
+        """Return an attribute of the wrapped logger; None if reading it fails."""
         try:
             value = getattr(self.logger, name)  # may be a property that opens a connection
         except AttributeError:

@@ -1,4 +1,4 @@
-"""What the players minimise beside the adversarial loss where D guesses classes, too."""
+"""The class loss that a GAN adds to its adversarial loss if D predicts classes."""
 
 __all__ = ["AuxiliaryClassifier"]
 
@@ -11,11 +11,11 @@ class AuxiliaryClassifier:
 
     D: weight * (-log P(y | x) - log P(y | G(z, y)))        G: weight * -log P(y | G(z, y))
 
-    Values are in nats for each image, (B,). Class logits are (B, K), of any scale; labels int64
-    (B,) in [0, K). A fake image is made for the class of the real one beside it.
+    Values are in nats per image, (B,). Class logits are (B, K) on any scale; labels are int64 (B,)
+    in [0, K). Each fake image is generated for the class of its real image.
 
     Args:
-        weight: Factor of the class term, above 0; 1 in the paper.
+        weight: Factor of the class loss, above 0; 1 in the paper.
     """
 
     def __init__(self, *, weight: float) -> None:
@@ -24,8 +24,10 @@ class AuxiliaryClassifier:
         self.weight = weight
 
     def generator(self, fake_logits: Tensor, *, labels: Tensor) -> Tensor:
+        """Return G's losses (B,) of D's class logits (B, K) for fake images."""
         return self.weight * cross_entropy(fake_logits, labels, reduction="none")
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor, *, labels: Tensor) -> Tensor:
+        """Return D's losses (B,) of its class logits (B, K) for real and fake images."""
         real = cross_entropy(real_logits, labels, reduction="none")
         return self.weight * real + self.generator(fake_logits, labels=labels)

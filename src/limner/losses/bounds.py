@@ -1,8 +1,8 @@
-"""Lower bounds of log p(x), from K codes z_k ~ q(z | x) for each image, and what is done to a KL.
+"""Lower bounds of log p(x) from K codes z_k ~ q(z | x) for each image, and free bits for the KL.
 
     log w_k = log p(x | z_k) + log p(z_k) - log q(z_k | x)        `log_weights` (K, B), in nats
 
-All bounds are to be maximised, and grow towards log p(x) in this order: ELBO = IW(1) <= IW(K).
+All bounds are maximised. They get tighter in this order: ELBO = IW(1) <= IW(K) <= log p(x).
 """
 
 __all__ = ["doubly_reparameterised", "elbo", "free_bits", "importance_weighted"]
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def elbo(log_weights: Tensor) -> Tensor:
-    """The evidence lower bound E[log w], (B,), averaged over K codes.
+    """Return the evidence lower bound E[log w], (B,), averaged over K codes.
 
     Kingma and Welling (2014), equation 2, https://arxiv.org/abs/1312.6114.
     """
@@ -21,7 +21,7 @@ def elbo(log_weights: Tensor) -> Tensor:
 
 
 def importance_weighted(log_weights: Tensor) -> Tensor:
-    """The bound of the importance weighted autoencoder, (B,).
+    """Return the bound of the importance weighted autoencoder, (B,).
 
     IW(K) = E[log 1/K sum_k w_k]
 
@@ -31,25 +31,25 @@ def importance_weighted(log_weights: Tensor) -> Tensor:
 
 
 def doubly_reparameterised(log_weights: Tensor, z: Tensor) -> Tensor:
-    """The same bound (B,), with a gradient of less variance for the encoder (DReG).
+    """Return the same bound (B,) with a lower-variance gradient for the encoder (DReG).
 
-    With v_k = w_k / sum_j w_j, the decoder's and the prior's weights get the usual gradient
-    sum_k v_k d log w_k, and those of q get sum_k v_k^2 d log w_k / d z_k d z_k / d phi: Tucker et
-    al. (2019), equations 8 and 9, https://arxiv.org/abs/1810.04152. For K = 1 this is the
-    gradient "sticking the landing" of Roeder et al. (2017).
+    Let v_k = w_k / sum_j w_j. The weights of the decoder and of the prior get the usual gradient
+    sum_k v_k d log w_k. The weights phi of q get sum_k v_k^2 d log w_k / d z_k d z_k / d phi:
+    Tucker et al. (2019), equations 8 and 9, https://arxiv.org/abs/1810.04152. For K = 1 this is
+    the gradient "sticking the landing" of Roeder et al. (2017).
 
-    One backward pass does both: the gradient that arrives at z is scaled by v_k once more. For
-    that the caller (1) draws z with the graph of the encoder, z = mean + exp(logvar / 2) eps, and
-    (2) forms log q(z | x) from mean.detach() and logvar.detach(), so that weights of q are
-    reached by way of z only:
+    One backward pass computes both: a hook multiplies the gradient that arrives at z by v_k once
+    more. For this the caller (1) draws z with the graph of the encoder, z = mean +
+    exp(logvar / 2) eps, and (2) computes log q(z | x) from mean.detach() and logvar.detach(), so
+    that gradients reach q only through z:
 
         log_q = normal_log_prob(z, mean.detach(), logvar.detach())
         loss = -doubly_reparameterised(likelihood.log_prob(...) + prior.log_prob(z) - log_q, z)
 
     Args:
-        log_weights: (K, B), formed from z as said.
-        z: The codes (K, B, ...). Where it needs no gradient, as in validation, only the value of
-            the bound is of use.
+        log_weights: log w (K, B), computed from z as above.
+        z: Codes (K, B, ...). If they need no gradient, as in validation, only the value of the
+            bound is meaningful.
     """
     weights = log_weights.detach().softmax(0)
     if z.requires_grad:
@@ -60,14 +60,14 @@ def doubly_reparameterised(log_weights: Tensor, z: Tensor) -> Tensor:
 
 
 def free_bits(kl: Tensor, nats: float) -> Tensor:
-    """A KL of which each group costs `nats` at least, so that less than that saves nothing, (B,).
+    """Return a KL (B,) in which each group costs at least `nats`.
 
-    sum_j max(nats, mean_B KL_j), as the mean over the batch: Kingma et al. (2016), equation 15,
-    https://arxiv.org/abs/1606.04934. Image by image a group has its own KL where the batch's mean
-    is above `nats`, and exactly `nats` without a gradient elsewhere.
+    The mean over the batch is sum_j max(nats, mean_B KL_j): Kingma et al. (2016), equation 15,
+    https://arxiv.org/abs/1606.04934. If the batch mean of a group is above `nats`, each image
+    keeps its own KL. Otherwise the group costs exactly `nats` and has no gradient.
 
     Args:
-        kl: (B, G), in nats, of groups (dimensions, channels, layers) of the code.
-        nats: For each group, at least 0; 0 changes nothing but a negative mean.
+        kl: KL (B, G) in nats of groups of the code, such as dimensions, channels or layers.
+        nats: Smallest cost of each group, at least 0. With 0 only negative means change.
     """
     return kl.where(kl.mean(0) > nats, nats).sum(1)

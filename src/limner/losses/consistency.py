@@ -1,4 +1,4 @@
-"""Asks D to judge an image and a changed copy of it alike."""
+"""Consistency regularisation: D should give an image and an augmented copy the same logit."""
 
 __all__ = ["Consistency"]
 
@@ -15,7 +15,7 @@ class Consistency:
     (D(x) - D(T(x)))^2 + (D(G(z)) - D(T(G(z))))^2
 
     Args:
-        augmentation: T, which must not change what an image is.
+        augmentation: The augmentation T, which must not change the meaning of an image.
     """
 
     forbids_batch_norm = False
@@ -25,9 +25,11 @@ class Consistency:
 
     @property
     def num_draws(self) -> int:
+        """Number of random numbers for each pair."""
         return 2 * self.augmentation.num_draws
 
     def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor:
+        """Return the penalty (B,)."""
         for_real, for_fake = uniform.chunk(2, dim=1)
         real = d(self.augmentation(pairs.real.detach(), uniform=for_real))
         fake = d(self.augmentation(pairs.fake.detach(), uniform=for_fake))

@@ -1,6 +1,6 @@
-"""Numbers that tell how the game of two players stands; nobody minimises them.
+"""Diagnostics of GAN training, which no player minimises.
 
-All are tensors on the device of what they were computed from: nothing here waits for it.
+All values stay tensors on the device of their inputs, so that nothing waits for the device.
 """
 
 __all__ = ["discriminator_statistics", "gradient_norm", "means", "pairwise_distance"]
@@ -37,18 +37,18 @@ def discriminator_statistics(
 
 @torch.no_grad()
 def pairwise_distance(images: Tensor) -> Tensor:
-    """Root mean square of the Euclidean distances between B >= 2 different images, ().
+    """Return the root mean square () of the distances between B >= 2 different images.
 
     sqrt(mean_{i != j} || x_i - x_j ||^2) = sqrt(2 sum_d var_d)   with the unbiased variances
 
-    Near 0 when a generator has collapsed.
+    It is near 0 if a generator has collapsed.
     """
     return (2 * images.float().flatten(1).var(0).sum()).sqrt()
 
 
 @torch.no_grad()
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """Euclidean norm of all gradients together, (); 0 where there are none."""
+    """Return the Euclidean norm () of all gradients together; 0 if there are none."""
     gradients = [each.grad for each in parameters if each.grad is not None]
     return nn.utils.get_total_norm(gradients)
 
@@ -57,7 +57,7 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
 def means(steps: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Average each named value () over the steps that have it.
 
-    A penalty that counts at every n-th step is no value of the others.
+    A penalty with an interval is missing in the steps between.
     """
     if len(steps) == 1:
         return dict(steps[0])

@@ -1,4 +1,4 @@
-"""The log-density of normal distributions, of which every Gaussian term here is made."""
+"""Log-density of the normal distribution, used by every Gaussian term."""
 
 __all__ = ["gaussian_log_prob", "normal_log_prob"]
 
@@ -17,7 +17,7 @@ def gaussian_log_prob(squares: Tensor, logvar: Tensor | float, *, num_values: in
     Args:
         squares: ((x - mean) / sigma)^2, summed over the values that share a variance.
         logvar: log(sigma^2), a number or a tensor that broadcasts with `squares`.
-        num_values: How many values each of `squares` sums over.
+        num_values: Number of values that each entry of `squares` sums over.
     """
     return -0.5 * (squares + num_values * (logvar + LOG_2PI))
 
@@ -25,7 +25,7 @@ def gaussian_log_prob(squares: Tensor, logvar: Tensor | float, *, num_values: in
 def normal_log_prob(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
     """Return log N(z; mean, exp(logvar)) in nats, summed over the last dimension.
 
-    With the log-density of a prior it gives the KL for which there is no closed form:
+    Together with the log-density of a prior it estimates a KL that has no closed form:
     KL(q || p) = E_q[log q(z | x) - log p(z)].
     """
     squares = (z - mean).square() * (-logvar).exp()

@@ -1,10 +1,9 @@
-"""Gaussian likelihoods that find their standard deviation themselves: the sigma-VAE.
+"""Gaussian likelihoods that learn their standard deviation: the sigma-VAE.
 
     log p(x | z) = sum  -(x - params)^2 / (2 sigma^2) - log sigma - log(2 pi) / 2
 
-Rybkin et al. (2021), https://arxiv.org/abs/2006.13202, with one sigma for all values. Where the
-KL's weight is 1, sigma finds the balance of the two terms of the bound that is otherwise set by
-hand.
+Rybkin et al. (2021), https://arxiv.org/abs/2006.13202, with one sigma for all values. With a KL
+weight of 1, sigma balances the two terms of the bound, which otherwise needs tuning by hand.
 """
 
 __all__ = ["LearnedGaussian", "OptimalGaussian"]
@@ -17,14 +16,14 @@ from torch import Tensor, nn
 
 from limner.losses.gaussian import gaussian_log_prob
 
-MIN_SIGMA = 1 / 255  # half a grey level, below which a density of 256 levels means nothing
+MIN_SIGMA = 1 / 255  # half a grey level; a smaller sigma means nothing for 256 levels
 
 
 class LearnedGaussian(nn.Module):
-    """Sigma is a parameter: whoever trains the networks trains `log_sigma` too.
+    """Gaussian likelihood whose `log_sigma` is a parameter, trained with the networks.
 
     Args:
-        initial_sigma: Where training starts, in units of images in [-1, 1].
+        initial_sigma: Initial sigma, above 0, in units of images in [-1, 1].
     """
 
     is_density = True
@@ -39,32 +38,35 @@ class LearnedGaussian(nn.Module):
         self.log_sigma = nn.Parameter(torch.tensor(math.log(initial_sigma)))
 
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor:
+        """Return log p(x | z) (B,) in nats."""
         return _log_prob(params, images, 2 * self.log_sigma)
 
     def mean(self, params: Tensor) -> Tensor:
+        """Return the expected images (B, C, H, W) in [-1, 1]."""
         return params.clamp(-1, 1)
 
     def check(self, images: Tensor) -> None:
-        """Every real value has a density."""
+        """Accept any images: every real value has a density."""
 
 
 class OptimalGaussian(nn.Module):
-    """Sigma is the best for the batch, in closed form.
+    """Gaussian likelihood with the optimal sigma of each batch, in closed form.
 
-    sigma^2 = 1/(B D) sum_{images, values} (x - params)^2, so that the batch's mean of log p(x | z)
-    is -D (log sigma + log(2 pi) / 2 + 1/2), of D values in an image.
+    sigma^2 = 1/(B D) sum_{images, values} (x - params)^2 for images of D values. The batch mean of
+    log p(x | z) is then -D (log sigma + log(2 pi) / 2 + 1/2).
 
-    Sigma counts as a constant in the gradient, which changes nothing for the mean over the batch
-    (its derivative there is 0). Of several processes all batches together decide.
+    The gradient treats sigma as a constant. This does not change the gradient of the batch mean,
+    whose derivative with respect to sigma is 0. Several processes use one sigma, computed from all
+    their batches.
 
-    What is bounded: a sigma fitted to the images that are scored would bound no model's log p(x).
-    So evaluation mode takes the average of the training batches, kept in a buffer, and the bound
-    is one on a fixed model, as for any other likelihood. It is a little lower than the training
-    batches', the more so while sigma still falls.
+    Evaluation needs a fixed model: a sigma fitted to the scored images would not give a bound of
+    log p(x). So evaluation mode uses a running average over the training batches, kept in a
+    buffer. The bound is then a little lower than that of the training batches, mainly while sigma
+    still falls.
 
     Args:
-        half_life: Images after which an old batch counts half in that average, above 0. Of several
-            codes for an image each counts.
+        half_life: Number of images, above 0, after which an old batch counts half in the running
+            average. If an image has several codes, each code counts as an image.
     """
 
     is_density = True
@@ -83,7 +85,7 @@ class OptimalGaussian(nn.Module):
     def log_prob(
         self, params: Tensor, images: Tensor, *, variance: Tensor | None = None
     ) -> Tensor:
-        """Return log p(x | z) (B,), with the running average where no `variance` () is given."""
+        """Return log p(x | z) (B,); `variance` () defaults to the running average."""
         variance = self.variance if variance is None else variance
         return _log_prob(params, images, variance.log())
 
@@ -93,26 +95,27 @@ class OptimalGaussian(nn.Module):
         return (images - params).float().square().mean()
 
     def mean(self, params: Tensor) -> Tensor:
+        """Return the expected images (B, C, H, W) in [-1, 1]."""
         return params.clamp(-1, 1)
 
     def check(self, images: Tensor) -> None:
-        """Every real value has a density."""
+        """Accept any images: every real value has a density."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "OptimalGaussian":
-        """Stays float32 where the rest does not, which would round the average's steps away."""
+        """Keep the average float32; in half precision its steps would round to nothing."""
         super()._apply(fn, recurse)
         self.variance = self.variance.float()
         return self
 
     @torch.no_grad()
     def follow(self, mean_square: Tensor, *, num_images: int) -> Tensor:
-        """Move the running average by a batch, and return the best variance for the batch, ().
+        """Update the running average, and return the optimal variance of the batch, ().
 
-        In the average the first batches all count alike, until half_life is reached.
+        The average is a plain mean until `half_life` images were seen.
 
         Args:
-            mean_square: The mean squared error of the batch, over all processes.
-            num_images: Images in the batch, over all processes.
+            mean_square: Mean squared error () of the batch, over all processes.
+            num_images: Number of images in the batch, over all processes.
         """
         variance = mean_square.clamp_min(MIN_SIGMA**2)
         self.num_images += num_images

@@ -1,6 +1,6 @@
 """Penalties on the gradient of D's logit with respect to its input.
 
-Each is weighted by `limner.losses.penalty.Weighted`, whose weight is the paper's lambda or gamma.
+`limner.losses.penalty.Weighted` multiplies each by a weight, the paper's lambda or gamma.
 """
 
 __all__ = ["R1", "R2", "GradientPenalty"]
@@ -20,6 +20,7 @@ class GradientPenalty:
     forbids_batch_norm, num_draws = True, 1
 
     def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor:
+        """Return the penalty (B,) at a random point between each pair."""
         real, fake = pairs.real.detach(), pairs.fake.detach()
         between = torch.lerp(fake, real, uniform.to(real)[..., None, None]).requires_grad_()
         return (_gradient(d(between), between).norm(dim=1) - 1).square()
@@ -34,6 +35,7 @@ class R1:
     forbids_batch_norm, num_draws = True, 0
 
     def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor:
+        """Return the penalty (B,)."""
         return 0.5 * _gradient(pairs.real_logits, pairs.real).square().sum(1)
 
 
@@ -43,10 +45,11 @@ class R2:
     forbids_batch_norm, num_draws = True, 0
 
     def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor:
+        """Return the penalty (B,)."""
         return 0.5 * _gradient(pairs.fake_logits, pairs.fake).square().sum(1)
 
 
 def _gradient(logits: Tensor, images: Tensor) -> Tensor:
-    """Of each logit with respect to its own image, (B, C * H * W)."""
+    """Return the gradient (B, C * H * W) of each logit with respect to its own image."""
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.flatten(1)

@@ -1,4 +1,4 @@
-"""Divergences between the distributions of latent codes."""
+"""KL divergences between distributions of latent codes."""
 
 __all__ = ["kl_dimensions", "kl_standard_normal"]
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def kl_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mean, exp(logvar)) || N(0, I)) in nats, (B,), of codes (B, D).
+    """Return KL(N(mean, exp(logvar)) || N(0, I)) in nats, (B,), of codes (B, D).
 
     1/2 sum_d  mean_d^2 + exp(logvar_d) - logvar_d - 1
 
@@ -16,5 +16,5 @@ def kl_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
 
 
 def kl_dimensions(mean: Tensor, logvar: Tensor) -> Tensor:
-    """The terms of `kl_standard_normal`, (B, D): what each dimension costs, in nats."""
+    """Return the KL of each dimension, (B, D), in nats; see `kl_standard_normal`."""
     return 0.5 * (mean.square() + logvar.exp() - logvar - 1)

@@ -1,4 +1,4 @@
-"""Holds D's logits near a moving average of those for the other kind of image."""
+"""LeCam regularisation: keeps D's logits near moving averages."""
 
 __all__ = ["LeCam"]
 
@@ -10,16 +10,16 @@ from limner.losses.penalty import Discriminator, Pairs
 
 
 class LeCam(nn.Module):
-    """Tseng et al. (2021), equation 4, https://arxiv.org/abs/2104.03310.
+    """LeCam penalty of Tseng et al. (2021), equation 4, https://arxiv.org/abs/2104.03310.
 
     (D(x) - a_fake)^2 + (D(G(z)) - a_real)^2
 
-    where a_real and a_fake are moving averages of D's mean logits in the steps before this one (0
-    before the first). After t steps, a <- c a + (1 - c) mean with c = min(decay, t / (t + 1)): a
-    young average is the plain mean.
+    a_real and a_fake are moving averages of D's mean logits in the earlier steps, and 0 before the
+    first step. After t steps, a <- c a + (1 - c) mean with c = min(decay, t / (t + 1)), so that
+    the average of the first steps is the plain mean.
 
     Args:
-        decay: Of the averages, in [0, 1); 0.99 in the paper.
+        decay: Decay of the averages per step, in [0, 1); 0.99 in the paper.
     """
 
     forbids_batch_norm, num_draws = False, 0
@@ -33,12 +33,13 @@ class LeCam(nn.Module):
         self.register_buffer("fake", torch.zeros(()))
 
     def forward(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor:
+        """Return the penalty (B,)."""
         real, fake = pairs.real_logits.float(), pairs.fake_logits.float()
         return (real - self.fake).square() + (fake - self.real).square()
 
     @torch.no_grad()
     def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
-        """Follows the logits of D's step number `step`, counted from 0."""
+        """Update the averages by the logits of D's step number `step`, counted from 0."""
         share = 1 - min(self.decay, step / (step + 1))
         self.real.lerp_(statistics.logits_real.to(self.real), share)
         self.fake.lerp_(statistics.logits_fake.to(self.fake), share)

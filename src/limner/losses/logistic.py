@@ -1,11 +1,11 @@
-"""p(x | z) of 256 grey levels: a mixture of discretised logistics for each value of an image.
+"""Likelihood of 256 grey levels: a mixture of discretised logistics for each value.
 
     P(x | z) = sum_k w_k [ s((x + 1/255 - m_k) / b_k) - s((x - 1/255 - m_k) / b_k) ]
 
-with s the sigmoid, and where x is -1 or 1 the bin reaches to minus or plus infinity; Kingma et al.
-(2016), section 4 and its appendix, https://arxiv.org/abs/1606.04934 (one component); Salimans et
-al. (2017), equation 2, https://arxiv.org/abs/1701.05517. Other than in the latter the channels of
-a pixel are independent given z.
+where s is the sigmoid. The bins of x = -1 and x = 1 extend to minus and plus infinity. Kingma et
+al. (2016), section 4 and appendix, https://arxiv.org/abs/1606.04934 (one component); Salimans et
+al. (2017), equation 2, https://arxiv.org/abs/1701.05517. Unlike in the latter paper, the channels
+of a pixel are independent given z.
 """
 
 __all__ = ["LogisticMixture"]
@@ -21,13 +21,13 @@ HALF_BIN = 1 / 255
 
 
 class LogisticMixture(nn.Module):
-    """Each channel of each pixel has a mixture of its own over the levels -1, -1 + 2/255 ... 1.
+    """A mixture over the levels -1, -1 + 2/255 ... 1 for each channel of each pixel.
 
-    `params` (B, C * 3 K, H, W) hold for each channel of the image in turn K logits of the weights,
-    K means in units of images in [-1, 1], and K log-scales. Images are read at the nearest level.
+    `params` (B, C * 3 K, H, W) hold for each channel of the image K logits of the weights, K means
+    in units of images in [-1, 1], and K log-scales. Images are rounded to the nearest level.
 
     Args:
-        num_components: K, at least 1.
+        num_components: Number K of components, at least 1.
     """
 
     is_density = False
@@ -41,22 +41,23 @@ class LogisticMixture(nn.Module):
         self.params_per_value = 3 * num_components
 
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor:
+        """Return log P(x | z) (B,) in nats."""
         logits, means, log_scales = self._read(params.to(images.dtype), images.shape[1])
         levels = ((images + 1) * 127.5).round().unsqueeze(2)  # (B, C, 1, H, W) in 0 ... 255
         precision = (-log_scales).exp()
         centred = levels / 127.5 - 1 - means
         above, below = (centred + HALF_BIN) * precision, (centred - HALF_BIN) * precision
-        # s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)): no difference of nearly equal numbers
+        # s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)) avoids the difference of nearly equal numbers
         low, high = logsigmoid(above), logsigmoid(-below)
         inside = low + high + (-(-2 * HALF_BIN * precision).expm1()).log()
         log_probs = low.where(levels == 0, high.where(levels == 255, inside))
         return (log_softmax(logits, 2) + log_probs).logsumexp(2).flatten(1).sum(1)
 
     def mean(self, params: Tensor) -> Tensor:
-        """The expectation, exact to half a grey level at the worst, and far better as a rule.
+        """Return the expected images (B, C, H, W) in [-1, 1], up to half a grey level at worst.
 
-        E[x] = -1 + integral over t in [-1, 1] of P(x > t), of which the sum over the 256 levels is
-        the midpoint rule.
+        E[x] = -1 + integral over t in [-1, 1] of P(x > t). The sum over the 256 levels is the
+        midpoint rule for this integral.
         """
         params = params.to(torch.promote_types(params.dtype, torch.float32))
         logits, means, log_scales = self._read(params, params.shape[1] // self.params_per_value)
@@ -65,10 +66,11 @@ class LogisticMixture(nn.Module):
         return (logits.softmax(2) * (scales * area - 1)).sum(2).clamp(-1, 1)
 
     def check(self, images: Tensor) -> None:
+        """Raise ValueError for images outside [-1, 1]."""
         check_range(images, "logistic_mixture")
 
     def _read(self, params: Tensor, num_channels: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits, means and log-scales, each (B, C, K, H, W)."""
+        """Return logits, means and log-scales, each (B, C, K, H, W)."""
         parts = params.unflatten(1, (num_channels, 3, -1))
         logits, means, log_scales = parts.unbind(2)
         return logits, means, log_scales.clamp_min(MIN_LOG_SCALE)

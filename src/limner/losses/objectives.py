@@ -1,13 +1,13 @@
-"""What an autoencoder minimises: functions of the codes that it drew for its images.
+"""Objectives of autoencoders: functions of the codes that were drawn for a batch of images.
 
-An objective is called with a `PosteriorSample` and the present weight of the KL, and returns named
-means over the images, in nats per image: `loss` is minimised, `reconstruction` and `kl` are its
+An objective is called with a `PosteriorSample` and the current weight of the KL. It returns named
+means over the images, in nats per image: `loss` is minimised; `reconstruction` and `kl` are its
 parts. Its attributes are
 
-    num_samples       K, the codes of each image
-    is_variational    whether they are drawn from q(z | x), and log p(x) is bounded; else z = mean
-    takes_kl_weight   whether a weight other than 1 means anything to it
-    num_layers        the most latent layers that it knows how to treat; None for any number
+    num_samples       number K of codes for each image
+    is_variational    whether codes are drawn from q(z | x) and bound log p(x); otherwise z = mean
+    takes_kl_weight   whether it uses a KL weight other than 1
+    num_layers        largest number of latent layers that it supports; None for any number
 """
 
 __all__ = ["Elbo", "ImportanceWeighted", "PosteriorSample", "RegularisedAutoencoder"]
@@ -23,7 +23,7 @@ from limner.losses.kl import kl_dimensions
 
 
 class Density(Protocol):
-    """p(z), see `limner.networks.priors`."""
+    """Density p(z), see `limner.networks.priors`."""
 
     is_standard_normal: bool
 
@@ -32,32 +32,32 @@ class Density(Protocol):
 
 @dataclass(frozen=True)
 class PosteriorSample:
-    """K codes z = mean + exp(logvar / 2) eps for each of B images, and what comes of them."""
+    """K codes z = mean + exp(logvar / 2) eps for each of B images, with log p(x | z)."""
 
     log_prob: Tensor
     """log p(x | z), (K, B), in nats."""
     z: Tensor
-    """(K, B, D)."""
+    """Codes (K, B, D)."""
     mean: Tensor
-    """Mean of q(z | x): (1, B, D), or (K, B, D) where it depends on codes of layers above."""
+    """Mean of q(z | x): (1, B, D), or (K, B, D) if it depends on the codes of other layers."""
     logvar: Tensor
     """Log-variance of q(z | x), of the shape of `mean`."""
     eps: Tensor
-    """(K, B, D)."""
+    """Standard normal numbers (K, B, D)."""
     prior: Density
     decoder: nn.Module
 
     @property
     def log_q(self) -> Tensor:
-        """log q(z | x), (K, B)."""
+        """The log-density log q(z | x), (K, B)."""
         return gaussian_log_prob(self.eps.square(), self.logvar).sum(-1)
 
     @property
     def kl(self) -> Tensor:
         """KL(q(z | x) || p(z)) in groups, (B, G).
 
-        Exactly and for each dimension where p is N(0, I); else as the mean of log q - log p over
-        the codes, in one group.
+        If p is N(0, I), it is exact, and each dimension is a group. Otherwise it is the mean of
+        log q - log p over the codes, in one group.
         """
         if self.prior.is_standard_normal:
             return kl_dimensions(self.mean, self.logvar).mean(0)
@@ -65,14 +65,14 @@ class PosteriorSample:
 
 
 class Elbo:
-    """-E[log p(x | z)] + kl_weight KL(q(z | x) || p(z)): the negative ELBO for kl_weight 1.
+    """Negative ELBO: -E[log p(x | z)] + kl_weight KL(q(z | x) || p(z)).
 
-    Kingma and Welling (2014), equation 3, https://arxiv.org/abs/1312.6114; with a kl_weight above
-    1 the beta-VAE of Higgins et al. (2017), equation 4.
+    Kingma and Welling (2014), equation 3, https://arxiv.org/abs/1312.6114. With a
+    kl_weight above 1 it is the beta-VAE of Higgins et al. (2017), equation 4.
 
     Args:
-        free_bits: Nats that each group of the KL costs at least (see `limner.losses.bounds`); None
-            for none.
+        free_bits: Smallest cost of each group of the KL in nats, at least 0 (see
+            `limner.losses.bounds`); None for no lower limit.
     """
 
     num_samples, is_variational, takes_kl_weight, num_layers = 1, True, True, None
@@ -83,6 +83,7 @@ class Elbo:
         self.free_bits = free_bits
 
     def __call__(self, sample: PosteriorSample, *, kl_weight: float) -> dict[str, Tensor]:
+        """Return the loss and its parts, each () in nats per image."""
         reconstruction, kl = -sample.log_prob.mean(), sample.kl
         cost = kl.sum(1) if self.free_bits is None else free_bits(kl, self.free_bits)
         loss = reconstruction + kl_weight * cost.mean()
@@ -90,11 +91,11 @@ class Elbo:
 
 
 class ImportanceWeighted:
-    """The negative bound of the importance weighted autoencoder, see `limner.losses.bounds`.
+    """Negative bound of the importance weighted autoencoder, see `limner.losses.bounds`.
 
     Args:
-        num_samples: K codes for each image, at least 1.
-        doubly_reparameterised: Whether the encoder gets the gradient of less variance (DReG).
+        num_samples: Number K of codes for each image, at least 1.
+        doubly_reparameterised: Whether the encoder gets the lower-variance gradient (DReG).
     """
 
     is_variational, takes_kl_weight = True, False
@@ -106,6 +107,7 @@ class ImportanceWeighted:
         self.num_layers = 1 if doubly_reparameterised else None
 
     def __call__(self, sample: PosteriorSample, *, kl_weight: float) -> dict[str, Tensor]:
+        """Return the loss and its parts, each () in nats per image."""
         log_p = sample.log_prob + sample.prior.log_prob(sample.z)
         if self.is_dreg:
             log_q = normal_log_prob(sample.z, sample.mean.detach(), sample.logvar.detach())
@@ -117,14 +119,14 @@ class ImportanceWeighted:
 
 
 class RegularisedAutoencoder:
-    """-log p(x | z) + kl_weight ||z||^2 / 2 + decoder_weight ||theta||^2, of z = mean(x): RAE-L2.
+    """RAE-L2: -log p(x | z) + kl_weight ||z||^2 / 2 + decoder_weight ||theta||^2 at z = mean(x).
 
-    Ghosh et al. (2020), equations 9 to 11, https://arxiv.org/abs/1903.12436, with theta the
-    decoder's weights. There is no noise and no variance: `kl` is the part of the KL that the mean
-    has. A model that draws fits a density to the codes afterwards (model=latent_prior).
+    Ghosh et al. (2020), equations 9 to 11, https://arxiv.org/abs/1903.12436, where theta are
+    the weights of the decoder. There is no noise and no variance: `kl` is the mean's part of the
+    KL. To sample, fit a density to the codes afterwards (model=latent_prior).
 
     Args:
-        decoder_weight: At least 0.
+        decoder_weight: Factor of the decoder's squared weights, at least 0.
     """
 
     num_samples, is_variational, takes_kl_weight, num_layers = 1, False, True, 1
@@ -135,6 +137,7 @@ class RegularisedAutoencoder:
         self.decoder_weight = decoder_weight
 
     def __call__(self, sample: PosteriorSample, *, kl_weight: float) -> dict[str, Tensor]:
+        """Return the loss and its parts, each () in nats per image."""
         reconstruction = -sample.log_prob.mean()
         kl = 0.5 * sample.z.square().sum(-1).mean()
         squares = [weight.square().sum() for weight in sample.decoder.parameters()]

@@ -1,10 +1,10 @@
-"""What is added to D's loss to keep it tame: what a penalty sees, and how much and when it counts.
+"""Penalties that are added to the discriminator's loss, their weights and their intervals.
 
-A penalty is called with (d, pairs, uniform=...), where `d` takes images to logits (B,), and
-returns one value for each pair, (B,). It sees the images as D does, so after augmentation.
-`uniform` (B, num_draws) are the random numbers from U[0, 1) that it needs: whoever calls it draws
-them, so that they belong to the pair and not to the process. One that `forbids_batch_norm` asks
-what D makes of an image by itself.
+A penalty is called with (d, pairs, uniform=...), where `d` maps images to logits (B,). It returns
+one value for each pair, (B,). It reads the augmented images, as D does. `uniform` (B, num_draws)
+holds random numbers from U[0, 1). The caller draws them, so that they depend on the pair and not
+on the process. A penalty with `forbids_batch_norm` needs a D whose logit of an image does not
+depend on the other images of the batch.
 """
 
 __all__ = ["Discriminator", "Pairs", "Penalties", "Penalty", "Weighted"]
@@ -17,46 +17,47 @@ from torch import Tensor, nn
 from limner.interfaces import DiscriminatorObserver, DiscriminatorStatistics, Schedule
 
 Discriminator = Callable[[Tensor], Tensor]
-"""Images (B, C, H, W) to logits (B,)."""
+"""Function from images (B, C, H, W) to logits (B,)."""
 
 
 class Pairs(NamedTuple):
-    """B pairs of images and what D makes of them.
+    """B pairs of a real and a fake image, with the logits of D.
 
     The images require gradients and the logits were computed from them, so that a gradient
     penalty needs no further pass through D.
     """
 
     real: Tensor
-    """(B, C, H, W), as D sees them."""
+    """Real images (B, C, H, W) after augmentation."""
     fake: Tensor
-    """(B, C, H, W), likewise; no gradient reaches G."""
+    """Fake images (B, C, H, W) after augmentation; no gradient reaches G."""
     real_logits: Tensor
-    """(B,)."""
+    """Logits (B,) of the real images."""
     fake_logits: Tensor
-    """(B,)."""
+    """Logits (B,) of the fake images."""
 
 
 class Penalty(Protocol):
-    """One value for each pair, at least 0; a module where it has a state."""
+    """Function that returns a value of at least 0 for each pair; a module if it has a state."""
 
     num_draws: int
-    """Random numbers that it needs for each pair."""
+    """Number of random numbers for each pair."""
     forbids_batch_norm: bool
+    """Whether D must judge each image by itself."""
 
     def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor: ...
 
 
 class Weighted(nn.Module):
-    """weight * every * penalty  at every n-th step of D, which on average is weight * penalty.
+    """weight * every * penalty  in every n-th step of D, which is weight * penalty on average.
 
-    Lazy regularisation, Karras et al. (2020), section 3.1, https://arxiv.org/abs/1912.04958, but
-    Adam's learning rate and betas stay as they are.
+    This is the lazy regularisation of Karras et al. (2020), section 3.1,
+    https://arxiv.org/abs/1912.04958, except that Adam's learning rate and betas are unchanged.
 
     Args:
-        function: The penalty that is weighted.
-        weight: The penalty's factor, at least 0; or a schedule, see `limner.schedules`.
-        every: Steps of D from one to the next at which it counts, at least 1.
+        function: The penalty.
+        weight: Factor of the penalty, at least 0, or a schedule (see `limner.schedules`).
+        every: Interval of the penalty in steps of D, at least 1.
     """
 
     def __init__(self, *, function: Penalty, weight: float | Schedule, every: int) -> None:
@@ -71,19 +72,20 @@ class Weighted(nn.Module):
         self.function, self.weight, self.every = function, weight, every
 
     def forward(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor, update: int) -> Tensor:
-        """Values (B,) of a step at which it counts, in the given update."""
+        """Return the weighted values (B,) in a step that has the penalty."""
         weight = self.weight(update) if callable(self.weight) else self.weight
         return weight * self.every * self.function(d, pairs, uniform=uniform)
 
 
 class Penalties(nn.ModuleDict):
-    """Any number of penalties by name, each with its weight; None for none."""
+    """Weighted penalties by name; `Penalties(None)` is empty."""
 
     def __init__(self, penalties: Mapping[str, Weighted] | None) -> None:
         super().__init__(penalties)
 
     @property
     def num_draws(self) -> int:
+        """Number of random numbers for each pair, of all penalties together."""
         return sum(each.function.num_draws for each in self.values())
 
     def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
@@ -95,14 +97,14 @@ class Penalties(nn.ModuleDict):
     def forward(
         self, d: Discriminator, pairs: Pairs, *, uniform: Tensor, step: int, update: int
     ) -> dict[str, Tensor]:
-        """Values (B,) of those that count at D's step number `step`, by name.
+        """Return the values (B,) of each penalty that is due in D's step number `step`, by name.
 
         Args:
             d: The discriminator.
-            pairs: What it was shown.
-            uniform: Numbers from U[0, 1), (B, num_draws).
-            step: D's steps before this one.
-            update: Updates before this one.
+            pairs: The images and logits of the step.
+            uniform: Random numbers (B, num_draws) from U[0, 1).
+            step: Number of steps of D before this one.
+            update: Number of updates before this one.
         """
         draws = uniform.split([each.function.num_draws for each in self.values()], dim=1)
         return {

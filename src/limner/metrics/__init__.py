@@ -1,1 +1,1 @@
-"""Feature networks, and scores on their features."""
+"""Feature networks, and scores computed from their features."""

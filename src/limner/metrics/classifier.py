@@ -1,8 +1,9 @@
-"""Features of a small classifier, trained on the data set's own labels in seconds.
+"""Features of a small classifier, trained on the labels of the data set in seconds.
 
-For data on which Inception means little (digits), or where its weights cannot be had. Scores by
-these features compare between runs on the same data with the same classifier only, so they carry
-another name (`fid_classifier`), the classifier's hash and its accuracy.
+These features serve data on which Inception's features mean little (digits), and machines without
+Inception's weights. Their scores compare only between runs on the same data with the same
+classifier. So the scores have a name of their own (`fid_classifier`), and their protocol states
+the hash of the classifier's weights and its accuracy.
 """
 
 __all__ = ["ClassifierFeatures"]
@@ -26,26 +27,26 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 MAX_EPOCHS = 200
-"""Passes over the training images, at most: more teach a small classifier nothing."""
+"""Largest number of passes over the training images; a small classifier learns no more."""
 MIN_UPDATES = 50
-"""Length of the training, at least, where the config asks for as many."""
+"""Smallest number of updates on few images, unless the config asks for fewer."""
 
 
 class ClassifierFeatures:
     """The last hidden layer and the logits of a classifier of this data set.
 
-    It is trained once for each data set, size and setting, and kept in the cache: Adam with a
-    learning rate that falls linearly to 0, on the reference's training images. On few images the
-    training is shorter than `num_updates`: `MAX_EPOCHS` passes over them, and `MIN_UPDATES` at
-    least.
+    The classifier is trained once per data set, size and setting, and kept in the cache. It is
+    trained on the reference's training images by Adam, with a learning rate that falls linearly
+    to 0. On few images the training is shorter than `num_updates`: it ends after `MAX_EPOCHS`
+    passes over the images, but not before `MIN_UPDATES` updates.
 
     Args:
-        network: Images in [-1, 1] to logits, with a method `features`, a size `num_features` and
-            a last layer `head`.
-        num_updates: Length of the training, at most.
-        batch_size: Images in an update.
-        learning_rate: At the start.
-        seed: Of the initial weights and the order of the images.
+        network: Network from images in [-1, 1] to logits, with a method `features`, an attribute
+            `num_features` (the size of the features) and a last layer `head`.
+        num_updates: Largest number of updates.
+        batch_size: Number of images per update.
+        learning_rate: Learning rate of the first update.
+        seed: Seed of the initial weights and of the order of the images.
     """
 
     suffix = "_classifier"
@@ -65,6 +66,7 @@ class ClassifierFeatures:
         self.learning_rate, self.seed = learning_rate, seed
 
     def prepare(self, real: RealImages) -> None:
+        """Train the classifier on `real`, or load its weights from the cache."""
         if real.num_classes < 2:
             raise UserError(
                 f"metrics=classifier needs labels, and data={real.name} has none.\n"
@@ -86,16 +88,18 @@ class ClassifierFeatures:
         self._accuracy, self._hash = saved["accuracy"], weights_hash(saved["weights"])
 
     def to(self, device: torch.device) -> "ClassifierFeatures":
-        """Moves the network."""
+        """Move the network to a device."""
         self._network.to(device)
         return self
 
     def __call__(self, images: Tensor) -> Features:
+        """Return the features and logits of uint8 images (B, C, H, W)."""
         with torch.no_grad():
             features = self._network.features(to_float(images))
             return Features(features, self._network.head(features))
 
     def protocol(self) -> dict[str, Any]:
+        """Return the facts about the network that comparisons of scores need."""
         return {
             "feature_network": f"classifier of the data's labels, {self.num_features} features",
             "weights_sha256": self._hash,
@@ -104,7 +108,7 @@ class ClassifierFeatures:
         }
 
     def _num_updates(self, num_images: int) -> int:
-        """Return the length of the training on so many images."""
+        """Return the number of updates on `num_images` images."""
         enough = max(MIN_UPDATES, -(-MAX_EPOCHS * num_images // self.batch_size))
         return min(self.num_updates, enough)
 
@@ -135,6 +139,6 @@ class ClassifierFeatures:
 
 
 def _held_out(real: RealImages) -> tuple[ImageStore, Tensor]:
-    """Test images if there are any, else validation images, else those trained on."""
+    """Return the first split with images among test, validation and train."""
     found = [real.originals(name) for name in ("test", "validation", "train")]
     return next(split for split in found if len(split[1]))

@@ -1,27 +1,29 @@
-"""Variety in features that have a name: colour, texture and shape.
+"""Distances between generated and real images in colour, texture and shape.
 
-Each image becomes a small vector; generated and real images are compared in each of its entries
-by the 1-Wasserstein distance between the entry's two distributions over images,
+Each image becomes three small vectors of features. Generated and real images are compared in each
+entry of a vector by the 1-Wasserstein distance between the entry's two distributions over images,
 
     W1(p, q) = integral |P(t) - Q(t)| dt      with the distribution functions P and Q,
 
-and the distances are summed as said below. All three are 0 for equal sets of images, and grow both
-when the typical image differs and when images vary less (or more) than real ones do.
+and the distances of the entries are summed as described below. All three sums are 0 for equal sets
+of images. They grow when the typical images differ, and when generated images vary less (or more)
+than real images.
 
 `colour`   The shares of pixels at or below each of the 256 grey levels, for each channel. Summed
            over levels, mean over channels: in grey levels, 0 to 255. For single images this is
-           the W1 between their histograms; adding g to every pixel costs g.
+           the W1 between their histograms; adding g to every pixel gives a distance of g.
 `texture`  The histogram of uniform rotation-invariant local binary patterns (8 neighbours at
            radius 1: 10 patterns) of the luminance; Ojala et al. (2002), section 2,
            https://doi.org/10.1109/TPAMI.2002.1017623. Half the sum: the share of pixels, 0 to 1,
-           that bear another pattern.
+           that have another pattern.
 `shape`    The histogram of 9 unsigned gradient orientations in each of 4x4 cells, weighted by the
-           gradients' strength, summing to 1 over the image (to 0 where it is flat); Dalal and
+           gradients' strength. It sums to 1 over the image (to 0 for a flat image); Dalal and
            Triggs (2005), section 6, https://doi.org/10.1109/CVPR.2005.177. Half the sum: the
            share of gradient, 0 to 1, at another place or angle.
 
-Entries are compared one by one, so what only their combination shows is not seen. Finite sets of
-one distribution are not at 0: two random halves of the real images show what is as good as equal.
+Entries are compared one by one, so differences that only a combination of entries shows are
+missed. Two finite sets from the same distribution have distances above 0. To see which distances
+count as equal, compare two random halves of the real images.
 """
 
 __all__ = ["NamedFeatures", "named_distances", "named_features"]
@@ -42,20 +44,20 @@ LUMINANCE = np.array([299, 587, 114])  # ITU-R BT.601, in thousandths
 
 
 class NamedFeatures(NamedTuple):
-    """The features of N images, as shares of pixels or of gradient."""
+    """Colour, texture and shape features of N images, as shares of pixels or of gradient."""
 
     colour: np.ndarray
-    """(N, C, 255): share at or below each level but the last, where it is always 1."""
+    """(N, C, 255): share of pixels at or below each level but the last, whose share is 1."""
     texture: np.ndarray
-    """(N, 10)."""
+    """(N, 10): share of pixels with each pattern."""
     shape: np.ndarray
-    """(N, 144)."""
+    """(N, 144): share of gradient in each cell and orientation."""
 
 
 def named_features(batches: Iterable[Tensor]) -> NamedFeatures:
-    """Features of uint8 images (B, C, H, W), 1 or 3 channels; H and W at least 4.
+    """Return the features of uint8 images (B, C, H, W), C in (1, 3), H and W at least 4.
 
-    About 0.3 ms for an image of 32x32. Rows and columns that do not fill a cell are left out of
+    An image of 32x32 takes about 0.3 ms. Rows and columns that do not fill a cell are left out of
     `shape`.
     """
     found = [
@@ -70,16 +72,16 @@ def named_features(batches: Iterable[Tensor]) -> NamedFeatures:
 
 
 def named_distances(generated: NamedFeatures, real: NamedFeatures) -> dict[str, float]:
-    """`colour` in grey levels; `texture` and `shape` as shares in [0, 1]. Smaller is better.
+    """Return `colour` in grey levels, and `texture` and `shape` in [0, 1]; smaller is better.
 
     Raises:
-        UserError: Where the two differ in their number of channels.
+        UserError: If the two sets differ in their number of channels.
     """
     channels = generated.colour.shape[1], real.colour.shape[1]
     if channels[0] != channels[1]:
         raise UserError(
-            f"Colour compares images of as many channels: these have {channels[0]}, the real "
-            f"ones {channels[1]}."
+            f"Colour needs the same number of channels in both sets: these have {channels[0]}, "
+            f"the real ones {channels[1]}."
         )
     colours = (x.colour.reshape(len(x.colour), -1) for x in (generated, real))
     return {
@@ -90,10 +92,13 @@ def named_distances(generated: NamedFeatures, real: NamedFeatures) -> dict[str, 
 
 
 def _luminance(image: np.ndarray) -> np.ndarray:
-    """Integers (H, W), so that equal neighbours stay equal whatever is added to a channel."""
+    """Return the luminance (H, W) as integers.
+
+    With integers, equal neighbours stay equal if a constant is added to a channel.
+    """
     if image.shape[0] not in (1, 3) or min(image.shape[1:]) < CELLS:
         raise UserError(
-            "Colour, texture and shape are those of images of 1 or 3 channels and at least "
+            "Colour, texture and shape need images of 1 or 3 channels and at least "
             f"{CELLS}x{CELLS} pixels; these are {'x'.join(map(str, image.shape))}."
         )
     weights = LUMINANCE if len(image) == 3 else LUMINANCE.sum(keepdims=True)
@@ -112,7 +117,7 @@ def _texture(grey: np.ndarray) -> np.ndarray:
 
 
 def _shape(grey: np.ndarray) -> np.ndarray:
-    """One block of all cells, so that the block's normalisation is the image's."""
+    """Return the gradient histogram; a single block makes it normalised over the image."""
     height, width = (size // CELLS for size in grey.shape)
     return hog(
         grey[: height * CELLS, : width * CELLS] / 255000,
@@ -124,5 +129,5 @@ def _shape(grey: np.ndarray) -> np.ndarray:
 
 
 def _sum(a: np.ndarray, b: np.ndarray) -> float:
-    """The 1-Wasserstein distances between the columns of (N, D) and (M, D), summed."""
+    """Return the sum of the 1-Wasserstein distances between the columns of (N, D) and (M, D)."""
     return float(sum(wasserstein_distance(x, y) for x, y in zip(a.T, b.T, strict=True)))

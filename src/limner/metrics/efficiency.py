@@ -1,4 +1,4 @@
-"""What a model costs: parameters, arithmetic, speed and memory."""
+"""Cost of a model: parameters, arithmetic, speed and memory."""
 
 __all__ = ["Flops", "Speed", "count_flops", "num_parameters", "peak_memory", "sampling_speed"]
 
@@ -16,35 +16,38 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 class Flops(NamedTuple):
-    """Arithmetic of matrix products, convolutions and attention; all else is left out."""
+    """Number of operations of matrix products, convolutions and attention; others are ignored."""
 
     flops: int
-    """Floating-point operations: a multiplication and an addition are two."""
+    """Floating-point operations; a multiplication and an addition count as two."""
     macs: int
-    """Multiply-adds: half as many. Papers that say FLOPs often mean these."""
+    """Multiply-adds, half of `flops`. Papers that report FLOPs often mean multiply-adds."""
 
 
 class Speed(NamedTuple):
-    """Of batches of one size."""
+    """Sampling speed for batches of one size."""
 
     images_per_second: float
-    """By the median batch."""
+    """Images per second in the median batch."""
     slowest: float
-    """Images per second in the slowest batch,"""
+    """Images per second in the slowest batch."""
     fastest: float
-    """and in the fastest."""
+    """Images per second in the fastest batch."""
 
 
 def num_parameters(module: nn.Module) -> int:
-    """Numbers in all parameters, frozen ones too; one that is shared counts once."""
+    """Return the number of values in all parameters, frozen parameters included.
+
+    A shared parameter counts once.
+    """
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def count_flops(run: Callable[[], object]) -> Flops:
-    """Arithmetic of one call, e.g. of `lambda: model.sample(1, generator=None)`.
+    """Count the operations of one call, e.g. of `lambda: model.sample(1, generator=None)`.
 
-    Counted by torch's own counter while it runs, so that the same network costs the same on any
-    device. A loop, as in diffusion, counts as often as it runs.
+    torch's own counter counts them during the call, so the same network has the same count on any
+    device. The operations in a loop, as in diffusion, count in each iteration.
     """
     with FlopCounterMode(display=False) as counter:
         run()
@@ -60,14 +63,15 @@ def sampling_speed(
     num_warm_up: int,
     device: torch.device | str,
 ) -> Speed:
-    """Images per second of `draw(batch_size)`.
+    """Measure the images per second of `draw(batch_size)`.
 
     Args:
-        draw: Draws as many images as it is told.
-        batch_size: Images at a time.
-        num_batches: Timed one by one, each waiting for the device.
-        num_warm_up: Batches before those, in which kernels are chosen and memory is taken.
-        device: Where it draws.
+        draw: Function that draws the given number of images.
+        batch_size: Number of images per batch.
+        num_batches: Number of timed batches; each is timed until the device has finished.
+        num_warm_up: Number of batches before the timed batches. In these, kernels are chosen and
+            memory is allocated.
+        device: Device on which `draw` runs.
     """
     for _ in range(num_warm_up):
         draw(batch_size)
@@ -83,18 +87,18 @@ def sampling_speed(
 
 
 def peak_memory(device: torch.device | str) -> int | None:
-    """Bytes at the highest so far, or None where the system does not tell.
+    """Return the peak memory in bytes, or None if the system does not report it.
 
-    On a GPU: what this process's tensors took since its start, or since
-    `torch.cuda.reset_peak_memory_stats`. Elsewhere: the resident memory of the whole process
-    since its start, libraries included.
+    On a GPU, this is the peak memory of this process's tensors since its start, or since
+    `torch.cuda.reset_peak_memory_stats`. Elsewhere, it is the peak resident memory of the whole
+    process since its start, libraries included.
     """
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
     if status.exists():
         found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-        if found:  # getrusage would count what the parent held when it started this process
+        if found:  # getrusage would include the parent's memory when it started this process
             return 1024 * int(found[1])
     try:
         import resource
@@ -105,7 +109,7 @@ def peak_memory(device: torch.device | str) -> int | None:
 
 
 def _wait(device: torch.device) -> None:
-    """For what was sent to the device."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

@@ -1,4 +1,4 @@
-"""Generated images in, scores with their protocol out; no trainer and no model needed."""
+"""Scores of generated images, with their protocol; no trainer and no model is needed."""
 
 __all__ = ["SCORES", "Evaluator", "Score"]
 
@@ -29,11 +29,11 @@ SCORES = {
     "kid": ("kid",),
     "prdc": ("precision", "recall", "density", "coverage"),
 }
-"""What can be asked for, and the names of what one then gets."""
+"""Name of a request in `metrics.scores`, and the names of the scores that it gives."""
 
 
 class Score(NamedTuple):
-    """A number, and how it was made."""
+    """A value, and the protocol by which it was computed."""
 
     value: float
     std: float | None
@@ -41,17 +41,17 @@ class Score(NamedTuple):
 
 
 class Evaluator:
-    """All the distribution scores, from one pass of one network over the images of each set.
+    """All distribution scores, from one pass of one network over each set of images.
 
     Args:
-        features: The network; prepared before it is used.
-        scores: Some of "fid", "inception_score", "kid" and "prdc".
-        batch_size: Images at a time.
-        max_features: Images of each set, at most, that KID and PRDC compare; a fixed shuffle
-            decides which.
-        num_splits: Parts of the inception score.
-        kid_num_subsets: Random subsets of KID.
-        kid_subset_size: Images in each.
+        features: Feature network; call its `prepare` before it is used.
+        scores: Scores to compute, from "fid", "inception_score", "kid" and "prdc".
+        batch_size: Number of images per chunk.
+        max_features: Largest number of images of each set that KID and PRDC compare; a fixed
+            shuffle chooses the images.
+        num_splits: Number of parts of the inception score.
+        kid_num_subsets: Number of random subsets of KID.
+        kid_subset_size: Number of images per subset of KID.
         num_neighbours: k of PRDC.
     """
 
@@ -86,21 +86,21 @@ class Evaluator:
             self.check(max_features, f"metrics.max_features={max_features}", of=("kid", "prdc"))
 
     def only(self, *scores: str) -> "Evaluator":
-        """The same with other scores."""
+        """Return an evaluator that differs only in its scores."""
         other = copy.copy(self)
         other.scores = scores
         return other
 
     def check(self, num_images: int, what: str, *, of: Sequence[str] = tuple(SCORES)) -> None:
-        """Refuses a set that is too small for a score.
+        """Raise UserError if a set of images is too small for a score.
 
         Args:
-            num_images: Its size.
-            what: How the message calls it, e.g. "metrics.num_samples=1".
-            of: The scores in question, if they were asked for.
+            num_images: Number of images in the set.
+            what: Name of the set's size in the message, e.g. "metrics.num_samples=1".
+            of: Scores to check; scores that this evaluator does not compute are skipped.
 
         Raises:
-            UserError: It says how many are needed.
+            UserError: If a score needs more images; the message states how many.
         """
         needs = {
             "fid": (2, "for a covariance"),
@@ -125,14 +125,14 @@ class Evaluator:
         device: torch.device,
         pause: Pause | None = None,
     ) -> Reference:
-        """Real images at `indices` (N,) of a store; from the cache if it knows them.
+        """Return the statistics of the real images at `indices`, from the cache if possible.
 
         Args:
-            store: The images.
-            indices: int64 (N,).
-            about: What the protocol says of them, as plain JSON data.
-            device: Where to compute.
-            pause: Called between chunks; or None.
+            store: Store of the real images.
+            indices: int64 (N,): indices of the images in the store.
+            about: Description of the images for the protocol, as plain JSON data.
+            device: Device for the computation.
+            pause: Function called between chunks, or None.
         """
         self.features.to(device)
         return reference(
@@ -155,15 +155,17 @@ class Evaluator:
         device: torch.device,
         pause: Pause | None = None,
     ) -> dict[str, Score]:
-        """Name to score of images 0 ... num_images - 1, in one pass over them.
+        """Return the score of images 0 ... num_images - 1 by name, in one pass over the images.
 
         Args:
-            images: Gives a chunk of them, which starts at a multiple of `batch_size`.
+            images: Function that returns a chunk of images; each chunk starts at a multiple of
+                `batch_size`.
             num_images: N.
-            references: Real images; the key is put behind the names of scores that compare with
-                them, e.g. "" and "_test" for `fid` and `fid_test`. The network's suffix follows.
-            device: Where to compute.
-            pause: Called between chunks; or None.
+            references: Real images to compare with. The key is appended to the name of each score
+                that compares, e.g. "" and "_test" for `fid` and `fid_test`. The network's suffix
+                follows.
+            device: Device for the computation.
+            pause: Function called between chunks, or None.
         """
         self.features.to(device)
         generated = compute_statistics(
@@ -189,7 +191,7 @@ class Evaluator:
     def _compare(
         self, generated: Statistics, real: Reference
     ) -> dict[str, tuple[float, float | None, dict[str, Any]]]:
-        """Name to value, standard deviation and options."""
+        """Return the value, standard deviation and options of each score by name."""
         found, other = {}, real.statistics
         if "fid" in self.scores:
             found["fid"] = (frechet_distance(generated.gaussian, other.gaussian), None, {})

@@ -1,4 +1,4 @@
-"""The features of a fixed choice of images, in order, for scores that need the vectors."""
+"""Features of a fixed choice of images, in order, for scores that need the vectors."""
 
 __all__ = ["SHUFFLE", "FeatureBuffer", "permutation"]
 
@@ -8,19 +8,20 @@ from torch import Tensor
 from torchmetrics import Metric
 
 SHUFFLE = 2020
-"""torch-fidelity's seed, so that shuffles and subsets, and thus numbers, are the same."""
+"""Seed of torch-fidelity, so that shuffles, subsets and scores are equal to torch-fidelity's."""
 
 
 class FeatureBuffer(Metric):
-    """Features (min(N, max_features), D) of images chosen by N and the limit only.
+    """Features (min(N, max_features), D) of images chosen by N and `max_features` only.
 
-    Each chosen image has its own row, so the features come out in the order of the images,
-    whichever process saw an image and when.
+    Each chosen image has its own row. So the features are in the order of the images, whichever
+    process computed them, and in whatever order.
 
     Args:
-        num_images: N, how many images there will be.
-        num_features: D.
-        max_features: How many to keep at most; which ones, a fixed shuffle of the N decides.
+        num_images: N, the total number of images.
+        num_features: D, the size of a feature vector.
+        max_features: Largest number of images to keep; a fixed shuffle of the N images chooses
+            them.
     """
 
     full_state_update = False
@@ -33,16 +34,17 @@ class FeatureBuffer(Metric):
         self.add_state("kept", torch.zeros(len(chosen), num_features), dist_reduce_fx="sum")
 
     def update(self, features: Tensor, positions: Tensor) -> None:
-        """Adds features (B, D) of the images at int64 `positions` (B,)."""
+        """Add features (B, D) of the images at int64 `positions` (B,)."""
         places = self.places[positions]
         rows = (places >= 0).nonzero().squeeze(1)
         into = places[rows].to(self.kept.device)
         self.kept[into] = features.to(self.kept)[rows.to(self.kept.device)]
 
     def compute(self) -> Tensor:
+        """Return the features (min(N, max_features), D), in the order of the images."""
         return self.kept.clone()
 
 
 def permutation(num: int) -> Tensor:
-    """0 .. num - 1 as int64 (num,), shuffled the same way every time."""
+    """Return 0 .. num - 1 as int64 (num,), shuffled in the same way every time."""
     return torch.from_numpy(np.random.RandomState(SHUFFLE).permutation(num))

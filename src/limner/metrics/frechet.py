@@ -1,4 +1,4 @@
-"""FID: the Fréchet distance between Gaussians fitted to real and to generated features."""
+"""FID: the Fréchet distance between two Gaussians, fitted to real and to generated features."""
 
 __all__ = ["FeatureMoments", "Moments", "frechet_distance"]
 
@@ -9,7 +9,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 SINGULAR = 1e-12
-"""Directions whose variance is a smaller share than this of the largest count as none."""
+"""Smallest variance of a direction, as a share of the largest variance; directions with less
+count as having none."""
 
 
 class FeatureMoments(NamedTuple):
@@ -22,7 +23,7 @@ class FeatureMoments(NamedTuple):
 
 
 class Moments(Metric):
-    """Mean and covariance by running sums in float64, in a memory that no number of images fills.
+    """Mean and covariance by running float64 sums; memory does not grow with the images.
 
     Args:
         num_features: D, the size of a feature vector.
@@ -39,24 +40,26 @@ class Moments(Metric):
         self.add_state("products", products, dist_reduce_fx="sum")
 
     def update(self, features: Tensor) -> None:
-        """Adds features (B, D)."""
+        """Add features (B, D)."""
         features = features.to(self.total)
         self.count += len(features)
         self.total += features.sum(0)
         self.products.addmm_(features.T, features)
 
     def compute(self) -> FeatureMoments:
+        """Return the mean and the unbiased covariance of all features."""
         mean = self.total / self.count
         covariance = (self.products - self.count * mean.outer(mean)) / (self.count - 1)
         return FeatureMoments(mean, covariance)
 
 
 def frechet_distance(p: FeatureMoments, q: FeatureMoments) -> float:
-    """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)); 0 for equal Gaussians, but for rounding.
+    """Return |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), which is 0 (to rounding) if p equals q.
 
     Heusel et al. (2017), equation 6, https://arxiv.org/abs/1706.08500. With C = A A^T and
-    C' = B B^T, the trace of the root is the sum of the singular values of M = A^T B: the roots of
-    the eigenvalues of the symmetric M M^T, which are found ten times faster than those of C C'.
+    C' = B B^T, the trace of the root is the sum of the singular values of M = A^T B. These are the
+    square roots of the eigenvalues of the symmetric matrix M M^T, which are computed ten times
+    faster than the eigenvalues of C C'.
     """
     product = _factor(p.covariance).T @ _factor(q.covariance)
     if len(product) > product.shape[1]:
@@ -67,7 +70,10 @@ def frechet_distance(p: FeatureMoments, q: FeatureMoments) -> float:
 
 
 def _factor(covariance: Tensor) -> Tensor:
-    """A (D, R) with A A^T = C: Cholesky's, or one of few columns where C has a lower rank R."""
+    """Return a matrix A (D, R) with A A^T = C.
+
+    This is the Cholesky factor, or, if C has a lower rank R < D, a factor from its eigenvectors.
+    """
     factor, failed = torch.linalg.cholesky_ex(covariance)
     pivots = factor.diagonal().square()
     if failed == 0 and pivots.min() > SINGULAR * covariance.diagonal().max():

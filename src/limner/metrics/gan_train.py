@@ -1,17 +1,18 @@
-"""How much labelled samples teach, and how well they bear their labels.
+"""GAN-train and GAN-test: usefulness of labelled samples for training, and their label accuracy.
 
 Shmelkov, Schmid and Alahari (2018), "How good is my GAN?", section 3,
 https://arxiv.org/abs/1807.09499:
 
-    GAN-train  accuracy on real test images of a classifier that was trained on samples: falls
-               where the samples are poor, or lack variety
-    GAN-test   accuracy on samples of a classifier that was trained on real images: falls where the
-               samples are poor; above GAN-base where they are easier than real images, as those
-               of a model that learnt the training images by heart are
-    GAN-base   accuracy on real test images of the classifier that was trained on real images
+    GAN-train  accuracy on real test images of a classifier trained on samples; it falls if the
+               samples are poor or lack variety
+    GAN-test   accuracy on samples of a classifier trained on real images; it falls if the samples
+               are poor; it is above GAN-base if the samples are easier than real images, e.g.
+               samples of a model that memorised the training images
+    GAN-base   accuracy on real test images of the classifier trained on real images
 
-The judge is always the same, so that accuracies compare: `judge`, five epochs of Adam in batches
-of 64 at a rate that falls linearly from 1e-3 to 0, the mean of three trainings from other weights.
+The classifier is always the same (`judge`), so that accuracies compare: five epochs of Adam in
+batches of 64, with a learning rate that falls linearly from 1e-3 to 0. Each accuracy is the mean
+of three trainings from different initial weights.
 """
 
 __all__ = ["Accuracy", "GanTrain", "gan_train", "judge"]
@@ -32,14 +33,14 @@ CHANNELS = (32, 64)
 
 
 class Accuracy(NamedTuple):
-    """Of the trainings from other weights, in [0, 1]."""
+    """Accuracy over the trainings from different initial weights, in [0, 1]."""
 
     mean: float
     std: float
 
 
 class GanTrain(NamedTuple):
-    """The three accuracies."""
+    """The accuracies GAN-train, GAN-test and GAN-base."""
 
     gan_train: Accuracy
     gan_test: Accuracy
@@ -47,9 +48,10 @@ class GanTrain(NamedTuple):
 
 
 def judge(image_shape: Sequence[int], num_classes: int) -> nn.Sequential:
-    """Images (B, C, H, W) to logits (B, num_classes): two layers of convolution, and a linear one.
+    """Return a classifier of images (B, C, H, W), with logits (B, num_classes).
 
-    Each layer is a 3x3 convolution, of 32 and of 64 channels, ReLU, and the maximum of 2x2 pixels.
+    It has two convolutional layers and a linear layer. A convolutional layer is a 3x3 convolution
+    (to 32, then 64 channels), ReLU, and 2x2 max pooling.
     """
     channels, height, width = image_shape
     layers: list[nn.Module] = []
@@ -68,18 +70,19 @@ def gan_train(
     num_classes: int,
     device: torch.device,
 ) -> GanTrain:
-    """Trains judges on samples and on as many real images, and tests them.
+    """Train classifiers on samples and on as many real images, and test them.
 
     Args:
-        samples: Generated images with the labels that they were drawn for, and indices (N,).
-        train: Real images to train on, likewise; of more than N those spread evenly are taken.
-        test: Real images to test on, likewise.
-        image_shape: (C, H, W), H and W at least 4.
-        num_classes: At least 2.
-        device: Of the judges.
+        samples: Generated images, with the labels for which they were drawn, and indices (N,).
+        train: Real images to train on, and their indices. If there are more than N, N images
+            spread evenly over the indices are used.
+        test: Real images to test on, and their indices.
+        image_shape: (C, H, W), with H and W at least 4.
+        num_classes: Number of classes, at least 2.
+        device: Device of the classifiers.
 
     Raises:
-        UserError: Where images have no labels, or a set is empty.
+        UserError: If images have no labels, or a set is empty.
     """
     for name, (store, indices) in {"samples": samples, "train": train, "test": test}.items():
         if store.labels is None:

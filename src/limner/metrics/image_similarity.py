@@ -1,8 +1,8 @@
-"""Likeness of two images: PSNR, SSIM, MS-SSIM and LPIPS, a value for each pair.
+"""Similarity of two images: PSNR, SSIM, MS-SSIM and LPIPS, one value per pair.
 
-Images are uint8 in [0, 255] or floats in [-1, 1]; both are measured on the scale [0, 1], so the
-data range is 1, and rounding to uint8 is the only difference between the two. All channels count
-alike: a score on the luminance needs images of that one channel.
+Images are uint8 in [0, 255] or floats in [-1, 1]. Both are scaled to [0, 1], so that the data
+range is 1, and the two types differ only by the rounding to uint8. All channels have equal weight.
+For a score of the luminance, pass images with the luminance as their only channel.
 """
 
 __all__ = ["LPIPS", "PairScores", "ms_ssim", "pair_scores", "psnr", "random_pairs", "ssim"]
@@ -23,26 +23,26 @@ from torchmetrics.functional.image import (
 from limner.errors import UserError
 from limner.randomness import seed_for
 
-SMALLEST_SSIM, SMALLEST_MS_SSIM = 6, 176  # pixels; torchmetrics pads by 5, and halves four times
+SMALLEST_SSIM, SMALLEST_MS_SSIM = 6, 176  # pixels; torchmetrics pads by 5 and halves 4 times
 SMALLEST_LPIPS = {"alex": 31, "vgg": 16, "squeeze": 17}
 
 
 class PairScores(NamedTuple):
-    """What `pair_scores` found."""
+    """Scores of a set of image pairs."""
 
     mean: dict[str, float]
-    """Of each score over the pairs; `psnr` over those pairs that differ."""
+    """Mean of each score over the pairs; the mean of `psnr` leaves out identical pairs."""
     std: dict[str, float]
-    """Standard deviation over the same pairs."""
+    """Standard deviation of each score over the same pairs."""
     num_pairs: int
     num_identical: int
-    """Pairs of equal images, whose PSNR is infinite."""
+    """Number of pairs of equal images, whose PSNR is infinite."""
     left_out: dict[str, str]
-    """Score to the reason why it is not among them."""
+    """Name of each score that was not computed, and the reason."""
 
 
 def psnr(images: Tensor, others: Tensor) -> Tensor:
-    """Peak signal to noise ratio in decibels, (B,), infinite for equal images.
+    """Return the peak signal-to-noise ratio in decibels, (B,); infinite for equal images.
 
     -10 log10(mean squared error on the scale [0, 1])
     """
@@ -51,14 +51,14 @@ def psnr(images: Tensor, others: Tensor) -> Tensor:
 
 
 def ssim(images: Tensor, others: Tensor) -> Tensor:
-    """Structural similarity in [-1, 1], (B,).
+    """Return the structural similarity in [-1, 1], (B,).
 
     (2 m m' + c1) (2 s_xy + c2) / ((m^2 + m'^2 + c1) (s^2 + s'^2 + c2)),  c1 = .01^2, c2 = .03^2
 
-    averaged over places and channels, of means, variances and covariance under an 11x11 Gaussian
-    window of standard deviation 1.5; Wang et al. (2004), equation 13,
-    https://doi.org/10.1109/TIP.2003.819861. As torchmetrics has it: edges are reflected, where the
-    authors leave out places whose window is not whole.
+    The value is averaged over places and channels. Means, variances and covariance are taken under
+    an 11x11 Gaussian window of standard deviation 1.5; Wang et al. (2004), equation 13,
+    https://doi.org/10.1109/TIP.2003.819861. As in torchmetrics, images are reflected at their
+    edges; the authors instead leave out places whose window is not fully inside.
     """
     return structural_similarity_index_measure(
         _unit(images), _unit(others), data_range=1.0, reduction="none"
@@ -66,11 +66,11 @@ def ssim(images: Tensor, others: Tensor) -> Tensor:
 
 
 def ms_ssim(images: Tensor, others: Tensor) -> Tensor:
-    """Multi-scale structural similarity in [0, 1], (B,), of images of 176 pixels or more.
+    """Return the multi-scale structural similarity in [0, 1], (B,); needs 176 pixels or more.
 
-    l_5^.1333 cs_1^.0448 cs_2^.2856 cs_3^.3001 cs_4^.2363 cs_5^.1333 of five scales, each half as
-    fine as the one before, negative terms counting as 0; Wang et al. (2003), equation 7,
-    https://doi.org/10.1109/ACSSC.2003.1292216.
+    l_5^.1333 cs_1^.0448 cs_2^.2856 cs_3^.3001 cs_4^.2363 cs_5^.1333 of five scales. Each scale has
+    half the resolution of the previous scale, and negative terms count as 0; Wang et al. (2003),
+    equation 7, https://doi.org/10.1109/ACSSC.2003.1292216.
     """
     return multiscale_structural_similarity_index_measure(
         _unit(images), _unit(others), data_range=1.0, reduction="none", normalize="relu"
@@ -80,14 +80,14 @@ def ms_ssim(images: Tensor, others: Tensor) -> Tensor:
 class LPIPS:
     """Learned perceptual distance, at least 0; Zhang et al. (2018), equation 1.
 
-    https://arxiv.org/abs/1801.03924, in version 0.1 of the authors' weights. Grey images are
-    tripled.
+    https://arxiv.org/abs/1801.03924, with version 0.1 of the authors' weights. The channel of grey
+    images is repeated three times.
 
     Args:
-        network: The network whose features are compared; papers mostly have "alex" for scores.
+        network: Network whose features are compared; most papers use "alex" for scores.
 
     Raises:
-        UserError: Where the network's weights are neither there nor to be downloaded.
+        UserError: If the network's weights are neither on disk nor can be downloaded.
     """
 
     def __init__(self, *, network: Literal["alex", "vgg", "squeeze"]) -> None:
@@ -106,7 +106,7 @@ class LPIPS:
             ) from error
 
     def __call__(self, images: Tensor, others: Tensor) -> Tensor:
-        """Distances (B,) of images (B, 1 or 3, H, W)."""
+        """Return the distances (B,) between images (B, 1 or 3, H, W)."""
         pair = (2 * _unit(x).expand(-1, 3, -1, -1) - 1 for x in (images, others))
         with torch.no_grad():
             return self._metric.to(images.device).net(*pair).flatten()
@@ -115,11 +115,11 @@ class LPIPS:
 def pair_scores(
     pairs: Iterable[tuple[Tensor, Tensor]], *, lpips: LPIPS | None = None
 ) -> PairScores:
-    """Means of `psnr`, `ssim`, `ms_ssim` and, where it is given, `lpips` over all pairs.
+    """Return the means of `psnr`, `ssim`, `ms_ssim` and, if given, `lpips` over all pairs.
 
     Args:
-        pairs: Batches of two times (B, C, H, W), in memory one batch at a time.
-        lpips: The network, or None for no such score.
+        pairs: Batches of two image tensors (B, C, H, W); only one batch is in memory at a time.
+        lpips: Distance to include, or None to leave LPIPS out.
     """
     functions = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim}
     functions |= {} if lpips is None else {"lpips": lpips}
@@ -149,11 +149,16 @@ def pair_scores(
 
 
 def random_pairs(num_images: int, *, num_pairs: int, seed: int) -> Tensor:
-    """Indices (P, 2) of pairs of two different images, no pair twice; all pairs if P is less.
+    """Return indices (P, 2) of P different pairs of different images; of all pairs if fewer.
 
-    `pair_scores` of such pairs of samples measures how alike they are: 1 in SSIM for a model that
-    draws one image only. The same of real images is what to compare with; Odena et al. (2017),
-    section 4.2, https://arxiv.org/abs/1610.09585.
+    `pair_scores` of such pairs of samples measures how similar the samples are. Its SSIM is 1 for
+    a model that always draws the same image. Compare with the value for pairs of real images;
+    Odena et al. (2017), section 4.2, https://arxiv.org/abs/1610.09585.
+
+    Args:
+        num_images: Number of images.
+        num_pairs: P.
+        seed: Seed of the choice of pairs.
     """
     total = num_images * (num_images - 1) // 2
     random = np.random.default_rng(seed_for(seed, "pairs"))
@@ -165,7 +170,7 @@ _FULL = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
 
 
 def _unit(images: Tensor) -> Tensor:
-    """On the scale [0, 1], float32."""
+    """Return images as float32 on the scale [0, 1]."""
     if images.dtype == torch.uint8:
         return images.float() / 255
     return (images.float().clamp(-1, 1) + 1) / 2
@@ -187,6 +192,6 @@ def _too_small(images: Tensor, lpips: LPIPS | None) -> dict[str, str]:
 
 
 def _pair(number: int) -> tuple[int, int]:
-    """Pair `number` in the order (0, 1), (0, 2), (1, 2), (0, 3) ..."""
+    """Return pair `number` in the order (0, 1), (0, 2), (1, 2), (0, 3) ..."""
     second = (1 + math.isqrt(1 + 8 * number)) // 2
     return number - second * (second - 1) // 2, second

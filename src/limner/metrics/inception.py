@@ -1,7 +1,7 @@
-"""Inception-v3 with the weights and the resize that published FID and IS are computed with.
+"""Inception-v3 with the weights and the resize of published FID and IS values.
 
 The network, its weights (a port of TensorFlow's graph of 2015-12-05) and its TF1-style bilinear
-resize to 299x299 are torch-fidelity's, so that numbers compare with the papers'.
+resize to 299x299 come from torch-fidelity, so that scores compare with those of papers.
 """
 
 __all__ = ["InceptionFeatures", "resize_clean"]
@@ -27,12 +27,15 @@ RESIZES = {
 
 
 class InceptionFeatures:
-    """Pool features (B, 2048) and logits (B, 1008) without bias; grey images are tripled.
+    """Pool features (B, 2048) and logits (B, 1008) without bias.
+
+    The channel of grey images is repeated three times.
 
     Args:
-        resize: "tf1", with which nearly all published scores were computed: bilinear between the
-            nearest pixels, whatever the size; or "clean": bicubic with antialiasing, as Parmar et
-            al. (2022), section 3, https://arxiv.org/abs/2104.11222, recommend.
+        resize: Method of resizing. "tf1" is the method of nearly all published scores: bilinear
+            interpolation between the nearest pixels, whatever the size. "clean" is bicubic with
+            antialiasing, as recommended by Parmar et al. (2022), section 3,
+            https://arxiv.org/abs/2104.11222.
     """
 
     suffix = ""
@@ -46,7 +49,7 @@ class InceptionFeatures:
         self._body: nn.Module | None = None
 
     def prepare(self, real: RealImages | None) -> None:
-        """Loads the weights, and downloads them if they are not there."""
+        """Load the weights, after downloading them if necessary."""
         from torch_fidelity.interpolate_compat_tensorflow import (
             interpolate_bilinear_2d_like_tensorflow1x,
         )
@@ -58,12 +61,13 @@ class InceptionFeatures:
         self._resized = interpolate_bilinear_2d_like_tensorflow1x
 
     def to(self, device: torch.device) -> "InceptionFeatures":
-        """Moves the network."""
+        """Move the network to a device."""
         self._body.to(device)
         self._head.to(device)
         return self
 
     def __call__(self, images: Tensor) -> Features:
+        """Return the features and logits of uint8 images (B, 1 or 3, H, W)."""
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
         if images.shape[1] != 3:
@@ -80,6 +84,7 @@ class InceptionFeatures:
             return Features(features, features @ self._head.weight.T)
 
     def protocol(self) -> dict[str, Any]:
+        """Return the facts about the network that comparisons of scores need."""
         return {
             "feature_network": "inception-v3-2015-12-05 (torch-fidelity)",
             "weights_sha256": self._hash,
@@ -88,11 +93,13 @@ class InceptionFeatures:
 
 
 def resize_clean(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bicubic resize whose filter widens with the reduction, as PIL has it for float pictures.
+    """Resize by bicubic interpolation whose filter widens when it shrinks images.
+
+    PIL resizes float pictures in the same way.
 
     Args:
-        images: (B, C, H, W), uint8 or float, in [0, 255].
-        size: (height, width) to make of them.
+        images: Images (B, C, H, W), uint8 or float, in [0, 255].
+        size: New (height, width).
 
     Returns:
         float32 (B, C, height, width), clipped to [0, 255] but not rounded.
@@ -102,14 +109,15 @@ def resize_clean(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _network() -> nn.Module:
-    """torch-fidelity's network, with the published weights, of whose file nothing is executed."""
+    """Return torch-fidelity's network with the published weights; executes no code from the
+    file."""
     from torch_fidelity import feature_extractor_inceptionv3 as module
 
     url = module.URL_INCEPTION_V3
     file = downloaded_path(url)
     try:
         weights = load_downloaded(url)
-        # torch-fidelity itself would unpickle the file, and with it whatever code it holds
+        # torch-fidelity itself would unpickle the file, and thus execute any code in it
         with patch.object(module, "load_state_dict_from_url", lambda *_, **__: weights):
             return module.FeatureExtractorInceptionV3("inception", ["2048"])
     except (
@@ -124,7 +132,7 @@ def _network() -> nn.Module:
         if file.exists():
             raise UserError(
                 f"{file} is damaged, or is not Inception's weights ({problem}).\n"
-                f"Remove it, or fetch {url} anew."
+                f"Remove it, or download {url} again."
             ) from error
         raise UserError(
             f"Inception's weights could not be downloaded ({problem}).\n"

@@ -1,4 +1,4 @@
-"""IS: how surely images belong to classes, and to how many classes."""
+"""Inception score: how certain the class of each image is, and how many classes there are."""
 
 __all__ = ["InceptionScore"]
 
@@ -10,16 +10,16 @@ from limner.metrics.feature_buffer import permutation
 
 
 class InceptionScore(Metric):
-    """exp(E KL(p(y|x) || p(y))), the mean over `num_splits` parts of the images.
+    """exp(E KL(p(y|x) || p(y))), averaged over `num_splits` parts of the images.
 
-    Salimans et al. (2016), https://arxiv.org/abs/1606.03498. The images are shuffled as
-    torch-fidelity does it and cut into parts. Since E KL = E sum p log p - sum q log q with the
-    mean q of a part, a few sums in float64 suffice, and the order of updates means nothing.
+    Salimans et al. (2016), https://arxiv.org/abs/1606.03498. The images are shuffled as in
+    torch-fidelity and split into parts. E KL = E sum p log p - sum q log q, where q is the mean of
+    p over a part. So a few float64 sums suffice, and the order of the updates does not matter.
 
     Args:
-        num_images: How many images there will be.
+        num_images: Total number of images.
         num_classes: K.
-        num_splits: Parts, at least 2 for a standard deviation, each of one image or more.
+        num_splits: Number of parts, at least 2 for a standard deviation and at most `num_images`.
     """
 
     full_state_update = False
@@ -40,7 +40,7 @@ class InceptionScore(Metric):
         )
 
     def update(self, logits: Tensor, positions: Tensor) -> None:
-        """Adds logits (B, K) of the images at int64 `positions` (B,)."""
+        """Add logits (B, K) of the images at int64 `positions` (B,)."""
         log_p = logits.to(self.classes).log_softmax(1)
         p, parts = log_p.exp(), self.parts[positions].to(self.classes.device)
         self.count.index_add_(0, parts, torch.ones_like(p[:, 0]))
@@ -48,7 +48,7 @@ class InceptionScore(Metric):
         self.classes.index_add_(0, parts, p)
 
     def compute(self) -> tuple[Tensor, Tensor]:
-        """Mean and (biased) standard deviation over the parts."""
+        """Return the mean and the (biased) standard deviation over the parts."""
         q = self.classes / self.count[:, None]
         divergence = self.negentropy / self.count + torch.special.entr(q).sum(1)
         scores = divergence.exp()

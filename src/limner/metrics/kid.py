@@ -1,4 +1,4 @@
-"""KID: a kernel's distance between real and generated features."""
+"""KID: a kernel distance between real and generated features."""
 
 __all__ = ["kernel_distance"]
 
@@ -12,7 +12,7 @@ from limner.metrics.feature_buffer import SHUFFLE
 
 
 class KernelDistance(NamedTuple):
-    """KID over subsets."""
+    """Mean and standard deviation of KID over subsets."""
 
     mean: float
     std: float
@@ -21,16 +21,16 @@ class KernelDistance(NamedTuple):
 def kernel_distance(
     generated: Tensor, real: Tensor, *, num_subsets: int, subset_size: int
 ) -> KernelDistance:
-    """Unbiased MMD^2 with the kernel (x.y / D + 1)^3, over random subsets of both sets.
+    """Estimate MMD^2 without bias, with the kernel (x.y / D + 1)^3, over random subsets.
 
     With m images of each set in a subset: sum_{i != j} (k(x_i, x_j) + k(y_i, y_j)) / (m (m - 1))
     - 2 sum_{i, j} k(x_i, y_j) / m^2. Binkowski et al. (2018), section 4 and equation 4,
-    https://arxiv.org/abs/1801.01401. The subsets are those that torch-fidelity draws.
+    https://arxiv.org/abs/1801.01401. The subsets are the same as torch-fidelity's.
 
     Args:
-        generated: (N, D).
-        real: (N', D).
-        num_subsets: How many subsets of each.
+        generated: Features of generated images, (N, D).
+        real: Features of real images, (N', D).
+        num_subsets: Number of subsets of each set.
         subset_size: m, at most N and N'.
     """
     random, values = np.random.RandomState(SHUFFLE), []

@@ -1,4 +1,4 @@
-"""What the codes of a model with latent variables hold."""
+"""Information in the latent codes of a model: active units, and a linear probe of labels."""
 
 __all__ = ["active_units", "latent_means", "linear_probe"]
 
@@ -20,12 +20,12 @@ def latent_means(
     *,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """E_q(z|x)[z] of all images, float32 (N, D).
+    """Return E_q(z|x)[z] of all images, float32 (N, D).
 
     Args:
-        model: Whose codes.
-        batches: uint8 (B, C, H, W), and labels (B,) that a conditional model is told; else None.
-        device: Where the model is.
+        model: Model with latent variables.
+        batches: uint8 images (B, C, H, W), and labels (B,) for a conditional model, else None.
+        device: Device of the model.
     """
     with torch.no_grad():
         codes = [
@@ -36,14 +36,14 @@ def latent_means(
 
 
 def active_units(means: Tensor, *, threshold: float = 0.01) -> int:
-    """The number of dimensions of z that say something about x.
+    """Return the number of dimensions of z that depend on x.
 
-    Those with Var_x(E_q(z|x)[z]) > threshold; Burda et al. (2016), section 5.1, with the
-    threshold 0.01, https://arxiv.org/abs/1509.00519.
+    A dimension is active if Var_x(E_q(z|x)[z]) > threshold; Burda et al. (2016), section 5.1, with
+    the threshold 0.01, https://arxiv.org/abs/1509.00519.
 
     Args:
-        means: Of `latent_means`, (N, D), of two images or more.
-        threshold: In units of the prior's variance.
+        means: Result of `latent_means`, (N, D), for two images or more.
+        threshold: Smallest variance of an active dimension, in units of the prior's variance.
     """
     return int((means.double().var(0) > threshold).sum())
 
@@ -56,16 +56,16 @@ def linear_probe(
     test_labels: Tensor,
     num_iterations: int = 1000,
 ) -> float:
-    """Test accuracy in [0, 1] of a logistic regression from codes to labels.
+    """Return the test accuracy in [0, 1] of a logistic regression from codes to labels.
 
-    Each dimension is standardised first; the penalty is scikit-learn's (L2, C = 1).
+    Each dimension is standardised first. The penalty is scikit-learn's default (L2, C = 1).
 
     Args:
-        train_means: (N, D).
-        train_labels: (N,).
-        test_means: (M, D).
-        test_labels: (M,).
-        num_iterations: At most.
+        train_means: Codes (N, D) to train on.
+        train_labels: Labels (N,) of the training codes.
+        test_means: Codes (M, D) to test on.
+        test_labels: Labels (M,) of the test codes.
+        num_iterations: Largest number of iterations.
     """
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=num_iterations))
     probe.fit(train_means.cpu().numpy(), train_labels.cpu().numpy())

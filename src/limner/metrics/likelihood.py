@@ -1,4 +1,4 @@
-"""How likely a model with latent variables finds images: the ELBO and tighter bounds.
+"""Bounds of log p(x) for a model with latent variables: the ELBO and tighter bounds.
 
 With K codes z_k ~ q(z|x) and log-weights w_k = log p(x|z_k) + log p(z_k) - log q(z_k|x),
 
@@ -6,9 +6,9 @@ With K codes z_k ~ q(z|x) and log-weights w_k = log p(x|z_k) + log p(z_k) - log 
 
 and IW grows with K; Burda et al. (2016), equation 8, https://arxiv.org/abs/1509.00519.
 
-All bounds of a call share their codes: of k < K codes, the mean over the K // k groups of k is
-taken. So the order ELBO <= IW(k) <= IW(K) holds image by image where k divides K, and the ELBO is
-of the least noise that K codes allow.
+All bounds of a call share their codes: a bound with k < K codes is the mean over K // k groups of
+k codes. So ELBO <= IW(k) <= IW(K) holds for each image if k divides K, and the ELBO has the least
+noise that K codes allow.
 """
 
 __all__ = ["Bounds", "Pixels", "bits_per_dim", "likelihood_bounds"]
@@ -28,21 +28,22 @@ Pixels = Literal["stored", "dequantised", "binarised"]
 
 
 class Bounds(NamedTuple):
-    """Means over the images, in nats for each image; larger is better."""
+    """Means over the images, in nats per image; larger is better."""
 
     elbo: float
-    """reconstruction - kl"""
+    """reconstruction - kl."""
     reconstruction: float
-    """E log p(x | z)"""
+    """E log p(x | z)."""
     kl: float
-    """E KL(q(z | x) || p(z)), by the same codes"""
+    """E KL(q(z | x) || p(z)), by the same codes."""
     importance_weighted: dict[int, float]
-    """Number of codes to bound."""
+    """Bound IW(K) for each number of codes K."""
     standard_error: dict[str, float]
-    """Of "elbo", "reconstruction", "kl" and "importance_weighted_<K>", over the images."""
+    """Standard errors over the images of "elbo", "reconstruction", "kl" and
+    "importance_weighted_<K>"."""
     num_images: int
     num_values: int
-    """Pixels times channels of an image."""
+    """Number of pixels times channels of an image."""
 
 
 def likelihood_bounds(
@@ -55,23 +56,24 @@ def likelihood_bounds(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> Bounds:
-    """ELBO, its parts, and the importance-weighted bounds over a data set.
+    """Return the ELBO, its two terms, and the importance-weighted bounds of a data set.
 
-    Memory: `decoded_at_once` images in the decoder, and one float64 number for each code of a
-    batch.
+    The memory holds `decoded_at_once` images in the decoder, and one float64 number for each code
+    of a batch.
 
     Args:
-        model: Bounded in evaluation mode, by its EMA weights where there are any.
-        batches: uint8 (B, C, H, W), and labels (B,) that a conditional model is told; else None.
-            Of such a model the bounds are of log p(x | y).
-        num_samples: Codes of each bound, e.g. (5, 50, 5000); the largest is drawn.
-        decoded_at_once: Codes in the decoder at a time, for all images of a batch together.
-        pixels: What is called x. "stored": x / 127.5 - 1. "dequantised": with uniform noise of one
-            grey level added, without which a density of 256 levels bounds nothing (Theis et al.,
+        model: Model in evaluation mode; its EMA weights are used if it has any.
+        batches: uint8 images (B, C, H, W), and labels (B,) for a conditional model, else None.
+            The bounds of a conditional model are bounds of log p(x | y).
+        num_samples: Number of codes of each bound, e.g. (5, 50, 5000); the largest is drawn.
+        decoded_at_once: Number of codes in the decoder at a time, for all images of a batch
+            together.
+        pixels: Definition of x. "stored": x / 127.5 - 1. "dequantised": uniform noise of one
+            grey level is added. Without it a density of 256 levels bounds nothing (Theis et al.,
             2016, section 3.1, https://arxiv.org/abs/1511.01844). "binarised": each value is 1 with
-            the probability x / 255, else 0, as in the papers' numbers for binary MNIST.
-        seed: Of codes, noise and coins.
-        device: Where the model is.
+            the probability x / 255, else 0, as in published values for binary MNIST.
+        seed: Seed of codes, noise and binarisation.
+        device: Device of the model.
     """
     largest = max(num_samples)
     columns: dict[str, list[Tensor]] = {}
@@ -97,13 +99,13 @@ def likelihood_bounds(
 
 
 def bits_per_dim(nats: float, *, num_values: int, is_density: bool) -> float:
-    """-log2 p for each pixel and channel; smaller is better.
+    """Return -log2 p per pixel and channel; smaller is better.
 
     Args:
-        nats: log p(x) of an image, or its bound.
-        num_values: Pixels times channels.
-        is_density: Whether p is a density over images in [-1, 1], where a grey level is 2/255
-            wide and its probability the density times that, rather than a probability already.
+        nats: log p(x) of an image, or a bound of it.
+        num_values: Number of pixels times channels.
+        is_density: True if p is a density of images in [-1, 1]; the probability of a grey level is
+            then the density times its width 2/255. False if p is a probability already.
     """
     width = math.log(2 / 255) if is_density else 0.0
     return -(nats / num_values + width) / math.log(2)
@@ -128,7 +130,7 @@ def _of_batch(
     generator: Generator,
     num_samples: Sequence[int],
 ) -> dict[str, Tensor]:
-    """Name to values (B,), float64."""
+    """Return values (B,), float64, by name."""
     size = max(1, decoded_at_once // len(images))
     reconstruction, kl = [], []
     for start in range(0, largest, size):

@@ -1,9 +1,9 @@
-"""Whether samples are nearer to the training images than other real images are.
+"""Test whether samples are nearer to the training images than other real images are.
 
-The distance of a sample to its nearest training image tells nothing by itself: what to expect is
-the distance of held-out images to the same training images. Copies are nearer than that, and a
-model that merely learnt the distribution is as near as they are; Meehan et al. (2020),
-https://arxiv.org/abs/2004.05675.
+The distance of a sample to its nearest training image has no meaning by itself. It is compared
+with the distance of held-out images to the same training images. Copies are nearer than held-out
+images, and samples of a model that only learnt the distribution are about as near; Meehan et al.
+(2020), https://arxiv.org/abs/2004.05675.
 """
 
 __all__ = ["Memorisation", "Nearest", "memorisation", "nearest", "neighbours_picture"]
@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95)
-QUERIES = 1024  # at a time; no result hangs on it
+QUERIES = 1024  # at a time; does not affect the result
 SMALLEST_TILE, GAP = 64, 2  # pixels
 
 
@@ -26,38 +26,40 @@ class Nearest(NamedTuple):
     """The k nearest references of Q queries, nearest first."""
 
     distances: Tensor
-    """float64 (Q, k), Euclidean, in the unit of the values: grey levels for uint8 images."""
+    """float64 (Q, k): Euclidean distances in the unit of the values, e.g. grey levels for
+    uint8."""
     indices: Tensor
-    """int64 (Q, k), counted from the first reference."""
+    """int64 (Q, k): positions of the references, counted from the first."""
 
 
 class Memorisation(NamedTuple):
-    """Distances to the nearest training image, of samples against held-out images."""
+    """Distances of samples to the nearest training image, compared with held-out images."""
 
     copied: float
-    """Share in [0, 1] of samples that are nearer than `quantile` of the held-out images are:
-    about `quantile` for a model that copies nothing."""
+    """Share in [0, 1] of samples whose distance is below the `quantile`-quantile of the held-out
+    distances; about `quantile` for a model that copies nothing."""
     quantile: float
     z: float
-    """Mann-Whitney U of the samples' distances, less its mean and over its standard deviation
-    under equal distributions: below -3 samples are too near, above 3 too far. Section 3 of the
-    paper (there for each cell of a partition; here of the whole space)."""
+    """Mann-Whitney U of the samples' distances, standardised by its mean and standard deviation
+    under equal distributions. Below -3 samples are too near, above 3 too far. Section 3 of the
+    paper, which computes it for each cell of a partition; here it is of the whole space."""
     nearer: float
     """Probability in [0, 1] that a sample is nearer than a held-out image; ties count half."""
     quantiles: dict[str, dict[str, float]]
-    """Quantiles of the distances of "samples" and "held_out", level to distance."""
+    """Quantiles of the distances of "samples" and "held_out": level to distance."""
 
 
 def nearest(queries: Tensor, references: Iterable[Tensor], *, k: int) -> Nearest:
-    """Exact nearest neighbours in the Euclidean distance, one batch of references at a time.
+    """Find the exact nearest neighbours in Euclidean distance, by batches of references.
 
-    |q - r|^2 = |q|^2 - 2 q r + |r|^2 in float64, which is without any rounding for uint8 images.
-    Memory: the queries in float64, one batch of references, and their table of distances.
+    |q - r|^2 = |q|^2 - 2 q r + |r|^2 in float64, which has no rounding error for uint8 images.
+    The memory holds the queries in float64, one batch of references, and a table of distances
+    between them.
 
     Args:
-        queries: Images or features (Q, ...), on a device that has float64.
-        references: Batches (B, ...) of the same size; k or more in all.
-        k: Neighbours of each query.
+        queries: Images or features (Q, ...), on a device with float64.
+        references: Batches (B, ...) of the same size, with k references or more in total.
+        k: Number of neighbours per query.
     """
     queries = queries.flatten(1)
     found = [
@@ -80,12 +82,13 @@ def nearest(queries: Tensor, references: Iterable[Tensor], *, k: int) -> Nearest
 
 
 def memorisation(samples: Tensor, held_out: Tensor, *, quantile: float) -> Memorisation:
-    """Compares distances to the nearest training image.
+    """Compare distances of samples and held-out images to their nearest training images.
 
     Args:
-        samples: Of generated images, (N,) or the (N, k) of `nearest`.
-        held_out: Of real images that were not trained on, to the same training images.
-        quantile: In (0, 1): which part of the held-out images counts as near, e.g. 0.05.
+        samples: Distances (N,) of generated images, or the (N, k) of `nearest`.
+        held_out: Distances of real images outside the training set to the same training images.
+        quantile: Quantile in (0, 1) of the held-out distances below which a sample counts as near,
+            e.g. 0.05.
     """
     a, b = (x.reshape(len(x), -1)[:, 0].double().numpy() for x in (samples, held_out))
     u = scipy.stats.mannwhitneyu(a, b).statistic
@@ -103,11 +106,11 @@ def memorisation(samples: Tensor, held_out: Tensor, *, quantile: float) -> Memor
 
 
 def neighbours_picture(samples: Tensor, neighbours: Tensor) -> Image.Image:
-    """One row for each sample: it, a wider gap, and its neighbours, nearest first.
+    """Draw one row per sample: the sample, a wider gap, and its neighbours, nearest first.
 
     Args:
-        samples: uint8 (N, C, H, W).
-        neighbours: uint8 (N, k, C, H, W).
+        samples: Generated images, uint8 (N, C, H, W).
+        neighbours: Neighbours of each sample, uint8 (N, k, C, H, W).
     """
     rows = torch.cat([samples[:, None], neighbours], 1)
     rows = rows[:, :, :3] if rows.shape[2] >= 3 else rows[:, :, :1].expand(-1, -1, 3, -1, -1)
@@ -129,7 +132,7 @@ def neighbours_picture(samples: Tensor, neighbours: Tensor) -> Image.Image:
 def _smallest(
     squares: Tensor, indices: Tensor, more: Tensor, numbers: Tensor, *, k: int
 ) -> tuple[Tensor, Tensor]:
-    """The k smallest of both, in order."""
+    """Return the k smallest of `squares` and `more` in ascending order, with their indices."""
     kept = more.topk(min(k, more.shape[1]), largest=False).indices.sort(1).values
     squares, order = torch.cat([squares, more.gather(1, kept)], 1).sort(dim=1, stable=True)
     indices = torch.cat([indices, numbers.gather(1, kept)], 1)

@@ -1,27 +1,27 @@
-"""Precision, recall, density and coverage: do two sets of features lie in the same places?"""
+"""Precision, recall, density and coverage: how far two sets of features overlap."""
 
 __all__ = ["prdc"]
 
 import torch
 from torch import Tensor
 
-ROWS = 1000  # of distances at a time
+ROWS = 1000  # rows of the distance matrix in memory at a time
 ROUNDING = 1e-9
-"""Relative differences of squared distances below this are rounding, and count as equality."""
+"""Largest relative difference of squared distances that counts as rounding, hence as equality."""
 
 
 def prdc(generated: Tensor, real: Tensor, *, num_neighbours: int) -> dict[str, float]:
-    """The four scores, by balls around each point that reach to its k-th neighbour in its set.
+    """Return the four scores, by balls around each point up to its k-th neighbour in its set.
 
-    precision: share of generated points in a ball of a real one; recall: share of real points in
-    a ball of a generated one; Kynkäänniemi et al. (2019), equations 1 and 2,
-    https://arxiv.org/abs/1904.06991. density: in how many (open) real balls a generated point
-    lies on average, divided by k; coverage: share of (open) real balls with a generated point;
+    precision: share of generated points in a ball of a real point; recall: share of real points in
+    a ball of a generated point; Kynkäänniemi et al. (2019), equations 1 and 2,
+    https://arxiv.org/abs/1904.06991. density: mean number of (open) real balls that contain a
+    generated point, divided by k; coverage: share of (open) real balls with a generated point;
     Naeem et al. (2020), equations 3 and 4, https://arxiv.org/abs/2002.09797.
 
     Args:
-        generated: (N, D).
-        real: (N', D).
+        generated: Features of generated images, (N, D).
+        real: Features of real images, (N', D).
         num_neighbours: k, less than N and N'.
     """
     generated, real = generated.double(), real.double()
@@ -45,7 +45,7 @@ def prdc(generated: Tensor, real: Tensor, *, num_neighbours: int) -> dict[str, f
 
 
 def _squared_radii(points: Tensor, num_neighbours: int) -> Tensor:
-    """Squared distance (N,) of each point to its k-th neighbour, itself not counted."""
+    """Return the squared distance (N,) of each point to its k-th neighbour other than itself."""
     radii = []
     for start in range(0, len(points), ROWS):
         distances = _squared_distances(points[start : start + ROWS], points)
@@ -56,7 +56,7 @@ def _squared_radii(points: Tensor, num_neighbours: int) -> Tensor:
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """(N, N'); exactly 0 where only rounding is left."""
+    """Return squared distances (N, N'), set to exactly 0 if only rounding is left."""
     lengths = x.square().sum(1)[:, None] + y.square().sum(1)
     distances = torch.addmm(lengths, x, y.T, alpha=-2)
     return distances.masked_fill_(distances < 1e-12 * lengths, 0)

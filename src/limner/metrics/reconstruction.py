@@ -1,4 +1,4 @@
-"""Images beside their reconstructions, for pair scores."""
+"""Pairs of images and their reconstructions, for pair scores."""
 
 __all__ = ["reconstructed_pairs"]
 
@@ -17,12 +17,12 @@ def reconstructed_pairs(
     *,
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each batch of uint8 images (B, C, H, W) and its reconstructions, likewise, on `device`.
+    """Yield each batch of images and its reconstructions, both uint8 (B, C, H, W) on `device`.
 
     Args:
-        model: Whose reconstructions.
-        batches: Images, and labels (B,) that a conditional model is told; else None.
-        device: Where the model is.
+        model: Model that reconstructs images.
+        batches: uint8 images (B, C, H, W), and labels (B,) for a conditional model, else None.
+        device: Device of the model.
     """
     for batch, labels in batches:
         images = batch.to(device)

@@ -1,7 +1,7 @@
 """Statistics of real images, computed once and kept in the cache.
 
-An entry is checked when it is read: one that is damaged, or was written by another version of
-limner, is thrown away, said in a line, and computed anew.
+An entry is checked when it is read. An entry that is damaged, or that another version of limner
+wrote, is removed with a warning and computed again.
 """
 
 __all__ = ["Reference", "reference"]
@@ -34,12 +34,12 @@ FORMAT = 1
 
 
 class Reference(NamedTuple):
-    """Real images to compare with."""
+    """Statistics and description of the real images to compare with."""
 
     statistics: Statistics
     num_images: int
     about: dict[str, Any]
-    """For the protocol: data, split, number, size."""
+    """Description for the protocol: data, split, number, size."""
 
 
 def reference(
@@ -53,26 +53,27 @@ def reference(
     device: torch.device,
     pause: Pause | None = None,
 ) -> Reference:
-    """The images at `indices`, of which none is looked at if the cache knows their statistics.
+    """Return the statistics of the images at `indices`.
 
-    Every process of a group must call it, since those that miss make the statistics together.
+    If the cache has the statistics, no image is read. Every process of a group must call this
+    function: if any process lacks the cache entry, all processes compute the statistics together.
 
     Args:
-        store: The images.
-        indices: int64 (N,).
-        about: What a reader must know of them, as plain JSON data.
-        network: On `device` already.
-        request: Which statistics; the inception score is not one of them.
-        batch_size: Images at a time.
-        device: Where the network is.
-        pause: Called between chunks; or None.
+        store: Store of the images.
+        indices: int64 (N,): indices of the images in the store.
+        about: Description of the images for a reader, as plain JSON data.
+        network: Feature network, already on `device`.
+        request: Statistics to compute, without the inception score.
+        batch_size: Number of images per chunk.
+        device: Device of the network.
+        pause: Function called between chunks, or None.
     """
     key = {
         "images": store.fingerprint,
         "indices": hashlib.sha256(indices.numpy().tobytes()).hexdigest(),
         "about": about,
         "network": network.protocol(),
-        "wanted": request._asdict(),  # the word in the cache of earlier versions
+        "wanted": request._asdict(),  # keeps the key of entries from earlier versions
     }
     found = _load(key)
     if _anywhere(found is None, sums_device(device)):
@@ -89,7 +90,7 @@ def reference(
         made = found.to(torch.device("cpu"))
         try:
             cached_folder(KIND, key, lambda into: _save(made, into))
-        except (OSError, RuntimeError) as error:  # by which torch says that a disk is full
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
             log.warning("The reference statistics cannot be kept in the cache (%s).", error)
     return Reference(found.to(sums_device(device)), len(indices), about)
 
@@ -103,7 +104,7 @@ def _save(made: Statistics, into: Path) -> None:
 
 
 def _load(key: dict[str, Any]) -> Statistics | None:
-    """What the cache has for `key`; what it has but cannot be used is removed."""
+    """Return the cached statistics of `key`, or None; an unusable entry is removed."""
     folder = find_folder(KIND, key)
     if folder is None:
         return None
@@ -119,7 +120,7 @@ def _load(key: dict[str, Any]) -> Statistics | None:
         problem = "damaged" if version == FORMAT else f"of format {version}, not {FORMAT}"
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         problem = f"damaged ({type(error).__name__})"
-    log.warning("The reference statistics in %s are %s: computing them anew.", folder, problem)
+    log.warning("The reference statistics in %s are %s: computing them again.", folder, problem)
     discard_folder(KIND, key)
     return None
 

@@ -1,4 +1,4 @@
-"""One pass of one feature network over a set of images: all that any score wants of them."""
+"""Statistics for all scores, from one pass of one feature network over a set of images."""
 
 __all__ = ["ImagesAt", "Pause", "Statistics", "StatisticsRequest", "compute_statistics"]
 
@@ -17,32 +17,33 @@ from limner.metrics.inception_score import InceptionScore
 from limner.processes import rank, world_size
 
 ImagesAt = Callable[[int, int], Tensor]
-"""(start, stop) to the images start ... stop - 1 of a set, uint8 (stop - start, C, H, W)."""
+"""Function from (start, stop) to images start ... stop - 1, uint8 (stop - start, C, H, W)."""
 Pause = Callable[[], None]
-"""Called between two chunks, equally often in every process of a group; may raise to stop."""
+"""Function called between two chunks, equally often in every process of a group; may raise to
+stop."""
 
 
 class StatisticsRequest(NamedTuple):
-    """The statistics to compute of a set of images."""
+    """Statistics to compute for a set of images; None leaves out a statistic."""
 
     gaussian: bool
     max_features: int | None
     num_splits: int | None
-    """Of the inception score; None for none, as above."""
+    """Number of parts of the inception score."""
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What is left of a set of images when its pictures are gone."""
+    """Statistics of a set of images."""
 
     gaussian: FeatureMoments | None
     features: Tensor | None
-    """float32 (min(N, max_features), D), in the order of the images."""
+    """float32 (min(N, max_features), D): feature vectors in the order of the images."""
     inception_score: tuple[float, float] | None
-    """Mean and standard deviation over the parts."""
+    """Mean and standard deviation over the parts of the images."""
 
     def to(self, device: torch.device) -> "Statistics":
-        """The same on a device."""
+        """Return a copy on a device."""
         gaussian = self.gaussian and FeatureMoments(*(part.to(device) for part in self.gaussian))
         features = None if self.features is None else self.features.to(device)
         return Statistics(gaussian, features, self.inception_score)
@@ -62,19 +63,19 @@ def compute_statistics(
 ) -> Statistics:
     """Compute the statistics of images 0 ... num_images - 1.
 
-    With W processes, each sees every W-th chunk of images. All get the same result, which differs
-    from a single process's only in the order of float64 sums.
+    With W processes, each process reads every W-th chunk of images. All processes get the same
+    result. It differs from the result of a single process only by the order of float64 sums.
 
     Args:
-        images: Gives a chunk of them.
+        images: Function that returns a chunk of the images.
         num_images: N.
-        network: On `device` already.
-        request: What to compute.
-        batch_size: Images in a chunk.
-        device: Where the images go, and where the sums are kept (of MPS, which has no float64:
-            on the CPU).
-        pause: Called between chunks; or None.
-        unit: What the bar of progress calls the images.
+        network: Feature network, already on `device`.
+        request: Statistics to compute.
+        batch_size: Number of images per chunk.
+        device: Device of the images and of the sums. MPS has no float64, so its sums are on the
+            CPU.
+        pause: Function called between chunks, or None.
+        unit: Name of the images in the progress bar.
     """
     at, moments, kept, score = sums_device(device), None, None, None
     if request.gaussian:
@@ -113,10 +114,10 @@ def compute_statistics(
 
 
 def sums_device(device: torch.device) -> torch.device:
-    """`device`, or the CPU where it has no float64."""
+    """Return `device`, or the CPU if `device` has no float64."""
     return torch.device("cpu") if device.type == "mps" else device
 
 
 def _share() -> slice:
-    """Return which of all the chunks this process sees."""
+    """Return the slice of all chunks that this process reads."""
     return slice(rank(), None, world_size())

@@ -1,4 +1,4 @@
-"""How fast a run trained, and how good it was after how many seconds, from its metrics.csv."""
+"""Training speed of a run, and its scores against wall-clock seconds, from its metrics.csv."""
 
 __all__ = ["Curve", "read_curve", "training_speed", "write_csv", "write_picture"]
 
@@ -19,28 +19,28 @@ SECONDS, SPEED = "time/seconds", "time/images_per_second"
 
 
 class Curve(NamedTuple):
-    """One score of one run; three lists of the same length, by update."""
+    """Values of one score of one run; three lists of the same length, by update."""
 
     updates: list[int]
     seconds: list[float]
-    """Wall clock since the start of training, scoring and pictures included."""
+    """Wall-clock seconds since the start of training, scoring and pictures included."""
     values: list[float]
 
     def seconds_to(self, value: float, *, lower_is_better: bool) -> float | None:
-        """Seconds until the score first was `value` or better; None if it never was."""
+        """Return the seconds until the score was `value` or better; None if it never was."""
         better = (lambda x: x <= value) if lower_is_better else (lambda x: x >= value)
         return next((s for s, x in zip(self.seconds, self.values, strict=True) if better(x)), None)
 
 
 def read_curve(folder: Path | str, *, score: str) -> Curve:
-    """The score against wall-clock seconds, at each update where it was computed.
+    """Read a score against wall-clock seconds, at each update where it was computed.
 
     Args:
-        folder: A run folder.
-        score: A column, e.g. "val/fid".
+        folder: Run folder.
+        score: Column of metrics.csv, e.g. "val/fid".
 
     Raises:
-        UserError: Without metrics.csv, the score or the times in it.
+        UserError: If metrics.csv, the score or the times are missing.
     """
     path, rows = Path(folder, "metrics.csv"), _rows(folder)
     columns = set(rows[0]) if rows else set()
@@ -60,13 +60,13 @@ def read_curve(folder: Path | str, *, score: str) -> Curve:
 
 
 def training_speed(folder: Path | str) -> float | None:
-    """Images per second of training, the median of all looks; None if none was timed."""
+    """Return the median of the logged images per second of training; None if none was logged."""
     found = [row[SPEED] for row in _rows(folder) if row.get(SPEED)]
     return statistics.median(map(float, found)) if found else None
 
 
 def write_csv(curves: Mapping[str, Curve], path: Path | str, *, score: str) -> None:
-    """A row for each point: run, update, seconds, and the score under its own name."""
+    """Write one row per point: run, update, seconds, and the score under its own name."""
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["run", "update", "seconds", score])
@@ -75,12 +75,12 @@ def write_csv(curves: Mapping[str, Curve], path: Path | str, *, score: str) -> N
 
 
 def write_picture(curves: Mapping[str, Curve], path: Path | str, *, score: str) -> None:
-    """The curves in one picture (PNG, or what the path ends in), time on a logarithmic axis.
+    """Plot the curves in one picture, with time on a logarithmic axis.
 
     Args:
-        curves: Name to curve; a curve without points is left out.
-        path: Where to.
-        score: Its name, for the axis.
+        curves: Curve of each run by name; a curve without points is left out.
+        path: Path of the picture; its suffix sets the format, e.g. PNG.
+        score: Name of the score, for the axis.
     """
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()

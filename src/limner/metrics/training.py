@@ -1,4 +1,4 @@
-"""The plain loop by which scores train a small classifier of labelled images."""
+"""Training loop and accuracy of the small classifiers that scores train on labelled images."""
 
 __all__ = ["accuracy", "fit_classifier"]
 
@@ -12,8 +12,8 @@ from limner.interfaces import ImageStore
 from limner.pixels import to_float
 from limner.randomness import generator_for
 
-BATCH = 512  # of the test: no result hangs on it
-TOLD_EVERY = 10  # updates, as each time the device must catch up
+BATCH = 512  # batch size of the test; does not affect the result
+TOLD_EVERY = 10  # updates; every report waits for the device
 
 
 def fit_classifier(
@@ -26,26 +26,26 @@ def fit_classifier(
     seed: int,
     tell: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> None:
-    """Trains from new weights: Adam on the cross-entropy, its rate falling linearly to 0.
+    """Train from new weights, by Adam on the cross-entropy; the learning rate falls linearly to 0.
 
-    The network is left in evaluation mode. The same seed gives the same weights, whatever the
-    network held before and however many random numbers were drawn elsewhere.
+    The network is left in evaluation mode. The same seed gives the same weights, whatever weights
+    the network had before, and however many random numbers other code drew.
 
     Args:
-        network: Images (B, C, H, W) in [-1, 1] to logits (B, num_classes); its layers have
-            `reset_parameters` as torch's own have.
-        data: Labelled images and the indices (N,) of those to train on; batches are drawn with
+        network: Network from images (B, C, H, W) in [-1, 1] to logits (B, num_classes). Its layers
+            have a method `reset_parameters`, as torch's own layers do.
+        data: Labelled images, and indices (N,) of the images to train on. Batches are drawn with
             replacement.
-        num_updates: Length of the training.
-        batch_size: Images in an update.
-        learning_rate: At the start.
-        seed: Of the initial weights and the order of the images.
-        tell: Called every few updates, with their number and the accuracy in [0, 1] on the images
-            of the latest one; or None.
+        num_updates: Number of updates.
+        batch_size: Number of images per update.
+        learning_rate: Learning rate of the first update.
+        seed: Seed of the initial weights and of the order of the images.
+        tell: Function called every few updates with the number of updates and the accuracy in
+            [0, 1] on the images of the latest update, or None.
     """
     store, indices = data
     device = next(network.parameters()).device
-    network.cpu()  # where the same seed gives the same weights, whatever the device
+    network.cpu()  # on the CPU the same seed gives the same weights for any device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for module in network.modules():
@@ -70,7 +70,7 @@ def fit_classifier(
 
 
 def accuracy(network: nn.Module, data: tuple[ImageStore, Tensor]) -> float:
-    """Share in [0, 1] of the images whose label has the greatest logit."""
+    """Return the share in [0, 1] of images whose label has the largest logit."""
     store, indices = data
     device = next(network.parameters()).device
     hits = 0

@@ -1,4 +1,4 @@
-"""Tells feature networks apart by their weights."""
+"""Hash of a network's weights, to tell feature networks apart."""
 
 __all__ = ["weights_hash"]
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def weights_hash(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the names, types, shapes and bytes of all tensors."""
+    """Return the SHA-256 of the names, types, shapes and bytes of all tensors."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -1,8 +1,8 @@
-"""LightningModules: who is trained, in which order, on which loss.
+"""LightningModules: which networks are trained, in which order, and on which loss.
 
-A model is handed its networks, losses and optimizer factory, and builds none of them. Its
-`training_step` returns the named values to log, as tensors that nobody waits for. What it draws
-for each image comes from an attribute `noise` (`limner.randomness.Noise`).
+A model receives its networks, losses and optimizer factory, and builds none of them. Its
+`training_step` returns the named values to log as tensors, so that it does not wait for the
+device. Random numbers for each image come from its attribute `noise` (`limner.randomness.Noise`).
 """
 
 from limner.models.classifier import Classifier

@@ -1,4 +1,4 @@
-"""An image classifier: cross-entropy and accuracy."""
+"""Image classifier, trained on the cross-entropy."""
 
 __all__ = ["Classifier"]
 
@@ -14,13 +14,13 @@ from limner.models.optimization import OptimizerStep, micro_batches
 
 
 class Classifier(L.LightningModule):
-    """Trains a network to name the class of an image.
+    """Classifier of images, with a loss (cross-entropy) and an accuracy.
 
     Args:
-        network: Images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
-        num_classes: At least 2.
-        optimizer: Makes the optimizer.
-        gradients: How gradients are accumulated and clipped.
+        network: Network from images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
+        num_classes: Number of classes, at least 2.
+        optimizer: Factory of the optimizer.
+        gradients: Options of gradient accumulation and clipping.
     """
 
     batches_per_update = 1
@@ -46,7 +46,7 @@ class Classifier(L.LightningModule):
         return self.optimizer(self.network.parameters())
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, num_classes)."""
+        """Return logits (B, num_classes)."""
         return self.network(images)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
-"""The second stage of a VQ-VAE: a distribution of its codes, from which images are drawn.
+"""Second stage of a VQ-VAE: a distribution of its codes, from which images are drawn.
 
-    p(k) = prod_t p(k_t | k_1 ... k_(t-1), y)        of the codes of an image, row by row
+    p(k) = prod_t p(k_t | k_1 ... k_(t-1), y)        for the codes of an image, row by row
 
 van den Oord et al. (2017), section 3.3, https://arxiv.org/abs/1711.00937, with a transformer.
 """
@@ -23,18 +23,18 @@ from limner.randomness import uniform_labels
 
 
 class CodePrior(L.LightningModule):
-    """Trains an autoregressive network on the codes of a VQ-VAE, by maximum likelihood.
+    """Autoregressive network of a VQ-VAE's codes, trained by maximum likelihood.
 
     Args:
-        first_stage: The trained VQ-VAE, which is not trained any more.
-        prior: Of sequences of its codes, see `limner.networks.transformer`.
-        temperature: By which logits are divided in drawing, above 0; 1 for p itself.
-        top_k: How many of the likeliest codes are drawn from; None for all.
-        num_classes: How many classes the network is told of; None for no condition.
-        optimizer: Makes the optimizer.
-        gradients: How gradients are accumulated and clipped.
-        ema_half_life: Images after which an old weight counts half in the average that samples
-            and scores use; None for no average.
+        first_stage: Trained VQ-VAE, which stays fixed.
+        prior: Distribution of sequences of codes, see `limner.networks.transformer`.
+        temperature: Divisor of the logits in sampling, above 0; 1 for p itself.
+        top_k: Number of the most likely codes from which each code is drawn; None for all codes.
+        num_classes: Number of classes that condition the network; None for no condition.
+        optimizer: Factory of the optimizer.
+        gradients: Options of gradient accumulation and clipping.
+        ema_half_life: Number of images after which an old weight counts half in the average that
+            samples and scores use; None for no average.
     """
 
     batches_per_update = 1
@@ -65,7 +65,11 @@ class CodePrior(L.LightningModule):
 
     @staticmethod
     def facts(first_stage: nn.Module) -> dict[str, Any]:
-        """What the config is to know of the first stage. Raises ValueError for no VQ-VAE."""
+        """Return the config values that the first stage determines.
+
+        Raises:
+            ValueError: If the first stage is not a VQ-VAE.
+        """
         if not isinstance(first_stage, VQVAE):
             raise ValueError(
                 f"a {type(first_stage).__name__} is no VQ-VAE, whose codes model=code_prior "
@@ -75,7 +79,7 @@ class CodePrior(L.LightningModule):
         return {"network.num_codes": first_stage.num_codes, "network.length": height * width}
 
     def train(self, mode: bool = True) -> "CodePrior":
-        """The first stage stays in evaluation mode."""
+        """Set the mode; the first stage stays in evaluation mode."""
         super().train(mode)
         self.first_stage.eval()
         return self
@@ -86,9 +90,13 @@ class CodePrior(L.LightningModule):
     def sample(
         self, num_images: int, *, generator: Generator | None = None, labels: Tensor | None = None
     ) -> Tensor:
-        """Images (num_images, C, H, W) in [-1, 1] of drawn codes.
+        """Draw images (num_images, C, H, W) in [-1, 1].
 
-        Of the classes `labels` int64 (num_images,) if conditional; None for uniformly drawn ones.
+        Args:
+            num_images: Number of images.
+            generator: Generator of all random numbers.
+            labels: Classes int64 (num_images,) of a conditional model; None to draw them
+                uniformly.
         """
         if labels is None:
             labels = uniform_labels(num_images, self.num_classes, generator=generator)
@@ -121,6 +129,6 @@ class CodePrior(L.LightningModule):
         return None if self.num_classes is None else batch["label"]
 
     def _loss(self, network: nn.ModuleDict, images: Tensor, labels: Tensor | None) -> Tensor:
-        """Return -log p of the images' codes, the mean over images in nats."""
+        """Return -log p of the codes of the images in nats, averaged over images."""
         codes = self.first_stage.indices(images).flatten(1)
         return -network["prior"].log_prob(codes, labels).mean()

@@ -1,4 +1,4 @@
-"""Exponential moving average of weights, measured in images whatever the batch size."""
+"""Exponential moving average of weights, whose decay is per image at any batch size."""
 
 __all__ = ["EMA", "best", "evaluating", "follow", "freeze", "make_ema"]
 
@@ -15,17 +15,17 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class EMA(nn.Module):
-    """A frozen copy of a network that follows it: w_ema <- d w_ema + (1 - d) w.
+    """Frozen copy of a network with averaged weights: w_ema <- d w_ema + (1 - d) w.
 
-    d = min(2^(-images / half_life), (1 + update) / (10 + update)): the second term lets a young
-    average forget the random weights it began with. Buffers (batch norm's statistics) are copied.
-    With a ramp, the half-life is min(half_life, ramp * images seen before), as in Karras et al.
-    (2020), https://arxiv.org/abs/2006.06676.
+    d = min(2^(-images / half_life), (1 + update) / (10 + update)). With the second term, the
+    average of the first updates forgets the random initial weights. Buffers (the statistics of
+    batch norm) are copied. With a ramp, the half-life is min(half_life, ramp * images seen
+    before), as in Karras et al. (2020), https://arxiv.org/abs/2006.06676.
 
     Args:
-        network: What to follow.
-        half_life: Images after which an old weight counts half, above 0.
-        ramp: The half-life as a share of the images seen, at most, above 0; None for no bound.
+        network: Network to average.
+        half_life: Number of images, above 0, after which an old weight counts half.
+        ramp: Largest half-life as a share of the images seen, above 0; None for no bound.
     """
 
     def __init__(self, network: nn.Module, *, half_life: float, ramp: float | None) -> None:
@@ -36,11 +36,17 @@ class EMA(nn.Module):
 
     @torch.no_grad()
     def update(self, network: nn.Module, *, num_images: int, update: int) -> None:
-        """Follows `network` by one update that took `num_images` images; updates count from 0."""
+        """Average the weights of `network` after an update of `num_images` images.
+
+        Args:
+            network: Network to average.
+            num_images: Number of images of the update.
+            update: Number of the update, from 0.
+        """
         decay = min(0.5 ** (num_images / self.half_life), (1 + update) / (10 + update))
         if self.ramp is not None:  # num_images / (ramp * update * num_images)
             decay = min(decay, 0.0 if update == 0 else 0.5 ** (1 / (self.ramp * update)))
-        if self._pairs is None:  # to list them takes longer than to average small networks
+        if self._pairs is None:  # listing the tensors takes longer than averaging small networks
             self._pairs = tuple(
                 list(tensors)
                 for each in (self.network, network)
@@ -52,21 +58,25 @@ class EMA(nn.Module):
             torch._foreach_copy_(copies, buffers)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy follows another network."""
+        """Leave out the list of tensors, since a copy averages another network."""
         return {**self.__dict__, "_pairs": None}
 
     def _apply(self, *args: Any, **kwargs: Any) -> "EMA":
-        """To move a network is to give it other buffers."""
+        """Forget the list of tensors, since moving a network replaces its buffers."""
         self._pairs = None
         return super()._apply(*args, **kwargs)
 
     def train(self, mode: bool = True) -> "EMA":
-        """Stays in evaluation mode."""
+        """Stay in evaluation mode."""
         return super().train(False)
 
 
 def make_ema(network: nn.Module, half_life: float | None, *, ramp: float | None) -> EMA | None:
-    """An EMA of `network`, or None where `half_life` is None. Raises ValueError for 0 or less."""
+    """Return an EMA of `network`, or None if `half_life` is None.
+
+    Raises:
+        ValueError: If `half_life` or `ramp` is not above 0, or there is a ramp without half-life.
+    """
     if ramp is not None and (ramp <= 0 or half_life is None):
         raise ValueError(
             f"model.ema_ramp={ramp}: a share of the images seen, above 0, that bounds "
@@ -80,12 +90,12 @@ def make_ema(network: nn.Module, half_life: float | None, *, ramp: float | None)
 
 
 def best(model: L.LightningModule) -> nn.ModuleDict:
-    """What samples and scores use of a model's `network`: its average, if there is one."""
+    """Return the networks for samples and scores: the model's average, or else its `network`."""
     return model.network if model.ema is None else model.ema.network
 
 
 def follow(model: L.LightningModule, network: nn.Module) -> None:
-    """Moves the model's average of `network`, if there is one, by the update just made."""
+    """Update the model's average of `network`, if there is one, after an optimizer update."""
     if model.ema is not None:
         num_images = model.trainer.datamodule.batch_size * model.batches_per_update
         num_images *= model.trainer.world_size
@@ -99,7 +109,7 @@ def freeze(model: M) -> M:
 
 @contextlib.contextmanager
 def evaluating(network: nn.Module) -> Iterator[nn.Module]:
-    """The network in evaluation mode and without gradients, put back into its mode afterwards."""
+    """Yield the network in evaluation mode and without gradients; restore its mode afterwards."""
     training = network.training
     try:
         with torch.no_grad():

@@ -1,10 +1,10 @@
-"""The options of every optimizer step: gradient clipping and accumulation."""
+"""Options of every optimizer step: gradient clipping and accumulation."""
 
 __all__ = ["Gradients"]
 
 
 class Gradients:
-    """What happens to the gradients of each optimizer step.
+    """Clipping and accumulation of the gradients of each optimizer step.
 
     Args:
         max_norm: Euclidean norm to which longer gradients are scaled down, above 0; None for no

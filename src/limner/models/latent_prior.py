@@ -1,10 +1,10 @@
-"""The second stage of an autoencoder: a density of its codes, from which images are drawn.
+"""Second stage of an autoencoder: a density of its codes, from which images are drawn.
 
     max_p  E_x E_q(z|x)[log p(z)]
 
-for a regularised autoencoder, whose z is a function of x, section 4 of Ghosh et al. (2020),
-https://arxiv.org/abs/1903.12436; for a VAE, whose codes need not lie as its own prior has them,
-Dai and Wipf (2019), https://arxiv.org/abs/1903.05789.
+The first stage is a regularised autoencoder, whose z is a function of x, see section 4 of Ghosh et
+al. (2020), https://arxiv.org/abs/1903.12436; or a VAE, whose codes may not be distributed as its
+own prior, see Dai and Wipf (2019), https://arxiv.org/abs/1903.05789.
 """
 
 __all__ = ["LatentPrior"]
@@ -27,23 +27,23 @@ from limner.models.variational import Prior
 from limner.pixels import to_float
 from limner.randomness import Noise, uniform_labels
 
-FITTED_AT_ONCE = 1000  # images in the encoder at a time
+FITTED_AT_ONCE = 1000  # images per batch of the encoder
 
 
 class LatentPrior(L.LightningModule):
-    """Learns p(z) by maximum likelihood: by gradients, or a Gaussian mixture at once by EM.
+    """Density p(z) of codes, trained by maximum likelihood.
 
-    A mixture is fitted to the codes of all training images before the first update, which is the
-    only one.
+    The density is trained by gradients, except a Gaussian mixture, which is fitted by EM. It is
+    fitted to the codes of all training images before the first update, which is the only update.
 
     Args:
-        first_stage: The trained autoencoder, which is not trained any more.
+        first_stage: Trained autoencoder, which stays fixed.
         prior: p(z), see `limner.networks.priors`.
-        latent_dim: Size of z, that of the first stage.
-        optimizer: Makes the optimizer.
-        gradients: How gradients are accumulated and clipped.
-        ema_half_life: Images after which an old weight counts half in the average that samples
-            and scores use; None for no average.
+        latent_dim: Size of z, equal to the first stage's.
+        optimizer: Factory of the optimizer.
+        gradients: Options of gradient accumulation and clipping.
+        ema_half_life: Number of images after which an old weight counts half in the average that
+            samples and scores use; None for no average.
     """
 
     batches_per_update = 1
@@ -75,7 +75,11 @@ class LatentPrior(L.LightningModule):
 
     @staticmethod
     def facts(first_stage: nn.Module) -> dict[str, Any]:
-        """What the config is to know of the first stage. Raises ValueError for no autoencoder."""
+        """Return the config values that the first stage determines.
+
+        Raises:
+            ValueError: If the first stage is not an autoencoder.
+        """
         if not isinstance(first_stage, VAE):
             raise ValueError(
                 f"a {type(first_stage).__name__} is no VAE or RAE, whose codes model=latent_prior "
@@ -84,7 +88,7 @@ class LatentPrior(L.LightningModule):
         return {"model.latent_dim": first_stage.latent_dim}
 
     def train(self, mode: bool = True) -> "LatentPrior":
-        """The first stage stays in evaluation mode."""
+        """Set the mode; the first stage stays in evaluation mode."""
         super().train(mode)
         self.first_stage.eval()
         return self
@@ -93,29 +97,36 @@ class LatentPrior(L.LightningModule):
         return None if self.is_fitted else self.optimizer(self.network.parameters())
 
     def sample_codes(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
-        """Codes (num_codes, latent_dim) from p(z)."""
+        """Draw codes (num_codes, latent_dim) from p(z)."""
         with evaluating(best(self)) as network:
             return _density(network).sample(num_codes, generator=generator)
 
     def sample(
         self, num_images: int, *, generator: Generator | None = None, labels: Tensor | None = None
     ) -> Tensor:
-        """Images (num_images, C, H, W) in [-1, 1] of codes from p(z)."""
+        """Draw images (num_images, C, H, W) in [-1, 1], from codes of p(z).
+
+        Args:
+            num_images: Number of images.
+            generator: Generator of all random numbers.
+            labels: Classes int64 (num_images,) of a conditional first stage; None to draw them
+                uniformly.
+        """
         codes = self.sample_codes(num_images, generator=generator)
         if labels is None:
             labels = uniform_labels(num_images, self.num_classes, generator=generator)
         return self.generate(codes, labels)
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images (B, C, H, W) of codes (B, latent_dim), by the first stage."""
+        """Return the first stage's images (B, C, H, W) of codes (B, latent_dim)."""
         return self.first_stage.generate(z, labels)
 
     def encode(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Mean codes (B, latent_dim) of images (B, C, H, W), by the first stage."""
+        """Return the first stage's mean codes (B, latent_dim) of images (B, C, H, W)."""
         return self.first_stage.encode(images, labels)
 
     def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images (B, C, H, W) of the codes of `images`, by the first stage."""
+        """Return the first stage's reconstructions (B, C, H, W) of `images`."""
         return self.first_stage.reconstruct(images, labels)
 
     def on_train_start(self) -> None:
@@ -155,12 +166,15 @@ class LatentPrior(L.LightningModule):
     def _loss(
         self, network: nn.ModuleDict, images: Tensor, labels: Tensor | None, eps: Tensor
     ) -> Tensor:
-        """Return -log p of the images' codes, the mean over images in nats."""
+        """Return -log p of the codes of the images in nats, averaged over images."""
         codes = self._codes(images, labels, eps)
         return -_density(network).log_prob(codes).mean()
 
     def _fit(self) -> None:
-        """EM from k-means, on one code of each training image; alike in every process."""
+        """Fit the mixture by EM from k-means, on one code of each training image.
+
+        The result is the same in every process.
+        """
         store, indices = self.trainer.datamodule.split("train")
         generator, codes = torch.Generator().manual_seed(0), []
         for part in indices.split(FITTED_AT_ONCE):

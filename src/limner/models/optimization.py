@@ -29,9 +29,9 @@ class OptimizerStep:
     micro-batch. Several processes exchange their gradients once, with the last micro-batch.
 
     Args:
-        model: The model whose `manual_backward` is used.
-        optimizer: The optimizer, as torch made it.
-        gradients: How to accumulate and clip.
+        model: Model whose `manual_backward` is used.
+        optimizer: torch's own optimizer, without Lightning's wrapper.
+        gradients: Options of gradient accumulation and clipping.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class OptimizerStep:
         """Add the gradients of a micro-batch.
 
         Args:
-            loss: The mean over the micro-batch of what is minimised, ().
-            values: What to log, ().
+            loss: Loss (), averaged over the micro-batch.
+            values: Values to log, each ().
         """
         self._values.append({name: value.detach() for name, value in values.items()})
         share = loss / self.gradients.accumulate
@@ -59,8 +59,8 @@ class OptimizerStep:
         """Clip the gradient, take the step, and return the mean of each value.
 
         Args:
-            norm_name: Name under which the norm of the gradient before clipping is returned too;
-                None if it is not wanted.
+            norm_name: Name under which the gradient norm before clipping is returned too; None to
+                leave out the norm.
         """
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         norms = {}
@@ -80,7 +80,7 @@ class OptimizerStep:
 def micro_batches(
     gradients: Gradients, *columns: Tensor | None
 ) -> list[tuple[Tensor | None, ...]]:
-    """Cut tensors (B, ...) into equal parts, in order; a column that is None stays None."""
+    """Cut tensors (B, ...) into equal parts, in order; None stays None in every part."""
     number = gradients.accumulate
     cut = [[None] * number if column is None else column.chunk(number) for column in columns]
     return list(zip(*cut, strict=True))

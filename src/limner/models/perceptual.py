@@ -1,9 +1,9 @@
-"""A likelihood in which an image counts as like another where a network sees it so.
+"""Likelihood with a perceptual distance: images are similar if a network's features are similar.
 
     log p(x | z) = log N(x; params, sigma^2) - weight LPIPS(x, params) + a constant, left out
 
-with the distance of Zhang et al. (2018), equation 1, https://arxiv.org/abs/1801.03924. It is not
-normalised, so it measures no likelihood.
+LPIPS is the distance of Zhang et al. (2018), equation 1, https://arxiv.org/abs/1801.03924. The
+density is not normalised, so it does not measure likelihood.
 """
 
 __all__ = ["PerceptualGaussian"]
@@ -21,19 +21,19 @@ from limner.errors import UserError
 from limner.files.downloaded_weights import load_downloaded
 from limner.losses.likelihood import GaussianLikelihood
 
-SMALLEST = 32  # pixels, below which images are enlarged for the network
+SMALLEST = 32  # pixels; smaller images are enlarged for the network
 
 
 class PerceptualGaussian(GaussianLikelihood):
-    """Gaussian likelihood with a learned distance beside the squared one.
+    """Gaussian likelihood with a learned distance in addition to the squared distance.
 
-    The network that measures it is no part of the model: its weights are torchvision's, loaded
-    when training begins, and neither trained nor saved.
+    The network of the distance is not part of the model. Its weights are torchvision's. They are
+    loaded when training begins, and neither trained nor saved.
 
     Args:
-        sigma: Standard deviation, in units of images in [-1, 1].
+        sigma: Standard deviation, for images in [-1, 1].
         weight: Nats for a distance of 1, at least 0.
-        network: Whose features are compared.
+        network: Name of the network whose features are compared.
     """
 
     is_normalised = False
@@ -45,13 +45,19 @@ class PerceptualGaussian(GaussianLikelihood):
             raise ValueError(f"model.likelihood.weight={weight}: must be 0 or more.")
         super().__init__(sigma=sigma)
         self.weight, self.network = weight, network
-        self._nets: list[nn.Module] = []  # in a list, so that it is no submodule
+        self._nets: list[nn.Module] = []  # in a list, so that it does not become a submodule
 
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor:
+        """Return log p(x | z) (B,) in nats, up to a constant."""
         return super().log_prob(params, images) - self.weight * self._distance(params, images)
 
     def check(self, images: Tensor) -> None:
-        """Loads the network. Raises `UserError` if its weights are not to be had."""
+        """Load the network, and check the number of channels.
+
+        Raises:
+            ValueError: If images do not have 1 or 3 channels.
+            UserError: If the network's weights are neither on disk nor can be downloaded.
+        """
         if images.shape[1] not in (1, 3):
             raise ValueError(
                 f"model/likelihood=perceptual compares images of 1 or 3 channels, not "
@@ -60,7 +66,7 @@ class PerceptualGaussian(GaussianLikelihood):
         self._net(images)
 
     def _distance(self, images: Tensor, others: Tensor) -> Tensor:
-        """(B,), at least 0."""
+        """Return the distances (B,), at least 0."""
         pair = [x.clamp(-1, 1).expand(-1, 3, -1, -1).float() for x in (images, others)]
         if min(images.shape[2:]) < SMALLEST:
             factor = -(-SMALLEST // min(images.shape[2:]))
@@ -79,7 +85,7 @@ def _loaded(network: str) -> nn.Module:
     from torchvision.models import _api
 
     try:
-        # torchvision itself would run the code that a file in the folder of downloads may hold
+        # torchvision itself would execute any code in the downloaded file
         with patch.object(_api, "load_state_dict_from_url", load_downloaded):
             return LearnedPerceptualImagePatchSimilarity(network, reduction="none").net
     except (URLError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Batch norm's statistics for sampling, averaged over many batches of one set of weights."""
+"""Batch norm statistics for sampling, averaged over many batches from fixed weights."""
 
 __all__ = ["StandingStatistics", "make_standing_statistics"]
 
@@ -11,17 +11,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from limner.randomness import generator_for
 
-BATCH_SIZE = 64  # images in a batch
+BATCH_SIZE = 64  # images per batch
 Draw = Callable[[nn.Module, int, Generator], object]
-"""Makes a number of images by a network, from random numbers of a generator."""
+"""Function that generates images by a network; called as draw(network, num_images, generator)."""
 
 
 class StandingStatistics:
-    """Standing statistics, Brock et al. (2019), appendix D, https://arxiv.org/abs/1809.11096.
+    """Standing statistics of Brock et al. (2019), appendix D, https://arxiv.org/abs/1809.11096.
 
-    Mean and variance of every batch norm are plain averages over batches that the present weights
-    make of fresh codes. The running averages of training would mix in earlier weights. The
-    averages live in a copy of the network, which is part of no checkpoint.
+    Mean and variance of every batch norm are plain averages over batches that the current weights
+    generate from new codes. The running averages of training would include earlier weights. The
+    averages are in a copy of the network, which no checkpoint contains.
 
     Args:
         num_batches: Number of batches, at least 1.
@@ -37,12 +37,13 @@ class StandingStatistics:
         self._made: tuple[int, nn.Module] | None = None
 
     def of(self, network: nn.Module, *, update: int, draw: Draw) -> nn.Module:
-        """Return a copy of the network in evaluation mode with these statistics.
+        """Return a copy of the network in evaluation mode with standing statistics.
 
         Args:
-            network: The generator.
-            update: The update of its weights; for the same update the same copy is returned.
-            draw: Makes images by the network, called as draw(network, num_images, generator).
+            network: Generator of the images.
+            update: Number of the update that made the weights. Calls for the same update return
+                the same copy.
+            draw: Function that generates images by the network.
         """
         if self._made is None or self._made[0] != update:
             self._made = update, self._averaged(network, draw)
@@ -54,14 +55,14 @@ class StandingStatistics:
         for module in made.modules():
             if isinstance(module, _BatchNorm):
                 module.reset_running_stats()
-                module.momentum = None  # torch's word for the plain average
+                module.momentum = None  # makes torch compute the plain average
         for batch in range(self.num_batches):
             draw(made, BATCH_SIZE, generator_for(0, "standing", batch))
         return made.eval()
 
 
 def make_standing_statistics(num_batches: int | None) -> StandingStatistics | None:
-    """Return the statistics over `num_batches` batches; None for None.
+    """Return standing statistics over `num_batches` batches, or None if `num_batches` is None.
 
     Raises:
         ValueError: For a number below 1.

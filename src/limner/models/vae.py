@@ -2,9 +2,9 @@
 
     p(x, z) = p(x | z) p(z)        q(z | x) = N(mean(x), exp(logvar(x)))
 
-A member of the family is a choice of its parts: what p(x | z) and p(z) are, which bound of log
-p(x) is maximised, whether all is conditional on a class, and the networks; those of a ladder draw
-several layers of codes, each given those above it.
+The variants differ in their parts: p(x | z), p(z), the bound of log p(x) that is maximised, an
+optional condition on a class, and the networks. Ladder networks draw several layers of codes, each
+layer given the layers above it.
 """
 
 __all__ = ["VAE"]
@@ -34,23 +34,24 @@ from limner.randomness import Noise, uniform_labels
 
 
 class VAE(L.LightningModule):
-    """Trains an encoder, a decoder and what of the likelihood and the prior is learned.
+    """Variational autoencoder: encoder, decoder, and learned parts of likelihood and prior.
 
     Args:
-        encoder: Images (B, C, H, W), and labels if conditional, to mean and logvar (B, D).
-        decoder: Codes (B, D), and labels, to parameters of the likelihood. One with `infer` is a
-            ladder, see `limner.networks.ladder`, whose encoder gives maps.
-        likelihood: Reads those parameters as a distribution of images.
-        prior: Of the codes.
-        objective: What is minimised, in nats for each image.
-        latent_dim: D; None where a ladder's decoder says.
+        encoder: Network from images (B, C, H, W), and labels if conditional, to mean and logvar
+            (B, D). The encoder of a ladder returns maps.
+        decoder: Network from codes (B, D), and labels if conditional, to the parameters of the
+            likelihood. A decoder with a method `infer` is a ladder, see `limner.networks.ladder`.
+        likelihood: Distribution of images given those parameters.
+        prior: Distribution of the codes.
+        objective: Objective to minimise, in nats per image.
+        latent_dim: D; None for a ladder, whose decoder has its own.
         kl_weight: Factor of the KL term, at least 0; 1 for the ELBO.
-        kl_schedule: A further factor that changes over training; None for none.
-        num_classes: How many classes encoder and decoder are told of; None for no condition.
-        optimizer: Makes the optimizer.
-        gradients: How gradients are accumulated and clipped.
-        ema_half_life: Images after which an old weight counts half in the average that samples
-            and scores use; None for no average.
+        kl_schedule: Additional factor of the KL term that changes over training; None for none.
+        num_classes: Number of classes that condition encoder and decoder; None for no condition.
+        optimizer: Factory of the optimizer.
+        gradients: Options of gradient accumulation and clipping.
+        ema_half_life: Number of images after which an old weight counts half in the average that
+            samples and scores use; None for no average.
     """
 
     batches_per_update = 1
@@ -87,11 +88,12 @@ class VAE(L.LightningModule):
 
     @property
     def likelihood(self) -> Likelihood:
+        """Likelihood, with the EMA weights if there are any."""
         return best(self)["likelihood"]
 
     @property
     def bounds_likelihood(self) -> bool:
-        """Whether `log_weights` bound log p(x)."""
+        """Whether `log_weights` gives bounds of log p(x)."""
         normalised = getattr(self.likelihood, "is_normalised", True)
         return self.objective.is_variational and normalised
 
@@ -104,9 +106,13 @@ class VAE(L.LightningModule):
     def sample(
         self, num_images: int, *, generator: Generator | None = None, labels: Tensor | None = None
     ) -> Tensor:
-        """Expected images (num_images, C, H, W) in [-1, 1] of codes from the prior.
+        """Return expected images (num_images, C, H, W) in [-1, 1] of codes from the prior.
 
-        Of the classes `labels` int64 (num_images,) if conditional; None for uniformly drawn ones.
+        Args:
+            num_images: Number of images.
+            generator: Generator of all random numbers.
+            labels: Classes int64 (num_images,) of a conditional model; None to draw them
+                uniformly.
         """
         codes = self.sample_codes(num_images, generator=generator)
         if labels is None:
@@ -114,7 +120,7 @@ class VAE(L.LightningModule):
         return self.generate(codes, labels)
 
     def sample_codes(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
-        """Codes (num_codes, latent_dim) from the prior."""
+        """Draw codes (num_codes, latent_dim) from the prior."""
         if best(self)["prior"].is_standard_normal:
             return torch.randn(num_codes, self.latent_dim, generator=generator)
         with evaluating(best(self)) as network:
@@ -122,17 +128,24 @@ class VAE(L.LightningModule):
             return prior.sample(num_codes, generator=generator)
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Expected images (B, C, H, W) of codes (B, latent_dim), by the EMA weights if any."""
+        """Return expected images (B, C, H, W) of codes (B, latent_dim).
+
+        The EMA weights are used if there are any.
+        """
         with evaluating(best(self)) as network:
             z = z.to(self.device, self.dtype)
             params = network["decoder"](z, **label_kwargs(self._placed(labels)))
             return network["likelihood"].mean(params)
 
     def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance (B, latent_dim) of q(z | x), of images (B, C, H, W) in [-1, 1].
+        """Return mean and log-variance (B, latent_dim) of q(z | x).
 
-        Of a ladder each layer's are those given the means of the layers above it; of an RAE, which
-        has no variance, the log-variance is 0.
+        For a ladder, mean and log-variance of each layer are given the means of the layers above
+        it. An RAE has no variance; its log-variance is 0.
+
+        Args:
+            images: Images (B, C, H, W) in [-1, 1].
+            labels: Classes int64 (B,) of a conditional model, else None.
         """
         images = images.to(self.device, self.dtype)
         eps = images.new_zeros(1, len(images), self.latent_dim)
@@ -141,11 +154,11 @@ class VAE(L.LightningModule):
         return mean[0], logvar[0] * self.objective.is_variational
 
     def encode(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Mean codes (B, latent_dim) of images (B, C, H, W) in [-1, 1]."""
+        """Return mean codes (B, latent_dim) of images (B, C, H, W) in [-1, 1]."""
         return self.posterior(images, labels)[0]
 
     def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Expected images (B, C, H, W) of the mean codes of `images`."""
+        """Return expected images (B, C, H, W) of the mean codes of `images`."""
         return self.generate(self.encode(images, labels), labels)
 
     def log_weights(
@@ -156,7 +169,7 @@ class VAE(L.LightningModule):
         generator: Generator | None = None,
         labels: Tensor | None = None,
     ) -> LogWeights:
-        """log p(x|z) and log q(z|x) - log p(z), (num_samples, B), of codes drawn from q(z | x)."""
+        """Return log p(x|z) and log q(z|x) - log p(z), (num_samples, B), of codes from q(z|x)."""
         images = images.to(self.device, self.dtype)
         eps = torch.randn(num_samples, len(images), self.latent_dim, generator=generator)
         with evaluating(best(self)) as network:
@@ -204,7 +217,7 @@ class VAE(L.LightningModule):
         *,
         kl_weight: float,
     ) -> dict[str, Tensor]:
-        """Return the objective's means over B images, whose codes are drawn by eps (B, K, D)."""
+        """Return the objective's values, averaged over B images; eps (B, K, D) draws the codes."""
         eps = eps if self.objective.is_variational else torch.zeros_like(eps)
         drawn = draw(network, images, labels, eps.transpose(0, 1))
         return self.objective(drawn, kl_weight=kl_weight)

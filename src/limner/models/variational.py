@@ -1,4 +1,4 @@
-"""Codes for images: what the networks of a VAE, all of them together, make of a batch.
+"""Inference of codes for a batch of images by the networks of a VAE, and checks of its parts.
 
 `network` holds the parts `encoder`, `decoder`, `likelihood` and `prior`.
 """
@@ -37,7 +37,7 @@ class Likelihood(Protocol):
 
 @runtime_checkable
 class FindsVariance(Protocol):
-    """A likelihood whose variance is the best for a batch, see `OptimalGaussian`."""
+    """A likelihood whose variance is fitted to each batch, see `OptimalGaussian`."""
 
     training: bool
 
@@ -56,7 +56,7 @@ class Prior(Protocol):
 
 
 class Objective(Protocol):
-    """What is minimised: see `limner.losses.objectives`."""
+    """The objective to minimise: see `limner.losses.objectives`."""
 
     num_samples: int
     takes_kl_weight: bool
@@ -67,14 +67,14 @@ class Objective(Protocol):
 
 
 def is_ladder(decoder: nn.Module) -> bool:
-    """Whether it draws several layers of codes itself, see `limner.networks.ladder`."""
+    """Return whether a decoder draws several layers of codes, see `limner.networks.ladder`."""
     return hasattr(decoder, "infer")
 
 
 def draw(
     network: nn.ModuleDict, images: Tensor, labels: Tensor | None, eps: Tensor
 ) -> PosteriorSample:
-    """The codes of images (B, C, H, W) by `eps` (K, B, D), and how likely they make the images."""
+    """Draw codes of images (B, C, H, W) by `eps` (K, B, D), and compute their log-likelihoods."""
     params, z, mean, logvar = infer(network, images, labels, eps)
     repeated = images.expand(len(eps), *images.shape).flatten(0, 1)
     log_prob = log_likelihood(network["likelihood"], params, repeated)
@@ -87,8 +87,8 @@ def draw(
 def log_likelihood(likelihood: Likelihood, params: Tensor, images: Tensor) -> Tensor:
     """Return log p(images | params) (B,).
 
-    In training mode a likelihood that finds its own variance follows the batch first, the batches
-    of all processes together.
+    In training mode, a likelihood that fits its own variance is first updated by the batches of
+    all processes together.
     """
     if not (isinstance(likelihood, FindsVariance) and likelihood.training):
         return likelihood.log_prob(params, images)
@@ -100,9 +100,10 @@ def log_likelihood(likelihood: Likelihood, params: Tensor, images: Tensor) -> Te
 def infer(
     network: nn.ModuleDict, images: Tensor, labels: Tensor | None, eps: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Parameters (K B, ...) of p(x | z); z = mean + exp(logvar / 2) eps, mean, logvar (K, B, D).
+    """Return the parameters (K B, ...) of p(x | z), then z, mean and logvar of q(z | x).
 
-    Those of q(z | x) are (1, B, D) where they do not depend on the codes of other layers.
+    z = mean + exp(logvar / 2) eps is (K, B, D). mean and logvar are (K, B, D), or (1, B, D) if
+    they do not depend on the codes of other layers.
     """
     encoded = network["encoder"](images, **label_kwargs(labels))
     repeated = None if labels is None else labels.repeat(len(eps))
@@ -117,7 +118,7 @@ def infer(
 
 
 def check_readable(likelihood: Likelihood, data: Any) -> None:
-    """Raises UserError for a data module whose images lie outside the likelihood's range."""
+    """Raise UserError if the images of a data module are outside the likelihood's range."""
     store, indices = data.split("train")
     try:
         likelihood.check(to_float(store.gather(indices[:64])))
@@ -126,7 +127,7 @@ def check_readable(likelihood: Likelihood, data: Any) -> None:
 
 
 def check_weight(objective: Objective, weight: float, schedule: Schedule | None) -> None:
-    """Raises ValueError for a weight of the KL that means nothing to the objective."""
+    """Raise ValueError for a KL weight that the objective does not support."""
     if weight < 0:
         raise ValueError(f"model.kl_weight={weight}: must be 0 or more.")
     if not objective.takes_kl_weight and (weight != 1 or schedule is not None):
@@ -144,7 +145,7 @@ def check_parts(
     latent_dim: int | None,
     num_classes: int | None,
 ) -> None:
-    """Raises ValueError for parts that do not fit together."""
+    """Raise ValueError for parts that do not fit together."""
     if is_ladder(decoder) != (latent_dim is None):
         raise ValueError(
             f"model.latent_dim={latent_dim}: a number; null for a ladder, whose layers give it."

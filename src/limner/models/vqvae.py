@@ -2,9 +2,9 @@
 
     loss(x) = -log p(x | e) + commitment_weight ||z(x) - sg(e)||^2
 
-of a map z(x) and the nearest entries e of a codebook, in nats for each image. The book follows the
-encoder's codes, see `limner.networks.codebook`. It draws no images by itself: a prior of the codes
-is learned afterwards, see `limner.models.code_prior`.
+for a map z(x) and the nearest entries e of a codebook, in nats per image. The codebook follows the
+encoder's codes, see `limner.networks.codebook`. A VQ-VAE cannot draw images by itself; a prior of
+its codes is trained afterwards, see `limner.models.code_prior`.
 """
 
 __all__ = ["VQVAE"]
@@ -23,17 +23,18 @@ from limner.models.variational import Likelihood, check_readable, log_likelihood
 
 
 class VQVAE(L.LightningModule):
-    """Trains an encoder, a decoder and a codebook.
+    """Vector-quantised autoencoder: an encoder, a decoder and a codebook.
 
     Args:
-        encoder: Images (B, C, H, W) to maps (B, code_dim, h, w).
-        decoder: Such maps to the parameters of the likelihood.
-        codebook: Quantises the maps, see `limner.networks.codebook`.
-        likelihood: Reads the parameters as a distribution of images.
-        commitment_weight: How much the encoder is held to the book, at least 0.
-        optimizer: Makes the optimizer.
-        gradients: How gradients are accumulated and clipped.
-        ema_half_life: Images after which an old weight counts half in the average that
+        encoder: Network from images (B, C, H, W) to maps (B, code_dim, h, w).
+        decoder: Network from quantised maps to the parameters of the likelihood.
+        codebook: Quantiser of the maps, see `limner.networks.codebook`.
+        likelihood: Distribution of images given the parameters.
+        commitment_weight: Factor of the commitment term, which pulls the encoder's codes to the
+            codebook, at least 0.
+        optimizer: Factory of the optimizer.
+        gradients: Options of gradient accumulation and clipping.
+        ema_half_life: Number of images after which an old weight counts half in the average that
             reconstructions and scores use; None for no average.
     """
 
@@ -63,7 +64,7 @@ class VQVAE(L.LightningModule):
         )
         self.num_codes: int = codebook.num_codes
         self.map_size: tuple[int, int] = encoder.map_size
-        """(h, w) of a map of codes."""
+        """Size (h, w) of a map of codes."""
         self.ema = make_ema(self.network, ema_half_life, ramp=None)
         self._counts = torch.zeros(self.num_codes)
 
@@ -74,19 +75,19 @@ class VQVAE(L.LightningModule):
         return self.optimizer(self.network.parameters())
 
     def indices(self, images: Tensor) -> Tensor:
-        """Entries of the book, int64 (B, h, w) in [0, num_codes), of images (B, C, H, W)."""
+        """Return codebook indices int64 (B, h, w) in [0, num_codes) of images (B, C, H, W)."""
         with evaluating(best(self)) as network:
             z = network["encoder"](images.to(self.device, self.dtype))
             return network["codebook"](z).indices
 
     def decode(self, indices: Tensor) -> Tensor:
-        """Expected images (B, C, H, W) in [-1, 1] of entries of the book (B, h, w)."""
+        """Return expected images (B, C, H, W) in [-1, 1] of codebook indices (B, h, w)."""
         with evaluating(best(self)) as network:
             codes = network["codebook"].look_up(indices.to(self.device)).to(self.dtype)
             return network["likelihood"].mean(network["decoder"](codes))
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Expected images (B, C, H, W) of the codes of `images`."""
+        """Return expected images (B, C, H, W) of the codes of `images`."""
         return self.decode(self.indices(images))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -118,7 +119,7 @@ class VQVAE(L.LightningModule):
         self.log_dict(use, logger=False)
 
     def _losses(self, network: nn.ModuleDict, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """The loss and its parts, means over the batch; how often each code was chosen."""
+        """Return the loss and its terms, averaged over the batch, and the count of each code."""
         quantised = network["codebook"](network["encoder"](images))
         params = network["decoder"](quantised.codes)
         reconstruction = -log_likelihood(network["likelihood"], params, images).mean()
@@ -128,6 +129,6 @@ class VQVAE(L.LightningModule):
         return parts, quantised.counts
 
     def _use(self, counts: Tensor) -> dict[str, Tensor]:
-        """The share of the codes that were chosen, and their perplexity."""
+        """Return the share of codes that were chosen, and their perplexity."""
         usage, perplexity = self.network["codebook"].use(counts)
         return {"codebook_usage": usage, "codebook_perplexity": perplexity}

@@ -10,15 +10,16 @@ from limner.networks.resolution import pad, pyramid
 
 
 class Classifier(nn.Module):
-    """Images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
+    """Classifier from images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
 
-    Levels of 3x3 convolution, batch norm, ReLU and 2x2 max pooling, then one hidden layer.
+    It has levels of 3x3 convolution, batch norm, ReLU and 2x2 max pooling, then one hidden layer.
 
     Args:
-        image_shape: (C, H, W).
-        num_classes: At least 2.
-        width: Channels of the finest level; each coarser level has twice as many,
-        max_width: but never more than this.
+        image_shape: Shape (C, H, W) of an image.
+        num_classes: Number of classes, at least 2.
+        width: Number of channels of the finest level. Each coarser level has twice as many, up
+            to `max_width`.
+        max_width: Largest number of channels of a level.
         num_features: Size of the hidden layer.
     """
 
@@ -43,8 +44,9 @@ class Classifier(nn.Module):
         self.head = nn.Linear(num_features, num_classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """The last hidden layer (B, num_features)."""
+        """Return the last hidden layer (B, num_features)."""
         return self.body(pad(images, self.image_shape))
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, num_classes)."""
         return self.head(self.features(images))

@@ -1,12 +1,13 @@
-"""Vector quantisation: a map of codes, each replaced by the nearest of a learned book.
+"""Vector quantisation: each code of a map is replaced by the nearest entry of a codebook.
 
     quantised = e_k,  k = argmin_j ||z - e_j||^2
     gradient of z: that of `quantised`, passed straight through
     commitment = ||z - sg(e_k)||^2
 
-van den Oord et al. (2017), equations 1 to 3, https://arxiv.org/abs/1711.00937. The book is not
-trained by a gradient but follows the codes (appendix A.1): N_j <- decay N_j + (1 - decay) n_j,
-m_j <- decay m_j + (1 - decay) sum of the n_j codes nearest to e_j, and e_j = m_j / N_j.
+van den Oord et al. (2017), equations 1 to 3, https://arxiv.org/abs/1711.00937. No gradient trains
+the codebook; its entries are moving averages of the codes (appendix A.1):
+N_j <- decay N_j + (1 - decay) n_j, m_j <- decay m_j + (1 - decay) sum of the n_j codes nearest to
+e_j, and e_j = m_j / N_j.
 """
 
 __all__ = ["CodeUse", "Codebook", "Quantised", "code_use"]
@@ -17,53 +18,54 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, distributed, nn
 
-MIN_SIZE = 1e-5  # N_j under which a code stays where it is
+MIN_SIZE = 1e-5  # below this N_j an entry keeps its value
 
 
 class Quantised(NamedTuple):
-    """What a codebook makes of a map of codes."""
+    """A map of codes after quantisation."""
 
     codes: Tensor
-    """(B, D, h, w): entries of the book, with the gradient of what was quantised."""
+    """(B, D, h, w): entries of the codebook; the input codes receive their gradient."""
     indices: Tensor
     """int64 (B, h, w), in [0, num_codes)."""
     commitment: Tensor
-    """(B,): ||z - sg(e)||^2, summed over positions and dimensions; to be weighted (0.25)."""
+    """(B,): ||z - sg(e)||^2, summed over positions and dimensions; the paper's weight is 0.25."""
     counts: Tensor
-    """(num_codes,): how often each code was chosen, by the batches of all processes."""
+    """(num_codes,): how often each entry was chosen in the batches of all processes."""
 
 
 class CodeUse(NamedTuple):
     """How evenly a codebook is used."""
 
     usage: Tensor
-    """The part of the codes that were chosen at all, in [0, 1]."""
+    """Share of the entries that were chosen at least once, in [0, 1]."""
     perplexity: Tensor
-    """exp of the entropy of the codes chosen, in [1, num_codes]: how many, were all alike."""
+    """exp of the entropy of the chosen entries, in [1, num_codes]: their effective number."""
 
 
 def code_use(counts: Tensor) -> CodeUse:
-    """Of one batch's `counts`, or of the sum of many, (num_codes,)."""
+    """Return usage and perplexity from counts (num_codes,) of one batch or of many."""
     p = counts / counts.sum().clamp_min(1)
     return CodeUse((counts > 0).float().mean(), torch.special.entr(p).sum().exp())
 
 
 class Codebook(nn.Module):
-    """num_codes vectors that follow an encoder's codes while in training mode.
+    """Codebook of `num_codes` vectors that follow an encoder's codes in training mode.
 
-    The book is state in buffers, so a checkpoint resumes it exactly, and no optimizer sees it.
-    Distances and averages are float32 under autocast, too. Of several processes each quantises its
-    batch, and all move the book alike, by the sums over their batches.
+    The entries are buffers, so that a checkpoint restores them exactly and no optimizer sees
+    them. Distances and averages are float32 even under autocast. With several processes, each
+    process quantises its own batch, and all processes update their copies of the codebook by the
+    sums over all batches.
 
-    A code that no batch chose for `revive_after` updates is replaced by a code of the batch at
-    hand (of the first process), drawn by torch's CPU generator. New books count as unused, so the
-    first batch fills them.
+    An entry that no batch chose for `revive_after` updates is replaced by a code of the current
+    batch (of the first process), drawn by torch's CPU generator. The entries of a new codebook
+    count as unused, so the first batch fills them.
 
     Args:
-        num_codes: Size of the book, at least 2.
-        code_dim: D.
-        decay: Of the averages for each update, in (0, 1); 0.99 in the paper.
-        revive_after: Updates, at least 1; None to leave unused codes alone.
+        num_codes: Number of entries, at least 2.
+        code_dim: Size D of an entry.
+        decay: Decay of the averages per update, in (0, 1); 0.99 in the paper.
+        revive_after: Number of updates, at least 1; None to never replace unused entries.
     """
 
     codes: Tensor
@@ -92,7 +94,7 @@ class Codebook(nn.Module):
         self.register_buffer("unused", torch.full((num_codes,), new))  # updates since last chosen
 
     def forward(self, z: Tensor) -> Quantised:
-        """Of codes (B, D, h, w)."""
+        """Quantise codes (B, D, h, w)."""
         with torch.autocast(z.device.type, enabled=False):
             rows = z.float().permute(0, 2, 3, 1).flatten(0, 2)  # (N, D)
             if self.training:
@@ -100,29 +102,29 @@ class Codebook(nn.Module):
             nearest = self._nearest(rows.detach())
             counts = rows.new_zeros(len(self.codes))
             counts.index_add_(0, nearest, torch.ones_like(rows[:, 0]))  # bincount would wait
-            chosen = self.codes[nearest]  # before the book moves on
+            chosen = self.codes[nearest]  # before the codebook is updated
             commitment = (rows - chosen).square().unflatten(0, (len(z), -1)).sum((1, 2))
             if self.training:
                 counts = self._follow(rows.detach(), nearest, counts)
         indices = nearest.unflatten(0, (len(z), *z.shape[2:]))
         quantised = _as_map(chosen, indices).to(z.dtype)
-        straight_through = quantised + (z - z.detach())  # the value is exactly that of the book
+        straight_through = quantised + (z - z.detach())  # its value is exactly the entry
         return Quantised(straight_through, indices, commitment, counts)
 
     def use(self, counts: Tensor) -> CodeUse:
-        """How evenly the book is used, of `counts` (num_codes,)."""
+        """Return how evenly the codebook is used, from counts (num_codes,)."""
         return code_use(counts)
 
     def look_up(self, indices: Tensor) -> Tensor:
-        """The codes (B, D, h, w) of int64 indices (B, h, w)."""
+        """Return the entries (B, D, h, w) at int64 indices (B, h, w)."""
         return _as_map(self.codes[indices.flatten()], indices)
 
     def _nearest(self, rows: Tensor) -> Tensor:
-        """argmin ||row - e||^2, without ||row||^2, which is the same for all e."""
+        """Return argmin_e ||row - e||^2; ||row||^2 is left out, since it is the same for all e."""
         return torch.addmm(self.codes.square().sum(1), rows, self.codes.T, alpha=-2).argmin(1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Codebook":
-        """Stays float32 where the rest does not, which would round the averages' steps away."""
+        """Keep the averages float32; in half precision their steps would round to nothing."""
         super()._apply(fn, recurse)
         for name in ("codes", "sizes", "sums"):
             setattr(self, name, getattr(self, name).float())
@@ -130,7 +132,7 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def _follow(self, rows: Tensor, nearest: Tensor, counts: Tensor) -> Tensor:
-        """Moves the book, and returns the counts of all processes."""
+        """Update the codebook, and return the counts of all processes."""
         sums = torch.zeros_like(self.sums).index_add_(0, nearest, rows)
         if _is_shared():
             both = torch.cat([counts[:, None], sums], dim=1)
@@ -145,7 +147,7 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def _revive(self, rows: Tensor) -> None:
-        """Replaces what was not chosen for long; draws alike in every update."""
+        """Replace unused entries; every update draws the same number of random values."""
         if self.revive_after is None:
             return
         order = torch.randperm(len(rows)).to(rows.device)

@@ -1,22 +1,22 @@
-"""How a network is told the class y of an image.
+"""Ways to condition a network on the class y of an image.
 
 A generator or decoder (e_y, gamma_y and beta_y are learned vectors of the class):
 
     concat      z' = [z, e_y]                        Mirza and Osindero (2014), section 3.2
     batch_norm  h' = gamma_y (h - mean) / std + beta_y      de Vries et al. (2017), section 4
 
-A discriminator or encoder, where phi(x) is what its layers make of an image and psi is linear:
+A discriminator or encoder, where phi(x) is the output of its layers and psi is linear:
 
-    concat      x' = [x, m_y], m_y a learned map                        Mirza and Osindero (2014)
+    concat      x' = [x, m_y], where m_y is a learned map               Mirza and Osindero (2014)
     projection  D(x, y) = psi(phi(x)) + y^T V phi(x)      Miyato and Koyama (2018), equation 3
-    auxiliary   D(x) = [psi(phi(x)), V phi(x) + b], where a softmax of the second part is P(y | x)
+    auxiliary   D(x) = [psi(phi(x)), V phi(x) + b]; the softmax of the second part is P(y | x)
                                                                            Odena et al. (2017)
 
 https://arxiv.org/abs/1411.1784, https://arxiv.org/abs/1707.00683,
 https://arxiv.org/abs/1802.05637, https://arxiv.org/abs/1610.09585.
 
-Labels are int64 (B,) in [0, num_classes). A part that is made for `num_classes` None is told of no
-class, holds no parameter, and ignores labels.
+Labels are int64 (B,) in [0, num_classes). A part with `num_classes` None is unconditional: it has
+no parameters and ignores labels.
 """
 
 __all__ = [
@@ -42,9 +42,10 @@ DISCRIMINATOR_CONDITIONS = ("none", "concat", "projection", "auxiliary")
 
 
 class ClassCode(nn.Module):
-    """Codes (B, latent_dim), joined by an embedding of their class of the same size.
+    """Concatenates codes (B, latent_dim) with an embedding of their class of the same size.
 
-    The embedding starts as z is distributed, N(0, 1), so that both weigh the same.
+    The embedding is initialised from N(0, 1), the distribution of z, so that both have the same
+    weight.
     """
 
     def __init__(self, latent_dim: int, num_classes: int | None) -> None:
@@ -53,14 +54,14 @@ class ClassCode(nn.Module):
         self.num_outputs = latent_dim if num_classes is None else 2 * latent_dim
 
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        """(B, num_outputs)."""
+        """Return codes (B, num_outputs)."""
         if self.embedding is None:
             return z
         return torch.cat([z, self.embedding(_given(labels))], dim=1)
 
 
 class ClassMap(nn.Module):
-    """Images (B, C, H, W), joined by a learned map of their class as one further channel."""
+    """Adds a learned map of the class to images (B, C, H, W) as a further channel."""
 
     def __init__(self, image_shape: Sequence[int], num_classes: int | None) -> None:
         super().__init__()
@@ -70,7 +71,7 @@ class ClassMap(nn.Module):
         self.num_channels = channels if num_classes is None else channels + 1
 
     def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        """(B, num_channels, H, W)."""
+        """Return images (B, num_channels, H, W)."""
         if self.embedding is None:
             return images
         maps = self.embedding(_given(labels)).unflatten(1, (1, *self.size))
@@ -78,7 +79,7 @@ class ClassMap(nn.Module):
 
 
 class ConditionalBatchNorm2d(nn.Module):
-    """Batch norm whose scale and shift are those of each image's class."""
+    """Batch norm with a scale and a shift for each class."""
 
     def __init__(self, num_features: int, num_classes: int) -> None:
         super().__init__()
@@ -89,9 +90,9 @@ class ConditionalBatchNorm2d(nn.Module):
         nn.init.zeros_(self.shift.weight)
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        """Maps of the shape of `x` (B, C, H, W)."""
+        """Return maps of the shape of `x` (B, C, H, W)."""
         normed, labels = self.norm(x), _given(labels)
-        # in the precision of `normed`: autocast would go on in float32
+        # in the precision of `normed`: under autocast the result would be float32
         scale, shift = (
             part(labels)[..., None, None].to(normed) for part in (self.scale, self.shift)
         )
@@ -99,26 +100,27 @@ class ConditionalBatchNorm2d(nn.Module):
 
 
 def batch_norm(num_features: int, num_classes: int | None) -> nn.Module:
-    """Batch norm, conditional where there are classes; a layer for `Labelled`."""
+    """Return a batch norm layer for `Labelled`, conditional if there are classes."""
     if num_classes is None:
         return nn.BatchNorm2d(num_features)
     return ConditionalBatchNorm2d(num_features, num_classes)
 
 
 class Labelled(nn.Sequential):
-    """Layers in a row, of which those of a conditional batch norm are given the labels too."""
+    """A sequence of layers that passes the labels to its conditional batch norms."""
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Apply the layers to x; labels are int64 (B,)."""
         for layer in self:
             x = layer(x, labels) if isinstance(layer, ConditionalBatchNorm2d) else layer(x)
         return x
 
 
 class Head(nn.Linear):
-    """The last layer of a discriminator: features (B, num_features) to logits.
+    """The last layer of a discriminator, from features (B, num_features) to logits.
 
-    Logits are (B,), or (B, 1 + num_classes) for the condition "auxiliary": the one of real against
-    fake first, then those of the classes.
+    Logits are (B,). With the condition "auxiliary" they are (B, 1 + num_classes): the logit of
+    "real" first, then the logits of the classes.
     """
 
     def __init__(self, num_features: int, *, num_classes: int | None, condition: str) -> None:
@@ -129,6 +131,7 @@ class Head(nn.Linear):
             self.classes = nn.Linear(num_features, num_classes, bias=bias)
 
     def forward(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        """Return logits (B,), or (B, 1 + num_classes) with the condition "auxiliary"."""
         logits = super().forward(features)
         if self.condition == "auxiliary":
             return torch.cat([logits, self.classes(features)], dim=1)
@@ -138,7 +141,7 @@ class Head(nn.Linear):
 
 
 def check_classes(num_classes: int | None) -> None:
-    """Raises ValueError for a number of classes below 1."""
+    """Raise ValueError for a number of classes below 1."""
     if num_classes is not None and num_classes < 1:
         raise ValueError(
             f"network.num_classes={num_classes}: a network that is told the class needs data with "
@@ -149,13 +152,13 @@ def check_classes(num_classes: int | None) -> None:
 def check_condition(
     role: str, condition: str, *, num_classes: int | None, fitting: Sequence[str]
 ) -> None:
-    """Raises ValueError where a network cannot be told the class in this way.
+    """Raise ValueError if a network does not have a condition.
 
     Args:
         role: "generator" or "discriminator".
-        condition: How.
-        num_classes: How many classes there are, or None.
-        fitting: The conditions that the network takes.
+        condition: Name of the condition.
+        num_classes: Number of classes, or None.
+        fitting: Conditions that the network has.
     """
     key = f"network.{role}_condition={condition}"
     if condition not in fitting:

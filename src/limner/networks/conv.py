@@ -1,8 +1,8 @@
 """A plain convolutional encoder and decoder for autoencoders.
 
-At each level a 3x3 convolution and a strided 4x4 one, with group norm and SiLU, halve the image,
-until its shorter side is 4 to 7 pixels; the decoder mirrors them. Sizes that do not halve evenly
-are padded and cropped.
+Each level of the encoder has a 3x3 convolution and a strided 4x4 convolution, both with group norm
+and SiLU, and halves the image, until its shorter side has 4 to 7 pixels. The decoder mirrors the
+encoder. Sizes that do not halve evenly are padded, and cropped at the end.
 """
 
 __all__ = ["Decoder", "Encoder"]
@@ -18,14 +18,18 @@ NUM_GROUPS = 8
 
 
 class Encoder(nn.Module):
-    """Images (B, C, H, W) to mean and logvar (B, latent_dim) of q(z | x), or q(z | x, y).
+    """Encoder from images (B, C, H, W) to mean and logvar (B, latent_dim) of q(z | x).
+
+    A conditional encoder takes labels y (B,) as well, and describes q(z | x, y).
 
     Args:
         latent_dim: Size of z.
-        image_shape: (C, H, W).
-        width: Channels of the finest level, a multiple of 8; each coarser level has twice as many,
-        max_width: but never more than this.
-        num_classes: How many classes there are, of which a map joins the image; None without.
+        image_shape: Shape (C, H, W) of an image.
+        width: Number of channels of the finest level, a multiple of 8. Each coarser level has
+            twice as many, up to `max_width`.
+        max_width: Largest number of channels of a level.
+        num_classes: Number of classes; a learned map of the class joins the image. None for an
+            unconditional network.
     """
 
     def __init__(
@@ -50,23 +54,28 @@ class Encoder(nn.Module):
         self.posterior = nn.Linear(channels[-1] * height * width_, 2 * latent_dim)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return mean and logvar, each (B, latent_dim)."""
         padded = pad(self.map(images, labels), self.image_shape)
         mean, logvar = self.posterior(self.layers(padded)).chunk(2, dim=1)
         return mean, logvar
 
 
 class Decoder(nn.Module):
-    """z (B, latent_dim) to the parameters (B, C * params_per_value, H, W) of p(x | z), unbounded.
+    """Decoder from z (B, latent_dim) to the unbounded parameters of p(x | z).
 
-    With labels (B,) if conditional: those of p(x | z, y).
+    The parameters are (B, C * params_per_value, H, W). A conditional decoder takes labels y (B,)
+    as well, and describes p(x | z, y).
 
     Args:
         latent_dim: Size of z.
-        image_shape: (C, H, W).
-        params_per_value: Of the likelihood: 1, or more, such as 3 for each logistic of a mixture.
-        width: Channels of the finest level, a multiple of 8; each coarser level has twice as many,
-        max_width: but never more than this.
-        num_classes: How many classes there are, of which an embedding joins z; None without.
+        image_shape: Shape (C, H, W) of an image.
+        params_per_value: Number of parameters that the likelihood needs for each value, such as
+            3 for each logistic of a mixture.
+        width: Number of channels of the finest level, a multiple of 8. Each coarser level has
+            twice as many, up to `max_width`.
+        max_width: Largest number of channels of a level.
+        num_classes: Number of classes; an embedding of the class joins z. None for an
+            unconditional network.
     """
 
     def __init__(
@@ -98,6 +107,7 @@ class Decoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the parameters (B, C * params_per_value, H, W)."""
         return crop(self.layers(self.code(z, labels)), self.image_shape)
 
 

@@ -28,14 +28,17 @@ from limner.networks.resolution import crop, pad, pyramid
 
 
 class Generator(nn.Module):
-    """z (B, latent_dim), and labels (B,) if conditional, to images (B, C, H, W) in [-1, 1].
+    """Generator from z (B, latent_dim) to images (B, C, H, W) in [-1, 1].
+
+    A conditional generator takes labels (B,) as well.
 
     Args:
         latent_dim: Size of z.
-        image_shape: (C, H, W).
-        width: Channels of the finest level; each coarser level has twice as many,
-        max_width: but never more than this.
-        num_classes: How many classes there are; None without.
+        image_shape: Shape (C, H, W) of an image.
+        width: Number of channels of the finest level. Each coarser level has twice as many, up
+            to `max_width`.
+        max_width: Largest number of channels of a level.
+        num_classes: Number of classes; None for an unconditional network.
         condition: "none", "concat" or "batch_norm", see `limner.networks.conditions`.
     """
 
@@ -71,25 +74,27 @@ class Generator(nn.Module):
         self.apply(_init)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return images (B, C, H, W) in [-1, 1]."""
         coarse = self.project(self.code(z, labels)).unflatten(1, self.coarsest)
         return torch.tanh(crop(self.layers(coarse, labels), self.image_shape))
 
 
 class Discriminator(nn.Module):
-    """Images (B, C, H, W) in [-1, 1], and labels (B,) if conditional, to logits (B,).
+    """Discriminator from images (B, C, H, W) in [-1, 1] to logits (B,), large for real images.
 
-    They are large for real images. With the condition "auxiliary" logits are (B, 1 + num_classes),
-    and the classes follow.
+    A conditional discriminator takes labels (B,) as well. With the condition "auxiliary" it
+    returns (B, 1 + num_classes): the logit of "real" first, then the logits of the classes.
 
     Args:
-        image_shape: (C, H, W).
-        width: Channels of the finest level; each coarser level has twice as many,
-        max_width: but never more than this.
-        norm: "batch", "layer" or "none", after every convolution but the first; a gradient penalty
-            needs one that does not mix the images of a batch.
-        spectral_norm: Whether every weight is divided by its largest singular value, as in
+        image_shape: Shape (C, H, W) of an image.
+        width: Number of channels of the finest level. Each coarser level has twice as many, up
+            to `max_width`.
+        max_width: Largest number of channels of a level.
+        norm: "batch", "layer" or "none", after every convolution but the first. A gradient
+            penalty needs a norm that does not mix the images of a batch: "layer" or "none".
+        spectral_norm: Whether to divide every weight by its largest singular value, see
             `limner.networks.normalisation`.
-        num_classes: How many classes there are; None without.
+        num_classes: Number of classes; None for an unconditional network.
         condition: "none", "concat", "projection" or "auxiliary", see `limner.networks.conditions`.
     """
 
@@ -128,15 +133,16 @@ class Discriminator(nn.Module):
             normalise_spectra(self)
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What the head judges by, (B, num_features)."""
+        """Return the features (B, num_features) that the last layer reads."""
         return self.layers(pad(self.map(images, labels), self.image_shape)).flatten(1)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return logits (B,), or (B, 1 + num_classes) if D predicts classes."""
         return self.classify(self.features(images, labels), labels)
 
 
 def _init(module: nn.Module) -> None:
-    """Section 4 of the paper: weights from N(0, 0.02^2)."""
+    """Draw weights from N(0, 0.02^2), as in section 4 of the paper."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d) and module.affine:

@@ -2,9 +2,9 @@
 
     log p(z) = log N(f(z); 0, I) + log |det df/dz|
 
-f is a chain of affine couplings: a half a of the dimensions passes, and the other half becomes
-(b + shift(a)) * exp(scale(a)), whose Jacobian is triangular. The halves are swapped from layer to
-layer. Dinh et al. (2017), equations 4 to 8, https://arxiv.org/abs/1605.08803.
+f is a chain of affine couplings. A coupling keeps one half a of the dimensions and maps the other
+half b to (b + shift(a)) * exp(scale(a)), which has a triangular Jacobian. The halves are swapped
+from layer to layer. Dinh et al. (2017), equations 4 to 8, https://arxiv.org/abs/1605.08803.
 """
 
 __all__ = ["FlowPrior"]
@@ -16,15 +16,15 @@ from torch import Generator, Tensor, nn
 
 from limner.networks.priors import Encoder
 
-MAX_LOG_SCALE = 2.0  # of a layer: keeps the inverse exact to a few digits of float32
+MAX_LOG_SCALE = 2.0  # of a layer; larger scales make the inverse inexact in float32
 
 
 class FlowPrior(nn.Module):
-    """p(z) by `num_layers` couplings, N(0, I) until it is trained.
+    """Prior p(z) made of affine couplings; it is N(0, I) before training.
 
     Args:
         latent_dim: Size of z, at least 2.
-        num_layers: Couplings, at least 2, so that every dimension is changed.
+        num_layers: Number of couplings, at least 2, so that every dimension is changed.
         hidden_dim: Width of the two hidden layers of each coupling's network.
     """
 
@@ -45,18 +45,21 @@ class FlowPrior(nn.Module):
         )
 
     def given(self, encoder: Encoder) -> "FlowPrior":
+        """Return the prior itself: it does not depend on the encoder."""
         return self
 
     def log_prob(self, z: Tensor) -> Tensor:
+        """Return log p(z) in nats, (...), of codes (..., D)."""
         noise, log_det = self.forward(z)
         return log_det - 0.5 * (noise.square() + math.log(2 * math.pi)).sum(-1)
 
     def sample(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
+        """Draw codes (num_codes, latent_dim); `generator` is one of the CPU."""
         noise = torch.randn(num_codes, self.latent_dim, generator=generator)
         return self.inverse(noise.to(self.shift))
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """f(z) (..., D), and log |det df/dz| (...), of codes (..., D)."""
+        """Return f(z) (..., D) and log |det df/dz| (...) of codes (..., D)."""
         noise = (z + self.shift) * self.log_scale.exp()
         log_det = self.log_scale.sum().expand(z.shape[:-1])
         for coupling in self.couplings:
@@ -65,14 +68,17 @@ class FlowPrior(nn.Module):
         return noise, log_det
 
     def inverse(self, noise: Tensor) -> Tensor:
-        """z with f(z) = noise, (..., D)."""
+        """Return the z (..., D) with f(z) = noise."""
         for coupling in reversed(self.couplings):
             noise = coupling.inverse(noise)
         return noise * (-self.log_scale).exp() - self.shift
 
 
 class _Coupling(nn.Module):
-    """Changes the second part of the dimensions by the first; with `flip` from the other end."""
+    """Affine coupling that changes the second part of z given the first.
+
+    With `flip`, the dimensions are taken in reverse order.
+    """
 
     def __init__(self, latent_dim: int, hidden_dim: int, *, flip: bool) -> None:
         super().__init__()

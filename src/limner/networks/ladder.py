@@ -1,17 +1,17 @@
-"""A ladder of latent layers: each is drawn given those above it, from coarse maps to fine ones.
+"""A hierarchical VAE: each latent layer is drawn given the layers above it, coarse maps first.
 
     p(x, z) = p(x | z) prod_l p(z_l | z_<l)        q(z | x) = prod_l q(z_l | z_<l, x)
 
-Sonderby et al. (2016), https://arxiv.org/abs/1602.02282; as residual maps, in which layers add to
-one top-down state: Vahdat and Kautz (2020), section 3, https://arxiv.org/abs/2007.03898. The
-encoder goes bottom-up, without noise; the decoder goes top-down and is both p and q, which meet
-in its state.
+This is the ladder VAE of Sonderby et al. (2016), https://arxiv.org/abs/1602.02282, with residual
+maps: each layer adds to one top-down state, as in Vahdat and Kautz (2020), section 3,
+https://arxiv.org/abs/2007.03898. The encoder goes bottom-up and uses no noise. The decoder goes
+top-down and computes both p and q from its state.
 
-All layers are written in the coordinates in which their prior is N(0, I): z_l = prior_mean +
-prior_std * u_l, where the prior's mean and deviation are functions of the layers above. So one
-code u (B, latent_dim) is all layers, coarsest first, p(u) = N(0, I), an image is a function of u
-as in a VAE of one layer, and KL(q || p) is that of N(mean, exp(logvar)) and N(0, I), summed over
-layers.
+Every layer is written in coordinates u_l in which its prior is N(0, I): z_l = prior_mean +
+prior_std * u_l, where the mean and the standard deviation of the prior depend on the layers above.
+Therefore one code u (B, latent_dim) holds all layers, the coarsest first, with p(u) = N(0, I). An
+image is a function of u, as in a VAE with one layer, and KL(q || p) is the sum over layers of the
+KL of N(mean, exp(logvar)) from N(0, I).
 """
 
 __all__ = ["Decoder", "Encoder", "Inferred"]
@@ -29,31 +29,33 @@ from limner.networks.resolution import crop, pad
 
 
 class Inferred(NamedTuple):
-    """A draw from q(z | x), and what is made of it."""
+    """A draw from q(z | x), and the parameters of p(x | z) that the decoder computes from it."""
 
     params: Tensor
-    """(B, C * params_per_value, H, W), of p(x | z)."""
+    """Parameters of p(x | z), (B, C * params_per_value, H, W)."""
     z: Tensor
-    """(B, latent_dim)."""
+    """Codes (B, latent_dim)."""
     mean: Tensor
-    """(B, latent_dim), where that of a layer depends on the draws of the layers above."""
+    """Means (B, latent_dim); the mean of a layer depends on the draws of the layers above."""
     logvar: Tensor
-    """(B, latent_dim), likewise."""
+    """Log-variances (B, latent_dim), which depend on these draws too."""
 
 
 class Encoder(nn.Module):
-    """Images (B, C, H, W) in [-1, 1] to maps for the decoder, from the coarsest to the finest.
+    """Encoder from images (B, C, H, W) in [-1, 1] to one map for each level of the decoder.
 
-    With labels (B,) if conditional.
+    A conditional encoder takes labels (B,) as well.
 
     Args:
-        image_shape: (C, H, W).
-        width: Channels of the finest level, a multiple of 8; each coarser level has twice as many,
-        max_width: but never more than this.
-        num_blocks: Residual blocks of each level, at least 1.
-        attention_size: Levels attend whose shorter side has this many pixels or fewer; None for
-            no attention.
-        num_classes: How many classes there are, of which a map joins the image; None without.
+        image_shape: Shape (C, H, W) of an image.
+        width: Number of channels of the finest level, a multiple of 8. Each coarser level has
+            twice as many, up to `max_width`.
+        max_width: Largest number of channels of a level.
+        num_blocks: Number of residual blocks of each level, at least 1.
+        attention_size: Largest shorter side, in pixels, of a level that uses self-attention;
+            None for no attention.
+        num_classes: Number of classes; a learned map of the class joins the image. None for an
+            unconditional network.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
+        """Return one map for each level, the coarsest first."""
         maps, x = [], pad(self.map(images, labels), self.image_shape)
         for stage in self.stages:
             x = stage(x)
@@ -91,19 +94,23 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """u (B, latent_dim) to the parameters (B, C * params_per_value, H, W) of p(x | z), unbounded.
+    """Decoder from u (B, latent_dim) to the unbounded parameters of p(x | z).
+
+    The parameters are (B, C * params_per_value, H, W).
 
     Args:
-        image_shape: (C, H, W).
-        params_per_value: Of the likelihood: 1, or more, such as 3 for each logistic of a mixture.
-        num_layers: Latent layers of each level from the coarsest on, e.g. [2, 1]; each number 0 or
-            more, at least two layers in all. Levels not listed have none.
-        latent_channels: Of a layer's map.
-        width: As the encoder's,
-        max_width: so too,
-        num_blocks: and this,
-        attention_size: and this,
-        num_classes: and this: each class has a start of its own, so p(z | y) is learned, too.
+        image_shape: Shape (C, H, W) of an image.
+        params_per_value: Number of parameters that the likelihood needs for each value, such as
+            3 for each logistic of a mixture.
+        num_layers: Number of latent layers of each level, the coarsest level first, e.g. [2, 1].
+            Each number is at least 0, and the sum at least 2. Levels not listed have no layer.
+        latent_channels: Number of channels of a latent layer.
+        width: Number of channels of the finest level, as for the encoder.
+        max_width: Largest number of channels of a level, as for the encoder.
+        num_blocks: Number of residual blocks of each level, as for the encoder.
+        attention_size: Largest shorter side of a level with self-attention, as for the encoder.
+        num_classes: Number of classes, or None. Each class has its own learned start, so p(z | y)
+            is learned too.
     """
 
     def __init__(
@@ -131,7 +138,7 @@ class Decoder(nn.Module):
         self.start = Start(levels.coarsest, num_classes=num_classes, std=1.0)
         self.stages, self.layers = nn.ModuleList(), nn.ModuleList()
         self.layer_shapes: list[tuple[int, int, int]] = []
-        """(latent_channels, h, w) of each layer."""
+        """Shape (latent_channels, h, w) of each layer."""
         before, last = channels[0], len(channels) - 1
         for i, after in enumerate(channels):
             double = [nn.Upsample(scale_factor=2), nn.Conv2d(before, before, 3, padding=1)]
@@ -144,21 +151,22 @@ class Decoder(nn.Module):
             self.layer_shapes += [(latent_channels, height, width_)] * numbers[i]
             before = after
         self.layer_sizes = [c * h * w for c, h, w in self.layer_shapes]
-        """Of each layer's part of a code."""
+        """Size of each layer's part of a code."""
         self.latent_dim = sum(self.layer_sizes)
         to_params = nn.Conv2d(before, image_shape[0] * params_per_value, 3, padding=1)
         self.to_params = nn.Sequential(nn.GroupNorm(8, before), nn.SiLU(), to_params)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the parameters (B, C * params_per_value, H, W)."""
         return self._down(z, None, labels).params
 
     def infer(self, maps: Sequence[Tensor], eps: Tensor, labels: Tensor | None = None) -> Inferred:
-        """A draw from q(z | x), z = mean + exp(logvar / 2) eps, layer by layer.
+        """Draw z = mean + exp(logvar / 2) eps from q(z | x), layer by layer.
 
         Args:
-            maps: What the encoder makes of images (B, ...).
+            maps: Output of the encoder for B images.
             eps: Standard normal numbers (B, latent_dim); zeros for the means.
-            labels: int64 (B,), if conditional.
+            labels: Classes int64 (B,) if the decoder is conditional.
         """
         return self._down(eps, maps, labels)
 
@@ -191,7 +199,7 @@ class _Layer(nn.Module):
     def forward(
         self, x: Tensor, eps: Tensor, bottom_up: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The new state, z, and mean and logvar of q; without an image, those of the prior."""
+        """Return the new state, z, and mean and logvar of q; without an image, of the prior."""
         mean, logvar = torch.zeros_like(eps), torch.zeros_like(eps)
         if bottom_up is not None:
             mean, logvar = self.posterior(torch.cat([x, bottom_up], dim=1))
@@ -202,7 +210,7 @@ class _Layer(nn.Module):
 
 
 class _Head(nn.Module):
-    """Mean and log-variance, both close to 0 at first, so that layers start at their prior."""
+    """Mean and log-variance of a layer; both start near 0, so that q starts near the prior."""
 
     def __init__(self, num_channels: int, latent_channels: int) -> None:
         super().__init__()

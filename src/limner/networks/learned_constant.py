@@ -1,4 +1,4 @@
-"""What a network begins with that has nothing to begin with: a learned tensor."""
+"""A learned tensor as the input of a network that has no other input."""
 
 __all__ = ["Start"]
 
@@ -11,11 +11,11 @@ from limner.networks.conditions import check_classes
 
 
 class Start(nn.Module):
-    """The same learned numbers for every sample, or those of its class.
+    """Learned tensor, the same for every sample or one for each class.
 
     Args:
-        shape: Of the numbers of a sample.
-        num_classes: How many classes there are; None without.
+        shape: Shape of the tensor of a sample.
+        num_classes: Number of classes; None for an unconditional network.
         std: Standard deviation of the numbers before training.
     """
 
@@ -28,7 +28,7 @@ class Start(nn.Module):
         nn.init.normal_(self.rows.weight, std=std)
 
     def forward(self, num_samples: int, labels: Tensor | None) -> Tensor:
-        """(num_samples, *shape), of labels int64 (num_samples,) where there are classes."""
+        """Return (num_samples, *shape); with classes, labels are int64 (num_samples,)."""
         if self.num_classes is None:
             return self.rows.weight.expand(num_samples, -1).unflatten(1, self.shape)
         if labels is None:

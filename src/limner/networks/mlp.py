@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons: images as flat vectors, any size."""
+"""Multi-layer perceptrons, which read and write an image of any size as one vector."""
 
 __all__ = ["Classifier", "Decoder", "Discriminator", "Encoder", "Generator"]
 
@@ -21,13 +21,15 @@ from limner.networks.normalisation import normalise_spectra
 
 
 class Generator(nn.Module):
-    """z (B, latent_dim), and labels (B,) if conditional, to images (B, C, H, W) in [-1, 1].
+    """Generator from z (B, latent_dim) to images (B, C, H, W) in [-1, 1].
+
+    A conditional generator takes labels (B,) as well.
 
     Args:
         latent_dim: Size of z.
-        image_shape: (C, H, W).
-        hidden_dims: Width of each hidden layer; leaky ReLU follows each.
-        num_classes: How many classes there are; None without.
+        image_shape: Shape (C, H, W) of an image.
+        hidden_dims: Width of each hidden layer; a leaky ReLU follows each layer.
+        num_classes: Number of classes; None for an unconditional network.
         condition: "none" or "concat", see `limner.networks.conditions`.
     """
 
@@ -50,21 +52,22 @@ class Generator(nn.Module):
         self.image_shape = tuple(image_shape)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return images (B, C, H, W) in [-1, 1]."""
         return torch.tanh(self.layers(self.code(z, labels))).unflatten(1, self.image_shape)
 
 
 class Discriminator(nn.Module):
-    """Images (B, C, H, W), and labels (B,) if conditional, to logits (B,).
+    """Discriminator from images (B, C, H, W) to logits (B,), large for real images.
 
-    They are large for real images. With the condition "auxiliary" logits are (B, 1 + num_classes),
-    and the classes follow.
+    A conditional discriminator takes labels (B,) as well. With the condition "auxiliary" it
+    returns (B, 1 + num_classes): the logit of "real" first, then the logits of the classes.
 
     Args:
-        image_shape: (C, H, W).
-        hidden_dims: Width of each hidden layer; leaky ReLU follows each.
-        spectral_norm: Whether every weight is divided by its largest singular value, as in
+        image_shape: Shape (C, H, W) of an image.
+        hidden_dims: Width of each hidden layer; a leaky ReLU follows each layer.
+        spectral_norm: Whether to divide every weight by its largest singular value, see
             `limner.networks.normalisation`.
-        num_classes: How many classes there are; None without.
+        num_classes: Number of classes; None for an unconditional network.
         condition: "none", "concat", "projection" or "auxiliary", see `limner.networks.conditions`.
     """
 
@@ -89,21 +92,25 @@ class Discriminator(nn.Module):
             normalise_spectra(self)
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What the head judges by, (B, hidden_dims[-1])."""
+        """Return the features (B, hidden_dims[-1]) that the last layer reads."""
         return self.layers(self.map(images, labels).flatten(1))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return logits (B,), or (B, 1 + num_classes) if D predicts classes."""
         return self.classify(self.features(images, labels), labels)
 
 
 class Encoder(nn.Module):
-    """Images (B, C, H, W) to mean and logvar (B, latent_dim) of q(z | x), or q(z | x, y).
+    """Encoder from images (B, C, H, W) to mean and logvar (B, latent_dim) of q(z | x).
+
+    A conditional encoder takes labels y (B,) as well, and describes q(z | x, y).
 
     Args:
         latent_dim: Size of z.
-        image_shape: (C, H, W).
-        hidden_dims: Width of each hidden layer; SiLU follows each.
-        num_classes: How many classes there are, of which a map joins the image; None without.
+        image_shape: Shape (C, H, W) of an image.
+        hidden_dims: Width of each hidden layer; a SiLU follows each layer.
+        num_classes: Number of classes; a learned map of the class joins the image. None for an
+            unconditional network.
     """
 
     def __init__(
@@ -121,21 +128,25 @@ class Encoder(nn.Module):
         self.layers = _perceptron([num_inputs, *hidden_dims, 2 * latent_dim], nn.SiLU())
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return mean and logvar, each (B, latent_dim)."""
         mean, logvar = self.layers(self.map(images, labels).flatten(1)).chunk(2, dim=1)
         return mean, logvar
 
 
 class Decoder(nn.Module):
-    """z (B, latent_dim) to the parameters (B, C * params_per_value, H, W) of p(x | z), unbounded.
+    """Decoder from z (B, latent_dim) to the unbounded parameters of p(x | z).
 
-    With labels (B,) if conditional: those of p(x | z, y).
+    The parameters are (B, C * params_per_value, H, W). A conditional decoder takes labels y (B,)
+    as well, and describes p(x | z, y).
 
     Args:
         latent_dim: Size of z.
-        image_shape: (C, H, W).
-        params_per_value: Of the likelihood: 1, or more, such as 3 for each logistic of a mixture.
-        hidden_dims: Width of each hidden layer; SiLU follows each.
-        num_classes: How many classes there are, of which an embedding joins z; None without.
+        image_shape: Shape (C, H, W) of an image.
+        params_per_value: Number of parameters that the likelihood needs for each value, such as
+            3 for each logistic of a mixture.
+        hidden_dims: Width of each hidden layer; a SiLU follows each layer.
+        num_classes: Number of classes; an embedding of the class joins z. None for an
+            unconditional network.
     """
 
     def __init__(
@@ -155,16 +166,18 @@ class Decoder(nn.Module):
         self.layers = _perceptron(sizes, nn.SiLU())
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the parameters (B, C * params_per_value, H, W)."""
         return self.layers(self.code(z, labels)).unflatten(1, self.params_shape)
 
 
 class Classifier(nn.Module):
-    """Images (B, C, H, W) to logits (B, num_classes).
+    """Classifier from images (B, C, H, W) to logits (B, num_classes).
 
     Args:
-        image_shape: (C, H, W).
-        num_classes: At least 2.
-        hidden_dims: Width of each hidden layer; SiLU follows each. The last are the features.
+        image_shape: Shape (C, H, W) of an image.
+        num_classes: Number of classes, at least 2.
+        hidden_dims: Width of each hidden layer; a SiLU follows each layer. The last hidden
+            layer holds the features.
     """
 
     def __init__(
@@ -177,20 +190,21 @@ class Classifier(nn.Module):
         self.num_features = hidden_dims[-1]
 
     def features(self, images: Tensor) -> Tensor:
-        """The last hidden layer (B, num_features)."""
+        """Return the last hidden layer (B, num_features)."""
         return self.body(images)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, num_classes)."""
         return self.head(self.features(images))
 
 
 def _perceptron(sizes: Sequence[int], activation: nn.Module) -> nn.Sequential:
-    """Linear layers of the sizes given, with the activation between them."""
+    """Return linear layers of the given sizes, with the activation between them."""
     return _hidden(sizes, activation)[:-1]
 
 
 def _hidden(sizes: Sequence[int], activation: nn.Module) -> nn.Sequential:
-    """Linear layers of the sizes given, with the activation after each."""
+    """Return linear layers of the given sizes, with the activation after each."""
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(sizes):
         layers += [nn.Linear(before, after), activation]

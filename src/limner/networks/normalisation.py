@@ -1,4 +1,4 @@
-"""How a discriminator is kept in bounds: norms of its activations, and of its weights."""
+"""Normalisation of the activations and of the weights of a discriminator."""
 
 __all__ = ["check_norm", "norm_layer", "normalise_spectra"]
 
@@ -15,30 +15,30 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 
 
 def check_norm(norm: str) -> None:
-    """Raises ValueError for a norm that there is not."""
+    """Raise ValueError if there is no norm of this name."""
     if norm not in NORMS:
         raise ValueError(f"network.discriminator_norm={norm}: choose one of {', '.join(NORMS)}.")
 
 
 def norm_layer(norm: str, num_channels: int) -> nn.Module:
-    """A norm of maps (B, num_channels, H, W): "batch", "layer" (of each image), or "none"."""
+    """Return a norm of maps (B, num_channels, H, W): "batch", "layer" (per image) or "none"."""
     return NORMS[norm](num_channels)
 
 
 def normalise_spectra(network: nn.Module) -> None:
-    """Divides the weight of every convolution and linear layer by its largest singular value.
+    """Divide the weight of every convolution and linear layer by its largest singular value.
 
         W_SN = W / sigma(W),  sigma(W) = max_h ||W h|| / ||h||
 
-    Miyato et al. (2018), equation 8, https://arxiv.org/abs/1802.05957, W of a convolution as a
-    matrix (C_out, C_in * k * k). Each forward pass in training mode does one power iteration for
-    sigma (algorithm 1): a discriminator's step on real and on fake images two, a gradient
-    penalty's own pass one more, a generator's step another one; none in evaluation mode. Inside
-    `torch.nn.utils.parametrize.cached()` all passes share one. Its vectors are buffers, and part
-    of the state dict.
+    Miyato et al. (2018), equation 8, https://arxiv.org/abs/1802.05957, where the W of a
+    convolution is reshaped to (C_out, C_in * k * k). Each forward pass in training mode does one
+    power iteration for sigma (algorithm 1). So a discriminator step does two (real and fake
+    images), the pass of a gradient penalty does one more, and a generator step does another one.
+    In evaluation mode there is none. Inside `torch.nn.utils.parametrize.cached()` all passes share
+    one iteration. The vectors of the iteration are buffers in the state dict.
 
-    Initialise the weights before: afterwards `layer.weight` is computed. A norm that follows a
-    layer rescales it anyway, so the bound holds for discriminators of norm "none" only.
+    Initialise the weights before the call: afterwards `layer.weight` is computed. A norm that
+    follows a layer rescales its output, so the bound holds only for discriminators of norm "none".
     """
     for module in list(network.modules()):
         if isinstance(module, nn.Conv2d | nn.Linear):

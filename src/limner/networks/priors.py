@@ -1,13 +1,13 @@
-"""Distributions p(z) of latent codes, from which a model samples and to which its KL compares.
+"""Priors p(z) of latent codes, which a model samples from and compares q(z | x) with.
 
-A prior is asked for its density by `given(encoder)`, where `encoder` maps images to the mean and
-log-variance of q(z | x); only one that `uses_encoder` looks at it. What it returns has
+`given(encoder)` returns the density of a prior. The `encoder` maps images to the mean and
+log-variance of q(z | x); only a prior with `uses_encoder` reads it. The density has
 
     log_prob(z)                          nats, of the shape of z without its last dimension
     sample(num_codes, generator=...)     (num_codes, latent_dim), on the prior's device
 
-with numbers from a generator of the CPU, so that every device draws the same codes. Where
-`is_standard_normal`, the KL has a closed form; elsewhere it is the mean over codes of
+Random numbers come from a generator of the CPU, so that every device draws the same codes. If
+`is_standard_normal`, the KL has a closed form; otherwise it is the mean over codes of
 log q(z | x) - log p(z).
 """
 
@@ -29,14 +29,14 @@ from torch import Generator, Tensor, nn
 Encoder = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 LOG_2PI = math.log(2 * math.pi)
-MAX_TERMS = 2**24  # codes times components times dimensions at once: 64 MB of float32
+MAX_TERMS = 2**24  # codes x components x dimensions in one piece: 64 MB of float32
 
 
 class StandardNormal(nn.Module):
-    """N(0, I).
+    """The standard normal prior N(0, I).
 
     Args:
-        latent_dim: Size of z; None where only the density is asked for.
+        latent_dim: Size of z; None if nobody samples from the prior.
     """
 
     is_standard_normal, uses_encoder = True, False
@@ -45,15 +45,18 @@ class StandardNormal(nn.Module):
     def __init__(self, *, latent_dim: int | None) -> None:
         super().__init__()
         self.latent_dim = latent_dim
-        self.register_buffer("anchor", torch.empty(0), persistent=False)  # knows the device
+        self.register_buffer("anchor", torch.empty(0), persistent=False)  # moves with the device
 
     def given(self, encoder: Encoder) -> "StandardNormal":
+        """Return the prior itself: it does not depend on the encoder."""
         return self
 
     def log_prob(self, z: Tensor) -> Tensor:
+        """Return log p(z) in nats, (...), of codes (..., D)."""
         return -0.5 * (z.square() + LOG_2PI).sum(-1)
 
     def sample(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
+        """Draw codes (num_codes, D); `generator` is one of the CPU."""
         return torch.randn(num_codes, self.latent_dim, generator=generator).to(self.anchor)
 
 
@@ -62,12 +65,12 @@ class VampPrior(nn.Module):
 
     p(z) = 1/K sum_k q(z | u_k),  u = tanh(free)
 
-    Tomczak and Welling (2018), equation 9, https://arxiv.org/abs/1705.07120. Its weights are those
-    of the encoder and the pseudo-inputs, which the bound trains as it does the decoder's.
+    Tomczak and Welling (2018), equation 9, https://arxiv.org/abs/1705.07120. The
+    bound trains the pseudo-inputs together with the encoder and the decoder.
 
     Args:
-        image_shape: (C, H, W).
-        num_components: K, at least 1; the paper has 500.
+        image_shape: Shape (C, H, W) of an image.
+        num_components: Number K of pseudo-inputs, at least 1; 500 in the paper.
     """
 
     is_standard_normal, uses_encoder = False, True
@@ -80,23 +83,23 @@ class VampPrior(nn.Module):
 
     @property
     def pseudo_inputs(self) -> Tensor:
-        """Images (K, C, H, W) in [-1, 1]."""
+        """Pseudo-inputs as images (K, C, H, W) in [-1, 1]."""
         return self.free.tanh()
 
     def given(self, encoder: Encoder) -> "NormalMixture":
-        """One pass of the encoder; to be done once in a step, after the weights have changed."""
+        """Encode the pseudo-inputs; call it once per step, since the weights change."""
         return NormalMixture(*encoder(self.pseudo_inputs))
 
 
 class LearnedMixture(nn.Module):
-    """A mixture of normals with diagonal covariances, trained by the bound as the decoder is.
+    """A mixture of normals with diagonal covariances, trained by the bound with the decoder.
 
-    The baseline of Tomczak and Welling (2018), section 4, https://arxiv.org/abs/1705.07120. It
-    starts as normals of deviation 1 around points drawn from N(0, I).
+    It is the baseline of Tomczak and Welling (2018), section 4, https://arxiv.org/abs/1705.07120.
+    The means are initialised from N(0, I), the standard deviations with 1.
 
     Args:
         latent_dim: Size of z.
-        num_components: K, at least 1.
+        num_components: Number K of components, at least 1.
     """
 
     is_standard_normal, uses_encoder = False, False
@@ -109,6 +112,7 @@ class LearnedMixture(nn.Module):
         self.logvars = nn.Parameter(torch.zeros(num_components, latent_dim))
 
     def given(self, encoder: Encoder) -> "NormalMixture":
+        """Return the mixture; it does not depend on the encoder."""
         return NormalMixture(self.means, self.logvars)
 
 
@@ -116,8 +120,8 @@ class NormalMixture:
     """A mixture of K normals with diagonal covariances and equal weights.
 
     Args:
-        mean: (K, D).
-        logvar: (K, D).
+        mean: Means (K, D).
+        logvar: Log-variances (K, D).
     """
 
     is_standard_normal = False
@@ -126,6 +130,7 @@ class NormalMixture:
         self.mean, self.logvar = mean, logvar
 
     def log_prob(self, z: Tensor) -> Tensor:
+        """Return log p(z) in nats, (...), of codes (..., D)."""
         precision, norm = (-self.logvar).exp(), self.logvar.sum(1) + self.mean.shape[1] * LOG_2PI
 
         def of_some(codes: Tensor) -> Tensor:
@@ -135,6 +140,7 @@ class NormalMixture:
         return _in_parts(of_some, z, terms=self.mean.numel())
 
     def sample(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
+        """Draw codes (num_codes, D); `generator` is one of the CPU."""
         which = torch.randint(len(self.mean), (num_codes,), generator=generator)
         eps = torch.randn(num_codes, self.mean.shape[1], generator=generator).to(self.mean)
         which = which.to(self.mean.device)
@@ -146,13 +152,13 @@ class GaussianMixture(nn.Module):
 
     p(z) = sum_k w_k N(z; m_k, S_k)
 
-    As the sampler of regularised autoencoders: Ghosh et al. (2020), section 4,
-    https://arxiv.org/abs/1903.12436. The numbers are buffers: a checkpoint holds them, no
-    optimizer sees them. Until `set` they make N(0, I).
+    It is the sampler of regularised autoencoders: Ghosh et al. (2020), section 4,
+    https://arxiv.org/abs/1903.12436. The parameters are buffers: a checkpoint holds them, and
+    no optimizer sees them. The mixture is N(0, I) until `set` is called.
 
     Args:
         latent_dim: Size of z.
-        num_components: K, at least 1; 10 in the paper.
+        num_components: Number K of components, at least 1; 10 in the paper.
     """
 
     is_standard_normal, uses_encoder = False, False
@@ -172,21 +178,23 @@ class GaussianMixture(nn.Module):
 
     @torch.no_grad()
     def set(self, *, weights: Tensor, means: Tensor, covariances: Tensor) -> None:
-        """Takes over what a fit has found, for instance of scikit-learn's GaussianMixture.
+        """Set the parameters, e.g. to those that scikit-learn's GaussianMixture found.
 
         Args:
-            weights: (K,), of sum 1.
-            means: (K, D).
-            covariances: (K, D, D), positive definite.
+            weights: Weights (K,), which sum to 1.
+            means: Means (K, D).
+            covariances: Covariances (K, D, D), positive definite.
         """
         self.log_weights.copy_(weights.log())
         self.means.copy_(means)
         self.triangles.copy_(torch.linalg.cholesky(covariances))
 
     def given(self, encoder: Encoder) -> "GaussianMixture":
+        """Return the prior itself: it does not depend on the encoder."""
         return self
 
     def log_prob(self, z: Tensor) -> Tensor:
+        """Return log p(z) in nats, (...), of codes (..., D)."""
         log_det = self.triangles.diagonal(dim1=1, dim2=2).log().sum(1)
         norm = log_det + self.means.shape[1] * LOG_2PI / 2
 
@@ -198,6 +206,7 @@ class GaussianMixture(nn.Module):
         return _in_parts(of_some, z, terms=self.means.numel())
 
     def sample(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
+        """Draw codes (num_codes, D); `generator` is one of the CPU."""
         weights = self.log_weights.exp().cpu()
         which = torch.multinomial(weights, num_codes, replacement=True, generator=generator)
         eps = torch.randn(num_codes, self.means.shape[1], generator=generator).to(self.means)
@@ -206,6 +215,6 @@ class GaussianMixture(nn.Module):
 
 
 def _in_parts(of_some: Callable[[Tensor], Tensor], z: Tensor, *, terms: int) -> Tensor:
-    """Applied to codes (..., D), a few at a time where all would take much memory."""
+    """Apply a function to codes (..., D) in pieces, so that memory stays bounded."""
     parts = z.flatten(0, -2).split(max(1, MAX_TERMS // terms))
     return torch.cat([of_some(part) for part in parts]).unflatten(0, z.shape[:-1])

@@ -1,12 +1,12 @@
-"""What residual networks of maps are built of: blocks, self-attention, levels of a pyramid.
+"""Parts of residual networks: blocks, self-attention, and the levels of a pyramid.
 
     block        h + 3x3(SiLU(norm(3x3(SiLU(norm(h))))))         He et al. (2016), section 3
-    attention    h + 1x1(softmax(q^T k / sqrt(C)) v), of the positions of norm(h)
+    attention    h + 1x1(softmax(q^T k / sqrt(C)) v), over the positions of norm(h)
 
-https://arxiv.org/abs/1603.05027, https://arxiv.org/abs/1706.03762. Norms are group norms, so an
-image's values do not depend on its batch. A level is `num_blocks` blocks of one resolution, each
-with attention behind it where the map is small enough, for its cost grows with the fourth power
-of the side.
+https://arxiv.org/abs/1603.05027, https://arxiv.org/abs/1706.03762. Norms are group norms, so the
+output for an image does not depend on the rest of its batch. A level consists of `num_blocks`
+blocks of one resolution. On small maps attention follows each block; its cost grows with the
+fourth power of the side.
 """
 
 __all__ = ["Levels", "Residual", "SelfAttention"]
@@ -19,20 +19,22 @@ from torch.nn.functional import scaled_dot_product_attention
 from limner.networks.resolution import halvings, pyramid
 
 NUM_GROUPS = 8
-RESIDUAL_GAIN = 0.1  # of a block's last weights: it starts close to the identity
+RESIDUAL_GAIN = 0.1  # factor of a block's last weights, so that a block starts near the identity
 
 
 class Levels:
-    """The levels from the image to the coarsest map, and the layers that lead there and back.
+    """The levels from the image to the coarsest map, and the layers between them.
 
     Args:
-        image_shape: (C, H, W).
-        width: Channels of the finest level, a multiple of 8; each coarser level has twice as many,
-        max_width: but never more than this.
-        num_blocks: Residual blocks of each level, at least 1.
-        attention_size: Levels attend whose shorter side has this many pixels or fewer; None for
-            no attention.
-        num_halvings: Levels but one; None for as many as leave 4 pixels or more.
+        image_shape: Shape (C, H, W) of an image.
+        width: Number of channels of the finest level, a multiple of 8. Each coarser level has
+            twice as many, up to `max_width`.
+        max_width: Largest number of channels of a level.
+        num_blocks: Number of residual blocks of each level, at least 1.
+        attention_size: Largest shorter side, in pixels, of a level that uses self-attention;
+            None for no attention.
+        num_halvings: Number of halvings, one less than the number of levels. None halves until
+            the shorter side has 4 to 7 pixels.
     """
 
     def __init__(
@@ -56,15 +58,15 @@ class Levels:
         channels, height, width_ = pyramid(image_shape, width, max_width)
         sides = [side * 2 ** (most - n) for side in (height, width_)]
         self.channels = [*channels, channels[-1]][: n + 1]
-        """From the finest to the coarsest."""
+        """Number of channels of each level, the finest first."""
         self.coarsest = (self.channels[-1], sides[0], sides[1])
-        """(C, h, w)"""
+        """Shape (C, h, w) of the coarsest map."""
         self.sizes = [min(sides) * 2 ** (n - i) for i in range(n + 1)]
-        """Of the shorter sides."""
+        """Shorter side of each level in pixels, the finest first."""
         self.num_blocks, self.attention_size = num_blocks, attention_size
 
     def down(self, num_inputs: int) -> list[nn.Module]:
-        """From the padded image to the coarsest map, normed."""
+        """Return the layers from the padded image to the normed coarsest map."""
         before = self.channels[0]
         layers: list[nn.Module] = [nn.Conv2d(num_inputs, before, 3, padding=1)]
         for i, after in enumerate(self.channels):
@@ -75,7 +77,7 @@ class Levels:
         return [*layers, *_norm(before)]
 
     def up(self, num_outputs: int) -> list[nn.Module]:
-        """From the coarsest map to one of the size of the padded image."""
+        """Return the layers from the coarsest map to a map of the size of the padded image."""
         before, last = self.channels[-1], len(self.channels) - 1
         layers: list[nn.Module] = []
         for i, after in reversed(list(enumerate(self.channels))):
@@ -86,7 +88,7 @@ class Levels:
         return [*layers, *_norm(before), nn.Conv2d(before, num_outputs, 3, padding=1)]
 
     def level(self, i: int, num_inputs: int, num_outputs: int) -> list[nn.Module]:
-        """The layers of level i, of which the first may change the number of channels."""
+        """Return the layers of level i; the first may change the number of channels."""
         layers: list[nn.Module] = []
         for block in range(self.num_blocks):
             layers += [Residual(num_inputs if block == 0 else num_outputs, num_outputs)]
@@ -96,7 +98,7 @@ class Levels:
 
 
 class Residual(nn.Module):
-    """A block from maps (B, num_inputs, h, w) to (B, num_outputs, h, w)."""
+    """Residual block from maps (B, num_inputs, h, w) to (B, num_outputs, h, w)."""
 
     def __init__(self, num_inputs: int, num_outputs: int) -> None:
         super().__init__()
@@ -109,11 +111,12 @@ class Residual(nn.Module):
         self.skip = nn.Identity() if same else nn.Conv2d(num_inputs, num_outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return maps (B, num_outputs, h, w)."""
         return self.skip(x) + self.branch(x)
 
 
 class SelfAttention(nn.Module):
-    """Each position of maps (B, num_channels, h, w) looks at all others, with one head."""
+    """Self-attention with one head between all positions of maps (B, num_channels, h, w)."""
 
     def __init__(self, num_channels: int) -> None:
         super().__init__()
@@ -122,6 +125,7 @@ class SelfAttention(nn.Module):
         self.attended = _near_zero(nn.Conv2d(num_channels, num_channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return maps of the shape of x (B, num_channels, h, w)."""
         parts = self.queries_keys_values(self.norm(x)).flatten(2).mT  # (B, h w, 3 C)
         seen = scaled_dot_product_attention(*parts.unsqueeze(1).chunk(3, dim=3))
         return x + self.attended(seen.squeeze(1).mT.unflatten(2, x.shape[2:]))

@@ -8,17 +8,18 @@
     norm, ReLU, 3x3    3            ReLU, sum over pixels  128
     tanh                            linear                 1
 
-A generator's block is (norm, ReLU, double, 3x3, norm, ReLU, 3x3), a discriminator's (ReLU, 3x3,
-ReLU, 3x3, halve), whose first leaves out its first ReLU; each is added to its input, doubled or
-halved, through 1x1. Doubling repeats pixels, halving takes their mean. The paper's other tables:
+A block of the generator is (norm, ReLU, double, 3x3, norm, ReLU, 3x3). A block of the
+discriminator is (ReLU, 3x3, ReLU, 3x3, halve); its first block has no first ReLU. The output of a
+block is added to its input, which is doubled or halved and passes a 1x1 convolution. Doubling
+repeats pixels; halving averages them. The paper's other tables:
 
     size      generator: linear, blocks           discriminator: halved, | as they are
     48x48     6x6x512,  256 128 64                64 128 256 512 | 1024
     128x128   4x4x1024, 1024 512 256 128 64       64 128 256 512 1024 | 1024
 
-All are given by `width` and `max_width` of each: 256 and 256, 128 and 128 for 32x32; 64 and 512,
-64 and 1024 for 48x48; 64 and 1024, twice, for 128x128 (network=resnet_large). Class
-conditions as in https://arxiv.org/abs/1802.05637.
+`width` and `max_width` of the generator and of the discriminator choose the table: 256, 256 and
+128, 128 for 32x32; 64, 512 and 64, 1024 for 48x48; 64, 1024 and 64, 1024 for 128x128
+(network=resnet_large). Class conditions follow https://arxiv.org/abs/1802.05637.
 """
 
 __all__ = ["Discriminator", "Generator"]
@@ -48,14 +49,17 @@ Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 class Generator(nn.Module):
-    """z (B, latent_dim), and labels (B,) if conditional, to images (B, C, H, W) in [-1, 1].
+    """Generator from z (B, latent_dim) to images (B, C, H, W) in [-1, 1].
+
+    A conditional generator takes labels (B,) as well.
 
     Args:
         latent_dim: Size of z.
-        image_shape: (C, H, W).
-        width: Channels of the finest block; each coarser one has twice as many,
-        max_width: but never more than this.
-        num_classes: How many classes there are; None without.
+        image_shape: Shape (C, H, W) of an image.
+        width: Number of channels of the finest block. Each coarser block has twice as many, up
+            to `max_width`.
+        max_width: Largest number of channels of a block.
+        num_classes: Number of classes; None for an unconditional network.
         condition: "none", "concat" or "batch_norm", see `limner.networks.conditions`.
     """
 
@@ -88,6 +92,7 @@ class Generator(nn.Module):
         self.to_image = Labelled(batch_norm(channels[0], normed), nn.ReLU(), last)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return images (B, C, H, W) in [-1, 1]."""
         x = self.project(self.code(z, labels)).unflatten(1, self.coarsest)
         for block in self.blocks:
             x = block(x, labels)
@@ -95,23 +100,24 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (B, C, H, W) in [-1, 1], and labels (B,) if conditional, to logits (B,).
+    """Discriminator from images (B, C, H, W) in [-1, 1] to logits (B,), large for real images.
 
-    They are large for real images. With the condition "auxiliary" logits are (B, 1 + num_classes),
-    and the classes follow.
+    A conditional discriminator takes labels (B,) as well. With the condition "auxiliary" it
+    returns (B, 1 + num_classes): the logit of "real" first, then the logits of the classes.
 
     Args:
-        image_shape: (C, H, W).
-        width: Channels of the finest block; each coarser one has twice as many,
-        max_width: but never more than this.
-        smallest: Pixels of the shorter side, above 0, at which halving ends; there is at least one
-            block that halves.
-        num_flat_blocks: Blocks after those that halve, 0 or more.
-        norm: "batch", "layer" or "none", before every ReLU of all blocks but the first; a gradient
-            penalty needs one that does not mix the images of a batch.
-        spectral_norm: Whether every weight is divided by its largest singular value, as in
+        image_shape: Shape (C, H, W) of an image.
+        width: Number of channels of the finest block. Each coarser block has twice as many, up
+            to `max_width`.
+        max_width: Largest number of channels of a block.
+        smallest: Shorter side in pixels, above 0, at which halving ends. At least one block
+            halves.
+        num_flat_blocks: Number of blocks after the halving blocks, 0 or more.
+        norm: "batch", "layer" or "none", before every ReLU of all blocks but the first. A gradient
+            penalty needs a norm that does not mix the images of a batch: "layer" or "none".
+        spectral_norm: Whether to divide every weight by its largest singular value, see
             `limner.networks.normalisation`.
-        num_classes: How many classes there are; None without.
+        num_classes: Number of classes; None for an unconditional network.
         condition: "none", "concat", "projection" or "auxiliary", see `limner.networks.conditions`.
     """
 
@@ -152,16 +158,17 @@ class Discriminator(nn.Module):
             normalise_spectra(self)
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What the head judges by, (B, num_features)."""
+        """Return the features (B, num_features) that the last layer reads."""
         padded = pad(self.map(images, labels), self.image_shape, smallest=self.smallest)
         return self.blocks(padded).sum((2, 3))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return logits (B,), or (B, 1 + num_classes) if D predicts classes."""
         return self.classify(self.features(images, labels), labels)
 
 
 class _Block(nn.Module):
-    """x -> shortcut(x) + residual(x)."""
+    """Residual block x -> shortcut(x) + residual(x)."""
 
     def __init__(self, *, residual: Sequence[nn.Module], shortcut: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -174,7 +181,7 @@ class _Block(nn.Module):
 def _doubling(before: int, after: int, *, num_classes: int | None) -> _Block:
     residual = [batch_norm(before, num_classes), nn.ReLU(), nn.Upsample(scale_factor=2)]
     residual += [_conv3(before, after), batch_norm(after, num_classes), nn.ReLU()]
-    # 1x1 and doubling commute, and in this order cost a quarter; as below
+    # a 1x1 convolution commutes with doubling and halving, and is cheaper on the smaller map
     shortcut = [_conv1(before, after), nn.Upsample(scale_factor=2)]
     return _Block(residual=[*residual, _conv3(after, after)], shortcut=shortcut)
 
@@ -208,7 +215,7 @@ def _conv1(before: int, after: int) -> nn.Conv2d:
 
 
 def _xavier(layer: Layer, *, gain: float) -> Layer:
-    """Uniform weights of variance 2 gain^2 / (fan_in + fan_out), as the paper's authors do."""
+    """Draw uniform weights of variance 2 gain^2 / (fan_in + fan_out), as the authors do."""
     nn.init.xavier_uniform_(layer.weight, gain)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -1,4 +1,4 @@
-"""How often an image of any size is halved, and what is left of it."""
+"""Number of halvings of an image of any size, and the size of the coarsest map."""
 
 __all__ = ["crop", "halvings", "pad", "pyramid"]
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional
 
-SMALLEST = 4  # pixels of the shorter side at which halving ends, where nothing else is said
+SMALLEST = 4  # default shorter side in pixels at which halving ends
 
 
 def halvings(image_shape: Sequence[int], *, smallest: int = SMALLEST) -> int:
-    """The largest n with min(H, W) / 2^n >= smallest, but at least 1.
+    """Return the largest n with min(H, W) / 2^n >= smallest, but at least 1.
 
-    With the usual 4 it is 3 for 32x32, 2 for 28x28, 1 for 8x8.
+    With smallest = 4, n is 3 for 32x32, 2 for 28x28, and 1 for 8x8.
     """
     height, width = image_shape[1:]
     if min(height, width) < 2 * SMALLEST:
@@ -27,9 +27,10 @@ def halvings(image_shape: Sequence[int], *, smallest: int = SMALLEST) -> int:
 def pyramid(
     image_shape: Sequence[int], width: int, max_width: int, *, smallest: int = SMALLEST
 ) -> tuple[list[int], int, int]:
-    """Channels from the finest level to the coarsest, doubling, and the coarsest height and width.
+    """Return the channels of each level, the finest first, and the coarsest height and width.
 
-    Sizes are rounded up when halved, so that 2^n times the coarsest covers the image.
+    The channels double from level to level. Halving rounds up, so that 2^n times the coarsest
+    size covers the image.
     """
     n = halvings(image_shape, smallest=smallest)
     channels = [min(width * 2**level, max_width) for level in range(n)]
@@ -37,14 +38,14 @@ def pyramid(
 
 
 def crop(images: Tensor, image_shape: Sequence[int]) -> Tensor:
-    """The centre (B, C, H, W) of images that may be a little larger."""
+    """Return the centre (B, C, H, W) of images that may be a little larger."""
     height, width = image_shape[1:]
     top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
     return images[:, :, top : top + height, left : left + width]
 
 
 def pad(images: Tensor, image_shape: Sequence[int], *, smallest: int = SMALLEST) -> Tensor:
-    """Images with a margin of zeros, so that halving leaves no rest; `crop` takes it off again."""
+    """Return images with a margin of zeros, so that halving leaves no rest; see `crop`."""
     n = halvings(image_shape, smallest=smallest)
     rest_height, rest_width = (-size % 2**n for size in image_shape[1:])
     if rest_height == rest_width == 0:

@@ -1,10 +1,10 @@
-"""A causal transformer: the distribution of sequences of codes, one after the other.
+"""A causal transformer: an autoregressive distribution over sequences of codes.
 
     p(k_1 ... k_L) = prod_t p(k_t | k_1 ... k_(t-1), y)
 
-Pre-norm blocks of self-attention, in which a position sees none after it, and learned positions;
-Vaswani et al. (2017), section 3, https://arxiv.org/abs/1706.03762, in the form of Radford et al.
-(2019). The first position sees a learned start, one for each class where there are classes.
+It has pre-norm blocks of causal self-attention and learned positions: Vaswani et al. (2017),
+section 3, https://arxiv.org/abs/1706.03762, in the form of Radford et al. (2019). The first
+position reads a learned start token; a conditional transformer has one for each class.
 """
 
 __all__ = ["CausalTransformer"]
@@ -21,16 +21,16 @@ Cache = tuple[Tensor, Tensor]
 
 
 class CausalTransformer(nn.Module):
-    """Over sequences (B, length) of codes in [0, num_codes).
+    """Distribution over sequences (B, length) of codes in [0, num_codes).
 
     Args:
-        num_codes: Size of the codebook.
-        length: L of a sequence, at least 1, e.g. height times width of a map of codes.
-        width: Of the embeddings, a multiple of num_heads.
-        num_layers: Blocks, at least 1.
-        num_heads: Of the attention.
-        dropout: Part of each block's output that is dropped in training, in [0, 1).
-        num_classes: How many classes there are; None for no condition.
+        num_codes: Number of entries of the codebook.
+        length: Length L of a sequence, at least 1, e.g. height x width of a map of codes.
+        width: Size of the embeddings, a multiple of `num_heads`.
+        num_layers: Number of blocks, at least 1.
+        num_heads: Number of attention heads.
+        dropout: Share of each block's output that is dropped in training, in [0, 1).
+        num_classes: Number of classes; None for an unconditional network.
     """
 
     def __init__(
@@ -58,16 +58,18 @@ class CausalTransformer(nn.Module):
         self.logits = nn.Linear(width, num_codes)
         self.apply(_init)
         nn.init.normal_(self.positions, std=0.02)
-        for block in self.blocks:  # so that the sum over the blocks starts at the scale of one
+        for block in (
+            self.blocks
+        ):  # keeps the variance of the sum over all blocks independent of their number
             for last in (block.attended, block.feed[-1]):
                 nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * num_layers))
 
     def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits (B, L, num_codes): those at t of the code at t, from the codes before it.
+        """Return logits (B, L, num_codes); the logits at t predict code t from the codes before.
 
         Args:
-            codes: int64 (B, L); the last is not looked at.
-            labels: int64 (B,), where the transformer is conditional.
+            codes: Sequences int64 (B, L); the last code is not read.
+            labels: Classes int64 (B,) if the transformer is conditional.
         """
         x = torch.cat([self.start(len(codes), labels), self.embedding(codes[:, :-1])], dim=1)
         x = x + self.positions
@@ -76,7 +78,7 @@ class CausalTransformer(nn.Module):
         return self.logits(self.norm(x))
 
     def log_prob(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
-        """log p of whole sequences (B, L) in nats, (B,)."""
+        """Return log p (B,) of sequences (B, L), in nats."""
         logits = self.forward(codes, labels).float().flatten(0, 1)
         return -cross_entropy(logits, codes.flatten(), reduction="none").view_as(codes).sum(1)
 
@@ -90,16 +92,16 @@ class CausalTransformer(nn.Module):
         labels: Tensor | None = None,
         generator: Generator | None = None,
     ) -> Tensor:
-        """Sequences int64 (num_sequences, L), of the same random numbers on every device.
+        """Draw sequences int64 (num_sequences, L), the same ones on every device.
 
-        Keys and values of earlier positions are kept, so that a code costs one position's pass.
+        Keys and values of earlier positions are cached, so that each code costs one position.
 
         Args:
-            num_sequences: How many.
-            temperature: By which logits are divided, above 0; 1 for the model's distribution.
-            top_k: Only so many of the likeliest codes are drawn; None for all.
-            labels: int64 (num_sequences,), where the transformer is conditional.
-            generator: Of the CPU.
+            num_sequences: Number of sequences.
+            temperature: Divisor of the logits, above 0; 1 samples from the model's distribution.
+            top_k: Number of the likeliest codes to draw from; None for all codes.
+            labels: Classes int64 (num_sequences,) if the transformer is conditional.
+            generator: Generator of the CPU.
         """
         x = self.start(num_sequences, labels)
         u = torch.rand(self.length, num_sequences, generator=generator).to(x.device)
@@ -116,7 +118,7 @@ class CausalTransformer(nn.Module):
 
 
 class _Block(nn.Module):
-    """x + attention(norm(x)), then x + feed(norm(x))."""
+    """Transformer block: x + attention(norm(x)), then x + feed(norm(x))."""
 
     def __init__(self, width: int, num_heads: int, dropout: float) -> None:
         super().__init__()
@@ -130,7 +132,7 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
-        """Of positions (B, T, width): all of them, or the one that follows those of the cache."""
+        """Return positions (B, T, width) and the new cache; with a cache, T is 1."""
         parts = self.queries_keys_values(self.norm(x)).unflatten(2, (3, self.num_heads, -1))
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, heads, T, width / heads) each
         if cache is not None:
@@ -141,12 +143,12 @@ class _Block(nn.Module):
 
 
 def _draw(logits: Tensor, u: Tensor, top_k: int | None) -> Tensor:
-    """Codes (B,) by inverting the cumulative distribution at u (B,), in [0, 1)."""
+    """Draw codes (B,) by inverting the cumulative distribution at u (B,), in [0, 1)."""
     if top_k is not None and top_k < logits.shape[1]:
         smallest = logits.topk(top_k).values[:, -1:]
         logits = logits.masked_fill(logits < smallest, -math.inf)
     cumulative = logits.softmax(1).cumsum(1)
-    cumulative = cumulative / cumulative[:, -1:]  # whose last entry rounding leaves below 1
+    cumulative = cumulative / cumulative[:, -1:]  # rounding may leave the last entry below 1
     return torch.searchsorted(cumulative, u[:, None], right=True).squeeze(1)
 
 

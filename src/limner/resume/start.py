@@ -148,7 +148,7 @@ def _automatic(words: list[str]) -> Start:
         update = read_status(folder).update
         note = f"resume=auto: the run in {shown} has finished, at update {update}."
         return Start(None, words, note=note)
-    killed = f"resume=auto: the start in {shown} left no checkpoint; it is begun anew."
+    killed = f"resume=auto: the start in {shown} left no checkpoint; it starts again."
     return _new(words, killed if in_use else None)
 
 

@@ -1,1 +1,1 @@
-"""What lies in a run folder: checkpoints, status, records, lock."""
+"""The files of a run folder: checkpoints, status, records, lock."""

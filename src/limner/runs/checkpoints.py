@@ -1,6 +1,7 @@
-"""Checkpoint files: written whole or not at all, and verified when they are read.
+"""Checkpoint files, which are written completely or not at all, and verified when read.
 
-A run's folder `checkpoints/` has `update_00001000.ckpt` and the like, and perhaps `best.ckpt`.
+The folder `checkpoints/` of a run has files such as `update_00001000.ckpt`, and may have
+`best.ckpt`.
 """
 
 __all__ = [
@@ -36,7 +37,11 @@ def best_path(run_dir: Path) -> Path:
 
 
 def update_of(path: Path) -> int:
-    """Return the update in a checkpoint's name; raise ValueError if there is none (best.ckpt)."""
+    """Return the update in a checkpoint's name.
+
+    Raises:
+        ValueError: If the name has no update, such as best.ckpt.
+    """
     found = NAME.fullmatch(path.name)
     if found is None:
         raise ValueError(f"{path} is not named after an update.")
@@ -44,9 +49,9 @@ def update_of(path: Path) -> int:
 
 
 def numbered(run_dir: Path) -> list[Path]:
-    """Return a run's checkpoints that are named after an update, newest first, whole or not.
+    """Return a run's checkpoints that are named after an update, newest first.
 
-    Folders and pipes with such names are left out.
+    The list includes damaged checkpoints, and excludes folders and pipes with such names.
     """
     found = (run_dir / "checkpoints").glob("*.ckpt")
     paths = [path for path in found if NAME.fullmatch(path.name) and path.is_file()]
@@ -54,7 +59,7 @@ def numbered(run_dir: Path) -> list[Path]:
 
 
 def problem(path: Path) -> str | None:
-    """Return what is wrong with a checkpoint, in a few words; None if it is whole."""
+    """Return a short description of the damage of a checkpoint; None if it is whole."""
     try:
         _load(path, unsigned=False)
     except _Unfit as reason:
@@ -67,11 +72,11 @@ def read(path: Path, *, unsigned: bool = False) -> dict[str, Any]:
 
     Args:
         path: Path of the file; tensors stay in the file until they are used.
-        unsigned: Whether to accept a file without a checksum if its archive's own CRC-32 agree
-            (which do not cover the names and positions of its parts).
+        unsigned: Whether to accept a file without a checksum if the CRC-32 checksums of its
+            archive are correct. These do not cover the names and positions of the parts.
 
     Raises:
-        UserError: If the file is not whole, or holds anything but tensors and plain values.
+        UserError: If the file is damaged, or contains anything but tensors and plain values.
     """
     try:
         return _load(path, unsigned=unsigned)
@@ -80,7 +85,12 @@ def read(path: Path, *, unsigned: bool = False) -> dict[str, Any]:
 
 
 def refuse_odd(saved: Any, path: Path) -> None:
-    """Raise `UserError` for the content of a checkpoint that no run of limner has written."""
+    """Raise `UserError` if the content of a checkpoint is not what a run of limner saves.
+
+    Args:
+        saved: Content of the checkpoint.
+        path: Path of the checkpoint, for the message.
+    """
     kinds = {"state_dict": dict, "callbacks": dict, "loops": dict, "optimizer_states": list,
              "global_step": int, "epoch": int}  # fmt: skip
     wrong = [
@@ -95,15 +105,16 @@ def refuse_odd(saved: Any, path: Path) -> None:
 
 
 def write(checkpoint: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint beside the old one, sync it and rename it.
+    """Write a checkpoint to a temporary file, sync it and rename it to `path`.
 
-    Whenever the process or the machine stops, there is the old file or the new one, whole. What a
-    process that was killed had begun to write in this folder is removed first.
+    If the process or the machine stops at any time, either the old file or the new file exists,
+    complete. Incomplete files of killed processes in this folder are removed first.
 
     Raises:
-        OSError: If it cannot be written, or the disk does not confirm it. Nothing half stays.
+        OSError: If the file cannot be written, or the disk does not confirm it. No incomplete file
+            stays.
     """
-    import torch  # here, since the command line asks for names only
+    import torch  # slow to import, and the command line needs only the names of checkpoints
 
     _make_folder(path.parent)
     for leftover in path.parent.glob(f"*{PARTIAL}"):
@@ -112,18 +123,19 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
         signed = SignedFile(file)
         torch.save(checkpoint, signed)
         signed.finish()
-        if path.is_dir():  # it could not be replaced
+        if path.is_dir():  # a file cannot replace a folder
             path.rename(path.with_name(f"{path.name}.{time.time_ns()}.aside"))
 
 
 def tidy(run_dir: Path, *, update: int, since: int, keep_last: int) -> None:
-    """Remove checkpoints that are no longer needed after the one of `update`, which is whole.
+    """Remove checkpoints that are no longer needed after a new one was written.
 
     Args:
-        run_dir: The run folder.
-        update: Update of the checkpoint just written.
-        since: Update of the checkpoint before it, from which training continued. Any other later
-            checkpoint was damaged, or belongs to a part of training that was given up.
+        run_dir: Run folder.
+        update: Update of the new checkpoint, which is complete.
+        since: Update of the previous checkpoint, from which training continued. Any other later
+            checkpoint is damaged, or belongs to a part of training that was rolled back; it is
+            removed.
         keep_last: Number of checkpoints to keep.
     """
     ours = []
@@ -137,7 +149,7 @@ def tidy(run_dir: Path, *, update: int, since: int, keep_last: int) -> None:
 
 
 class _Unfit(Exception):
-    """The reason why a file is no whole checkpoint; it follows the file's name in messages."""
+    """Reason why a file is not a whole checkpoint; in messages it follows the file's name."""
 
 
 def _load(path: Path, *, unsigned: bool) -> dict[str, Any]:
@@ -166,12 +178,12 @@ def _load(path: Path, *, unsigned: bool) -> dict[str, Any]:
         ) from error
     except OSError as error:
         raise _Unfit(f"cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # a stranger's archive may break its readers in any way
+    except Exception as error:  # an untrusted archive may cause any exception in its readers
         raise _Unfit("is damaged, or no checkpoint") from error
 
 
 def _refuse_bombs(archive: zipfile.ZipFile, size: int) -> None:
-    """Raise `_Unfit` for an archive that takes more memory than its own size."""
+    """Raise `_Unfit` for an archive that would take more memory than the size of its file."""
     parts = archive.infolist()
     if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
         raise _Unfit("is refused: its parts are compressed, which those of a checkpoint are not")

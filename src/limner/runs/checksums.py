@@ -1,8 +1,8 @@
-"""Checksums of checkpoints: the SHA-256 of a zip archive's bytes, written as its comment.
+"""Checksums of checkpoints: the SHA-256 of a zip archive, stored as the comment of the archive.
 
-`torch.save` writes a zip archive without a comment, whose last two bytes, the length of the
-comment, are zero. The digest covers the archive in that form. torch, zipfile and unzip read the
-archive with the comment as any other.
+`torch.save` writes a zip archive without a comment. The last two bytes of such an archive are the
+length of the comment, which is zero. The checksum covers the archive in this form. torch, zipfile
+and unzip can read the archive with the comment.
 """
 
 __all__ = ["NO_CHECKSUM", "SignedFile", "damage"]
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 PREFIX = b"limner sha256 "
-LENGTH = len(PREFIX) + 64  # of the comment
+LENGTH = len(PREFIX) + 64  # bytes of the comment
 END = b"PK\x05\x06"
 """First bytes of the record of 22 bytes at the end of an archive; the comment follows it."""
 END_LENGTH = 22
@@ -23,7 +23,11 @@ CHUNK = 1 << 20
 
 
 class SignedFile:
-    """Binary file for `torch.save` that gets the checksum as its comment at the end."""
+    """Binary file for `torch.save` that adds the checksum as comment at the end.
+
+    Args:
+        file: Open file to write to.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._digest = file, hashlib.sha256()
@@ -31,8 +35,8 @@ class SignedFile:
         self._failure: OSError | None = None
 
     def write(self, data: bytes) -> int:
-        # torch would turn an OSError into a RuntimeError of its own about positions, and takes no
-        # notice of a short write: the first is kept for `finish`, a buffered file has no second.
+        # torch would turn an OSError into its own RuntimeError about positions, so the OSError is
+        # stored for `finish`. torch also ignores short writes, but a buffered file has none.
         if self._failure is None:
             try:
                 self._file.write(data)
@@ -43,10 +47,14 @@ class SignedFile:
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing; torch calls this at the end, and whoever opened the file flushes it."""
+        """Do nothing: torch calls this method at the end, and the owner of the file flushes it."""
 
     def finish(self) -> None:
-        """Add the comment; raise the OSError of an earlier write, if there was one."""
+        """Write the comment.
+
+        Raises:
+            OSError: If the comment cannot be written, or an earlier write failed.
+        """
         if self._failure is not None:
             raise self._failure
         if not self._end.startswith(END) or not self._end.endswith(b"\0\0"):
@@ -57,7 +65,7 @@ class SignedFile:
 
 
 def damage(path: Path) -> str | None:
-    """Return how a checkpoint file is damaged, from its end and checksum; None if it is whole."""
+    """Check a checkpoint's end and checksum; return a description of its damage, or None."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         if size == 0:

@@ -1,8 +1,9 @@
-"""The run folder during training: whether it still exists, and is still this run's.
+"""The run folder during training, with checks that it still exists and belongs to the run.
 
 A person may delete or move the folder, or start another run in its place. A deleted folder does
-not stop training: it is made again with the next checkpoint, as a whole run that loads and
-resumes. Nothing is ever written into the folder of another run.
+not stop training: before the next checkpoint is written, the folder and its records are created
+again, so that the run can be loaded and resumed. A run never writes into the folder of another
+run.
 """
 
 __all__ = ["RunFolder"]
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 RECORDS = ("config.yaml", "environment.txt", ".hydra/*.yaml")
 """Files that are written only when training starts."""
 REMADE = {"tensorboard", "wandb"}
-"""Folders that a logger may make again by itself, together with the run folder."""
+"""Folders that a logger may create again by itself, together with the run folder."""
 
 
 class _State(Enum):
@@ -34,9 +35,10 @@ class _State(Enum):
 
 
 class RunFolder(contextlib.AbstractContextManager):
-    """The folder of the run that this process trains; a context manager.
+    """Folder of the run that this process trains; a context manager.
 
-    Only the first process calls `begin`; in the others the folder always counts as existing.
+    Only the first process calls `begin`. In the other processes, the folder always counts as
+    existing.
 
     Args:
         path: Path of the folder.
@@ -53,7 +55,7 @@ class RunFolder(contextlib.AbstractContextManager):
         self._open.close()
 
     def begin(self) -> None:
-        """Remember the folder and its records; call this after the records are written."""
+        """Store the identity of the folder and its records; call this after they are written."""
         self._take()
         paths = [path for pattern in RECORDS for path in self.path.glob(pattern)]
         self._records = {str(path.relative_to(self.path)): path.read_bytes() for path in paths}
@@ -77,16 +79,16 @@ class RunFolder(contextlib.AbstractContextManager):
                 "%s was deleted or moved while the run is trained. What was in it is lost to this "
                 "run; it is made again with the next checkpoint.", self.path,
             )  # fmt: skip
-        if state is _State.GONE and self.path.exists():  # an empty one, before others use it
+        if state is _State.GONE and self.path.exists():  # empty; take it before another run does
             with contextlib.suppress(OSError):
                 self._make_again()
 
     def restore(self) -> None:
-        """Make the folder and its records again, where they are missing.
+        """Create the folder and its records again if they are missing.
 
         Raises:
             UserError: If another folder is in its place.
-            OSError: If the folder cannot be made.
+            OSError: If the folder cannot be created.
         """
         self.check()
         self._make_again()
@@ -98,7 +100,7 @@ class RunFolder(contextlib.AbstractContextManager):
             return
         self.path.mkdir(parents=True, exist_ok=True)
         if is_gone:
-            self._open.enter_context(locked(self.path))  # nobody else begins a run here
+            self._open.enter_context(locked(self.path))  # no other run may begin here
         for name in missing:
             path = self.path / name
             path.parent.mkdir(exist_ok=True)
@@ -110,10 +112,10 @@ class RunFolder(contextlib.AbstractContextManager):
                     ", ".join(missing), self.path)  # fmt: skip
 
     def restore_after_training(self) -> None:
-        """Make the folder again if it is gone, for what is written after training.
+        """Create the folder again if it is gone, for files that are written after training.
 
         Raises:
-            UserError: If it cannot be made, or another folder is in its place.
+            UserError: If the folder cannot be created, or another folder is in its place.
         """
         try:
             self.restore()
@@ -134,21 +136,21 @@ class RunFolder(contextlib.AbstractContextManager):
                 return _State.GONE
         except NotADirectoryError:
             return _State.OTHER
-        except OSError:  # a disk that does not answer now: whoever writes will see
+        except OSError:  # the disk does not answer now; the next write reports a lasting failure
             return _State.OURS
         status = read_status(self.path)
         if status is None or (status.pid, status.host) != (os.getpid(), socket.gethostname()):
             return _State.OTHER
-        self._take()  # copied and put back, or on a disk that numbers folders as it goes
-        with contextlib.suppress(UserError):  # on the latter the lock is held
+        self._take()  # copied and moved back, or on a file system with changing inode numbers
+        with contextlib.suppress(UserError):  # with changing numbers, this process has the lock
             self._open.enter_context(locked(self.path))
         return _State.OURS
 
     def _take(self) -> None:
-        """Remember the present folder as this run's."""
+        """Store the identity of the current folder as this run's folder."""
         self._identity = _identity(self.path)
         with contextlib.suppress(OSError):  # Windows opens no folders
-            handle = os.open(self.path, os.O_RDONLY)  # while it is open, no other gets its number
+            handle = os.open(self.path, os.O_RDONLY)  # an open folder keeps its inode number
             self._open.callback(os.close, handle)
 
     def _open_logs_again(self) -> None:
@@ -158,11 +160,11 @@ class RunFolder(contextlib.AbstractContextManager):
                 isinstance(handler, logging.FileHandler)
                 and folder in Path(handler.baseFilename).parents
             ):
-                handler.close()  # the next record opens it
+                handler.close()  # the next record opens the file again
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a folder from another of the same name; None if there is no folder."""
+    """Return the device and inode numbers, which identify a folder; None if there is none."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):

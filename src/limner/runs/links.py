@@ -1,4 +1,4 @@
-"""Refuse links in a run folder through which a command would read or write somewhere else."""
+"""Checks for links in a run folder through which a command would access other folders."""
 
 __all__ = ["leads_out", "refuse_links"]
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from limner.errors import UserError
 
 UNFOLLOWED = ("tensorboard", "wandb")
-"""Folders of loggers that link to their caches, and write under new names only."""
+"""Folders of loggers, which contain links to caches; loggers write under new names only."""
 
 
 def refuse_links(folder: Path) -> None:
@@ -23,7 +23,7 @@ def refuse_links(folder: Path) -> None:
 
 
 def leads_out(path: Path, folder: Path) -> bool:
-    """Return whether a path, with its links followed, lies outside of a folder."""
+    """Return whether a path is outside of a folder after its links are followed."""
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 

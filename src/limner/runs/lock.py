@@ -1,4 +1,4 @@
-"""A lock on the folder of a run, which goes with the process that trains it, however that ends."""
+"""Lock on a run folder, which the system releases when the process ends for any reason."""
 
 __all__ = ["RunInUse", "being_trained", "is_locked", "locked"]
 
@@ -18,17 +18,17 @@ LOCK = ".lock"
 
 
 class RunInUse(UserError):
-    """Another process trains the run in this folder, which is not ours to remove."""
+    """An attempt to train a run that another process is training; the folder must be kept."""
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps a run to this process for as long as it trains it.
+    """Lock a run folder for this process during a block.
 
-    Where the file system has no locks, a warning is given, and nothing is kept.
+    If the file system has no locks, a warning is logged, and the folder is not locked.
 
     Raises:
-        RunInUse: If another process has it.
+        RunInUse: If another process has the lock.
     """
     lock = _acquired(folder)
     try:
@@ -39,7 +39,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process trains the run in this folder right now. Creates no file."""
+    """Return whether a process is training the run in this folder; create no file."""
     if not (folder / LOCK).exists():
         return False
     lock = FileLock(folder / LOCK)
@@ -54,7 +54,7 @@ def is_locked(folder: Path) -> bool:
 
 
 def being_trained(folder: Path) -> str:
-    """The message that a run cannot be gone on with for now."""
+    """Return the message that a run is being trained, so it cannot be resumed now."""
     status = read_status(folder) or Status()
     by = f" (process {status.pid} on {status.host})" if status.pid else ""
     return f"{folder} is being trained right now{by}; it can be gone on with once that has ended."
@@ -71,8 +71,8 @@ def _acquired(folder: Path) -> FileLock | None:
             raise
         log.warning("%s: no lock (%s): a second process would not be noticed.", folder, error)
         return None
-    if isinstance(lock, SoftFileLock):  # what filelock makes of it where there are no locks: a
-        lock.release()  # file that would outlive a killed process
+    if isinstance(lock, SoftFileLock):  # filelock's substitute on a file system without locks,
+        lock.release()  # a file that would outlive a killed process
         log.warning("%s: the file system has no locks: a second process would not be noticed.",
                     folder)  # fmt: skip
         return None

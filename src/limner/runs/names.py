@@ -1,4 +1,4 @@
-"""Names of run folders, beside the time in them; no two are the same."""
+"""Unique names of run folders: all parts of a name except the time."""
 
 __all__ = ["RECORDS", "file_name", "job_folder", "suffix"]
 
@@ -18,14 +18,17 @@ LONGEST = 150
 
 
 def suffix() -> str:
-    """Return four random characters, which tell apart runs started in the same second."""
+    """Return four random characters, which distinguish runs started in the same second."""
     return secrets.token_hex(2)
 
 
 def file_name(overrides: str) -> str:
-    """Return a folder name for the overrides of a job of a sweep, separated by commas.
+    """Return a folder name for the overrides of a job of a sweep.
 
-    If the name leaves out anything but the slash of a group, a hash keeps it distinct.
+    If the name omits anything but the slash of a group, a hash makes the name unique.
+
+    Args:
+        overrides: Overrides of the job, separated by commas.
     """
     name = re.sub(r"[^\w.,=+-]+", "-", overrides)
     if len(name) > LONGEST or name != re.sub("/(?=[^,]*=)", "-", overrides):
@@ -36,9 +39,9 @@ def file_name(overrides: str) -> str:
 def job_folder(sweep: str, differing: str, words: Sequence[str], common: Sequence[str]) -> str:
     """Return the name of a job's folder in the folder of its sweep.
 
-    A job that was started before keeps its folder. The name of a new job says what differs between
-    the jobs of the command; all overrides, if the sweep holds jobs of other commands whose common
-    overrides were others.
+    A job that was started before keeps its folder. The name of a new job consists of the overrides
+    that differ between the jobs of the command. If the sweep already has jobs of another command
+    with different common overrides, the name consists of all overrides.
 
     Args:
         sweep: Folder of the sweep.

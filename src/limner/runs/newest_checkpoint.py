@@ -1,6 +1,6 @@
-"""The checkpoint from which a run is resumed: the newest whole one.
+"""The newest whole checkpoint, from which a run is resumed.
 
-A newer checkpoint that is damaged, cut off or no checkpoint at all is skipped with a warning.
+Newer files that are damaged, truncated or not checkpoints are skipped with a warning.
 """
 
 __all__ = ["newest", "newest_or_refuse", "spares"]
@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 
 def newest(run_dir: Path) -> Path | None:
-    """Return the newest whole checkpoint of a run, and warn of each newer one that is skipped.
+    """Return the newest whole checkpoint of a run, and warn of each newer file that is skipped.
 
-    Return None, without a warning, if no checkpoint is whole.
+    If no checkpoint is whole, return None without a warning.
     """
     skipped: dict[Path, str] = {}
     for path in numbered(run_dir):
@@ -31,10 +31,10 @@ def newest(run_dir: Path) -> Path | None:
 
 
 def newest_or_refuse(run_dir: Path) -> Path:
-    """Return `newest(run_dir)`.
+    """Return the newest whole checkpoint of a run, or raise an error.
 
     Raises:
-        UserError: If no checkpoint is whole, with what is wrong with each.
+        UserError: If no checkpoint is whole; the message lists the damage of each.
     """
     path = newest(run_dir)
     if path is None:
@@ -44,9 +44,10 @@ def newest_or_refuse(run_dir: Path) -> Path:
 
 
 def spares(run_dir: Path) -> tuple[Path | None, list[Path]]:
-    """Return the newest whole checkpoint, and all other numbered ones, which may be given up.
+    """Return the newest whole checkpoint, and all other numbered checkpoints, oldest first.
 
-    The others come oldest first. A run without a whole checkpoint has none to spare: (None, []).
+    The other checkpoints may be removed to make room. If no checkpoint is whole, none may be
+    removed, and the result is (None, []).
     """
     paths = numbered(run_dir)
     whole = next((path for path in paths if problem(path) is None), None)

@@ -1,4 +1,4 @@
-"""config.yaml and environment.txt of a run folder: all that is needed to repeat the run."""
+"""The records config.yaml and environment.txt of a run, which are enough to repeat the run."""
 
 __all__ = ["write_records"]
 
@@ -16,10 +16,10 @@ PACKAGES = ("limner", "torch", "torchvision", "lightning", "hydra-core", "torchm
 
 
 def write_records(run_dir: Path, *, config: str, device: str) -> None:
-    """Write config.yaml, and add this start to environment.txt.
+    """Write config.yaml, and append this start to environment.txt.
 
     Args:
-        run_dir: The run folder.
+        run_dir: Run folder.
         config: Composed config, as YAML.
         device: Name of the device that trains the run.
     """
@@ -36,7 +36,7 @@ def write_records(run_dir: Path, *, config: str, device: str) -> None:
 
 
 def _commit() -> str:
-    """Return the commit of the clone that runs; empty outside of a git clone."""
+    """Return the commit of the git clone that contains this file; "" without a clone."""
     clone = Path(__file__).parents[3]
     if not (clone / ".git").exists():
         return ""

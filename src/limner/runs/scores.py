@@ -1,4 +1,4 @@
-"""Read scores.json, which a stranger may have written, and show its entries in a table."""
+"""Reading of scores.json as untrusted data, and a table of its entries."""
 
 __all__ = ["read_scores", "scores_table"]
 
@@ -15,17 +15,17 @@ from limner.files.plain import NotPlainError, read_json, refuse_bulk
 from limner.files.printable import printable
 
 MAX_BITS = 1000
-"""Largest size of a whole number; larger ones do not fit a float."""
+"""Largest number of bits of an integer; larger integers do not fit a float."""
 
 
 def read_scores(path: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the entries of a scores.json, {} if there is no such file.
+    """Return the entries of a scores.json; {} if the file does not exist.
 
-    Each entry has a `value`, a number that may be nan or infinite, for a run can come to that; a
-    `protocol`, a mapping; and perhaps a `std`, a number too.
+    Each entry has a number `value`, a mapping `protocol` and optionally a number `std`. The
+    numbers may be nan or infinite, since a run can produce such scores.
 
     Raises:
-        NotPlainError: If the file is not like that.
+        NotPlainError: If the file does not have this form.
     """
     if not os.path.lexists(path):
         return {}
@@ -45,7 +45,7 @@ def read_scores(path: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A table of the entries of a scores.json: name, value with its deviation, and images."""
+    """Return a table of the entries of a scores.json: name, value with deviation, and images."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("score", overflow="fold")
     table.add_column("value", justify="right")
@@ -68,7 +68,7 @@ def _refuse_no_number(value: Any, name: str) -> None:
 
 
 def _images(protocol: Mapping[str, Any]) -> str:
-    """Which images a score is of, briefly; scores.json has the whole protocol."""
+    """Return a short description of the images of a score, from its protocol."""
     parts = []
     if "num_samples" in protocol:
         parts.append(f"{protocol['num_samples']:,} samples")

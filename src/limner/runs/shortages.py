@@ -1,7 +1,7 @@
-"""Describe in one line what a machine ran out of: memory, open files, ports, disks.
+"""One-line messages for shortages of a machine: memory, open files, ports, disks.
 
-Only what torch, Python and the system raise for a shortage is matched, by type and by their own
-words: every other error is a bug, and keeps its traceback.
+Only errors that torch, Python or the system raise for a shortage are recognised, by their type and
+text. Any other error is a bug, and keeps its traceback.
 """
 
 __all__ = ["shortage"]
@@ -21,11 +21,11 @@ ALLOCATORS = re.compile(
 )
 ASKED = re.compile(r"tried to allocate (\d+ bytes|[\d.]+ [KMGT]i?B)", re.IGNORECASE)
 FAILING = (errno.EIO, errno.ESTALE, errno.ENOTCONN)
-"""What a broken disk, a network file system and its lost connection answer."""
+"""Error numbers of a broken disk, a network file system, and its lost connection."""
 
 
 def shortage(error: BaseException) -> str | None:
-    """Describe the shortage that an exception means, with what to change; None for any other."""
+    """Return a message about the shortage behind an exception, with advice; None for others."""
     text = str(error)
     if isinstance(error, MemoryError) or _number(error) == errno.ENOMEM:
         return f"Out of memory{_asked(text)}. {SMALLER}"
@@ -59,7 +59,11 @@ def _of_system(error: OSError) -> str | None:
 
 
 def _port(text: str) -> str:
-    """Return the message for a first process that cannot listen for the others."""
+    """Return the message for a first process that cannot listen at its port.
+
+    Args:
+        text: Text of torch's exception.
+    """
     port = re.search(r"port: (\d+)", text)
     named = f"MASTER_PORT={port[1] if port else os.environ.get('MASTER_PORT')}"
     if "EADDRINUSE" in text:
@@ -97,7 +101,7 @@ def _number(error: BaseException) -> int | None:
 
 
 def _is(error: BaseException, name: str) -> bool:
-    """Return whether an exception is of a class of torch, without importing torch."""
+    """Return whether an exception belongs to a class of torch, without importing torch."""
     found = sys.modules.get("torch")
     for part in name.split("."):
         found = getattr(found, part, None)

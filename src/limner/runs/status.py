@@ -1,7 +1,7 @@
-"""status.json: the state of a run, written into its folder while it is trained.
+"""The file status.json, which records the state of a run in its folder during training.
 
 The file outlives the process that wrote it, so the state "running" may mean that the process was
-killed; the lock (`limner.runs.lock`) tells the two apart.
+killed. The lock (`limner.runs.lock`) distinguishes a running process from a killed one.
 """
 
 __all__ = ["Status", "StatusFile", "read_status"]
@@ -35,7 +35,7 @@ SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Status:
-    """The content of status.json.
+    """Content of status.json.
 
     Args:
         state: "running" (or killed), "finished", "stopped" by a signal, or "failed".
@@ -45,7 +45,7 @@ class Status:
         changed: Time at which the file was written, in ISO 8601.
         starts: Number of times that the run was started or resumed.
         version: Version of limner at the last start.
-        format: Format of the run, see `limner.version.FORMAT`; 1 where the file names none.
+        format: Format of the run, see `limner.version.FORMAT`; 1 if the file has no format.
         host: Machine of the first process.
         pid: Process id of the first process.
         job: SLURM job of the run, else None.
@@ -68,8 +68,9 @@ class StatusFile:
     """Writer of the status.json of the run that this process trains.
 
     Args:
-        folder: The run folder.
-        may_write: Returns whether the folder still exists and is this run's; None for always.
+        folder: Run folder.
+        may_write: Function that returns whether the folder still exists and belongs to this run;
+            None to write always.
     """
 
     def __init__(self, folder: Path, *, may_write: Callable[[], bool] | None = None) -> None:
@@ -79,7 +80,7 @@ class StatusFile:
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """Write the state at the end of a block of training: finished, stopped or failed."""
+        """Write the state at the end of a training block: finished, stopped or failed."""
         try:
             yield
         except (Interrupted, KeyboardInterrupt, SystemExit):  # Lightning exits on a Ctrl-C
@@ -92,13 +93,13 @@ class StatusFile:
         self._end("finished")
 
     def begin(self, *, update: int) -> None:
-        """Write that training has started; only the first process calls this.
+        """Write that training has started; only the first process calls this method.
 
         Args:
             update: Update from which training starts.
 
         Raises:
-            OSError: If the file cannot be written. Later failures are only warned of.
+            OSError: If the file cannot be written. Later failures only cause a warning.
         """
         before = read_status(self.folder) or Status()
         self._status = Status(
@@ -114,7 +115,7 @@ class StatusFile:
         self._write(sync=True)
 
     def at(self, update: int) -> None:
-        """Note the current update; write it every `SECONDS`."""
+        """Record the current update; write it every `SECONDS` seconds."""
         if self._status is None:
             return
         self._status = dataclasses.replace(self._status, update=update)
@@ -122,7 +123,11 @@ class StatusFile:
             self._try_to_write(sync=False)
 
     def fail(self, error: str) -> None:
-        """Write that the run failed, and why; for a process that cannot end by an exception."""
+        """Write that the run failed, for a process that cannot end by an exception.
+
+        Args:
+            error: Reason of the failure in one line.
+        """
         self._end("failed", error=error)
 
     def _end(self, state: str, *, error: str | None = None) -> None:
@@ -149,7 +154,7 @@ class StatusFile:
         except OSError as error:
             if not sync or error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            with open(path, "rb+") as file:  # the old one has room on a full disk
+            with open(path, "rb+") as file:  # on a full disk, overwrite the old file
                 file.write(text.encode())
                 file.truncate()
                 sync_file(file)
@@ -157,10 +162,10 @@ class StatusFile:
 
 
 def read_status(folder: Path) -> Status | None:
-    """Return the status of a run folder; None without a status.json.
+    """Return the status of a run folder; None if it has no status.json.
 
-    From a damaged file, or one of a newer version, take what can be read: the state is "running"
-    until the run is known to have ended.
+    If the file is damaged or comes from a newer version, unreadable fields have their defaults. So
+    the state is "running" unless the file states that the run has ended.
     """
     path = folder / NAME
     if not path.is_file():

@@ -87,7 +87,7 @@ def inexact(model: nn.Module, *, sync_batchnorm: bool) -> str | None:
         if isinstance(module, _BatchNorm) and not sync_batchnorm:
             return f"{type(module).__name__} takes its statistics over the images of one process"
         if isinstance(module, _DropoutNd) and module.p > 0:
-            return f"{type(module).__name__} draws for each process anew"
+            return f"{type(module).__name__} draws separately in each process"
     return None
 
 

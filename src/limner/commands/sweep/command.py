@@ -70,7 +70,8 @@ def run_job(config: DictConfig, folder: Path, words: Sequence[str]) -> float | Q
         if by_slurm:
             return QueuedJob(command, folder, overrides, number)
         with reserve_resources(folder.parent / ".places", _at_once(hydra)) as resources:
-            ended = wait_for(start(command, resources=resources, name=f"Job {number + 1}"))
+            place = name.partition(":")[0]  # "Job 2 of 4"
+            ended = wait_for(start(command, resources=resources, name=place))
         write_record(folder, overrides, number, ended.error)
         if ended.error is not None:
             return None

@@ -1,7 +1,7 @@
-"""What limner changes inside Lightning. No other module touches Lightning's private parts.
+"""Changes to Lightning's internals. No other module uses Lightning's private attributes.
 
-tests/test_private_parts.py holds this rule. Each module names the test that would notice a change
-of Lightning.
+tests/test_private_parts.py enforces this rule. Each module names the test that would detect a
+change of Lightning.
 """
 
 from limner.models.lightning_internals.counting import count_update

@@ -1,6 +1,6 @@
-"""Lightning's loop over the batches of an epoch, which always validates the last update.
+"""Lightning's loop over the batches of an epoch, changed to always validate the last update.
 
-tests/test_interruptions.py and tests/test_measured_values.py would notice a change of Lightning.
+tests/test_interruptions.py and tests/test_measured_values.py would detect a change of Lightning.
 """
 
 __all__ = ["EpochLoop"]
@@ -13,18 +13,18 @@ from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 class EpochLoop(_TrainingEpochLoop):
     """Lightning's loop over the batches of an epoch, which also validates the last update.
 
-    `decide` is the one place that says whether an update is validated; a further interval that
-    follows the count of updates would be asked there.
+    Only `decide` determines whether an update is validated; any further interval that counts
+    updates belongs there.
 
     Args:
-        trainer: The trainer whose epoch loop it replaces.
+        trainer: Trainer whose epoch loop is replaced.
     """
 
     def __init__(self, trainer: L.Trainer) -> None:
         replaced = trainer.fit_loop.epoch_loop
         super().__init__(trainer, replaced.min_steps, replaced.max_steps)
         self.validates = False
-        """Whether validation follows the update that was done last."""
+        """Whether validation follows the latest update."""
 
     def decide(self) -> bool:
         """Decide, after a batch, whether validation follows, and return the decision."""
@@ -34,7 +34,7 @@ class EpochLoop(_TrainingEpochLoop):
         return self.validates
 
     def can_validate(self) -> bool:
-        """Return whether the model has a validation step, and images to take it on."""
+        """Return whether the model has a validation step and validation images."""
         trainer = self.trainer
         if not trainer.enable_validation:
             return False
@@ -44,7 +44,7 @@ class EpochLoop(_TrainingEpochLoop):
         return sum(self.val_loop.max_batches) > 0
 
     def validate(self) -> None:
-        """Validate the present weights, and leave no trace in the training that follows."""
+        """Validate the current weights, without any effect on the training that follows."""
         trainer, connector = self.trainer, self.trainer._logger_connector
         first = connector._first_loop_iter
         trainer.validating = True
@@ -55,7 +55,7 @@ class EpochLoop(_TrainingEpochLoop):
 
     def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
         if self.trainer.should_stop:
-            self.decide()  # somebody may have asked for the end since
+            self.decide()  # the stop may have been requested after the last decision
         super().on_advance_end(data_fetcher)
         self.validates = False
 

@@ -1,10 +1,10 @@
-"""Lightning's loop over epochs, resumable at every moment.
+"""Lightning's loop over epochs, changed so that it can resume from any moment.
 
-At an epoch's end a run is validated, scored, and its best checkpoint chosen: long work, in whose
-middle a signal may come. All of it follows from the weights after the last update. So a checkpoint
-of that moment says that the epoch's end is due, and a resumed run begins with the whole of it. The
-same holds for a validation in the middle of an epoch. tests/test_interruptions.py and
-tests/test_measured_values.py would notice a change of Lightning.
+At the end of an epoch a run is validated and scored, and its best checkpoint is chosen. This takes
+long, and a signal may arrive in its middle. All results depend only on the weights after the last
+update. So a checkpoint from that time states that the epoch's end is due, and a resumed run starts
+with the whole epoch's end. The same holds for a validation in the middle of an epoch.
+tests/test_interruptions.py and tests/test_measured_values.py would detect a change of Lightning.
 """
 
 __all__ = ["FitLoop"]
@@ -23,13 +23,13 @@ VALIDATION = "epoch_loop.val_loop.batch_progress"
 
 
 class FitLoop(_FitLoop):
-    """Lightning's loop, resumable from a checkpoint saved while an epoch ends or is validated.
+    """Lightning's loop, resumable from a checkpoint saved during an epoch's end or a validation.
 
-    Lightning would take the epoch for done, or for cut off before its end; and it would finish an
-    interrupted validation on the remaining batches alone.
+    Lightning would treat such an epoch as finished, or as interrupted before its end. It would
+    also finish an interrupted validation on the remaining batches only.
 
     Args:
-        trainer: The trainer whose loop it replaces, before anything is trained.
+        trainer: Trainer whose loop is replaced, before any training.
     """
 
     def __init__(self, trainer: L.Trainer) -> None:
@@ -37,15 +37,15 @@ class FitLoop(_FitLoop):
         super().__init__(trainer, replaced.min_epochs, replaced.max_epochs)
         self.epoch_loop = EpochLoop(trainer)
         self.epoch_end_is_due = False
-        """From the epoch's last batch until all that belongs to its end is done."""
+        """True from the epoch's last batch until all work of the epoch's end is done."""
         self.validation_is_due = False
-        """From a batch after which validation follows until that is done."""
+        """True from a batch that validation follows until the validation is done."""
         self.validated_update: int | None = None
-        """The update that was validated last, in this process."""
-        self._after_batch: dict[str, Any] | None = None  # the state, until the next batch
+        """Number of the update that was validated last in this process."""
+        self._after_batch: dict[str, Any] | None = None  # the state after a batch, until the next
 
     def is_over(self, num_epochs: int) -> bool:
-        """Return whether training ends at this update, when so many whole epochs are done."""
+        """Return whether training ends at this update, after `num_epochs` whole epochs."""
         update = self.epoch_loop.global_step
         if num_epochs == self.max_epochs or 0 <= self.max_steps <= update:
             return True
@@ -53,12 +53,12 @@ class FitLoop(_FitLoop):
         return self.trainer.should_stop and enough
 
     def ends_run(self) -> bool:
-        """Return whether training ends with the batch that was just done."""
+        """Return whether training ends with the latest batch."""
         ends_epoch = self.epoch_loop._num_ready_batches_reached()
         return self.is_over(self.epoch_progress.current.processed + ends_epoch)
 
     def begin_measuring(self) -> bool:
-        """Note what follows a batch, to be called in `on_train_batch_end`.
+        """Record what follows a batch; call it in `on_train_batch_end`.
 
         Returns:
             Whether validation or the epoch's end follows.
@@ -70,21 +70,23 @@ class FitLoop(_FitLoop):
         return is_due
 
     def end_validation(self) -> None:
-        """Note that a validation is done, to be called in `on_validation_end`."""
+        """Record that a validation is done; call it in `on_validation_end`."""
         self.validated_update, self.validation_is_due = self.epoch_loop.global_step, False
         self.epoch_end_is_due = self.epoch_end_is_due or self.ends_run()  # by early stopping
 
     def validated_values(self) -> dict[str, float]:
-        """Return what the validation that is ending has logged, and nothing of earlier ones."""
+        """Return the values logged by the validation that is ending, without earlier ones."""
         found = self.epoch_loop.val_loop._results.metrics(on_step=False)["callback"]
         return {name: float(value) for name, value in found.items()}
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the progress; while something is measured, what it was after the last batch.
+        """Return the progress.
 
-        Once an epoch's end is done but for the next epoch's beginning, Lightning can resume from
-        the progress itself. An epoch that `max_steps` or time cut off is not done: a longer run
-        resumes in its middle. The batches of a validation are left out: it is always done whole.
+        During a validation or an epoch's end, this is the progress after the last batch. When only
+        the start of the next epoch remains, Lightning can resume from the current progress. An
+        epoch that was cut off by `max_steps` or time is not finished: a longer run resumes in its
+        middle. The batches of a validation are left out, since a validation always runs as a
+        whole.
         """
         is_whole = self.epoch_loop.batch_progress.is_last_batch
         if self._after_batch is None or (is_whole and not self.epoch_end_is_due):
@@ -107,10 +109,10 @@ class FitLoop(_FitLoop):
 
     @_Loop.restarting.setter
     def restarting(self, restarting: bool) -> None:
-        """Whether a run resumes in the middle of an epoch.
+        """Set whether a run resumes in the middle of an epoch.
 
-        If `max_steps` is set and nothing is validated, Lightning also takes a finished epoch for
-        such an epoch, and trains it on a batch of the next.
+        If `max_steps` is set and nothing is validated, Lightning also treats a finished epoch as
+        such an epoch, and trains it on a batch of the next epoch.
         """
         progress = self.epoch_progress.current
         is_done = progress.ready == progress.started == progress.processed
@@ -118,7 +120,7 @@ class FitLoop(_FitLoop):
 
     @property
     def skip(self) -> bool:
-        """Whether nothing is left; after a run's last update its epoch's end may still be due."""
+        """Whether nothing is left to do; an epoch's end may be due after the last update."""
         return super().skip and not (self._loaded_from_state_dict and self.max_batches > 0)
 
     def reset(self) -> None:
@@ -139,8 +141,8 @@ class FitLoop(_FitLoop):
         self._after_batch = None
 
     def _end_epoch(self) -> None:
-        """Do all that Lightning does after the last batch of an epoch."""
-        _Loop.restarting.fset(self, False)  # of this loop and those in it
+        """Do everything that Lightning does after the last batch of an epoch."""
+        _Loop.restarting.fset(self, False)  # for this loop and the loops inside it
         self.epoch_loop.batch_progress.increment_completed()
         self.epoch_loop.decide()
         self.epoch_loop.on_advance_end(self._data_fetcher)  # validates
@@ -149,9 +151,9 @@ class FitLoop(_FitLoop):
         self.on_iteration_done()
 
     def _validate_in_epoch(self) -> None:
-        """Do a validation again that was interrupted in the middle of an epoch.
+        """Repeat a validation that was interrupted in the middle of an epoch.
 
-        A longer run need not do one that was due only since the run was to end there.
+        A longer run need not repeat a validation that was due only because the run ended there.
         """
         if self.epoch_loop.decide():
             self.epoch_loop.validate()

@@ -1,6 +1,6 @@
-"""Gradient accumulation for a user's own model that Lightning optimizes.
+"""Gradient accumulation for a model from outside limner that Lightning optimizes.
 
-tests/callbacks/test_automatic_optimization.py would notice a change of Lightning.
+tests/callbacks/test_automatic_optimization.py would detect a change of Lightning.
 """
 
 __all__ = ["GradientAccumulation"]
@@ -26,11 +26,11 @@ from limner.randomness import Noise
 class GradientAccumulation(_AutomaticOptimization):
     """One optimizer step on the mean gradient of a batch's micro-batches.
 
-    Lightning's own accumulation sums over several batches. Here a batch is an update, whose images
-    and random numbers do not depend on how the batch goes through the network.
+    Lightning's own accumulation sums over several batches. In limner a batch is one update. Its
+    images and random numbers do not depend on the number of micro-batches.
 
     Args:
-        trainer: The trainer whose epoch loop it becomes a part of.
+        trainer: Trainer whose epoch loop contains this object.
         accumulate: Number of micro-batches of equal size, at least 1.
     """
 
@@ -63,7 +63,7 @@ class GradientAccumulation(_AutomaticOptimization):
 
 
 def _cut(batch: Batch, number: int) -> list[dict[str, Any]]:
-    """Cut every column (B, ...) of a batch into equal parts, in order."""
+    """Cut every column (B, ...) of a batch into `number` equal parts, in order."""
     columns = {name: values.chunk(number) for name, values in batch.items()}
     return [{name: parts[i] for name, parts in columns.items()} for i in range(number)]
 

@@ -1,6 +1,6 @@
-"""The processes that Lightning starts, handed to whoever watches them.
+"""Access to the processes that Lightning starts.
 
-tests/training/test_further_processes.py would notice a change of Lightning.
+tests/training/test_further_processes.py would detect a change of Lightning.
 """
 
 __all__ = ["watch_launched"]
@@ -15,13 +15,13 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 
 
 def watch_launched(trainer: L.Trainer, watch: Callable[[Sequence[Popen]], None]) -> None:
-    """Have the processes that Lightning will start handed to a function.
+    """Pass the processes that Lightning will start to a function.
 
-    Nothing happens where Lightning starts no process by itself.
+    Nothing happens if Lightning starts no process by itself.
 
     Args:
-        trainer: A trainer that was not used yet.
-        watch: A function that is called with the processes, once, and returns at once.
+        trainer: Trainer that has not been used yet.
+        watch: Function that is called once with the processes, and returns immediately.
     """
     launcher = trainer.strategy.launcher
     if type(launcher) is _SubprocessScriptLauncher:
@@ -29,11 +29,11 @@ def watch_launched(trainer: L.Trainer, watch: Callable[[Sequence[Popen]], None])
 
 
 class _Launcher(_SubprocessScriptLauncher):
-    """Lightning's launcher, which also shows the processes that it started.
+    """Lightning's launcher, which also passes the started processes to a function.
 
     Args:
-        replaced: The launcher whose place it takes.
-        watch: See `watch_launched`.
+        replaced: Launcher to replace.
+        watch: Function to call, see `watch_launched`.
     """
 
     def __init__(
