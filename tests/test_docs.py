@@ -5,6 +5,7 @@ import itertools
 import re
 import shlex
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -205,3 +206,12 @@ def test_reference_has_every_key_of_every_command(reference):
     for command in COMMANDS.values():
         for options in command.options:
             assert all(f"`{field.name}=" in page for field in dataclasses.fields(options))
+
+
+def test_package_page_has_no_address_of_the_repository():
+    hook = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]
+    text = (ROOT / "README.md").read_text()
+    for change in hook["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(change["pattern"], change["replacement"], text)
+    assert "](https://hydra.cc)" in text
+    assert not re.search(r"\]\((?!https?:)", text)

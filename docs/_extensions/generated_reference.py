@@ -82,9 +82,9 @@ def configuration_pages(conf: Path) -> dict[str, str]:
         "# Configuration",
         "",
         (
-            "These pages are generated from the files in `conf/`: each group, option and key, with "
-            "its default and the comment beside it. `python train.py --cfg job` prints the "
-            "composed config of one run with the same comments."
+            "These pages are generated from the files in `conf/`: each group, option and "
+            "key, with its default and the comment beside it. `python train.py --cfg job` prints "
+            "the composed config of one run with the same comments."
         ),
         "",
         "```{toctree}",
@@ -93,7 +93,11 @@ def configuration_pages(conf: Path) -> dict[str, str]:
         "",
         "## Top-level keys",
         "",
-        *_table([entry for entry in entries if not entry.key.startswith("hydra")]),
+        *_table(
+            [entry for entry in entries if not re.match("(override )?hydra", entry.key)],
+            package="",
+            folder="",
+        ),
     ]
     pages = {"config/index.md": "\n".join(index) + "\n"}
     for group in groups:
@@ -115,8 +119,9 @@ def command_pages() -> dict[str, str]:
         "",
         (
             "`limner train` takes the words of the [configuration](config/index.md): groups as "
-            "`GROUP=OPTION` and keys as `KEY=VALUE`. `python train.py` in a clone is the same command. "
-            "The other commands take the keys below. `limner COMMAND --help` prints them too."
+            "`GROUP=OPTION` and keys as `KEY=VALUE`. `python train.py` in a clone is the same "
+            "command. The other commands take the keys below. `limner COMMAND --help` prints "
+            "them too."
         ),
         "",
     ]
@@ -183,7 +188,8 @@ def _files(folder: Path) -> list[Path]:
 
 def _option(folder: str, path: Path, *, level: str) -> list[str]:
     """Return the section of one option: heading, comment at the top, class, table of keys."""
-    head, entries = describe_file(path.read_text())
+    text = path.read_text()
+    head, entries = describe_file(text)
     lines = [f"{level} `{folder}={path.stem}`" if path.parent.name != "base" else
              f"{level} `{folder}/{path.stem}`: shared by the options above", ""]  # fmt: skip
     if head.strip():
@@ -192,7 +198,11 @@ def _option(folder: str, path: Path, *, level: str) -> list[str]:
     if target and target[0].value:
         lines += [f"Builds {_code(target[0].value)}.", ""]
     rows = [entry for entry in entries if _is_shown(entry)]
-    return lines + (_table(rows) if rows else []) + [""]
+    return (
+        lines
+        + (_table(rows, package=_package(text, folder), folder=folder) if rows else [])
+        + [""]
+    )
 
 
 def _is_shown(entry: Entry) -> bool:
@@ -200,24 +210,29 @@ def _is_shown(entry: Entry) -> bool:
     return not hidden and (entry.value is not None or entry.comment is not None)
 
 
-def _table(entries: list[Entry]) -> list[str]:
-    """Return a Markdown table of keys; the third column only if one of them has a comment."""
-    explained = any(entry.comment for entry in entries)
-    lines = (
-        ["| key | value | |", "|---|---|---|"] if explained else ["| key | value |", "|---|---|"]
-    )
+def _table(entries: list[Entry], *, package: str, folder: str) -> list[str]:
+    """Return a Markdown table: each key with its default, as one types it, and its comment."""
+    lines = ["| default | |", "|---|---|"]
     for entry in entries:
-        cells = [_code(_key(entry)), _code(" ".join((entry.value or "").split()))]
-        if explained:
-            cells.append(_cell(entry.comment or ""))
-        lines.append(f"| {' | '.join(cells)} |")
+        word = f"{_key(entry, package, folder)}={' '.join((entry.value or '').split())}"
+        lines.append(f"| {_code(word)} | {_cell(entry.comment or '')} |")
     return lines
 
 
-def _key(entry: Entry) -> str:
+def _key(entry: Entry, package: str, folder: str) -> str:
     """Return a key as one types it: an entry of a defaults list names a group."""
-    key = entry.key.removeprefix("override ").removeprefix("/").partition("@")[0]
-    return f"{key} (chosen)" if entry.is_choice and entry.key.startswith("override ") else key
+    if not entry.is_choice:
+        return f"{package}.{entry.key}" if package else entry.key
+    group = entry.key.removeprefix("override ").partition("@")[0]
+    return group.removeprefix("/") if group.startswith("/") else f"{folder}/{group}".strip("/")
+
+
+def _package(text: str, folder: str) -> str:
+    """Return the dotted key below which a file's keys stand."""
+    named = re.match(r"# @package (\S+)", text)
+    if named is not None:
+        return "" if named[1] == "_global_" else named[1]
+    return "" if folder == "search" else folder.removesuffix("/base").replace("/", ".")
 
 
 def _code(text: str) -> str:
