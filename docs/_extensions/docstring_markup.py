@@ -23,6 +23,9 @@ def convert(
     if not (getattr(obj, "__module__", None) or name).startswith("limner"):
         lines[:] = []  # an inherited docstring of another library, in its own markup
         return
+    if lines and lines[0].startswith("Alias for field number"):  # a NamedTuple's own words
+        lines[:] = []
+        return
     lines[:] = _formulas([_escaped(line) for line in lines])
 
 
