@@ -84,7 +84,7 @@ def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
     Raises:
         UserError: If a key is no parameter, a parameter is missing, or a value has a wrong type.
     """
-    if only is None:  # other configs need not have all groups
+    if only is None:
         check_groups(config)
     written, read = OmegaConf.to_container(config), _read_keys(config)
     if config.get("num_updates", 1) is None:  # not known before the data are open
