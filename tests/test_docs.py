@@ -91,7 +91,9 @@ def check_train(words: tuple[str, ...]) -> None:
     if "-m" in words:
         asked = [re.sub(r"=([^\[{'\"(]*?),.*", r"=\1", word) for word in asked]
     if "--config-dir" in words:  # a reader's own files
-        asked = [word for word in asked if not re.match(r"(network|model/loss|data|metrics)=", word)]
+        asked = [
+            word for word in asked if not re.match(r"(network|model/loss|data|metrics)=", word)
+        ]
     overrides = with_quotes(train_words(tuple(asked)))
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         compose("train", overrides=overrides)

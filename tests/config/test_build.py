@@ -176,8 +176,9 @@ def test_build_turns_a_call_that_does_not_fit_into_a_message(composed, own):
 
 def test_check_of_some_keys_asks_for_no_other_groups(composed):
     config = composed()
-    part = OmegaConf.create({"data": OmegaConf.to_container(config.data, resolve=True)})
-    check(part, only=("data",))
+    keys = ("data", "metrics")
+    part = OmegaConf.create({k: OmegaConf.to_container(config[k], resolve=True) for k in keys})
+    check(part, only=keys)
     part.data.typo = 1
     with pytest.raises(UserError, match="typo"):
-        check(part, only=("data",))
+        check(part, only=keys)
