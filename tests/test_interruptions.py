@@ -134,7 +134,7 @@ def test_a_run_struck_at_every_kind_of_moment_is_the_uninterrupted_one(
         result = run(*command)
         assert result.code == 1, (name, result.out, result.err)
         own = shlex.join(common[:2])
-        assert f"To go on: python train.py {own} resume=" in result.err, name
+        assert f"To resume: python train.py {own} resume=" in result.err, name
         stopped = checkpoint(parts)["global_step"]
         assert stopped == {7: 8, None: last}.get(update, update), name
         updates_scored = [row["update"] for row in rows(parts) if row.get("val/fid_pixels")]
@@ -251,7 +251,7 @@ def test_train_keeps_a_run_that_is_stopped_after_its_last_update(run, monkeypatc
     monkeypatch.setattr(train_module, "check_last", stopped)
     result = run(*SHORT)
     assert result.code == 1
-    assert result.err == "limner: Stopped.\n"
+    assert result.err.splitlines()[0] == "limner: Stopped after training."
     assert read_status(Path("run")).state == "stopped"
     assert checkpoint(Path("run"))["global_step"] == 6
 
@@ -294,7 +294,7 @@ def test_train_says_that_it_was_stopped_at_once_by_a_second_interrupt(run, monke
     assert result.code == 1
     said, advice = result.err.splitlines()
     assert said.startswith("limner: Stopped at once, after update 5: what was done since the last")
-    assert advice == "To go on: python train.py resume=run"
+    assert advice == "To resume: python train.py resume=run"
     assert read_status(Path("run")).state == "stopped"
 
 

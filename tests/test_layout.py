@@ -34,6 +34,9 @@ TESTED_THROUGH = {
     "callbacks/test_automatic_optimization.py": (
         "callbacks/clipping.py", "models/lightning_internals/gradient_accumulation.py",
     ),
+    "models/test_plain_trainer.py": (
+        "models/adversarial_checks.py", "models/lightning_internals/reporting.py",
+    ),
     "callbacks/test_latent_pictures.py": ("callbacks/validation_images.py",),
     "commands/compare/test_blind.py": ("commands/compare/tiles.py",),
     "commands/compare/test_command.py": (
@@ -52,6 +55,9 @@ TESTED_THROUGH = {
     "commands/sweep/test_command.py": ("commands/sweep/records.py",),
     "commands/sweep/test_slurm.py": (
         "commands/sweep/slurm_job.py", "commands/sweep/slurm_queue.py",
+    ),
+    "commands/test_python.py": (
+        "commands/in_process.py", "commands/results.py", "commands/train.py",
     ),
     "commands/test_parser.py": ("commands/options.py",),
     "commands/test_export.py": ("commands/model_card.py", "commands/onnx.py"),
@@ -136,7 +142,7 @@ def test_every_module_has_its_tests():
 
 def test_the_package_has_few_files_at_its_top():
     entries = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
-    assert len([path for path in entries if path.is_file()]) <= 12
+    assert len([path for path in entries if path.suffix == ".py"]) <= 12
     assert len([path for path in entries if path.is_dir()]) <= 16
 
 

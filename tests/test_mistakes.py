@@ -10,6 +10,7 @@ import torch
 
 from limner import cli
 from limner.callbacks.signals import SeedPerUpdate
+from limner.commands.train import run_in_folder
 from limner.config import error_messages
 from limner.errors import UserError
 from limner.resume.start import Start
@@ -309,10 +310,10 @@ def test_resuming_what_is_no_run(run, tmp_path, folder):
         (["resume=run", "optimizer.lr=0.01"], "optimizer.lr: 0.001 -> 0.01"),
         (["resume=run", "model=gan"], "model._target_: limner.models.VAE -> limner.models.GAN"),
         (["resume=auto", "hydra.run.dir=run", "seed=1"], "seed: 0 -> 1"),
-        (["resume=auto", "-m", "seed=1,2"], "resume=auto: one run is gone on with at a time"),
+        (["resume=auto", "-m", "seed=1,2"], "resume=auto: one run is resumed at a time"),
         (["resume=run", "--multirun", "seed=1,2"], "leave out -m"),
         (["resume=newer"], "newer was made by limner 99.1; this is limner"),
-        (["resume=early"], "the run has no checkpoint to go on from yet"),
+        (["resume=early"], "the run has no checkpoint to resume from yet"),
         (["resume=run", "hydra.run.dir=elsewhere"], "not in elsewhere"),
         (["resume=auto"], "outputs/vae_digits/b: stopped at update 8"),
     ],
@@ -372,8 +373,9 @@ def test_optuna_that_is_not_installed(monkeypatch, capsys):
 def test_resume_in_a_file_is_not_overlooked(composed, tmp_path):
     config = composed("resume=run")
     config.run_dir = None
-    with pytest.raises(UserError, match="resume=run stands in a file: give it on the command"):
-        cli._run(config, tmp_path, Start([], []), Progress())
+    message = "resume=run is set in a config file: give it on the command"
+    with pytest.raises(UserError, match=message):
+        run_in_folder(config, tmp_path, Start([], []), Progress())
 
 
 def test_a_run_that_is_being_trained(run, tmp_path):

@@ -292,7 +292,7 @@ def test_a_signal_stops_after_the_batch_and_resume_goes_on(tmp_path, run, model,
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "To go on: python train.py resume=stopped" in err
+    assert "To resume: python train.py resume=stopped" in err
     assert "Traceback" not in err
     folder = tmp_path / "stopped"
     stopped = checkpoint(folder)["global_step"]

@@ -1,18 +1,66 @@
-"""limner: any generative image model x data set x optimizer x accelerator, trained and scored."""
+"""limner: any generative image model x data set x optimizer x accelerator, trained and scored.
 
-__all__ = ["__version__", "load"]
+trained = limner.train("model=gan", "data=digits")    a run, as by python train.py
+limner.evaluate(trained)                              its scores, with their protocols
+limner.load("outputs/gan_digits/...").sample(16)      pictures of a trained model
+limner.compose("model=gan")                           the config
+model, data = limner.build("model=gan")               for a Trainer of your own
+data = limner.open_data("mnist", batch_size=64)
+"""
 
+__all__ = [
+    "Diverged",
+    "Interrupted",
+    "Parts",
+    "TrainedModel",
+    "TrainedRun",
+    "UserError",
+    "__version__",
+    "build",
+    "compose",
+    "evaluate",
+    "load",
+    "open_data",
+    "train",
+]
+
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from limner.version import __version__
 
 if TYPE_CHECKING:
+    from limner.commands.python import (
+        Parts,
+        TrainedRun,
+        build,
+        compose,
+        evaluate,
+        open_data,
+        train,
+    )
+    from limner.errors import Diverged, Interrupted, UserError
     from limner.pretrained.load import load
+    from limner.pretrained.trained_model import TrainedModel
+
+_MODULES = {
+    "limner.commands.python": (
+        "Parts", "TrainedRun", "build", "compose", "evaluate", "open_data", "train",
+    ),
+    "limner.errors": ("Diverged", "Interrupted", "UserError"),
+    "limner.pretrained.load": ("load",),
+    "limner.pretrained.trained_model": ("TrainedModel",),
+}  # fmt: skip
+"""Names by the modules that are imported when a name is first used: they import torch."""
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":  # imports torch, which whoever only asks for the version need not wait for
-        from limner.pretrained.load import load
-
-        return load
+    for module, names in _MODULES.items():
+        if name in names:
+            value = globals()[name] = getattr(importlib.import_module(module), name)
+            return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,37 +7,34 @@ and ends with a non-zero exit code.
 __all__ = ["main"]
 
 import contextlib
-import copy
 import functools
 import importlib
 import logging
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, MissingConfigException
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from limner.commands.completion import complete
 from limner.commands.parser import COMMANDS, VERSION, read_words, refuse_unknown, top_parser
 from limner.commands.sweep.command import refuse_launcher, run_job, tell
 from limner.commands.sweep.records import jobs_in
+from limner.commands.train import make_importable, never_began, remove_run, run_in_folder
 from limner.config.commented import commented
 from limner.config.error_messages import explain
 from limner.config.schema import CONFIG_DIR, register
-from limner.config.unread import refuse_unread_network
 from limner.console import escape_errors
 from limner.errors import Interrupted, UsageError, UserError
 from limner.files.printable import printable
 from limner.launch.watchdog import end_with_first_process, stop_with_parent
 from limner.processes import is_first_process
-from limner.resume.merge_config import merged, save
 from limner.resume.mistyped import clarified, refuse_mistyped
 from limner.resume.overrides import (
     config_dirs,
@@ -47,11 +44,9 @@ from limner.resume.overrides import (
     last_value,
     only_shows,
 )
-from limner.resume.own_paths import keep_absolute, make_absolute
 from limner.resume.quoting import with_quotes
 from limner.resume.start import Start, decide_start
 from limner.runs.checkpoints import numbered
-from limner.runs.lock import RunInUse, locked
 from limner.training.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -112,6 +107,7 @@ def _train(words: Sequence[str]) -> int:
 
     def compose_and_run() -> int:
         register()
+        make_importable(words)
         refuse_mistyped(words)
         if not only_shows(words):
             refuse_launcher(last_value(words, "hydra/launcher"), sweep=is_sweep(words))
@@ -150,8 +146,8 @@ def _composing(start: Start, job: Callable[[DictConfig], float | None]) -> None:
             raise
         message, _ = explain(error)
         raise UserError(
-            f"{message}\nThe run was composed of it. Of config files of your own, name the folder "
-            "again: --config-dir DIR"
+            f"{message}\nThe run was composed with it. If it is your own config file, pass its "
+            "folder again: --config-dir DIR"
         ) from error
 
 
@@ -162,7 +158,7 @@ def _told_of(sweep: Path) -> Iterator[None]:
         yield
     finally:
         if not jobs_in(sweep) and [path.name for path in sweep.glob("*")] == ["multirun.yaml"]:
-            _remove(sweep)  # a mistake in the grid
+            remove_run(sweep)  # a mistake in the grid
         elif tell(sweep) != 0:
             _failures.append("some jobs have not finished")
 
@@ -175,20 +171,19 @@ def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
         return run_job(config, run_dir, start.words)
     progress = Progress()
     try:
-        return _run(config, run_dir, start, progress)
+        return run_in_folder(config, run_dir, start, progress)
     except Interrupted as stop:
-        if start.folder is None and not (run_dir / "status.json").exists():
-            _remove(run_dir)  # the run stopped before it wrote anything
+        if never_began(stop, run_dir, start, progress):
+            remove_run(run_dir)
         if is_first_process():
             again = shlex.join([*config_dirs(start.words), f"resume={os.path.relpath(run_dir)}"])
             again = f"{_program()} {again}"
-            _fail(f"{stop}\nTo go on: {again}" if numbered(run_dir) else str(stop), 1)
+            _fail(f"{stop}\nTo resume: {again}" if numbered(run_dir) else str(stop), 1)
             raise SystemExit(1) from None
         raise SystemExit(0) from None  # all processes stop: an error code would kill the others
     except (Exception, KeyboardInterrupt) as error:
-        is_new = start.folder is None and not numbered(run_dir)
-        if is_new and not progress.has_trained and not isinstance(error, RunInUse):
-            _remove(run_dir)
+        if never_began(error, run_dir, start, progress):
+            remove_run(run_dir)
         explained = explain(error)
         if explained is None or config.get("debug"):
             raise
@@ -199,57 +194,9 @@ def _job(command: list[str], start: Start, config: DictConfig) -> float | None:
         return None
 
 
-def _run(config: DictConfig, run_dir: Path, start: Start, progress: Progress) -> float | None:
-    """Prepare and train a run, and record in `progress` how far the run came."""
-    if config.run_dir is not None:
-        raise UserError("run_dir is filled in when a run starts; to choose it: hydra.run.dir=DIR")
-    if (config.resume is None) != (start.folder is None):
-        raise UserError(f"resume={config.resume} stands in a file: give it on the command line.")
-    if start.folder is not None and not start.complete:
-        config = merged(config, run_dir, start.words)
-    make_absolute(config)
-    refuse_unread_network(config, HydraConfig.get().overrides.task)
-    with locked(run_dir) if is_first_process() else nullcontext():
-        from limner.training.train import prepare, train  # imports torch: report mistakes first
-
-        chosen = copy.deepcopy(config)
-        config.run_dir = str(run_dir)
-        make_absolute(config, resolve=True)
-        with open_dict(config):
-            run = prepare(config, progress)
-            if run.trainer.is_global_zero:
-                _record(chosen, run_dir, start)
-            return train(run)
-
-
-def _record(config: DictConfig, run_dir: Path, start: Start) -> None:
-    """Log and save how the run was started, after all checks before training have passed."""
-    if start.note is not None:
-        log.info(start.note)
-    if start.folder is not None:
-        save(config, run_dir, HydraConfig.get())
-    else:
-        keep_absolute(config, run_dir, HydraConfig.get().overrides.task)
-
-
 def _program() -> str:
     script = Path(sys.argv[0]).name
     return f"python {script}" if script.endswith(".py") else f"{script} train"
-
-
-def _remove(run_dir: Path) -> None:
-    """Remove the folder of a run that never began, and parent folders that are empty then."""
-    here = Path.cwd()
-    if here.is_relative_to(run_dir):
-        return
-    if is_first_process():
-        shutil.rmtree(run_dir, ignore_errors=True)
-    with suppress(OSError):  # another process may remove its folder at the same time
-        for folder in (run_dir, *run_dir.parents):
-            if here.is_relative_to(folder) or (folder.is_dir() and any(folder.iterdir())):
-                break
-            if folder.is_dir():
-                folder.rmdir()
 
 
 def _fail(message: str, code: int) -> int:

@@ -2,6 +2,11 @@
 
 A model knows a batch, an optimizer factory and its networks; a score knows something that samples
 and a set of real images. None of them knows the classes of the others.
+
+A part of your own is a class with the methods of its protocol; it need not inherit from it. An
+attribute with a value here may be left out. Sources of pictures have their protocol in
+`limner.data.sources`, penalties in `limner.losses.penalty`, the parts of a VAE in
+`limner.models.variational`. Networks are `torch.nn.Module`s, see the model's docstring.
 """
 
 __all__ = [
@@ -25,6 +30,8 @@ __all__ = [
     "Samples",
     "Schedule",
     "label_kwargs",
+    "missing_members",
+    "trait",
 ]
 
 from collections.abc import Iterable
@@ -50,7 +57,7 @@ class Augmentation(Protocol):
     Differentiable where the images are.
     """
 
-    num_draws: int
+    num_draws: int = 0
     """Random numbers needed per image."""
 
     def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
@@ -58,20 +65,23 @@ class Augmentation(Protocol):
 
 
 class AdversarialLoss(Protocol):
-    """What each player of a GAN minimises per pair of images, see `limner.losses.adversarial`."""
+    """What each player of a GAN minimises per pair of images, see `limner.losses.adversarial`.
 
-    needs_lipschitz: bool
+    Logits are large for images that the discriminator D takes for real.
+    """
+
+    needs_lipschitz: bool = False
     """Whether the loss means nothing without a penalty."""
-    relativistic: bool
+    relativistic: bool = False
     """Whether `generator` reads the logits of real images."""
-    threshold: float | None
-    """Logit above which D takes an image for real; None where only differences count."""
+    threshold: float | None = None
+    """Logit above which D takes an image for real, for logs; None if only differences count."""
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-        """Return G's losses (B,) of D's logits (B,)."""
+        """Return G's losses (B,) of D's logits (B,); without `relativistic`, the real are None."""
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return D's losses (B,) of its logits (B,)."""
+        """Return the losses (B,) of D, of its logits (B,) for real and for generated images."""
 
 
 class AuxiliaryLoss(Protocol):
@@ -173,6 +183,28 @@ class Reconstructs(Protocol):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstructions (B, C, H, W) in [-1, 1] of images of the same shape and range."""
+
+
+def trait(part: object, protocol: type, name: str) -> Any:
+    """Return an attribute of a part; the protocol's value if the part has no such attribute."""
+    return getattr(part, name, getattr(protocol, name))
+
+
+def missing_members(part: object, protocol: type) -> list[str]:
+    """Return what a part lacks of a protocol: `name()` for a method, `name` for an attribute.
+
+    Of a class only the methods are asked for: attributes may be set when an object is made.
+    """
+    is_class = isinstance(part, type)
+    found = {name for kind in (part if is_class else type(part)).__mro__ for name in vars(kind)}
+    found |= getattr(part, "__dict__", {}).keys()
+    kinds = [kind for kind in protocol.__mro__[::-1] if getattr(kind, "_is_protocol", False)]
+    members = {name: value for kind in kinds for name, value in vars(kind).items()}
+    public = [name for name in members if name in ("__call__", "__len__") or name[0] != "_"]
+    missing = [f"{name}()" for name in public if callable(members[name]) and name not in found]
+    names = [name for kind in kinds for name in vars(kind).get("__annotations__", {})]
+    needed = [] if is_class else [name for name in names if name not in members.keys() | found]
+    return missing + needed
 
 
 def label_kwargs(labels: Tensor | None) -> dict[str, Tensor]:

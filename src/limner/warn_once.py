@@ -36,7 +36,8 @@ class WarnOnce:
             if not self._said:
                 self._said = True
                 log.warning(
-                    "%s failed (%s). Training goes on; this is tried on, and not said again.",
+                    "%s failed (%s). Training continues; further attempts follow without a new "
+                    "warning.",
                     self.name, self.failure,
                 )  # fmt: skip
         else:

@@ -299,7 +299,7 @@ def test_a_stop_says_how_to_go_on_where_one_can(run, monkeypatch, without):
     if without:
         said = "limner: Stopped after update 4, without a checkpoint (~callbacks.checkpoints)."
     else:
-        said = "limner: Stopped after update 4.\nTo go on: python train.py resume=run"
+        said = "limner: Stopped after update 4.\nTo resume: python train.py resume=run"
     assert result.err.strip().endswith(said)
 
 
@@ -373,13 +373,13 @@ def test_a_resume_takes_the_newest_whole_one(run, tmp_path):
         os.truncate(path, 1000)
     result = run(f"resume={folder}", "trainer.max_steps=20")
     assert result.code == 1
-    assert "has no whole checkpoint to go on from:\nupdate_00000012.ckpt is cut off" in result.err
+    assert "has no whole checkpoint to resume from:\nupdate_00000012.ckpt is cut off" in result.err
     assert (folder / "config.yaml").read_bytes() == config
     for path in (last, before):
         path.unlink()
     result = run(f"resume={folder}")
     assert result.code == 1
-    assert "has no checkpoint to go on from yet" in result.err
+    assert "has no checkpoint to resume from yet" in result.err
 
 
 def test_a_run_outlasts_a_disk_that_fills_up(run, tmp_path, small_disk):
@@ -428,8 +428,8 @@ def test_checkpoints_give_up_the_oldest_when_the_disk_is_full(tmp_path, monkeypa
     assert updates(tmp_path) == [20, 30, 40]
     (message,) = caplog.messages
     assert message == (
-        "The disk is full: update_00000010.ckpt had to go to make room for update_00000040.ckpt. "
-        "This may happen again, and is not said again."
+        "The disk is full: update_00000010.ckpt had to be removed to make room for "
+        "update_00000040.ckpt. This may happen again, without a further warning."
     )
     made.train_to(50)
     assert updates(tmp_path) == [30, 40, 50]

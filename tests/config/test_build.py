@@ -172,13 +172,3 @@ def test_build_turns_a_call_that_does_not_fit_into_a_message(composed, own):
                "def loss(a, /): ...\n")  # fmt: skip
     with pytest.raises(UserError, match="argument"):
         build(composed(f"+model.penalty._target_={name}.loss", "+model.penalty.a=1"), "model")
-
-
-def test_check_of_some_keys_asks_for_no_other_groups(composed):
-    config = composed()
-    keys = ("data", "metrics")
-    part = OmegaConf.create({k: OmegaConf.to_container(config[k], resolve=True) for k in keys})
-    check(part, only=keys)
-    part.data.typo = 1
-    with pytest.raises(UserError, match="typo"):
-        check(part, only=keys)

@@ -13,7 +13,7 @@ from limner.launch.watchdog import ABOVE
     [
         (0, ["limner: no"], None),
         (-9, [], "killed by SIGKILL"),
-        (1, ["limner: one", "two", "limner: Stopped.", "To go on: ..."], "Stopped."),
+        (1, ["limner: one", "two", "limner: Stopped.", "To resume: ..."], "Stopped."),
         (1, ["Traceback", "ZeroDivisionError: of zero", ""], "ZeroDivisionError: of zero"),
         (3, [], "ended with exit code 3"),
     ],

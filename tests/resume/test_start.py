@@ -46,6 +46,12 @@ def test_resume_goes_on_in_the_folder_of_the_run(tmp_path):
     assert child.arguments.count(f"hydra.run.dir='{folder}'") == 1
 
 
+def test_decide_start_refuses_resume_without_a_value(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="resume= has no value: write resume=FOLDER"):
+        decide_start(["resume="])
+
+
 def test_auto_finds_the_unfinished_run_of_the_same_config():
     pretended(PARENT / "finished", state="finished")
     pretended(PARENT / "other", "seed=1", state="stopped")

@@ -105,7 +105,7 @@ def test_what_else_keeps_one_from_being_gone_on_from(tmp_path, monkeypatch, capl
     with pytest.raises(UserError) as error:
         newest_or_refuse(tmp_path)
     assert str(error.value).splitlines() == [
-        f"{tmp_path} has no whole checkpoint to go on from:",
+        f"{tmp_path} has no whole checkpoint to resume from:",
         "update_00000003.ckpt has no checksum: an older version made it, or another program.",
         (
             "update_00000002.ckpt is refused: a checkpoint holds tensors, but this one asks for "

@@ -12,7 +12,7 @@ from support.hostile import SECRET, edit, rewrite, run_folder
 from support.runs import content, pretended
 
 SAVED = ".hydra/config.yaml"
-JUDGED = "has no whole checkpoint to go on from"
+JUDGED = "has no whole checkpoint to resume from"
 """What a folder is refused for in these tests once its config has been found harmless."""
 
 WORDS = [

@@ -62,7 +62,7 @@ def test_train_names_a_process_that_was_killed(tmp_path, monkeypatch, waits):
     (line, *more) = result.stderr.splitlines()
     assert line.startswith("limner: Process 2 of 2 of this run (")
     assert "was killed by SIGKILL" in line
-    assert more == ([] if waits else ["To go on from the last checkpoint: resume=sweep/run"])
+    assert more == ([] if waits else ["To resume from the last checkpoint: resume=sweep/run"])
     run = tmp_path / "sweep" / "run"
     status = json.loads((run / "status.json").read_text())
     assert (status["state"], status["error"]) == ("failed", line.removeprefix("limner: "))
@@ -83,7 +83,7 @@ def test_train_ends_when_its_first_process_was_killed(tmp_path, monkeypatch):
             os.kill(read_status(run).pid, 0)
     said, advice = result.stderr.splitlines()
     assert said.startswith(f"limner: The first process of this run ({read_status(run).pid}) was")
-    assert advice == "To go on from the last checkpoint: resume=sweep/run"
+    assert advice == "To resume from the last checkpoint: resume=sweep/run"
     assert read_status(run).state == "running"
     assert not is_locked(run)
     write_record(run, ["seed=0"], 0, None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from limner.interfaces import Augmentation
+from limner.interfaces import Augmentation, trait
 
 
 class Chain:
@@ -18,11 +18,12 @@ class Chain:
 
     def __init__(self, *, parts: Mapping[str, Augmentation]) -> None:
         self.parts = list(parts.values())
-        self.num_draws = sum(part.num_draws for part in self.parts)
+        nums = [trait(part, Augmentation, "num_draws") for part in self.parts]
+        self._nums, self.num_draws = nums, sum(nums)
 
     def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
         """Return the changed images (B, C, H, W); `uniform` (B, num_draws) is from U[0, 1)."""
-        draws = uniform.split([part.num_draws for part in self.parts], dim=1)
+        draws = uniform.split(self._nums, dim=1)
         for part, own in zip(self.parts, draws, strict=True):
             images = part(images, uniform=own)
         return images

@@ -76,8 +76,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             if given_up and not self._is_said:
                 self._is_said = True
                 log.warning(
-                    "The disk is full: %s had to go to make room for %s. This may happen again, "
-                    "and is not said again.", " and ".join(given_up), path.name,
+                    "The disk is full: %s had to be removed to make room for %s. This may happen "
+                    "again, without a further warning.", " and ".join(given_up), path.name,
                 )  # fmt: skip
 
 

@@ -82,7 +82,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
                 self.best = read(path)["callbacks"][self.state_key]["best"]
             except UserError as error:
                 self.best = None
-                log.warning("%s The best from here on takes its place.", error)
+                log.warning("%s The next best checkpoint replaces it.", error)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
@@ -200,8 +200,8 @@ def check_last(trainer: L.Trainer) -> None:
         if callback.failure is not None:
             raise UserError(
                 f"Training is over, but its last checkpoint could not be written "
-                f"({callback.failure}).\nTo train again from the one before it, once it can be: "
-                f"resume={os.path.relpath(folder)}"
+                f"({callback.failure}).\nTo resume from the checkpoint before, once there is "
+                f"room: resume={os.path.relpath(folder)}"
             )
         update = callback.last_whole
         if trainer.is_global_zero and update and not update_path(folder, update).exists():
@@ -220,6 +220,6 @@ def _check_agreement(update: int, strategy: Strategy) -> None:
     first = strategy.broadcast(update)
     if not strategy.reduce_boolean_decision(update == first, all=True):
         raise UserError(
-            f"The processes go on from different checkpoints: the first from update {first}, this "
-            f"one from {update}. All nodes must see the same files in the run folder."
+            f"The processes resume from different checkpoints: the first from update {first}, "
+            f"this one from {update}. All nodes must see the same files in the run folder."
         )

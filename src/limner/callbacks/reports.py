@@ -78,4 +78,4 @@ def read_reports(folder: Path) -> list[Report]:
 
 @functools.cache
 def _say_damaged(path: Path) -> None:
-    log.warning("%s is damaged: what its other lines report is used.", path)
+    log.warning("%s is damaged: its other lines are used.", path)

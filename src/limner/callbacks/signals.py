@@ -66,6 +66,9 @@ def stopping_at_once() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    if not _may_handle_signals():
+        yield
+        return
     before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
     try:
         yield
@@ -94,13 +97,20 @@ class StopOnSignal(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls i
         self._before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def install(self) -> None:
-        """Install the signal handlers, which let training stop with a checkpoint."""
+        """Install the signal handlers, which let training stop with a checkpoint.
+
+        A thread that is not the main thread cannot have handlers; there nothing changes.
+        """
+        if not _may_handle_signals():
+            return
         for number in STOP_SIGNALS:
             signal.signal(number, self._on_signal)
 
     def restore(self) -> None:
         """Restore the earlier signal handlers."""
         self._forget_reminders()
+        if not _may_handle_signals():
+            return
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -152,6 +162,11 @@ class StopOnSignal(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls i
     def _forget_reminders(self) -> None:
         for timer in self._reminders.values():
             timer.cancel()
+
+
+def _may_handle_signals() -> bool:
+    """Return whether this is the main thread: Python lets no other one handle signals."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def _stops_at_once(number: int) -> bool:

@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
+from limner.config.protocols import check_protocol
 from limner.errors import UserError
 
 
@@ -20,6 +21,8 @@ def check_type(key: str, value: Any, hint: Any) -> None:
         hint: Type hint of the parameter.
     """
     if isinstance(value, Mapping) and "_target_" in value:
+        if not value.get("_partial_"):
+            check_protocol(key, value["_target_"], hint)
         return
     if not _accepts(hint, value):
         raise UserError(f"{key}={value}: must be {_describe(hint)}, not {_kind(value)}.")
@@ -32,6 +35,8 @@ def _accepts(hint: Any, value: Any) -> bool:
         return any(_accepts(option, value) for option in inner)
     if origin is typing.Literal:
         return value in inner
+    if hint is Any:
+        return True  # a class in Python 3.11
     if hint in (None, type(None)):
         return value is None
     if hint is bool:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from limner.data.store import Store
 from limner.errors import UserError
-from limner.interfaces import Augmentation, Batch
+from limner.interfaces import Augmentation, Batch, trait
 from limner.pixels import to_float
 from limner.randomness import generator_for
 
@@ -112,7 +112,7 @@ class TrainingBatches:
         images = self.store.gather(indices)
         if self.augmentation is not None:
             generator = generator_for(self.seed, "augmentation", update)
-            shape = self.images_per_update, self.augmentation.num_draws
+            shape = self.images_per_update, trait(self.augmentation, Augmentation, "num_draws")
             uniform = self._mine(torch.rand(shape, generator=generator))
             images = self.augmentation(
                 images, uniform=uniform.to(images.device, non_blocking=True)

@@ -79,7 +79,7 @@ def _check_slurm(
             f"SLURM started this command once, but {asked}. Put srun before it, and choose {fit}"
         )
     if per_node == 0 and _number(environ, "SLURM_NTASKS") > 1:
-        raise UserError(f"SLURM was told the number of tasks without that of a node: choose {fit}")
+        raise UserError(f"SLURM got --ntasks without --ntasks-per-node: choose {fit}")
     if started > 1 and per_node * num_nodes != num_processes:
         raise UserError(f"SLURM was told --ntasks-per-node={per_node}, but {asked}. Choose {fit}")
 

@@ -5,7 +5,7 @@ __all__ = ["Consistency"]
 
 from torch import Tensor
 
-from limner.interfaces import Augmentation
+from limner.interfaces import Augmentation, trait
 from limner.losses.penalty import Discriminator, Pairs
 
 
@@ -26,7 +26,7 @@ class Consistency:
     @property
     def num_draws(self) -> int:
         """Number of random numbers for each pair."""
-        return 2 * self.augmentation.num_draws
+        return 2 * trait(self.augmentation, Augmentation, "num_draws")
 
     def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor:
         """Return the penalty (B,)."""

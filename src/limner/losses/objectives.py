@@ -17,6 +17,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from limner.interfaces import trait
 from limner.losses.bounds import doubly_reparameterised, free_bits, importance_weighted
 from limner.losses.gaussian import gaussian_log_prob, normal_log_prob
 from limner.losses.kl import kl_dimensions
@@ -25,7 +26,7 @@ from limner.losses.kl import kl_dimensions
 class Density(Protocol):
     """Density p(z), see `limner.networks.priors`."""
 
-    is_standard_normal: bool
+    is_standard_normal: bool = False
 
     def log_prob(self, z: Tensor) -> Tensor: ...
 
@@ -59,7 +60,7 @@ class PosteriorSample:
         If p is N(0, I), it is exact, and each dimension is a group. Otherwise it is the mean of
         log q - log p over the codes, in one group.
         """
-        if self.prior.is_standard_normal:
+        if trait(self.prior, Density, "is_standard_normal"):
             return kl_dimensions(self.mean, self.logvar).mean(0)
         return (self.log_q - self.prior.log_prob(self.z)).mean(0)[:, None]
 

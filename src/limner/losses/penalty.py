@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
-from limner.interfaces import DiscriminatorObserver, DiscriminatorStatistics, Schedule
+from limner.interfaces import DiscriminatorObserver, DiscriminatorStatistics, Schedule, trait
 
 Discriminator = Callable[[Tensor], Tensor]
 """Function from images (B, C, H, W) to logits (B,)."""
@@ -40,9 +40,9 @@ class Pairs(NamedTuple):
 class Penalty(Protocol):
     """Function that returns a value of at least 0 for each pair; a module if it has a state."""
 
-    num_draws: int
+    num_draws: int = 0
     """Number of random numbers for each pair."""
-    forbids_batch_norm: bool
+    forbids_batch_norm: bool = False
     """Whether D must judge each image by itself."""
 
     def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor: ...
@@ -86,7 +86,7 @@ class Penalties(nn.ModuleDict):
     @property
     def num_draws(self) -> int:
         """Number of random numbers for each pair, of all penalties together."""
-        return sum(each.function.num_draws for each in self.values())
+        return sum(trait(each.function, Penalty, "num_draws") for each in self.values())
 
     def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
         """Show D's statistics in its step number `step` to the penalties that follow them."""
@@ -106,7 +106,8 @@ class Penalties(nn.ModuleDict):
             step: Number of steps of D before this one.
             update: Number of updates before this one.
         """
-        draws = uniform.split([each.function.num_draws for each in self.values()], dim=1)
+        nums = [trait(each.function, Penalty, "num_draws") for each in self.values()]
+        draws = uniform.split(nums, dim=1)
         return {
             name: each(d, pairs, uniform=own, update=update)
             for (name, each), own in zip(self.items(), draws, strict=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from limner.errors import UserError
-from limner.interfaces import FeatureExtractor, ImageStore
+from limner.interfaces import FeatureExtractor, ImageStore, missing_members
 from limner.metrics.frechet import frechet_distance
 from limner.metrics.kid import kernel_distance
 from limner.metrics.prdc import prdc
@@ -67,6 +67,11 @@ class Evaluator:
         kid_subset_size: int,
         num_neighbours: int,
     ) -> None:
+        if missing := missing_members(features, FeatureExtractor):
+            raise UserError(
+                f"metrics.features: {type(features).__name__} has no {', '.join(missing)}.\n"
+                "limner.interfaces.FeatureExtractor says what each one is."
+            )
         if not scores or set(scores) - SCORES.keys():
             raise UserError(f"metrics.scores={list(scores)}: choose from {', '.join(SCORES)}.")
         counts = {

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from limner.interfaces import AdversarialLoss, Augmentation, AuxiliaryLoss, Batch, label_kwargs
 from limner.losses.penalty import Pairs, Penalties
+from limner.models.adversarial_checks import check_players, is_relativistic, num_draws_of
 from limner.randomness import Noise
 
 
@@ -54,18 +54,7 @@ class AdversarialObjective:
     augmentation: Augmentation | None
 
     def __post_init__(self) -> None:
-        if self.loss.needs_lipschitz and len(self.penalty) == 0:
-            raise ValueError(
-                f"model/loss={type(self.loss).__name__.lower()} needs a penalty: "
-                "model/penalty=gradient"
-            )
-        mixes = any(isinstance(module, _BatchNorm) for module in self.discriminator.modules())
-        for name, each in self.penalty.items():
-            if mixes and each.function.forbids_batch_norm:
-                raise ValueError(
-                    f"model/penalty={name} is a penalty for each image, so a discriminator with "
-                    "batch norm does not fit: network.discriminator_norm=layer"
-                )
+        check_players(self.discriminator, self.loss, self.penalty)
 
     def draw_inputs(
         self, batch: Batch, noise: Noise, *, num_steps: int, latent_dim: int, is_conditional: bool
@@ -75,7 +64,7 @@ class AdversarialObjective:
         The batch holds the images of all D's steps. G's step has the real images and classes of
         D's last step, and random numbers of its own.
         """
-        num_draws = 0 if self.augmentation is None else self.augmentation.num_draws
+        num_draws = num_draws_of(self.augmentation)
         reals = batch["image"].chunk(num_steps)
         labels = batch["label"].chunk(num_steps) if is_conditional else [None] * num_steps
         steps = []
@@ -113,7 +102,7 @@ class AdversarialObjective:
     def generator_losses(self, inputs: Inputs) -> PlayerLosses:
         """Return G's losses. A relativistic loss reads the logits of real images too."""
         (fake_logits, fake_classes), real_logits = self._judge(self._fake(inputs), inputs), None
-        if self.loss.relativistic:
+        if is_relativistic(self.loss):
             real = self._augment(inputs.real, inputs.for_real)
             real_logits = self._judge(real, inputs)[0].detach()
         means = {"loss_generator": self.loss.generator(real_logits, fake_logits).mean()}

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
 from limner.models.gradients import Gradients
-from limner.models.lightning_internals import count_update
+from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 
 
@@ -55,15 +55,13 @@ class Classifier(L.LightningModule):
             losses = self._losses(images, labels)
             step.backward(losses["loss"], losses)
         values = step.finish()
-        count_update(self)
-        return values
+        return finish_update(self, values)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         losses = self._losses(batch["image"], batch["label"])
-        self.log_dict(
-            {f"val/{name}": value for name, value in losses.items()},
-            batch_size=len(batch["image"]), sync_dist=True, logger=False,
-        )  # fmt: skip
+        report_evaluation(self, losses, num_images=len(batch["image"]))
+
+    test_step = validation_step
 
     def _losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         logits = self.network(images)

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from limner.interfaces import Batch, OptimizerFactory
 from limner.models.ema import best, evaluating, follow, freeze, make_ema
 from limner.models.gradients import Gradients
-from limner.models.lightning_internals import count_update
+from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.vqvae import VQVAE
 from limner.randomness import uniform_labels
@@ -118,12 +118,13 @@ class CodePrior(L.LightningModule):
             step.backward(loss / (height * width), {"loss": loss})
         values = step.finish()
         follow(self, self.network)
-        count_update(self)
-        return values
+        return finish_update(self, values)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         loss = self._loss(best(self), batch["image"], self._labels(batch))
-        self.log("val/loss", loss, batch_size=len(batch["image"]), sync_dist=True, logger=False)
+        report_evaluation(self, {"loss": loss}, num_images=len(batch["image"]))
+
+    test_step = validation_step
 
     def _labels(self, batch: Batch) -> Tensor | None:
         return None if self.num_classes is None else batch["label"]

@@ -22,13 +22,15 @@ from limner.interfaces import (
     DiscriminatorObserver,
     OptimizerFactory,
     label_kwargs,
+    trait,
 )
 from limner.losses.diagnostics import discriminator_statistics, means
 from limner.losses.penalty import Penalties, Weighted
 from limner.models.adversarial import AdversarialObjective, Inputs
+from limner.models.adversarial_checks import validation_losses
 from limner.models.ema import evaluating, follow, make_ema
 from limner.models.gradients import Gradients
-from limner.models.lightning_internals import count_update
+from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.standing_statistics import make_standing_statistics
 from limner.randomness import Noise, uniform_labels
@@ -60,6 +62,7 @@ class GAN(L.LightningModule):
     """
 
     has_unused_parameters = True  # a player's step leaves out the other's; DDP must know
+    validates_in_training = False  # scores tell more; `trainer.validate` does
 
     def __init__(
         self,
@@ -133,8 +136,12 @@ class GAN(L.LightningModule):
         self.discriminator.requires_grad_(False)
         values = means(steps) | self._generator_step(generator_inputs)
         follow(self, self.generator)
-        count_update(self)
-        return values
+        return finish_update(self, values)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        report_evaluation(self, validation_losses(self, batch), num_images=len(batch["image"]))
+
+    test_step = validation_step
 
     def _discriminator_step(self, inputs: Inputs, step: int) -> dict[str, Tensor]:
         _, optimizer = self.optimizers(use_pl_optimizer=False)
@@ -157,7 +164,8 @@ class GAN(L.LightningModule):
     def _observe(self, logits: Tensor, step: int) -> dict[str, Tensor]:
         """Show all processes' logits to the parts that follow them; return statistics."""
         real, fake = self.all_gather(logits).flatten(0, -2).unbind(-1)
-        seen = discriminator_statistics(real, fake, threshold=self.objective.loss.threshold)
+        threshold = trait(self.objective.loss, AdversarialLoss, "threshold")
+        seen = discriminator_statistics(real, fake, threshold=threshold)
         self.penalty.observe(seen, step=step, num_images=len(real))
         values = seen._asdict()
         if isinstance(self.augmentation, DiscriminatorObserver):

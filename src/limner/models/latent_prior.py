@@ -17,10 +17,10 @@ from sklearn import mixture
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from limner.interfaces import Batch, OptimizerFactory
+from limner.interfaces import Batch, OptimizerFactory, trait
 from limner.models.ema import best, evaluating, follow, freeze, make_ema
 from limner.models.gradients import Gradients
-from limner.models.lightning_internals import count_update
+from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.vae import VAE
 from limner.models.variational import Prior
@@ -60,7 +60,9 @@ class LatentPrior(L.LightningModule):
     ) -> None:
         super().__init__()
         self.is_fitted = hasattr(prior, "set")
-        if prior.uses_encoder or not (self.is_fitted or any(True for _ in prior.parameters())):
+        if trait(prior, Prior, "uses_encoder") or not (
+            self.is_fitted or any(True for _ in prior.parameters())
+        ):
             raise ValueError(
                 f"A {type(prior).__name__} cannot be learned from codes alone: model/prior="
                 "gaussian_mixture, flow or mixture can."
@@ -146,14 +148,15 @@ class LatentPrior(L.LightningModule):
                 step.backward(loss, {"loss": loss})
             values = step.finish()
         follow(self, self.network)
-        count_update(self)
-        return values
+        return finish_update(self, values)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images = batch["image"]
         eps = torch.randn(len(images), self.latent_dim).to(images)
         loss = self._loss(best(self), images, self._labels(batch), eps)
-        self.log("val/loss", loss, batch_size=len(images), sync_dist=True, logger=False)
+        report_evaluation(self, {"loss": loss}, num_images=len(images))
+
+    test_step = validation_step
 
     def _labels(self, batch: Batch) -> Tensor | None:
         return None if self.num_classes is None else batch["label"]

@@ -14,10 +14,10 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from limner.interfaces import Batch, LogWeights, OptimizerFactory, Schedule, label_kwargs
+from limner.interfaces import Batch, LogWeights, OptimizerFactory, Schedule, label_kwargs, trait
 from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.gradients import Gradients
-from limner.models.lightning_internals import count_update
+from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.variational import (
     Likelihood,
@@ -121,7 +121,7 @@ class VAE(L.LightningModule):
 
     def sample_codes(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
         """Draw codes (num_codes, latent_dim) from the prior."""
-        if best(self)["prior"].is_standard_normal:
+        if trait(best(self)["prior"], Prior, "is_standard_normal"):
             return torch.randn(num_codes, self.latent_dim, generator=generator)
         with evaluating(best(self)) as network:
             prior = network["prior"].given(network["encoder"])
@@ -192,18 +192,16 @@ class VAE(L.LightningModule):
             step.backward(losses["loss"] / images[0].numel(), losses)
         values = step.finish()
         follow(self, self.network)
-        count_update(self)
-        return values
+        return finish_update(self, values)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images, labels = batch["image"], self._labels(batch)
         size = self.objective.num_samples, len(images), self.latent_dim
         eps = torch.randn(size, device=images.device, dtype=images.dtype).transpose(0, 1)
         losses = self._losses(best(self), images, labels, eps, kl_weight=self.kl_weight)
-        self.log_dict(
-            {f"val/{name}": value for name, value in losses.items()},
-            batch_size=len(images), sync_dist=True, logger=False,
-        )  # fmt: skip
+        report_evaluation(self, losses, num_images=len(images))
+
+    test_step = validation_step
 
     def _labels(self, batch: Batch) -> Tensor | None:
         return None if self.num_classes is None else batch["label"]

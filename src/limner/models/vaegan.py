@@ -19,11 +19,12 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from limner.interfaces import AdversarialLoss, Batch, OptimizerFactory
+from limner.interfaces import AdversarialLoss, Batch, OptimizerFactory, trait
 from limner.losses.kl import kl_standard_normal
+from limner.models.adversarial_checks import is_relativistic
 from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.gradients import Gradients
-from limner.models.lightning_internals import count_update
+from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.randomness import Noise
 
@@ -65,7 +66,7 @@ class VAEGAN(L.LightningModule):
         gradients: Gradients,
         ema_half_life: float | None,
     ) -> None:
-        if loss.needs_lipschitz or loss.relativistic:
+        if trait(loss, AdversarialLoss, "needs_lipschitz") or is_relativistic(loss):
             raise ValueError(
                 f"model/loss={type(loss).__name__.lower()} needs a penalty, which a VAE-GAN has "
                 "not; choose minimax, non_saturating, least_squares or hinge."
@@ -132,8 +133,7 @@ class VAEGAN(L.LightningModule):
             step.backward(total, losses)
         values |= step.finish()
         follow(self, self.network)
-        count_update(self)
-        return values
+        return finish_update(self, values)
 
     def _discriminator_losses(self, images: Tensor, eps: Tensor, u: Tensor) -> dict[str, Tensor]:
         with torch.no_grad():
@@ -167,10 +167,10 @@ class VAEGAN(L.LightningModule):
         mean, logvar = best(self)["encoder"](images)
         kl = kl_standard_normal(mean, logvar).mean()
         reconstruction = self._distance(images, best(self)["generator"](mean))
-        self.log_dict(
-            {"val/kl": kl, "val/reconstruction": reconstruction},
-            batch_size=len(images), sync_dist=True, logger=False,
-        )  # fmt: skip
+        losses = {"kl": kl, "reconstruction": reconstruction}
+        report_evaluation(self, losses, num_images=len(images))
+
+    test_step = validation_step
 
     def _distance(self, images: Tensor, made: Tensor) -> Tensor:
         """Half the squared distance in the features of D, mean over the batch."""

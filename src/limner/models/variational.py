@@ -21,7 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from limner.errors import UserError
-from limner.interfaces import Schedule, label_kwargs
+from limner.interfaces import Schedule, label_kwargs, trait
 from limner.losses.objectives import PosteriorSample
 from limner.pixels import to_float
 from limner.processes import mean_over_processes, world_size
@@ -49,8 +49,10 @@ class FindsVariance(Protocol):
 class Prior(Protocol):
     """p(z), a module: see `limner.networks.priors`."""
 
-    is_standard_normal: bool
-    uses_encoder: bool
+    is_standard_normal: bool = False
+    """Whether codes are drawn from N(0, I), so that nothing is learned."""
+    uses_encoder: bool = False
+    """Whether `given` reads the encoder."""
 
     def given(self, encoder: Any) -> Any: ...
 
@@ -118,7 +120,9 @@ def infer(
 
 
 def check_readable(likelihood: Likelihood, data: Any) -> None:
-    """Raise UserError if the images of a data module are outside the likelihood's range."""
+    """Raise UserError if the images of limner's data module are outside the likelihood's range."""
+    if not hasattr(data, "split"):
+        return  # a user's own loaders of batches
     store, indices = data.split("train")
     try:
         likelihood.check(to_float(store.gather(indices[:64])))
@@ -150,7 +154,9 @@ def check_parts(
         raise ValueError(
             f"model.latent_dim={latent_dim}: a number; null for a ladder, whose layers give it."
         )
-    if is_ladder(decoder) and (objective.num_layers == 1 or not prior.is_standard_normal):
+    if is_ladder(decoder) and (
+        objective.num_layers == 1 or not trait(prior, Prior, "is_standard_normal")
+    ):
         raise ValueError(
             "A ladder has several layers of codes, each with its own prior: it takes "
             "model/objective=elbo or iwae, and model/prior=standard_normal."
@@ -160,7 +166,7 @@ def check_parts(
             f"A {type(prior).__name__} is fitted to the codes of a trained model: "
             "model=latent_prior model.first_stage=RUN. Beside a VAE, model/prior=mixture learns."
         )
-    if num_classes is not None and prior.uses_encoder:
+    if num_classes is not None and trait(prior, Prior, "uses_encoder"):
         raise ValueError(
             f"A {type(prior).__name__} asks the encoder about images without a class; with "
             "model/condition=concat take another model/prior, such as flow."

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from limner.interfaces import Batch, OptimizerFactory
 from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.gradients import Gradients
-from limner.models.lightning_internals import count_update
+from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.variational import Likelihood, check_readable, log_likelihood
 
@@ -99,8 +99,7 @@ class VQVAE(L.LightningModule):
             step.backward(losses["loss"] / images[0].numel(), losses | self._use(counts))
         values = step.finish()
         follow(self, self.network)
-        count_update(self)
-        return values
+        return finish_update(self, values)
 
     def on_validation_epoch_start(self) -> None:
         self._counts = torch.zeros(self.num_codes, device=self.device)
@@ -108,15 +107,16 @@ class VQVAE(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         losses, counts = self._losses(best(self), batch["image"])
         self._counts += counts
-        self.log_dict(
-            {f"val/{name}": value for name, value in losses.items()},
-            batch_size=len(batch["image"]), sync_dist=True, logger=False,
-        )  # fmt: skip
+        report_evaluation(self, losses, num_images=len(batch["image"]))
+
+    test_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
         counts = self.all_gather(self._counts).view(-1, self.num_codes).sum(0)
-        use = {f"val/{name}": value for name, value in self._use(counts).items()}
-        self.log_dict(use, logger=False)
+        report_evaluation(self, self._use(counts), num_images=1)
+
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_epoch_end = on_validation_epoch_end
 
     def _losses(self, network: nn.ModuleDict, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Return the loss and its terms, averaged over the batch, and the count of each code."""

@@ -82,7 +82,7 @@ def action_in_folder(folder: Path, config: DictConfig) -> Action:
         return Action.RESUME
     if finished or foreign:
         raise UserError(
-            f"{name}: the run in it has no checkpoint to go on from, and is not removed, since "
+            f"{name}: the run in it has no checkpoint to resume from, and is not removed, since "
             + ("it has finished." if finished else f"there are other files ({foreign[0]}).")
         )
     if is_first_process():

@@ -62,10 +62,11 @@ def refuse_mistyped(words: Sequence[str]) -> None:
             raise UsageError(
                 f"{printable(word)}: not of the form key=value{_meant(word, after, groups)}"
             )
-        if equals and not _is_key(key):
+        if equals and (not key.lstrip("+~") or not _is_key(key)):
             raise UsageError(f"{printable(word)}: not of the form key=value.")
         if equals and key_of(word) in groups:
             _refuse_path(key_of(word), value, groups[key_of(word)])
+            _refuse_number(word, groups[key_of(word)])
             if "," in value and "[" not in value and "(" not in value and not is_sweep(words):
                 raise UsageError(
                     f"{printable(word)}: several options, for a single run.\n"
@@ -218,6 +219,16 @@ def _refuse_path(group: str, value: str, options: Sequence[str]) -> None:
             f"{group}={printable(value)}: an option is chosen by its name.\n"
             f"For DIR/{group}/{printable(name)}.yaml, a file of your own: "
             f"--config-dir DIR {group}={printable(name)}"
+        )
+
+
+def _refuse_number(word: str, options: Sequence[str]) -> None:
+    """Raise `UsageError` if a group is set to a value that cannot be the name of an option."""
+    override = OverridesParser.create().parse_override(word)
+    if not override.is_delete() and isinstance(override.value(), int | float | dict | None):
+        raise UsageError(
+            f"{printable(word)}: there is no such option\n"
+            f"Options of {key_of(word)}: {', '.join(options)}"
         )
 
 

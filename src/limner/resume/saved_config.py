@@ -68,7 +68,7 @@ def read_overrides(folder: Path) -> Overrides:
         words = read_yaml(path)
     except NotPlainError as error:
         raise UserError(
-            f"{path} {error}; a run is composed again by it. To go on from the saved weights "
+            f"{path} {error}; the run is composed from it again. To resume from the saved weights "
             "without it, type the whole command again with resume=auto."
         ) from error
     if words is None:

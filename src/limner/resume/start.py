@@ -48,7 +48,7 @@ class Start:
     Args:
         arguments: Words from which Hydra composes the config; None if there is nothing to do.
         words: Words with the same meaning for the further processes, which Lightning starts.
-        folder: Folder of the run to resume; None for a new run.
+        folder: Folder of the run to resume, or of the one that has finished; None for a new run.
         complete: Whether the composed config is the whole config of the resumed run. If not, only
             the difference that the command makes to the saved config counts.
         note: Message about a choice that neither the user nor the folder made; None for none.
@@ -74,17 +74,19 @@ def decide_start(words: Sequence[str]) -> Start:
     given, sweep = last_value(words, "resume"), last_value(words, "sweep")
     if sweep not in (None, "null") and not is_sweep(words):
         raise UserError(f"sweep={sweep} names a sweep of several runs: add -m.")
-    if given in (None, "", "null"):
+    if given == "":
+        raise UserError("resume= has no value: write resume=FOLDER, resume=auto or resume=null")
+    if given in (None, "null"):
         if is_first_process() and not only_shows(words):
             _refuse_used_folder(last_value(words, "hydra.run.dir"))
         return _sweep(words) if is_sweep(words) else _new(words)
     if is_sweep(words):
-        raise UserError(f"resume={given}: one run is gone on with at a time; leave out -m.")
+        raise UserError(f"resume={given}: one run is resumed at a time; leave out -m.")
     if given == "auto":
         return _automatic(without_key(words, "resume"))
     folder, other = _run_folder(given), last_value(words, "hydra.run.dir")
     if other is not None and Path(other).resolve() != folder:
-        raise UserError(f"resume={given} goes on in the run's own folder, not in {other}")
+        raise UserError(f"resume={given} resumes in the run's own folder, not in {other}")
     rest, saved = (
         without_key(without_key(words, "resume"), "hydra.run.dir"),
         read_overrides(folder),
@@ -147,7 +149,7 @@ def _automatic(words: list[str]) -> Start:
     if what is Action.NOTHING:
         update = read_status(folder).update
         note = f"resume=auto: the run in {shown} has finished, at update {update}."
-        return Start(None, words, note=note)
+        return Start(None, words, folder, note=note)
     killed = f"resume=auto: the start in {shown} left no checkpoint; it starts again."
     return _new(words, killed if in_use else None)
 
@@ -181,7 +183,7 @@ def _run_folder(given: str) -> Path:
     if is_first_process() and is_locked(folder):
         raise UserError(being_trained(folder))
     if not has_checkpoint(folder):
-        raise UserError(f"resume={given}: the run has no checkpoint to go on from yet.")
+        raise UserError(f"resume={given}: the run has no checkpoint to resume from yet.")
     refuse_links(folder)
     _refuse_other_version(folder)
     return folder
@@ -199,7 +201,7 @@ def _refuse_used_folder(given: str | None) -> None:
     folder = Path(given).expanduser() if given else None
     if folder is not None and folder.is_dir() and any(folder.iterdir()):
         raise UserError(
-            f"hydra.run.dir={given} is not empty. To go on with the run in it: resume={given}"
+            f"hydra.run.dir={given} is not empty. To resume the run in it: resume={given}"
         )
 
 

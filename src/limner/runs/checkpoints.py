@@ -186,7 +186,7 @@ def _refuse_bombs(archive: zipfile.ZipFile, size: int) -> None:
     """Raise `_Unfit` for an archive that would take more memory than the size of its file."""
     parts = archive.infolist()
     if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
-        raise _Unfit("is refused: its parts are compressed, which those of a checkpoint are not")
+        raise _Unfit("is refused: its parts are compressed, but a checkpoint is never compressed")
     if sum(part.file_size for part in parts) > size:
         raise _Unfit("is damaged, or no checkpoint")
     for part in parts:

@@ -57,7 +57,7 @@ def being_trained(folder: Path) -> str:
     """Return the message that a run is being trained, so it cannot be resumed now."""
     status = read_status(folder) or Status()
     by = f" (process {status.pid} on {status.host})" if status.pid else ""
-    return f"{folder} is being trained right now{by}; it can be gone on with once that has ended."
+    return f"{folder} is being trained right now{by}; resume it when that process has ended."
 
 
 def _acquired(folder: Path) -> FileLock | None:

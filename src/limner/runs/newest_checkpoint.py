@@ -39,7 +39,9 @@ def newest_or_refuse(run_dir: Path) -> Path:
     path = newest(run_dir)
     if path is None:
         reasons = [f"{path.name} {problem(path)}." for path in numbered(run_dir)]
-        raise UserError("\n".join([f"{run_dir} has no whole checkpoint to go on from:", *reasons]))
+        raise UserError(
+            "\n".join([f"{run_dir} has no whole checkpoint to resume from:", *reasons])
+        )
     return path
 
 

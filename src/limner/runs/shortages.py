@@ -70,7 +70,7 @@ def _port(text: str) -> str:
         return f"{named} is in use by another program: set it to another port, or unset it."
     reason = re.search(r"message: (.+)", text)
     why = f" ({reason[1].strip()})" if reason else ""
-    return f"{named} cannot be listened at{why}: set it to another port, or unset it."
+    return f"{named} cannot be used to listen{why}: set it to another port, or unset it."
 
 
 def _open_files() -> str:

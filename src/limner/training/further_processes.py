@@ -145,7 +145,7 @@ def _why(error: RuntimeError) -> str:
 def _how_to_go_on(run_dir: Path) -> list[str]:
     if not numbered(run_dir):
         return []
-    return [f"To go on from the last checkpoint: resume={os.path.relpath(run_dir)}"]
+    return [f"To resume from the last checkpoint: resume={os.path.relpath(run_dir)}"]
 
 
 def _words_for_the_first(run_dir: Path) -> str | None:

@@ -1,6 +1,6 @@
 """`limner evaluate run=outputs/...` and `limner evaluate generated=A reference=B`."""
 
-__all__ = ["Options", "run"]
+__all__ = ["Options", "measured", "run"]
 
 import dataclasses
 import json
@@ -41,6 +41,21 @@ def run(words: Sequence[str]) -> int:
     Raises:
         UserError: If the words name nothing that can be evaluated.
     """
+    entries, path = measured(words)
+    get_console().print(scores_table(entries))
+    log.info("How each was made: %s", path)
+    return 0
+
+
+def measured(words: Sequence[str]) -> tuple[dict[str, dict[str, Any]], Path]:
+    """Measure what `limner evaluate` with these words asks for, and write evaluation.json.
+
+    Returns:
+        The entries {"value", "protocol", perhaps "std"} by name, and the file.
+
+    Raises:
+        UserError: If the words name nothing that can be evaluated.
+    """
     _speak()
     names = {field.name for field in dataclasses.fields(Options)}
     own = [word for word in words if _is_own(word, names)]
@@ -61,9 +76,7 @@ def run(words: Sequence[str]) -> int:
     entries |= _measured(subject, measures, warn=options.measures != ["all"])
     path = subject.folder / "evaluation.json"
     path.write_text(json.dumps(entries, indent=2) + "\n")
-    get_console().print(scores_table(entries))
-    log.info("How each was made: %s", path)
-    return 0
+    return entries, path
 
 
 def _measured(subject: Subject, measures: Sequence[str], *, warn: bool) -> Entries:

@@ -34,9 +34,10 @@ class EpochLoop(_TrainingEpochLoop):
         return self.validates
 
     def can_validate(self) -> bool:
-        """Return whether the model has a validation step and validation images."""
+        """Return whether the model is validated in training and has validation images."""
         trainer = self.trainer
-        if not trainer.enable_validation:
+        wanted = getattr(trainer.lightning_module, "validates_in_training", True)
+        if not (trainer.enable_validation and wanted):
             return False
         trainer.validating = True
         self.val_loop.setup_data()

@@ -1,0 +1,50 @@
+"""Compare the class of a config's node with the protocol that its place asks for."""
+
+__all__ = ["check_protocol", "protocol_in"]
+
+import inspect
+import types
+import typing
+from typing import Any
+
+from hydra.utils import get_object
+
+from limner.errors import UserError
+
+
+def check_protocol(key: str, name: Any, hint: Any) -> None:
+    """Raise `UserError` if a class lacks methods that its place asks for.
+
+    Args:
+        key: Dotted key of the node, such as model.loss.
+        name: The node's `_target_`.
+        hint: Type hint of the parameter that gets the object: a protocol, or a choice with one.
+    """
+    from limner.interfaces import missing_members  # with torch
+
+    protocol = protocol_in(hint)
+    if protocol is None or not isinstance(name, str):
+        return
+    try:
+        kind = get_object(name)
+    except (ImportError, ValueError):
+        return  # the check of the node itself says so
+    if not inspect.isclass(kind):
+        return
+    if missing := missing_members(kind, protocol):
+        raise UserError(
+            f"{key}: {name} has no method {', '.join(missing)}.\n"
+            f"{protocol.__module__}.{protocol.__name__} says what each one takes and returns."
+        )
+
+
+def protocol_in(hint: Any) -> type | None:
+    """Return the protocol that a type hint is, or that it allows beside null; None for none."""
+    if getattr(hint, "_is_protocol", False):
+        return hint
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        found = [protocol_in(option) for option in typing.get_args(hint)]
+        protocols = [each for each in found if each is not None]
+        parts = [option for option in typing.get_args(hint) if option is not type(None)]
+        return protocols[0] if len(protocols) == len(parts) == 1 else None
+    return None

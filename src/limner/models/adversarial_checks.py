@@ -1,0 +1,65 @@
+"""What is checked of two players before their training, and their losses outside of training."""
+
+__all__ = ["check_players", "is_relativistic", "num_draws_of", "validation_losses"]
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from limner.interfaces import AdversarialLoss, Augmentation, Batch, label_kwargs, trait
+from limner.losses.penalty import Penalties, Penalty
+
+if TYPE_CHECKING:
+    from limner.models.gan import GAN
+
+
+def check_players(discriminator: nn.Module, loss: AdversarialLoss, penalty: Penalties) -> None:
+    """Raise ValueError for a loss without its penalty, and for a penalty that does not fit."""
+    if trait(loss, AdversarialLoss, "needs_lipschitz") and len(penalty) == 0:
+        raise ValueError(
+            f"model/loss={type(loss).__name__.lower()} needs a penalty: model/penalty=gradient"
+        )
+    mixes = any(isinstance(module, _BatchNorm) for module in discriminator.modules())
+    for name, each in penalty.items():
+        if mixes and trait(each.function, Penalty, "forbids_batch_norm"):
+            raise ValueError(
+                f"model/penalty={name} is a penalty for each image, so a discriminator with "
+                "batch norm does not fit: network.discriminator_norm=layer"
+            )
+
+
+def is_relativistic(loss: AdversarialLoss) -> bool:
+    """Return whether G's loss reads the logits of real images."""
+    return trait(loss, AdversarialLoss, "relativistic")
+
+
+def num_draws_of(augmentation: Augmentation | None) -> int:
+    """Return how many random numbers an augmentation needs per image."""
+    return 0 if augmentation is None else trait(augmentation, Augmentation, "num_draws")
+
+
+def validation_losses(model: "GAN", batch: Batch) -> dict[str, Tensor]:
+    """Return the mean losses () of both players of a GAN on B images, by the weights in training.
+
+    The losses are those of `AdversarialObjective` without penalties and augmentation. The codes
+    come from torch's own generator.
+    """
+    objective, real = model.objective, batch["image"]
+    labels = {} if model.num_classes is None else label_kwargs(batch["label"])
+    z = torch.randn(len(real), model.latent_dim).to(real)
+    fake = model.generator(z, **labels)
+    real_logits, fake_logits = (model.discriminator(each, **labels) for each in (real, fake))
+    losses = {}
+    if (auxiliary := objective.auxiliary) is not None:
+        (real_logits, real_classes), (fake_logits, fake_classes) = (
+            (logits[:, 0], logits[:, 1:]) for logits in (real_logits, fake_logits)
+        )
+        losses["auxiliary_discriminator"] = auxiliary.discriminator(
+            real_classes, fake_classes, **labels
+        )
+        losses["auxiliary_generator"] = auxiliary.generator(fake_classes, **labels)
+    losses["loss_discriminator"] = objective.loss.discriminator(real_logits, fake_logits)
+    losses["loss_generator"] = objective.loss.generator(real_logits, fake_logits)
+    return {name: values.mean() for name, values in losses.items()}

@@ -1,0 +1,55 @@
+"""Losses where Lightning's callbacks and loggers look (tests/models/test_plain_trainer.py)."""
+
+__all__ = ["finish_update", "report_evaluation"]
+
+from collections.abc import Mapping
+
+import lightning as L
+from torch import Tensor
+
+from limner.models.lightning_internals.counting import count_update
+from limner.models.lightning_internals.fit_loop import FitLoop
+
+
+def finish_update(model: L.LightningModule, values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """End an update: count it, report its values as `train/NAME`, and return them.
+
+    The values are in `trainer.callback_metrics`, where ModelCheckpoint and EarlyStopping look.
+    They stay tensors on the device, so nothing waits for them. In a run of limner the loggers get
+    them from `limner.callbacks.log`; in another Trainer, from Lightning.
+
+    Args:
+        model: The model, in its `training_step`.
+        values: Values () of the update by name, detached.
+    """
+    trainer = model.trainer
+    named = {f"train/{name}": value for name, value in values.items()}
+    if isinstance(trainer.fit_loop, FitLoop):
+        trainer._logger_connector._callback_metrics.update(named)
+    else:
+        model.log_dict(named)
+    count_update(model)
+    return values
+
+
+def report_evaluation(
+    model: L.LightningModule, values: Mapping[str, Tensor], *, num_images: int
+) -> None:
+    """Report the values of a batch as `val/NAME`, or as `test/NAME` in `trainer.test`.
+
+    Lightning averages them over the batches and processes. `trainer.validate` and `trainer.test`
+    return the averages. While limner trains, its loggers get them from `limner.callbacks.log`.
+
+    Args:
+        model: The model, in its `validation_step` or `test_step`.
+        values: Means () over the images of the batch, by name.
+        num_images: Number of images in the batch.
+    """
+    trainer = model.trainer
+    stage = "test" if trainer.testing else "val"
+    model.log_dict(
+        {f"{stage}/{name}": value for name, value in values.items()},
+        batch_size=num_images,
+        sync_dist=True,
+        logger=not (trainer.state.fn == "fit" and isinstance(trainer.fit_loop, FitLoop)),
+    )
