@@ -26,11 +26,12 @@ def convert(
     if lines and lines[0].startswith("Alias for field number"):  # a NamedTuple's own words
         lines[:] = []
         return
-    lines[:] = _formulas([_escaped(line) for line in lines])
+    lines[:] = _formulas(_escaped("\n".join(lines)).split("\n"))
 
 
-def _escaped(line: str) -> str:
-    parts = re.split(r"(``[^`]+``|`[^`]+`)", line)
+def _escaped(text: str) -> str:
+    """Escape what is no code; code may go on in the next line of its paragraph."""
+    parts = re.split(r"(``[^`]+``|`(?:[^`\n]|\n(?!\s*\n))+`)", text)
     return "".join(
         f"``{part.strip('`')}``" if part.startswith("`") else re.sub(r"([\\*|_])", r"\\\1", part)
         for part in parts
