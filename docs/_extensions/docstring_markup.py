@@ -32,10 +32,11 @@ def convert(
 def _escaped(text: str) -> str:
     """Escape what is no code; code may go on in the next line of its paragraph."""
     parts = re.split(r"(``[^`]+``|`(?:[^`\n]|\n(?!\s*\n))+`)", text)
-    return "".join(
+    joined = "".join(
         f"``{part.strip('`')}``" if part.startswith("`") else re.sub(r"([\\*|_])", r"\\\1", part)
         for part in parts
     )
+    return re.sub(r"(``[^`]+``)(?=\w)", r"\1\\ ", joined)  # a letter may not follow code
 
 
 def _formulas(lines: list[str]) -> list[str]:

@@ -35,7 +35,10 @@ TITLES = {
     "search": "Spaces of searches",
 }
 PYTHON = {
-    "using": ("Using a trained model", ["", "pretrained.load", "pretrained.trained_model"]),
+    "using": (
+        "Functions of limner",
+        ["commands.python", "pretrained.load", "pretrained.trained_model"],
+    ),
     "interfaces": ("What parts assume of one another", ["interfaces", "errors"]),
     "models": ("Models", ["models"]),
     "networks": ("Networks", ["networks"]),
