@@ -32,11 +32,11 @@ def convert(
 def _escaped(text: str) -> str:
     """Escape what is no code; code may go on in the next line of its paragraph."""
     parts = re.split(r"(``[^`]+``|`(?:[^`\n]|\n(?!\s*\n))+`)", text)
-    joined = "".join(
-        f"``{part.strip('`')}``" if part.startswith("`") else re.sub(r"([\\*|_])", r"\\\1", part)
-        for part in parts
-    )
-    return re.sub(r"(``[^`]+``)(?=\w)", r"\1\\ ", joined)  # a letter may not follow code
+    escaped = [re.sub(r"([\\*|_])", r"\\\1", part) for part in parts]
+    for at in range(1, len(parts), 2):  # the code
+        follows = r"\ " if parts[at + 1][:1].isalnum() else ""  # a letter may not follow code
+        escaped[at] = f"``{parts[at].strip('`')}``{follows}"
+    return "".join(escaped)
 
 
 def _formulas(lines: list[str]) -> list[str]:
