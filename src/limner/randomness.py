@@ -115,6 +115,7 @@ def seed_for(seed: int, stream: str, *position: int) -> int:
             All positions of a stream need the same length, since a 0 at the end makes no
             difference.
     """
+    # For numpy, (3, 0) and (3, 0, 0) are one seed (test_streams_and_positions_are_independent).
     words = np.random.SeedSequence([seed, zlib.crc32(stream.encode()), *position])
     return int(words.generate_state(1, np.uint64)[0] >> 1)
 
@@ -130,7 +131,7 @@ def seed_torch(seed: int, device: torch.device) -> None:
     `torch.manual_seed` would seed every kind of device. If CUDA is not in use, it records the
     whole call stack each time, which takes a hundred times as long.
     """
-    torch.default_generator.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # test_seeding_torch_is_what_torch_does
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from limner import cli
-from limner.config.commented import with_comments
+from limner.config.commented import describe_file, with_comments
 from limner.config.schema import CONFIG_DIR
 
 WORDS = ["model=gan", "data=mnist", "network.generator.width=7"]
@@ -112,3 +112,18 @@ def test_with_comments_keeps_values_that_look_like_comments_and_long_ones():
     assert yaml.safe_load(commented) == value
     assert commented.count("# said: [of] it") == 5
     assert with_comments("- 1\n- 2\n", comments) == "- 1\n- 2\n"
+
+
+def test_describe_file_lists_choices_keys_and_comments():
+    text = (
+        "# About it.\ndefaults:\n  - loss: hinge  # hinge | other\n  - _self_\n"
+        "a:\n  b: 1  # how many\n  c: [1, 2]\n"
+    )
+    head, entries = describe_file(text)
+    assert head == "About it."
+    assert [(e.key, e.value, e.comment, e.is_choice) for e in entries] == [
+        ("loss", "hinge", "hinge | other", True),
+        ("a", None, None, False),
+        ("a.b", "1", "how many", False),
+        ("a.c", "[1, 2]", None, False),
+    ]

@@ -58,7 +58,9 @@ class ADA(nn.Module):
     def forward(self, images: Tensor, *, uniform: Tensor) -> Tensor:
         """Return the changed images (B, C, H, W); `uniform` (B, num_draws) is from U[0, 1)."""
         geometry, colour = uniform.split([NUM_DRAWS_GEOMETRY, NUM_DRAWS_COLOUR], dim=1)
-        with torch.autocast(images.device.type, enabled=False):  # positions need float32
+        # Autocast would multiply even 3x3 matrices in bfloat16, which moves pixels
+        # (test_half_precision_of_the_networks_does_not_blur_positions).
+        with torch.autocast(images.device.type, enabled=False):
             images = move(images, uniform=geometry, p=self.p)
             return change_colour(images, uniform=colour, p=self.p)
 

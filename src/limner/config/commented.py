@@ -4,9 +4,10 @@ Hydra prints the config as plain YAML. This module only adds comments to that te
 still loads as the same config.
 """
 
-__all__ = ["commented", "with_comments"]
+__all__ = ["Entry", "commented", "describe_file", "with_comments"]
 
 import contextlib
+import dataclasses
 import io
 import re
 import sys
@@ -24,6 +25,23 @@ from limner.config.schema import CONFIG_DIR
 WIDTH, COLUMN = 80, 26
 Comments = Mapping[str, str]
 """Mapping of dotted keys to comments without the number sign."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One key of a config file.
+
+    Args:
+        key: Dotted key; of an entry of the defaults list, the group.
+        value: Value as the file writes it, or None if keys below this one hold the values.
+        comment: Comment behind the value, or None.
+        is_choice: Whether the entry stands in the defaults list.
+    """
+
+    key: str
+    value: str | None
+    comment: str | None
+    is_choice: bool
 
 
 @contextlib.contextmanager
@@ -75,6 +93,26 @@ def with_comments(text: str, comments: Comments, *, package: str = "") -> str:
     return "".join(f"{line}\n" for line in commented)
 
 
+def describe_file(text: str) -> tuple[str, list[Entry]]:
+    """Return the comment at the top of a config file, and its keys in order.
+
+    Args:
+        text: The file.
+    """
+    tree, lines, entries = yaml.compose(text), text.splitlines(), []
+    for key, name, value in _keys(tree, ""):
+        if key == "defaults":
+            for group, option in _choices(value):
+                written = text[option.start_mark.index : option.end_mark.index]
+                entries.append(Entry(group.value, written, _behind(lines, option), True))
+            continue
+        is_leaf = _is_scalar(value) or value.flow_style
+        comment = _behind(lines, value if is_leaf else name)
+        written = text[value.start_mark.index : value.end_mark.index] if is_leaf else None
+        entries.append(Entry(key, written, comment, False))
+    return _head(text) or "", entries
+
+
 def _comments(overrides: Sequence[str], folder: str | None, config_name: str) -> Comments:
     """Return the comments of all files of a composed config; later files override earlier ones."""
     search_path = create_config_search_path(str(CONFIG_DIR))
@@ -109,17 +147,22 @@ def _of_defaults(tree: yaml.Node | None, lines: Sequence[str], package: str) -> 
     """Return the comments of a defaults list, keyed by the packages of the groups chosen there."""
     found = {}
     entries = [value for key, _, value in _keys(tree, "") if key == "defaults"]
-    for entry in entries[0].value if entries else ():
-        for name, value in entry.value if isinstance(entry, yaml.MappingNode) else ():
-            comment = _behind(lines, value)
-            group, _, target = name.value.removeprefix("override ").partition("@")
-            own = target if target else f"{package}.{group}"
-            if group.startswith("/") and not target:
-                own = group.removeprefix("/")
-            own = own.replace("_here_", package).removeprefix("_global_").replace("/", ".")
-            if comment:
-                found[own.strip(".")] = comment
+    for name, value in _choices(entries[0]) if entries else ():
+        comment = _behind(lines, value)
+        group, _, target = name.value.removeprefix("override ").partition("@")
+        own = target if target else f"{package}.{group}"
+        if group.startswith("/") and not target:
+            own = group.removeprefix("/")
+        own = own.replace("_here_", package).removeprefix("_global_").replace("/", ".")
+        if comment:
+            found[own.strip(".")] = comment
     return found
+
+
+def _choices(defaults: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """Yield group and option of each entry of a defaults list that names both."""
+    for entry in defaults.value:
+        yield from entry.value if isinstance(entry, yaml.MappingNode) else ()
 
 
 def _head(text: str) -> str | None:

@@ -98,7 +98,9 @@ def peak_memory(device: torch.device | str) -> int | None:
     status = Path("/proc/self/status")
     if status.exists():
         found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-        if found:  # getrusage would include the parent's memory when it started this process
+        # getrusage would include the parent's memory when it started this process
+        # (test_the_peak_of_memory_rises_with_what_is_taken_and_stays).
+        if found:
             return 1024 * int(found[1])
     try:
         import resource

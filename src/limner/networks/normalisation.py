@@ -40,6 +40,8 @@ def normalise_spectra(network: nn.Module) -> None:
     Initialise the weights before the call: afterwards `layer.weight` is computed. A norm that
     follows a layer rescales its output, so the bound holds only for discriminators of norm "none".
     """
+    # `nn.init` on a computed weight would change nothing, and each read of it in training mode is
+    # a power iteration (test_weights_are_initialised_before_they_are_bounded).
     for module in list(network.modules()):
         if isinstance(module, nn.Conv2d | nn.Linear):
             parametrizations.spectral_norm(module)

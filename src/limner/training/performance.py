@@ -1,4 +1,4 @@
-"""Optimisations that make the same training faster; docs/performance.md measures each one."""
+"""Optimisations that make the same training faster; docs/explanation/speed.md measures each."""
 
 __all__ = [
     "COMPILE_MODES",
