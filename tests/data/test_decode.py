@@ -103,6 +103,14 @@ def test_modes_of_tiff_become_their_colour(tmp_path, mode):
     assert (array == 255).all()
 
 
+@pytest.mark.parametrize(
+    ("mode", "channels"),
+    [("1", 1), ("L", 1), ("LA", 1), ("I;16", 1), ("RGB", 3), ("RGBA", 3), ("P", 3), ("CMYK", 3)],
+)
+def test_shape_of_counts_no_transparency_among_the_channels(mode, channels):
+    assert shape_of(Image.new(mode, (6, 8))) == [channels, 8, 6]
+
+
 @pytest.mark.parametrize("suffix", ["tif", "gif", "webp"])
 def test_first_picture_is_read_when_a_file_has_several(tmp_path, suffix):
     pages = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime")]

@@ -72,6 +72,7 @@ def unknown(*words: str) -> str:
         ("-m seed=1,2 --cfg job", "-m and --cfg do not go together"),
         ("seed=1 --resolve", "add --cfg job"),
         ("runs/a", "did you mean resume=runs/a?"),
+        ("model=gan=x", "model=gan=x: not of the form GROUP=OPTION"),
         ("=3", "=3: not of the form key=value"),
         ("model=3", "model=3: there is no such option\nOptions of model: cgan,"),
         ("data=null", "data=null: there is no such option\nOptions of data: celeba,"),

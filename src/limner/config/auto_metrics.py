@@ -6,16 +6,24 @@ import logging
 import math
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from limner.interfaces import RealImages
+from limner.metrics.classifier import ClassifierFeatures, refuse_unlabelled
 
 log = logging.getLogger(__name__)
 
 
 def choose_metrics(config: DictConfig, data: RealImages) -> None:
-    """Replace `metrics=auto` by scores that suit this machine and data set; log the choice."""
+    """Replace `metrics=auto` by scores that suit this machine and data set; log the choice.
+
+    Raises:
+        UserError: If the chosen scores need labels and the data have none.
+    """
     if "choices" not in config.metrics:
+        features = OmegaConf.select(config.metrics, "features._target_")
+        if features == f"{ClassifierFeatures.__module__}.{ClassifierFeatures.__qualname__}":
+            refuse_unlabelled(data)
         return
     common = {k: v for k, v in config.metrics.items() if k not in ("choices", "objective")}
     on_gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()

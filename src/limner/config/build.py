@@ -28,6 +28,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
+from limner.config.error_messages import shortened
 from limner.config.groups import check_groups
 from limner.config.own_code import OwnModuleError, is_from_library, is_library
 from limner.config.ranges import check_finite, check_optimizer, check_range
@@ -60,7 +61,7 @@ def composed(config: DictConfig) -> dict[str, Any]:
     except InterpolationKeyError as error:
         role = re.search(r"'network\.(\w+)'", str(error))
         if role is None:
-            raise UserError(str(error).splitlines()[0]) from error
+            raise UserError(shortened(error, lines=1)) from error
         fitting = [
             file.stem
             for file in sorted((CONFIG_DIR / "network").glob("*.yaml"))
@@ -71,7 +72,7 @@ def composed(config: DictConfig) -> dict[str, Any]:
             + ", ".join(fitting)
         ) from error
     except OmegaConfBaseException as error:
-        raise UserError(str(error).splitlines()[0]) from error
+        raise UserError(shortened(error, lines=1)) from error
 
 
 def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:

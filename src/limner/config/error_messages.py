@@ -1,6 +1,6 @@
 """Translation of exceptions of Hydra, the file system and the machine into short messages."""
 
-__all__ = ["explain"]
+__all__ = ["explain", "shortened"]
 
 import errno
 import re
@@ -35,7 +35,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, ConfigCompositionException):
         return _composition(error), USAGE
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return "\n".join(str(error).splitlines()[:2]), FAILURE
+        return shortened(error), FAILURE
     if (lacking := shortage(error)) is not None:
         return printable(lacking), FAILURE
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -49,6 +49,21 @@ def explain(error: BaseException) -> tuple[str, int] | None:
             FAILURE,
         )
     return None
+
+
+def shortened(error: Exception, *, lines: int = 2) -> str:
+    """Return the first lines of an error of Hydra or OmegaConf, the key of a `${...}` first.
+
+    Args:
+        error: The error.
+        lines: Number of lines.
+    """
+    text = "\n".join(str(error).splitlines()[:lines])
+    key, resolving = getattr(error, "full_key", None), "raised while resolving interpolation: "
+    if resolving not in text:
+        return text
+    reason = text.partition(resolving)[2].strip('"')
+    return f"{key}: {reason}" if key else reason
 
 
 def _missing_option(error: MissingConfigException) -> str:
@@ -71,6 +86,8 @@ def _composition(error: ConfigCompositionException) -> str:
     if isinstance(cause, ValidationError):
         message = f"{cause.full_key}: {cause.msg or cause}".splitlines()[0]
         return _place(text, str(cause.key)) + message
+    if several := re.search(r"Sweep parameters '(.+)' requires --multirun", text):
+        return f"{several[1]}: this asks for several runs: add -m"
     if re.search(r"Could not override 'model/network\b", text):
         return f"{_place(text, 'network')}{NETWORK_MOVED}; in a file: override /network: mlp"
     if group := re.search(r"Could not override '([\w/]+)(?:@[\w.]+)?'", text):

@@ -34,7 +34,7 @@ RESIZE = "cover, centre-crop, lanczos"
 BITS_PER_SAMPLE = 258
 """TIFF tag with the number of bits per value."""
 SHAPES = "shapes"
-SHAPE_FORMAT = 1
+SHAPE_FORMAT = 2
 
 
 class CorruptPicture(UserError):
@@ -110,11 +110,14 @@ def first_shape(pictures: Pictures) -> list[int]:
 
 
 def shape_of(picture: Image.Image) -> list[int]:
-    """Return [C, H, W] of a picture as displayed: turned upright, 3 channels for a palette."""
+    """Return [C, H, W] of a picture as displayed: turned upright, with 1 or 3 channels.
+
+    Transparency is no channel: pictures are composed on `data.background`. A shape of four
+    channels, which keeps the transparency, must be given as `data.image_shape`.
+    """
     upright = ImageOps.exif_transpose(picture)
     grey = upright.mode in ("1", "F", "L", "LA", "La") or upright.mode.startswith("I")
-    channels = 1 if grey else 4 if upright.mode == "RGBA" else 3
-    return [channels, upright.height, upright.width]
+    return [1 if grey else 3, upright.height, upright.width]
 
 
 def fits(picture: Image.Image, image_shape: Sequence[int]) -> bool:

@@ -6,7 +6,7 @@ classifier. So the scores have a name of their own (`fid_classifier`), and their
 the hash of the classifier's weights and its accuracy.
 """
 
-__all__ = ["ClassifierFeatures"]
+__all__ = ["ClassifierFeatures", "refuse_unlabelled"]
 
 import logging
 from pathlib import Path
@@ -30,6 +30,15 @@ MAX_EPOCHS = 200
 """Largest number of passes over the training images; a small classifier learns no more."""
 MIN_UPDATES = 50
 """Smallest number of updates on few images, unless the config asks for fewer."""
+
+
+def refuse_unlabelled(real: RealImages) -> None:
+    """Raise UserError for data without two classes, which train no classifier."""
+    if real.num_classes < 2:
+        raise UserError(
+            f"metrics=classifier needs labels, and data={real.name} has none.\n"
+            "Choose metrics=inception, which downloads weights once, or metrics=none."
+        )
 
 
 class ClassifierFeatures:
@@ -67,11 +76,7 @@ class ClassifierFeatures:
 
     def prepare(self, real: RealImages) -> None:
         """Train the classifier on `real`, or load its weights from the cache."""
-        if real.num_classes < 2:
-            raise UserError(
-                f"metrics=classifier needs labels, and data={real.name} has none.\n"
-                "Choose metrics=inception or metrics=none."
-            )
+        refuse_unlabelled(real)
         train, test = real.reference("train"), _held_out(real)
         shapes = [[name, list(p.shape)] for name, p in self._network.state_dict().items()]
         num_updates = self._num_updates(len(train[1]))

@@ -275,7 +275,10 @@ def _refuse_path(group: str, value: str, options: Sequence[str]) -> None:
 
 def _refuse_number(word: str, options: Sequence[str]) -> None:
     """Raise `UsageError` if a group is set to a value that cannot be the name of an option."""
-    override = OverridesParser.create().parse_override(word)
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException:
+        raise UsageError(f"{printable(word)}: not of the form GROUP=OPTION.") from None
     if not override.is_delete() and isinstance(override.value(), int | float | dict | None):
         raise UsageError(
             f"{printable(word)}: there is no such option\n"
