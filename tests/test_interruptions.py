@@ -269,6 +269,8 @@ def test_train_finishes_though_nobody_reads_its_scores(run, monkeypatch):
     printed = []
 
     class Console:
+        is_jupyter = is_interactive = False
+
         def print(self, what, **options):
             printed.append(what)
             raise SystemExit(1)  # as rich does when `head` has ended

@@ -43,8 +43,11 @@ def fails(result, code: int, *messages: str) -> None:
         (["optimizer=zzz"], "there are: adagrad, adam, adam_gan, adamw, rmsprop, sgd"),
         (["modle=gan"], "modle: there is no such key; did you mean model?"),
         (["sed=1"], "sed: there is no such key; did you mean seed?"),
-        (["model.latnt_dim=3"], "model.latnt_dim: there is no such key; did you mean latent_dim?"),
-        (["trainer.max_epoch=3"], "did you mean max_epochs?"),
+        (
+            ["model.latnt_dim=3"],
+            "model.latnt_dim: there is no such key; did you mean model.latent_dim?",
+        ),
+        (["trainer.max_epoch=3"], "did you mean trainer.max_epochs?"),
         (["trainer.val_check_interval=3"], "is added by a plus: +trainer.val_check_interval="),
         (["seed=one"], "seed: Value 'one' of type 'str' could not be converted to Integer"),
         (["just words"], "just words: not of the form key=value"),
@@ -366,7 +369,7 @@ def test_optuna_that_is_not_installed(monkeypatch, capsys):
     for name in [name for name in sys.modules if name.startswith("limner.commands.search")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.setattr(sys, "argv", ["limner", "search", "study=a"])
+    monkeypatch.setattr(sys, "argv", ["limner", "search", "study=a", "space=vae"])
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert end.value.code == 1

@@ -480,7 +480,7 @@ def test_a_run_on_a_disk_for_two_checkpoints_keeps_the_newest(run, tmp_path, sma
     every = ["callbacks.checkpoints.every_num_updates=4", "trainer.max_steps=14"]
     result = run(*SMALL, *every, f"hydra.run.dir={folder}")
     assert result.code == 0, result.err
-    assert result.out.count("The disk is full: update_00000004.ckpt had to go") == 1
+    assert result.out.count("The disk is full: update_00000004.ckpt had to be removed") == 1
     assert "could not be written" not in result.out
     assert updates(folder) == [12, 14]
 

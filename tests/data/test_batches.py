@@ -113,7 +113,9 @@ def test_an_image_is_augmented_alike_on_any_number_of_processes(steps):
 
 
 def test_a_batch_larger_than_the_data_is_refused():
-    with pytest.raises(UserError, match=r"data\.batch_size=8 x 3 batches x 2 processes = 48"):
+    with pytest.raises(
+        UserError, match=r"48 images \(data\.batch_size=8 x 3 batches x 2 processes\)"
+    ):
         training(47, steps=3, world_size=2)
 
 

@@ -222,7 +222,7 @@ def test_zip_takes_the_last_entry_when_a_name_occurs_twice(tmp_path, caplog):
     store = decode(archive)
     assert len(store) == 3
     assert (store.images[1] == 255).all()
-    assert "the last one counts" in caplog.text
+    assert "the last entry of each name is used" in caplog.text
 
 
 def test_zip_is_refused_when_its_directory_is_garbage(tmp_path):

@@ -90,9 +90,9 @@ def test_images_that_have_changed_are_noticed(photos):
     with pytest.raises(UserError, match=r"differ from those at the start .*\(12, as before\)"):
         state(saved=saved)
     (folder / "class_1" / "0001.png").unlink()
-    with pytest.raises(UserError, match="12 then, 11 now"):
+    with pytest.raises(UserError, match="12 before, 11 now"):
         state(saved=saved)
-    with pytest.raises(UserError, match="12 then, 11 now"):
+    with pytest.raises(UserError, match="12 before, 11 now"):
         state(saved=saved, store="streamed")
 
 
@@ -117,7 +117,7 @@ def folder_module(path, **options):
 def test_open_refuses_a_picture_beside_class_folders_unless_labels_are_not_wanted(tmp_path):
     folder = fakes.images(tmp_path / "photos", 6, classes=2)
     Image.new("RGB", (8, 8)).save(folder / "cover.png")
-    with pytest.raises(UserError, match=r"cover\.png of 7 images lie beside") as error:
+    with pytest.raises(UserError, match=r"cover\.png of 7 images are outside") as error:
         folder_module(folder).open()
     assert "data.num_classes=0" in str(error.value)
     data = folder_module(folder, num_classes=0)

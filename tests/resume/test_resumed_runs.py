@@ -73,6 +73,7 @@ def test_the_same_command_again_and_again_ends_with_one_finished_run(run, monkey
     saved = torch.load(newest(folder), weights_only=True)
     assert saved["limner"] == {
         "version": limner.__version__, "format": FORMAT, "batch_size": 64, "world_size": 1,
+        "num_updates": 12,
     }  # fmt: skip
 
     before = content(folder)

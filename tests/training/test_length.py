@@ -113,8 +113,8 @@ def trained(run):
 def test_longer_run_keeps_its_schedule_or_is_refused(run, trained, again):
     refused = run(*again, "trainer.max_epochs=3")
     assert refused.code != 0
-    assert "lr_schedule.last: 6 -> ${num_updates}" in refused.err
-    assert "as it is: lr_schedule.last=6" in refused.err
+    assert "lr_schedule.last: 6 -> the new length of training" in refused.err
+    assert "which ends there: lr_schedule.last=6" in refused.err
     kept = run(*again, "trainer.max_epochs=3", "lr_schedule.last=6")
     assert kept.code == 0, kept.err
     written = yaml.safe_load(Path("run/config.yaml").read_text())

@@ -5,7 +5,7 @@ then written into the config: the updates of trainer.max_epochs epochs, or train
 whichever is less.
 """
 
-__all__ = ["Length", "refuse_intervals", "refuse_unreachable"]
+__all__ = ["Length", "refuse_endless", "refuse_intervals", "refuse_unreachable"]
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -92,6 +92,22 @@ class Length:
         return min(limits, default=None)
 
 
+def refuse_endless(config: DictConfig) -> None:
+    """Raise UserError for a schedule that needs the length of a training without a limit.
+
+    Args:
+        config: The config, before the check of its types.
+    """
+    given = OmegaConf.to_container(config.trainer)
+    if all(given.get(name) in UNLIMITED for name in ("max_epochs", "max_steps")):
+        for key, text in _texts(config):
+            if LENGTH in text or STEPS in text:
+                raise UserError(
+                    f"{key} follows the length of training, which has no limit in updates.\n"
+                    f"Set trainer.max_steps=N or trainer.max_epochs=N, or {key}=N itself."
+                )
+
+
 def refuse_intervals(config: DictConfig) -> None:
     """Raise UserError for a length of 0, a minimum above its maximum, or an interval in time.
 
@@ -114,13 +130,6 @@ def refuse_intervals(config: DictConfig) -> None:
             "trainer.max_epochs=null: Lightning would take 1000; choose a number of epochs, or -1 "
             "for no limit."
         )
-    if all(given.get(name) in UNLIMITED for name in ("max_epochs", "max_steps")):
-        for key, text in _texts(config):
-            if LENGTH in text or STEPS in text:
-                raise UserError(
-                    f"{key} follows the length of training, which has no limit in updates.\n"
-                    f"Set trainer.max_steps=N or trainer.max_epochs=N, or {key}=N itself."
-                )
     if given.get("limit_train_batches") == 0:
         raise UserError(
             f"trainer.limit_train_batches={given['limit_train_batches']}: must leave an update in "

@@ -29,7 +29,7 @@ from limner.runs.records import write_records
 from limner.runs.status import StatusFile
 from limner.training.batch_size import fitting_batch_size
 from limner.training.image_size import judge_image_size
-from limner.training.length import Length
+from limner.training.length import Length, refuse_endless
 from limner.training.opening import opening, zero_rate
 from limner.training.performance import compile_networks, keep_freed_memory, layout_for
 from limner.training.progress import Progress
@@ -165,6 +165,7 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
     check_groups(config)
     first_stage = adopt(config, run_dir)
     refuse_values(config)
+    refuse_endless(config)
     check(config)
     check_started(num_processes(config), num_nodes=config.trainer.num_nodes)
     build(config, "gradients")  # checks the values

@@ -34,7 +34,7 @@ class Jobs:
         self.config = config
         return action_in_folder(folder, config)
 
-    def start(self, command: list[str], *, resources: object) -> subprocess.Popen:
+    def start(self, command: list[str], **options: object) -> subprocess.Popen:
         *overrides, auto, where = (word for word in command if "=" in word)
         assert auto == "resume=auto"
         folder = Path(where.partition("=")[2].strip("'"))

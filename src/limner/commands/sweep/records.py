@@ -54,6 +54,8 @@ def jobs_in(sweep: Path) -> list[Job]:
     found, waiting = [], queue() if queued else {}
     for folder, record in records.items():
         state, error = _state(folder, record["error"])
+        if state == "not begun" and folder not in queued:
+            state = "stopped"  # its run was stopped before it wrote anything
         if (in_queue := waiting.get(queued.get(folder))) is not None:
             state, error = ("queued" if in_queue == "PENDING" else "running"), None
         score = objective(folder) if state == "finished" else None
@@ -141,7 +143,7 @@ def _state(folder: Path, error: str | None) -> tuple[str, str | None]:
     if error is not None and error.startswith("killed by"):
         return "killed", error
     if status is None or (status.state == "finished" and error is not None):
-        return ("stopped" if error is None else "failed"), error
+        return ("not begun" if error is None else "failed"), error
     if status.state == "running":
         return "killed", error
     return status.state, error if status.state != "finished" else None
