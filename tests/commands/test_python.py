@@ -1,4 +1,4 @@
-"""limner from Python: the runs of the command line, as functions that leave the process alone."""
+"""limner from Python: the commands as functions that leave the process unchanged."""
 
 import logging
 import os
@@ -29,12 +29,12 @@ TINY = [
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """An empty working folder."""
+    """Change to an empty working folder."""
     monkeypatch.chdir(tmp_path)
 
 
 def state():
-    """What a call must leave as it was."""
+    """Return the state of the process that a call must not change."""
     loggers = [logging.getLogger(), logging.getLogger("limner")]
     return (
         [signal.getsignal(number) for number in STOP_SIGNALS], Path.cwd(), list(sys.argv),
