@@ -106,7 +106,7 @@ def test_labels_reach_a_conditional_model_in_order():
 
 
 def test_conditional_model_draws_classes_when_no_labels_are_given():
-    """Classes are equally likely, image i of a seed is fixed, codes equal those of given labels."""
+    """Classes are equally likely; image i of a seed is fixed; codes equal those of labels."""
     drawn = made(Labelled).sample(BATCH + 20, seed=3)[:, 0, 0, 0]
     assert np.array_equal(drawn[:BATCH], made(Labelled).sample(BATCH, seed=3)[:, 0, 0, 0])
     assert min(np.bincount(drawn, minlength=3)) > 15

@@ -135,10 +135,10 @@ class PixelFeatures:
 
 
 class SlowFeatures(PixelFeatures):
-    """Of 8x8 pixels, and slow, as a large network is without a GPU; it leaves a file `scoring`.
+    """A feature network as slow as a large network without a GPU; it leaves a file `scoring`.
 
     Args:
-        seconds: For each batch.
+        seconds: Seconds for each batch.
     """
 
     def __init__(self, *, seconds: float) -> None:

@@ -1,8 +1,9 @@
-"""`python PROGRAM.py` in processes of its own, without the seconds that each would import for.
+"""Separate processes of `python PROGRAM.py` without the seconds that imports would take.
 
-They are forked from the process of the tests, which has imported everything. Each has its own
-words, folder, environment, output and signals; and where Lightning's launcher starts a further
-process of a run, that is a child of the first, with the words and the environment it is given.
+The processes are forked from the process of the tests, which has imported everything. Each has
+its own words, folder, environment, output and signals. If Lightning's launcher starts a further
+process of a run, that process is a child of the first, with the words and the environment that
+the launcher passes.
 """
 
 __all__ = ["Popen"]

@@ -40,7 +40,7 @@ class Kept(L.Callback):
 
 
 class Run:
-    """A run in `folder`, which may be trained in several parts.
+    """A run in `folder` that may be trained in several parts.
 
     Args:
         config: The composed config.
