@@ -17,7 +17,7 @@ WORDS = [
     "trainer.max_epochs=9", "callbacks=early_stopping", "~callbacks.pictures",
     "~callbacks.codes", "callbacks.early_stopping.min_delta=1000.0",
 ]  # fmt: skip
-"""An objective that never improves by so much: the first scoring stays the best."""
+"""A minimum improvement that is never reached: the first scoring stays the best."""
 
 
 def scored(values, *, mode="min", patience=2, min_delta=0.0, start=None):

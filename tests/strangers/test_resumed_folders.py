@@ -13,7 +13,7 @@ from support.runs import content, pretended
 
 SAVED = ".hydra/config.yaml"
 JUDGED = "has no whole checkpoint to resume from"
-"""What a folder is refused for in these tests once its config has been found harmless."""
+"""The reason for which a folder is refused in these tests once its config is harmless."""
 
 WORDS = [
     "+hydra.callbacks.x={_target_: trap.Part}",

@@ -27,7 +27,7 @@ TARGETS = (
     "lightning.pytorch.loggers.CSVLogger",
     "trap.Part",
 )
-"""What no run folder may have built, wherever it stands."""
+"""Targets that no run folder may have built, in any place."""
 PLACES = (
     "callbacks.pictures",
     "data",
