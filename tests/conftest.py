@@ -78,9 +78,8 @@ def run(
         return Result(int(end.value.code or 0), captured.out, captured.err)
 
     yield command
-    for handler in logging.getLogger().handlers[
-        :
-    ]:  # the handlers that Hydra set up for the folder of a run
+    # the handlers that Hydra set up for the folder of a run
+    for handler in logging.getLogger().handlers[:]:
         if isinstance(handler, logging.FileHandler | ConsoleHandler):
             logging.getLogger().removeHandler(handler)
 

@@ -140,7 +140,7 @@ def test_every_program_reads_each_image_once_per_epoch(files, name):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_case_is_a_command_line_of_limner(case):
+def test_every_benchmark_case_is_a_command_line_of_limner(case):
     with torch.device("meta"):
         setup = compose_setup(case, images=Path("none.npy"), device="cpu")
         networks = make_networks(setup)

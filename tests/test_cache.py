@@ -61,9 +61,8 @@ def test_cached_folder_names_the_cache_when_its_disk_is_full(code):
         cached_folder("kind", "x", fail)
     assert f"No space left for the cache ({cache_dir()})" in str(error.value)
     assert "LIMNER_CACHE=DIR" in str(error.value)
-    assert isinstance(
-        error.value, OSError
-    )  # Scores are computed without the cache if nothing can be stored.
+    # Scores are computed without the cache if nothing can be stored.
+    assert isinstance(error.value, OSError)
     assert isinstance(error.value, UserError)
     assert find_folder("kind", "x") is None
 

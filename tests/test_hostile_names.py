@@ -82,7 +82,7 @@ def test_log_keeps_the_lines_of_exceptions(wide, capsys):
     assert "\x1b" not in said
 
 
-def test_say_shows_markup_and_emoji_codes_as_they_are(wide, capsys):
+def test_say_shows_markup_and_emoji_codes_unchanged(wide, capsys):
     say(printable(NAME))
     assert_harmless(said := capsys.readouterr().out)
     assert ":boom:" in said

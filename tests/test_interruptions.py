@@ -139,10 +139,8 @@ def test_run_with_signals_at_every_kind_of_moment_equals_the_uninterrupted_run(
         assert stopped == {7: 8, None: last}.get(update, update), name
         updates_scored = [row["update"] for row in rows(parts) if row.get("val/fid_pixels")]
         assert updates_scored == (["22"] if name == "last scores" else []), name
-        command = [
-            *common[:2],
-            f"resume={parts}",
-        ]  # The class of features is given by the command.
+        # The class of features is given by the command.
+        command = [*common[:2], f"resume={parts}"]
     assert run(*command).code == 0
     assert_same_run(whole, parts)
     assert "Nothing to do" in run(*command).out
@@ -206,9 +204,8 @@ def test_full_disk_and_lost_network_stop_nothing(run, tmp_path, scored, monkeypa
     original = SeedPerUpdate.on_train_batch_start
 
     def meddle(self, trainer, *arguments):
-        if (
-            trainer.global_step == 12
-        ):  # File permissions do not keep root from writing; these folders do.
+        # File permissions do not keep root from writing; these folders do.
+        if trainer.global_step == 12:
             for name in files:
                 if (folder / name).exists():
                     (folder / name).rename(folder / f"{name}.aside")

@@ -481,7 +481,7 @@ def test_train_names_an_invalid_port(run, monkeypatch, port):
     fails(run(*QUICK, "accelerator=ddp_cpu"), 1, f"MASTER_PORT={port}: set it to a number from 1")
 
 
-def test_debug_shows_the_traceback(run):
+def test_debug_shows_the_traceback_of_a_mistake(run):
     with pytest.raises(Exception, match="abc"):
         run("optimizer.lr=abc", "debug=true")
 

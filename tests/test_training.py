@@ -66,7 +66,7 @@ def losses(folder: Path) -> list[dict[str, str]]:
 
 
 def trained(folder: Path) -> list[dict[str, str]]:
-    """Return metrics.csv without scores, since a run that stopped early has scores of its own."""
+    """Return the train values of metrics.csv, since a run that stopped early has other scores."""
     rows = losses(folder)
     return [{k: v for k, v in r.items() if k.startswith(("update", "train/"))} for r in rows]
 
@@ -324,9 +324,8 @@ def test_two_processes_share_one_run(tmp_path, model, steps):
     assert [int(row["update"]) for row in found] == list(range(1, 2 * updates + 1))
     assert int(found[-1]["train/images_seen"].split(".")[0]) == 2 * updates * 2 * 16 * steps
     assert result.stdout.count("Samples:") == 1
-    evaluate(
-        [f"run={folder}"]
-    )  # Scores are computed in one process from the content of the checkpoint.
+    # Scores are computed in one process from the content of the checkpoint.
+    evaluate([f"run={folder}"])
     scores, again = (
         json.loads((folder / f"{name}.json").read_text()) for name in ("scores", "evaluation")
     )

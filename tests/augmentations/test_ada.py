@@ -20,7 +20,7 @@ def after(ada: ADA, shares: list[float], *, num_images: int = 10) -> float:
     return ada.p.item()
 
 
-def test_p_rises_from_0_to_1_in_the_given_number_of_images_and_stays_there():
+def test_ada_p_rises_from_0_to_1_in_the_given_number_of_images_and_stays_there():
     """r = 2 * 0.81 - 1 is above 0.6, and 4 steps of 10 images are 1/25 of 1000 images."""
     ada = ADA(**SETTINGS)
     assert after(ada, [0.81] * 4) == pytest.approx(0.04)
@@ -28,7 +28,7 @@ def test_p_rises_from_0_to_1_in_the_given_number_of_images_and_stays_there():
     assert after(ada, [0.81] * 40) == 1.0
 
 
-def test_p_falls_when_d_is_less_sure_but_not_below_0():
+def test_ada_p_falls_when_d_is_less_sure_but_not_below_0():
     ada = ADA(**SETTINGS)
     after(ada, [1.0] * 8)
     assert after(ada, [0.79] * 4) == pytest.approx(0.04)

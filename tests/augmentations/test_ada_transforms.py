@@ -14,8 +14,8 @@ from limner.augmentations.ada_transforms import (
 )
 
 P = torch.tensor(0.5)
-NO, YES = 0.75, 0.25  # of a draw compared with P
-# the columns of the values of each, and of the draw that decides whether it is applied
+NO, YES = 0.75, 0.25  # draws above and below P
+# For each transformation: the columns of its values, then of the draw that decides its use.
 FLIP, QUARTER, SHIFT, SCALE = (0, 1), (2, 3), (4, 5, 6), (7, 8)
 BEFORE, STRETCH, AFTER, FURTHER = (9, 10), (11, 12), (13, 14), (15, 16, 17)
 BRIGHTNESS, CONTRAST, LUMA, HUE, SATURATION = (0, 1), (2, 3), (4, 5), (6, 7), (8, 9)

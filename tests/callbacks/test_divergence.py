@@ -1,4 +1,4 @@
-"""Divergence names the value that diverged."""
+"""The report of a divergence names the value that diverged."""
 
 import pytest
 import torch

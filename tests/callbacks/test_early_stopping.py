@@ -52,7 +52,7 @@ def test_early_stopping_counts_scorings_without_an_improvement(values, options, 
     assert scored(values, **options)[0] == end
 
 
-def test_early_stopping_counts_on_from_a_saved_state():
+def test_early_stopping_continues_to_count_from_a_saved_state():
     values = [3, 2, 2.5, 2.2, 2.1]
     whole, _ = scored(values, patience=3)
     _, first = scored(values[:3], patience=3)

@@ -34,7 +34,7 @@ def test_latent_pictures_are_written(run, model):
     assert any(rows)
 
 
-def test_the_ends_of_an_interpolation_are_reconstructions(run):
+def test_interpolation_ends_are_reconstructions(run):
     result = run(
         *QUICK, "trainer.max_steps=2", "logger=none", "callbacks.codes.num_images=32",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Logged times."""
+"""Times in the log of a run."""
 
 import csv
 

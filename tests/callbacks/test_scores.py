@@ -40,7 +40,7 @@ def test_every_score_states_its_protocol(run):
 
 
 def test_scores_are_computed_against_both_references(run):
-    """A score without a prefix uses the train images; `test_` marks the test images."""
+    """The suffix `_test` marks the test images; no suffix means the train images."""
     found = scores(
         run(
             *QUICK,

@@ -101,7 +101,7 @@ def test_train_interrupted_raises_and_resumes_to_the_same_weights(monkeypatch):
     torch.testing.assert_close(weights("parts"), weights(whole.folder), rtol=0, atol=0)
 
 
-def test_train_resumes_the_unfinished_run_of_a_config_or_returns_the_finished(monkeypatch):
+def test_train_resumes_an_unfinished_run_or_returns_a_finished_run_of_the_config(monkeypatch):
     strike(monkeypatch, update=1)
     with pytest.raises(limner.Interrupted):
         limner.train(*TINY)

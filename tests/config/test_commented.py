@@ -52,7 +52,7 @@ def test_cfg_job_loads_as_hydras_own_output(run, plain, flags):
 
 
 @pytest.mark.parametrize("flags", [["--cfg", "hydra"], ["--cfg", "job", "--package", "seed"]])
-def test_cfg_prints_what_has_no_comments_as_hydra_does(run, plain, flags):
+def test_cfg_prints_nodes_without_comments_as_hydra_does(run, plain, flags):
     assert run(*flags).out == plain(*flags)
 
 

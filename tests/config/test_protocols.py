@@ -72,9 +72,8 @@ def test_missing_members_names_methods_and_attributes_without_a_value():
     assert {"prepare()", "to()", "__call__()", "protocol()", "suffix", "num_features"} <= {
         *missing
     }
-    assert "suffix" not in missing_members(
-        Nothing, FeatureExtractor
-    )  # Such an attribute may be set by __init__.
+    # Such an attribute may be set by __init__.
+    assert "suffix" not in missing_members(Nothing, FeatureExtractor)
 
 
 def test_missing_members_reads_the_protocols_that_a_protocol_extends():

@@ -34,7 +34,7 @@ SAMPLES = 60
      ("data.image_shape", [3, -8, 8], "[channels, height, width], each 1 or more"),
      ("metrics.features.learning_rate", -1, "must be 0 or more")],
 )  # fmt: skip
-def test_check_range_refuses_by_the_kind_of_a_parameter(key, value, rule):
+def test_check_range_applies_the_rule_of_the_kind_of_a_parameter(key, value, rule):
     with pytest.raises(UserError) as error:
         check_range(key, value)
     assert str(error.value).startswith(f"{key}={value}: must be ")

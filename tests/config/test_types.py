@@ -16,7 +16,7 @@ from limner.errors import UserError
      ({"_target_": "anything.At.All"}, int), (True, bool), ([0.9, 1], tuple[float, float]),
      ({"hours": 1.5}, dict[str, int]), ({"a": {"_target_": "b"}}, Mapping[str, nn.Module])],
 )  # fmt: skip
-def test_check_type_accepts_what_fits(value, hint):
+def test_check_type_accepts_values_that_fit(value, hint):
     check_type("key", value, hint)
 
 

@@ -6,7 +6,7 @@ from limner.config.unread import refuse_unread_network, unread
 from limner.errors import UserError
 
 
-def test_unread_follows_references_through_the_parts_that_are_read(composed):
+def test_unread_follows_references_of_parts_that_are_read(composed):
     config = composed("model=gan", "network=mlp")
     read = [
         "network.generator", "network.generator.hidden_dims", "network.spectral_norm",

@@ -68,7 +68,7 @@ def test_source_without_a_readable_picture_is_refused_with_a_reason(tmp_path):
         opened(ImageFolder(path=str(tmp_path)).pictures()["train"])
 
 
-def test_streamed_store_does_not_advise_what_it_refuses(some_broken):
+def test_streamed_store_suggests_only_options_that_it_accepts(some_broken):
     pictures = ImageFolder(path=str(some_broken)).pictures()["train"]
     with pytest.raises(UserError, match=r"0003\.png cannot be read") as error:
         opened(pictures, kind="streamed").gather(torch.tensor([3]))

@@ -9,7 +9,7 @@ from limner.errors import UserError
 from support import fakes
 
 
-def test_walk_finds_what_pathlib_finds(tmp_path):
+def test_walk_finds_the_same_files_as_pathlib(tmp_path):
     """Runs of earlier versions resume only if names, sizes and times are unchanged."""
     folder = fakes.images(tmp_path / "photos", 12, classes=3)
     fakes.images(folder / ".hidden", 2)

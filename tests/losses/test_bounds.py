@@ -18,7 +18,7 @@ X = torch.tensor([0.9, -0.3, 1.1], dtype=torch.float64)
 
 
 def log_likelihood() -> float:
-    """log N(x; 0, W W^T + sigma^2 I)."""
+    """Return log N(x; 0, W W^T + sigma^2 I)."""
     covariance = W @ W.T + SIGMA**2 * torch.eye(3, dtype=torch.float64)
     return D.MultivariateNormal(torch.zeros(3).double(), covariance).log_prob(X).item()
 
@@ -94,9 +94,8 @@ def test_importance_weighted_bound_is_the_exact_log_likelihood_within_its_standa
     bounds = importance_weighted(drawn.log_weights().detach())
     error = standard_error(bounds)
     assert error < 3e-3
-    slack = (
-        bounds.var().item() / 2
-    )  # To first order, the bound lies below the log-likelihood by half the variance.
+    # To first order, the bound lies below the log-likelihood by half the variance.
+    slack = bounds.var().item() / 2
     assert abs(bounds.mean().item() + slack - log_likelihood()) < 4 * error
     assert slack < 4 * error, "so that it would hold without, too"
 
@@ -171,9 +170,8 @@ def test_doubly_reparameterised_returns_only_the_value_without_gradients():
 
 
 def test_free_bits_takes_the_larger_of_the_batch_mean_and_the_floor():
-    kl = torch.tensor(
-        [[0.1, 3.0, 0.9], [0.3, 1.0, 1.3]], requires_grad=True
-    )  # The means are .2, 2 and 1.1.
+    # The means are .2, 2 and 1.1.
+    kl = torch.tensor([[0.1, 3.0, 0.9], [0.3, 1.0, 1.3]], requires_grad=True)
     values = free_bits(kl, 1.0)
     assert values.shape == (2,)
     assert values.mean().item() == pytest.approx(1.0 + 2.0 + 1.1)

@@ -120,9 +120,8 @@ def rank(number: int, folder: Path) -> None:
 
 
 def test_optimal_gaussian_has_one_sigma_on_two_processes(tmp_path):
-    context = multiprocessing.get_context(
-        "fork"
-    )  # A spawned process would import torch for seconds.
+    # A spawned process would import torch for seconds.
+    context = multiprocessing.get_context("fork")
     processes = [context.Process(target=rank, args=(i, tmp_path)) for i in range(2)]
     for process in processes:
         process.start()

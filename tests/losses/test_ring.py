@@ -101,11 +101,8 @@ class Game:
         (NonSaturating(), None, 1),
         (LeastSquares(), None, 1),
         (Hinge(), None, 1),
-        (
-            Wasserstein(),
-            ONE_CENTRED,
-            3,
-        ),  # With one step of D per update it finds at most one mode.
+        # With one step of D per update it finds at most one mode.
+        (Wasserstein(), ONE_CENTRED, 3),
     ],
     ids=["relativistic", "minimax", "non_saturating", "least_squares", "hinge", "wasserstein"],
 )

@@ -71,9 +71,8 @@ def test_evaluator_computes_only_the_requested_scores():
 
 def test_evaluator_scores_real_images_better_than_noise():
     real, noise = evaluated(Store(70, 1), {"": Store(80, 2)}), Store(70, 1)
-    coins = torch.Generator().manual_seed(
-        0
-    )  # Black or white pixels are far from the content of a Store.
+    # Black or white pixels are far from the content of a Store.
+    coins = torch.Generator().manual_seed(0)
     noise.images = 255 * torch.randint(0, 2, noise.images.shape, generator=coins).to(torch.uint8)
     noisy = evaluated(noise, {"": Store(80, 2)})
     for name in ("fid_pixels", "kid_pixels"):

@@ -39,9 +39,8 @@ def hub(tmp_path_factory):
     network = FeatureExtractorInceptionV3("inception", ["2048"])
     patch.undo()
     for name, tensor in network.state_dict().items():
-        if name.endswith(
-            "conv.weight"
-        ):  # Otherwise the features of all images would be nearly equal at the end.
+        # Otherwise the features of all images would be nearly equal at the end.
+        if name.endswith("conv.weight"):
             torch.nn.init.kaiming_normal_(tensor)
     torch.save(network.state_dict(), folder / "checkpoints" / Path(URL_INCEPTION_V3).name)
     yield folder

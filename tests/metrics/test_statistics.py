@@ -85,7 +85,7 @@ def test_kept_features_are_a_sample_of_the_whole_set_in_its_order(limit):
     assert places[-1] > NUM - 20, "to the end"
 
 
-def test_statistics_show_how_many_images_are_done(monkeypatch):
+def test_statistics_show_a_bar_of_the_images_done(monkeypatch):
     shown = []
 
     class Spy(Bar):

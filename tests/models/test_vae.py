@@ -135,7 +135,7 @@ def test_learned_prior_is_trained_and_sampled(made, choice):
     assert vae.sample(3).shape == (3, 1, 8, 8)
 
 
-def test_labels_choose_the_class_of_samples_and_are_drawn_equally_often(made):
+def test_vae_samples_depend_on_labels_and_repeat_for_the_same_generator(made):
     vae = made("model/condition=concat")
     draw = {"generator": torch.Generator().manual_seed(0)}
     zeros = vae.sample(4, labels=torch.zeros(4, dtype=torch.int64), **draw)

@@ -170,9 +170,8 @@ def quantised(part: slice) -> dict:
 
 
 def test_codebook_is_the_same_on_two_processes(tmp_path):
-    context = multiprocessing.get_context(
-        "fork"
-    )  # A spawned process would import torch for seconds.
+    # A spawned process would import torch for seconds.
+    context = multiprocessing.get_context("fork")
     processes = [context.Process(target=rank, args=(i, tmp_path)) for i in range(2)]
     for process in processes:
         process.start()

@@ -38,7 +38,7 @@ def test_network_values_stand_in_yaml_and_not_in_python(composed, network):
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("network", GAN_NETWORKS)
-def test_every_network_takes_every_condition(composed, network, condition):
+def test_every_network_accepts_every_condition(composed, network, condition):
     more = (
         ["network.generator_condition=concat"]
         if (network, condition) == ("mlp", "projection")

@@ -24,9 +24,8 @@ def test_generators_accept_any_image_shape(name, shape):
     images = network(z)
     assert images.shape == (BATCH, *shape)
     assert images.abs().max() <= 1
-    gradient_reaches_all(
-        network, network.eval()(z)
-    )  # In training, a norm removes the effect of some biases.
+    # In training, a norm removes the effect of some biases.
+    gradient_reaches_all(network, network.eval()(z))
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -28,7 +28,7 @@ def test_load_draws_the_images_that_were_drawn_at_the_saving_commit(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_migrate_gives_what_the_safe_builder_builds(name):
+def test_migrate_returns_a_config_that_the_safe_builder_accepts(name):
     node = migrate(MODELS[name])
     assert build(node, "model") is not None
     assert migrate(node) == node

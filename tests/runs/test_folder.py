@@ -140,7 +140,7 @@ def test_run_folder_is_left_to_a_process_that_locks_it_first(tmp_path, monkeypat
     assert [found.name for found in path.iterdir()] == [".hydra"]
 
 
-def test_run_folder_is_known_again_when_it_was_copied_and_put_back(tmp_path):
+def test_run_folder_is_recognised_when_it_was_copied_and_put_back(tmp_path):
     path = tmp_path / "run"
     pretended(path, state="running", pid=os.getpid(), host=os.uname().nodename)
     with RunFolder(path) as folder:

@@ -67,9 +67,8 @@ def test_models_are_built_only_from_classes_of_limner(folder, command):
 
 def test_evaluate_does_not_read_the_records_of_hydra(folder):
     (folder / ".hydra" / "config.yaml").write_text("a: !!python/object/apply:os.system ['x']")
-    with pytest.raises(
-        UserError, match="whole"
-    ):  # The error is about the checkpoint, which is empty here.
+    # The error is about the checkpoint, which is empty here.
+    with pytest.raises(UserError, match="whole"):
         evaluate([f"run={folder}", "metrics.num_samples=60", "metrics.batch_size=30"])
 
 

@@ -70,7 +70,7 @@ def test_saved_override_is_plain_data_or_is_left_out(tmp_path, word):
      "network=mlp", "data.path='../my photos'", "+model.x=${data.image_shape}",
      "experiment=null", "trainer.max_steps='${limner.times:2,${model.latent_dim}}'"],
 )  # fmt: skip
-def test_overrides_that_a_user_types_are_replayed(tmp_path, word):
+def test_saved_overrides_of_plain_values_are_replayed(tmp_path, word):
     folder = pretended(tmp_path / "run")
     rewrite(folder, [word])
     assert read_overrides(folder) == ([word], [])

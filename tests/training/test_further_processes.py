@@ -53,7 +53,7 @@ def die_at(monkeypatch: pytest.MonkeyPatch, update: int, *, rank: int, waits: bo
 
 @pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize("waits", [False, True])
-def test_train_names_a_process_that_was_killed(tmp_path, monkeypatch, waits):
+def test_train_names_a_killed_process(tmp_path, monkeypatch, waits):
     """The first process notices a broken connection, or waits in a computation."""
     die_at(monkeypatch, 5, rank=1, waits=waits)
     monkeypatch.setattr(further_processes, "PATIENCE", 1.0 if waits else 10.0)

@@ -68,7 +68,7 @@ def test_length_is_corrected_by_the_model_that_was_built(composed):
 
 
 @pytest.mark.parametrize("reads", ["${num_updates}", "${trainer.max_steps}"])
-def test_kl_schedule_reads_the_length_too(composed, reads):
+def test_kl_schedule_reads_the_length_of_training_too(composed, reads):
     words = ["model/kl_schedule=linear", f"model.kl_schedule.num_updates={reads}"]
     config = composed(*words, "trainer.max_epochs=2", "data.batch_size=10")
     assert filled(config) == 200
@@ -76,7 +76,7 @@ def test_kl_schedule_reads_the_length_too(composed, reads):
     assert config.trainer.max_steps == -1
 
 
-def test_values_computed_from_the_length_are_unknown_until_it_is(composed):
+def test_values_computed_from_the_length_are_unknown_before_the_length_is_known(composed):
     config = composed("+model.part='${limner.times:2,${num_updates}}'", "trainer.max_epochs=1")
     assert config.model.part is None
     filled(config, images=640)

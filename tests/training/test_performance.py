@@ -106,7 +106,7 @@ def test_python_level_optimisations_do_not_change_losses(run, monkeypatch, model
 
 
 def test_read_ahead_does_not_change_losses(run):
-    """A thread reads from a store that reads a file, and from one that decodes."""
+    """A thread reads ahead from a mapped store and from a streamed store."""
     normal = losses(run, *SMALL["vae"])
     for store in ("mapped", "streamed"):
         assert losses(run, *SMALL["vae"], f"data.store={store}") == normal

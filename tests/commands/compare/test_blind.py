@@ -160,9 +160,8 @@ def test_blind_page_counts_choices_made_by_mouse_and_keys(chromium):
         else:
             opened.press(str(wanted + 1))
         if trial == 2:
-            opened.press(
-                "\ue003"
-            )  # Backspace takes the last choice back, and shows the same pictures
+            # Backspace takes the last choice back, and shows the same pictures
+            opened.press("\ue003")
             assert opened.text("#count") == "3 of 6"
             assert opened.run(IS_RED) == is_red
             opened.reload()  # keeps every choice

@@ -89,7 +89,7 @@ def sides(*names):
     return {name: plain(GREY, 1) for name in names}
 
 
-def test_a_blind_page_has_the_same_tags_whatever_the_names():
+def test_blind_page_has_the_same_tags_for_any_names():
     hostile = Tags(page(sides(NAME, "b"), num_trials=1, num_images=1, seed=0))
     usual = Tags(page(sides("a", "b"), num_trials=1, num_images=1, seed=0))
     assert hostile.tags == usual.tags
@@ -102,7 +102,7 @@ def test_a_blind_page_has_the_same_tags_whatever_the_names():
 
 
 @NEEDS_BROWSER
-def test_a_blind_page_shows_a_name_as_it_is(chromium):
+def test_blind_page_shows_a_name_as_it_is(chromium):
     opened, folder = chromium
     html = page(sides(NAME, "b"), num_trials=1, num_images=1, seed=0)
     (folder / "names.html").write_text(html, encoding="utf-8")

@@ -178,7 +178,7 @@ def test_compare_blind_leaves_a_run_out_by_one_line_when_its_picture_is_odd(
     assert reason in line
 
 
-def test_compare_blind_counts_runs_that_are_left_out_as_not_there(tmp_path, monkeypatch):
+def test_compare_blind_counts_only_runs_that_are_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_run(Path("runs/a"))
     write(make_run(Path("runs/b"), seed=1) / "final.png", "%!PS")

@@ -226,9 +226,8 @@ def test_search_queues_nothing_when_there_is_a_mistake(search, before, after, wo
 
 
 def test_search_refuses_another_space_or_seed_for_an_existing_study(search):
-    Path("space.yaml").write_text(
-        SPACE.replace("0.6", "0.5")
-    )  # a space in which no trial diverges
+    # a space in which no trial diverges
+    Path("space.yaml").write_text(SPACE.replace("0.6", "0.5"))
     search(*WORDS, "num_trials=1")
     fake_trials.begun.clear()
     Path("space.yaml").write_text(SPACE.replace("0.6", "0.4"))
