@@ -21,20 +21,14 @@ W = torch.tensor([[0.5, 0.0], [0.5, 0.3], [0.0, 0.4], [0.5, -0.3], [0.1, 0.0], [
 
 
 class Linear(nn.Module):
-    """A decoder with E[x
-
-    z] = W z, as images of 1x2x3.
-    """
+    """A decoder with E[x | z] = W z, as images of 1x2x3."""
 
     def forward(self, z):
         return (z @ W.T).unflatten(1, (1, 2, 3))
 
 
 class Posterior(nn.Module):
-    """The posterior p(z
-
-    x) of the linear model, shifted and widened.
-    """
+    """The posterior p(z | x) of the linear model, shifted and widened."""
 
     def __init__(self, shift: float, widening: float):
         super().__init__()
@@ -133,10 +127,7 @@ def test_no_bound_exceeds_the_likelihood_by_more_than_its_noise():
 
 
 def test_elbo_is_the_sum_of_its_terms_and_equals_the_closed_form():
-    """The terms are the KL of two Gaussians, and E log p(x
-
-    z) with the variance of z put through W.
-    """
+    """The terms: KL of two Gaussians and E log p(x|z) with the variance of z put through W."""
     model = vae(shift=0.3, widening=2.0)
     found = bounded(model, 4000)
     x = to_float(images())
@@ -190,10 +181,7 @@ def test_bounds_do_not_underflow_when_weights_are_small():
 
 
 def test_binarised_images_are_random_draws():
-    """If p(x
-
-    z) ignores z, log p(x) is -ln 2 per pixel, and the draws follow the pixel values.
-    """
+    """If p(x|z) ignores z, log p(x) is -ln 2 per pixel, and the draws follow the pixel values."""
 
     class Fair(nn.Module):
         def forward(self, z):
