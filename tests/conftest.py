@@ -1,4 +1,4 @@
-"""What the tests share: a cache of their own, and the command line in this process."""
+"""Shared fixtures: a common cache, and the command line in this process."""
 
 import logging
 import os
@@ -25,21 +25,21 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `import fakes`
 
 @dataclass
 class Result:
-    """How a command ended."""
+    """The result of a command."""
 
     code: int
     out: str
     err: str
 
     def only_run(self) -> Path:
-        """The folder of the one run that was made."""
+        """Return the folder of the only run that was made."""
         (folder,) = Path("outputs").glob("*/*")
         return folder
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A cache that all tests share, so that each classifier is trained once."""
+    """Set a cache that all tests share, so that each classifier is trained once."""
     root = tmp_path_factory.getbasetemp()
     shared = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
     os.environ["LIMNER_CACHE"] = str(shared / "cache")
@@ -49,7 +49,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _composed_once() -> Iterator[None]:
-    """Hydra composes everything once more, only to see whether `hydra.mode` was set."""
+    """Skip Hydra's second composition, which only checks whether `hydra.mode` was set."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Hydra, "get_mode", lambda *args, **options: None)
         yield
@@ -57,7 +57,7 @@ def _composed_once() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _seed() -> None:
-    """The same random numbers in a test whatever ran before it."""
+    """Seed the random numbers of each test, whatever ran before."""
     torch.manual_seed(0)
 
 
@@ -65,7 +65,7 @@ def _seed() -> None:
 def run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> Iterator[Callable[..., Result]]:
-    """Runs `python train.py ARGUMENTS` in an empty folder, in this process."""
+    """Return a function that runs `python train.py ARGUMENTS` here, in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments: str) -> Result:
@@ -78,14 +78,15 @@ def run(
         return Result(int(end.value.code or 0), captured.out, captured.err)
 
     yield command
-    for handler in logging.getLogger().handlers[:]:  # those that Hydra set up for a run's folder
+    # the handlers that Hydra set up for the folder of a run
+    for handler in logging.getLogger().handlers[:]:
         if isinstance(handler, logging.FileHandler | ConsoleHandler):
             logging.getLogger().removeHandler(handler)
 
 
 @pytest.fixture
 def forking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Starts processes that train by a fork of this one, which saves each the imports."""
+    """Start training processes as forks of this process, which saves each process the imports."""
     from support import forking
 
     monkeypatch.setattr(subprocess, "Popen", forking.Popen)
@@ -93,7 +94,7 @@ def forking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def small_disk() -> Iterator[Callable[[Path, int], None]]:
-    """Makes a folder a file system of its own, of so many bytes; called again, another size."""
+    """Return a function that mounts a file system of a given size, or resizes it."""
     mounted: list[Path] = []
 
     def mount(folder: Path, num_bytes: int) -> None:
@@ -118,7 +119,7 @@ def small_disk() -> Iterator[Callable[[Path, int], None]]:
 
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
-    """Composes the real config with overrides."""
+    """Return a function that composes the real config with overrides."""
     register()
 
     def make(*overrides: str) -> DictConfig:

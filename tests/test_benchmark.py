@@ -1,4 +1,4 @@
-"""The benchmark: all programs do the same work, and what is measured is what is said."""
+"""The benchmark: all programs do the same work, and the report states what was measured."""
 
 import csv
 import sys
@@ -39,7 +39,7 @@ PROGRAMS = {
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A file of images for each small case."""
+    """Write a file of images for each small case."""
     folder = tmp_path_factory.mktemp("images")
     for name, case in SMALL.items():
         save_images(folder / f"{name}.npy", case.image_shape, num_images=NUM_IMAGES)
@@ -47,19 +47,19 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def seed_update(update: int) -> None:
-    """As limner does before each update."""
+    """Seed torch as limner does before each update."""
     torch.manual_seed(seed_for(0, "noise", update))
 
 
 def batches(path: Path) -> list[torch.Tensor]:
-    """The batches of limner's first epoch."""
+    """Return the batches of limner's first epoch."""
     order = torch.randperm(NUM_IMAGES, generator=generator_for(0, "order", 0))
     images = to_float(torch.from_numpy(load_images(str(path))))
     return [images[indices] for indices in order.split(BATCH_SIZE)]
 
 
 def trained_by_limner(composed, path: Path, case: Case, folder: Path) -> dict[str, torch.Tensor]:
-    """The weights after some updates of a real run."""
+    """Return the weights after some updates of a real run."""
     config = composed(
         *case.overrides(path), f"trainer.max_steps={NUM_UPDATES}", "logger=none",
         "accelerator=cpu",
@@ -72,7 +72,7 @@ def trained_by_limner(composed, path: Path, case: Case, folder: Path) -> dict[st
 
 
 class SeedAndStop(L.Callback):
-    """What takes turns in the benchmark."""
+    """A callback that seeds each update and stops after NUM_UPDATES updates."""
 
     def on_train_batch_start(self, trainer, model, batch, batch_idx):
         seed_update(batch_idx)
@@ -82,16 +82,14 @@ class SeedAndStop(L.Callback):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_every_program_does_the_work_that_limner_does(
-    composed, files, tmp_path, monkeypatch, name
-):
-    """From the same weights, images and noise they arrive at the same weights."""
+def test_every_program_does_the_same_work_as_limner(composed, files, tmp_path, monkeypatch, name):
+    """From the same weights, images and noise, all programs arrive at the same weights."""
     expected = trained_by_limner(composed, files[name], SMALL[name], tmp_path / "run")
     setup = compose_setup(SMALL[name], images=files[name], device="cpu")
     labelled = DataLoader(
         [(images, torch.zeros(len(images))) for images in batches(files[name])],
         batch_size=None,
-        generator=torch.Generator(),  # else it would draw from that of the noise
+        generator=torch.Generator(),  # or it would draw from the noise generator
     )
     monkeypatch.setattr(loop, "_batches", lambda setup: iter(batches(files[name])))
     monkeypatch.setattr(tutorial, "make_loader", lambda setup: labelled)
@@ -112,7 +110,7 @@ def test_every_program_does_the_work_that_limner_does(
         prefixes = prefixes if name == "VAE" else ("generator", "discriminator")
         for prefix, network in zip(prefixes, networks, strict=True):
             for key, value in network.state_dict().items():
-                # fused optimizers round otherwise
+                # Fused optimizers round differently.
                 torch.testing.assert_close(
                     value,
                     expected[f"{prefix}.{key}"],
@@ -130,7 +128,7 @@ def test_every_program_does_the_work_that_limner_does(
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_every_program_sees_each_image_once_an_epoch(files, name):
+def test_every_program_reads_each_image_once_per_epoch(files, name):
     setup = compose_setup(SMALL[name], images=files[name], device="cpu")
     expected = torch.cat(batches(files[name])).flatten(1).sum(1).sort().values
     stream = loop._batches(setup)
@@ -142,7 +140,7 @@ def test_every_program_sees_each_image_once_an_epoch(files, name):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_case_is_a_command_line_of_limner(case):
+def test_every_benchmark_case_is_a_command_line_of_limner(case):
     with torch.device("meta"):
         setup = compose_setup(case, images=Path("none.npy"), device="cpu")
         networks = make_networks(setup)
@@ -157,14 +155,14 @@ def result(opponent: str, seconds: list[float], case: Case = CASES[0], memory: i
     return Result(case, opponent, seconds, 1.0, 1.0, 1.0, memory)
 
 
-def test_a_ratio_does_not_mind_what_slows_both():
+def test_ratio_does_not_depend_on_what_slows_both_programs():
     calm, busy = [1.0, 1.0, 1.0], [2.0, 20.0, 2.0]
     loops = result("loop", [c * b for c, b in zip(calm, busy, strict=True)])
     ours = result("limner", [1.25 * b for b in busy])
     assert ratio(ours, loops) == pytest.approx((1.25, 1.25, 1.25))
 
 
-def test_the_verdicts_name_what_is_met_and_what_is_missed():
+def test_verdicts_name_the_targets_that_are_met_and_missed():
     lines = verdicts([
         result("limner", [1.2], memory=100), result("loop", [1.0], memory=100),
         result("tutorial", [3.0]),
@@ -177,7 +175,9 @@ def test_the_verdicts_name_what_is_met_and_what_is_missed():
 
 
 @pytest.mark.parametrize(("seconds", "code"), [(1.4, 0), (1.6, 1)])
-def test_quick_fails_on_a_gross_loss_only(tmp_path, monkeypatch, seconds, code):
+def test_quick_benchmark_fails_only_when_limner_is_much_slower(
+    tmp_path, monkeypatch, seconds, code
+):
     results = [result("limner", [seconds] * 3), result("loop", [1.0] * 3)]
     monkeypatch.setattr(benchmark.Race, "run", lambda race, case: results)
     words = ["--cases", "vae_mlp_28", "--to", str(tmp_path)]
@@ -185,7 +185,7 @@ def test_quick_fails_on_a_gross_loss_only(tmp_path, monkeypatch, seconds, code):
     assert benchmark.main(words) == 0
 
 
-def test_a_program_that_fails_is_quoted(tmp_path, monkeypatch):
+def test_failing_program_is_quoted(tmp_path, monkeypatch):
     broken = ["-c", "import sys; print('some words'); sys.exit(3)"]
     monkeypatch.setattr(players, "_arguments", lambda *a: broken)
     with pytest.raises(RuntimeError, match=r"(?s)loop ended with code 3.*some words"):
@@ -196,7 +196,7 @@ def test_a_program_that_fails_is_quoted(tmp_path, monkeypatch):
 
 
 def test_limner_and_the_loop_take_turns(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path))  # which the benchmark changes
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path))  # The benchmark changes this variable.
     benchmark.main([
         "--quick", "--cases", "vae_mlp_28", "--rounds", "2", "--seconds", "0.02", "--images",
         "600", "--to", str(tmp_path / "out"), "--device", "cpu",

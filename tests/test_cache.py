@@ -61,12 +61,13 @@ def test_cached_folder_names_the_cache_when_its_disk_is_full(code):
         cached_folder("kind", "x", fail)
     assert f"No space left for the cache ({cache_dir()})" in str(error.value)
     assert "LIMNER_CACHE=DIR" in str(error.value)
-    assert isinstance(error.value, OSError)  # scores do without what cannot be kept
+    # Scores are computed without the cache if nothing can be stored.
+    assert isinstance(error.value, OSError)
     assert isinstance(error.value, UserError)
     assert find_folder("kind", "x") is None
 
 
-def test_cached_folder_leaves_other_errors_as_they_are():
+def test_cached_folder_does_not_change_other_errors():
     def fail(folder):
         raise OSError(errno.EIO, "broken")
 
@@ -102,7 +103,7 @@ def test_folder_lock_is_shared_by_all_paths_to_a_folder(tmp_path):
     assert not list(folder.iterdir())
 
 
-def test_folder_lock_goes_without_a_cache_that_cannot_be_written(tmp_path, monkeypatch, caplog):
+def test_folder_lock_does_nothing_when_the_cache_cannot_be_written(tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "file"))
     with folder_lock(tmp_path):

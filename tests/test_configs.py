@@ -1,4 +1,4 @@
-"""The real configs: every option composes, every class gets what it takes, everything combines."""
+"""The real configs: every option composes, fits its class, and combines with the others."""
 
 import inspect
 from pathlib import Path
@@ -49,12 +49,12 @@ VAE_CHOICES = {
 
 
 OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
-"""Groups of which any option goes with any model and data; metrics=auto is completed later."""
+"""Groups whose options fit any model and data; metrics=auto is completed later."""
 ALONE = (
     "accelerator=cpu", "logger=none", "~callbacks.progress", "~callbacks.pictures",
     "~callbacks.codes", "~callbacks.checkpoints",
 )  # fmt: skip
-"""Nothing beside the training itself."""
+"""Overrides that switch off everything except the training itself."""
 
 
 def options(group: str) -> list[str]:
@@ -77,7 +77,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fakes do not have the checksums of the originals."""
+    """Switch off checksums, because the fake files do not have those of the originals."""
     monkeypatch.setattr(cifar, "check_integrity", lambda *a, **k: True)
     monkeypatch.setattr("torchvision.datasets.svhn.check_integrity", lambda *a, **k: True)
     monkeypatch.setattr(CelebA, "_check_integrity", lambda self: True)
@@ -90,7 +90,7 @@ def files_of(data: str, root: Path) -> list[str]:
 
 
 def train(made: DictConfig, folder: Path) -> None:
-    """As the command line does once it has composed."""
+    """Train a composed config as the command line does."""
     made.run_dir = str(folder)
     with open_dict(made):
         train_module.train(train_module.prepare(made))
@@ -127,7 +127,7 @@ def test_every_model_and_every_data_set_makes_a_run(run, data_root, model, data)
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_optimizer_steps_every_model(composed, model):
-    """Each gets the learning rate asked for, and moves every parameter that has a gradient."""
+    """Each has the requested learning rate, and changes every parameter that has a gradient."""
     made = composed(f"model={model}")
     for name in options("optimizer"):
         made.optimizer = OmegaConf.load(CONFIG_DIR / "optimizer" / f"{name}.yaml")
@@ -154,7 +154,7 @@ def test_every_optimizer_steps_every_model(composed, model):
     + [("vae", f"{group}={n}") for group, names in VAE_CHOICES.items() for n in names],
 )
 def test_every_choice_inside_a_model_trains(composed, tmp_path, model, choice):
-    """And draws its pictures."""
+    """The run draws its pictures, too."""
     made = composed(
         f"model={model}", choice, "metrics=none", "trainer.max_steps=2", "data.batch_size=8",
         *(word for word in ALONE if word != "~callbacks.pictures"),
@@ -164,9 +164,9 @@ def test_every_choice_inside_a_model_trains(composed, tmp_path, model, choice):
     assert (tmp_path / "final.png").is_file() == (model not in ("classifier", "vqvae"))
 
 
-def test_the_choices_tested_are_all_there_are():
+def test_tested_choices_are_all_choices():
     of_stages = {"model/prior": ["gaussian_mixture"], "network": ["none", "transformer"]}
-    of_stages["model/likelihood"] = ["perceptual"]  # which needs a download
+    of_stages["model/likelihood"] = ["perceptual"]  # This choice needs a download.
     for choices in (CHOICES, VAE_CHOICES):
         for group, names in choices.items():
             assert sorted([*names, *of_stages.get(group, [])]) == options(group)
@@ -182,7 +182,7 @@ def test_every_accelerator_composes(composed, accelerator):
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))
-def test_an_experiment_has_the_last_word_but_for_the_command_line(composed, experiment):
+def test_experiment_overrides_everything_but_the_command_line(composed, experiment):
     file = CONFIG_DIR / "experiment" / f"{experiment}.yaml"
     assert file.read_text().splitlines()[1].startswith("# "), "which paper or table it reproduces"
     written = OmegaConf.load(file)
@@ -199,7 +199,7 @@ def test_every_metrics_option_states_its_objective(composed, metrics):
     assert "objective" in composed(f"metrics={metrics}").metrics
 
 
-def test_the_command_line_wins_over_what_a_model_or_data_set_prefers(composed):
+def test_command_line_overrides_what_a_model_or_data_set_prefers(composed):
     assert composed("model=gan").optimizer.betas == [0.5, 0.999]
     assert composed("model=gan", "optimizer=adam").optimizer.betas == [0.9, 0.999]
     assert composed("model=gan", "optimizer=sgd", "optimizer.lr=1").optimizer.lr == 1
@@ -218,15 +218,15 @@ def nodes(node, path=""):
 
 
 @pytest.mark.parametrize("choice", [f"{g}={n}" for g in OTHERS for n in options(g) if n != "auto"])
-def test_no_value_of_ours_stands_in_python(composed, choice):
-    """Nor of models and data, which are trained above."""
+def test_every_option_has_its_values_in_yaml_and_not_in_python(composed, choice):
+    """Models and data are checked where they are trained, above."""
     made = composed(choice)
     check(made)
     check_parameters(made)
 
 
 def check_parameters(made):
-    """Keys of the YAML are the constructor's parameters, which have no defaults of their own."""
+    """Check that the YAML keys are the constructor's parameters, and that none has a default."""
     for path, node in nodes(made):
         target = get_object(node["_target_"])
         if not target.__module__.startswith("limner."):
@@ -239,7 +239,7 @@ def check_parameters(made):
         assert keys - shared == set(parameters), path
 
 
-def test_no_value_is_reached_over_two_hops():
+def test_no_value_is_an_interpolation_of_an_interpolation():
     for file in FILES:
         for line in file.read_text().splitlines():
             assert line.count("${${") == 0, file

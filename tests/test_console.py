@@ -1,4 +1,4 @@
-"""What is said to nobody, or to a full disk, stops nothing."""
+"""Output to a closed terminal or a full disk stops nothing."""
 
 import logging
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 from limner.console import FileHandler
 
 
-def test_a_log_on_a_full_disk_is_said_once(capfd):
+def test_log_on_a_full_disk_is_reported_once(capfd):
     logger = logging.Logger("test")
     logger.addHandler(FileHandler("/dev/full"))
     for _ in range(3):
@@ -18,7 +18,7 @@ def test_a_log_on_a_full_disk_is_said_once(capfd):
     assert said.err == ""
 
 
-def test_a_log_that_cannot_be_opened_is_said_once(capfd, tmp_path):
+def test_log_that_cannot_be_opened_is_reported_once(capfd, tmp_path):
     logger = logging.Logger("test")
     logger.addHandler(FileHandler(tmp_path / "gone" / "train.log", delay=True))
     for _ in range(3):
@@ -26,7 +26,7 @@ def test_a_log_that_cannot_be_opened_is_said_once(capfd, tmp_path):
     assert capfd.readouterr().out.count("train.log cannot be written (No such file") == 1
 
 
-def test_a_terminal_that_is_gone_ends_nothing(tmp_path):
+def test_closed_terminal_ends_nothing(tmp_path):
     code = """
 import logging, pathlib, sys
 from limner.console import ConsoleHandler

@@ -1,4 +1,4 @@
-"""Small files of runs, sweeps and searches that are damaged lose what is damaged, and say so."""
+"""Damaged small files of runs, sweeps and searches lose only the damaged part, and report it."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from limner.errors import UserError
 from limner.metrics.time_to_score import training_speed
 
 
-def test_read_reports_leaves_out_damaged_lines_and_says_so_once(tmp_path, caplog):
+def test_read_reports_leaves_out_damaged_lines_and_reports_that_once(tmp_path, caplog):
     path = tmp_path / "reports.csv"
     path.write_bytes(b"1,3.5\n2,\0\0\n\xff,1\n4,1e-05\n5,nan\n6")
     for _ in range(2):
@@ -21,7 +21,7 @@ def test_read_reports_leaves_out_damaged_lines_and_says_so_once(tmp_path, caplog
     assert read_reports(tmp_path / "nowhere") == []
 
 
-def test_a_report_after_a_torn_line_is_a_line_of_its_own(tmp_path):
+def test_report_after_a_torn_line_is_written_on_a_new_line(tmp_path):
     path = tmp_path / "reports.csv"
     for before in (None, "", "1,2.0\n", "1,2.0\n2,3"):
         path.unlink(missing_ok=True)
@@ -36,7 +36,7 @@ def test_a_report_after_a_torn_line_is_a_line_of_its_own(tmp_path):
     "damaged",
     ["", "{", "[]", "5", '{"number": 1}', "[" * 100_000, '{"overrides": 1, "number": 1}'],
 )
-def test_a_damaged_record_of_a_job_hides_no_other_job(tmp_path, caplog, damaged):
+def test_damaged_record_of_a_job_hides_no_other_job(tmp_path, caplog, damaged):
     for number in range(3):
         write_record(
             tmp_path / f"job{number}", [f"seed={number}", "model=gan"], number, "it broke"
@@ -53,14 +53,14 @@ def test_a_damaged_record_of_a_job_hides_no_other_job(tmp_path, caplog, damaged)
     assert "the overrides of this job are not known" in record.getMessage()
 
 
-def test_a_damaged_journal_of_a_search_is_one_line(tmp_path):
+def test_damaged_journal_of_a_search_is_refused_in_one_line(tmp_path):
     journal(tmp_path)
     (tmp_path / "journal.log").write_bytes(b'{"op_code": \0\0\n{}\n')
     with pytest.raises(UserError, match=r"journal\.log is damaged: Optuna cannot read it"):
         journal(tmp_path)
 
 
-def test_a_damaged_curve_has_its_whole_points(tmp_path):
+def test_damaged_curve_keeps_its_whole_points(tmp_path):
     text = b"update,time/images_per_second\n10,5.0\n20,\0\n\xff\xfe\n30,900.0\n40,1000.0\n"
     (tmp_path / "metrics.csv").write_bytes(text)
     assert training_speed(tmp_path) == 900

@@ -35,7 +35,7 @@ PLUGINS = "hydra.launcher"
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """A command as a page shows it."""
+    """A command that a page shows."""
 
     page: str
     words: tuple[str, ...]
@@ -72,7 +72,7 @@ SHOWN = [
 
 
 def train_words(words: tuple[str, ...]) -> list[str]:
-    """Return what a command asks of the config, without what names a folder of the reader."""
+    """Return the config words of a command, without words that name a folder of the reader."""
     kept, flags = [], iter(words)
     for word in flags:
         key = word.split("=")[0]
@@ -90,7 +90,7 @@ def check_train(words: tuple[str, ...]) -> None:
     asked = list(words)
     if "-m" in words:
         asked = [re.sub(r"=([^\[{'\"(]*?),.*", r"=\1", word) for word in asked]
-    if "--config-dir" in words:  # a reader's own files
+    if "--config-dir" in words:  # config files of the reader
         asked = [
             word for word in asked if not re.match(r"(network|model/loss|data|metrics)=", word)
         ]
@@ -141,7 +141,7 @@ def test_commands_in_documents_are_valid(shown):
 @pytest.mark.parametrize(
     "line", ["python train.py model=vea", "python train.py typo.key=1", "limner sample rum=RUN"]
 )
-def test_commands_that_are_wrong_are_noticed(line):
+def test_wrong_commands_are_noticed(line):
     (shown,) = commands(f"```bash\n{line}\n```\n")
     register()
     name, *words = shown.words
@@ -184,7 +184,7 @@ def test_readme_names_every_option_of_the_groups_of_models():
 
 @pytest.fixture(scope="module")
 def reference():
-    """The extension that writes the generated pages."""
+    """Return the extension that writes the generated pages."""
     sys.path.insert(0, str(ROOT / "docs" / "_extensions"))
     try:
         return pytest.importorskip("generated_reference")

@@ -1,4 +1,4 @@
-"""Each example trains by the words of examples/README.md, and the notebook runs to its end."""
+"""Each example trains with the command of examples/README.md, and the notebook runs to its end."""
 
 import json
 import re
@@ -19,13 +19,13 @@ NO_SCORES = ["metrics=none"]
 
 
 def words_of(command):
-    """The words of a command, with the folder of the examples as it is from here."""
+    """Return the words of a command, with the folder of the examples relative to this folder."""
     return shlex.split(command.replace("examples/", f"{EXAMPLES}/"))
 
 
 @pytest.fixture(autouse=True)
 def _forget_modules(monkeypatch):
-    """Python's search path and modules as they were."""
+    """Restore Python's search path and modules."""
     monkeypatch.setattr(sys, "path", sys.path[:])
     yield
     for name in ("my_network", "my_loss", "my_data", "my_features"):
@@ -111,11 +111,11 @@ BROKEN = {
     ),
     "role": ("", "network", "generator: {{_target_: torch.nn.Identity}}", "network discriminator"),
 }
-"""What is wrong: the code, the group of the option, the option, and words of the message."""
+"""The mistake: code, group and name of the option, and words of the message."""
 
 
 @pytest.mark.parametrize("kind", sorted(BROKEN))
-def test_a_part_without_a_method_is_named_before_training(run, tmp_path, kind):
+def test_part_without_a_method_is_named_before_training(run, tmp_path, kind):
     code, group, text, expected = BROKEN[kind]
     module = f"broken_{kind}"
     file = tmp_path / "own" / group / "broken.yaml"
@@ -130,8 +130,8 @@ def test_a_part_without_a_method_is_named_before_training(run, tmp_path, kind):
     assert not Path("outputs").exists()
 
 
-@pytest.mark.slow  # a kernel imports everything again
-def test_the_notebook_runs_to_its_end(tmp_path):
+@pytest.mark.slow  # The kernel imports everything again.
+def test_notebook_runs_to_its_end(tmp_path):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
     client = nbclient.NotebookClient(
@@ -144,6 +144,6 @@ def test_the_notebook_runs_to_its_end(tmp_path):
     assert "image/png" in shown
 
 
-def test_the_notebook_is_stored_without_outputs():
+def test_notebook_is_stored_without_outputs():
     notebook = json.loads((EXAMPLES / "quickstart.ipynb").read_text())
     assert all(not cell.get("outputs") for cell in notebook["cells"])

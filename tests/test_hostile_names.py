@@ -1,6 +1,6 @@
-r"""A name that would steer a terminal, fake a line or be markup, driven through every output.
+r"""A name with terminal sequences, line feeds and markup, in every output.
 
-It stands for whatever a stranger may have named: a file, a class, a score, a value of a config.
+The name stands for any name from an untrusted source: a file, a class, a score, a config value.
 """
 
 import io
@@ -43,7 +43,7 @@ FOLDER = NAME.replace("/", "")
 
 
 def assert_harmless(said: str) -> None:
-    """Nothing in an output steers a terminal, and the name stands in it as it is, in one line."""
+    """Assert that an output holds no control sequence, and the name as it is, in one line."""
     assert not {c for c in said if unicodedata.category(c) in UNSAFE} - {"\n"}
     assert "FAKE" in said
     assert not any(line.strip().startswith("FAKE") for line in said.splitlines())
@@ -53,12 +53,12 @@ def assert_harmless(said: str) -> None:
 @pytest.fixture
 def wide(monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "500")
-    monkeypatch.setattr(rich, "_console", None)  # the next one has this width
+    monkeypatch.setattr(rich, "_console", None)  # The next one has this width.
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_a_log_escapes_the_names_in_its_messages(wide, capsys):
+def test_log_escapes_the_names_in_its_messages(wide, capsys):
     logger = logging.Logger("test")
     logger.addHandler(ConsoleHandler())
     logger.addHandler(FileHandler("train.log"))
@@ -69,7 +69,7 @@ def test_a_log_escapes_the_names_in_its_messages(wide, capsys):
         assert said.count("\n") == 4
 
 
-def test_a_log_keeps_the_lines_of_exceptions(wide, capsys):
+def test_log_keeps_the_lines_of_exceptions(wide, capsys):
     logger = logging.Logger("test")
     logger.addHandler(ConsoleHandler())
     logger.warning("%(error)s", {"error": UserError("one\ntwo \x1b[31m")})
@@ -82,7 +82,7 @@ def test_a_log_keeps_the_lines_of_exceptions(wide, capsys):
     assert "\x1b" not in said
 
 
-def test_say_shows_markup_and_emoji_codes_as_they_are(wide, capsys):
+def test_say_shows_markup_and_emoji_codes_unchanged(wide, capsys):
     say(printable(NAME))
     assert_harmless(said := capsys.readouterr().out)
     assert ":boom:" in said
@@ -95,7 +95,7 @@ def test_scores_table_shows_a_name_as_it_is(wide, capsys):
     assert said.count("FAKE") == 2
 
 
-def test_a_sweeps_table_shows_names_as_they_are(wide, capsys):
+def test_sweep_table_shows_names_as_they_are(wide, capsys):
     for number, word in enumerate((f"model={NAME}", "model=vae")):
         write_record(wide / "sweep" / str(number), [word], number, f"{NAME} failed")
         (wide / "sweep" / str(number)).mkdir()
@@ -105,14 +105,14 @@ def test_a_sweeps_table_shows_names_as_they_are(wide, capsys):
     assert said.count("FAKE") >= 4
 
 
-def test_an_experiment_file_of_a_search_holds_names_in_its_comments(tmp_path):
+def test_experiment_file_of_a_search_holds_names_in_its_comments(tmp_path):
     write_experiment(tmp_path / "x" / "best.yaml", ["optimizer.lr=1"], title=f"\n{NAME}")
     text = (tmp_path / "x" / "best.yaml").read_text()
     assert_harmless(text)
     assert yaml.safe_load(text) == {"optimizer": {"lr": 1}}
 
 
-def test_the_progress_bar_shows_a_name_as_it_is(monkeypatch):
+def test_progress_bar_shows_a_name_as_it_is(monkeypatch):
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, color_system=None, width=500)
     monkeypatch.setattr(limner_console, "get_console", lambda: console)
@@ -129,7 +129,7 @@ def test_the_progress_bar_shows_a_name_as_it_is(monkeypatch):
 
 
 @pytest.mark.parametrize("words", [[NAME], ["compare", NAME], ["sample", f"run={NAME}"]])
-def test_a_command_names_its_words_in_messages(wide, monkeypatch, capsys, words):
+def test_command_names_its_words_in_messages(wide, monkeypatch, capsys, words):
     monkeypatch.setattr(sys, "argv", ["limner", *words])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
@@ -156,7 +156,7 @@ def test_export_prints_the_folder_that_it_writes(wide, monkeypatch, capsys):
     assert_harmless(capsys.readouterr().out)
 
 
-def test_a_traceback_and_a_warning_escape_what_they_quote(monkeypatch, capsys):
+def test_traceback_and_warning_escape_what_they_quote(monkeypatch, capsys):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
     escape_errors()
@@ -166,7 +166,7 @@ def test_a_traceback_and_a_warning_escape_what_they_quote(monkeypatch, capsys):
     assert "\\x1b[31m" in warnings.formatwarning("\x1b[31m", UserWarning, "x.py", 1, "")
 
 
-def test_a_refused_config_names_its_keys_in_one_line(tmp_path):
+def test_refused_config_names_its_keys_in_one_line(tmp_path):
     (tmp_path / "config.yaml").write_text(json.dumps({NAME: {"a": f"{NAME}${{oc.env:HOME}}"}}))
     with pytest.raises(UserError) as error:
         read_config(tmp_path / "config.yaml")
@@ -174,21 +174,21 @@ def test_a_refused_config_names_its_keys_in_one_line(tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_a_model_names_its_source_as_it_is():
+def test_model_names_its_source_as_it_is():
     config = {"data": {"image_shape": [1, 8, 8], "num_classes": None}}
     assert_harmless(
         repr(TrainedModel(torch.nn.Linear(1, 1), config=config, update=1, source=NAME))
     )
 
 
-def test_a_curve_is_drawn_whatever_its_name(tmp_path):
+def test_curve_is_drawn_for_any_name(tmp_path):
     curve = {"$\\nope{$": Curve([1], [1.0], [1.0])}
     write_picture(curve, tmp_path / "x.png", score="$\\nope{$")
     assert (tmp_path / "x.png").stat().st_size > 0
 
 
 def tokens(markdown: str) -> list[tuple[str, str]]:
-    """Kinds of a rendered text's parts, and the texts that are shown."""
+    """Return the token types of a rendered text, and the texts that are shown."""
     found = []
     for token in MarkdownIt("commonmark").enable("table").parse(markdown):
         found.append((token.type, ""))
@@ -215,7 +215,7 @@ def card(name: str) -> str:
 @pytest.mark.parametrize(
     "name", [NAME, '")\n```\n# x\n![](http://a.b)', "\n---\nlicense: x", "| a |", "```", "~~~"]
 )
-def test_a_model_card_shows_names_as_they_are(name):
+def test_model_card_shows_names_as_they_are(name):
     text = card(name)
     assert not {c for c in text if unicodedata.category(c) in UNSAFE} - {"\n"}
     _, front, body = text.split("---\n", 2)

@@ -1,4 +1,4 @@
-"""Whatever stops a run from outside, and whenever: the run that goes on is the same run."""
+"""A run that is stopped from outside at any moment and resumed equals the uninterrupted run."""
 
 import csv
 import json
@@ -41,7 +41,7 @@ RUN = [
 
 @pytest.fixture
 def scored(tmp_path: Path) -> Callable[..., list[str]]:
-    """Overrides that score by a feature network which takes some seconds for each batch."""
+    """Return overrides that score by a feature network which takes some seconds per batch."""
 
     def overrides(seconds: float) -> list[str]:
         file = tmp_path / "mine" / "metrics" / "features" / "slow.yaml"
@@ -55,7 +55,7 @@ def scored(tmp_path: Path) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def strike(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Has a signal come to this process in a method of a callback, at an update, once."""
+    """Send a signal to this process in a method of a callback, at an update, once."""
 
     def at(owner: type, method: str, update: int, number: int) -> None:
         original, left = getattr(owner, method), [number]
@@ -118,10 +118,10 @@ MOMENTS = {
     ("model", "length", "last"),
     [("vae", "trainer.max_epochs=2", 44), ("gan", "trainer.max_steps=40", 40)],
 )
-def test_a_run_struck_at_every_kind_of_moment_is_the_uninterrupted_one(
+def test_run_with_signals_at_every_kind_of_moment_equals_the_uninterrupted_run(
     run, tmp_path, scored, strike, model, length, last
 ):
-    """Also where the last epoch is cut off by max_steps, as that of the GAN."""
+    """This holds even if max_steps cuts off the last epoch, as in the GAN's run."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     common = [*scored(0.0), *RUN, f"model={model}", length]
     first = run(*common, f"hydra.run.dir={whole}")
@@ -129,7 +129,7 @@ def test_a_run_struck_at_every_kind_of_moment_is_the_uninterrupted_one(
     command = [*common, f"hydra.run.dir={parts}"]
     for name, (owner, method, update, number) in MOMENTS.items():
         if name == "validation" and model == "gan":
-            continue  # there is nothing to validate
+            continue  # There is nothing to validate.
         strike(owner, method, update or last, number)
         result = run(*command)
         assert result.code == 1, (name, result.out, result.err)
@@ -139,15 +139,16 @@ def test_a_run_struck_at_every_kind_of_moment_is_the_uninterrupted_one(
         assert stopped == {7: 8, None: last}.get(update, update), name
         updates_scored = [row["update"] for row in rows(parts) if row.get("val/fid_pixels")]
         assert updates_scored == (["22"] if name == "last scores" else []), name
-        command = [*common[:2], f"resume={parts}"]  # whose class of features is the command's
+        # The class of features is given by the command.
+        command = [*common[:2], f"resume={parts}"]
     assert run(*command).code == 0
     assert_same_run(whole, parts)
     assert "Nothing to do" in run(*command).out
     assert_same_run(whole, parts)
 
 
-def test_validation_is_done_again_whole_when_a_signal_stopped_it(run, tmp_path, monkeypatch):
-    """In the middle of an epoch, and where max_steps ends the run there."""
+def test_interrupted_validation_is_repeated_as_a_whole(run, tmp_path, monkeypatch):
+    """Validation is in the middle of an epoch, or where max_steps ends the run."""
     original, left = VAE.validation_step, [10, 30]
 
     def struck(self, batch, batch_idx):
@@ -174,10 +175,10 @@ def test_validation_is_done_again_whole_when_a_signal_stopped_it(run, tmp_path, 
     assert_same_run(whole, parts)
 
 
-def test_without_the_note_in_the_checkpoint_scores_would_be_missing(
+def test_scores_are_missing_without_the_note_in_the_checkpoint(
     run, tmp_path, scored, strike, monkeypatch
 ):
-    """So the test above would fail without it."""
+    """This control shows that the test above can fail."""
     strike(Scores, "_score", 22, signal.SIGTERM)
     stopped = run(*scored(0.0), *RUN, "model=gan", "trainer.max_epochs=1", "hydra.run.dir=run")
     assert stopped.code == 1
@@ -194,16 +195,17 @@ def test_without_the_note_in_the_checkpoint_scores_would_be_missing(
     assert Path("run", "scores.json").exists()
 
 
-def test_a_full_disk_and_a_lost_network_stop_nothing(run, tmp_path, scored, monkeypatch):
-    """Each is said once; metrics.csv is complete when there was room again.
+def test_full_disk_and_lost_network_stop_nothing(run, tmp_path, scored, monkeypatch):
+    """Each is reported once; metrics.csv is complete when there is room again.
 
-    What is still missing at the end is said again, and is made by a resume.
+    Files that are still missing at the end are reported again, and a resume writes them.
     """
     folder, files = tmp_path / "run", ("metrics.csv", "scores.json", "samples")
     original = SeedPerUpdate.on_train_batch_start
 
     def meddle(self, trainer, *arguments):
-        if trainer.global_step == 12:  # no permission keeps root from writing; these folders do
+        # File permissions do not keep root from writing; these folders do.
+        if trainer.global_step == 12:
             for name in files:
                 if (folder / name).exists():
                     (folder / name).rename(folder / f"{name}.aside")
@@ -256,7 +258,7 @@ def test_train_keeps_a_run_that_is_stopped_after_its_last_update(run, monkeypatc
     assert checkpoint(Path("run"))["global_step"] == 6
 
 
-def test_train_keeps_a_run_of_which_a_bug_breaks_the_end(run, monkeypatch):
+def test_train_keeps_a_run_that_ends_with_a_bug(run, monkeypatch):
     monkeypatch.setattr(train_module, "check_last", lambda trainer: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(*SHORT)
@@ -265,7 +267,7 @@ def test_train_keeps_a_run_of_which_a_bug_breaks_the_end(run, monkeypatch):
     assert checkpoint(Path("run"))["global_step"] == 6
 
 
-def test_train_finishes_though_nobody_reads_its_scores(run, monkeypatch):
+def test_train_finishes_when_nobody_reads_its_scores(run, monkeypatch):
     printed = []
 
     class Console:
@@ -273,7 +275,7 @@ def test_train_finishes_though_nobody_reads_its_scores(run, monkeypatch):
 
         def print(self, what, **options):
             printed.append(what)
-            raise SystemExit(1)  # as rich does when `head` has ended
+            raise SystemExit(1)  # rich does this when `head` has ended.
 
     monkeypatch.setattr(console, "get_console", Console)
     assert run(*SHORT, "trainer.max_steps=22").code == 0
@@ -281,7 +283,7 @@ def test_train_finishes_though_nobody_reads_its_scores(run, monkeypatch):
     assert read_status(Path("run")).state == "finished"
 
 
-def test_train_says_that_it_was_stopped_at_once_by_a_second_interrupt(run, monkeypatch):
+def test_train_reports_that_a_second_interrupt_stopped_it_immediately(run, monkeypatch):
     original = SeedPerUpdate.on_train_batch_start
 
     def struck(self, trainer, *arguments):
@@ -340,8 +342,8 @@ def test_train_stops_at_a_signal_after_training(run, monkeypatch):
 
 
 @pytest.mark.usefixtures("forking")
-def test_two_processes_leave_scoring_when_one_gets_a_signal(tmp_path, scored):
-    """They end soon, with one whole checkpoint, and nobody stays behind."""
+def test_two_processes_leave_scoring_when_one_of_them_gets_a_signal(tmp_path, scored):
+    """They end soon, with one whole checkpoint, and no process remains."""
     tests = Path(__file__).parent
     paths = [str(tests), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     process = subprocess.Popen(
@@ -365,8 +367,8 @@ def test_two_processes_leave_scoring_when_one_gets_a_signal(tmp_path, scored):
     wait_until(lambda: not any(Path("/proc", child).exists() for child in children))
 
 
-def test_further_processes_end_with_the_first_one(tmp_path):
-    """Also before they have met, when a killed one could tell the others nothing."""
+def test_further_processes_end_with_the_first_process(tmp_path):
+    """This holds before they have connected, when a killed process cannot notify the others."""
     code = "from limner.launch.watchdog import *; end_with_first_process();"
     code += "print('here', flush=True);"
     first = f"{code} import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {{}},"
@@ -382,8 +384,8 @@ def test_further_processes_end_with_the_first_one(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_sweep_passes_signals_on_to_its_job(number):
-    """And ends with it."""
+def test_sweep_passes_signals_on_to_its_job(number):
+    """The sweep ends with its job."""
     code = f"import signal, sys, time; signal.signal({int(number)}, lambda *_: sys.exit(1))"
     code += "; print('here', flush=True); time.sleep(60)"
     job = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

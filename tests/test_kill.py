@@ -1,4 +1,4 @@
-"""A short form of scripts/kill_test.py, and that its comparison can tell runs apart."""
+"""A short form of scripts/kill_test.py, with a check that its comparison can fail."""
 
 import importlib.util
 import random
@@ -18,7 +18,7 @@ RUN = [*kill_test.COMMON, "metrics=none", "accelerator=cpu", f"trainer.max_steps
 
 @pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize(("model", "kills"), [("gan", 3), ("cgan", 1)])
-def test_a_killed_run_is_the_one_left_alone(run, tmp_path, model, kills):
+def test_killed_run_equals_the_uninterrupted_run(run, tmp_path, model, kills):
     words = [*RUN, *kill_test.MODELS[model]]
     whole, killed, other = (tmp_path / name for name in ("whole", "killed", "other"))
     assert run(*words, f"hydra.run.dir={whole}").code == 0

@@ -1,4 +1,4 @@
-"""The layout of the package: few files in a folder, short modules, and tests that mirror them."""
+"""The layout of the package: few files per folder, short modules, and tests that mirror them."""
 
 import re
 from pathlib import Path
@@ -19,15 +19,15 @@ OF_THE_READER = ("my_networks.py", "my_losses.py")
 GAN_STEP = (
     "models/gan.py", "models/adversarial.py", "models/optimization.py", "losses/adversarial.py",
 )  # fmt: skip
-"""What is read to understand one training step of a GAN."""
+"""The files that explain one training step of a GAN."""
 
 NO_LOGIC = ("interfaces.py", "errors.py", "models/gradients.py", "pixels.py")
-"""Protocols, exceptions, options and one-line conversions, which the tests of others use."""
+"""Protocols, exceptions, options and short conversions, covered by tests of other modules."""
 
 TESTED_THROUGH = {
     "config/test_build.py": ("config/own_code.py", "config/similar.py"),
     "config/test_config_files.py": ("config/file_content.py", "files/yaml_errors.py"),
-    "conftest.py": ("cli.py",),  # its fixture `run` is a call of the command line
+    "conftest.py": ("cli.py",),  # The fixture `run` is a call of the command line.
     "callbacks/test_checkpoints.py": (
         "callbacks/checkpoint_io.py", "callbacks/measured.py", "callbacks/provenance.py",
     ),
@@ -111,7 +111,7 @@ TESTED_THROUGH = {
     "training/test_further_processes.py": ("models/lightning_internals/launcher.py",),
     "training/test_fit.py": ("callbacks/rollbacks.py", "warn_once.py"),
 }  # fmt: skip
-"""Tests of a command or a run as a whole, and the modules that only have a meaning in one."""
+"""Tests of a whole command or run, and modules that only have a meaning in one."""
 
 
 def modules() -> list[str]:
@@ -140,23 +140,23 @@ def test_every_module_has_its_tests():
     assert not gone
 
 
-def test_the_package_has_few_files_at_its_top():
+def test_package_has_few_files_at_its_top():
     entries = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
     assert len([path for path in entries if path.suffix == ".py"]) <= 12
     assert len([path for path in entries if path.is_dir()]) <= 16
 
 
-def test_no_module_is_long():
+def test_modules_are_short():
     long = {module: num_lines(module) for module in modules() if num_lines(module) > 300}
     assert not long
 
 
-def test_the_step_of_a_gan_is_read_in_four_short_files():
+def test_gan_step_is_read_in_four_short_files():
     assert sum(map(num_lines, GAN_STEP)) < 500
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_documents_name_files_and_tests_that_exist(document):
+def test_documents_name_only_files_and_tests_that_exist(document):
     """A path may leave out its first folders."""
     sources = [
         path for name in ("src", "tests", "scripts") for path in (ROOT / name).rglob("*.py")

@@ -1,4 +1,4 @@
-"""Every `val/` value of a run belongs to the update that it is written under."""
+"""Every `val/` value of a run belongs to the update beside which it is written."""
 
 import tempfile
 from collections.abc import Callable
@@ -22,18 +22,18 @@ Lengths = dict[str, int | float | None]
 
 @pytest.fixture
 def make(composed, tmp_path) -> Make:
-    """A run of a small VAE, by these overrides, that is to be trained."""
+    """Return a function that makes a run of a small VAE, with these overrides, for training."""
     return lambda *overrides: Run(composed(*LOSS, *SMALL, *overrides), tmp_path / "run")
 
 
 def num_updates(batch_size: int, lengths: Lengths) -> int:
-    """The updates of a run by its batch size and the arguments of its trainer."""
+    """Return the number of updates of a run from its batch size and the trainer's arguments."""
     epochs = lengths["max_epochs"] * (NUM_TRAIN // batch_size)
     return min(epochs, lengths["max_steps"]) if lengths["max_steps"] > 0 else epochs
 
 
 def validated_updates(batch_size: int, lengths: Lengths) -> list[int]:
-    """Those that are to be validated: by the intervals, and the last one."""
+    """Return the updates that must be validated: by the intervals, and the last one."""
     in_epoch, last = NUM_TRAIN // batch_size, num_updates(batch_size, lengths)
     every, interval = lengths["check_val_every_n_epoch"], lengths["val_check_interval"]
     if isinstance(interval, float):
@@ -48,7 +48,7 @@ def validated_updates(batch_size: int, lengths: Lengths) -> list[int]:
 
 
 def assert_true(run: Run) -> None:
-    """The values in metrics.csv and scores.json, the best checkpoint and the objective."""
+    """Check the values in metrics.csv and scores.json, the best checkpoint and the objective."""
     rows = run.rows()
     for update, values in rows.items():
         assert values == pytest.approx(run.validated(update), rel=1e-5), update
@@ -63,7 +63,7 @@ def assert_true(run: Run) -> None:
 
 @st.composite
 def runs(draw: st.DrawFn) -> tuple[int, int | None, Lengths]:
-    """A batch size, an update to stop and resume at (or None), and arguments of the trainer."""
+    """Draw a batch size, an update to stop and resume at (or None), and trainer arguments."""
     batch_size = draw(st.sampled_from([256, 512]))
     in_epoch = NUM_TRAIN // batch_size
     every = draw(st.sampled_from([None, 1, 2, 3]))
@@ -96,8 +96,8 @@ def lengths(**given: int | float | None) -> Lengths:
 @example((256, None, lengths(max_epochs=2, val_check_interval=2)))
 @example((256, 7, lengths(max_steps=9, val_check_interval=2)))
 @example((256, 4, lengths(max_epochs=2, check_val_every_n_epoch=None, val_check_interval=3)))
-def test_values_belong_to_their_updates_whatever_the_intervals(composed, drawn):
-    """Nor does validation leave a trace in the weights, also of a run that is resumed."""
+def test_values_belong_to_their_updates_for_all_intervals(composed, drawn):
+    """Validation leaves no trace in the weights either, even in a resumed run."""
     batch_size, stop, given_lengths = drawn
     with tempfile.TemporaryDirectory() as folder:
         config = composed(*LOSS, *SMALL, f"data.batch_size={batch_size}")
@@ -116,7 +116,7 @@ def test_values_belong_to_their_updates_whatever_the_intervals(composed, drawn):
 
 
 KNOWN: dict[tuple[int, int], dict[str, torch.Tensor]] = {}
-"""The weights of a batch size at an update, of whatever run came to it first."""
+"""Weights by batch size and update, from the first run that reached that update."""
 
 
 def test_value_is_absent_when_nothing_is_validated(make):
@@ -134,7 +134,7 @@ def test_values_belong_to_their_updates_when_few_batches_are_validated(make):
 
 
 def test_last_update_is_validated_when_time_ends_the_run(make):
-    """A longer time goes on in the middle of the epoch, as the whole run did."""
+    """A longer time resumes in the middle of the epoch, like the uninterrupted run."""
     run, whole = make("data.batch_size=256"), make("data.batch_size=256")
     whole.folder = run.folder.with_name("whole")
     whole.train(max_steps=7)
@@ -151,7 +151,7 @@ def test_last_update_is_validated_when_time_ends_the_run(make):
 
 
 class Ends(L.Callback):
-    """Ends training at an update: after its batch, its validation or its epoch."""
+    """A callback that ends training at an update: after its batch, its validation or its epoch."""
 
     def __init__(self, *, update: int, hook: str = "on_train_batch_end") -> None:
         self.update = update
@@ -162,7 +162,7 @@ class Ends(L.Callback):
 
 
 def scored(composed: Callable[..., DictConfig], folder: Path, *overrides: str) -> Run:
-    """A run that scores by a small feature network after every second epoch."""
+    """Return a run that scores with a small feature network after every second epoch."""
     metrics = [
         "metrics=classifier", "metrics.num_samples=40", "metrics.batch_size=20",
         "metrics.scores=[fid]", "metrics.every_num_epochs=2",
@@ -217,7 +217,7 @@ def test_gan_is_scored_at_its_last_update_and_has_no_loss(composed, tmp_path):
     assert run.scores["val/fid_pixels"]["protocol"]["update"] == 3
 
 
-def test_reports_are_of_the_ends_of_epochs(make):
+def test_reports_are_written_at_the_ends_of_epochs(make):
     run = make("data.batch_size=256")
     reports = {"_target_": "limner.callbacks.reports.Reports", "objective": "val/loss"}
     run.config.callbacks.reports = reports
@@ -229,8 +229,8 @@ def test_reports_are_of_the_ends_of_epochs(make):
     ]
 
 
-def test_score_of_an_earlier_update_chooses_no_best_checkpoint(composed, tmp_path):
-    """Though Lightning's callback_metrics still has it."""
+def test_best_checkpoint_ignores_a_score_of_an_earlier_update(composed, tmp_path):
+    """Lightning's callback_metrics still holds that score."""
     run = scored(composed, tmp_path)
     run.config.metrics.objective.mode = "max"
     run.config.callbacks.checkpoints.every_num_updates = 1

@@ -1,4 +1,4 @@
-"""Each mistake that a person can make gets one short message, exit code 1 or 2, and no folder."""
+"""Each mistake of a user gets one short message, exit code 1 or 2, and no folder."""
 
 import errno
 import os
@@ -67,7 +67,7 @@ def fails(result, code: int, *messages: str) -> None:
         (["model/loss=hinge"], "model/loss=...: the chosen model has no such choice"),
     ],
 )
-def test_what_cannot_be_composed(run, arguments, message):
+def test_train_refuses_a_config_that_cannot_be_composed(run, arguments, message):
     fails(run(*arguments), 2, message)
 
 
@@ -79,7 +79,7 @@ def test_what_cannot_be_composed(run, arguments, message):
         ("optimizer: {lr: fast}", 1, "optimizer.lr=fast: must be a number, not text"),
     ],
 )
-def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
+def test_train_refuses_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
     file = tmp_path / "mine" / "experiment" / "mine.yaml"
     file.write_text(f"# @package _global_\n{text}\n")
@@ -203,7 +203,7 @@ def test_a_typo_in_an_experiment_file(run, tmp_path, text, code, message):
         (["data.store=streamed", "data.on_corrupt=skip"], "which data.store=streamed is not"),
     ],
 )
-def test_what_cannot_be_run(run, tmp_path, arguments, message):
+def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "a.txt").write_text("no image")
@@ -211,7 +211,7 @@ def test_what_cannot_be_run(run, tmp_path, arguments, message):
     fails(run(*QUICK, *arguments), 1, message)
 
 
-def test_a_corrupt_image_is_named_or_skipped(run, tmp_path):
+def test_train_names_or_skips_a_corrupt_image(run, tmp_path):
     folder = fakes.images(tmp_path / "photos", 40)
     whole = (folder / "0007.png").read_bytes()
     (folder / "0007.png").write_bytes(whole[: len(whole) // 2])
@@ -223,7 +223,7 @@ def test_a_corrupt_image_is_named_or_skipped(run, tmp_path):
     assert "31 train, 4 validation, 4 test" in result.out
 
 
-def test_a_broken_zip_entry_is_a_corrupt_image(run, tmp_path):
+def test_train_treats_a_broken_zip_entry_as_a_corrupt_image(run, tmp_path):
     archive = fakes.zipped(fakes.images(tmp_path / "photos", 40))
     content = bytearray(archive.read_bytes())
     at = content.find(b"IDAT") + 8
@@ -231,13 +231,13 @@ def test_a_broken_zip_entry_is_a_corrupt_image(run, tmp_path):
     archive.write_bytes(content)
     command = ["data=image_folder", f"data.path={archive}", "data.batch_size=8", *QUICK]
     fails(run(*command), 1, "cannot be read", "data.on_corrupt=skip")
-    for _ in "ab":  # said at every start, though decoded once
+    for _ in "ab":  # The message is shown at every start, although the images are decoded once.
         result = run(*command, "data.on_corrupt=skip")
         assert result.code == 0, result.err
         assert "1 corrupt images were skipped." in result.out
 
 
-def test_splits_with_and_without_labels_are_refused(run, tmp_path):
+def test_train_refuses_splits_with_and_without_labels(run, tmp_path):
     fakes.images(tmp_path / "photos" / "train", 40, classes=2)
     fakes.images(tmp_path / "photos" / "val", 8)
     fakes.images(tmp_path / "photos" / "val" / "class_0", 8)
@@ -245,7 +245,7 @@ def test_splits_with_and_without_labels_are_refused(run, tmp_path):
     fails(result, 1, "are outside the class folders (class_0, class_1)")
 
 
-def test_mixed_images_are_converted_and_said_once(run, tmp_path):
+def test_train_converts_mixed_images_and_reports_that_once(run, tmp_path):
     fakes.images(tmp_path / "photos", 20, size=(30, 20))
     fakes.images(tmp_path / "photos" / "more", 20, size=(9, 40), mode="L")
     result = run(
@@ -260,7 +260,9 @@ def test_mixed_images_are_converted_and_said_once(run, tmp_path):
     ("data", "address"),
     [("cifar10", "cs.toronto.edu"), ("mnist", "amazonaws.com"), ("svhn", "stanford.edu")],
 )
-def test_a_data_set_that_cannot_be_downloaded(run, tmp_path, monkeypatch, data, address):
+def test_train_names_a_data_set_that_cannot_be_downloaded(
+    run, tmp_path, monkeypatch, data, address
+):
     def offline(*args, **kwargs):
         raise OSError("no network")
 
@@ -269,7 +271,7 @@ def test_a_data_set_that_cannot_be_downloaded(run, tmp_path, monkeypatch, data, 
     fails(result, 1, "could not be downloaded", address, "put it into", "data.root=DIR")
 
 
-def test_inception_weights_that_cannot_be_downloaded(run, tmp_path, monkeypatch):
+def test_train_names_inception_weights_that_cannot_be_downloaded(run, tmp_path, monkeypatch):
     def offline(*args, **kwargs):
         raise OSError("no network")
 
@@ -280,7 +282,7 @@ def test_inception_weights_that_cannot_be_downloaded(run, tmp_path, monkeypatch)
     fails(result, 1, "weights-inception-2015-12-05", "put it at", "metrics=classifier")
 
 
-def test_scores_by_classifier_without_labels(run, tmp_path):
+def test_train_refuses_scores_by_classifier_without_labels(run, tmp_path):
     fakes.images(tmp_path / "photos", 40)
     command = ["data=image_folder", "data.path=photos", "data.batch_size=8"]
     fails(run(*command, "metrics=classifier"), 1, "metrics=classifier needs labels")
@@ -289,12 +291,12 @@ def test_scores_by_classifier_without_labels(run, tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("accelerator", ["gpu", "mps", "ddp", "fsdp"])
-def test_an_accelerator_that_is_not_there(run, accelerator):
+def test_train_refuses_a_missing_accelerator(run, accelerator):
     fails(run(f"accelerator={accelerator}"), 1, "this machine has none that torch can use")
 
 
-def test_a_loss_that_is_no_number(run):
-    """The run folder stays: its last good checkpoint is the reason to look there."""
+def test_train_stops_when_the_loss_is_not_a_number(run):
+    """The run folder stays, because it holds the last good checkpoint."""
     result = run("optimizer.lr=1e9", "metrics=none", "callbacks.checkpoints.every_num_updates=1")
     assert result.code == 1
     assert "train/loss is nan at update 20." in result.err or "are not finite at" in result.err
@@ -305,7 +307,7 @@ def test_a_loss_that_is_no_number(run):
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "norun"])
-def test_resuming_what_is_no_run(run, tmp_path, folder):
+def test_resume_refuses_a_folder_that_is_not_a_run(run, tmp_path, folder):
     (tmp_path / "norun").mkdir()
     fails(run(f"resume={folder}"), 1, f"resume={folder}: there is no run in this folder")
 
@@ -324,7 +326,7 @@ def test_resuming_what_is_no_run(run, tmp_path, folder):
         (["resume=auto"], "outputs/vae_digits/b: stopped at update 8"),
     ],
 )
-def test_what_is_not_gone_on_with(run, tmp_path, arguments, message):
+def test_resume_refuses_runs_that_cannot_be_resumed(run, tmp_path, arguments, message):
     pretended(tmp_path / "run")
     pretended(tmp_path / "newer", version="99.1")
     pretended(tmp_path / "early", update=0)
@@ -348,24 +350,24 @@ def test_what_is_not_gone_on_with(run, tmp_path, arguments, message):
         (["-m", "model=vea,gan"], "model=vea: there is no such option; did you mean vae?"),
     ],
 )
-def test_sweeps_that_are_none(run, arguments, message):
+def test_sweep_refuses_words_that_are_not_a_sweep(run, arguments, message):
     fails(run(*arguments), 2 if "vea" in message else 1, message)
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "ray", "slurm"])
-def test_launchers_that_are_not_installed(run, monkeypatch, launcher):
+def test_sweep_names_launchers_that_are_not_installed(run, monkeypatch, launcher):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     words = ["-m", "seed=1,2", f"hydra/launcher={launcher}"]
     fails(run(*words), 1, f"needs: pip install limner[{launcher}]")
     fails(run(*words[1:]), 1, f"hydra/launcher={launcher} is for the jobs of a sweep: add -m.")
 
 
-def test_slurm_where_there_is_none(run, monkeypatch):
+def test_sweep_refuses_slurm_when_there_is_none(run, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     fails(run("-m", "seed=1,2", "hydra/launcher=slurm"), 1, "there is no sbatch here")
 
 
-def test_optuna_that_is_not_installed(monkeypatch, capsys):
+def test_search_names_a_missing_optuna(monkeypatch, capsys):
     for name in [name for name in sys.modules if name.startswith("limner.commands.search")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "optuna", None)
@@ -376,7 +378,7 @@ def test_optuna_that_is_not_installed(monkeypatch, capsys):
     assert "pip install limner[search]" in capsys.readouterr().err
 
 
-def test_resume_in_a_file_is_not_overlooked(composed, tmp_path):
+def test_resume_in_a_config_file_is_refused(composed, tmp_path):
     config = composed("resume=run")
     config.run_dir = None
     message = "resume=run is set in a config file: give it on the command"
@@ -384,20 +386,20 @@ def test_resume_in_a_file_is_not_overlooked(composed, tmp_path):
         run_in_folder(config, tmp_path, Start([], []), Progress())
 
 
-def test_a_run_that_is_being_trained(run, tmp_path):
+def test_resume_refuses_a_run_that_is_being_trained(run, tmp_path):
     pretended(tmp_path / "run", state="running")
     with locked(tmp_path / "run"):
         for arguments in (["resume=run"], ["resume=auto", "hydra.run.dir=run"]):
             fails(run(*arguments), 1, "run is being trained right now")
 
 
-def test_outputs_that_cannot_be_written(run, tmp_path):
+def test_train_refuses_outputs_that_cannot_be_written(run, tmp_path):
     (tmp_path / "file").write_text("in the way")
     fails(run("hydra.run.dir=file/run", *QUICK), 1, "cannot be written", "hydra.run.dir=DIR")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
-def test_a_full_or_forbidden_disk_is_explained(number):
+def test_explain_names_a_full_or_forbidden_disk(number):
     message, code = error_messages.explain(OSError(number, os.strerror(number), "outputs/run"))
     assert code == 1
     assert "outputs/run" in message
@@ -455,11 +457,11 @@ def test_explain_names_the_memory_that_torch_asked_for():
         ValueError("out of memory"),
     ],
 )
-def test_explain_leaves_other_errors_their_traceback(error):
+def test_explain_keeps_the_traceback_of_other_errors(error):
     assert error_messages.explain(error) is None
 
 
-def test_train_without_memory_says_so_in_one_line_and_in_its_status(run, monkeypatch):
+def test_train_without_memory_reports_that_in_one_line_and_in_its_status(run, monkeypatch):
     original = SeedPerUpdate.on_train_batch_start
 
     def greedy(self, trainer, *arguments):
@@ -477,15 +479,15 @@ def test_train_without_memory_says_so_in_one_line_and_in_its_status(run, monkeyp
 
 
 @pytest.mark.parametrize("port", ["abc", "0", "70000"])
-def test_train_names_a_port_that_is_none(run, monkeypatch, port):
+def test_train_names_an_invalid_port(run, monkeypatch, port):
     monkeypatch.setenv("MASTER_PORT", port)
     fails(run(*QUICK, "accelerator=ddp_cpu"), 1, f"MASTER_PORT={port}: set it to a number from 1")
 
 
-def test_debug_shows_the_traceback(run):
+def test_debug_shows_the_traceback_of_a_mistake(run):
     with pytest.raises(Exception, match="abc"):
         run("optimizer.lr=abc", "debug=true")
 
 
-def test_a_bug_is_not_hidden():
+def test_traceback_of_a_bug_is_shown():
     assert error_messages.explain(ZeroDivisionError()) is None

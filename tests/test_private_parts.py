@@ -1,4 +1,4 @@
-"""Only one package touches the private parts of Lightning."""
+"""Only one package uses private parts of Lightning."""
 
 import ast
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def is_private(name: str) -> bool:
 
 
 def private_parts(code: str) -> Iterator[str]:
-    """What a module's code reaches of Lightning's private parts: imports and attributes."""
+    """Return the private parts of Lightning that a module imports, or reads as attributes."""
     tree = ast.parse(code)
     bases = {"lightning", "L"} | {
         alias.asname or alias.name
@@ -49,7 +49,7 @@ def _is_of_lightning(node: ast.ClassDef, bases: set[str]) -> bool:
 
 
 def _inherited(node: ast.ClassDef) -> Iterator[str]:
-    """Private attributes that a class reads of itself, and neither sets nor defines."""
+    """Return private attributes that a class reads from itself, and neither sets nor defines."""
     found, own = set(), set()
     for each in ast.walk(node):
         if isinstance(each, ast.FunctionDef):
@@ -62,7 +62,7 @@ def _inherited(node: ast.ClassDef) -> Iterator[str]:
     yield from (f"self.{name}" for name in sorted(found - own) if is_private(name))
 
 
-def test_private_parts_of_lightning_are_touched_in_one_package_only():
+def test_private_parts_of_lightning_are_used_in_one_package_only():
     found = {
         str(path.relative_to(ROOT)): parts
         for path in ROOT.rglob("*.py")
@@ -85,7 +85,7 @@ def test_private_parts_finds_imports_attributes_and_inherited_attributes():
     }  # fmt: skip
 
 
-def test_private_parts_are_found_in_the_package_that_has_them():
+def test_private_parts_are_found_in_the_package_that_uses_them():
     assert all(
         list(private_parts((ALLOWED / name).read_text()))
         for name in ("fit_loop.py", "epoch_loop.py", "gradient_accumulation.py", "launcher.py")

@@ -1,4 +1,4 @@
-"""What random numbers hang on, and what not."""
+"""What random numbers depend on, and what they do not depend on."""
 
 import copy
 import itertools
@@ -21,7 +21,7 @@ def started(seed=3, *, rank=0, world_size=1) -> Noise:
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
-def test_the_rows_of_all_processes_are_those_of_one(world_size):
+def test_noise_of_all_processes_together_is_the_noise_of_one_process(world_size):
     one = started()
     ranks = [started(rank=rank, world_size=world_size) for rank in range(world_size)]
     whole, part = torch.empty(4 * world_size, 1, 2, 2), torch.empty(4, 1, 2, 2)
@@ -32,8 +32,8 @@ def test_the_rows_of_all_processes_are_those_of_one(world_size):
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-def test_an_image_gets_the_same_numbers_on_any_number_of_processes(steps):
-    """Of the layout of the batches and of the noise together: the rows are those of the images."""
+def test_noise_of_an_image_does_not_depend_on_the_number_of_processes(steps):
+    """Batches and noise are divided alike, so that each row of noise belongs to its image."""
 
     def numbers(*, rank, world_size):
         store = MemoryStore(
@@ -60,7 +60,7 @@ def test_an_image_gets_the_same_numbers_on_any_number_of_processes(steps):
     assert one == numbers(rank=0, world_size=2) | numbers(rank=1, world_size=2)
 
 
-def test_noise_follows_from_the_seed_alone():
+def test_noise_depends_only_on_the_seed_and_the_update():
     images = torch.empty(1000, 1)
     noise = started(seed=1)
     first = noise.normal(images, 4)
@@ -72,7 +72,7 @@ def test_noise_follows_from_the_seed_alone():
     assert not torch.equal(noise.normal(images, 4), first)
 
 
-def test_the_numbers_have_the_distributions_that_they_are_named_after():
+def test_noise_has_the_distribution_in_its_name():
     normal = started().normal(torch.empty(5000, 1), 4)
     assert normal.mean().item() == pytest.approx(0, abs=0.03)
     assert normal.std().item() == pytest.approx(1, abs=0.03)
@@ -82,7 +82,7 @@ def test_the_numbers_have_the_distributions_that_they_are_named_after():
     assert uniform.mean().item() == pytest.approx(0.5, abs=0.02)
 
 
-def test_numbers_are_of_the_images_type_and_do_not_hang_on_it():
+def test_noise_has_the_dtype_of_the_images_and_otherwise_does_not_depend_on_it():
     for draw in (Noise.normal, Noise.uniform):
         exact = draw(started(), torch.empty(6, 1), 3)
         for dtype in (torch.float64, torch.bfloat16):
@@ -91,7 +91,7 @@ def test_numbers_are_of_the_images_type_and_do_not_hang_on_it():
             assert torch.equal(numbers, exact.to(dtype))
 
 
-def test_before_it_is_started_noise_comes_from_torch():
+def test_noise_comes_from_torch_before_it_is_started():
     torch.manual_seed(4)
     drawn = Noise().normal(torch.empty(5, 1), 2)
     torch.manual_seed(4)
@@ -99,7 +99,7 @@ def test_before_it_is_started_noise_comes_from_torch():
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
-def test_a_copy_draws_its_update_from_the_beginning(copied):
+def test_copied_noise_draws_its_update_from_the_beginning(copied):
     noise, images = started(rank=1, world_size=2), torch.empty(5, 1)
     first = noise.normal(images, 2)
     assert torch.equal(copied(noise).normal(images, 2), first)
@@ -116,7 +116,7 @@ def test_streams_and_positions_are_independent():
     assert between.abs().max() < 0.05
 
 
-def test_seeding_torch_is_what_torch_does():
+def test_seed_torch_equals_torch_manual_seed():
     torch.manual_seed(123456789)
     expected = torch.rand(5)
     torch.manual_seed(0)
@@ -126,7 +126,7 @@ def test_seeding_torch_is_what_torch_does():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_noise_on_a_gpu_waits_for_nothing():
+def test_noise_on_a_gpu_does_not_wait_for_the_device():
     device = torch.device("cuda", 0)
     images, rank = torch.empty(8, 1, device=device), {"rank": 1, "world_size": 2}
     noise = started(**rank)

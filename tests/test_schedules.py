@@ -6,7 +6,7 @@ SETTINGS = {"start": 2.0, "end": 0.5, "first": 10, "last": 30}
 
 
 @pytest.mark.parametrize("schedule", [Linear(**SETTINGS), Cosine(**SETTINGS)])
-def test_it_holds_changes_and_holds(schedule):
+def test_schedule_holds_then_changes_then_holds(schedule):
     assert [schedule(update) for update in (0, 10)] == [2.0, 2.0]
     assert [schedule(update) for update in (30, 31, 10**9)] == [0.5] * 3
     assert schedule(20) == pytest.approx(1.25), "half-way at half the time"
@@ -14,7 +14,7 @@ def test_it_holds_changes_and_holds(schedule):
     assert values == sorted(values, reverse=True)
 
 
-def test_the_line_is_straight_and_the_cosine_flat_at_its_ends():
+def test_linear_is_straight_and_cosine_is_flat_at_its_ends():
     line, curve = Linear(**SETTINGS), Cosine(**SETTINGS)
     steps = [line(update) - line(update + 1) for update in range(10, 30)]
     assert steps == pytest.approx([1.5 / 20] * 20)
@@ -22,7 +22,7 @@ def test_the_line_is_straight_and_the_cosine_flat_at_its_ends():
     assert curve(11) - 2.0 == pytest.approx(0.5 - curve(29)), "and the same at both"
 
 
-def test_it_warms_up_too():
+def test_linear_may_grow():
     assert [Linear(start=0.0, end=1.0, first=0, last=4)(i) for i in range(5)] == [
         0,
         0.25,
@@ -33,7 +33,7 @@ def test_it_warms_up_too():
 
 
 @pytest.mark.parametrize(("first", "last"), [(5, 5), (6, 5), (-1, 5)])
-def test_a_schedule_without_a_span_is_refused(first, last):
+def test_linear_refuses_an_empty_span(first, last):
     with pytest.raises(ValueError, match=f"first={first} to last={last}"):
         Linear(start=1.0, end=0.0, first=first, last=last)
 
@@ -50,7 +50,7 @@ def test_linear_warmup_grows_to_one():
     assert weights == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
 
 
-def test_cyclical_starts_again_in_each_cycle():
+def test_cyclical_restarts_in_each_cycle():
     weights = [Cyclical(period=8, ramp=0.5)(update) for update in range(17)]
     cycle = [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0]
     assert weights == [*cycle, *cycle, 0.0]
@@ -69,6 +69,6 @@ def test_cyclical_with_a_ramp_of_one_grows_to_the_end_of_its_cycle():
         (Cyclical, {"period": 10, "ramp": 1.5}, "kl_schedule.ramp=1.5"),
     ],
 )
-def test_kl_schedules_refuse_values_that_mean_nothing(schedule, arguments, key):
+def test_kl_schedules_refuse_invalid_values(schedule, arguments, key):
     with pytest.raises(ValueError, match=key):
         schedule(**arguments)

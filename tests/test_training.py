@@ -1,4 +1,4 @@
-"""Whole runs: what they leave, and that they end, stop, go on and spread as they should."""
+"""Whole runs: the files they leave, and how they end, stop, resume and use several processes."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def execute(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """A run in a process of its own, since it starts others or handles signals."""
+    """Run a command in a separate process, since it starts others or handles signals."""
     return subprocess.run(
         command(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
@@ -49,7 +49,7 @@ def checkpoint(folder: Path) -> dict:
 
 
 def same(a, b) -> bool:
-    """Whether two states of a model or an optimizer are equal to the bit."""
+    """Return whether two states of a model or an optimizer are equal bit for bit."""
     if isinstance(a, torch.Tensor):
         return torch.equal(a, b)
     if isinstance(a, dict):
@@ -60,18 +60,18 @@ def same(a, b) -> bool:
 
 
 def losses(folder: Path) -> list[dict[str, str]]:
-    """metrics.csv without the columns that measure time."""
+    """Return metrics.csv without the columns that measure time."""
     timed = "time/"
     return [{k: v for k, v in row.items() if not k.startswith(timed)} for row in rows(folder)]
 
 
 def trained(folder: Path) -> list[dict[str, str]]:
-    """The rows of metrics.csv, without scores: a run stopped early has some that others lack."""
+    """Return the train values of metrics.csv, since a run that stopped early has other scores."""
     rows = losses(folder)
     return [{k: v for k, v in r.items() if k.startswith(("update", "train/"))} for r in rows]
 
 
-def test_a_run_leaves_what_the_readme_says(run):
+def test_run_leaves_the_files_that_the_readme_lists(run):
     result = run("trainer.max_epochs=2", "callbacks.pictures.every_num_updates=20", *QUICK)
     assert result.code == 0, result.err
     folder = result.only_run()
@@ -92,7 +92,7 @@ def test_a_run_leaves_what_the_readme_says(run):
     assert "Warning" not in result.err
 
 
-def test_two_runs_of_one_seed_are_the_same(run):
+def test_two_runs_of_one_seed_are_equal(run):
     folders = []
     for seed in (1, 1, 2):
         before = set(Path("outputs").glob("*/*"))
@@ -136,8 +136,8 @@ def test_two_runs_of_one_seed_are_the_same(run):
         ["model=classifier"],
     ],
 )
-def test_a_resumed_run_is_the_uninterrupted_one(run, tmp_path, model):
-    """Stopped in mid-epoch, at an epoch's end, and in a later epoch: equal to the bit."""
+def test_resumed_run_equals_the_uninterrupted_run(run, tmp_path, model):
+    """Stops in the middle of an epoch, at its end, and in a later epoch give equal bits."""
     common = [
         *model, "data.batch_size=64", "trainer.limit_val_batches=2",
         "callbacks.log.every_num_updates=1",
@@ -162,8 +162,8 @@ def test_a_resumed_run_is_the_uninterrupted_one(run, tmp_path, model):
 
 
 @pytest.mark.parametrize("model", ["vae", "gan"])
-def test_a_checkpoint_of_an_epochs_end_begins_the_next_epoch(run, tmp_path, model):
-    """Also where max_steps is set and nothing is validated."""
+def test_checkpoint_of_the_end_of_an_epoch_resumes_with_the_next_epoch(run, tmp_path, model):
+    """This holds even if max_steps is set and nothing is validated."""
     whole, part = tmp_path / "whole", tmp_path / "part"
     common = [
         f"model={model}", "data.batch_size=128", "metrics=none", "logger=csv",
@@ -178,7 +178,7 @@ def test_a_checkpoint_of_an_epochs_end_begins_the_next_epoch(run, tmp_path, mode
     assert losses(whole) == losses(part)
 
 
-def test_resume_keeps_model_and_config_and_takes_what_is_new(run, tmp_path):
+def test_resume_keeps_model_and_config_and_accepts_new_overrides(run, tmp_path):
     folder = tmp_path / "a run"
     assert run("model=gan", "data.batch_size=32", "optimizer.lr=3e-4", "trainer.max_epochs=1",
                f"hydra.run.dir='{folder}'", "logger=csv", *QUICK).code == 0  # fmt: skip
@@ -196,8 +196,8 @@ def test_resume_keeps_model_and_config_and_takes_what_is_new(run, tmp_path):
     assert int(after[-1]["update"]) == 88
 
 
-def test_a_second_resume_has_what_the_first_was_told(run, tmp_path):
-    """And to take a logger away is no different from adding one."""
+def test_second_resume_has_the_overrides_of_the_first(run, tmp_path):
+    """An override that removes a logger is kept like one that adds a logger."""
     folder = tmp_path / "run"
     start = ["metrics=none", "trainer.max_epochs=1", f"hydra.run.dir={folder}"]
     assert run(*start).code == 0
@@ -214,7 +214,7 @@ def test_a_second_resume_has_what_the_first_was_told(run, tmp_path):
     assert run(f"resume={folder}").code == 0, "what was refused is not remembered"
 
 
-def test_a_run_with_own_config_files_is_resumed_when_they_are_named_again(run, tmp_path):
+def test_run_with_user_config_files_is_resumed_when_they_are_named_again(run, tmp_path):
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
     file = tmp_path / "mine" / "experiment" / "mine.yaml"
     file.write_text("# @package _global_\ndata: {batch_size: 128}\n")
@@ -229,7 +229,7 @@ def test_a_run_with_own_config_files_is_resumed_when_they_are_named_again(run, t
     assert checkpoint(Path("first"))["global_step"] == 22
 
 
-def test_a_folder_that_is_in_use_is_refused_and_left_alone(run, tmp_path):
+def test_folder_in_use_is_refused_and_left_alone(run, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("three years")
     for arguments in (["metrics=none"], ["data.batch_size=5000"]):
@@ -239,7 +239,7 @@ def test_a_folder_that_is_in_use_is_refused_and_left_alone(run, tmp_path):
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "three years"
 
 
-def test_a_crash_in_training_leaves_the_run(run, monkeypatch):
+def test_crash_in_training_leaves_the_run(run, monkeypatch):
     from limner.models import VAE
 
     def crash(self, *arguments):
@@ -254,7 +254,7 @@ def test_a_crash_in_training_leaves_the_run(run, monkeypatch):
     assert checkpoint(Path("crashed"))["global_step"] == 5
 
 
-def test_validation_is_logged_in_every_epoch_also_where_it_stays(run):
+def test_validation_is_logged_in_every_epoch_even_if_unchanged(run):
     still = ["model=classifier", "network=mlp", "optimizer.lr=0.0"]
     result = run(*still, "trainer.max_epochs=4", "logger=csv")
     assert result.code == 0, result.err
@@ -263,7 +263,7 @@ def test_validation_is_logged_in_every_epoch_also_where_it_stays(run):
     assert len(set(found)) == 1
 
 
-def test_scores_are_logged_when_they_are_made(run):
+def test_scores_are_logged_when_they_are_computed(run):
     result = run("trainer.max_epochs=4", "metrics.every_num_epochs=2", "logger=csv", *QUICK)
     assert result.code == 0, result.err
     found = rows(result.only_run())
@@ -276,7 +276,7 @@ def test_scores_are_logged_when_they_are_made(run):
     [("vae", signal.SIGINT), ("gan", signal.SIGTERM), ("vae", signal.SIGUSR1)],
 )
 @pytest.mark.usefixtures("forking")
-def test_a_signal_stops_after_the_batch_and_resume_goes_on(tmp_path, run, model, number):
+def test_signal_stops_after_the_batch_and_resume_continues(tmp_path, run, model, number):
     process = subprocess.Popen(
         command(f"model={model}", "trainer.max_epochs=-1", "metrics=none", "logger=csv",
                 "callbacks.log.every_num_updates=1", "hydra.run.dir=stopped"),
@@ -309,7 +309,7 @@ def test_a_signal_stops_after_the_batch_and_resume_goes_on(tmp_path, run, model,
 @pytest.mark.parametrize(("model", "steps"), [("vae", 1), ("gan", 2)])
 @pytest.mark.usefixtures("forking")
 def test_two_processes_share_one_run(tmp_path, model, steps):
-    """Every image once an epoch, one folder, and updates = images / (2 x batch x D steps)."""
+    """Every image once per epoch, one folder, and updates = images / (2 x batch x D steps)."""
     extra = [f"model.num_discriminator_steps={steps}", "model/penalty=lecam"]
     extra = extra if model == "gan" else []
     result = execute(
@@ -324,7 +324,8 @@ def test_two_processes_share_one_run(tmp_path, model, steps):
     assert [int(row["update"]) for row in found] == list(range(1, 2 * updates + 1))
     assert int(found[-1]["train/images_seen"].split(".")[0]) == 2 * updates * 2 * 16 * steps
     assert result.stdout.count("Samples:") == 1
-    evaluate([f"run={folder}"])  # in one process, of what the checkpoint holds
+    # Scores are computed in one process from the content of the checkpoint.
+    evaluate([f"run={folder}"])
     scores, again = (
         json.loads((folder / f"{name}.json").read_text()) for name in ("scores", "evaluation")
     )
@@ -332,8 +333,8 @@ def test_two_processes_share_one_run(tmp_path, model, steps):
         assert entry["value"] == pytest.approx(scores[f"val/{name}"]["value"], rel=1e-4), name
 
 
-def test_devices_alone_make_several_processes(tmp_path):
-    """Of a GAN too, whose scores come in more chunks than divide evenly."""
+def test_devices_setting_alone_starts_several_processes(tmp_path):
+    """This includes a GAN whose scores come in a number of chunks that does not divide evenly."""
     result = execute(
         tmp_path, "model=gan", "trainer.devices=2", "accelerator=cpu", "trainer.max_steps=3",
         "metrics.num_samples=120", "metrics.batch_size=50", "logger=csv", "hydra.run.dir=two",
@@ -353,7 +354,7 @@ PLAYERS = ["model=gan", "model/loss=wasserstein", "model.num_discriminator_steps
 
 
 def difference(a: str, b: str) -> float:
-    """The largest, between the weights of two runs that have come equally far."""
+    """Return the largest difference between the weights of two runs at the same update."""
     one, two = checkpoint(Path(a)), checkpoint(Path(b))
     assert one["global_step"] == two["global_step"]
     pairs = [(one["state_dict"][name], two["state_dict"][name]) for name in one["state_dict"]]
@@ -361,8 +362,8 @@ def difference(a: str, b: str) -> float:
 
 
 @pytest.mark.usefixtures("forking")
-def test_two_processes_train_as_one_and_one_goes_on_with_their_run(tmp_path, run):
-    """The same images in the same order, augmented and encoded by the same random numbers."""
+def test_two_processes_train_like_one_and_one_process_resumes_their_run(tmp_path, run):
+    """They use the same images in the same order, and the same random numbers."""
     common = ["model=vae", "model.ema_half_life=500", *ON_BOTH]
     result = execute(
         tmp_path, *common, "accelerator=ddp_cpu", "data.batch_size=16", "trainer.max_steps=5",
@@ -390,8 +391,8 @@ def test_two_processes_train_as_one_and_one_goes_on_with_their_run(tmp_path, run
 
 
 @pytest.mark.usefixtures("forking")
-def test_two_processes_go_on_with_the_run_of_one(tmp_path, run):
-    """Of two players, with two steps of the discriminator and a penalty that draws."""
+def test_two_processes_resume_the_run_of_one(tmp_path, run):
+    """The run is a GAN with two steps of D and a penalty that draws random numbers."""
     common = [*PLAYERS, *ON_BOTH, "accelerator=cpu", "data.batch_size=32"]
     for folder, steps in {"start": 7, "whole": 12}.items():
         assert run(*common, f"trainer.max_steps={steps}", f"hydra.run.dir={folder}").code == 0
@@ -404,7 +405,7 @@ def test_two_processes_go_on_with_the_run_of_one(tmp_path, run):
     assert "takes 32 images, which 5 processes cannot share evenly" in refused.err
 
 
-def test_a_run_goes_on_with_the_images_that_it_began_with(run, tmp_path):
+def test_resume_refuses_other_images_and_accepts_moved_ones(run, tmp_path):
     photos = fakes.images(tmp_path / "photos", 24, size=(8, 8))
     common = ["data=image_folder", "data.batch_size=4", "network=mlp", "metrics=none"]
     first = run(*common, f"data.path={photos}", "trainer.max_steps=3", "hydra.run.dir=run")
@@ -427,8 +428,8 @@ def test_a_run_goes_on_with_the_images_that_it_began_with(run, tmp_path):
 
 
 @pytest.mark.usefixtures("forking")
-def test_jobs_of_a_sweep_have_folders_of_their_own(run):
-    """Named by their overrides; `/` of a group nests none."""
+def test_sweep_jobs_have_separate_folders(run):
+    """Folders are named by overrides; the `/` of a group makes no nested folder."""
     quick = ["trainer.max_steps=1", "metrics=none", "logger=none"]
     result = run("-m", "model=gan", "model/loss=hinge,minimax", *quick, "sweep=losses")
     assert result.code == 0, result.err
@@ -440,8 +441,8 @@ def test_jobs_of_a_sweep_have_folders_of_their_own(run):
 
 @pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize("devices", ["1,2", "2,1"])
-def test_a_sweep_over_numbers_of_processes(tmp_path, monkeypatch, devices):
-    """Each job sees every image once an epoch, and its processes have the same values."""
+def test_sweep_over_numbers_of_processes_trains_every_job(tmp_path, monkeypatch, devices):
+    """Each job uses every image once per epoch, and its processes have the same values."""
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
     spy = "+callbacks.spy._target_=support.spies.Seen"
     result = execute(
@@ -461,7 +462,7 @@ def test_a_sweep_over_numbers_of_processes(tmp_path, monkeypatch, devices):
     assert not list((tmp_path / "outputs").glob("vae_*"))
 
 
-def test_help_and_the_config_are_shown_without_a_folder(run):
+def test_help_and_config_are_shown_without_a_run_folder(run):
     shown = run("--help")
     assert shown.code == 0
     assert "model: cgan, classifier, code_prior, cvae, gan" in shown.out
@@ -472,8 +473,8 @@ def test_help_and_the_config_are_shown_without_a_folder(run):
     assert not Path("outputs").exists()
 
 
-def test_ddp_children_of_the_console_script(tmp_path):
-    """`limner train` starts its second process by the same words, own config files included."""
+def test_console_script_starts_ddp_processes_with_the_same_words(tmp_path):
+    """This includes the user's config files."""
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
     file = tmp_path / "mine" / "experiment" / "mine.yaml"
     file.write_text("# @package _global_\nseed: 4\n")

@@ -1,4 +1,4 @@
-"""What a later version made is left to it."""
+"""Files of later versions of limner are refused."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from limner.version import refuse_newer
 
 
 @pytest.mark.parametrize("version", ["99.0", "1.0rc1", f"{limner.__version__}.post1"])
-def test_a_newer_version_is_refused(version):
+def test_refuse_newer_refuses_newer_versions(version):
     with pytest.raises(UserError) as error:
         refuse_newer(version, "outputs/run")
     message = str(error.value)
@@ -19,5 +19,5 @@ def test_a_newer_version_is_refused(version):
 
 
 @pytest.mark.parametrize("version", [limner.__version__, "0.0.1", "0.1.0.dev3", "", None, "?"])
-def test_this_one_older_ones_and_unknown_ones_are_not(version):
+def test_refuse_newer_accepts_same_older_and_unknown_versions(version):
     refuse_newer(version, "outputs/run")

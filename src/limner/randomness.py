@@ -131,7 +131,7 @@ def seed_torch(seed: int, device: torch.device) -> None:
     `torch.manual_seed` would seed every kind of device. If CUDA is not in use, it records the
     whole call stack each time, which takes a hundred times as long.
     """
-    torch.default_generator.manual_seed(seed)  # test_seeding_torch_is_what_torch_does
+    torch.default_generator.manual_seed(seed)  # test_seed_torch_equals_torch_manual_seed
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
 

@@ -8,7 +8,7 @@ SETTINGS = {"image_shape": [3, 8, 8], "target": 0.6, "images_per_unit": 1000, "e
 
 
 class Seen:
-    """D takes a share of the real images for real."""
+    """Statistics of a discriminator that takes the given share of the real images for real."""
 
     def __init__(self, share: float) -> None:
         self.accuracy_real = torch.tensor(share)
@@ -20,22 +20,22 @@ def after(ada: ADA, shares: list[float], *, num_images: int = 10) -> float:
     return ada.p.item()
 
 
-def test_p_rises_from_0_to_1_in_the_given_number_of_images_and_stays_there():
-    """r = 2 * 0.81 - 1 is above 0.6; 4 steps of 10 images are a 25th of 1000."""
+def test_ada_p_rises_from_0_to_1_in_the_given_number_of_images_and_stays_there():
+    """r = 2 * 0.81 - 1 is above 0.6, and 4 steps of 10 images are 1/25 of 1000 images."""
     ada = ADA(**SETTINGS)
     assert after(ada, [0.81] * 4) == pytest.approx(0.04)
     assert after(ada, [0.81] * 96) == pytest.approx(1.0)
     assert after(ada, [0.81] * 40) == 1.0
 
 
-def test_p_falls_when_d_is_less_sure_and_not_below_0():
+def test_ada_p_falls_when_d_is_less_sure_but_not_below_0():
     ada = ADA(**SETTINGS)
     after(ada, [1.0] * 8)
     assert after(ada, [0.79] * 4) == pytest.approx(0.04)
     assert after(ada, [0.5] * 40) == 0.0
 
 
-def test_it_judges_the_mean_of_a_few_steps_and_then_starts_anew():
+def test_ada_averages_a_few_steps_before_it_adjusts_p():
     ada = ADA(**SETTINGS)
     assert after(ada, [1.0] * 3) == 0.0
     ada.observe(Seen(0.3), step=3, num_images=10)
@@ -43,7 +43,7 @@ def test_it_judges_the_mean_of_a_few_steps_and_then_starts_anew():
     assert after(ada, [0.9, 0.9, 0.9, 0.3]) == 0.0
 
 
-def test_the_state_is_saved_in_the_middle_too():
+def test_ada_state_is_saved_between_two_adjustments():
     ada, again = ADA(**SETTINGS), ADA(**SETTINGS)
     after(ada, [1.0] * 6)
     again.load_state_dict(ada.state_dict())
@@ -53,7 +53,7 @@ def test_the_state_is_saved_in_the_middle_too():
         assert torch.equal(ada.p, again.p)
 
 
-def test_images_change_by_p_each_by_its_own_numbers():
+def test_ada_changes_each_image_by_its_own_random_numbers():
     ada, images = ADA(**SETTINGS), torch.rand(40, 3, 8, 8) * 2 - 1
     uniform = torch.rand(40, ada.num_draws)
     assert torch.allclose(ada(images, uniform=uniform), images, atol=1e-5)
@@ -64,7 +64,7 @@ def test_images_change_by_p_each_by_its_own_numbers():
     assert ((whole - images).abs().flatten(1).amax(1) > 1e-3).float().mean() > 0.9
 
 
-def test_half_precision_of_the_networks_does_not_blur_positions():
+def test_ada_keeps_positions_exact_when_networks_use_half_precision():
     ada, images = ADA(**SETTINGS), torch.rand(40, 3, 8, 8) * 2 - 1
     ada.p.fill_(1.0)
     uniform = torch.rand(40, ada.num_draws)
@@ -73,7 +73,7 @@ def test_half_precision_of_the_networks_does_not_blur_positions():
     assert torch.equal(mixed, ada(images, uniform=uniform))
 
 
-def test_nothing_waits_for_the_device():
+def test_ada_does_not_wait_for_the_device():
     ada, images = ADA(**SETTINGS), torch.rand(4, 3, 8, 8)
     with no_waiting():
         ada(images, uniform=torch.rand(4, ada.num_draws))
@@ -92,6 +92,6 @@ def test_nothing_waits_for_the_device():
         ({"every": 0}, "every=0"),
     ],
 )
-def test_what_means_nothing_is_refused(changed, message):
+def test_ada_refuses_invalid_values(changed, message):
     with pytest.raises(ValueError, match=message):
         ADA(**(SETTINGS | changed))

@@ -1,4 +1,4 @@
-"""ADA's transformations, each alone, against what it is by definition, and in their order."""
+"""ADA's transformations, compared one by one with their definitions, and their order."""
 
 import math
 
@@ -14,15 +14,15 @@ from limner.augmentations.ada_transforms import (
 )
 
 P = torch.tensor(0.5)
-NO, YES = 0.75, 0.25  # of a draw compared with P
-# the columns of the values of each, and of the draw that decides whether it is applied
+NO, YES = 0.75, 0.25  # draws above and below P
+# For each transformation: the columns of its values, then of the draw that decides its use.
 FLIP, QUARTER, SHIFT, SCALE = (0, 1), (2, 3), (4, 5, 6), (7, 8)
 BEFORE, STRETCH, AFTER, FURTHER = (9, 10), (11, 12), (13, 14), (15, 16, 17)
 BRIGHTNESS, CONTRAST, LUMA, HUE, SATURATION = (0, 1), (2, 3), (4, 5), (6, 7), (8, 9)
 
 
 def only(num_columns: int, *applied: tuple[tuple[int, ...], tuple]) -> torch.Tensor:
-    """Draws by which nothing is applied but these, each with its values (numbers or columns)."""
+    """Return draws that apply no transformation except the named ones, with their values."""
     num = max([len(v) for _, values in applied for v in values if torch.is_tensor(v)], default=1)
     uniform = torch.full((num, num_columns), NO)
     for (*columns, decides), values in applied:
@@ -43,22 +43,22 @@ def coloured(images, *applied):
 
 
 def normal(value: float) -> float:
-    """The draw that a normal number comes from."""
+    """Return the uniform draw that gives a normal number."""
     return scipy.stats.norm.cdf(value)
 
 
 def ramps(size: int) -> torch.Tensor:
-    """Two images of one channel: the x and the y of each pixel around the centre."""
+    """Return two one-channel images: the x and the y of each pixel relative to the centre."""
     line = torch.arange(size) - (size - 1) / 2
     return torch.stack([line.expand(size, size), line[:, None].expand(size, size)])[:, None]
 
 
-def test_columns_are_all_there_are():
+def test_draws_have_exactly_the_columns_in_use():
     assert max(FURTHER) + 1 == NUM_DRAWS_GEOMETRY
     assert max(SATURATION) + 1 == NUM_DRAWS_COLOUR
 
 
-def test_without_probability_nothing_happens():
+def test_ada_changes_nothing_when_all_probabilities_are_0():
     images = torch.rand(64, 3, 8, 12) * 2 - 1
     none = torch.tensor(0.0)
     same = move(images, uniform=torch.rand(64, NUM_DRAWS_GEOMETRY), p=none)
@@ -67,7 +67,7 @@ def test_without_probability_nothing_happens():
     assert torch.allclose(same, images, atol=1e-6)
 
 
-def test_a_flip_mirrors():
+def test_flip_mirrors_the_image():
     images = torch.randn(3, 2, 6, 8)
     assert torch.equal(moved(images, (FLIP, [0.7])), images.flip(-1))
     assert torch.equal(moved(images, (FLIP, [0.3])), images)
@@ -84,7 +84,7 @@ def test_quarter_turns_are_exact(quarters):
 @pytest.mark.parametrize("flip", [0.3, 0.7])
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
 def test_quarter_turns_of_an_oblong_image_keep_its_centre(height, width, flip, quarters):
-    """Where height and width differ by an odd number, to half a pixel."""
+    """If height and width differ by an odd number, the centre is kept to half a pixel."""
     images = torch.randn(2, 3, height, width)
     whole = images.flip(-1) if flip > 0.5 else images
     whole = torch.cat([whole.flip(-1), whole, whole.flip(-1)], -1)
@@ -101,8 +101,8 @@ def test_quarter_turns_of_an_oblong_image_keep_its_centre(height, width, flip, q
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (16, 12), (15, 18)])
-def test_a_geometric_change_of_almost_nothing_is_what_blitting_gives(height, width):
-    """The two ways of each pixel, by copies and by filters, agree up to the border."""
+def test_tiny_geometric_change_agrees_with_blitting(height, width):
+    """The two ways to move a pixel, copying and filtering, agree up to the border."""
     images = torch.randn(2, 3, height, width)
     for flip, quarters, x, y in [(0.7, 0, 0.5, 0.5), (0.3, 1, 0.7, 0.2), (0.7, 3, 0.3, 0.8)]:
         blit = ((FLIP, [flip]), (QUARTER, [(quarters + 0.5) / 4]), (SHIFT, [x, y]))
@@ -112,8 +112,8 @@ def test_a_geometric_change_of_almost_nothing_is_what_blitting_gives(height, wid
         assert torch.allclose(result, expected, atol=1e-3)
 
 
-def test_an_image_without_a_geometric_change_keeps_its_pixels():
-    """The others of its batch are looked up through filters."""
+def test_image_without_a_geometric_change_keeps_its_pixels():
+    """Other images of the batch are filtered; this image must not be."""
     images = torch.randn(64, 3, 12, 12)
     uniform = torch.rand(64, NUM_DRAWS_GEOMETRY)
     uniform[::2, [decides for *_, decides in (SCALE, BEFORE, STRETCH, AFTER, FURTHER)]] = NO
@@ -129,7 +129,7 @@ def test_an_image_without_a_geometric_change_keeps_its_pixels():
     assert not any(copies[1::2])
 
 
-def test_images_in_half_precision_are_looked_up_in_single():
+def test_half_precision_images_are_transformed_in_single_precision():
     images, uniform = torch.rand(8, 3, 32, 32) * 2 - 1, torch.rand(8, NUM_DRAWS_GEOMETRY)
     result = move(images.bfloat16(), uniform=uniform, p=torch.tensor(1.0))
     assert result.dtype == torch.bfloat16
@@ -137,8 +137,8 @@ def test_images_in_half_precision_are_looked_up_in_single():
     assert torch.equal(result, expected.bfloat16())
 
 
-def test_a_shift_is_of_whole_pixels_and_mirrors_at_the_border():
-    """An eighth of 16 pixels at most; draws of 1 and 0 give 2 right and 2 up."""
+def test_shift_moves_whole_pixels_and_mirrors_at_the_border():
+    """The largest shift is 1/8 of 16 pixels; draws of 1 and 0 move 2 right and 2 up."""
     images = torch.randn(3, 1, 16, 16)
     result = moved(images, (SHIFT, [1 - 1e-6, 0.0]))
     assert torch.allclose(result[..., :-2, 2:], images[..., 2:, :-2], atol=1e-4)
@@ -161,8 +161,8 @@ def test_a_shift_is_of_whole_pixels_and_mirrors_at_the_border():
         ),
     ],
 )
-def test_a_ramp_shows_where_each_pixel_came_from(applied, x, y):
-    """The lookup is exact on a linear image, as far as the source and its filters lie inside."""
+def test_ramp_shows_the_source_of_each_pixel(applied, x, y):
+    """Filtering is exact on a linear image where the source and its filters lie inside."""
     images, (dx, dy) = ramps(33), ramps(33)[:, 0]
     result = moved(images, applied)[:, 0]
     for image, (a, b) in zip(result, (x, y), strict=True):
@@ -171,8 +171,8 @@ def test_a_ramp_shows_where_each_pixel_came_from(applied, x, y):
         assert torch.allclose(image[inside], expected[inside], atol=2e-3)
 
 
-def test_a_fractional_shift_is_in_parts_of_the_side():
-    """N(0, 1/8) of the width: one deviation of 16 pixels is 2, half of it 1."""
+def test_fractional_shift_is_a_share_of_the_side():
+    """The shift is N(0, 1/8) of the width: one deviation of 16 pixels is 2, half of it 1."""
     images = torch.randn(2, 1, 16, 16)
     result = moved(images, (FURTHER, [normal(0.5), normal(0.0)]))
     assert torch.allclose(result[..., 1:], images[..., :-1], atol=1e-4)
@@ -190,8 +190,8 @@ def test_a_fractional_shift_is_in_parts_of_the_side():
         ((AFTER, [0.75]), (FURTHER, [normal(1.0), normal(0.5)])),
     ],
 )
-def test_together_they_are_one_after_the_other(first, second):
-    """In the order of the paper; the other order gives another image."""
+def test_transformations_are_applied_one_after_the_other(first, second):
+    """The order is the paper's order; the other order gives another image."""
     both, inner = moved(ramps(33), first, second), (..., slice(14, 19), slice(14, 19))
     one_by_one = moved(moved(ramps(33), first), second)
     assert torch.allclose(both[inner], one_by_one[inner], atol=1e-3)
@@ -200,11 +200,11 @@ def test_together_they_are_one_after_the_other(first, second):
 
 
 @pytest.mark.parametrize("p", [0.2, 0.7])
-def test_each_is_applied_with_its_probability(p):
-    """Half of the flips and a quarter of the turns by quarters are none."""
+def test_each_transformation_is_applied_with_its_probability(p):
+    """Half of the flips and a quarter of the quarter turns change nothing."""
     image = torch.randn(1, 1, 4, 4).expand(4000, -1, -1, -1)
     shares = {FLIP: p / 2, QUARTER: 3 * p / 4, SCALE: p, STRETCH: p, FURTHER: p}
-    shares |= {(*BEFORE, *AFTER): p}  # two turns, of which one or both happen
+    shares |= {(*BEFORE, *AFTER): p}  # There are two rotations, of which one or both happen.
     for columns, expected in shares.items():
         uniform = torch.ones(4000, NUM_DRAWS_GEOMETRY)
         uniform[:, list(columns)] = torch.rand(4000, len(columns))
@@ -213,8 +213,8 @@ def test_each_is_applied_with_its_probability(p):
         assert share == pytest.approx(expected, abs=0.03), columns
 
 
-def test_the_numbers_are_distributed_as_in_the_paper():
-    """Each read off a colour or a ramp that shows it."""
+def test_random_values_have_the_distributions_of_the_paper():
+    """Each value is read off a colour or a ramp that shows it."""
     u = (torch.arange(2000) + 0.5) / 2000
     grey, red = torch.full((1, 1, 1, 1), 1.0), torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
     brightness = (coloured(0 * grey, (BRIGHTNESS, [u])) / 0.2).flatten()
@@ -228,8 +228,8 @@ def test_the_numbers_are_distributed_as_in_the_paper():
         assert scipy.stats.kstest(numbers.numpy(), "norm").pvalue > 0.99
 
 
-def test_the_colour_matrix_is_the_product_of_its_parts():
-    """Contrast, luma flip as a reflection, hue as a matrix exponential, saturation."""
+def test_colour_matrix_is_the_product_of_its_parts():
+    """The parts: contrast, luma flip (a reflection), hue (a matrix exponential), saturation."""
     images = torch.rand(50, 3, 5, 5) * 2 - 1
     uniform = torch.rand(50, NUM_DRAWS_COLOUR)
     result = change_colour(images, uniform=uniform, p=torch.tensor(1.0))
@@ -244,13 +244,13 @@ def test_the_colour_matrix_is_the_product_of_its_parts():
         assert torch.allclose(mine.flatten(1), expected, rtol=1e-3, atol=1e-3)
 
 
-def test_a_third_of_the_hues_turn_permutes_the_colours():
+def test_third_of_a_hue_turn_permutes_the_colours():
     images = torch.randn(1, 3, 4, 4)
     turned = coloured(images, (HUE, [0.5 + 1 / 3]))
     assert torch.allclose(turned, images.roll(1, 1), atol=1e-5)
 
 
-def test_grey_stays_grey_and_one_channel_is_grey():
+def test_grey_and_one_channel_images_stay_grey():
     grey, uniform = torch.randn(40, 1, 4, 4), torch.rand(40, NUM_DRAWS_COLOUR)
     one = change_colour(grey, uniform=uniform, p=P)
     three = change_colour(grey.expand(-1, 3, -1, -1), uniform=uniform, p=P)
@@ -261,7 +261,7 @@ def test_grey_stays_grey_and_one_channel_is_grey():
 @pytest.mark.parametrize(
     ("change", "num_draws"), [(move, NUM_DRAWS_GEOMETRY), (change_colour, NUM_DRAWS_COLOUR)]
 )
-def test_the_gradient_passes_through(change, num_draws):
+def test_gradient_passes_through_ada(change, num_draws):
     images = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
     uniform = torch.rand(2, num_draws)
     assert torch.autograd.gradcheck(lambda x: change(x, uniform=uniform, p=P), images)

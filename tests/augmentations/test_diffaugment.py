@@ -1,4 +1,4 @@
-"""The parts of DiffAugment against slow and plain versions of themselves."""
+"""The parts of DiffAugment, compared with slow and plain versions of themselves."""
 
 import pytest
 import torch
@@ -12,14 +12,14 @@ def draws(*values: float) -> torch.Tensor:
     return torch.tensor([values])
 
 
-def test_colours_in_the_middle_stay():
+def test_colours_do_not_change_when_draws_are_in_the_middle():
     images = torch.randn(1, 3, 4, 4)
     colour = Colour(brightness=0.5, saturation=1.0, contrast=0.5)
     assert torch.allclose(colour(images, uniform=draws(MIDDLE, MIDDLE, MIDDLE)), images, atol=1e-6)
 
 
 @pytest.mark.parametrize(("at", "sign"), [(LEAST, -1), (MOST, 1)])
-def test_each_colour_goes_as_far_as_it_is_told(at, sign):
+def test_each_colour_changes_by_its_given_strength(at, sign):
     images = torch.randn(1, 3, 4, 4)
     colour = Colour(brightness=0.5, saturation=0.8, contrast=0.4)
     changed = colour(images, uniform=draws(at, MIDDLE, MIDDLE))
@@ -33,7 +33,7 @@ def test_each_colour_goes_as_far_as_it_is_told(at, sign):
     )
 
 
-def test_saturation_leaves_grey_and_contrast_the_mean():
+def test_saturation_keeps_grey_and_contrast_keeps_the_mean():
     grey = torch.randn(5, 1, 4, 4)
     uniform = torch.rand(5, 3)
     only = Colour(brightness=0.0, saturation=1.0, contrast=0.0)
@@ -46,7 +46,7 @@ def test_saturation_leaves_grey_and_contrast_the_mean():
 
 
 def shifted(image: torch.Tensor, down: int, right: int) -> torch.Tensor:
-    """Pixel by pixel."""
+    """Shift an image pixel by pixel."""
     height, width = image.shape[1:]
     out = torch.zeros_like(image)
     for y in range(height):
@@ -56,8 +56,8 @@ def shifted(image: torch.Tensor, down: int, right: int) -> torch.Tensor:
     return out
 
 
-def test_every_shift_is_as_likely_as_any_other():
-    """1/4 of 8 x 4 pixels: 5 x 3 shifts; a grid of draws meets each equally often."""
+def test_all_shifts_are_equally_likely():
+    """1/4 of 8 x 4 pixels gives 5 x 3 shifts; a grid of draws reaches each equally often."""
     image = torch.arange(1, 65).view(2, 8, 4)
     grid = torch.cartesian_prod((torch.arange(15) + 0.5) / 15, (torch.arange(15) + 0.5) / 15)
     moved = Translation(max_fraction=0.25)(image.expand(225, -1, -1, -1), uniform=grid)
@@ -70,14 +70,14 @@ def test_every_shift_is_as_likely_as_any_other():
 
 
 @pytest.mark.parametrize("at", [LEAST, MOST])
-def test_the_ends_of_the_draws_are_the_largest_shifts(at):
+def test_extreme_draws_give_the_largest_shifts(at):
     image = torch.arange(1.0, 65).view(1, 1, 8, 8)
     moved = Translation(max_fraction=0.25)(image, uniform=draws(at, at))
     assert torch.equal(moved[0], shifted(image[0], *([-2 if at == LEAST else 2] * 2)))
 
 
-def test_the_hole_is_around_every_pixel_equally_often():
-    """Of 6 x 4 pixels half the sides: 3 x 2, cut off at the border."""
+def test_cutout_is_centred_on_every_pixel_equally_often():
+    """The hole has half the sides of 6 x 4 pixels, 3 x 2, and is cut off at the border."""
     grid = torch.cartesian_prod((torch.arange(6) + 0.5) / 6, (torch.arange(4) + 0.5) / 4)
     cut = Cutout(fraction=0.5)(torch.ones(24, 1, 6, 4), uniform=grid)
     holes = {tuple((image == 0).nonzero()[:, 1:].flatten().tolist()) for image in cut}
@@ -91,7 +91,7 @@ def test_the_hole_is_around_every_pixel_equally_often():
 
 
 @pytest.mark.parametrize("nothing", [Translation(max_fraction=0.0), Cutout(fraction=0.0)])
-def test_nothing_is_nothing(nothing):
+def test_diffaugment_changes_nothing_when_it_has_no_parts(nothing):
     images = torch.randn(9, 3, 5, 7)
     assert torch.equal(nothing(images, uniform=torch.rand(9, 2)), images)
 
@@ -103,6 +103,6 @@ def test_nothing_is_nothing(nothing):
         lambda: Colour(brightness=0.5, saturation=-1.0, contrast=0.5),
     ],
 )  # fmt: skip
-def test_what_means_nothing_is_refused(make):
+def test_diffaugment_refuses_invalid_values(make):
     with pytest.raises(ValueError, match="must be"):
         make()

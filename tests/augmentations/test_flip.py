@@ -3,7 +3,7 @@ import torch
 from limner.augmentations import HorizontalFlip
 
 
-def test_each_image_is_itself_or_its_mirror():
+def test_flip_returns_each_image_or_its_mirror_image():
     images = torch.arange(200 * 6, dtype=torch.int32).view(200, 1, 2, 3)
     flipped = HorizontalFlip(probability=0.3)(images, uniform=torch.rand(200, 1))
     kept = (flipped == images).flatten(1).all(1)
@@ -12,13 +12,13 @@ def test_each_image_is_itself_or_its_mirror():
     assert 30 < mirrored.sum() < 90
 
 
-def test_never_and_always():
+def test_flip_with_probability_0_and_1():
     images, uniform = torch.randn(5, 3, 4, 4), torch.tensor([[0.0], [0.2], [0.5], [0.9], [0.999]])
     assert torch.equal(HorizontalFlip(probability=0.0)(images, uniform=uniform), images)
     assert torch.equal(HorizontalFlip(probability=1.0)(images, uniform=uniform), images.flip(-1))
 
 
-def test_an_image_is_mirrored_by_its_own_number_alone():
+def test_flip_of_an_image_depends_only_on_its_own_random_number():
     images = torch.randn(3, 1, 2, 4)
     uniform = torch.tensor([[0.7], [0.1], [0.4]])
     flipped = HorizontalFlip(probability=0.5)(images, uniform=uniform)

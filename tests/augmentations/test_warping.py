@@ -1,4 +1,4 @@
-"""The filters of sym6, and what a transformation through them keeps."""
+"""The filters of sym6, and the properties that a transformation through them keeps."""
 
 import math
 
@@ -12,7 +12,7 @@ SHAPES = [(1, 3, 8, 8), (2, 1, 7, 12), (2, 3, 5, 4), (1, 1, 1, 2), (1, 2, 33, 16
 
 
 def turn(degrees: float, size: int) -> torch.Tensor:
-    """The source of each pixel of an image that is turned around its centre."""
+    """Return the source of each pixel of an image that is turned around its centre."""
     cos, sin, centre = (
         math.cos(math.radians(degrees)), math.sin(math.radians(degrees)), (size - 1) / 2,
     )  # fmt: skip
@@ -38,7 +38,7 @@ def test_sym6_is_orthonormal_with_six_vanishing_moments():
 
 
 def test_sym6_has_an_almost_linear_phase():
-    """db6, the extremal filter with these laws, reaches 0.83 around its best tap."""
+    """db6, the extremal-phase filter with the same properties, reaches 0.83 at its best tap."""
     h = torch.tensor(SYM6)
     mirrored = torch.cat([h[:-1].flip(0), torch.zeros(1)]).roll(2)  # around tap 6
     assert (h * mirrored).sum() > 0.96
@@ -78,7 +78,7 @@ def test_warp_moves_by_whole_pixels_exactly(by):
 
 
 def waves(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """A smooth image with periods of 5 to 9 pixels."""
+    """Return a smooth image with periods of 5 to 9 pixels."""
     return torch.cos(0.9 * x + 0.4) + torch.sin(1.1 * y) + torch.cos(0.7 * x - 0.9 * y)
 
 
@@ -100,8 +100,8 @@ def test_warp_keeps_more_detail_than_bilinear_lookup(degrees):
     assert error < 0.5 * (plain[inner] - expected[13:-13, 13:-13]).abs().mean()
 
 
-def test_warp_mirrors_a_smooth_image_at_its_borders_without_end():
-    """Cosines that are mirrored at the borders are their own mirror images."""
+def test_warp_mirrors_smooth_images_at_their_borders_any_number_of_times():
+    """Cosines that are mirrored at the borders equal their own continuation."""
     height, width = 24, 30
     y, x = torch.arange(height) + 0.5, torch.arange(width) + 0.5
 
@@ -114,7 +114,7 @@ def test_warp_mirrors_a_smooth_image_at_its_borders_without_end():
         assert torch.allclose(result[0, 0], plane(x - by[0], y - by[1]), atol=0.02)
 
 
-def test_the_gradient_of_warp_and_its_gradient():
+def test_warp_has_correct_first_and_second_gradients():
     images = torch.randn(2, 1, 4, 5, dtype=torch.float64, requires_grad=True)
     source = torch.randn(2, 2, 3, dtype=torch.float64)
 

@@ -1,4 +1,4 @@
-"""A user's own LightningModule, which Lightning optimizes, trains here like ours."""
+"""A user's LightningModule with automatic optimization trains like limner's own models."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ RUN = [
 
 @pytest.fixture
 def train(run, tmp_path):
-    """Trains the model in a folder, and returns its last checkpoint."""
+    """Train the model in a folder and return its last checkpoint."""
     file = tmp_path / "mine" / "model" / "plain.yaml"
     file.parent.mkdir(parents=True)
     file.write_text("_target_: support.plain.Autoencoder\noptimizer: ${optimizer}\nnoise: 0.1\n")
@@ -67,14 +67,14 @@ def test_plain_module_resumes_bit_for_bit(train, monkeypatch, accumulate):
 
 
 def test_plain_module_accumulates_to_the_step_of_the_whole_batch(train):
-    quiet = "model.noise=0.0"  # what a module draws by itself depends on the micro-batches
+    quiet = "model.noise=0.0"  # The random draws of the module itself depend on the micro-batches.
     whole = train("whole", quiet)["state_dict"]
     parts = train("parts", quiet, "gradients.accumulate=4")["state_dict"]
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
 
 
-def test_plain_module_steps_no_further_than_the_clipped_gradient(train):
-    """By SGD at a rate of 1 the weights move by the norm of the gradient."""
+def test_plain_module_steps_at_most_by_the_clipped_gradient(train):
+    """With SGD at a rate of 1, the weights move by the norm of the gradient."""
     words = ["optimizer=sgd", "optimizer.lr=1.0", "trainer.max_steps=1"]
     still = train("still", *words, "gradients.max_norm=1e-9")["state_dict"]
     moved = train("moved", *words, "gradients.max_norm=1e-3")["state_dict"]

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, the last few stay, and the best is the best."""
+"""Checkpoints are whole or absent; the last few are kept, and the best one is the best."""
 
 import json
 import os
@@ -31,7 +31,7 @@ SMALL = [
 
 
 class _Trainer:
-    """As much of a trainer as checkpoints need, with a model of some weights."""
+    """A trainer with only the parts that checkpoints need, and a model of some weights."""
 
     def __init__(self, folder: Path, callback: Checkpoints) -> None:
         self.default_root_dir, self.callbacks = str(folder), [callback, Measured()]
@@ -88,7 +88,7 @@ def no_room(handle):
     raise OSError(28, "No space left on device")
 
 
-def test_the_last_few_stay(tmp_path):
+def test_checkpoints_keeps_the_last_few(tmp_path):
     made = trainer(tmp_path, keep_last=3)
     made.train_to(9)
     assert updates(tmp_path) == []
@@ -99,19 +99,21 @@ def test_the_last_few_stay(tmp_path):
     assert updates(tmp_path / "alone") == [30]
 
 
-def test_one_must_stay():
+def test_checkpoints_refuses_to_keep_none():
     with pytest.raises(ValueError, match=r"callbacks\.checkpoints\.keep_last must be 1 or more"):
         Checkpoints(every_num_updates=1, every_num_minutes=1, keep_last=0, objective=None)
 
 
-def test_time_makes_one_due_too(tmp_path, monkeypatch):
+def test_checkpoints_saves_after_an_interval_of_time_too(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "MAX_SHARE", float("inf"))
     made = trainer(tmp_path, minutes=0.0)
     made.train_to(3)
     assert updates(tmp_path) == [2, 3]
 
 
-def test_by_the_clock_writing_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
+def test_checkpoints_spends_a_small_share_of_the_time_when_saving_by_the_clock(
+    tmp_path, monkeypatch
+):
     now, save = [0.0], _Trainer.save_checkpoint
 
     def slow(self, path):
@@ -129,8 +131,8 @@ def test_by_the_clock_writing_takes_a_small_share_of_the_time(tmp_path, monkeypa
     assert written == [1, 4, 7], "each minute, but for the three seconds that each one takes"
 
 
-def test_the_end_of_training_is_saved_once(tmp_path, monkeypatch):
-    """By max_steps in mid-epoch too."""
+def test_checkpoints_saves_the_end_of_training_once(tmp_path, monkeypatch):
+    """This also holds when max_steps ends training in the middle of an epoch."""
     made = trainer(tmp_path)
     made.max_steps = 7
     made.train_to(7)
@@ -143,7 +145,7 @@ def test_the_end_of_training_is_saved_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("mode", "kept"), [("min", [5, 3, 2]), ("max", [5, 6])])
-def test_the_best_is_chosen_by_mode(tmp_path, mode, kept):
+def test_checkpoints_chooses_the_best_by_mode(tmp_path, mode, kept):
     made, chosen = trainer(tmp_path, mode=mode), []
     for update, value in enumerate([float("nan"), 5, 3, 3, float("nan"), 6, 2], start=1):
         made.global_step = update
@@ -155,7 +157,7 @@ def test_the_best_is_chosen_by_mode(tmp_path, mode, kept):
     assert chosen == kept
 
 
-def test_the_best_of_before_a_resume_is_known(tmp_path):
+def test_checkpoints_remembers_the_best_when_a_run_resumes(tmp_path):
     made = trainer(tmp_path)
     made.global_step = 10
     made.end_epoch(x=3.0)
@@ -165,7 +167,7 @@ def test_the_best_of_before_a_resume_is_known(tmp_path):
     assert trainer(tmp_path).callbacks[0].best is None, "a run from its start has none"
 
 
-def test_a_broken_best_is_replaced_by_the_next(tmp_path, caplog):
+def test_checkpoints_replaces_a_broken_best_by_the_next_one(tmp_path, caplog):
     made, best = trainer(tmp_path), tmp_path / "checkpoints" / "best.ckpt"
     made.global_step = 10
     made.end_epoch(x=3.0)
@@ -179,8 +181,10 @@ def test_a_broken_best_is_replaced_by_the_next(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(("reached", "stay"), [(10, [5, 10]), (11, [5, 11]), (7, [5, 7])])
-def test_a_broken_one_that_a_resume_skipped_counts_for_nothing(tmp_path, reached, stay):
-    """Neither when its update is reached again, nor when it is passed, nor before."""
+def test_checkpoints_does_not_count_a_broken_checkpoint_that_a_resume_skipped(
+    tmp_path, reached, stay
+):
+    """It does not count before its update, when its update is reached again, or after it."""
     for update in (5, 10):
         write({"global_step": update}, update_path(tmp_path, update))
     os.truncate(update_path(tmp_path, 10), 100)
@@ -194,7 +198,9 @@ def test_a_broken_one_that_a_resume_skipped_counts_for_nothing(tmp_path, reached
     assert update_of(newest(tmp_path)) == reached
 
 
-def test_a_failed_one_is_said_and_tried_again_at_the_next_interval(tmp_path, monkeypatch, caplog):
+def test_checkpoints_reports_a_failed_save_and_tries_again_at_the_next_interval(
+    tmp_path, monkeypatch, caplog
+):
     made = trainer(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", no_room)
@@ -218,8 +224,10 @@ def test_a_failed_one_is_said_and_tried_again_at_the_next_interval(tmp_path, mon
     check_last(made)
 
 
-def test_a_best_that_failed_is_still_to_be_beaten(tmp_path, monkeypatch, caplog):
-    """The old one stays; what beats that one is saved, though it does not beat the lost one."""
+def test_checkpoints_compares_with_the_old_best_when_saving_a_new_best_failed(
+    tmp_path, monkeypatch, caplog
+):
+    """The old best stays. A later score that beats it is saved, even if below the lost one."""
     made, best = trainer(tmp_path), tmp_path / "checkpoints" / "best.ckpt"
     made.global_step = 1
     made.end_epoch(x=5.0)
@@ -236,7 +244,9 @@ def test_a_best_that_failed_is_still_to_be_beaten(tmp_path, monkeypatch, caplog)
     assert saved["callbacks"]["Checkpoints"]["best"] == 4.0
 
 
-def test_an_older_one_that_cannot_be_removed_is_said(tmp_path, monkeypatch, caplog):
+def test_checkpoints_reports_an_old_checkpoint_that_cannot_be_removed(
+    tmp_path, monkeypatch, caplog
+):
     made = trainer(tmp_path, keep_last=1)
     made.train_to(10)
 
@@ -251,7 +261,7 @@ def test_an_older_one_that_cannot_be_removed_is_said(tmp_path, monkeypatch, capl
     assert updates(tmp_path) == [30]
 
 
-def test_a_training_that_ends_without_its_last_checkpoint_says_so(tmp_path, monkeypatch):
+def test_checkpoints_reports_that_the_last_checkpoint_could_not_be_saved(tmp_path, monkeypatch):
     made = trainer(tmp_path)
     made.train_to(10)
     monkeypatch.setattr(os, "fsync", no_room)
@@ -269,7 +279,9 @@ def test_a_training_that_ends_without_its_last_checkpoint_says_so(tmp_path, monk
         (True, "Stopped after update 4, whose checkpoint could not be written."),
     ],
 )
-def test_a_stop_claims_no_checkpoint_that_is_not_there(tmp_path, monkeypatch, is_full, message):
+def test_stop_message_names_no_checkpoint_when_none_exists(
+    tmp_path, monkeypatch, is_full, message
+):
     made, interrupts = trainer(tmp_path), StopOnSignal()
     made.train_to(4)
     interrupts._received = True
@@ -285,7 +297,7 @@ def test_a_stop_claims_no_checkpoint_that_is_not_there(tmp_path, monkeypatch, is
 
 
 @pytest.mark.parametrize("without", [[], ["~callbacks.checkpoints"]])
-def test_a_stop_says_how_to_go_on_where_one_can(run, monkeypatch, without):
+def test_stop_message_states_how_to_resume_when_a_checkpoint_exists(run, monkeypatch, without):
     original = Classifier.training_step
 
     def stopped(self, *arguments):
@@ -304,13 +316,13 @@ def test_a_stop_says_how_to_go_on_where_one_can(run, monkeypatch, without):
 
 
 class _OtherRank(SingleDeviceStrategy):
-    """As a process sees it whose first process is at update 5."""
+    """A trainer as another process sees it while the first process is at update 5."""
 
     def broadcast(self, obj, src=0):
         return 5
 
 
-def test_processes_that_go_on_from_different_checkpoints_are_refused(tmp_path):
+def test_checkpoints_refuses_processes_that_resume_from_different_checkpoints(tmp_path):
     made = trainer(tmp_path)
     made.strategy = _OtherRank(checkpoint_io=AtomicCheckpointIO())
     made.start(5)
@@ -329,7 +341,7 @@ class _Logger:
         self.calls.append("sync")
 
 
-def test_what_was_logged_before_is_on_disk_first(tmp_path, monkeypatch):
+def test_checkpoints_are_saved_after_the_rows_logged_before_them(tmp_path, monkeypatch):
     made, calls = trainer(tmp_path), []
     made.loggers = [_Logger(calls)]
     save = made.save_checkpoint
@@ -338,7 +350,7 @@ def test_what_was_logged_before_is_on_disk_first(tmp_path, monkeypatch):
     assert calls == ["save", "sync", "write"]
 
 
-def test_a_run_keeps_the_last_ones_and_the_best(run):
+def test_run_keeps_its_last_checkpoints_and_the_best(run):
     result = run(
         "trainer.max_epochs=3", "metrics.every_num_epochs=1", "metrics.num_samples=200",
         "callbacks.checkpoints.every_num_updates=5",
@@ -353,8 +365,8 @@ def test_a_run_keeps_the_last_ones_and_the_best(run):
     assert state["best"] <= scores["val/fid_classifier"]["value"] + 1e-3
 
 
-def test_a_resume_takes_the_newest_whole_one(run, tmp_path):
-    """And what was lost with the broken one is done again, to the bit."""
+def test_resume_takes_the_newest_whole_checkpoint(run, tmp_path):
+    """The updates that were lost with the broken checkpoint are repeated bit for bit."""
     folder = tmp_path / "run"
     every = ["callbacks.checkpoints.every_num_updates=4", "trainer.max_steps=12"]
     assert run(*SMALL, *every, f"hydra.run.dir={folder}").code == 0
@@ -382,8 +394,8 @@ def test_a_resume_takes_the_newest_whole_one(run, tmp_path):
     assert "has no checkpoint to resume from yet" in result.err
 
 
-def test_a_run_outlasts_a_disk_that_fills_up(run, tmp_path, small_disk):
-    """It has room for one checkpoint; the second fails, and so does every further one."""
+def test_run_survives_a_disk_that_fills_up(run, tmp_path, small_disk):
+    """The disk has room for one checkpoint; the second and every further one fails."""
     one = tmp_path / "one"
     assert run(*SMALL, "trainer.max_steps=1", f"hydra.run.dir={one}").code == 0
     size = numbered(one)[0].stat().st_size
@@ -407,7 +419,7 @@ def test_a_run_outlasts_a_disk_that_fills_up(run, tmp_path, small_disk):
 
 
 def full_for_one_more(made, monkeypatch, room: int) -> None:
-    """A disk that takes checkpoints while fewer than `room` of them are there."""
+    """Return a disk that takes checkpoints while fewer than `room` of them are there."""
     fsync = os.fsync
 
     def limited(handle):
@@ -419,7 +431,7 @@ def full_for_one_more(made, monkeypatch, room: int) -> None:
     monkeypatch.setattr(os, "fsync", limited)
 
 
-def test_checkpoints_give_up_the_oldest_when_the_disk_is_full(tmp_path, monkeypatch, caplog):
+def test_checkpoints_gives_up_the_oldest_when_the_disk_is_full(tmp_path, monkeypatch, caplog):
     made = trainer(tmp_path, keep_last=3)
     made.train_to(30)
     best = tmp_path / "checkpoints" / "best.ckpt"
@@ -442,7 +454,7 @@ def test_checkpoints_give_up_the_oldest_when_the_disk_is_full(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_checkpoints_never_give_up_the_newest_whole_one(tmp_path, monkeypatch, caplog, broken):
+def test_checkpoints_never_gives_up_the_newest_whole_one(tmp_path, monkeypatch, caplog, broken):
     made = trainer(tmp_path, keep_last=3)
     made.end_epoch(x=1.0)  # best.ckpt
     made.train_to(30)
@@ -457,7 +469,7 @@ def test_checkpoints_never_give_up_the_newest_whole_one(tmp_path, monkeypatch, c
         check_last(made)
 
 
-def test_checkpoints_give_nothing_up_when_that_would_not_be_enough(tmp_path, monkeypatch):
+def test_checkpoints_gives_up_none_when_that_would_not_free_enough(tmp_path, monkeypatch):
     made = trainer(tmp_path, keep_last=3)
     made.train_to(30)
     monkeypatch.setattr(os, "fsync", no_room)
@@ -470,8 +482,8 @@ def test_checkpoints_give_nothing_up_when_that_would_not_be_enough(tmp_path, mon
     assert updates(tmp_path) == [10, 20, 30]
 
 
-def test_a_run_on_a_disk_for_two_checkpoints_keeps_the_newest(run, tmp_path, small_disk):
-    """Three must fit for a moment to keep two; here the older one makes room for the new one."""
+def test_run_keeps_its_newest_checkpoint_when_the_disk_holds_two(run, tmp_path, small_disk):
+    """Keeping two needs room for three for a moment; here the older one is removed first."""
     one = tmp_path / "one"
     assert run(*SMALL, "trainer.max_steps=1", f"hydra.run.dir={one}").code == 0
     size = numbered(one)[0].stat().st_size
@@ -486,7 +498,7 @@ def test_a_run_on_a_disk_for_two_checkpoints_keeps_the_newest(run, tmp_path, sma
 
 
 @pytest.mark.usefixtures("forking")
-def test_a_full_disk_stops_none_of_two_processes(tmp_path, small_disk):
+def test_full_disk_stops_neither_of_two_processes(tmp_path, small_disk):
     folder = tmp_path / "disk" / "run"
     small_disk(folder.parent, 200_000)
     program = Path(__file__).parents[2] / "train.py"

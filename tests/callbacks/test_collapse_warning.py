@@ -1,4 +1,4 @@
-"""The warnings of a game that is over, in runs that force them."""
+"""Warnings of a failed GAN training, in runs that force the failure."""
 
 import pytest
 
@@ -9,21 +9,21 @@ SHORT = [
 ]  # fmt: skip
 
 
-def test_a_discriminator_that_has_won_is_recognised(run):
-    """Its generator does not learn."""
+def test_collapse_warning_recognises_a_discriminator_that_has_won(run):
+    """The generator of this run does not learn."""
     result = run(*SHORT, "optimizer.lr=0.0", "model.discriminator_lr=2e-3")
     assert result.code == 0, result.err
     assert (result.out + result.err).count(WON) == 1
 
 
-def test_a_collapse_is_recognised(run):
-    """Weights that decay to 0 in every step draw the same, whatever the code."""
+def test_collapse_warning_recognises_a_collapse(run):
+    """Weights that decay to 0 in every step draw the same image for every code."""
     result = run(*SHORT, "optimizer=adamw", "optimizer.lr=1e-4", "optimizer.weight_decay=1e4")
     assert result.code == 0, result.err
     assert (result.out + result.err).count(COLLAPSED) == 1
 
 
-def test_nothing_is_said_of_a_game_that_goes_on(run):
+def test_collapse_warning_is_silent_when_training_is_healthy(run):
     result = run(*SHORT, "trainer.max_epochs=12", "callbacks.game.first_update=200")
     assert result.code == 0, result.err
     assert COLLAPSED not in result.out + result.err
@@ -31,7 +31,7 @@ def test_nothing_is_said_of_a_game_that_goes_on(run):
 
 
 @pytest.mark.parametrize("value", ["max_accuracy=0.4", "min_distance=1.0"])
-def test_limits_that_mean_nothing_are_refused(run, value):
+def test_collapse_warning_refuses_invalid_limits(run, value):
     result = run(*SHORT, f"callbacks.game.{value}")
     assert result.code == 1
     assert "callbacks.game: " in result.err

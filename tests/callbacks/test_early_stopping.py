@@ -17,11 +17,11 @@ WORDS = [
     "trainer.max_epochs=9", "callbacks=early_stopping", "~callbacks.pictures",
     "~callbacks.codes", "callbacks.early_stopping.min_delta=1000.0",
 ]  # fmt: skip
-"""An objective that never improves by so much: the first scoring stays the best."""
+"""A minimum improvement that is never reached: the first scoring stays the best."""
 
 
 def scored(values, *, mode="min", patience=2, min_delta=0.0, start=None):
-    """The number of scorings until training ends, or None; and the callback."""
+    """Return the number of scorings until training ends, or None, and the callback."""
     objective = {"name": "val/x", "mode": mode}
     callback = EarlyStopping(objective=objective, patience=patience, min_delta=min_delta)
     if start is not None:
@@ -52,7 +52,7 @@ def test_early_stopping_counts_scorings_without_an_improvement(values, options, 
     assert scored(values, **options)[0] == end
 
 
-def test_early_stopping_counts_on_from_a_saved_state():
+def test_early_stopping_continues_to_count_from_a_saved_state():
     values = [3, 2, 2.5, 2.2, 2.1]
     whole, _ = scored(values, patience=3)
     _, first = scored(values[:3], patience=3)
@@ -60,7 +60,7 @@ def test_early_stopping_counts_on_from_a_saved_state():
     assert 3 + rest == whole
 
 
-def test_early_stopping_counts_a_scoring_that_is_repeated_after_a_resume_once():
+def test_early_stopping_counts_a_scoring_once_when_a_resume_repeats_it():
     _, first = scored([3, 4], patience=2)
     trainer = SimpleNamespace(global_step=2, should_stop=False)
     first.on_measured(trainer, {"val/x": 4})
@@ -72,7 +72,7 @@ def test_early_stopping_ends_a_run_after_the_scorings_of_its_patience(run):
     assert result.code == 0, result.err
     assert "has not improved in 2 scorings" in result.out
     last = torch.load(last_checkpoint(result.only_run()), weights_only=True)
-    assert last["epoch"] == 2  # the third
+    assert last["epoch"] == 2  # the third scoring
     again = run(f"resume={result.only_run()}")
     assert again.code == 0, again.err
     after = torch.load(last_checkpoint(result.only_run()), weights_only=True)
@@ -86,7 +86,7 @@ def test_early_stopping_ends_an_interrupted_run_at_the_same_update(run, monkeypa
 
     def strike(self, trainer, model):
         original(self, trainer, model)
-        if left and trainer.current_epoch == 2:  # after the value was counted
+        if left and trainer.current_epoch == 2:  # after the value has been counted
             left.pop()
             trainer.fit_loop.end_validation()
             from limner.callbacks.checkpoints import Checkpoints
@@ -117,7 +117,7 @@ def last_checkpoint_of(folder):
         (["metrics=none"], "needs an objective"),
     ],
 )
-def test_early_stopping_refuses_what_means_nothing(run, words, message):
+def test_early_stopping_refuses_invalid_values(run, words, message):
     result = run(*WORDS, *words)
     assert result.code == 1
     assert message in result.err

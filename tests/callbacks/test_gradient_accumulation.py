@@ -1,4 +1,4 @@
-"""Batches in parts, on several processes, and whole: the same updates. And clipped gradients."""
+"""Micro-batches, several processes and whole batches give equal updates; gradients are clipped."""
 
 import subprocess
 import sys
@@ -39,8 +39,8 @@ def difference(a: str, b: str) -> float:
 
 @pytest.mark.parametrize("model", sorted(MODELS))
 @pytest.mark.usefixtures("forking")
-def test_parts_and_processes_and_the_whole_batch_train_alike(tmp_path, run, model):
-    """The images of an update and their random numbers do not depend on how they are shared."""
+def test_micro_batches_and_processes_train_like_the_whole_batch(tmp_path, run, model):
+    """The images and random numbers of an update do not depend on how they are divided."""
     common = [*MODELS[model], *COMMON]
     for folder, words in {"whole": [], "parts": ["gradients.accumulate=4"]}.items():
         one = [*common, *words, "accelerator=cpu", "data.batch_size=32"]
@@ -57,15 +57,15 @@ def test_parts_and_processes_and_the_whole_batch_train_alike(tmp_path, run, mode
 
 
 @pytest.mark.parametrize("model", ["vae", "gan"])
-def test_fused_optimizers_are_clipped_in_half_precision_too(run, model):
+def test_fused_optimizers_clip_gradients_in_half_precision_too(run, model):
     words = ["optimizer=adam", "trainer.precision=bf16-mixed", "gradients.max_norm=0.1"]
     result = run(f"model={model}", *COMMON, *words)
     assert result.code == 0, result.err
 
 
 @pytest.mark.parametrize("model", ["vae", "gan", "vaegan", "classifier"])
-def test_a_gradient_is_no_longer_than_allowed(run, model):
-    """By SGD at a rate of 1 each player moves by the norm of its gradient."""
+def test_gradient_norm_stays_within_its_limit(run, model):
+    """With SGD at a rate of 1, each network moves by the norm of its gradient."""
     common = [f"model={model}", *COMMON[:-1], "optimizer=sgd", "optimizer.lr=1.0"]
     for norm in ("1e-9", "1e-3"):
         words = ["trainer.max_steps=1", f"gradients.max_norm={norm}", "accelerator=cpu"]

@@ -1,4 +1,4 @@
-"""Pictures of codes, and the warning where they say nothing."""
+"""Pictures of the latent space, and the warning about a posterior collapse."""
 
 import csv
 
@@ -13,7 +13,7 @@ CURES = "The usual cures: model/kl_schedule=linear"
 
 
 @pytest.mark.parametrize("model", ["vae", "cvae"])
-def test_pictures_of_codes_are_left(run, model):
+def test_latent_pictures_are_written(run, model):
     result = run(
         f"model={model}", "model.latent_dim=2", *QUICK, "trainer.max_steps=4", "logger=csv",
         "callbacks.codes.every_num_updates=2",
@@ -34,7 +34,7 @@ def test_pictures_of_codes_are_left(run, model):
     assert any(rows)
 
 
-def test_the_ends_of_an_interpolation_are_reconstructions(run):
+def test_interpolation_ends_are_reconstructions(run):
     result = run(
         *QUICK, "trainer.max_steps=2", "logger=none", "callbacks.codes.num_images=32",
     )  # fmt: skip
@@ -49,7 +49,7 @@ def test_the_ends_of_an_interpolation_are_reconstructions(run):
     assert abs(walk[2:66, 10 * tile + 2 : 10 * tile + 66] - second).max() <= 1
 
 
-def test_a_collapse_is_said_once_with_its_cures(run):
+def test_posterior_collapse_is_reported_once_with_its_remedies(run):
     result = run(
         *QUICK, "model.kl_weight=10000", "trainer.max_steps=160", "logger=none",
         "callbacks.codes.every_num_updates=60",
@@ -60,7 +60,7 @@ def test_a_collapse_is_said_once_with_its_cures(run):
     assert "Posterior collapse: 0 of 32 latent dimensions" in told[0]
 
 
-def test_no_collapse_is_spoken_of_where_codes_are_used(run):
+def test_no_collapse_is_reported_when_codes_are_used(run):
     result = run(
         *QUICK, "trainer.max_steps=160", "logger=none", "callbacks.codes.every_num_updates=80",
         "model.likelihood.sigma=0.1",
@@ -69,21 +69,21 @@ def test_no_collapse_is_spoken_of_where_codes_are_used(run):
     assert CURES not in result.out + result.err
 
 
-def test_a_tenth_of_the_units_is_enough():
+def test_no_collapse_is_reported_when_a_tenth_of_the_units_is_active():
     assert collapse(3, 32) is not None
     assert collapse(4, 32) is None
     assert collapse(1, 2) is None
     assert collapse(0, 2) is not None
 
 
-def test_models_without_codes_are_left_alone(run):
+def test_latent_pictures_skips_models_without_codes(run):
     result = run("model=gan", "network=mlp", "trainer.max_steps=2", "metrics=none")
     assert result.code == 0, result.err
     assert not list(result.only_run().rglob("*_kl.png"))
 
 
 @pytest.mark.parametrize("wrong", ["every_num_updates=0", "num_images=1"])
-def test_numbers_out_of_range_are_refused(run, wrong):
+def test_latent_pictures_refuses_numbers_out_of_range(run, wrong):
     result = run(*QUICK, f"callbacks.codes.{wrong}")
     assert result.code == 1
     assert wrong.partition("=")[0] in result.err

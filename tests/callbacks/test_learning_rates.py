@@ -1,4 +1,4 @@
-"""Learning rates that follow the update, whatever the model."""
+"""Learning rates follow the update, whatever the model."""
 
 import csv
 
@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.mark.parametrize("model", ["vae", "gan", "classifier"])
-def test_rates_fall_to_the_end_of_training(run, model):
+def test_learning_rates_fall_to_the_end_of_training(run, model):
     result = run(
         f"model={model}", "lr_schedule=linear", "trainer.max_steps=4", "metrics=none",
         "optimizer.lr=0.004", "callbacks.log.every_num_updates=1", "logger=csv",
@@ -20,7 +20,7 @@ def test_rates_fall_to_the_end_of_training(run, model):
         assert [float(row["train/learning_rate_discriminator"]) for row in rows] == rates
 
 
-def test_a_separate_rate_follows_the_schedule_too(run):
+def test_separate_discriminator_rate_follows_the_schedule_too(run):
     result = run(
         "model=gan", "lr_schedule=cosine", "lr_schedule.last=2", "trainer.max_steps=3",
         "model.discriminator_lr=0.1", "metrics=none", "callbacks.log.every_num_updates=1",

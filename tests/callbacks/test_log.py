@@ -1,4 +1,4 @@
-"""What is logged of time."""
+"""Times in the log of a run."""
 
 import csv
 
@@ -8,7 +8,7 @@ def seconds(folder):
         return {int(r["update"]): float(r["time/seconds"]) for r in csv.DictReader(file)}
 
 
-def test_seconds_count_on_in_a_resumed_run(run, tmp_path):
+def test_logged_seconds_continue_in_a_resumed_run(run, tmp_path):
     common = [
         "metrics=none",
         "logger=csv",

@@ -1,4 +1,4 @@
-"""The table of a model's parts, at the start of training."""
+"""The table of a model's parts at the start of training."""
 
 WORDS = [
     "model=vae", "network=mlp", "metrics=none", "logger=none", "trainer.max_steps=1",
@@ -18,7 +18,7 @@ def test_model_summary_lists_parts_down_to_its_depth(run):
     assert "network.encoder" in resumed.out
 
 
-def test_model_summary_refuses_a_depth_of_nothing(run):
+def test_model_summary_refuses_a_depth_of_0(run):
     result = run(*WORDS, "callbacks.model_summary.max_depth=0")
     assert result.code == 1
     assert "must be 1 or more, or -1" in result.err

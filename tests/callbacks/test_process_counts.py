@@ -1,4 +1,4 @@
-"""Processes that would not train as one."""
+"""Processes whose settings differ cannot train as one run."""
 
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ from limner.errors import UserError
     [(1, 1, None, True), (2, 2, 2, True), (2, 1, None, False), (1, 1, 2, False), (2, 2, 1, False),
      (2, 2, None, False)],
 )  # fmt: skip
-def test_all_counts_must_agree(monkeypatch, asked, counted, group, fits):
+def test_process_counts_must_agree(monkeypatch, asked, counted, group, fits):
     monkeypatch.setattr(distributed, "is_initialized", lambda: group is not None)
     monkeypatch.setattr(distributed, "get_world_size", lambda: group)
     guard, trainer = ProcessCounts(num_processes=asked), SimpleNamespace(world_size=counted)

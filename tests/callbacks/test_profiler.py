@@ -1,4 +1,4 @@
-"""The trace that `callbacks=profiler` leaves."""
+"""The trace that `callbacks=profiler` writes."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ RUN = (
 
 
 def steps(folder):
-    """The updates in the trace, by torch's count from 0."""
+    """Return the updates in the trace, counted from 0 by torch."""
     with gzip.open(folder / "profile" / "trace.json.gz", "rt") as file:
         names = {event.get("name", "") for event in json.load(file)["traceEvents"]}
     found = (re.fullmatch(r"ProfilerStep#(\d+)", name) for name in names)
@@ -23,12 +23,12 @@ def steps(folder):
 
 
 def calls(folder):
-    """Calls an update by operator."""
+    """Return the number of calls per update for each operator."""
     text = (folder / "profile" / "operators.txt").read_text()
     return {line[:50].strip(): float(line[50:].split()[0]) for line in text.splitlines()[3:]}
 
 
-def test_the_trace_is_of_the_updates_asked_for(run):
+def test_profiler_traces_the_requested_updates(run):
     result = run(*RUN, "callbacks.profiler.num_updates=3", "trainer.max_steps=7")
     assert result.code == 0, result.err
     folder = result.only_run()
@@ -36,19 +36,19 @@ def test_the_trace_is_of_the_updates_asked_for(run):
     counted = calls(folder)
     assert counted["(outside operators)"] == 1
     assert counted["Optimizer.step#Adam.step"] == 1
-    assert counted["aten::addmm"] == 6  # layers of the encoder and the decoder
+    assert counted["aten::addmm"] == 6  # the layers of the encoder and of the decoder
     assert len(counted) == 1 + 25
     assert (folder / "final.png").exists(), "the usual callbacks are there"
     assert "profile/operators.txt" in result.out
 
 
-def test_a_training_that_ends_early_leaves_what_was_recorded(run):
+def test_profiler_writes_what_it_recorded_when_training_ends_early(run):
     result = run(*RUN, "callbacks.profiler.num_updates=30", "trainer.max_steps=4")
     assert result.code == 0, result.err
     assert {2, 3} <= set(steps(result.only_run()))
 
 
-def test_a_training_too_short_for_a_trace_is_told_so(run):
+def test_profiler_refuses_a_training_too_short_for_a_trace(run):
     result = run(*RUN, "callbacks.profiler.num_updates=3", "trainer.max_steps=1")
     assert result.code == 0, result.err
     assert "callbacks.profiler.num_skipped_updates=2" in result.out
@@ -56,7 +56,7 @@ def test_a_training_too_short_for_a_trace_is_told_so(run):
 
 
 @pytest.mark.parametrize("name", ["num_skipped_updates", "num_updates", "num_operators"])
-def test_counts_are_at_least_one(name):
+def test_profiler_refuses_counts_below_one(name):
     counts = {"num_skipped_updates": 1, "num_updates": 1, "num_operators": 1, name: 0}
     with pytest.raises(ValueError, match=f"callbacks.profiler.{name}=0"):
         Profiler(**counts, with_stack=False)

@@ -1,4 +1,4 @@
-"""What the bar of training shows, from a trainer that only counts."""
+"""The progress bar of training, driven by a trainer that only counts."""
 
 import io
 from types import SimpleNamespace
@@ -58,7 +58,7 @@ def test_progress_shows_losses_and_scores_but_no_other_values(clock, said):
     progress.on_train_end(trainer, None)
 
 
-def test_progress_shows_the_name_of_a_job(clock, said, monkeypatch):
+def test_progress_shows_the_name_of_the_job(clock, said, monkeypatch):
     monkeypatch.setenv(NAME, "Job 2 of 4")
     trainer, progress = trainer_of({}), Progress()
     progress.on_train_start(trainer, None)
@@ -81,7 +81,7 @@ def test_progress_counts_the_batches_of_all_validation_sets(clock, said):
     progress.on_train_end(trainer, None)
 
 
-def test_an_exception_ends_all_bars(clock, said):
+def test_progress_ends_all_bars_when_an_exception_is_raised(clock, said):
     trainer, progress = trainer_of({}), Progress()
     progress.on_train_start(trainer, None)
     progress.on_validation_start(trainer, None)

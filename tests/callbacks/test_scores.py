@@ -1,4 +1,4 @@
-"""Scores of a run carry their protocol, and hang on nothing but weights and seed."""
+"""Scores of a run state their protocol and depend only on the weights and the seed."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ def scores(result):
     return json.loads((result.only_run() / "scores.json").read_text())
 
 
-def test_every_score_says_how_it_was_made(run):
+def test_every_score_states_its_protocol(run):
     found = scores(run("model=gan", *QUICK, "seed=3"))
     assert set(found) == {"val/fid_classifier", "val/inception_score_classifier"}
     common = {
@@ -39,8 +39,8 @@ def test_every_score_says_how_it_was_made(run):
     assert "std" not in found["val/fid_classifier"]
 
 
-def test_all_scores_against_both_references(run):
-    """No name means the train images now and the test images then."""
+def test_scores_are_computed_against_both_references(run):
+    """The suffix `_test` marks the test images; no suffix means the train images."""
     found = scores(
         run(
             *QUICK,
@@ -59,7 +59,7 @@ def test_all_scores_against_both_references(run):
         assert found[name]["protocol"]["reference"]["split"] == split
 
 
-def test_the_reference_may_be_the_test_images_alone(run):
+def test_scores_may_use_the_test_images_as_the_only_reference(run):
     objective = "metrics.objective.name=val/fid_test_classifier"
     found = scores(run(*QUICK, "metrics.reference_split=test", objective))
     reference = found["val/fid_test_classifier"]["protocol"]["reference"]
@@ -68,7 +68,7 @@ def test_the_reference_may_be_the_test_images_alone(run):
     assert found["val/loss"]["protocol"]["split"] == "validation"
 
 
-def test_a_second_run_looks_at_no_real_image_for_its_scores(run, monkeypatch):
+def test_second_run_reads_no_real_image_for_its_scores(run, monkeypatch):
     from limner.callbacks.scores import Scores
     from limner.data.store import MemoryStore
 
@@ -106,7 +106,7 @@ def test_a_second_run_looks_at_no_real_image_for_its_scores(run, monkeypatch):
         ),
     ],
 )
-def test_what_cannot_be_scored_is_refused_before_training(run, arguments, message):
+def test_scores_that_cannot_be_computed_are_refused_before_training(run, arguments, message):
     result = run(*QUICK, *arguments)
     assert result.code == 1
     assert message in result.err
@@ -114,7 +114,7 @@ def test_what_cannot_be_scored_is_refused_before_training(run, arguments, messag
 
 
 @pytest.mark.parametrize("batch_size", [64, 150])
-def test_the_size_of_a_score_is_what_was_asked_for(run, monkeypatch, batch_size):
+def test_scores_use_the_requested_number_of_images(run, monkeypatch, batch_size):
     from limner.metrics.inception_score import InceptionScore
 
     counted = []
@@ -129,7 +129,7 @@ def test_the_size_of_a_score_is_what_was_asked_for(run, monkeypatch, batch_size)
     assert counted == [150]
 
 
-def test_metrics_auto_says_what_it_chose(run):
+def test_metrics_auto_reports_its_choice(run):
     result = run("metrics=auto", *QUICK[:1], "accelerator=cpu")
     assert result.code == 0, result.err
     assert "metrics=classifier: about" in result.out

@@ -1,4 +1,4 @@
-"""Which random numbers an update has, and what a signal does."""
+"""The random numbers of an update, and the effect of a signal."""
 
 import signal
 from types import SimpleNamespace
@@ -15,14 +15,14 @@ IMAGES = torch.empty(4, 1)
 
 
 def numbers(update: int, *, seed=0, rank=0, world_size=1):
-    """What the model and torch itself draw in an update."""
+    """Return the numbers that the model and torch itself draw in an update."""
     trainer = SimpleNamespace(global_step=update, global_rank=rank, world_size=world_size)
     model = SimpleNamespace(noise=Noise(), device=torch.device("cpu"))
     SeedPerUpdate(seed=seed).on_train_batch_start(trainer, model)
     return model.noise.normal(IMAGES, 3), torch.rand(4, 3)
 
 
-def test_an_update_has_its_numbers_whatever_ran_before():
+def test_random_numbers_of_an_update_do_not_depend_on_earlier_draws():
     first = numbers(5)
     torch.rand(100)
     for a, b, c, d in zip(first, numbers(5), numbers(6), numbers(5, seed=1), strict=True):
@@ -31,7 +31,7 @@ def test_an_update_has_its_numbers_whatever_ran_before():
         assert not torch.equal(a, d)
 
 
-def test_images_have_their_numbers_and_processes_have_theirs():
+def test_images_and_processes_have_separate_random_numbers():
     ranks = [numbers(5, rank=rank, world_size=2) for rank in range(2)]
     noise = Noise()
     trainer = SimpleNamespace(global_step=5, global_rank=0, world_size=1)
@@ -41,7 +41,7 @@ def test_images_have_their_numbers_and_processes_have_theirs():
     assert not torch.equal(ranks[0][1], ranks[1][1])
 
 
-def test_a_model_without_noise_is_seeded_too():
+def test_model_without_noise_is_seeded_too():
     trainer = SimpleNamespace(global_step=0, global_rank=0, world_size=1)
     draws = []
     for _ in range(2):
@@ -51,7 +51,7 @@ def test_a_model_without_noise_is_seeded_too():
     assert torch.equal(*draws)
 
 
-def test_validation_has_numbers_of_its_own():
+def test_validation_has_separate_random_numbers():
     trainer = SimpleNamespace(global_step=3, global_rank=0, world_size=1)
     model = SimpleNamespace(device=torch.device("cpu"))
     SeedPerUpdate(seed=0).on_validation_start(trainer, model)
@@ -64,7 +64,7 @@ def test_validation_has_numbers_of_its_own():
 
 @pytest.fixture
 def stop(monkeypatch):
-    """A callback that answers signals, and the clock that it reads."""
+    """Return a callback that answers signals, and the clock that the callback reads."""
     made, clock = StopOnSignal(), SimpleNamespace(now=0.0)
     monkeypatch.setattr(signals.time, "monotonic", lambda: clock.now)
     monkeypatch.setattr(signals, "SECONDS_UNTIL_TOLD", 60.0)
@@ -99,7 +99,7 @@ def test_stop_on_signal_waits_for_the_checkpoint_when_slurm_repeats_sigterm(stop
         signal.raise_signal(signal.SIGTERM)
 
 
-def test_stop_on_signal_tells_what_it_waits_for_unless_the_update_ends_soon(
+def test_stop_on_signal_reports_what_it_waits_for_unless_the_update_ends_soon(
     stop, monkeypatch, caplog
 ):
     made, _ = stop
@@ -119,7 +119,7 @@ def test_stop_on_signal_tells_what_it_waits_for_unless_the_update_ends_soon(
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
-def test_stopping_at_once_raises_at_any_signal_and_puts_back_what_was_there(number):
+def test_stopping_at_once_raises_at_any_signal_and_restores_the_handlers(number):
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt), stopping_at_once():
         signal.raise_signal(number)

@@ -1,4 +1,4 @@
-"""What a shell is offered while a line is typed."""
+"""Completions that a shell offers while a line is typed."""
 
 import sys
 
@@ -28,28 +28,28 @@ def completions(monkeypatch, capsys):
         ("train.py", "python train.py model="),
     ],
 )
-def test_options_of_a_group_are_offered(completions, program, line):
+def test_completion_offers_the_options_of_a_group(completions, program, line):
     offered = completions(line, program)
     assert {"model=gan", "model=vae"} <= set(offered)
     assert not any("adam" in word for word in offered)
 
 
-def test_keys_of_a_node_are_offered(completions):
+def test_completion_offers_the_keys_of_a_node(completions):
     assert "optimizer.lr=" in completions("limner train optimizer.")
 
 
 @pytest.mark.parametrize("line", ["limner ", "limner ev", "limner"])
-def test_commands_are_offered(completions, line):
+def test_completion_offers_the_commands(completions, line):
     assert {"train", "evaluate", "search"} <= set(completions(line))
 
 
-def test_keys_of_a_command_are_offered(completions):
+def test_completion_offers_the_keys_of_a_command(completions):
     assert {"run=", "mode=", "to="} <= set(completions("limner sample ru"))
-    assert completions("limner sample run=") == []  # a path: the shell's own
+    assert completions("limner sample run=") == []  # a path, which the shell completes itself
 
 
 @pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
-def test_code_for_a_shell_is_printed(monkeypatch, capsys, shell):
+def test_completion_prints_code_for_a_shell(monkeypatch, capsys, shell):
     for argv in (["limner", "train"], ["train.py"]):
         monkeypatch.setattr(sys, "argv", [*argv, "-sc", f"install={shell}"])
         with pytest.raises(SystemExit) as end:

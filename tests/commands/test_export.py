@@ -1,4 +1,4 @@
-"""`limner export`: a folder from which the very same model is loaded."""
+"""`limner export` writes a folder from which exactly the same model is loaded."""
 
 import json
 import sys
@@ -31,7 +31,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def export(finished, tmp_path, monkeypatch, capsys):
-    """`limner export run=... WORDS` in an empty folder; what it prints."""
+    """Run `limner export run=... WORDS` in an empty folder and return its output."""
     monkeypatch.chdir(tmp_path)
 
     def command(name: str, *words: str) -> str:
@@ -42,7 +42,7 @@ def export(finished, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["vae", "gan"])
-def test_the_exported_model_draws_the_same_images(finished, export, name):
+def test_exported_model_draws_the_same_images(finished, export, name):
     assert export(name, "to=deep/model") == "deep/model"
     ours, theirs = limner.load(finished[name]), limner.load("deep/model")
     assert np.array_equal(ours.sample(70, seed=1), theirs.sample(70, seed=1))
@@ -51,7 +51,7 @@ def test_the_exported_model_draws_the_same_images(finished, export, name):
         assert torch.equal(value, theirs.module.state_dict()[key]), key
 
 
-def test_the_config_is_what_loading_needs_and_no_more(finished, export):
+def test_exported_config_holds_only_what_loading_needs(finished, export):
     export("gan", "to=model")
     text = Path("model/config.yaml").read_text()
     config = yaml.safe_load(text)
@@ -63,7 +63,7 @@ def test_the_config_is_what_loading_needs_and_no_more(finished, export):
     assert again.module.optimizer.keywords["lr"] == 1e-5
 
 
-def test_the_card_says_what_it_is_and_how_good(finished, export):
+def test_model_card_describes_the_model_and_its_scores(finished, export):
     scores = {
         "val/fid": {
             "value": 12.345,
@@ -94,14 +94,14 @@ def test_the_card_says_what_it_is_and_how_good(finished, export):
     assert sorted(path.name for path in Path().iterdir()) == ["model"], "no half an export"
 
 
-def test_a_model_that_draws_nothing_has_no_picture(export):
+def test_model_card_has_no_picture_when_the_model_cannot_draw(export):
     export("classifier", "to=model")
     assert not Path("model/samples.png").exists()
     assert "samples.png" not in Path("model/README.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["vae", "gan"])
-def test_onnx_draws_what_torch_draws(finished, export, name):
+def test_onnx_model_draws_the_same_images_as_torch(finished, export, name):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     export(name, "to=model", "onnx=true")
@@ -116,7 +116,7 @@ def test_onnx_draws_what_torch_draws(finished, export, name):
     ]  # fmt: skip
 
 
-def test_onnx_of_a_conditional_model_takes_labels(tmp_path):
+def test_onnx_model_takes_labels_when_it_is_conditional(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     model = limner.load(trained(tmp_path, "model=cgan", "network=mlp"), device="cpu")
@@ -127,7 +127,7 @@ def test_onnx_of_a_conditional_model_takes_labels(tmp_path):
     assert np.abs(images - model.module.generate(z, labels).numpy()).max() < 1e-4
 
 
-def test_onnx_that_differs_is_not_handed_out(export, monkeypatch):
+def test_export_refuses_an_onnx_model_that_differs_from_torch(export, monkeypatch):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     monkeypatch.setattr(onnx, "TOLERANCE", -1.0)
@@ -136,13 +136,13 @@ def test_onnx_that_differs_is_not_handed_out(export, monkeypatch):
     assert not any(Path().iterdir())
 
 
-def test_missing_packages_are_named(export, monkeypatch):
+def test_export_names_missing_packages(export, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(UserError, match=r"package onnxscript: pip install limner\[onnx\]"):
         export("gan", "to=model", "onnx=true")
 
 
-def test_mistakes_are_named(export):
+def test_export_names_mistakes(export):
     Path("full").mkdir()
     Path("full/file").touch()
     for words, message in [
@@ -161,8 +161,8 @@ def test_mistakes_are_named(export):
     assert [path.name for path in Path().iterdir()] == ["full"]
 
 
-def test_a_push_and_a_download_are_inverse(finished, export, monkeypatch, tmp_path):
-    """With the hub replaced by a folder, laid out as its cache is."""
+def test_downloaded_model_equals_the_pushed_model(finished, export, monkeypatch, tmp_path):
+    """A folder that is laid out like the hub's cache replaces the hub."""
     cache = tmp_path / "models--user--name"
     snapshot = cache / "snapshots" / "abc"
 
@@ -185,7 +185,7 @@ def test_a_push_and_a_download_are_inverse(finished, export, monkeypatch, tmp_pa
     assert np.array_equal(model.sample(3), limner.load(finished["gan"]).sample(3))
 
 
-def test_without_a_token_or_a_network_one_is_told_so(export, monkeypatch):
+def test_push_explains_a_missing_token_or_network(export, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
     with pytest.raises(UserError, match="needs a token with write access"):
         export("gan", "to=hf://user/name")

@@ -51,7 +51,7 @@ def test_help_of_limner_lists_the_commands(limner):
 @pytest.mark.parametrize(
     "words", [[], ["train"], ["train", "model=gan"], *([name] for name in parser.COMMANDS)]
 )
-def test_version_is_limners(limner, words):
+def test_version_flag_prints_the_version_of_limner(limner, words):
     assert limner(*words, "--version") == (0, f"limner {__version__}\n", "")
 
 
@@ -69,7 +69,7 @@ def test_version_is_limners(limner, words):
         (["search", "--study=a"], "keys have no dashes: study=a"),
     ],
 )
-def test_mistakes_are_answered_by_what_was_meant(limner, words, message):
+def test_parser_suggests_the_intended_word_when_there_is_a_mistake(limner, words, message):
     code, _, err = limner(*words)
     assert code == 2
     assert message in err
@@ -89,7 +89,7 @@ def test_help_names_every_mode_of_sample():
     assert all(name in mode.metadata["meaning"] for name in MODES)
 
 
-def test_help_and_completion_come_without_torch():
+def test_help_and_completion_do_not_import_torch():
     code = (
         "import sys; from limner import cli;"
         "sys.argv = ['limner', 'evaluate', '--help'];"

@@ -1,4 +1,4 @@
-"""limner from Python: the runs of the command line, as functions that leave the process alone."""
+"""limner from Python: the commands as functions that leave the process unchanged."""
 
 import logging
 import os
@@ -29,12 +29,12 @@ TINY = [
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """An empty working folder."""
+    """Change to an empty working folder."""
     monkeypatch.chdir(tmp_path)
 
 
 def state():
-    """What a call must leave as it was."""
+    """Return the state of the process that a call must not change."""
     loggers = [logging.getLogger(), logging.getLogger("limner")]
     return (
         [signal.getsignal(number) for number in STOP_SIGNALS], Path.cwd(), list(sys.argv),
@@ -101,7 +101,7 @@ def test_train_interrupted_raises_and_resumes_to_the_same_weights(monkeypatch):
     torch.testing.assert_close(weights("parts"), weights(whole.folder), rtol=0, atol=0)
 
 
-def test_train_resumes_the_unfinished_run_of_a_config_or_returns_the_finished(monkeypatch):
+def test_train_resumes_an_unfinished_run_or_returns_a_finished_run_of_the_config(monkeypatch):
     strike(monkeypatch, update=1)
     with pytest.raises(limner.Interrupted):
         limner.train(*TINY)

@@ -1,4 +1,4 @@
-"""`limner sample`: files with the pictures that were asked for."""
+"""`limner sample` writes files with the requested pictures."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from support.runs import trained
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A VAE that drew a picture at each of three updates."""
+    """Train a VAE that draws a picture at each of three updates."""
     return trained(
         tmp_path_factory.mktemp("runs"),
         "network=mlp",
@@ -28,14 +28,14 @@ def finished(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def conditional(tmp_path_factory):
-    """A GAN that is told of ten classes."""
+    """Train a GAN that is conditional on ten classes."""
     folder = tmp_path_factory.mktemp("conditional")
     return trained(folder, "model=cgan", "network=mlp", "callbacks.pictures.num_images=20")
 
 
 @pytest.fixture
 def sample(finished, tmp_path, monkeypatch, capsys):
-    """`limner sample run=... WORDS` in an empty folder; the paths that it prints."""
+    """Run `limner sample run=... WORDS` in an empty folder and return the paths that it prints."""
     monkeypatch.chdir(tmp_path)
 
     def command(*words: str, run: Path = finished) -> list[Path]:
@@ -45,14 +45,14 @@ def sample(finished, tmp_path, monkeypatch, capsys):
     return command
 
 
-def test_a_grid_lies_in_the_run_folder_under_a_telling_name(sample, finished):
+def test_sample_writes_a_grid_into_the_run_folder_with_a_descriptive_name(sample, finished):
     (path,) = sample("num_images=9", "seed=3", "truncation=0.7")
     assert path == finished / "samples_9_seed_3_truncation_0.7.png"
     picture = Image.open(path)
     assert picture.size == (3 * 66 + 2, 3 * 66 + 2)
 
 
-def test_a_folder_and_an_npz_hold_the_images_that_load_gives(sample, finished):
+def test_sample_writes_the_images_of_load_as_a_folder_and_as_npz(sample, finished):
     expected = limner.load(finished, device="cpu").sample(70, seed=2)
     (folder,) = sample("mode=folder", "num_images=70", "seed=2", "to=drawn")
     files = sorted(folder.iterdir())
@@ -64,14 +64,14 @@ def test_a_folder_and_an_npz_hold_the_images_that_load_gives(sample, finished):
     assert np.array_equal(np.load(path)["arr_0"], expected)
 
 
-def test_a_folder_with_other_files_is_left_alone(sample):
+def test_sample_refuses_a_folder_with_other_files(sample):
     sample("mode=folder", "num_images=3", "to=drawn")
     sample("mode=folder", "num_images=3", "to=drawn")
     with pytest.raises(UserError, match="there is something else already"):
         sample("mode=folder", "num_images=2", "to=drawn")
 
 
-def test_a_row_for_each_class_and_a_code_for_each_column(sample, conditional):
+def test_sample_grid_has_one_row_per_class_and_one_column_per_code(sample, conditional):
     (path,) = sample("mode=classes", "num_images=3", "seed=1", run=conditional)
     assert path == conditional / "classes_seed_1.png"
     assert Image.open(path).size == (3 * 66 + 2, 10 * 66 + 2)
@@ -82,7 +82,7 @@ def test_a_row_for_each_class_and_a_code_for_each_column(sample, conditional):
         sample("mode=classes")
 
 
-def test_a_conditional_model_is_told_the_class_of_a_walk(sample, conditional):
+def test_sample_passes_the_class_of_an_interpolation_to_a_conditional_model(sample, conditional):
     with pytest.raises(UserError, match="of which class"):
         sample("mode=traverse", run=conditional)
     walk = ["num_images=2", "num_steps=3", "truncation=0.5", "to=walk.png"]
@@ -93,12 +93,12 @@ def test_a_conditional_model_is_told_the_class_of_a_walk(sample, conditional):
     assert np.array_equal(np.asarray(Image.open(folder / "000001.png")), expected[1, :, :, 0])
 
 
-def test_the_grids_of_training_have_a_row_for_each_class(conditional):
-    """As far as four images of each go into a grid."""
+def test_grids_of_training_have_one_row_per_class(conditional):
+    """This holds as far as four images of each class fit into a grid."""
     assert Image.open(conditional / "final.png").size == (4 * 66 + 2, 5 * 66 + 2)
 
 
-def test_an_interpolation_passes_through_the_samples(sample, finished):
+def test_interpolation_passes_through_the_samples(sample, finished):
     strip, film = sample("mode=interpolate", "num_images=3", "num_steps=5", "to=a.b")
     assert [strip, film] == [Path("a.b.png"), Path("a.b.gif")]
     assert Image.open(strip).size == (5 * 66 + 2, 2 * 66 + 2)
@@ -109,14 +109,14 @@ def test_an_interpolation_passes_through_the_samples(sample, finished):
     assert np.abs(grid[first].astype(int) - rows[first]).max() <= 1
 
 
-def test_a_traversal_shows_as_many_directions_as_asked_for(sample):
+def test_traversal_shows_the_requested_number_of_directions(sample):
     strip, film = sample("mode=traverse", "num_images=4", "num_steps=3", "to=t.gif")
     assert Image.open(strip).size == (3 * 66 + 2, 4 * 66 + 2)
     assert Image.open(film).size == (2 * 66 + 2, 2 * 66 + 2)
     assert Image.open(film).info["loop"] == 0
 
 
-def test_progress_is_a_film_of_the_pictures_of_training(sample, finished):
+def test_progress_joins_the_pictures_of_training_to_a_film(sample, finished):
     (path,) = sample("mode=progress", "to=p.gif")
     film = Image.open(path)
     assert 2 <= film.n_frames <= 4
@@ -128,7 +128,7 @@ def test_progress_is_a_film_of_the_pictures_of_training(sample, finished):
 
 
 @pytest.mark.parametrize("kind", ["postscript", "pipe", "link", "many pixels", "too many"])
-def test_progress_refuses_pictures_that_were_made_to_do_harm(sample, tmp_path, monkeypatch, kind):
+def test_progress_refuses_hostile_pictures(sample, tmp_path, monkeypatch, kind):
     started = []
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *a, **k: started.append(a))
     folder = tmp_path / "run" / "samples"
@@ -154,7 +154,7 @@ def test_progress_refuses_pictures_that_were_made_to_do_harm(sample, tmp_path, m
     assert not list(tmp_path.rglob("*.gif"))
 
 
-def test_mistakes_are_named(sample, finished, tmp_path):
+def test_sample_names_mistakes(sample, finished, tmp_path):
     bare = tmp_path / "bare"
     bare.mkdir()
     shutil.copy(finished / "config.yaml", bare)

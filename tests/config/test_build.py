@@ -1,4 +1,4 @@
-"""The check of `_target_` arguments, and objects from it."""
+"""The check of `_target_` arguments, and the objects that are built from them."""
 
 import traceback
 from pathlib import Path
@@ -34,7 +34,7 @@ from limner.errors import UserError
         ("+model.extra=${nowhere.to_be_found}", "nowhere"),
     ],
 )
-def test_a_wrong_argument_is_named(composed, override, message):
+def test_check_names_a_wrong_argument(composed, override, message):
     with pytest.raises(UserError) as error:
         check(composed(override))
     assert message in str(error.value)
@@ -53,22 +53,22 @@ def test_a_wrong_argument_is_named(composed, override, message):
         "data.augmentation=null",
     ],
 )
-def test_a_right_argument_passes(composed, override):
+def test_check_accepts_a_right_argument(composed, override):
     check(composed(override))
 
 
-def test_a_constructors_refusal_is_a_message(composed):
+def test_build_turns_the_refusal_of_a_constructor_into_a_message(composed):
     with pytest.raises(UserError, match=r"model\.kl_weight=-1\.0"):
         build(composed("model.kl_weight=-1.0"), "model")
 
 
-def test_keys_that_others_read_need_no_parameter(composed):
+def test_check_accepts_keys_without_a_parameter_when_others_read_them(composed):
     made = composed("data=mnist", "data.root=/somewhere")
     check(made)
     assert str(build(made, "data").source.root) == "/somewhere"
 
 
-def test_no_key_is_lost_between_schema_and_file():
+def test_schema_and_files_have_the_same_keys():
     written = OmegaConf.load(CONFIG_DIR / "train.yaml")
     keys = set(written) - {"defaults", "hydra"}
     groups = {"model", "network", "data", "optimizer", "lr_schedule", "metrics", "logger"}
@@ -78,7 +78,7 @@ def test_no_key_is_lost_between_schema_and_file():
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """Writes a user's own module `mine_N`, and returns its name."""
+    """Write a user's module `mine_N` and return its name."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def write(code: str) -> str:
@@ -90,7 +90,7 @@ def own(tmp_path, monkeypatch):
 
 
 def raised_in(error: BaseException) -> str:
-    """The file of the innermost frame."""
+    """Return the file of the innermost frame."""
     return Path(traceback.extract_tb(error.__traceback__)[-1].filename).stem
 
 
@@ -100,7 +100,7 @@ def raised_in(error: BaseException) -> str:
      ("{}['a']", KeyError), ("import torch; torch.zeros(2).view(3)", RuntimeError),
      ("len(3)", TypeError), ("import no_such_package", ImportError)],
 )  # fmt: skip
-def test_build_leaves_the_exception_of_a_users_own_constructor_its_traceback(
+def test_build_keeps_the_traceback_of_an_exception_in_a_users_constructor(
     composed, own, body, kind
 ):
     name = own(f"class Loss:\n    def __init__(self):\n        {body}\n")
@@ -139,7 +139,7 @@ def test_check_shows_the_traceback_of_an_import_below_a_message(composed, own, c
         ("math.pi", "cannot be called"),
     ],
 )
-def test_check_names_a_target_that_is_not_there(composed, target, message):
+def test_check_names_a_target_that_does_not_exist(composed, target, message):
     with pytest.raises(UserError, match=message):
         check(composed(f"optimizer._target_={target}"))
 
@@ -160,7 +160,7 @@ def test_build_turns_the_refusal_of_a_library_into_a_message_with_the_key(compos
         build(made, "callbacks")
 
 
-def test_build_leaves_an_exception_of_torch_inside_a_users_own_class_its_traceback(composed, own):
+def test_build_keeps_the_traceback_of_a_torch_exception_inside_a_users_class(composed, own):
     name = own("import torch\nclass Loss:\n    def __init__(self):\n"
                "        torch.nn.Conv2d(2, 2, 1, groups=3)\n")  # fmt: skip
     with pytest.raises(ValueError, match="divisible"):

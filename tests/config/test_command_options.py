@@ -16,7 +16,7 @@ class Options:
     labels: list[int] = field(default_factory=list)
 
 
-def test_words_become_typed_values():
+def test_options_have_typed_values():
     options = parse(["run=outputs/a b", "num_images=3", "labels=[1,2]"], Options)
     assert options == Options(run="outputs/a b", num_images=3, labels=[1, 2])
 
@@ -25,17 +25,17 @@ def test_words_become_typed_values():
     "text",
     ["a,b", "[x", "[a]", "it's", "a=b", "{a}", "#1", "2024", "a (1)", "true", " a", "${a}", "ä ö"],
 )
-def test_text_arrives_as_it_was_typed(text):
+def test_options_keep_text_as_typed(text):
     assert parse([f"run={text}"], Options).run == text
 
 
 @pytest.mark.parametrize("word", ["run=~/a", "run='~/a'"])
-def test_a_tilde_is_home(monkeypatch, word):
+def test_options_replace_a_tilde_by_home(monkeypatch, word):
     monkeypatch.setenv("HOME", "/home/me")
     assert parse([word], Options).run == "/home/me/a"
 
 
-def test_quotes_around_the_whole_are_none_of_the_text():
+def test_options_drop_quotes_around_the_whole_text():
     assert parse(["run='null'"], Options).run == "null"
     assert parse(["run=x", "seed=null"], Options).seed is None
 
@@ -55,7 +55,7 @@ def test_quotes_around_the_whole_are_none_of_the_text():
         (["tests"], "tests: not of the form key=value; did you mean run=tests?"),
     ],
 )
-def test_mistakes_are_named(words, message, tmp_path, monkeypatch):
+def test_options_name_mistakes(words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tests").mkdir()
     with pytest.raises(UserError) as error:
@@ -63,7 +63,7 @@ def test_mistakes_are_named(words, message, tmp_path, monkeypatch):
     assert message in str(error.value)
 
 
-def test_option_shows_a_default_that_it_has():
+def test_option_shows_its_default():
     @dataclass
     class Shown:
         run: str = option(MISSING, "a run", form="RUN")

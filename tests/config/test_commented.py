@@ -16,7 +16,7 @@ WORDS = ["model=gan", "data=mnist", "network.generator.width=7"]
 
 @pytest.fixture
 def plain(run, monkeypatch):
-    """What Hydra itself prints for the same words."""
+    """Return what Hydra itself prints for the same words."""
 
     def command(*words):
         with monkeypatch.context() as patch:
@@ -27,7 +27,7 @@ def plain(run, monkeypatch):
 
 
 def behind(text, key):
-    """The comment of a key: behind it, or in the rows above it."""
+    """Return the comment of a key, which stands behind the key or in the rows above it."""
     lines = text.splitlines()
     row = next(i for i, line in enumerate(lines) if line.split(":")[0] == key)
     above = []
@@ -52,7 +52,7 @@ def test_cfg_job_loads_as_hydras_own_output(run, plain, flags):
 
 
 @pytest.mark.parametrize("flags", [["--cfg", "hydra"], ["--cfg", "job", "--package", "seed"]])
-def test_cfg_prints_what_has_no_comments_as_hydra_does(run, plain, flags):
+def test_cfg_prints_nodes_without_comments_as_hydra_does(run, plain, flags):
     assert run(*flags).out == plain(*flags)
 
 
@@ -90,7 +90,7 @@ def test_cfg_job_shows_the_comments_of_the_chosen_groups(config_text, key, comme
 
 @pytest.fixture(scope="module")
 def config_text():
-    """What `--cfg job` prints."""
+    """Return what `--cfg job` prints."""
     command = [sys.executable, str(CONFIG_DIR.parent / "train.py"), *WORDS, "--cfg", "job"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 

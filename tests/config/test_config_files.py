@@ -1,4 +1,4 @@
-"""Mistakes in config files are answered by the file, the line, and what to write."""
+"""Mistakes in config files are reported with the file, the line and the remedy."""
 
 from pathlib import Path
 
@@ -70,7 +70,9 @@ def written(folder: Path, content: str | bytes, group: str = "experiment") -> Pa
 
 
 @pytest.mark.parametrize(("content", "line", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_in_an_experiment_names_file_line_and_remedy(tmp_path, content, line, message):
+def test_mistake_in_an_experiment_is_reported_with_file_line_and_remedy(
+    tmp_path, content, line, message
+):
     path = written(tmp_path, content)
     with pytest.raises(Exception) as error:  # noqa: PT011
         composed_from(tmp_path, "experiment=mine")
@@ -87,7 +89,9 @@ def test_a_mistake_in_an_experiment_names_file_line_and_remedy(tmp_path, content
      ("- 1\n", "line 1: a config file is"), ("lr: 1\n\tb: 2\n", "line 2: a tab"),
      ("", "line 1: the file is empty")],
 )  # fmt: skip
-def test_a_mistake_in_an_option_of_a_group_names_file_and_line(tmp_path, content, message):
+def test_mistake_in_an_option_of_a_group_is_reported_with_file_and_line(
+    tmp_path, content, message
+):
     path = written(tmp_path, content, "optimizer")
     with pytest.raises(UserError) as error:
         composed_from(tmp_path, "optimizer=mine")
@@ -99,7 +103,9 @@ def test_a_mistake_in_an_option_of_a_group_names_file_and_line(tmp_path, content
     [b"\xef\xbb\xbf" + f"{HEAD}seed: 3\n".encode(), f"{HEAD}seed: 3\n".replace("\n", "\r\n"),
      f"{HEAD}# ünïcode\nseed: 3\n", f"\n{HEAD}seed: 3\nlr_schedule: null\n"],
 )  # fmt: skip
-def test_an_experiment_with_a_byte_order_mark_or_other_line_ends_is_read(tmp_path, content):
+def test_experiment_file_is_read_when_it_has_a_byte_order_mark_or_other_line_ends(
+    tmp_path, content
+):
     written(tmp_path, content)
     assert composed_from(tmp_path, "experiment=mine").seed == 3
 

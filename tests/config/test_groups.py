@@ -1,4 +1,4 @@
-"""A group that was replaced by something else than a mapping is refused by its key."""
+"""A group that was replaced by something other than a mapping is refused by its key."""
 
 import pytest
 from omegaconf import open_dict
@@ -18,7 +18,7 @@ def test_check_groups_refuses_a_group_without_an_object(composed, key, value):
 
 
 @pytest.mark.parametrize("key", ["logger.csv", "callbacks.progress"])
-def test_check_groups_says_how_a_logger_or_a_callback_is_taken_away(composed, key):
+def test_check_groups_states_how_to_remove_a_logger_or_a_callback(composed, key):
     config = composed()
     group, name = key.split(".")
     with open_dict(config):
@@ -28,5 +28,5 @@ def test_check_groups_says_how_a_logger_or_a_callback_is_taken_away(composed, ke
 
 
 @pytest.mark.parametrize("override", ["logger=none", "metrics=none", "~callbacks"])
-def test_check_groups_accepts_groups_that_are_off(composed, override):
+def test_check_groups_accepts_groups_that_are_switched_off(composed, override):
     check_groups(composed(override))

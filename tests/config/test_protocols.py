@@ -17,7 +17,7 @@ from limner.interfaces import (
 
 
 class HalfALoss:
-    """A loss of G alone."""
+    """A loss that has only the part of the generator."""
 
     def generator(self, real_logits, fake_logits):
         return fake_logits
@@ -29,11 +29,11 @@ class WholeLoss(HalfALoss):
 
 
 def plain(value, other):
-    """A function without annotations."""
+    """Do nothing; a function without annotations."""
 
 
 @pytest.mark.parametrize("value", [3, 2.5, "text", True, None, [1], {"a": 1}])
-def test_parameter_of_type_any_takes_every_value(value):
+def test_parameter_of_type_any_accepts_every_value(value):
     check_type("x", value, Any)
     check_type("x", value, Any | None if value is not None else Any)
 
@@ -72,7 +72,8 @@ def test_missing_members_names_methods_and_attributes_without_a_value():
     assert {"prepare()", "to()", "__call__()", "protocol()", "suffix", "num_features"} <= {
         *missing
     }
-    assert "suffix" not in missing_members(Nothing, FeatureExtractor)  # may be set by __init__
+    # Such an attribute may be set by __init__.
+    assert "suffix" not in missing_members(Nothing, FeatureExtractor)
 
 
 def test_missing_members_reads_the_protocols_that_a_protocol_extends():

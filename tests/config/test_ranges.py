@@ -1,4 +1,4 @@
-"""Values that the types allow are refused by the rule of their kind, before anything is built."""
+"""Values of the right type but outside their range are refused before anything is built."""
 
 import itertools
 import random
@@ -34,7 +34,7 @@ SAMPLES = 60
      ("data.image_shape", [3, -8, 8], "[channels, height, width], each 1 or more"),
      ("metrics.features.learning_rate", -1, "must be 0 or more")],
 )  # fmt: skip
-def test_check_range_refuses_by_the_kind_of_a_parameter(key, value, rule):
+def test_check_range_applies_the_rule_of_the_kind_of_a_parameter(key, value, rule):
     with pytest.raises(UserError) as error:
         check_range(key, value)
     assert str(error.value).startswith(f"{key}={value}: must be ")
@@ -83,7 +83,7 @@ def test_check_optimizer_names_the_argument_that_is_refused():
     ["trainer.num_nodes=0", "trainer.num_nodes=1.5", "trainer.devices=0", "trainer.devices=abc",
      "trainer.devices=[]", "trainer.devices=''", "metrics.objective={}"],
 )  # fmt: skip
-def test_numbers_of_processes_and_objectives_that_mean_nothing_are_refused(composed, override):
+def test_process_numbers_and_objectives_are_refused_when_invalid(composed, override):
     key, value = override.split("=")
     config = composed("accelerator=cpu", "metrics=classifier")
     with open_dict(config):
@@ -107,7 +107,7 @@ def family(words: str) -> DictConfig:
 
 
 def keys_of(node: object, path: str = "") -> list[str]:
-    """Return the dotted keys of a config, those of its groups among them."""
+    """Return the dotted keys of a config, including the keys of its groups."""
     if not isinstance(node, dict):
         return [path]
     below = [f"{path}.{key}" if path else str(key) for key in node]
@@ -118,8 +118,8 @@ def keys_of(node: object, path: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("words", FAMILIES)
-def test_an_odd_value_of_any_key_is_refused_in_words_or_builds(words):
-    """No odd value ends in a traceback: it is refused, or a model and its optimizers are made."""
+def test_odd_value_of_any_key_is_refused_by_a_message_or_builds(words):
+    """An odd value ends in a message or in a model with its optimizers, never in a traceback."""
     base = family(words)
     keys = [
         key

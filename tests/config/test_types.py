@@ -1,4 +1,4 @@
-"""Values of a config fit the types that constructors ask for, or are refused in words."""
+"""Config values have the types of constructor parameters, or are refused by a message."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
@@ -16,7 +16,7 @@ from limner.errors import UserError
      ({"_target_": "anything.At.All"}, int), (True, bool), ([0.9, 1], tuple[float, float]),
      ({"hours": 1.5}, dict[str, int]), ({"a": {"_target_": "b"}}, Mapping[str, nn.Module])],
 )  # fmt: skip
-def test_check_type_accepts_what_fits(value, hint):
+def test_check_type_accepts_values_that_fit(value, hint):
     check_type("key", value, hint)
 
 
@@ -34,6 +34,6 @@ def test_check_type_accepts_what_fits(value, hint):
         ({"a": 1}, Mapping[str, nn.Module], "must be a mapping"),
     ],
 )
-def test_check_type_refuses_the_rest_in_words(value, hint, message):
+def test_check_type_refuses_other_values_by_a_message(value, hint, message):
     with pytest.raises(UserError, match=message.replace(".", r"\.")):
         check_type("key", value, hint)

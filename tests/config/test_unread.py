@@ -1,4 +1,4 @@
-"""Keys of the network that nothing reads."""
+"""Keys of the network that no part reads are refused."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from limner.config.unread import refuse_unread_network, unread
 from limner.errors import UserError
 
 
-def test_unread_follows_references_through_the_parts_that_are_read(composed):
+def test_unread_follows_references_of_parts_that_are_read(composed):
     config = composed("model=gan", "network=mlp")
     read = [
         "network.generator", "network.generator.hidden_dims", "network.spectral_norm",
@@ -26,7 +26,9 @@ def test_unread_follows_references_through_the_parts_that_are_read(composed):
         (["model=latent_prior", "model.first_stage=x"], "+network.width=3", "no network"),
     ],
 )
-def test_refuse_unread_network_names_the_key_and_what_is_read(composed, words, word, reads):
+def test_refuse_unread_network_names_the_key_and_the_keys_that_are_read(
+    composed, words, word, reads
+):
     with pytest.raises(UserError, match="would do nothing") as refusal:
         refuse_unread_network(composed(*words), [*words, word])
     assert str(refusal.value).startswith(word.partition("=")[0].lstrip("+"))
@@ -36,8 +38,10 @@ def test_refuse_unread_network_names_the_key_and_what_is_read(composed, words, w
 @pytest.mark.parametrize("penalty", ["none", "gradient", "[r1,lecam]"])
 @pytest.mark.parametrize("condition", ["none", "concat", "auxiliary"])
 @pytest.mark.parametrize("network", ["dcgan", "mlp", "resnet"])
-def test_refuse_unread_network_accepts_what_a_group_writes(composed, network, condition, penalty):
-    """A penalty or a condition may write a key that an MLP does not read; a person may not."""
+def test_refuse_unread_network_accepts_keys_that_a_group_writes(
+    composed, network, condition, penalty
+):
+    """A penalty or a condition may write a key that an MLP does not read; a user may not."""
     words = [
         "model=gan", f"network={network}", f"model/condition={condition}",
         f"model/penalty={penalty}",
@@ -45,21 +49,23 @@ def test_refuse_unread_network_accepts_what_a_group_writes(composed, network, co
     refuse_unread_network(composed(*words), words)
 
 
-def test_a_network_key_that_does_nothing_is_refused_before_training(run):
+def test_unread_network_key_is_refused_before_training(run):
     result = run("model=vae", "network=mlp", "network.generator.hidden_dims=[3]")
     assert result.code == 1
     assert "network.generator.hidden_dims: the chosen model does not read this key" in result.err
 
 
 @pytest.mark.parametrize("word", ["model/network=mlp", "model/network@model.network=mlp"])
-def test_the_earlier_name_of_the_network_group_is_answered_with_the_present_one(run, word):
+def test_earlier_name_of_the_network_group_is_answered_with_the_present_name(run, word):
     result = run(word)
     assert result.code == 2
     assert "network=mlp" in result.err
     assert len(result.err.splitlines()) == 1
 
 
-def test_an_experiment_file_with_the_earlier_name_is_answered_with_the_present_one(run, tmp_path):
+def test_experiment_with_the_earlier_network_group_is_answered_with_the_present_name(
+    run, tmp_path
+):
     folder = tmp_path / "mine" / "experiment"
     folder.mkdir(parents=True)
     text = "# @package _global_\ndefaults:\n  - override /model/network: mlp\n"

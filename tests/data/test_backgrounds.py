@@ -1,4 +1,4 @@
-"""Transparent pixels are laid on a colour, which stores and protocols tell apart."""
+"""Transparent pixels are laid on a colour; stores and protocols differ by the colour."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def half_transparent(mode):
-    """The left half is opaque grey, the right half transparent red, or what the mode has of it."""
+    """Return a picture that is opaque grey on the left and transparent red on the right."""
     picture = Image.new("RGBA", (8, 4), (90, 90, 90, 255))
     picture.paste((200, 0, 0, 0), (4, 0, 8, 4))
     if mode in ("LA", "RGBA"):
@@ -76,7 +76,7 @@ def test_parse_colour_reads_names_and_numbers(value, colour):
 @pytest.mark.parametrize(
     "value", ["whitish", "#ff", "#11223344", [1, 2], [0, 0, 256], [-1, 0, 0], [0.5, 0, 0], ""]
 )
-def test_parse_colour_refuses_what_is_no_colour(value):
+def test_parse_colour_refuses_a_text_that_is_not_a_colour(value):
     with pytest.raises(UserError, match=r"data.background=.*must be a colour"):
         parse_colour(value)
 
@@ -131,10 +131,10 @@ def test_store_with_four_channels_has_no_background(transparent):
 
 
 @pytest.mark.parametrize("case", ["transparent", "opaque", "jpeg"])
-def test_store_of_an_earlier_version_is_taken_when_it_cannot_be_transparent(
+def test_store_of_an_earlier_version_is_reused_when_it_cannot_be_transparent(
     tmp_path, request, case
 ):
-    """An earlier version dropped transparency, and did not count what it dropped."""
+    """An earlier version dropped transparency and did not count the pictures."""
     if case == "jpeg":
         folder = tmp_path / "photos"
         folder.mkdir()
@@ -150,7 +150,7 @@ def test_store_of_an_earlier_version_is_taken_when_it_cannot_be_transparent(
     assert fingerprint == ("earlier" if case == "jpeg" else before.fingerprint)
 
 
-def test_store_says_what_was_laid_on_the_background(transparent, caplog):
+def test_store_reports_the_pictures_that_were_laid_on_the_background(transparent, caplog):
     caplog.set_level(logging.INFO)
     opened(transparent, BLACK)
     assert "1 images have transparent pixels: laid on data.background=#000000" in caplog.text

@@ -10,7 +10,7 @@ from limner.errors import UserError
 
 
 def numbered(num_images: int) -> MemoryStore:
-    """Images whose label is their number."""
+    """Return images whose label is their number."""
     images = torch.arange(num_images, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
     return MemoryStore(images.clone(), torch.arange(num_images), fingerprint="")
 
@@ -36,13 +36,13 @@ def labels(batches, count: int) -> list[list[int]]:
     return [batch["label"].tolist() for batch in itertools.islice(iter(batches), count)]
 
 
-def test_an_epoch_shows_every_image_once():
+def test_epoch_shows_every_image_once():
     seen = [label for part in labels(training(96), 12) for label in part]
     assert sorted(seen) == list(range(96))
     assert seen != list(range(96))
 
 
-def test_the_rest_that_is_left_out_changes():
+def test_images_left_out_of_an_epoch_change_from_epoch_to_epoch():
     batches = training(100)
     assert len(batches) == 12
     both = labels(batches, 24)
@@ -51,22 +51,22 @@ def test_the_rest_that_is_left_out_changes():
     assert left_out[0] != left_out[1]
 
 
-def test_to_resume_is_to_start_at_the_update():
-    """Also in the middle of a later epoch."""
+def test_resumed_batches_equal_batches_that_start_at_the_update():
+    """This also holds in the middle of a later epoch."""
     whole = labels(training(), 40)
     for update in (1, 11, 12, 13, 30):
         assert labels(training(update=update), 40 - update) == whole[update:]
 
 
-def test_the_order_is_another_for_another_seed_and_epoch():
+def test_order_differs_by_seed_and_epoch():
     first, second = labels(training(96, seed=0), 24), labels(training(96, seed=1), 12)
     assert first[:12] != first[12:]
     assert first[:12] != second
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-def test_ranks_share_what_one_process_would_see(steps):
-    """In every discriminator step the ranks together hold one process's larger batch."""
+def test_ranks_share_the_batch_of_one_process(steps):
+    """In every discriminator step the ranks together hold the larger batch of one process."""
     one = training(192, steps=steps, batch_size=16)
     parts = [training(192, rank=rank, world_size=2, steps=steps) for rank in range(2)]
     assert len(one) == len(parts[0]) == 192 // (16 * steps)
@@ -86,7 +86,7 @@ def test_batches_are_floats_in_the_unit_range():
 
 
 def mirrored(num_updates=1, *, update=0, **where) -> dict[tuple[int, int], bool]:
-    """Whether an image was mirrored, by the update that showed it and its number."""
+    """Return whether each image was mirrored, by its update and its number."""
     batches = training(update=update, augment=HorizontalFlip(probability=0.5), **where)
     ramp = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4).expand(100, 1, 4, 4)
     batches.store = MemoryStore(ramp, torch.arange(100), fingerprint="")
@@ -97,7 +97,7 @@ def mirrored(num_updates=1, *, update=0, **where) -> dict[tuple[int, int], bool]
     }
 
 
-def test_augmentation_is_drawn_by_update():
+def test_augmentation_is_drawn_for_each_update():
     draws = [list(mirrored(update=update).values()) for update in (5, 5, 6)]
     assert draws[0] == draws[1] != draws[2]
     assert draws[0] != list(mirrored(update=5, seed=1).values())
@@ -105,23 +105,24 @@ def test_augmentation_is_drawn_by_update():
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-def test_an_image_is_augmented_alike_on_any_number_of_processes(steps):
+def test_augmentation_of_an_image_does_not_depend_on_the_number_of_processes(steps):
     one = mirrored(7, steps=steps, batch_size=24)
     ranks = [mirrored(7, steps=steps, rank=rank, world_size=3) for rank in range(3)]
     assert len(one) == 7 * steps * 24 == sum(map(len, ranks))
     assert ranks[0] | ranks[1] | ranks[2] == one
 
 
-def test_a_batch_larger_than_the_data_is_refused():
-    with pytest.raises(
-        UserError, match=r"48 images \(data\.batch_size=8 x 3 batches x 2 processes\)"
-    ):
+def test_batch_larger_than_the_data_is_refused():
+    match = r"48 images \(data\.batch_size=8 x 3 batches x 2 processes\)"
+    with pytest.raises(UserError, match=match):
         training(47, steps=3, world_size=2)
 
 
 @pytest.mark.parametrize("num_images", [1, 7, 64, 65, 100])
 @pytest.mark.parametrize("world_size", [1, 2, 3])
-def test_evaluation_shows_every_image_once_in_equal_numbers_of_batches(num_images, world_size):
+def test_evaluation_shows_every_image_once_in_equally_many_batches_per_process(
+    num_images, world_size
+):
     if num_images < world_size:
         return
     ranks = [

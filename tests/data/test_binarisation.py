@@ -1,4 +1,4 @@
-"""Black and white images drawn from grey ones: with the right chances, and always the same."""
+"""Black and white images drawn from grey ones: with the right probabilities, and reproducibly."""
 
 import itertools
 
@@ -13,7 +13,7 @@ LEVELS = torch.tensor([0, 1, 64, 128, 254, 255], dtype=torch.uint8)
 
 
 def grey(num_images=1000):
-    """Images whose six rows have a level each."""
+    """Return images whose six rows have one grey level each."""
     images = LEVELS.view(1, 1, 6, 1).expand(num_images, 1, 6, 20)
     return MemoryStore(images.clone(), torch.arange(num_images), fingerprint="grey")
 
@@ -30,14 +30,14 @@ def check_chances(images):
     assert ((share - expected).abs() <= 4 * error).all()
 
 
-def test_values_are_drawn_with_the_chance_of_their_level():
+def test_pixels_are_white_with_the_probability_of_their_level():
     check_chances(binarised().gather(torch.arange(1000)))
     store = grey()
     uniform = torch.rand(1000, 120)
     check_chances(Coins((1, 6, 20))(store.images, uniform=uniform))
 
 
-def test_the_draw_of_an_image_is_its_own_and_stays():
+def test_draw_of_an_image_is_fixed_and_does_not_depend_on_other_images():
     store = binarised()
     whole, some = store.gather(torch.arange(1000)), torch.tensor([7, 3, 999])
     assert torch.equal(store.gather(some), whole[some])
@@ -58,7 +58,7 @@ def training(store, *, rank=0, world_size=1, batch_size=8, update=0):
     )  # fmt: skip
 
 
-def test_fresh_draws_are_those_of_the_update_on_any_number_of_processes():
+def test_fresh_draws_follow_the_update_on_any_number_of_processes():
     one = list(itertools.islice(iter(training(grey(), batch_size=16)), 12))
     ranks = [
         list(itertools.islice(iter(training(grey(), rank=r, world_size=2)), 12)) for r in (0, 1)
@@ -71,7 +71,7 @@ def test_fresh_draws_are_those_of_the_update_on_any_number_of_processes():
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "static"])
-def test_a_run_sees_black_and_white_and_scores_say_so(run, monkeypatch, kind):
+def test_run_trains_on_black_and_white_images_and_its_scores_state_that(run, monkeypatch, kind):
     import json
 
     from limner.models import VAE

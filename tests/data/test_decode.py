@@ -11,33 +11,33 @@ from limner.files.pictures import load_picture
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "CMYK", "I;16", "LA"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_any_mode_and_size_becomes_the_shape_asked_for(mode, channels):
+def test_decode_returns_the_requested_shape_for_any_mode_and_size(mode, channels):
     picture = Image.new(mode, (13, 29))
     array = to_array(picture, [channels, 8, 12], background=WHITE)
     assert array.shape == (channels, 8, 12)
     assert array.dtype == np.uint8
 
 
-def test_a_picture_that_fits_is_not_touched():
+def test_decode_keeps_a_picture_that_fits():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     picture = Image.fromarray(pixels)
     assert fits(picture, [3, 5, 7])
     assert (to_array(picture, [3, 5, 7], background=WHITE) == pixels.transpose(2, 0, 1)).all()
 
 
-def test_the_centre_is_cut_and_proportions_stay():
-    """A wide picture of three vertical bands leaves the middle one."""
+def test_decode_cuts_the_centre_and_keeps_proportions():
+    """Of a wide picture of three vertical bands, the middle band remains."""
     pixels = np.zeros((10, 30), np.uint8)
     pixels[:, 10:20] = 200
     assert (to_array(Image.fromarray(pixels), [1, 10, 10], background=WHITE) == 200).all()
 
 
-def test_sixteen_bits_are_scaled_not_clipped():
+def test_decode_scales_sixteen_bits_without_clipping():
     picture = Image.fromarray(np.full((4, 4), 128 << 8, np.uint16))
     assert (to_array(picture, [1, 4, 4], background=WHITE) == 128).all()
 
 
-def test_orientation_of_cameras_is_respected(tmp_path):
+def test_decode_respects_the_orientation_of_cameras(tmp_path):
     pixels = np.zeros((8, 8), np.uint8)
     pixels[0] = 255
     exif = Image.Exif()
@@ -61,7 +61,7 @@ def test_read_picture_names_the_file_without_its_control_characters():
 
 
 def saved(picture, path, **options):
-    """The picture as `limner.files.pictures` reads it back."""
+    """Return the picture as `limner.files.pictures` reads it back."""
     picture.save(path, **options)
     return load_picture(path)
 

@@ -55,20 +55,20 @@ def test_corrupt_pictures_are_counted_when_they_are_many(some_broken, monkeypatc
     assert "0039.png" not in str(error.value)
 
 
-def test_skipped_pictures_are_named_a_line_each(some_broken, caplog):
+def test_skipped_pictures_are_named_one_per_line(some_broken, caplog):
     assert len(opened(ImageFolder(path=str(some_broken)).pictures()["train"], "skip")) == 37
     assert sum("no whole picture" in line for line in caplog.messages) == 3
     assert "3 corrupt images were skipped." in caplog.messages
 
 
-def test_nothing_readable_is_told_with_a_reason(tmp_path):
+def test_source_without_a_readable_picture_is_refused_with_a_reason(tmp_path):
     (tmp_path / "a.png").write_bytes(b"broken")
     (tmp_path / "b.png").write_bytes(b"broken")
     with pytest.raises(UserError, match=r"None of the 2 images.* a\.png cannot be read \(is no"):
         opened(ImageFolder(path=str(tmp_path)).pictures()["train"])
 
 
-def test_streamed_store_does_not_advise_what_it_refuses(some_broken):
+def test_streamed_store_suggests_only_options_that_it_accepts(some_broken):
     pictures = ImageFolder(path=str(some_broken)).pictures()["train"]
     with pytest.raises(UserError, match=r"0003\.png cannot be read") as error:
         opened(pictures, kind="streamed").gather(torch.tensor([3]))
@@ -78,7 +78,7 @@ def test_streamed_store_does_not_advise_what_it_refuses(some_broken):
     assert len(opened(pictures, "skip", kind="mapped")) == 37
 
 
-def test_skip_names_the_cache_when_there_is_no_room_for_a_store(some_broken, monkeypatch):
+def test_skip_names_the_cache_when_a_store_does_not_fit(some_broken, monkeypatch):
     monkeypatch.setattr("limner.data.store._disk_has_room", lambda size: False)
     pictures = ImageFolder(path=str(some_broken)).pictures()["train"]
     with pytest.raises(UserError, match=r"the cache .* has no room") as error:
@@ -89,7 +89,7 @@ def test_skip_names_the_cache_when_there_is_no_room_for_a_store(some_broken, mon
     assert "LIMNER_CACHE=DIR" in str(error.value)
 
 
-def test_full_disk_of_the_cache_is_told_as_such(tmp_path, small_disk, monkeypatch):
+def test_full_disk_of_the_cache_is_reported_as_such(tmp_path, small_disk, monkeypatch):
     small_disk(tmp_path / "small", 200_000)
     monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "small"))
     names = [f"{i}" for i in range(2000)]

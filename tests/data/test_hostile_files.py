@@ -1,4 +1,4 @@
-"""Folders and .zip files that somebody made to do harm."""
+"""Image folders and .zip files that are meant to do harm."""
 
 import os
 import socket
@@ -29,14 +29,14 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def started(monkeypatch):
-    """The calls of Ghostscript, none of which is run."""
+    """Return the calls of Ghostscript; none of them is executed."""
     calls = []
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *a, **k: calls.append(a))
     return calls
 
 
 def decode(path, on_corrupt="error"):
-    """The store of a folder or .zip file; fails if that takes as long as a pipe would."""
+    """Return the store of a folder or .zip file; fail if decoding hangs, as on a pipe."""
     result = []
 
     def work() -> None:
@@ -75,7 +75,7 @@ def large_file(path: Path) -> None:
 
 def bound_socket(path: Path) -> None:
     here = Path.cwd()
-    os.chdir(path.parent)  # the name of a socket is short
+    os.chdir(path.parent)  # The name of a socket must be short.
     try:
         with socket.socket(socket.AF_UNIX) as bound:
             bound.bind(path.name)
@@ -125,7 +125,7 @@ def test_zip_entry_is_refused_like_a_file(tmp_path, started, kind):
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "PPM", "WEBP"])
 @pytest.mark.parametrize("seed", range(8))
 def test_damaged_file_of_every_format_is_read_or_named(tmp_path, kind, seed):
-    """Random bytes of the file are changed; nothing but our message is raised."""
+    """Random bytes of the file are changed; only limner's own error may be raised."""
     random = np.random.default_rng(seed)
     path = tmp_path / f"y.{kind.lower().replace('tiff', 'tif')}"
     noise = Image.fromarray(random.integers(0, 256, (40, 40, 3), dtype=np.uint8))
@@ -164,7 +164,7 @@ def test_picture_that_claims_many_pixels_is_refused_before_it_is_decoded(
 
 
 def claim_size(archive: Path, name: str, size: int) -> None:
-    """Writes a size into the directory of an archive, which has no other entry of that name."""
+    """Write a size into the directory of an archive that has no other entry of that name."""
     content = bytearray(archive.read_bytes())
     at = content.rindex(name.encode()) - 46
     assert content[at : at + 4] == b"PK\1\2"
@@ -299,7 +299,7 @@ def test_decoded_images_are_made_again_when_the_cached_ones_are_damaged(tmp_path
 
 
 class Hostile:
-    """A pickle that fails the test when it is read as a program."""
+    """A pickle that fails the test when it is executed."""
 
     def __reduce__(self):
         return pytest.fail, ("executed",)

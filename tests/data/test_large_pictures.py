@@ -1,4 +1,4 @@
-"""Photos need data.image_shape; pictures that were made to be trained on do not."""
+"""Photos need data.image_shape; pictures that were made for training do not."""
 
 import pytest
 from PIL import Image

@@ -30,7 +30,7 @@ def archive(tmp_path):
 
 @pytest.fixture
 def parsed(monkeypatch):
-    """How often the directory of an archive was parsed."""
+    """Return how often the directory of an archive was parsed."""
     calls, real = [], zipfile.ZipFile._RealGetContents
     monkeypatch.setattr(
         zipfile.ZipFile, "_RealGetContents", lambda self: (calls.append(self), real(self))
@@ -53,8 +53,8 @@ def test_zip_listing_is_parsed_once(archive, parsed):
     assert first["test"][1] == [0, 0, 1, 1, 2, 2]
 
 
-def test_fingerprint_and_sizes_are_those_of_older_versions(archive):
-    """A run compares them when it is resumed, and the cache is searched by them."""
+def test_fingerprint_and_sizes_equal_those_of_older_versions(archive):
+    """A resumed run compares them, and the cache is searched by them."""
     with zipfile.ZipFile(archive) as opened:
         sizes = {info.filename: info.file_size for info in opened.infolist()}
     names = sorted(name for name in sizes if name.startswith("train/") and name[-1] != "/")
@@ -112,7 +112,7 @@ def test_first_shape_opens_no_picture_at_the_second_start(archive, parsed):
 
 
 def rewritten(archive, rename, into, method=zipfile.ZIP_STORED):
-    """The archive with other names, as the names stand in its bytes."""
+    """Write a copy of the archive whose entries have other names, and return its path."""
     with zipfile.ZipFile(archive) as old, zipfile.ZipFile(into, "w", method) as new:
         for entry in old.infolist():
             if not entry.is_dir():
@@ -141,20 +141,20 @@ def test_zip_is_refused_when_a_name_with_backslashes_leads_out_of_it(archive, na
         what_it_says(archive)
 
 
-def test_zip_that_is_cut_off_is_called_so(archive):
+def test_zip_that_is_cut_off_is_reported_as_cut_off(archive):
     archive.write_bytes(archive.read_bytes()[:-200])
     with pytest.raises(UserError, match=r"is only a part of a \.zip file: the directory"):
         what_it_says(archive)
 
 
-def test_file_that_is_no_zip_is_called_so(tmp_path):
+def test_file_that_is_not_a_zip_is_reported_as_such(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"hello")
     with pytest.raises(UserError, match=r"neither a folder nor a \.zip file"):
         what_it_says(tmp_path / "a.zip")
 
 
-def test_zip_of_several_volumes_is_one_message(archive):
-    """Python raises for it already when asked whether it is a .zip file."""
+def test_zip_of_several_volumes_is_refused_in_one_message(archive):
+    """Python raises an exception even when asked whether it is a .zip file."""
     content = archive.read_bytes()
     at = content.rindex(b"PK\5\6")
     locator = struct.pack("<4sLQL", b"PK\6\7", 1, 0, 2)
@@ -164,14 +164,14 @@ def test_zip_of_several_volumes_is_one_message(archive):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_zip_with_a_damaged_directory_is_read_or_refused_in_words(archive, seed):
+def test_zip_with_a_damaged_directory_is_read_or_refused_by_a_message(archive, seed):
     content = bytearray(archive.read_bytes())
     random = np.random.default_rng(seed)
     first = content.index(b"PK\1\2")
     for at in random.integers(first, len(content), 30):
         content[at] = random.integers(256)
     archive.write_bytes(content)
-    with contextlib.suppress(UserError):  # nothing else is raised
+    with contextlib.suppress(UserError):  # Nothing else is raised.
         what_it_says(archive)
 
 

@@ -23,7 +23,7 @@ def digits(composed):
 
 @pytest.fixture
 def photos(composed, tmp_path):
-    """The state of the data module of a folder, or what it says to the state of another."""
+    """Return a folder and a function for the state of its data module, or for loading a state."""
     folder = fakes.images(tmp_path / "photos", 12, size=(4, 4), classes=3)
 
     def state(path=folder, *, saved=None, **overrides):
@@ -35,21 +35,21 @@ def photos(composed, tmp_path):
     return folder, state
 
 
-def test_splits_do_not_overlap_and_leave_nothing_out(digits):
+def test_splits_do_not_overlap_and_cover_all_images(digits):
     data = digits()
     parts = [data.split(name)[1].tolist() for name in ("train", "validation", "test")]
     assert [len(part) for part in parts] == [1437, 180, 180]
     assert sorted(parts[0] + parts[1] + parts[2]) == list(range(1797))
 
 
-def test_splits_hang_on_split_seed_alone(digits):
+def test_splits_depend_only_on_split_seed(digits):
     test = digits().split("test")[1]
     assert torch.equal(digits("seed=5").split("test")[1], test)
     assert not torch.equal(digits("data.split_seed=1").split("test")[1], test)
 
 
-def test_reference_train_is_all_but_the_test_images(digits):
-    """Validation images belong to it: papers compare with the whole training set."""
+def test_reference_train_is_all_images_except_the_test_images(digits):
+    """Validation images belong to the reference: papers compare with the whole training set."""
     data = digits()
     reference = data.reference("train")[1]
     assert len(reference) == 1437 + 180
@@ -57,13 +57,13 @@ def test_reference_train_is_all_but_the_test_images(digits):
     assert torch.equal(data.reference("test")[1], data.split("test")[1])
 
 
-def test_a_reference_that_is_not_there_is_refused(digits):
+def test_missing_reference_is_refused(digits):
     data = digits("data.test_fraction=0.0")
     with pytest.raises(UserError, match="reference_split=test"):
         data.reference("test")
 
 
-def test_what_the_files_know_is_found(digits):
+def test_data_module_infers_shape_and_classes_from_the_files(digits):
     data = digits("data.image_shape=null", "data.num_classes=null")
     assert data.image_shape == [1, 8, 8]
     assert data.num_classes == 10
@@ -71,7 +71,7 @@ def test_what_the_files_know_is_found(digits):
 
 
 @pytest.mark.parametrize("kind", ["memory", "mapped", "streamed"])
-def test_the_images_are_the_same_wherever_they_lie_and_however_they_are_kept(photos, kind):
+def test_fingerprint_is_the_same_wherever_the_files_lie_and_however_they_are_stored(photos, kind):
     folder, state = photos
     saved = state()
     copy = shutil.copytree(folder, folder.with_name("copy"), copy_function=shutil.copy)
@@ -82,7 +82,7 @@ def test_the_images_are_the_same_wherever_they_lie_and_however_they_are_kept(pho
     state(saved=state(store=kind))
 
 
-def test_images_that_have_changed_are_noticed(photos):
+def test_data_module_notices_changed_images(photos):
     folder, state = photos
     saved = state()
     assert saved["num_images"] == 12
@@ -96,7 +96,7 @@ def test_images_that_have_changed_are_noticed(photos):
         state(saved=saved, store="streamed")
 
 
-def test_other_labels_are_other_images(photos):
+def test_data_module_notices_changed_labels(photos):
     folder, state = photos
     saved = state()
     shutil.move(folder / "class_0" / "0000.png", folder / "class_1" / "0000.png")
@@ -114,7 +114,7 @@ def folder_module(path, **options):
     return ImageDataModule(**{**arguments, **options})
 
 
-def test_open_refuses_a_picture_beside_class_folders_unless_labels_are_not_wanted(tmp_path):
+def test_open_refuses_a_picture_beside_class_folders_unless_labels_are_off(tmp_path):
     folder = fakes.images(tmp_path / "photos", 6, classes=2)
     Image.new("RGB", (8, 8)).save(folder / "cover.png")
     with pytest.raises(UserError, match=r"cover\.png of 7 images are outside") as error:
@@ -126,7 +126,7 @@ def test_open_refuses_a_picture_beside_class_folders_unless_labels_are_not_wante
     assert len(data.split("train")[1]) == 7
 
 
-def test_open_refuses_a_class_that_is_only_validated_on(tmp_path):
+def test_open_refuses_a_class_that_has_only_validation_images(tmp_path):
     for name in ("train/cat", "train/dog", "val/Cat", "val/dog"):
         fakes.images(tmp_path / name, 2)
     with pytest.raises(UserError, match="there is no Cat in train; the nearest there is cat"):
@@ -143,6 +143,6 @@ def test_open_with_no_classes_drops_labels_and_keeps_the_stores_apart(tmp_path):
     assert without.num_classes == 0
 
 
-def test_background_is_checked_before_the_data_are_read(tmp_path):
+def test_background_is_checked_before_the_data_is_read(tmp_path):
     with pytest.raises(UserError, match=r"data\.background=whitish: must be a colour"):
         folder_module(tmp_path / "nowhere", background="whitish")

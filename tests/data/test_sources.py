@@ -8,7 +8,7 @@ from limner.errors import UserError
 from support import fakes
 
 
-def test_digits_are_the_bundled_ones():
+def test_digits_reads_the_bundled_images():
     pictures = Digits().pictures()["train"]
     assert len(pictures) == 1797
     assert pictures.classes == [str(i) for i in range(10)]
@@ -17,7 +17,7 @@ def test_digits_are_the_bundled_ones():
 
 
 @pytest.mark.parametrize("archive", [False, True])
-def test_class_folders_are_labels(tmp_path, archive):
+def test_class_folders_give_labels(tmp_path, archive):
     folder = fakes.images(tmp_path / "photos", 12, classes=3)
     pictures = ImageFolder(path=str(fakes.zipped(folder) if archive else folder)).pictures()
     assert list(pictures) == ["train"]
@@ -28,7 +28,7 @@ def test_class_folders_are_labels(tmp_path, archive):
 
 
 @pytest.mark.parametrize("layout", ["flat", "one folder", "mixed"])
-def test_without_class_folders_there_are_no_labels(tmp_path, layout):
+def test_folder_without_class_folders_has_no_labels(tmp_path, layout):
     folder = tmp_path / "photos"
     fakes.images(folder / "all" if layout == "one folder" else folder, 4)
     if layout == "mixed":
@@ -39,7 +39,7 @@ def test_without_class_folders_there_are_no_labels(tmp_path, layout):
     assert train.classes == []
 
 
-def test_split_folders_are_splits_with_common_classes(tmp_path):
+def test_split_folders_give_splits_with_common_classes(tmp_path):
     fakes.images(tmp_path / "train", 8, classes=2)
     fakes.images(tmp_path / "val", 4, classes=1)
     fakes.images(tmp_path / "test" / "class_1", 2)
@@ -54,7 +54,7 @@ def test_split_folders_are_splits_with_common_classes(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "webp", "bmp", "PNG"])
-def test_every_format_is_read(tmp_path, suffix):
+def test_image_folder_reads_every_format(tmp_path, suffix):
     Image.new("RGB", (8, 8), "red").save(tmp_path / f"a.{suffix}")
     train = ImageFolder(path=str(tmp_path)).pictures()["train"]
     red, green, blue = train.read(0).convert("RGB").getpixel((4, 4))
@@ -62,7 +62,7 @@ def test_every_format_is_read(tmp_path, suffix):
     assert max(green, blue) < 50
 
 
-def test_hidden_files_are_passed_over(tmp_path):
+def test_image_folder_ignores_hidden_files(tmp_path):
     fakes.images(tmp_path / "photos", 3)
     fakes.images(tmp_path / "photos" / "__MACOSX", 3)
     fakes.images(tmp_path / "photos" / ".thumbnails", 3)
@@ -71,7 +71,7 @@ def test_hidden_files_are_passed_over(tmp_path):
     assert len(ImageFolder(path=str(archive)).pictures()["train"]) == 3
 
 
-def test_the_fingerprint_follows_the_files(tmp_path):
+def test_fingerprint_changes_with_the_files(tmp_path):
     folder = fakes.images(tmp_path / "photos", 4)
     before = ImageFolder(path=str(folder)).pictures()["train"].fingerprint
     assert ImageFolder(path=str(folder)).pictures()["train"].fingerprint == before
@@ -79,7 +79,7 @@ def test_the_fingerprint_follows_the_files(tmp_path):
     assert ImageFolder(path=str(folder)).pictures()["train"].fingerprint != before
 
 
-def test_a_path_that_is_not_there():
+def test_path_that_does_not_exist_is_refused():
     with pytest.raises(UserError, match="does not exist"):
         ImageFolder(path="/nowhere/at/all").pictures()
 
@@ -88,7 +88,7 @@ def test_a_path_that_is_not_there():
     "suffix",
     ["tif", "tiff", "ppm", "pgm", "pbm", "pnm", "jfif", "gif", "TIF", "JFIF"],
 )
-def test_further_formats_are_read(tmp_path, suffix):
+def test_image_folder_reads_further_formats(tmp_path, suffix):
     mode = {"pgm": "L", "pbm": "1"}.get(suffix, "RGB")
     kind = {"pgm": "PPM", "pbm": "PPM", "pnm": "PPM", "jfif": "JPEG", "tif": "TIFF"}
     Image.new(mode, (8, 8), "white").save(
@@ -99,7 +99,7 @@ def test_further_formats_are_read(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("archive", [False, True])
-def test_files_that_are_no_images_are_counted_by_suffix(tmp_path, caplog, archive):
+def test_files_that_are_not_images_are_counted_by_suffix(tmp_path, caplog, archive):
     caplog.set_level(logging.INFO)
     folder = fakes.images(tmp_path / "photos", 3)
     for name in ("a.txt", "b.TXT", "c.json", "README", ".hidden"):
@@ -111,7 +111,7 @@ def test_files_that_are_no_images_are_counted_by_suffix(tmp_path, caplog, archiv
     assert "1 without a suffix" in line
 
 
-def test_nothing_is_said_when_all_files_are_images(tmp_path, caplog):
+def test_no_file_is_reported_when_all_files_are_images(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     ImageFolder(path=str(fakes.images(tmp_path / "photos", 3))).pictures()
     assert not caplog.messages
@@ -138,14 +138,14 @@ def test_class_without_training_images_is_a_label_problem(tmp_path, split):
     assert "the nearest there is cat." in train.label_problem
 
 
-def test_class_that_is_only_trained_on_is_no_problem(tmp_path):
+def test_class_that_has_only_training_images_is_no_problem(tmp_path):
     for folder in ("train/cat", "train/dog", "val/dog"):
         fakes.images(tmp_path / folder, 2)
     pictures = ImageFolder(path=str(tmp_path)).pictures()
     assert {found.label_problem for found in pictures.values()} == {None}
 
 
-def test_home_is_expanded(tmp_path, monkeypatch):
+def test_home_in_a_path_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     fakes.images(tmp_path / "photos", 3)
     assert len(ImageFolder(path="~/photos").pictures()["train"]) == 3

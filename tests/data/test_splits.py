@@ -1,4 +1,4 @@
-"""Training, validation and test images are apart."""
+"""Training, validation and test images are disjoint."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def test_cut_takes_a_split_of_the_source_whole():
     assert len(splits["train"][1]) == 10
 
 
-def test_cut_depends_on_the_seed_alone():
+def test_cut_depends_only_on_the_seed():
     def validation(seed):
         sizes = {"train": 50}
         return cut(sizes, validation_fraction=0.5, test_fraction=0, seed=seed)["validation"][1]

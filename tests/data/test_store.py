@@ -16,7 +16,7 @@ from support import fakes
 
 
 def numbered(num_images: int, reads: list[int] | None = None, name: str = "n") -> Pictures:
-    """Pictures of one grey value each, their own number."""
+    """Return pictures of one grey value each, which is their number."""
 
     def read(i: int) -> Image.Image:
         if reads is not None:
@@ -48,7 +48,7 @@ def own_cache(tmp_path, monkeypatch):
     ("kind", "cls"),
     [("memory", MemoryStore), ("mapped", MappedStore), ("streamed", StreamedStore)],
 )
-def test_every_kind_gathers_the_same(kind, cls):
+def test_every_kind_of_store_gathers_the_same_images(kind, cls):
     store = opened(numbered(2500), kind)
     assert type(store) is cls
     assert len(store) == 2500
@@ -60,18 +60,18 @@ def test_every_kind_gathers_the_same(kind, cls):
     assert (store.labels[indices] == indices % 7).all()
 
 
-def test_auto_maps_what_is_large():
+def test_auto_uses_a_mapped_file_for_large_data():
     assert type(opened(numbered(100), memory_limit_gib=0.0)) is MappedStore
     assert type(opened(numbered(100), memory_limit_gib=1.0)) is MemoryStore
 
 
-def test_auto_streams_what_does_not_fit_the_disk(monkeypatch):
+def test_auto_streams_data_that_does_not_fit_on_the_disk(monkeypatch):
     monkeypatch.setattr("limner.data.store._disk_has_room", lambda size: False)
     assert type(opened(numbered(100), memory_limit_gib=0.0)) is StreamedStore
     assert not (cache_dir() / "images").exists()
 
 
-def test_the_second_start_decodes_nothing():
+def test_second_start_decodes_nothing():
     reads: list[int] = []
     opened(numbered(50, reads))
     assert len(reads) == 50
@@ -81,7 +81,7 @@ def test_the_second_start_decodes_nothing():
     assert len(reads) == 100
 
 
-def test_a_truncated_or_new_file_is_decoded_anew(tmp_path):
+def test_truncated_or_newer_file_is_decoded_again(tmp_path):
     folder = fakes.images(tmp_path / "photos", 6, size=(4, 3), mode="L")
     first = opened(ImageFolder(path=str(folder)).pictures()["train"])
     Image.new("L", (4, 3), 77).save(folder / "0003.png")
@@ -90,8 +90,8 @@ def test_a_truncated_or_new_file_is_decoded_anew(tmp_path):
     assert (second.gather(torch.tensor([3])) == 77).all()
 
 
-def test_the_fingerprint_is_of_pixels_and_labels():
-    """Wherever the files lie and whatever their times; the cached statistics hang on it."""
+def test_fingerprint_covers_pixels_and_labels():
+    """It does not depend on places or times of files; the cached statistics depend on it."""
 
     def fingerprint(name, read=lambda i: i, label=lambda i: i % 7, kind="memory"):
         numbers = range(6)
@@ -120,7 +120,7 @@ def test_the_fingerprint_is_of_pixels_and_labels():
     assert len(others | {first}) == 7
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch, caplog):
+def test_store_works_without_a_cache_that_cannot_be_written(tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "file"))
     store = opened(numbered(5))
@@ -139,7 +139,7 @@ def _open_in_process(cache: str, queue) -> None:
     queue.put((cached_folder("test", "key", _build_slowly) / "content").read_text())
 
 
-def test_of_several_processes_one_builds():
+def test_only_one_of_several_processes_builds_the_store():
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     arguments = (os.environ["LIMNER_CACHE"], queue)
@@ -149,7 +149,7 @@ def test_of_several_processes_one_builds():
     assert len({queue.get(timeout=15) for _ in processes}) == 1
 
 
-def test_a_killed_process_leaves_nothing_half_made():
+def test_killed_process_leaves_no_incomplete_store():
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     process = context.Process(target=_open_in_process, args=(os.environ["LIMNER_CACHE"], queue))
@@ -164,7 +164,7 @@ def test_a_killed_process_leaves_nothing_half_made():
     assert not list(cache_dir().glob("test/*.partial"))
 
 
-def test_a_failed_build_leaves_nothing():
+def test_failed_build_leaves_no_files():
     def fail(folder: Path) -> None:
         (folder / "half").touch()
         raise RuntimeError

@@ -1,4 +1,4 @@
-"""Data roots that somebody made to do harm."""
+"""Data roots that are meant to do harm."""
 
 import errno
 import functools
@@ -23,7 +23,7 @@ from support import fakes
 
 
 class Hostile:
-    """A pickle that would leave a file when it is read as a program."""
+    """A pickle that would leave a file if it were executed."""
 
     def __init__(self, path):
         self.path = path
@@ -78,7 +78,7 @@ def test_cifar_pickle_is_not_read_when_it_fails_the_checksum(tmp_path):
 
 
 def test_mnist_in_its_old_format_runs_no_code(tmp_path):
-    """torchvision reads processed/*.pt, if it is there, without a checksum."""
+    """torchvision reads processed/*.pt without a checksum if that file exists."""
     folder = tmp_path / "MNIST" / "processed"
     folder.mkdir(parents=True)
     for name in ("training.pt", "test.pt"):
@@ -90,7 +90,7 @@ def test_mnist_in_its_old_format_runs_no_code(tmp_path):
 
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"])
 @pytest.mark.parametrize("kind", ["pipe", "device", "five gigabytes"])
-def test_mnist_is_refused_when_its_files_are_no_regular_ones(tmp_path, name, kind):
+def test_mnist_is_refused_when_its_files_are_not_regular(tmp_path, name, kind):
     fakes.mnist(tmp_path)
     path = tmp_path / "MNIST" / "raw" / name
     path.unlink(missing_ok=True)
@@ -115,7 +115,7 @@ def test_mnist_is_refused_when_its_files_are_no_regular_ones(tmp_path, name, kin
 
 
 @pytest.mark.parametrize("damage", ["cut", "no header", "class 200", "fewer labels"])
-def test_mnist_is_refused_in_words_when_its_files_are_damaged(tmp_path, damage):
+def test_mnist_is_refused_by_a_message_when_its_files_are_damaged(tmp_path, damage):
     raw = fakes.mnist(tmp_path) / "MNIST" / "raw"
     images, labels = raw / "train-images-idx3-ubyte", raw / "train-labels-idx1-ubyte"
     if damage == "cut":
@@ -131,7 +131,7 @@ def test_mnist_is_refused_in_words_when_its_files_are_damaged(tmp_path, damage):
 
 
 @pytest.mark.parametrize("kind", ["postscript", "pipe", "good"])
-def test_celeba_pictures_are_read_in_documented_formats_only(tmp_path, monkeypatch, kind):
+def test_celeba_pictures_are_read_only_in_documented_formats(tmp_path, monkeypatch, kind):
     started = []
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *a, **k: started.append(a))
     monkeypatch.setattr(CelebA, "_check_integrity", lambda self: True)
@@ -155,7 +155,7 @@ def test_celeba_pictures_are_read_in_documented_formats_only(tmp_path, monkeypat
 
 @pytest.fixture
 def nothing_written(monkeypatch):
-    """Fails a test that opens a file of a folder for writing, or makes a folder in it."""
+    """Fail a test that opens a file of a folder for writing, or makes a folder in it."""
 
     def below(folder):
         def refuse(path):
@@ -192,7 +192,7 @@ def nothing_written(monkeypatch):
 
 
 def listing(folder):
-    """Everything below a folder, with the times at which it was changed."""
+    """Return everything below a folder, with the times of the last changes."""
     paths = [folder, *sorted(folder.rglob("*"))]
     return [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
 
@@ -229,7 +229,7 @@ def test_nothing_is_written_beside_the_files_of_a_folder(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("state", ["empty", "missing"])
-def test_download_into_a_read_only_root_is_one_message(
+def test_download_into_a_read_only_root_is_refused_in_one_message(
     tmp_path, monkeypatch, nothing_written, state
 ):
     monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))

@@ -1,4 +1,4 @@
-"""The files below a folder."""
+"""Listings of the files below a folder."""
 
 import os
 
@@ -9,8 +9,8 @@ from limner.errors import UserError
 from support import fakes
 
 
-def test_walk_finds_what_pathlib_finds(tmp_path):
-    """Old runs resume only if names, sizes and times are as they were."""
+def test_walk_finds_the_same_files_as_pathlib(tmp_path):
+    """Runs of earlier versions resume only if names, sizes and times are unchanged."""
     folder = fakes.images(tmp_path / "photos", 12, classes=3)
     fakes.images(folder / ".hidden", 2)
     (folder / "class_1" / ".hidden.png").touch()
@@ -26,7 +26,7 @@ def test_walk_finds_what_pathlib_finds(tmp_path):
 
 
 def test_walk_refuses_a_link_to_a_folder_above_the_root(tmp_path):
-    """The link is named, and what lies beside the root is not read."""
+    """The message names the link, and no file beside the root is read."""
     folder = fakes.images(tmp_path / "photos", 2)
     (folder / "up").symlink_to(tmp_path)
     with pytest.raises(UserError, match="photos/up is a link back to a folder"):
@@ -42,7 +42,7 @@ def test_walk_names_two_links_that_lead_to_each_other_once(tmp_path):
     assert str(error.value).count("/x") + str(error.value).count("/y") <= 3
 
 
-def test_walk_says_why_when_the_root_cannot_be_read(tmp_path, monkeypatch):
+def test_walk_states_the_reason_when_the_root_cannot_be_read(tmp_path, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 

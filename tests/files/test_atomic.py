@@ -33,7 +33,7 @@ def test_atomic_file_keeps_the_old_file_when_writing_fails(tmp_path, error):
     assert [file.name for file in tmp_path.iterdir()] == ["a.ckpt"]
 
 
-def test_atomic_file_raises_when_the_disk_does_not_confirm(tmp_path, monkeypatch):
+def test_atomic_file_raises_when_the_disk_does_not_confirm_the_write(tmp_path, monkeypatch):
     def fail(handle: int) -> None:
         raise OSError(5, "Input/output error")
 
@@ -45,8 +45,8 @@ def test_atomic_file_raises_when_the_disk_does_not_confirm(tmp_path, monkeypatch
     assert path.read_text() == "old"
 
 
-def test_atomic_file_is_the_only_way_to_replace_a_file():
-    """The cache swaps whole folders, and a damaged file is moved aside by `Path.rename`."""
+def test_only_atomic_file_replaces_files():
+    """The cache swaps whole folders, and `Path.rename` moves a damaged file aside."""
     source = Path(limner.__file__).parent
     replaces = {
         path.relative_to(source).as_posix()
@@ -56,7 +56,7 @@ def test_atomic_file_is_the_only_way_to_replace_a_file():
     assert replaces == {"files/atomic.py", "cache.py"}
 
 
-def test_sync_file_reaches_the_disk_through_the_buffer(tmp_path):
+def test_sync_file_flushes_the_buffer_to_the_disk(tmp_path):
     with open(tmp_path / "a", "wb") as file:
         file.write(b"text")
         sync_file(file)

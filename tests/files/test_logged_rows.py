@@ -1,4 +1,4 @@
-"""A damaged metrics.csv keeps every whole row, and what is lost is said."""
+"""A damaged metrics.csv keeps every whole row, and the lost rows are reported."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ COLUMNS = ["train/loss", "train/images_seen", "val/fid"]
 
 
 def written(folder: Path, updates) -> bytes:
-    """The bytes of a file with a row for each of the updates."""
+    """Return the bytes of a file with one row for each of the updates."""
     logger = CSVLogger(folder=str(folder))
     for update in updates:
         values = (update / 7, update * 64, 1e-5 * update)
@@ -28,7 +28,7 @@ def written(folder: Path, updates) -> bytes:
 
 
 def resumed(folder: Path, update: int, *more: int) -> list[dict[str, str]]:
-    """The rows after a resume from `update` that logs `more`."""
+    """Return the rows after a resume from `update` that logs `more`."""
     logger = CSVLogger(folder=str(folder))
     logger.go_on_from(update)
     for step in more:
@@ -42,7 +42,7 @@ def updates(rows) -> list[int]:
     return [int(row["update"]) for row in rows]
 
 
-def test_ninety_damaged_bytes_cost_the_rows_that_they_hit(tmp_path, caplog):
+def test_damage_of_ninety_bytes_costs_only_the_rows_that_it_hits(tmp_path, caplog):
     whole = written(tmp_path, range(1, 45))
     start = whole.index(b"\r\n22,") + 2
     damaged = whole[:start] + bytes(90) + whole[start + 90 :]
@@ -59,7 +59,7 @@ def test_ninety_damaged_bytes_cost_the_rows_that_they_hit(tmp_path, caplog):
     assert "The damaged file is now metrics.damaged.csv." in message
 
 
-def test_a_second_damaged_file_gets_a_number(tmp_path):
+def test_second_damaged_file_gets_a_number(tmp_path):
     for _ in range(3):
         whole = written(tmp_path, [1, 2, 3])
         (tmp_path / "metrics.csv").write_bytes(whole[:-1])
@@ -83,7 +83,7 @@ def test_a_second_damaged_file_gets_a_number(tmp_path):
         ("only garbage", lambda t: b"\0\xff" * 30, [], "the names of columns, line 1"),
     ],
 )
-def test_what_is_lost_is_said(tmp_path, caplog, name, spoilt, kept, lost):
+def test_lost_rows_are_reported(tmp_path, caplog, name, spoilt, kept, lost):
     damaged = spoilt(written(tmp_path, [1, 2, 3, 4]))
     (tmp_path / "metrics.csv").write_bytes(damaged)
     rows = resumed(tmp_path, 9, 10)
@@ -94,7 +94,7 @@ def test_what_is_lost_is_said(tmp_path, caplog, name, spoilt, kept, lost):
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_file_that_another_program_saved_is_whole(tmp_path, caplog, end):
+def test_file_that_another_program_saved_is_read_whole(tmp_path, caplog, end):
     text = f"\ufeffupdate,train/loss{end}1,0.5{end}{end}2,-1e-05{end}3,nan{end}"
     (tmp_path / "metrics.csv").write_text(text, encoding="utf-8", newline="")
     rows = resumed(tmp_path, 3)
@@ -103,7 +103,7 @@ def test_a_file_that_another_program_saved_is_whole(tmp_path, caplog, end):
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.csv"]
 
 
-def test_names_that_are_lost_cost_no_values(tmp_path):
+def test_lost_column_names_cost_no_values(tmp_path):
     whole = written(tmp_path, [1, 2, 3])
     header, *_ = whole.split(b"\r\n")
     for torn in (header[:9], header.replace(b"images", b"im\xffges"), b"", header[:20] + b"\0"):
@@ -114,7 +114,7 @@ def test_names_that_are_lost_cost_no_values(tmp_path):
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_a_missing_file_is_said(tmp_path, caplog, there):
+def test_missing_file_is_reported(tmp_path, caplog, there):
     if there:
         (tmp_path / "metrics.csv").touch()
     assert updates(resumed(tmp_path, 20, 30)) == [30]
@@ -124,14 +124,14 @@ def test_a_missing_file_is_said(tmp_path, caplog, there):
     )
 
 
-def test_a_run_that_logged_nothing_misses_no_file(tmp_path, caplog):
+def test_missing_file_is_not_reported_when_the_run_logged_nothing(tmp_path, caplog):
     CSVLogger(folder=str(tmp_path)).sync()
     assert updates(resumed(tmp_path, 20, 30)) == [30]
     assert not caplog.records
 
 
 def test_damage_during_training_costs_no_later_rows(tmp_path, caplog):
-    """A new column makes the logger read its own file."""
+    """A new column makes the logger read its own file again."""
     logger = CSVLogger(folder=str(tmp_path))
     for update in range(1, 9):
         logger.log_metrics({"a": update}, step=update)
@@ -150,7 +150,7 @@ def test_damage_during_training_costs_no_later_rows(tmp_path, caplog):
     assert "all of it" in lost[2]
 
 
-def test_a_damaged_file_is_put_aside_once_although_the_disk_is_full(tmp_path, monkeypatch):
+def test_damaged_file_is_put_aside_once_when_the_disk_is_full(tmp_path, monkeypatch):
     whole = written(tmp_path, [1, 2, 3])
     (tmp_path / "metrics.csv").write_bytes(whole[:-1])
     replace = os.replace
@@ -173,7 +173,7 @@ def test_a_damaged_file_is_put_aside_once_although_the_disk_is_full(tmp_path, mo
     assert (tmp_path / "metrics.damaged.csv").read_bytes() == whole[:-1]
 
 
-def test_a_pipe_in_place_of_the_file_is_not_read(tmp_path):
+def test_pipe_in_place_of_the_file_is_not_read(tmp_path):
     os.mkfifo(tmp_path / "metrics.csv")
     logger = CSVLogger(folder=str(tmp_path))
     logger.go_on_from(3)
@@ -181,7 +181,7 @@ def test_a_pipe_in_place_of_the_file_is_not_read(tmp_path):
         logger.log_metrics({"a": 1.0}, step=4)
 
 
-def test_a_name_of_a_column_stays_in_its_line(tmp_path, caplog):
+def test_column_name_stays_in_its_line(tmp_path, caplog):
     logger = CSVLogger(folder=str(tmp_path))
     logger.log_metrics({"a\r\nb": 1.0, 'c,"d': 2.0}, step=1)
     logger.save()
@@ -208,8 +208,8 @@ BOUNDS = [0, *itertools.accumulate(map(len, WHOLE.splitlines(keepends=True)))]
 @example(start=25, length=2, instead=b"", last=120)
 @example(start=27, length=1, instead="9", last=120)
 @example(start=27, length=100, instead="90,1,2\r\n95,3,4\r\n", last=120)
-def test_rows_that_were_not_touched_are_kept(start, length, instead, last):
-    """Whatever span of the file is flipped, deleted or replaced, by garbage or by numbers."""
+def test_rows_that_were_not_damaged_are_kept(start, length, instead, last):
+    """Any span of the file is flipped, deleted, or replaced by garbage or by numbers."""
     end = min(start + length, len(WHOLE))
     if instead is None:
         instead = bytes(byte ^ 255 for byte in WHOLE[start:end])
@@ -228,7 +228,7 @@ def test_rows_that_were_not_touched_are_kept(start, length, instead, last):
     kept = {int(row["update"]): list(row.values())[:3] for row in rows[:-2]}
     lines = WHOLE.splitlines()
     new = [line.partition(b",")[0] for line in damaged.splitlines() if line not in lines]
-    contradicted = any(field.isdigit() for field in new)  # a touched row may look whole
+    contradicted = any(field.isdigit() for field in new)  # A damaged row may look whole.
     for (line_start, line_end), update in zip(itertools.pairwise(BOUNDS[1:]), whole, strict=True):
         touched = start < line_end and end > line_start - 2
         if touched or update > last:
@@ -240,7 +240,7 @@ def test_rows_that_were_not_touched_are_kept(start, length, instead, last):
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200) | st.text('0123456789,.\r\n"ue\x00\ufeff', max_size=200))
-def test_any_bytes_are_read(content):
+def test_file_of_arbitrary_bytes_is_read(content):
     found = read_rows(content.encode() if isinstance(content, str) else content)
     assert found.columns[0] == "update"
     assert len(set(found.columns)) == len(found.columns)

@@ -1,4 +1,4 @@
-"""Texts of strangers as Markdown."""
+"""Texts from untrusted files as Markdown."""
 
 import pytest
 

@@ -16,7 +16,7 @@ from limner.files.plain import NotPlainError, read_json, read_text, read_yaml
         (b"a: 1\n" + b"#" * 1_000_000, "too large"),
     ],
 )
-def test_read_yaml_refuses_what_is_no_plain_data(tmp_path, content, reason):
+def test_read_yaml_refuses_everything_but_plain_data(tmp_path, content, reason):
     path = tmp_path / "file"
     path.write_bytes(content)
     with pytest.raises(NotPlainError, match=reason):
@@ -46,6 +46,6 @@ def test_read_text_does_not_wait_for_a_pipe(tmp_path):
     assert done
 
 
-def test_read_text_names_the_reason_of_a_path_with_a_nul():
+def test_read_text_states_the_reason_when_a_path_holds_a_nul():
     with pytest.raises(NotPlainError, match="cannot be read"):
         read_text("a\0b")

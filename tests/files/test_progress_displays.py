@@ -1,4 +1,4 @@
-"""Bars on a terminal, in a file and in a notebook, with a clock that the tests set."""
+"""Progress bars on a terminal, in a file and in a notebook, with a clock set by the tests."""
 
 import io
 import itertools
@@ -38,7 +38,7 @@ def output(monkeypatch):
 
 
 def rows_of(said: str, width: int) -> list[str]:
-    """Return the rows of a terminal that got this text: a small part of what terminals do."""
+    """Return the rows of a terminal after this text, by a small part of what terminals do."""
     rows, at, column = [""], 0, 0
     for code, char in re.findall(r"\x1b\[([?0-9;]*[A-Za-z])|([^\x1b])", said):
         if code.endswith("A"):
@@ -57,7 +57,7 @@ def rows_of(said: str, width: int) -> list[str]:
     return [row.rstrip() for row in rows if row.strip()]
 
 
-def test_a_bar_leaves_its_last_state_at_every_width(clock, output):
+def test_bar_leaves_its_last_state_at_every_width(clock, output):
     values = {"train/loss_discriminator": 1.237, "train/loss_generator": 0.7212}
     for width in range(40, 201, 10):
         file, _ = output(force_terminal=True, width=width)
@@ -70,7 +70,7 @@ def test_a_bar_leaves_its_last_state_at_every_width(clock, output):
             assert shown.count(fact) == 1, (width, shown)
 
 
-def test_a_message_stands_above_the_bar(clock, output):
+def test_message_appears_above_the_bar(clock, output):
     file, _ = output(force_terminal=True)
     with Bar("Training", total=10) as bar:
         bar.update(1, {"train/loss": 1.0})
@@ -84,7 +84,7 @@ def test_a_message_stands_above_the_bar(clock, output):
     assert len(rows) == 3
 
 
-def test_a_bar_within_another_comes_after_a_second_and_goes(clock, output):
+def test_bar_inside_another_bar_appears_after_a_second_and_disappears(clock, output):
     file, _ = output(force_terminal=True)
     with Bar("Training", total=10) as bar:
         with Bar("Scoring", total=50, unit="samples") as short:
@@ -102,7 +102,7 @@ def test_a_bar_within_another_comes_after_a_second_and_goes(clock, output):
     assert row.startswith("Training")
 
 
-def test_a_narrower_terminal_keeps_no_part_of_the_wider_bar(clock, output):
+def test_narrower_terminal_keeps_no_part_of_the_wider_bar(clock, output):
     file, console = output(force_terminal=True, width=140)
     bar = Bar("Training", total=10_000)
     bar.start()
@@ -124,7 +124,7 @@ def test_a_narrower_terminal_keeps_no_part_of_the_wider_bar(clock, output):
     [{}, {"force_terminal": True, "_environ": {"TERM": "dumb"}}],
     ids=["file", "dumb"],
 )  # fmt: skip
-def test_lines_come_at_intervals_that_grow_to_a_minute(clock, output, kwargs):
+def test_lines_are_printed_at_intervals_that_grow_to_a_minute(clock, output, kwargs):
     file, _ = output(**kwargs)
     times = []
     with Bar("Training", total=100_000) as bar:
@@ -148,7 +148,7 @@ def test_lines_come_at_intervals_that_grow_to_a_minute(clock, output, kwargs):
     assert all(later < 1.6 * sooner + 0.2 for sooner, later in itertools.pairwise(gaps))
 
 
-def test_a_short_training_prints_no_lines(clock, output):
+def test_short_training_prints_no_lines(clock, output):
     file, _ = output()
     with Bar("Training", total=10) as bar:
         for update in range(1, 11):
@@ -157,7 +157,7 @@ def test_a_short_training_prints_no_lines(clock, output):
     assert file.getvalue() == ""
 
 
-def test_the_last_line_shows_the_end_of_what_had_lines(clock, output):
+def test_last_line_shows_the_end_when_earlier_lines_were_printed(clock, output):
     file, _ = output()
     with Bar("Training", total=7) as bar:
         for update in range(1, 8):
@@ -166,7 +166,7 @@ def test_the_last_line_shows_the_end_of_what_had_lines(clock, output):
     assert file.getvalue().splitlines()[-1].startswith("Training: 7/7 updates")
 
 
-def test_every_line_reaches_the_file_at_once(clock, output):
+def test_every_line_reaches_the_file_immediately(clock, output):
     file, _ = output()
     flushed = []
     file.flush = lambda: flushed.append(file.getvalue())
@@ -176,7 +176,7 @@ def test_every_line_reaches_the_file_at_once(clock, output):
         assert flushed[-1].startswith("Training: 3 updates")
 
 
-def test_no_colour_leaves_the_bar_without_colours(clock, output):
+def test_no_color_variable_removes_the_colours_of_the_bar(clock, output):
     file, _ = output(force_terminal=True, color_system="truecolor", _environ={"NO_COLOR": "1"})
     with Bar("Training", total=10, completed=3):
         pass
@@ -184,7 +184,7 @@ def test_no_colour_leaves_the_bar_without_colours(clock, output):
     assert "3/10 updates" in file.getvalue()
 
 
-def test_other_processes_than_the_first_show_nothing(clock, output, monkeypatch):
+def test_only_the_first_process_shows_progress(clock, output, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     file, _ = output(force_terminal=True)
     with Bar("Training", total=10) as bar:
@@ -192,7 +192,7 @@ def test_other_processes_than_the_first_show_nothing(clock, output, monkeypatch)
     assert file.getvalue() == ""
 
 
-def test_a_terminal_that_is_gone_stops_nothing(clock, output):
+def test_closed_terminal_does_not_stop_the_bar(clock, output):
     file, _ = output(force_terminal=True)
 
     def fail(*of):
@@ -210,7 +210,7 @@ def test_a_terminal_that_is_gone_stops_nothing(clock, output):
     assert "0/10 updates" in file.getvalue()
 
 
-def test_a_notebook_gets_one_bar_that_changes(clock, output, monkeypatch):
+def test_notebook_gets_one_bar_that_is_updated(clock, output, monkeypatch):
     shown = []
 
     class Handle:
@@ -240,7 +240,7 @@ def test_a_notebook_gets_one_bar_that_changes(clock, output, monkeypatch):
     assert "loss 1.000" in last
 
 
-def test_a_command_in_a_notebook_prints_lines(clock, output, monkeypatch):
+def test_command_in_a_notebook_prints_lines(clock, output, monkeypatch):
     monkeypatch.setenv("JPY_PARENT_PID", "1")
     file, _ = output(force_terminal=True)
     with Bar("Training", total=100) as bar:
@@ -249,7 +249,7 @@ def test_a_command_in_a_notebook_prints_lines(clock, output, monkeypatch):
     assert file.getvalue().startswith("Training: 50/100 updates")
 
 
-def test_the_time_left_counts_the_time_of_scores(clock, output):
+def test_time_left_includes_the_time_of_scores(clock, output):
     file, _ = output(force_terminal=True)
     with Bar("Training", total=100) as bar:
         bar.update(0)
@@ -264,7 +264,7 @@ def test_the_time_left_counts_the_time_of_scores(clock, output):
     assert "0:02:00 left" in row
 
 
-def test_an_update_between_two_drawings_only_compares_the_clock(clock, output, monkeypatch):
+def test_bar_only_reads_the_clock_in_updates_between_two_drawings(clock, output, monkeypatch):
     file, _ = output(force_terminal=True)
     with Bar("Training", total=100) as bar:
         bar.update(1)

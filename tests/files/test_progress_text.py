@@ -1,4 +1,4 @@
-"""Whatever the width, count, total, speed and time left are whole, and no row is too wide."""
+"""Progress rows show count, total, speed and time left in full at every width, and fit it."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def text(values: dict[str, float] = VALUES) -> ProgressText:
 
 
 @pytest.mark.parametrize("values", [{}, {"train/loss": 1.0}, VALUES], ids=["none", "one", "many"])
-def test_rows_hold_the_facts_whole_at_every_width(values):
+def test_rows_show_all_facts_in_full_at_every_width(values):
     for width in WIDTHS:
         rows = [row.plain for row in text(values).rows(width)]
         assert max(map(len, rows)) <= width
@@ -45,7 +45,7 @@ def test_rows_show_both_losses_of_a_gan_at_every_width():
         assert "G 0.7212" in rows
 
 
-def test_rows_shorten_the_bar_before_they_move_the_values():
+def test_rows_shorten_the_bar_before_values_move_to_another_row():
     losses = {"train/loss": 1.2374}
     for width in WIDTHS:
         rows = [row.plain for row in text(losses).rows(width)]
@@ -55,7 +55,7 @@ def test_rows_shorten_the_bar_before_they_move_the_values():
     assert len(text(losses).rows(WIDTHS[-1])) == 1
 
 
-def test_values_stay_in_their_row_at_the_width_at_which_they_needed_it():
+def test_values_stay_in_their_row_when_they_needed_it_before():
     shown = text()
     assert len(shown.rows(100)) == 2
     shown.values = {"train/loss": 1.0}
@@ -63,24 +63,24 @@ def test_values_stay_in_their_row_at_the_width_at_which_they_needed_it():
     assert len(shown.rows(140)) == 1
 
 
-def test_rows_are_ascii_if_the_output_is():
+def test_rows_are_ascii_when_the_output_is():
     for row in text({"train/loss": 1.0}).rows(100, ascii_only=True):
         assert row.plain.isascii()
 
 
-def test_rows_without_a_total_show_the_time_that_has_passed():
+def test_rows_without_a_total_show_the_elapsed_time():
     shown = ProgressText("Training", 140, None, "updates", per_second=2.0, seconds=70.0)
     assert [row.plain for row in shown.rows(80)] == ["Training 140 updates 2.00/s 0:01:10 so far"]
 
 
-def test_a_line_holds_all_at_any_length():
+def test_line_shows_everything_at_any_length():
     assert text({"train/loss": 1.0, "val/loss": 2.0}).line() == (
         "Job 12 of 144: 140,123/2,000,000 updates, 1,234/s, 100:00:00 left, "
         "loss 1.000, val_loss 2.000"
     )
 
 
-def test_speeds_have_the_unit_of_time_in_which_they_are_one_or_more():
+def test_speeds_use_a_unit_of_time_in_which_they_are_at_least_one():
     per_second = (None, 0.0, 12345.6, 12.34, 1.0, 0.5, 0.001)
     shown = ["-/s", "0.00/h", "12,346/s", "12.3/s", "1.00/s", "30.0/min", "3.60/h"]
     assert [speed(value) for value in per_second] == shown
@@ -93,13 +93,13 @@ def test_durations_are_hours_minutes_and_seconds():
     ]  # fmt: skip
 
 
-def test_numbers_keep_their_digits():
+def test_numbers_keep_their_significant_digits():
     assert [number(v, 4) for v in (1.2, 100, 12345.0, 0.0)] == [
         "1.200", "100.0", "1.234e+04", "0.000"
     ]  # fmt: skip
 
 
-def test_short_names_keep_the_stage_of_names_that_two_stages_have():
+def test_short_names_keep_the_stage_when_two_stages_share_a_name():
     names = ["train/loss", "val/loss", "train/loss_generator", "val/fid", "accuracy"]
     assert list(short_names(names).values()) == [
         "loss", "val_loss", "loss_G", "fid", "accuracy"
@@ -107,7 +107,7 @@ def test_short_names_keep_the_stage_of_names_that_two_stages_have():
     assert len(set(short_names([*names, "test/loss"]).values())) == 6
 
 
-def test_values_lose_digits_then_names_then_the_last_values():
+def test_values_lose_digits_then_names_then_whole_values():
     losses = {"train/loss_discriminator": 1.2374, "train/loss_generator": 0.72123}
     assert fit_values(losses, 30) == "loss_D 1.237  loss_G 0.7212"
     assert fit_values(losses, 26) == "loss_D 1.24  loss_G 0.721"

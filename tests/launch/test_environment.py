@@ -1,4 +1,4 @@
-"""What launchers tell of the processes they started is compared with the config."""
+"""The processes that a launcher reports are compared with the config."""
 
 import pytest
 
@@ -19,20 +19,20 @@ SCRIPT = {key: value for key, value in SRUN.items() if key != "SLURM_STEP_ID"} |
     ("environ", "devices", "nodes"),
     [
         ({}, 1, 1),
-        ({}, 4, 1),  # Lightning starts the others
+        ({}, 4, 1),  # Lightning starts the others.
         (TORCHRUN, 2, 2),
         (SRUN, 2, 2),
         (SRUN | {"SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1"}, 1, 1),
         ({"SLURM_NTASKS": "1", "SLURM_STEP_ID": "0"}, 1, 1),
-        (SCRIPT, 1, 1),  # one process of a job that has room for more
-        (SRUN | {"SLURM_JOB_NAME": "interactive"}, 1, 1),  # somebody types
+        (SCRIPT, 1, 1),  # one process of a job with room for more
+        (SRUN | {"SLURM_JOB_NAME": "interactive"}, 1, 1),  # an interactive shell
         (SRUN | {"SLURM_JOB_NAME": "bash"}, 8, 1),
         ({"WORLD_SIZE": "2", "LOCAL_RANK": "1"}, 2, 1),  # a process that Lightning started
         ({"WORLD_SIZE": "many"}, 1, 1),
-        (SRUN | TORCHRUN, 2, 2),  # torchrun inside of SLURM is who starts
+        (SRUN | TORCHRUN, 2, 2),  # With torchrun inside SLURM, torchrun is the launcher.
     ],
 )
-def test_what_agrees_is_trained(environ, devices, nodes):
+def test_launch_is_accepted_when_environment_and_config_agree(environ, devices, nodes):
     check_started(devices * nodes, num_nodes=nodes, environ=environ)
 
 
@@ -52,7 +52,7 @@ def test_what_agrees_is_trained(environ, devices, nodes):
         ({"WORLD_SIZE": "4", "RANK": "2"}, 1, 1, "unset WORLD_SIZE"),
     ],
 )  # fmt: skip
-def test_what_does_not_is_refused(environ, devices, nodes, message):
+def test_launch_is_refused_when_environment_and_config_disagree(environ, devices, nodes, message):
     with pytest.raises(UserError) as error:
         check_started(devices * nodes, num_nodes=nodes, environ=environ)
     assert message in str(error.value)
@@ -63,5 +63,5 @@ def test_what_does_not_is_refused(environ, devices, nodes, message):
     ("environ", "number"),
     [({}, 0), (TORCHRUN, 4), (SRUN, 4), (SCRIPT, 1), ({"WORLD_SIZE": "2"}, 0)],
 )
-def test_processes_from_outside_are_counted(environ, number):
+def test_processes_of_a_launcher_are_counted(environ, number):
     assert started_outside(environ) == number

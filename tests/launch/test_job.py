@@ -1,4 +1,4 @@
-"""The reason of a failed job is one line, and a job knows its name."""
+"""The failure of a job is given in one line, and a job knows its name."""
 
 import sys
 
@@ -22,7 +22,7 @@ def test_failure_reason_names_the_signal_or_the_last_error_line(code, lines, sai
     assert failure_reason(code, lines) == said
 
 
-def test_failure_reason_prefers_another_process_s_reason_to_the_word_that_it_ended():
+def test_failure_reason_prefers_the_error_of_another_process_to_its_exit_message():
     named = f"limner: Process 2 of 2 of this run (7) ended with exit code 1: {ABOVE}"
     assert failure_reason(1, ["limner: Out of memory.\n", f"{named}\n"]) == "Out of memory."
     assert failure_reason(1, [f"{named}\n"]).startswith("Process 2 of 2")

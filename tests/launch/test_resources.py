@@ -1,4 +1,4 @@
-"""Jobs on one machine divide its cores and GPUs."""
+"""Jobs on one machine share its cores and GPUs."""
 
 from limner.launch.resources import job_resources, part, reserve_resources
 

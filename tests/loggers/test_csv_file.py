@@ -1,4 +1,4 @@
-"""metrics.csv loses no row that it can keep."""
+"""metrics.csv loses no row that can be kept."""
 
 import csv
 
@@ -13,7 +13,7 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
-def test_a_row_for_each_update_with_whatever_was_logged(tmp_path):
+def test_csv_file_has_one_row_per_logged_update(tmp_path):
     logger = CSVLogger(folder=str(tmp_path))
     logger.log_metrics({"a": 1.0}, step=10)
     logger.log_metrics({"b": 2.0}, step=10)
@@ -25,8 +25,8 @@ def test_a_row_for_each_update_with_whatever_was_logged(tmp_path):
     ]
 
 
-def test_a_row_that_was_written_is_completed(tmp_path):
-    """As at the end of an epoch: losses, a checkpoint, then scores of the same update."""
+def test_csv_file_completes_a_row_that_was_written(tmp_path):
+    """At the end of an epoch, one update logs losses, a checkpoint, and then scores."""
     logger = CSVLogger(folder=str(tmp_path))
     logger.log_metrics({"a": 1.0}, step=1)
     for value in (2.0, 3.0):
@@ -43,7 +43,7 @@ def test_a_row_that_was_written_is_completed(tmp_path):
     ]
 
 
-def test_new_columns_come_later(tmp_path):
+def test_csv_file_adds_columns_that_appear_later(tmp_path):
     logger = CSVLogger(folder=str(tmp_path))
     logger.log_metrics({"a": 1.0}, step=1)
     logger.log_metrics({"c": 5.0}, step=2)
@@ -51,7 +51,7 @@ def test_new_columns_come_later(tmp_path):
     assert rows(tmp_path)[1] == {"update": "2", "a": "", "c": "5.0"}
 
 
-def test_after_a_resume_rows_stay_or_are_replaced(tmp_path):
+def test_csv_file_keeps_or_replaces_rows_after_a_resume(tmp_path):
     first = CSVLogger(folder=str(tmp_path))
     for step in (10, 20, 30):
         first.log_metrics({"a": step}, step=step)
@@ -67,8 +67,8 @@ def test_after_a_resume_rows_stay_or_are_replaced(tmp_path):
     ]
 
 
-def test_a_row_that_a_resume_completes_is_one_row(tmp_path):
-    """As when a run was stopped between an epoch's last update and its scores."""
+def test_csv_file_has_one_row_when_a_resume_completes_it(tmp_path):
+    """This happens when a run was stopped between the last update of an epoch and its scores."""
     first = CSVLogger(folder=str(tmp_path))
     for step in (10, 20, 30):
         first.log_metrics({"a": step}, step=step)
@@ -85,7 +85,7 @@ def test_a_row_that_a_resume_completes_is_one_row(tmp_path):
     ]
 
 
-def test_rows_of_a_future_that_is_given_up_go_also_if_nothing_is_logged(tmp_path):
+def test_csv_file_drops_rows_after_the_resumed_update_even_if_nothing_is_logged(tmp_path):
     first = CSVLogger(folder=str(tmp_path))
     for step in (10, 20, 30):
         first.log_metrics({"a": step}, step=step)
@@ -96,7 +96,7 @@ def test_rows_of_a_future_that_is_given_up_go_also_if_nothing_is_logged(tmp_path
     assert [row["update"] for row in rows(tmp_path)] == ["10", "20"]
 
 
-def test_a_file_cut_off_anywhere_keeps_its_whole_rows(tmp_path):
+def test_csv_file_keeps_whole_rows_when_it_is_cut_off_anywhere(tmp_path):
     logger = CSVLogger(folder=str(tmp_path))
     for step in (9, 10, 1100):
         logger.log_metrics({"a": step / 7, "b": step}, step=step)
@@ -115,7 +115,7 @@ def test_a_file_cut_off_anywhere_keeps_its_whole_rows(tmp_path):
         ], length  # fmt: skip
 
 
-def test_garbage_after_a_power_cut_is_dropped(tmp_path):
+def test_csv_file_drops_garbage_after_a_power_failure(tmp_path):
     logger = CSVLogger(folder=str(tmp_path))
     logger.log_metrics({"a": 1.0}, step=10)
     logger.save()
@@ -128,8 +128,8 @@ def test_garbage_after_a_power_cut_is_dropped(tmp_path):
 
 
 @pytest.mark.parametrize("room", range(0, 120, 7))
-def test_rows_wait_for_room_on_the_disk(tmp_path, room):
-    """Whatever part of a row has still fitted, and with columns that come later."""
+def test_csv_file_keeps_rows_in_memory_while_the_disk_is_full(tmp_path, room):
+    """Any part of a row may have been written before, and columns may be added later."""
     logger = CSVLogger(folder=str(tmp_path))
     logged = {}
     for step in range(1, 9):
@@ -149,8 +149,8 @@ def test_rows_wait_for_room_on_the_disk(tmp_path, room):
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_what_changes_while_the_disk_is_full_is_written_as_it_is_then(tmp_path):
-    """Such as a row that was in the file without its score."""
+def test_csv_file_writes_changed_rows_when_the_disk_has_room_again(tmp_path):
+    """An example is a row that was in the file without its score."""
     logger = CSVLogger(folder=str(tmp_path))
     logger.log_metrics({"a": 1.0, "score": 1.0}, step=1)
     logger.log_metrics({"a": 2.0}, step=2)
@@ -170,7 +170,7 @@ def test_what_changes_while_the_disk_is_full_is_written_as_it_is_then(tmp_path):
     ]
 
 
-def test_half_a_row_that_became_shorter_leaves_nothing_behind(tmp_path):
+def test_csv_file_leaves_no_rest_of_a_row_that_became_shorter(tmp_path):
     logger = CSVLogger(folder=str(tmp_path))
     logger.log_metrics({"a": 1.0}, step=1)
     logger.save()

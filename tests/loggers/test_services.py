@@ -1,4 +1,4 @@
-"""TensorBoard and W&B get what they can show, and a resumed run continues in them."""
+"""TensorBoard and W&B get the values they can show, and a resumed run continues in them."""
 
 import pytest
 from PIL import Image
@@ -8,7 +8,7 @@ from limner.loggers import TensorBoardLogger, ToleratedLogger, WandbLogger
 from support.disks import full_disk
 
 
-def test_tensorboard_takes_values_and_pictures(tmp_path):
+def test_tensorboard_logs_values_and_pictures(tmp_path):
     logger = TensorBoardLogger(folder=str(tmp_path))
     logger.log_metrics({"train/loss": 1.5}, step=7)
     logger.log_image(key="samples", images=[Image.new("L", (9, 9), 255)], step=7)
@@ -19,7 +19,7 @@ def test_tensorboard_takes_values_and_pictures(tmp_path):
     assert events.Images("samples")[0].width == 9
 
 
-def test_tensorboard_hides_what_a_resume_does_again(tmp_path):
+def test_tensorboard_hides_updates_that_a_resume_repeats(tmp_path):
     first = TensorBoardLogger(folder=str(tmp_path))
     for step in (10, 20, 30):
         first.log_metrics({"train/loss": step}, step=step)
@@ -32,7 +32,7 @@ def test_tensorboard_hides_what_a_resume_does_again(tmp_path):
     assert [event.step for event in events.Scalars("train/loss")] == [10, 20, 25]
 
 
-def test_tensorboard_writes_again_when_there_is_room(tmp_path, capfd):
+def test_tensorboard_writes_again_when_the_disk_has_room(tmp_path, capfd):
     logger = TensorBoardLogger(folder=str(tmp_path))
     tolerated = ToleratedLogger(logger, "tensorboard")
     tolerated.log_metrics({"a": 1.0}, step=1)
@@ -47,8 +47,8 @@ def test_tensorboard_writes_again_when_there_is_room(tmp_path, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_wandb_does_not_ask_for_a_network_all_the_time(tmp_path, monkeypatch):
-    """Every attempt takes it a minute and a half, in which training waits."""
+def test_wandb_tries_to_reach_the_network_rarely(tmp_path, monkeypatch):
+    """Every attempt takes W&B 1.5 minutes, during which training waits."""
     import wandb
 
     attempts = []
@@ -80,13 +80,13 @@ def test_wandb_works_without_an_account(tmp_path, monkeypatch):
     assert not WandbLogger(folder=str(tmp_path), project="test")._offline
 
 
-def test_several_loggers_at_once(run):
+def test_several_loggers_work_together(run):
     result = run(
         "logger=[csv,tensorboard,wandb]", "trainer.max_steps=20", "metrics=none",
         "callbacks.pictures.every_num_updates=10",
     )  # fmt: skip
     assert result.code == 0, result.err
     folder = result.only_run()
-    assert (folder / "metrics.csv").read_text().count("\n") == 2  # the heading and a row
+    assert (folder / "metrics.csv").read_text().count("\n") == 2  # the heading and one row
     assert list((folder / "tensorboard").glob("events*"))
     assert list((folder / "wandb").glob("offline-run-*"))

@@ -1,4 +1,4 @@
-"""A logger that fails stops nothing."""
+"""A logger that fails does not stop training."""
 
 import logging
 
@@ -8,7 +8,7 @@ from limner.loggers import ToleratedLogger
 from support import fakes
 
 
-def test_a_logger_that_raises_is_said_once_and_tried_again(caplog):
+def test_failing_logger_is_reported_once_and_tried_again(caplog):
     broken = fakes.BrokenLogger()
     logger = ToleratedLogger(broken, "mine")
     with caplog.at_level(logging.WARNING, logger="limner"):

@@ -1,4 +1,4 @@
-"""Each loss against its formula, worked out by hand at a few logits."""
+"""Each loss compared with its formula, computed by hand at a few logits."""
 
 import math
 
@@ -33,14 +33,14 @@ LOG2, ONE = math.log(2), math.log(1 + math.e)  # softplus of 0 and of 1
         (Wasserstein(), 2.0, -1.0, -3.0, 1.0),
     ],
 )
-def test_values(loss, real, fake, discriminator, generator):
+def test_adversarial_losses_have_their_values(loss, real, fake, discriminator, generator):
     real, fake = torch.tensor([real]), torch.tensor([fake])
     assert loss.discriminator(real, fake).item() == pytest.approx(discriminator, abs=1e-6)
     assert loss.generator(None, fake).item() == pytest.approx(generator, abs=1e-6)
 
 
 @pytest.mark.parametrize("loss", [Minimax, NonSaturating, LeastSquares, Hinge, Wasserstein])
-def test_one_value_for_each_pair_and_the_right_direction(loss):
+def test_adversarial_losses_return_one_value_per_pair_with_the_right_sign(loss):
     real, fake = torch.randn(7, requires_grad=True), torch.randn(7, requires_grad=True)
     own = loss().discriminator(real, fake)
     assert own.shape == (7,)
@@ -48,7 +48,7 @@ def test_one_value_for_each_pair_and_the_right_direction(loss):
     real, fake = torch.zeros(7, requires_grad=True), torch.zeros(7, requires_grad=True)
     loss().discriminator(real, fake).sum().backward()
     assert (real.grad < 0).all(), "D raises the logits of real images"
-    if loss is not LeastSquares:  # whose target for fakes is 0, where these are
+    if loss is not LeastSquares:  # The target of this loss for fakes is 0, where these logits are.
         assert (fake.grad > 0).all(), "and lowers those of fakes"
     fake.grad = None
     loss().generator(None, fake).sum().backward()
@@ -56,7 +56,7 @@ def test_one_value_for_each_pair_and_the_right_direction(loss):
 
 
 @pytest.mark.parametrize("loss", [Minimax, NonSaturating])
-def test_probabilities_are_those_of_the_paper(loss):
+def test_losses_of_probabilities_equal_the_formulas_of_the_paper(loss):
     real, fake = torch.randn(50, dtype=torch.float64), torch.randn(50, dtype=torch.float64)
     p_real, p_fake = torch.sigmoid(real), torch.sigmoid(fake)
     expected = -torch.log(p_real) - torch.log(1 - p_fake)
@@ -66,14 +66,14 @@ def test_probabilities_are_those_of_the_paper(loss):
 
 
 @pytest.mark.parametrize("loss", [Minimax, NonSaturating, Hinge])
-def test_large_logits_stay_finite(loss):
+def test_adversarial_losses_are_finite_at_large_logits(loss):
     real, fake = torch.tensor([-500.0, 500.0]), torch.tensor([500.0, -500.0])
     assert loss().discriminator(real, fake).isfinite().all()
     assert loss().generator(None, fake).isfinite().all()
 
 
-def test_the_relativistic_loss_is_that_of_a_logistic_difference():
-    """-log sigmoid(D(x) - D(G(z))): each player's loss is the other's with the roles exchanged."""
+def test_relativistic_loss_is_logistic_in_the_difference_of_the_logits():
+    """-log sigmoid(D(x) - D(G(z))): the losses of D and G exchange real and fake."""
     real, fake = torch.randn(2, 50, dtype=torch.float64).unbind()
     loss = Relativistic()
     expected = -torch.log(torch.sigmoid(real - fake))
@@ -90,7 +90,7 @@ def test_losses_without_a_threshold_ignore_a_shift_of_all_logits(loss):
     assert loss.threshold is None
 
 
-def test_the_relativistic_game_pulls_on_both_players_alike():
+def test_relativistic_gradients_of_real_and_fake_logits_are_opposite():
     real, fake = torch.randn(2, 9).unbind()
     real, fake = real.requires_grad_(), fake.requires_grad_()
     of_real, of_fake = torch.autograd.grad(
@@ -103,7 +103,7 @@ def test_the_relativistic_game_pulls_on_both_players_alike():
 
 
 @pytest.mark.parametrize("loss", [Minimax, LeastSquares, Hinge])
-def test_the_threshold_is_where_both_answers_cost_the_same(loss):
+def test_threshold_is_the_logit_where_both_decisions_cost_the_same(loss):
     at = torch.full((1,), loss.threshold)
     certain = {Minimax: 500.0, LeastSquares: 1.0, Hinge: 1.0}[loss]
     other = {Minimax: -500.0, LeastSquares: 0.0, Hinge: -1.0}[loss]

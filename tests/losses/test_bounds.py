@@ -18,15 +18,17 @@ X = torch.tensor([0.9, -0.3, 1.1], dtype=torch.float64)
 
 
 def log_likelihood() -> float:
-    """log N(x; 0, W W^T + sigma^2 I)."""
+    """Return log N(x; 0, W W^T + sigma^2 I)."""
     covariance = W @ W.T + SIGMA**2 * torch.eye(3, dtype=torch.float64)
     return D.MultivariateNormal(torch.zeros(3).double(), covariance).log_prob(X).item()
 
 
 @dataclass
 class Drawn:
-    """Weights of `num_codes` codes for each of `num_images` copies of x, each with a q of its own,
-    which is not the true posterior."""
+    """Importance weights of `num_codes` codes for each of `num_images` copies of x.
+
+    Each copy has its own q, which is not the true posterior.
+    """
 
     num_codes: int
     num_images: int
@@ -50,7 +52,7 @@ class Drawn:
         self.z = self.mean + torch.exp(self.logvar / 2) * eps
 
     def log_weights(self) -> Tensor:
-        """(num_codes, num_images)."""
+        """Return the log weights, (num_codes, num_images)."""
         reconstruction = D.Normal((self.weight @ self.z[..., None]).squeeze(-1), SIGMA)
         mean, logvar = self.mean, self.logvar
         if self.detached:
@@ -69,7 +71,7 @@ def test_normal_log_prob_agrees_with_torch():
     assert torch.allclose(normal_log_prob(z, mean, logvar), expected)
 
 
-def test_the_mean_of_the_weights_logarithms_is_the_closed_kl():
+def test_mean_of_the_log_weights_agrees_with_the_closed_form_kl():
     mean, logvar = torch.randn(2, 7, dtype=torch.float64)
     z = mean + torch.exp(logvar / 2) * torch.randn(100_000, 7, dtype=torch.float64)
     sampled = normal_log_prob(z, mean, logvar) - D.Normal(0.0, 1.0).log_prob(z).sum(-1)
@@ -77,7 +79,7 @@ def test_the_mean_of_the_weights_logarithms_is_the_closed_kl():
     assert abs(sampled.mean().item() - closed) < 4 * standard_error(sampled)
 
 
-def test_the_terms_of_dimensions_sum_to_the_kl():
+def test_kl_of_all_dimensions_sums_to_the_kl():
     mean, logvar = torch.randn(2, 9, 6).unbind()
     terms = kl_dimensions(mean, logvar)
     assert terms.shape == (9, 6)
@@ -87,18 +89,19 @@ def test_the_terms_of_dimensions_sum_to_the_kl():
     assert torch.equal(kl_standard_normal(mean, logvar), expected)
 
 
-def test_the_weighted_bound_is_the_exact_log_likelihood_within_its_standard_error():
+def test_importance_weighted_bound_is_the_exact_log_likelihood_within_its_standard_error():
     drawn = Drawn(num_codes=500, num_images=500)
     bounds = importance_weighted(drawn.log_weights().detach())
     error = standard_error(bounds)
     assert error < 3e-3
-    slack = bounds.var().item() / 2  # the bound lies below by half the variance, to first order
+    # To first order, the bound lies below the log-likelihood by half the variance.
+    slack = bounds.var().item() / 2
     assert abs(bounds.mean().item() + slack - log_likelihood()) < 4 * error
     assert slack < 4 * error, "so that it would hold without, too"
 
 
-def test_the_true_posterior_makes_one_code_enough():
-    """Where W^T W is diagonal, so that the posterior is of q's family."""
+def test_importance_weighted_bound_is_exact_with_one_code_when_q_is_the_true_posterior():
+    """W^T W is diagonal here, so that the true posterior belongs to the family of q."""
     values = torch.tensor([1.2, 0.5], dtype=torch.float64)
     x = torch.tensor([0.4, -1.0], dtype=torch.float64)
     variance = 1 / (values.square() / SIGMA**2 + 1)
@@ -126,14 +129,14 @@ def test_bounds_grow_with_the_number_of_codes():
     assert torch.allclose(importance_weighted(weights[:1]), elbo(weights[:1]))
 
 
-def test_large_weights_do_not_overflow():
+def test_bounds_do_not_overflow_when_weights_are_large():
     weights = torch.tensor([[-5000.0, 5000.0], [-5001.0, -5000.0]], requires_grad=True)
     expected = [-5000 + math.log((1 + math.exp(-1)) / 2), 5000 - math.log(2)]
     assert importance_weighted(weights).tolist() == pytest.approx(expected)
 
 
 def gradients(*, num_codes: int, doubly: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Bounds, and gradients of mean, logvar and decoder, each (num_images, ...)."""
+    """Return the bounds, and the gradients of mean, logvar and decoder, each (num_images, ...)."""
     drawn = Drawn(num_codes=num_codes, num_images=20_000, detached=doubly)
     weights = drawn.log_weights()
     bound = doubly_reparameterised(weights, drawn.z) if doubly else importance_weighted(weights)
@@ -142,7 +145,7 @@ def gradients(*, num_codes: int, doubly: bool) -> tuple[Tensor, Tensor, Tensor, 
 
 
 @pytest.mark.parametrize("num_codes", [1, 8])
-def test_the_doubly_reparameterised_gradient_has_the_same_mean_and_less_variance(num_codes):
+def test_doubly_reparameterised_gradient_has_the_same_mean_and_less_variance(num_codes):
     usual = gradients(num_codes=num_codes, doubly=False)
     doubly = gradients(num_codes=num_codes, doubly=True)
     assert torch.equal(usual[0], doubly[0]), "the value is the bound itself"
@@ -157,7 +160,7 @@ def test_the_doubly_reparameterised_gradient_has_the_same_mean_and_less_variance
         assert (doubly[1].var(0) < usual[1].var(0) / 3).all()
 
 
-def test_without_a_gradient_only_the_value_is_made():
+def test_doubly_reparameterised_returns_only_the_value_without_gradients():
     drawn = Drawn(num_codes=4, num_images=3, detached=True)
     with torch.no_grad():
         drawn.z = drawn.z.detach()
@@ -166,8 +169,9 @@ def test_without_a_gradient_only_the_value_is_made():
     assert torch.equal(value, importance_weighted(drawn.log_weights()).detach())
 
 
-def test_free_bits_are_the_larger_of_the_batch_mean_and_the_floor():
-    kl = torch.tensor([[0.1, 3.0, 0.9], [0.3, 1.0, 1.3]], requires_grad=True)  # means .2, 2, 1.1
+def test_free_bits_takes_the_larger_of_the_batch_mean_and_the_floor():
+    # The means are .2, 2 and 1.1.
+    kl = torch.tensor([[0.1, 3.0, 0.9], [0.3, 1.0, 1.3]], requires_grad=True)
     values = free_bits(kl, 1.0)
     assert values.shape == (2,)
     assert values.mean().item() == pytest.approx(1.0 + 2.0 + 1.1)

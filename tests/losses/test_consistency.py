@@ -5,7 +5,7 @@ from limner.losses.penalty import Pairs
 
 
 class Brighter:
-    """Adds each image's number to it."""
+    """An augmentation that adds each image's number to the image."""
 
     num_draws = 1
 
@@ -17,8 +17,8 @@ def pairs_of(d, real, fake):
     return Pairs(real, fake, d(real), d(fake))
 
 
-def test_it_is_the_squared_change_of_the_logits():
-    """D is the sum over 4 pixels, so a shift by u changes it by 4 u."""
+def test_consistency_is_the_squared_change_of_the_logits():
+    """D is the sum over 4 pixels, so a shift by u changes the logit by 4 u."""
     real, fake = torch.randn(2, 3, 1, 2, 2, dtype=torch.float64).unbind()
     uniform = torch.rand(3, 2, dtype=torch.float64)
     penalty = Consistency(augmentation=Brighter())
@@ -31,7 +31,7 @@ def test_it_is_the_squared_change_of_the_logits():
     assert torch.allclose(values, (16 * uniform.square().sum(1)).to(values), rtol=1e-5)
 
 
-def test_a_discriminator_that_does_not_mind_pays_nothing():
+def test_consistency_is_0_for_an_invariant_discriminator():
     real, fake = torch.randn(2, 3, 1, 2, 2).unbind()
 
     def d(x):
@@ -43,7 +43,7 @@ def test_a_discriminator_that_does_not_mind_pays_nothing():
     assert torch.allclose(values, torch.zeros(3), atol=1e-8)
 
 
-def test_both_judgements_of_both_images_get_a_gradient():
+def test_consistency_gives_a_gradient_to_the_logits_of_both_images():
     scale = torch.ones(4, requires_grad=True)
     passes = iter(scale)
 

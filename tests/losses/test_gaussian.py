@@ -1,4 +1,4 @@
-"""The one Gaussian log-density, against torch's."""
+"""The Gaussian log-density of all losses, compared with torch's."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Gaussian likelihoods whose deviation is learned, or found in closed form."""
+"""Gaussian likelihoods whose standard deviation is learned, or computed in closed form."""
 
 import math
 import multiprocessing
@@ -20,7 +20,7 @@ def pair(*shape, scale=0.2):
 
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0])
-def test_learned_agrees_with_torch_and_with_fixed(sigma):
+def test_learned_gaussian_agrees_with_torch_and_with_the_fixed_gaussian(sigma):
     params, images = pair(5, 2, 3, 3)
     values = LearnedGaussian(initial_sigma=sigma).double().log_prob(params, images)
     expected = D.Normal(params, sigma).log_prob(images).flatten(1).sum(1)
@@ -30,7 +30,7 @@ def test_learned_agrees_with_torch_and_with_fixed(sigma):
     )
 
 
-def test_learned_sigma_finds_the_deviation_of_the_errors():
+def test_learned_gaussian_finds_the_deviation_of_the_errors():
     params, images = pair(64, 1, 8, 8, scale=0.2)
     likelihood = LearnedGaussian(initial_sigma=1.0).double()
     optimizer = torch.optim.Adam(likelihood.parameters(), lr=0.05)
@@ -42,7 +42,7 @@ def test_learned_sigma_finds_the_deviation_of_the_errors():
     assert likelihood.log_sigma.exp().item() == pytest.approx(found.item(), rel=1e-3)
 
 
-def test_no_other_sigma_makes_the_batch_likelier_than_the_optimal():
+def test_optimal_gaussian_sigma_maximises_the_likelihood_of_the_batch():
     params, images = pair(6, 3, 4, 4)
     optimal = log_likelihood(OptimalGaussian(half_life=1000.0), params, images).mean()
     found = (images - params).square().mean().sqrt().item()
@@ -53,8 +53,8 @@ def test_no_other_sigma_makes_the_batch_likelier_than_the_optimal():
         assert GaussianLikelihood(sigma=found * factor).log_prob(params, images).mean() < optimal
 
 
-def test_the_gradient_is_that_of_the_log_of_the_mean_square():
-    """Though sigma counts as a constant: its own derivative at the optimum is 0."""
+def test_optimal_gaussian_gradient_is_the_gradient_of_the_log_mean_square():
+    """Sigma counts as a constant, since its own derivative at the optimum is 0."""
     params, images = pair(6, 3, 4, 4)
     params.requires_grad_()
     log_likelihood(OptimalGaussian(half_life=1000.0), params, images).mean().backward()
@@ -63,13 +63,13 @@ def test_the_gradient_is_that_of_the_log_of_the_mean_square():
     assert torch.allclose(got, params.grad)
 
 
-def test_a_perfect_reconstruction_is_finite():
+def test_optimal_gaussian_is_finite_for_a_perfect_reconstruction():
     _, images = pair(2, 1, 4, 4)
     assert log_likelihood(OptimalGaussian(half_life=10.0), images, images).isfinite().all()
 
 
-def test_no_scored_image_tunes_the_sigma_of_evaluation():
-    """So a bound is the same for every split of the images into batches."""
+def test_optimal_gaussian_does_not_adapt_sigma_to_evaluated_images():
+    """A bound is therefore the same for every split of the images into batches."""
     likelihood = OptimalGaussian(half_life=1000.0)
     params, images = pair(40, 1, 4, 4)
     log_likelihood(likelihood, params, images)
@@ -84,10 +84,10 @@ def test_no_scored_image_tunes_the_sigma_of_evaluation():
     assert all(torch.equal(state[name], value) for name, value in likelihood.state_dict().items())
 
 
-def test_the_average_starts_plain_and_forgets_by_half_lives():
+def test_optimal_gaussian_average_starts_as_a_plain_mean_and_forgets_by_half_lives():
     likelihood = OptimalGaussian(half_life=100.0)
     zeros = torch.zeros(10, 1, 2, 2)
-    for error in (0.1, 0.3):  # far from the half-life: the mean of 0.01 and 0.09
+    for error in (0.1, 0.3):  # Far from the half-life, the average is the mean of 0.01 and 0.09.
         log_likelihood(likelihood, zeros + error, zeros)
     assert likelihood.variance.item() == pytest.approx(0.05, rel=1e-5)
     for _ in range(100):
@@ -98,7 +98,7 @@ def test_the_average_starts_plain_and_forgets_by_half_lives():
     assert likelihood.variance.item() == pytest.approx((settled + 1) / 2, rel=1e-5)
 
 
-def test_half_precision_leaves_the_average_alone():
+def test_optimal_gaussian_average_keeps_its_precision_in_half_precision():
     likelihood = OptimalGaussian(half_life=1e6).bfloat16()
     zeros = torch.zeros(10, 1, 2, 2, dtype=torch.bfloat16)
     for _ in range(1000):
@@ -108,7 +108,7 @@ def test_half_precision_leaves_the_average_alone():
 
 
 def rank(number: int, folder: Path) -> None:
-    """One of two processes, each with half of the batch."""
+    """Run one of two processes, each with half of the batch."""
     store = f"file://{folder}/store"
     distributed.init_process_group("gloo", init_method=store, rank=number, world_size=2)
     likelihood = OptimalGaussian(half_life=100.0)
@@ -119,8 +119,9 @@ def rank(number: int, folder: Path) -> None:
     distributed.destroy_process_group()
 
 
-def test_two_processes_have_one_sigma(tmp_path):
-    context = multiprocessing.get_context("fork")  # a spawned one would import torch for seconds
+def test_optimal_gaussian_has_one_sigma_on_two_processes(tmp_path):
+    # A spawned process would import torch for seconds.
+    context = multiprocessing.get_context("fork")
     processes = [context.Process(target=rank, args=(i, tmp_path)) for i in range(2)]
     for process in processes:
         process.start()
@@ -138,11 +139,11 @@ def test_two_processes_have_one_sigma(tmp_path):
 
 
 @pytest.mark.parametrize("likelihood", [Bernoulli(), GaussianLikelihood(sigma=0.3)])
-def test_the_plain_likelihoods_add_nothing_to_a_checkpoint(likelihood):
+def test_plain_likelihoods_add_nothing_to_a_checkpoint(likelihood):
     assert not likelihood.state_dict()
 
 
-def test_values_out_of_range_are_refused():
+def test_bernoulli_refuses_images_out_of_range():
     good = torch.tensor([-1.0, 0.0, 1.0]).view(1, 1, 1, 3)
     Bernoulli().check(good)
     for bad in (good + 0.5, good * 255, good * math.nan):
@@ -152,7 +153,7 @@ def test_values_out_of_range_are_refused():
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0])
-def test_values_that_mean_nothing_are_refused(value):
+def test_gaussian_likelihoods_refuse_invalid_values(value):
     with pytest.raises(ValueError, match="initial_sigma"):
         LearnedGaussian(initial_sigma=value)
     with pytest.raises(ValueError, match="half_life"):

@@ -1,4 +1,4 @@
-"""Gradient penalties against discriminators whose gradients are known."""
+"""Gradient penalties of discriminators whose gradients are known."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ SHAPE = (3, 4, 4)
 
 
 def judged(d, real, fake) -> Pairs:
-    """As a model makes them."""
+    """Return real and fake images with their logits, as a model makes them."""
     real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
     return Pairs(real, fake, d(real), d(fake))
 
@@ -26,7 +26,7 @@ def images():
     return torch.randn(2, 5, *SHAPE, dtype=torch.float64).unbind()
 
 
-def test_a_linear_discriminator_has_the_gradient_of_its_weights(images):
+def test_gradient_penalty_of_a_linear_discriminator_uses_the_norm_of_its_weights(images):
     """D(x) = <w, x> has the gradient w everywhere."""
     w = torch.randn(SHAPE, dtype=torch.float64)
     length = w.norm().item()
@@ -37,7 +37,7 @@ def test_a_linear_discriminator_has_the_gradient_of_its_weights(images):
         assert values.tolist() == pytest.approx([expected] * 5)
 
 
-def test_r1_is_taken_at_real_images_and_r2_at_fakes(images):
+def test_r1_is_computed_at_real_images_and_r2_at_fakes(images):
     """D(x) = |x|^2 / 2 has the gradient x."""
     real, fake = images
 
@@ -49,7 +49,7 @@ def test_r1_is_taken_at_real_images_and_r2_at_fakes(images):
 
 
 @pytest.mark.parametrize("penalty", [R1(), R2()])
-def test_they_agree_with_a_jacobian_image_by_image(images, penalty):
+def test_gradient_penalties_agree_with_a_jacobian_of_each_image(images, penalty):
     network = nn.Sequential(nn.Flatten(), nn.Linear(48, 9), nn.Tanh(), nn.Linear(9, 1)).double()
 
     def d(x):
@@ -64,7 +64,7 @@ def test_they_agree_with_a_jacobian_image_by_image(images, penalty):
 
 
 @pytest.mark.parametrize("penalty", [GradientPenalty(), R1(), R2()])
-def test_its_own_gradient_reaches_the_discriminator(penalty):
+def test_gradient_penalties_have_a_gradient_for_the_discriminator(penalty):
     network = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 1))
     images = torch.randn(2, 6, 1, 4, 4).unbind()
     value(penalty, lambda x: network(x).squeeze(1), *images).mean().backward()
@@ -72,7 +72,7 @@ def test_its_own_gradient_reaches_the_discriminator(penalty):
 
 
 @pytest.mark.parametrize("penalty", [R1(), R2()])
-def test_the_logits_at_hand_are_used_again(penalty, images):
+def test_r1_and_r2_reuse_the_given_logits(penalty, images):
     calls = []
 
     def d(x):
@@ -83,7 +83,7 @@ def test_the_logits_at_hand_are_used_again(penalty, images):
     assert calls == [5, 5], "the two passes of D's own step"
 
 
-def test_points_lie_between_real_and_fake_by_the_numbers_given():
+def test_gradient_penalty_points_lie_between_real_and_fake_images_at_the_given_shares():
     seen = []
 
     def d(x):

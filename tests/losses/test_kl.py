@@ -1,4 +1,4 @@
-"""The KL divergence against torch.distributions."""
+"""The KL divergence compared with torch.distributions."""
 
 import torch
 from torch import distributions as D

@@ -1,4 +1,4 @@
-"""Likelihoods against torch.distributions."""
+"""Likelihoods compared with torch.distributions."""
 
 import pytest
 import torch
@@ -22,13 +22,13 @@ def test_gaussian_agrees_with_torch(sigma):
 
 
 @pytest.mark.parametrize("likelihood", [Bernoulli(), GaussianLikelihood(sigma=0.3)])
-def test_the_mean_is_an_image(likelihood):
+def test_mean_of_each_likelihood_is_an_image(likelihood):
     mean = likelihood.mean(10 * torch.randn(4, 1, 5, 5))
     assert mean.shape == (4, 1, 5, 5)
     assert mean.abs().max() <= 1
 
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0])
-def test_a_deviation_that_is_none_is_refused(sigma):
+def test_gaussian_refuses_an_invalid_deviation(sigma):
     with pytest.raises(ValueError, match="sigma"):
         GaussianLikelihood(sigma=sigma)

@@ -1,4 +1,4 @@
-"""How much and when a penalty counts."""
+"""The weight and the interval of penalties."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ PAIRS = Pairs(*torch.zeros(2, 3, 1, 2, 2).unbind(), *torch.zeros(2, 3).unbind())
 
 
 class Constant:
-    """Is 2 for each pair, and notes the numbers that it was given."""
+    """A penalty of 2 for each pair that records the numbers passed to it."""
 
     forbids_batch_norm, num_draws = False, 2
 
@@ -26,7 +26,7 @@ def at(penalties, *, step, update=0):
     return {name: value.tolist() for name, value in values.items()}
 
 
-def test_each_counts_at_its_own_steps_and_by_its_weight():
+def test_penalties_are_computed_at_their_intervals_and_with_their_weights():
     penalties = Penalties({
         "always": Weighted(function=Constant(), weight=0.5, every=1),
         "lazy": Weighted(function=Constant(), weight=0.5, every=4),
@@ -37,20 +37,20 @@ def test_each_counts_at_its_own_steps_and_by_its_weight():
 
 
 @pytest.mark.parametrize("every", [1, 2, 8])
-def test_the_mean_over_steps_does_not_depend_on_the_interval(every):
+def test_penalty_mean_over_steps_does_not_depend_on_the_interval(every):
     penalties = Penalties({"it": Weighted(function=Constant(), weight=3.0, every=every)})
     total = sum(sum(values) for step in range(16) for values in at(penalties, step=step).values())
     assert total / (16 * 3) == 6.0
 
 
-def test_the_weight_follows_its_schedule():
+def test_penalty_weight_follows_its_schedule():
     weight = Linear(start=1.0, end=0.0, first=10, last=20)
     penalties = Penalties({"it": Weighted(function=Constant(), weight=weight, every=1)})
     for update, expected in ((0, 2.0), (15, 1.0), (20, 0.0)):
         assert at(penalties, step=1, update=update) == {"it": [expected] * 3}
 
 
-def test_each_has_random_numbers_of_its_own():
+def test_penalties_have_separate_random_numbers():
     first, second = Constant(), Constant()
     penalties = Penalties({
         "first": Weighted(function=first, weight=1.0, every=1),
@@ -62,7 +62,7 @@ def test_each_has_random_numbers_of_its_own():
     assert torch.equal(torch.cat([first.uniform, second.uniform], 1), uniform)
 
 
-def test_none_is_none():
+def test_penalties_are_0_when_there_are_none():
     penalties = Penalties(None)
     assert len(penalties) == penalties.num_draws == 0
     assert at(penalties, step=0) == {}
@@ -76,6 +76,6 @@ def test_none_is_none():
         ({"every": 0}, "every=0"),
     ],
 )
-def test_what_means_nothing_is_refused(changed, message):
+def test_penalties_refuse_invalid_values(changed, message):
     with pytest.raises(ValueError, match=message):
         Weighted(**{"function": GradientPenalty(), "weight": 1.0, "every": 1, **changed})

@@ -1,4 +1,4 @@
-"""Losses and likelihoods are functions: a forward pass changes no state, and no process waits."""
+"""Losses and likelihoods are functions: they change no state and wait for no other process."""
 
 import copy
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_log_prob_changes_no_state_and_gives_the_same_value_again(likelihood, tr
     assert all(torch.equal(before[name], now) for name, now in likelihood.state_dict().items())
 
 
-def test_lecam_changes_its_averages_in_observe_only():
+def test_lecam_changes_its_averages_only_in_observe():
     lecam, logits = LeCam(decay=0.9).train(), torch.randn(4)
     before = state_of(lecam)
     pairs = Pairs(real=IMAGES, fake=IMAGES, real_logits=logits, fake_logits=-logits)

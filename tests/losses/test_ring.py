@@ -1,6 +1,6 @@
-"""A ring of eight Gaussians in the plane, which a GAN that drops modes does not cover.
+"""Losses and penalties learn a ring of eight Gaussians, where GANs tend to drop modes.
 
-Two small networks and a plain loop: what is tested are the losses and penalties, nothing else.
+Two small networks and a plain loop are used, so that only losses and penalties are tested.
 """
 
 import math
@@ -31,13 +31,13 @@ ONE_CENTRED = {"gradient": Weighted(function=GradientPenalty(), weight=1.0, ever
 
 
 def ring(num: int) -> torch.Tensor:
-    """Points as images of two channels and one pixel."""
+    """Return points as images of two channels and one pixel."""
     points = CENTRES[torch.randint(8, (num,))] + DEVIATION * torch.randn(num, 2)
     return points[..., None, None]
 
 
 def covered(points: torch.Tensor) -> tuple[int, float]:
-    """How many modes have a fifth of their share or more, and the share of points in a mode."""
+    """Count modes with 1/5 of their expected points; return the share of points in modes too."""
     distance, nearest = torch.cdist(points, CENTRES).min(1)
     inside = distance < 4 * DEVIATION
     counts = nearest[inside].bincount(minlength=8)
@@ -57,7 +57,7 @@ class Game:
         ]
 
     def train(self, num_updates: int, num_discriminator_steps: int) -> None:
-        """Plays that many rounds."""
+        """Train for that many updates."""
         for update in range(num_updates):
             for _ in range(num_discriminator_steps):
                 self._step(1, self._discriminator_loss(update))
@@ -65,7 +65,7 @@ class Game:
 
     @torch.no_grad()
     def sample(self, num: int) -> torch.Tensor:
-        """Points (num, 2)."""
+        """Return drawn points, (num, 2)."""
         return self.g(torch.randn(num, LATENT_DIM)).flatten(1)
 
     def _discriminator_loss(self, update: int) -> torch.Tensor:
@@ -101,7 +101,8 @@ class Game:
         (NonSaturating(), None, 1),
         (LeastSquares(), None, 1),
         (Hinge(), None, 1),
-        (Wasserstein(), ONE_CENTRED, 3),  # with one step of D it finds one mode at most
+        # With one step of D per update it finds at most one mode.
+        (Wasserstein(), ONE_CENTRED, 3),
     ],
     ids=["relativistic", "minimax", "non_saturating", "least_squares", "hinge", "wasserstein"],
 )
@@ -114,7 +115,7 @@ def test_every_loss_finds_all_eight_modes(loss, penalties, num_discriminator_ste
     assert share > 0.35
 
 
-def test_the_count_tells_a_collapse_from_the_ring():
+def test_covered_distinguishes_a_collapse_from_the_ring():
     assert covered(ring(2000).flatten(1)) == (8, pytest.approx(1.0, abs=0.01))
     assert covered(ring(2000).flatten(1)[:1].expand(2000, 2))[0] == 1
     assert covered(torch.randn(2000, 2))[1] < 0.3

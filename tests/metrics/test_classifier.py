@@ -1,4 +1,4 @@
-"""The classifier of the data's labels, whose features serve where Inception means little."""
+"""The classifier of the data's labels, whose features replace Inception's on unusual images."""
 
 import pytest
 import torch
@@ -24,14 +24,14 @@ def prepared(composed):
     return make
 
 
-def test_the_classifier_learns_the_data(prepared):
+def test_classifier_learns_the_data(prepared):
     features, _ = prepared()
     protocol = features.protocol()
     assert protocol["classifier_accuracy"] > 0.93
     assert len(protocol["weights_sha256"]) == 64
 
 
-def test_the_classifier_is_trained_once_and_is_the_same(prepared, monkeypatch):
+def test_classifier_is_trained_once_and_reproducibly(prepared, monkeypatch):
     first, data = prepared()
     monkeypatch.setattr(type(first), "_train", None)
     second, _ = prepared("seed=7", "model=gan")
@@ -44,7 +44,7 @@ def test_the_classifier_is_trained_once_and_is_the_same(prepared, monkeypatch):
 
 
 def as_published(features, train):
-    """The classifier's loop, as it was when scores were first published."""
+    """Train a classifier by the loop that was used when scores were first published."""
     network, (store, indices) = features._network, train
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(features.seed)
@@ -66,18 +66,18 @@ def as_published(features, train):
     return weights_hash(network.state_dict())
 
 
-def test_the_classifier_is_bit_equal_to_the_published_one(prepared):
+def test_classifier_is_bit_equal_to_the_published_one(prepared):
     features, data = prepared("metrics.features.num_updates=30")
     assert features.protocol()["weights_sha256"] == as_published(features, data.reference("train"))
 
 
 @pytest.mark.parametrize("num_images", [1617, 50_000, 60_000])
-def test_the_classifier_trains_as_long_as_published_on_the_known_data_sets(prepared, num_images):
+def test_classifier_trains_as_long_as_published_on_the_known_data_sets(prepared, num_images):
     features, _ = prepared()
     assert features._num_updates(num_images) == features.num_updates == 1500
 
 
-def test_the_key_of_the_published_classifier_of_digits_stays(composed, monkeypatch):
+def test_cache_key_of_the_published_digits_classifier_is_unchanged(composed, monkeypatch):
     keys = []
 
     def note(kind, key, build):
@@ -93,7 +93,7 @@ def test_the_key_of_the_published_classifier_of_digits_stays(composed, monkeypat
     assert keys == [("classifiers", [1500, 128, 2e-3, 0])]
 
 
-def test_the_classifier_takes_less_time_on_few_images_and_still_learns_them(prepared):
+def test_classifier_takes_less_time_on_few_images_and_still_learns_them(prepared):
     features, _ = prepared("data.test_fraction=0.9", "data.validation_fraction=0.01")
     assert features._num_updates(20) == 50
     assert features._num_updates(90) == 141
@@ -102,7 +102,7 @@ def test_the_classifier_takes_less_time_on_few_images_and_still_learns_them(prep
     assert short._num_updates(20) == 7
 
 
-def test_the_classifier_shows_a_bar_with_its_accuracy(prepared, monkeypatch, tmp_path):
+def test_classifier_shows_a_bar_with_its_accuracy(prepared, monkeypatch, tmp_path):
     monkeypatch.setenv("LIMNER_CACHE", str(tmp_path))
     seen = []
     monkeypatch.setattr(Bar, "update", lambda self, *told: seen.append(told))

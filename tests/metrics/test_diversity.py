@@ -1,4 +1,4 @@
-"""Colour, texture and shape: each moves by what it is named for."""
+"""Distances of colour, texture and shape; each reacts to the property in its name."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from limner.metrics.diversity import named_distances, named_features
 
 
 def pictures(num_images, seed, low=60, high=180):
-    """Coloured boxes of random size and place, wider than high, on a plain ground."""
+    """Return coloured boxes of random size and place, wider than high, on a plain ground."""
     random = torch.Generator().manual_seed(seed)
     images = torch.empty(num_images, 3, 16, 16, dtype=torch.uint8)
     for image in images:
@@ -25,13 +25,13 @@ def distances(generated, real):
     )
 
 
-def test_equal_sets_are_at_no_distance_in_any_order():
+def test_diversity_distances_of_equal_sets_are_0_in_any_order():
     real = pictures(60, 0)
     found = distances(real.flip(0), real)
     assert found == pytest.approx({"colour": 0, "texture": 0, "shape": 0}, abs=1e-12)
 
 
-def test_noise_is_far_and_other_pictures_are_near():
+def test_diversity_distances_are_large_for_noise_and_small_for_similar_pictures():
     real, other = pictures(100, 0), pictures(100, 1)
     noise = torch.randint(0, 256, real.shape, dtype=torch.uint8)
     near, far = distances(other, real), distances(noise, real)
@@ -39,25 +39,25 @@ def test_noise_is_far_and_other_pictures_are_near():
     assert far["texture"] > 0.3
 
 
-def test_one_picture_only_is_far_in_all():
+def test_diversity_distances_are_large_for_one_repeated_picture():
     real, other = pictures(100, 0), pictures(100, 1)
     near, collapsed = distances(other, real), distances(other[:1].expand(100, -1, -1, -1), real)
     assert all(collapsed[name] > 1.5 * near[name] for name in near)
 
 
-def test_a_shift_of_all_colours_costs_itself_and_moves_colour_only():
+def test_shift_of_all_colours_changes_the_colour_distance_only():
     real = pictures(60, 0)
     found = distances(real + 20, real)
     assert found == pytest.approx({"colour": 20, "texture": 0, "shape": 0}, abs=1e-4)
 
 
-def test_a_shift_of_one_channel_costs_a_third():
+def test_shift_of_one_channel_costs_a_third():
     real = pictures(60, 0)
     found = distances(real + torch.tensor([30, 0, 0], dtype=torch.uint8).view(3, 1, 1), real)
     assert found == pytest.approx({"colour": 10, "texture": 0, "shape": 0}, abs=1e-4)
 
 
-def test_a_quarter_turn_moves_shape_only():
+def test_quarter_turn_changes_the_shape_distance_only():
     real = pictures(60, 0)
     found = distances(real.rot90(dims=(2, 3)), real)
     assert found["colour"] == pytest.approx(0, abs=1e-12)
@@ -65,7 +65,7 @@ def test_a_quarter_turn_moves_shape_only():
     assert found["shape"] > 0.2
 
 
-def test_fine_stripes_move_texture_more_than_colour():
+def test_fine_stripes_change_texture_more_than_colour():
     real = pictures(60, 0)
     stripes = real.clone()
     stripes[:, :, :, ::2] += 3
@@ -74,7 +74,7 @@ def test_fine_stripes_move_texture_more_than_colour():
     assert found["texture"] > 0.3
 
 
-def test_batches_do_not_matter_and_grey_images_are_taken():
+def test_diversity_does_not_depend_on_batches_and_accepts_grey_images():
     real = pictures(20, 0)[:, :1]
     one, many = named_features([real]), named_features(real.split(3))
     assert all((a == b).all() for a, b in zip(one, many, strict=True))
@@ -84,7 +84,7 @@ def test_batches_do_not_matter_and_grey_images_are_taken():
 
 
 @pytest.mark.parametrize("size", [(4, 4), (7, 15), (23, 9)])
-def test_any_size_gives_features_of_the_same_length(size):
+def test_diversity_features_have_the_same_length_for_any_image_size(size):
     found = named_features([torch.randint(0, 256, (3, 1, *size), dtype=torch.uint8)])
     assert (found.texture.shape, found.shape.shape) == ((3, 10), (3, 144))
 
@@ -97,12 +97,12 @@ def test_any_size_gives_features_of_the_same_length(size):
         (torch.zeros(0, 3, 8, 8, dtype=torch.uint8), "there are none"),
     ],
 )
-def test_images_without_such_features_are_refused(images, message):
+def test_named_features_refuses_images_without_such_features(images, message):
     with pytest.raises(UserError, match=message):
         named_features([images])
 
 
-def test_grey_and_colour_are_not_compared():
+def test_diversity_refuses_to_compare_grey_with_colour():
     real = pictures(4, 0)
     with pytest.raises(UserError, match="these have 1, the real ones 3"):
         distances(real[:, :1], real)

@@ -1,4 +1,4 @@
-"""Costs that can be counted by hand."""
+"""Costs that can be computed by hand."""
 
 import subprocess
 import sys
@@ -11,13 +11,13 @@ from torch import nn
 from limner.metrics.efficiency import count_flops, num_parameters, peak_memory, sampling_speed
 
 
-def test_parameters_count_once():
+def test_parameters_are_counted_once():
     layer = nn.Linear(10, 10, bias=False)
     layer.weight.requires_grad_(False)
     assert num_parameters(nn.Sequential(layer, nn.ReLU(), layer, nn.Linear(10, 3))) == 133
 
 
-def test_multiply_adds_of_layers_are_their_formulas():
+def test_multiply_adds_of_layers_equal_their_formulas():
     linear = count_flops(lambda: nn.Linear(20, 30)(torch.randn(4, 20)))
     assert linear.macs == 4 * 20 * 30
     assert linear.flops == 2 * linear.macs
@@ -25,7 +25,7 @@ def test_multiply_adds_of_layers_are_their_formulas():
     assert convolution.macs == 2 * 8 * 8 * (8 * 3 * 5 * 5)
 
 
-def test_a_loop_counts_as_often_as_it_runs():
+def test_multiply_adds_of_a_loop_count_each_iteration():
     layer = nn.Linear(5, 5)
 
     def steps(number):
@@ -36,7 +36,7 @@ def test_a_loop_counts_as_often_as_it_runs():
     assert count_flops(lambda: steps(7)).macs == 7 * count_flops(lambda: steps(1)).macs == 175
 
 
-def test_speed_is_that_of_the_median_batch_after_the_warm_up():
+def test_speed_is_the_speed_of_the_median_batch_after_the_warm_up():
     waits, sizes = iter([0.2, 0.02, 0.3, 0.02, 0.01]), []
 
     def draw(num_images):
@@ -50,7 +50,7 @@ def test_speed_is_that_of_the_median_batch_after_the_warm_up():
     assert speed.images_per_second > 2 * speed.slowest
 
 
-def test_the_peak_of_memory_rises_with_what_is_taken_and_stays():
+def test_memory_peak_grows_with_allocations_and_stays():
     code = (
         "from limner.metrics.efficiency import peak_memory\n"
         "print(peak_memory('cpu')); taken = b'x' * 300_000_000; print(peak_memory('cpu'))\n"
@@ -65,7 +65,7 @@ def test_the_peak_of_memory_rises_with_what_is_taken_and_stays():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_peak_of_a_gpus_memory():
+def test_memory_peak_of_a_gpu_is_measured():
     torch.cuda.reset_peak_memory_stats()
     before = peak_memory("cuda")
     torch.ones(25_000_000, device="cuda")

@@ -1,4 +1,4 @@
-"""Scores of images from anywhere, each with its protocol."""
+"""Scores of images from any source, each with its protocol."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def evaluated(generated, references, network=None, **changes):
     )
 
 
-def test_all_scores_come_from_one_look_at_each_image():
+def test_evaluator_reads_each_image_once_for_all_scores():
     network = PixelFeatures()
     found = evaluated(Store(70, 1), {"": Store(80, 2), "_test": Store(66, 3)}, network)
     assert network.num_seen == 70 + 80 + 66
@@ -64,14 +64,15 @@ def test_each_score_carries_its_own_protocol():
     assert deviates == {"inception_score_pixels", "kid_pixels", "kid_test_pixels"}
 
 
-def test_only_what_was_asked_for_is_computed():
+def test_evaluator_computes_only_the_requested_scores():
     assert set(evaluated(Store(70), {"": Store(80)}, scores=["kid"])) == {"kid_pixels"}
     assert set(evaluated(Store(70), {}, scores=["inception_score"])) == {"inception_score_pixels"}
 
 
-def test_real_images_are_nearer_to_real_images_than_noise_is():
+def test_evaluator_scores_real_images_better_than_noise():
     real, noise = evaluated(Store(70, 1), {"": Store(80, 2)}), Store(70, 1)
-    coins = torch.Generator().manual_seed(0)  # black or white: far from what a Store has
+    # Black or white pixels are far from the content of a Store.
+    coins = torch.Generator().manual_seed(0)
     noise.images = 255 * torch.randint(0, 2, noise.images.shape, generator=coins).to(torch.uint8)
     noisy = evaluated(noise, {"": Store(80, 2)})
     for name in ("fid_pixels", "kid_pixels"):
@@ -88,7 +89,7 @@ def test_real_images_are_nearer_to_real_images_than_noise_is():
         ({"max_features": 10}, "metrics.max_features=10: kid needs 50 images or more"),
     ],
 )
-def test_what_cannot_be_computed_is_refused(changes, message):
+def test_evaluator_refuses_scores_that_cannot_be_computed(changes, message):
     with pytest.raises(UserError, match=message):
         Evaluator(features=PixelFeatures(), **{**OPTIONS, **changes})
 
@@ -97,7 +98,7 @@ def test_what_cannot_be_computed_is_refused(changes, message):
     ("score", "num_images", "needed"),
     [("fid", 1, 2), ("inception_score", 2, 3), ("kid", 49, 50), ("prdc", 5, 6)],
 )
-def test_too_few_images_are_refused_with_the_number_needed(score, num_images, needed):
+def test_evaluator_refuses_too_few_images_and_names_the_number_needed(score, num_images, needed):
     evaluator = Evaluator(features=PixelFeatures(), **{**OPTIONS, "scores": [score]})
     with pytest.raises(UserError, match=f"here: {score} needs {needed} images or more"):
         evaluator.check(num_images, "here")

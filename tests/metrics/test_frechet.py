@@ -1,4 +1,4 @@
-"""FID against closed forms and independent computations."""
+"""FID compared with closed forms and independent computations."""
 
 import time
 
@@ -24,7 +24,7 @@ def fid(generated, real):
 
 
 def standardised(num, dim, generator):
-    """Points of exactly mean 0 and covariance I."""
+    """Return points with mean exactly 0 and covariance exactly I."""
     x = torch.randn(num, dim, dtype=torch.float64, generator=generator)
     x = x - x.mean(0)
     return x @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T))).T
@@ -37,8 +37,8 @@ def normal(num, dim, seed, scale=1.0, shift=0.0):
     return scale * x @ mix + shift
 
 
-def test_two_gaussians_have_the_closed_form():
-    """In two dimensions: tr (A B)^(1/2) = sqrt(tr AB + 2 sqrt(det AB))."""
+def test_frechet_distance_of_two_gaussians_equals_the_closed_form():
+    """In two dimensions, tr (A B)^(1/2) = sqrt(tr AB + 2 sqrt(det AB))."""
     generator = torch.Generator().manual_seed(0)
     a = torch.tensor([[2.0, 0.0], [1.0, 0.5]], dtype=torch.float64)
     b = torch.tensor([[0.7, 0.0], [-0.3, 1.5]], dtype=torch.float64)
@@ -53,7 +53,7 @@ def test_two_gaussians_have_the_closed_form():
 
 
 @pytest.mark.parametrize("kind", ["regular", "few images", "a feature that never varies"])
-def test_agrees_with_numpy_and_torch_fidelity(kind):
+def test_frechet_distance_agrees_with_numpy_and_torch_fidelity(kind):
     """tr (C C')^(1/2) is the nuclear norm of X X'^T / sqrt((n - 1) (n' - 1)), X centred."""
     real = normal(400, 32, 1)
     generated = normal(20 if kind == "few images" else 300, 32, 2, 1.3, 0.2)
@@ -71,7 +71,7 @@ def test_agrees_with_numpy_and_torch_fidelity(kind):
     assert ours == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
 
 
-def test_agrees_with_scipys_matrix_root_and_torchmetrics():
+def test_frechet_distance_agrees_with_scipys_matrix_root_and_torchmetrics():
     real, generated = moments(normal(400, 16, 1)), moments(normal(300, 16, 2, 1.3, 0.2))
     covs = real.covariance.numpy(), generated.covariance.numpy()
     means = (real.mean - generated.mean).square().sum().item()
@@ -81,19 +81,19 @@ def test_agrees_with_scipys_matrix_root_and_torchmetrics():
     assert ours == pytest.approx(_compute_fid(*real, *generated).item(), rel=1e-9)
 
 
-def test_a_set_is_no_distance_from_itself():
+def test_frechet_distance_of_a_set_from_itself_is_0():
     real = normal(300, 8, 0)
     assert fid(real, real) == pytest.approx(0, abs=1e-9)
 
 
-def test_sums_of_far_off_features_lose_nothing():
+def test_statistics_keep_their_precision_when_features_are_far_from_0():
     x = normal(500, 4, 0).float() + 100
     expected = torch.cov(x.double().T)
     assert torch.allclose(moments(x).covariance, expected, rtol=1e-6, atol=1e-9)
 
 
-def test_2048_dimensions_take_a_few_seconds():
-    """2.5 s on two idle cores; the limit leaves room for a busy machine."""
+def test_frechet_distance_of_2048_dimensions_takes_a_few_seconds():
+    """It takes 2.5 s on two idle cores; the limit leaves room for a busy machine."""
     x = torch.randn(2500, 2048, dtype=torch.float64)
     gaussian = FeatureMoments(x.mean(0), torch.cov(x.T))
     other = FeatureMoments(gaussian.mean + 1, 4 * gaussian.covariance)

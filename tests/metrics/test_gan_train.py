@@ -1,4 +1,4 @@
-"""GAN-train and GAN-test of sets whose worth is known."""
+"""GAN-train and GAN-test of sets whose quality is known."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from limner.metrics.training import fit_classifier
 
 
 def quadrants(num_images, seed, labels=None):
-    """Noise with one bright quadrant, which is the label."""
+    """Return noise images with one bright quadrant, whose number is the label."""
     generator = torch.Generator().manual_seed(seed)
     truth = torch.randint(4, (num_images,), generator=generator)
     images = torch.randint(0, 120, (num_images, 1, 8, 8), generator=generator)
@@ -31,14 +31,14 @@ def judged(samples):
     return {name: accuracy.mean for name, accuracy in scores._asdict().items()}
 
 
-def test_samples_of_the_datas_own_distribution_teach_as_well_as_the_data():
+def test_gan_train_and_gan_test_are_high_for_samples_of_the_data_distribution():
     assert min(judged(quadrants(1200, 3)).values()) > 0.97
 
 
-def test_one_image_for_each_class_is_recognised_but_teaches_less():
-    """Mode collapse shows in GAN-train alone."""
+def test_gan_train_falls_and_gan_test_does_not_when_each_class_has_one_image():
+    """Mode collapse shows only in GAN-train."""
     store, _ = quadrants(300, 3)
-    store.images[:, :, 3:5] = 0  # so that the four are not quite the data
+    store.images[:, :, 3:5] = 0  # The noise makes the four images differ a little from the data.
     collapsed = torch.stack([(store.labels == label).nonzero()[0, 0] for label in range(3)])
     scores = judged((store, collapsed.repeat(400)))
     assert scores["gan_test"] == 1
@@ -46,13 +46,13 @@ def test_one_image_for_each_class_is_recognised_but_teaches_less():
     assert scores["gan_base"] > 0.97
 
 
-def test_wrong_labels_show_in_both():
+def test_wrong_labels_lower_gan_train_and_gan_test():
     scores = judged(quadrants(1200, 3, labels=lambda truth: (truth + 1) % 4))
     assert scores["gan_train"] < 0.05
     assert scores["gan_test"] < 0.05
 
 
-def test_the_same_seed_trains_the_same_weights_whatever_was_there_before():
+def test_gan_train_depends_only_on_its_seed():
     first, second = (judge((1, 8, 8), 4) for _ in "ab")
     for network in (first, second):
         torch.randn(7)
@@ -64,7 +64,7 @@ def test_the_same_seed_trains_the_same_weights_whatever_was_there_before():
     assert not first.training
 
 
-def test_labels_are_needed():
+def test_gan_train_needs_labels():
     store, indices = quadrants(10, 0)
     bare = MemoryStore(store.images, None, fingerprint="")
     with pytest.raises(UserError, match="samples have none"):

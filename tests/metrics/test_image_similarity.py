@@ -1,4 +1,4 @@
-"""Pair scores against closed forms and a computation by hand."""
+"""Scores of image pairs compared with closed forms and a computation by hand."""
 
 import math
 
@@ -18,7 +18,7 @@ def noise(*shape, seed=0):
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
 
-def test_psnr_of_a_constant_error_is_the_closed_form():
+def test_psnr_of_a_constant_error_equals_the_closed_form():
     images = torch.full((2, 3, 8, 8), 100, dtype=torch.uint8)
     others = images + torch.tensor([1, 50], dtype=torch.uint8).view(2, 1, 1, 1)
     expected = [20 * math.log10(255), 20 * math.log10(255 / 50)]
@@ -26,7 +26,7 @@ def test_psnr_of_a_constant_error_is_the_closed_form():
     assert psnr(images, images).tolist() == [math.inf, math.inf]
 
 
-def test_floats_and_bytes_give_the_same():
+def test_similarity_scores_are_equal_for_floats_and_bytes():
     images, others = noise(3, 3, 12, 12), noise(3, 3, 12, 12, seed=1)
     for score in (psnr, ssim):
         found = score(to_float(images), to_float(others))
@@ -40,8 +40,8 @@ def test_ssim_of_constant_images_is_the_term_of_the_means():
     assert ssim(images, others).item() == pytest.approx(expected, rel=1e-3)
 
 
-def test_ssim_at_a_place_is_the_formula_by_hand():
-    """Of images that repeat every 2 pixels, reflection goes on; two kinds of places remain."""
+def test_ssim_at_one_position_equals_the_formula():
+    """The images repeat every 2 pixels, also when reflected: two kinds of positions exist."""
     even = (torch.arange(22) % 2).view(1, 1, 1, -1).expand(1, 1, 22, -1)
     images, others = even.mul(200).to(torch.uint8), even.mul(100).add(50).to(torch.uint8)
     x, y = (np.pad(i[0, 0].numpy() / 255.0, 5, mode="reflect") for i in (images, others))
@@ -69,7 +69,7 @@ def test_ssim_agrees_with_scikit_image():
     assert ssim(images, others).item() == pytest.approx(places.mean(), rel=2e-3)
 
 
-def test_every_score_falls_as_noise_grows():
+def test_every_similarity_score_falls_as_noise_grows():
     images = to_float(torch.arange(176).repeat(2, 1, 176, 1).to(torch.uint8))
     found = []
     for level in (0.05, 0.1, 0.3):
@@ -79,7 +79,7 @@ def test_every_score_falls_as_noise_grows():
     assert ms_ssim(images, images).tolist() == pytest.approx([1, 1])
 
 
-def test_means_do_not_hang_on_the_batches():
+def test_similarity_means_do_not_depend_on_the_batches():
     images, others = noise(10, 1, 16, 16), noise(10, 1, 16, 16, seed=1)
     one = pair_scores([(images, others)])
     many = pair_scores(zip(images.split(3), others.split(3), strict=True))
@@ -88,7 +88,7 @@ def test_means_do_not_hang_on_the_batches():
     assert one.num_pairs == many.num_pairs == 10
 
 
-def test_what_is_left_out_says_why():
+def test_omitted_scores_state_the_reason():
     found = pair_scores([(noise(2, 1, 28, 28), noise(2, 1, 28, 28, seed=1))])
     assert set(found.mean) == {"psnr", "ssim"}
     assert "176x176" in found.left_out["ms_ssim"]
@@ -96,13 +96,13 @@ def test_what_is_left_out_says_why():
 
 
 @pytest.mark.parametrize("size", [5, 6, 175, 176])
-def test_the_smallest_sizes_are_those_of_torchmetrics(size):
+def test_smallest_image_sizes_are_those_of_torchmetrics(size):
     found = pair_scores([(noise(1, 1, size, size), noise(1, 1, size, size, seed=1))])
     assert ("ssim" in found.mean) == (size >= 6)
     assert ("ms_ssim" in found.mean) == (size >= 176)
 
 
-def test_equal_pairs_are_counted_and_do_not_make_the_mean_infinite():
+def test_equal_pairs_are_counted_and_keep_the_mean_finite():
     images, others = noise(4, 1, 8, 8), noise(4, 1, 8, 8, seed=1)
     others[:2] = images[:2]
     found = pair_scores([(images, others)])
@@ -126,7 +126,7 @@ def test_random_pairs_are_distinct_and_seeded():
     assert len(set(map(tuple, everything.tolist()))) == 10
 
 
-def test_lpips_without_weights_or_network_says_what_to_do(monkeypatch, tmp_path):
+def test_lpips_states_what_to_do_without_weights_or_network(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     def fail(*arguments, **options):
@@ -137,7 +137,7 @@ def test_lpips_without_weights_or_network_says_what_to_do(monkeypatch, tmp_path)
         LPIPS(network="alex")
 
 
-def test_lpips_is_zero_for_equal_images_and_takes_grey_ones(monkeypatch):
+def test_lpips_is_0_for_equal_images_and_accepts_grey_images(monkeypatch):
     monkeypatch.setattr(
         "torchmetrics.functional.image.lpips._get_tv_model_features", _untrained_features
     )

@@ -1,6 +1,6 @@
-"""Inception as torch-fidelity has it: the same file, the same features, the same scores.
+"""Inception gives torch-fidelity's features and scores from the same weight file.
 
-The published weights are a download; seeded random ones stand in for them, in the same format.
+The published weights are a download; seeded random weights in the same format replace them.
 """
 
 import os
@@ -27,7 +27,7 @@ NUM, SIZE = 32, 32
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    """The folder of downloads, with random weights under the published name."""
+    """Return a download folder with random weights under the published file name."""
     before, folder = torch.hub.get_dir(), tmp_path_factory.mktemp("hub")
     torch.hub.set_dir(str(folder))
     (folder / "checkpoints").mkdir()
@@ -39,7 +39,8 @@ def hub(tmp_path_factory):
     network = FeatureExtractorInceptionV3("inception", ["2048"])
     patch.undo()
     for name, tensor in network.state_dict().items():
-        if name.endswith("conv.weight"):  # else the images all look alike at the end
+        # Otherwise the features of all images would be nearly equal at the end.
+        if name.endswith("conv.weight"):
             torch.nn.init.kaiming_normal_(tensor)
     torch.save(network.state_dict(), folder / "checkpoints" / Path(URL_INCEPTION_V3).name)
     yield folder
@@ -54,7 +55,7 @@ def prepared(resize="tf1"):
 
 @pytest.fixture(scope="module")
 def images():
-    """Blobs of two kinds, NUM in all: the first half serves as real, the second as generated."""
+    """Return NUM images of blobs of two kinds; the first half is real, the second generated."""
     noise = torch.randn(NUM, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     blurred = torch.nn.functional.avg_pool2d(noise, 5, stride=1, padding=2)
     mixed = torch.cat([noise[: NUM // 2], noise[NUM // 2 :] + 3 * blurred[NUM // 2 :]])
@@ -63,7 +64,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def theirs(hub, images):
-    """torch-fidelity's own features and logits of the images."""
+    """Return torch-fidelity's features and logits of the images."""
     network = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"])
     with torch.no_grad():
         parts = [network(part) for part in images.split(16)]
@@ -71,7 +72,7 @@ def theirs(hub, images):
 
 
 class Recorded(InceptionFeatures):
-    """Keeps what it saw."""
+    """A feature network that records its outputs."""
 
     def __call__(self, images):
         self.seen.append(super().__call__(images))
@@ -80,7 +81,7 @@ class Recorded(InceptionFeatures):
 
 @pytest.fixture(scope="module")
 def ours(hub, images, tmp_path_factory):
-    """Scores of the second half against the first, and the features that they were made of."""
+    """Return the scores of the second half against the first half, and the features used."""
     network = Recorded(resize="tf1")
     network.prepare(real=None)
     network.seen = []
@@ -104,7 +105,7 @@ def ours(hub, images, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_features_are_those_of_torch_fidelity(ours, theirs):
+def test_inception_features_equal_torch_fidelitys(ours, theirs):
     for mine, other in zip(ours[1], theirs, strict=True):
         assert mine.shape == (NUM, other.shape[1])
         assert other.std(0).mean() > 0.01 * other.abs().mean(), "images differ in them"
@@ -112,8 +113,8 @@ def test_features_are_those_of_torch_fidelity(ours, theirs):
 
 
 @pytest.mark.slow
-def test_scores_are_those_of_torch_fidelity(ours, theirs):
-    """End to end, on the same pictures."""
+def test_inception_scores_equal_torch_fidelitys(ours, theirs):
+    """The whole computation runs on the same pictures."""
     generated, real = theirs[0][NUM // 2 :].double(), theirs[0][: NUM // 2].double()
     fid = metric_fid.fid_statistics_to_metric(
         *(metric_fid.fid_features_to_statistics(x) for x in (generated, real)), verbose=False
@@ -137,7 +138,7 @@ def test_scores_are_those_of_torch_fidelity(ours, theirs):
 
 
 @pytest.mark.parametrize("resize", ["tf1", "clean"])
-def test_sees_grey_and_colour(hub, resize):
+def test_inception_accepts_grey_and_colour(hub, resize):
     network = prepared(resize)
     grey = torch.randint(0, 256, (2, 1, 20, 20), dtype=torch.uint8)
     seen = network(grey)
@@ -146,7 +147,7 @@ def test_sees_grey_and_colour(hub, resize):
         network(grey.expand(-1, 4, -1, -1))
 
 
-def test_the_resize_is_part_of_the_protocol(hub):
+def test_inception_protocol_states_the_resize(hub):
     tf1, clean = prepared("tf1").protocol(), prepared("clean").protocol()
     assert "TensorFlow" in tf1.pop("resize")
     assert "clean-fid" in clean.pop("resize")
@@ -156,7 +157,7 @@ def test_the_resize_is_part_of_the_protocol(hub):
 
 
 @pytest.mark.parametrize("size", [(32, 32), (299, 299), (401, 350), (640, 480)])
-def test_the_clean_resize_is_pils_on_floats(size):
+def test_clean_resize_equals_the_resize_of_pil_on_floats(size):
     images = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
     resized = resize_clean(images, (299, 299))
     for image, ours in zip(images, resized, strict=True):
@@ -167,7 +168,7 @@ def test_the_clean_resize_is_pils_on_floats(size):
 
 
 class Hostile:
-    """A pickle that would leave a file when it is read as a program."""
+    """A pickle that would leave a file if it were executed."""
 
     def __init__(self, path):
         self.path = path
@@ -177,7 +178,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("kind", ["hostile", "truncated", "other", "pipe", "large"])
-def test_a_file_that_is_not_the_weights_is_named_and_not_executed(hub, tmp_path, kind):
+def test_weight_file_with_other_content_is_named_and_not_executed(hub, tmp_path, kind):
     name = Path(URL_INCEPTION_V3).name
     good, before = hub / "checkpoints" / name, torch.hub.get_dir()
     bad, trace = tmp_path / "checkpoints" / name, tmp_path / "executed"
@@ -203,7 +204,7 @@ def test_a_file_that_is_not_the_weights_is_named_and_not_executed(hub, tmp_path,
     assert not trace.exists()
 
 
-def test_without_a_network_it_says_what_to_do(monkeypatch, tmp_path):
+def test_inception_states_what_to_do_without_a_network(monkeypatch, tmp_path):
     def offline(*_, **__):
         raise URLError("no network")
 
@@ -213,5 +214,5 @@ def test_without_a_network_it_says_what_to_do(monkeypatch, tmp_path):
         prepared()
 
 
-def test_the_file_is_the_published_one():
+def test_weight_file_is_the_published_one():
     assert URL_INCEPTION_V3.endswith("weights-inception-2015-12-05-6726825d.pth")

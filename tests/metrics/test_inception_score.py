@@ -1,4 +1,4 @@
-"""IS against closed forms and independent computations."""
+"""IS compared with closed forms and independent computations."""
 
 import numpy as np
 import pytest
@@ -17,16 +17,16 @@ def scored(logits, num_splits=2, batch_size=77):
     return [value.item() for value in score.compute()]
 
 
-def test_certain_and_even_classes_give_their_number():
+def test_inception_score_is_the_number_of_classes_when_they_are_certain_and_even():
     logits = 1000.0 * torch.nn.functional.one_hot(torch.arange(1000) % 5, 5)
     assert scored(logits, num_splits=1) == [pytest.approx(5, rel=1e-12), 0]
 
 
-def test_one_class_gives_one():
+def test_inception_score_is_1_when_there_is_one_class():
     assert scored(torch.zeros(100, 5)) == [pytest.approx(1), pytest.approx(0, abs=1e-12)]
 
 
-def test_agrees_with_numpy():
+def test_inception_score_agrees_with_numpy():
     logits = torch.randn(600, 7, generator=torch.Generator().manual_seed(0))
     p = torch.softmax(logits.double(), 1).numpy()
     expected = np.exp((p * (np.log(p) - np.log(p.mean(0)))).sum(1).mean())
@@ -34,8 +34,8 @@ def test_agrees_with_numpy():
 
 
 @pytest.mark.parametrize(("num", "num_splits"), [(600, 10), (613, 10), (7, 7)])
-def test_agrees_with_torch_fidelity(num, num_splits):
-    """Which parts, too: also where the images do not divide."""
+def test_inception_score_agrees_with_torch_fidelity(num, num_splits):
+    """The splits agree too, even if their number does not divide the number of images."""
     logits = 3 * torch.randn(num, 9, generator=torch.Generator().manual_seed(0))
     theirs = isc_features_to_metric(logits, num_splits)
     mean, std = scored(logits, num_splits)

@@ -1,4 +1,4 @@
-"""KID against hand-computed values and independent computations."""
+"""KID compared with values computed by hand and with independent computations."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,11 @@ from torchmetrics.image.kid import poly_mmd
 from limner.metrics.kid import kernel_distance
 
 
-def test_two_points_each_by_hand():
-    """In one dimension k(x, y) = (x y + 1)^3: x = 0, 1 and y = 1, 2.
+def test_kid_of_two_points_each_equals_the_value_by_hand():
+    """KID in one dimension, where k(x, y) = (x y + 1)^3, of x = 0, 1 and y = 1, 2.
 
-    k(0, 1) = 1, k(1, 2) = 27; across 1, 1, 8, 27. So 1 + 27 - 2 * 37 / 4.
+    k(0, 1) = 1 and k(1, 2) = 27; the values across are 1, 1, 8, 27. The result is 1 + 27 - 2 * 37
+    / 4.
     """
     x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [2.0]])
     kid = kernel_distance(x, y, num_subsets=3, subset_size=2)
@@ -20,8 +21,8 @@ def test_two_points_each_by_hand():
     assert kid.std == pytest.approx(0, abs=1e-12)
 
 
-def test_is_unbiased():
-    """Of two samples of one distribution it averages to zero, now above it, now below."""
+def test_kid_is_unbiased():
+    """For two samples of one distribution, KID averages to 0 and takes both signs."""
     values = []
     for seed in range(200):
         x, y = torch.randn(2, 20, 3, generator=torch.Generator().manual_seed(seed))
@@ -30,7 +31,7 @@ def test_is_unbiased():
     assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(len(values))
 
 
-def test_agrees_with_torch_fidelity_subset_by_subset():
+def test_kid_agrees_with_torch_fidelity_for_each_subset():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(130, 16, generator=generator, dtype=torch.float64)
     y = 1.2 * torch.randn(90, 16, generator=generator, dtype=torch.float64) + 0.3
@@ -42,7 +43,7 @@ def test_agrees_with_torch_fidelity_subset_by_subset():
     assert ours.std == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-9)
 
 
-def test_of_everything_agrees_with_torchmetrics_and_numpy():
+def test_kid_of_all_images_agrees_with_torchmetrics_and_numpy():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(60, 8, generator=generator, dtype=torch.float64)
     y = torch.randn(60, 8, generator=generator, dtype=torch.float64) + 0.1

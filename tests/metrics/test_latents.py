@@ -1,4 +1,4 @@
-"""Codes that say something, and codes that do not."""
+"""Codes that carry information, and codes that do not."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from limner.pixels import to_float
 
 
 class Coder:
-    """The mean code is the first pixels of the image."""
+    """A model whose mean code is the first pixels of the image."""
 
     def encode(self, images):
         return images.flatten(1)[:, :3]
@@ -17,7 +17,7 @@ class Coder:
         raise NotImplementedError
 
 
-def test_units_are_active_where_their_mean_moves_with_the_image():
+def test_active_units_are_units_whose_mean_varies_with_the_image():
     means = torch.randn(1000, 5, generator=torch.manual_seed(0))
     means *= torch.tensor([1.0, 0.2, 0.05, 0.0, 0.09])
     means += torch.tensor([0.0, 1.0, 5.0, 9.0, 0.0])
@@ -25,13 +25,13 @@ def test_units_are_active_where_their_mean_moves_with_the_image():
     assert active_units(means, threshold=0.001) == 4
 
 
-def test_means_of_all_batches_in_order():
+def test_latent_means_returns_the_means_of_all_batches_in_order():
     images = torch.randint(0, 256, (10, 1, 3, 3), dtype=torch.uint8)
     found = latent_means(Coder(), ((part, None) for part in images.split(4)))
     assert torch.equal(found, to_float(images).flatten(1)[:, :3])
 
 
-def test_a_probe_reads_what_is_there_and_nothing_else():
+def test_linear_probe_finds_information_only_when_there_is_some():
     random = torch.manual_seed(0)
     labels = torch.randint(3, (600,), generator=random)
     signal = torch.nn.functional.one_hot(labels, 3) + 0.1 * torch.randn(600, 3, generator=random)

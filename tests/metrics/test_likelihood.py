@@ -1,4 +1,4 @@
-"""Bounds against the exact likelihood of a linear Gaussian model, where it has a closed form."""
+"""Bounds compared with the likelihood of a linear Gaussian model, which has a closed form."""
 
 import math
 
@@ -16,19 +16,19 @@ from limner.networks.priors import StandardNormal
 from limner.pixels import to_float
 
 SIGMA = 0.6
-# Orthogonal columns, for which the posterior's covariance is diagonal.
+# The columns are orthogonal, so that the covariance of the posterior is diagonal.
 W = torch.tensor([[0.5, 0.0], [0.5, 0.3], [0.0, 0.4], [0.5, -0.3], [0.1, 0.0], [0.0, 0.2]])
 
 
 class Linear(nn.Module):
-    """E[x | z] = W z, as images of 1x2x3."""
+    """A decoder with E[x | z] = W z, as images of 1x2x3."""
 
     def forward(self, z):
         return (z @ W.T).unflatten(1, (1, 2, 3))
 
 
 class Posterior(nn.Module):
-    """p(z | x) of the linear model, displaced and widened."""
+    """The posterior p(z | x) of the linear model, shifted and widened."""
 
     def __init__(self, shift: float, widening: float):
         super().__init__()
@@ -58,7 +58,7 @@ def images(num_images=100):
 
 
 def exact(stored):
-    """Mean of log N(x; 0, W W' + sigma^2 I)."""
+    """Return the mean of log N(x; 0, W W' + sigma^2 I)."""
     covariance = W @ W.T + SIGMA**2 * torch.eye(6)
     p = torch.distributions.MultivariateNormal(torch.zeros(6), covariance)
     return p.log_prob(to_float(stored).flatten(1)).mean().item()
@@ -73,14 +73,14 @@ def bounded(model, *num_samples, stored=None, decoded_at_once=1000, pixels="stor
     )  # fmt: skip
 
 
-def test_the_exact_posterior_reaches_the_likelihood_with_any_number_of_codes():
+def test_bounds_with_the_exact_posterior_equal_the_likelihood_for_any_number_of_codes():
     found = bounded(vae(), 1, 5, 20)
     for bound in (found.elbo, *found.importance_weighted.values()):
         assert bound == pytest.approx(exact(images()), abs=1e-4)
 
 
 class Brighter(nn.Module):
-    """A decoder or the encoder that belongs to it, of images that their class makes brighter."""
+    """A decoder, or its encoder, of images that are brighter by their class."""
 
     def __init__(self, network: nn.Module, *, is_decoder: bool):
         super().__init__()
@@ -93,7 +93,7 @@ class Brighter(nn.Module):
         return self.network(x.flatten(1) - light)
 
 
-def test_of_a_conditional_model_the_likelihood_is_that_of_an_image_of_its_class():
+def test_likelihood_of_a_conditional_model_is_conditional_on_the_class():
     model = vae(
         encoder=Brighter(Posterior(0.0, 1.0), is_decoder=False),
         decoder=Brighter(Linear(), is_decoder=True), num_classes=3,
@@ -109,7 +109,7 @@ def test_of_a_conditional_model_the_likelihood_is_that_of_an_image_of_its_class(
     assert found.elbo == pytest.approx(expected, abs=1e-4)
 
 
-def test_bounds_stand_in_order_and_close_the_gap():
+def test_bounds_are_in_order_and_approach_the_likelihood():
     found = bounded(vae(shift=0.7, widening=1.5), 1, 5, 50, 500)
     bounds = list(found.importance_weighted.values())
     gaps = [exact(images()) - bound for bound in bounds]
@@ -120,14 +120,14 @@ def test_bounds_stand_in_order_and_close_the_gap():
     assert abs(gaps[3]) < 0.02, "within its noise"
 
 
-def test_no_bound_is_above_the_likelihood_by_more_than_its_noise():
+def test_no_bound_exceeds_the_likelihood_by_more_than_its_noise():
     values = [bounded(vae(shift=0.5), 5, seed=seed).importance_weighted[5] for seed in range(30)]
     spread = torch.tensor(values)
     assert spread.mean() + 2 * spread.std() / 30**0.5 < exact(images())
 
 
-def test_the_elbo_is_its_parts_and_the_closed_form():
-    """The KL of two Gaussians, and E log p(x|z) with the code's variance put through W."""
+def test_elbo_is_the_sum_of_its_terms_and_equals_the_closed_form():
+    """The terms: KL of two Gaussians and E log p(x|z) with the variance of z put through W."""
     model = vae(shift=0.3, widening=2.0)
     found = bounded(model, 4000)
     x = to_float(images())
@@ -142,7 +142,7 @@ def test_the_elbo_is_its_parts_and_the_closed_form():
     assert (found.num_images, found.num_values) == (100, 6)
 
 
-def test_the_elbo_is_what_training_minimises():
+def test_elbo_equals_the_negative_training_loss():
     model = vae(shift=0.3)
     torch.manual_seed(0)
     x = to_float(images())
@@ -153,7 +153,7 @@ def test_the_elbo_is_what_training_minimises():
     assert bounded(model, 400).elbo == pytest.approx(-torch.stack(losses).mean().item(), abs=0.05)
 
 
-def test_the_decoder_never_sees_more_than_it_may():
+def test_decoder_gets_at_most_the_allowed_number_of_codes():
     seen = []
 
     class Watched(Linear):
@@ -168,8 +168,8 @@ def test_the_decoder_never_sees_more_than_it_may():
     assert found.importance_weighted[25] == pytest.approx(whole.importance_weighted[25], abs=0.02)
 
 
-def test_small_weights_do_not_vanish():
-    """exp(-10^4) is 0, its logarithm is not."""
+def test_bounds_do_not_underflow_when_weights_are_small():
+    """exp(-10^4) is 0 in floating point; its logarithm is not -infinity."""
     black = torch.zeros(2, 1, 2, 3, dtype=torch.uint8)
 
     class White(Linear):
@@ -180,8 +180,8 @@ def test_small_weights_do_not_vanish():
     assert -math.inf < found.importance_weighted[3] < -1e4
 
 
-def test_binarised_images_are_coins():
-    """Of p(x|z) that ignores z, log p(x) is -ln 2 a pixel; and the coins fall as x says."""
+def test_binarised_images_are_random_draws():
+    """If p(x|z) ignores z, log p(x) is -ln 2 per pixel, and the draws follow the pixel values."""
 
     class Fair(nn.Module):
         def forward(self, z):
@@ -216,13 +216,13 @@ def test_dequantised_images_stay_within_their_level():
     assert difference.std() == pytest.approx(2 / 255 / math.sqrt(12), rel=0.1)
 
 
-def test_even_levels_cost_eight_bits():
-    """Uniform over the 256 levels, as a density and as a probability."""
+def test_equal_levels_cost_eight_bits():
+    """The distribution is uniform over the 256 levels, as a density and as a probability."""
     density = -10 * math.log(256 * 2 / 255)
     assert bits_per_dim(density, num_values=10, is_density=True) == pytest.approx(8)
     probability = -10 * math.log(256)
     assert bits_per_dim(probability, num_values=10, is_density=False) == pytest.approx(8)
 
 
-def test_the_vae_is_a_model_with_latent_variables():
+def test_vae_follows_the_protocol_of_latent_variable_models():
     assert isinstance(vae(), LatentVariables)

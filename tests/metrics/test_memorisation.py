@@ -1,4 +1,4 @@
-"""Copies of the training images are recognised, and held-out images are not."""
+"""Copies of the training images are recognised; held-out images are not."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from limner.metrics.memorisation import memorisation, nearest, neighbours_pictur
 
 
 def images(num_images, seed):
-    """Smooth pictures, so that distances vary."""
+    """Return smooth pictures, whose distances vary."""
     coarse = torch.rand(num_images, 1, 3, 3, generator=torch.manual_seed(seed))
     fine = torch.nn.functional.interpolate(coarse, scale_factor=3, mode="bilinear")
     return (255 * fine).to(torch.uint8)
@@ -19,7 +19,7 @@ def judged(samples, train, held_out):
     return memorisation(*near, quantile=0.05)
 
 
-def test_neighbours_are_those_of_the_whole_table_in_integers():
+def test_nearest_neighbours_equal_the_neighbours_of_the_full_integer_table():
     queries, references = images(40, 0), images(300, 1)
     found = nearest(queries, references.split(37), k=5)
     table = queries.flatten(1).long()[:, None] - references.flatten(1).long()
@@ -29,7 +29,7 @@ def test_neighbours_are_those_of_the_whole_table_in_integers():
     assert torch.equal(found.indices, order[:, :5])
 
 
-def test_the_batches_change_nothing(monkeypatch):
+def test_nearest_neighbours_do_not_depend_on_the_batches(monkeypatch):
     queries, references = torch.randn(50, 8), torch.randn(200, 8)
     one = nearest(queries, [references], k=3)
     monkeypatch.setattr("limner.metrics.memorisation.QUERIES", 7)
@@ -43,7 +43,7 @@ def test_too_few_references_are_refused():
         nearest(images(4, 0), [images(2, 1)], k=3)
 
 
-def test_a_copy_is_its_own_neighbour_at_no_distance():
+def test_copy_has_itself_as_neighbour_at_distance_0():
     train = images(100, 0)
     found = nearest(train[[7, 3, 99]], train.split(30), k=2)
     assert found.indices[:, 0].tolist() == [7, 3, 99]
@@ -51,7 +51,7 @@ def test_a_copy_is_its_own_neighbour_at_no_distance():
     assert (found.distances[:, 1] > 0).all()
 
 
-def test_copies_of_the_training_images_are_recognised():
+def test_memorisation_recognises_copies_of_the_training_images():
     train, held_out = images(500, 0), images(300, 1)
     found = judged(train[:200], train, held_out)
     assert found.copied == 1
@@ -59,13 +59,13 @@ def test_copies_of_the_training_images_are_recognised():
     assert found.nearer > 0.99
 
 
-def test_a_few_copies_show_in_the_share_of_copies():
+def test_share_of_copies_shows_a_few_copies():
     train, held_out = images(500, 0), images(300, 1)
     found = judged(torch.cat([train[:40], images(160, 2)]), train, held_out)
     assert found.copied == pytest.approx(0.2 + 0.8 * 0.05, abs=0.05)
 
 
-def test_held_out_images_are_not():
+def test_memorisation_does_not_flag_held_out_images():
     train, held_out = images(500, 0), images(300, 1)
     found = judged(images(300, 2), train, held_out)
     assert found.copied == pytest.approx(0.05, abs=0.05)
@@ -73,8 +73,8 @@ def test_held_out_images_are_not():
     assert found.nearer == pytest.approx(0.5, abs=0.08)
 
 
-def test_the_statistic_has_the_spread_that_it_says():
-    """Under equal distributions z is standard normal."""
+def test_memorisation_statistic_is_standard_normal_under_equal_distributions():
+    """If both distributions are equal, z is standard normal."""
     random = torch.manual_seed(0)
     z = [
         memorisation(
@@ -86,7 +86,7 @@ def test_the_statistic_has_the_spread_that_it_says():
     assert np.std(z) == pytest.approx(1, abs=0.15)
 
 
-def test_quantiles_are_those_of_the_distances():
+def test_quantiles_are_the_quantiles_of_the_distances():
     samples = torch.arange(101.0)
     found = memorisation(samples, samples + 1000, quantile=0.5)
     assert found.quantiles["samples"]["0.25"] == 25
@@ -95,7 +95,7 @@ def test_quantiles_are_those_of_the_distances():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_picture_shows_each_sample_beside_its_neighbours(channels):
+def test_memorisation_picture_shows_each_sample_beside_its_neighbours(channels):
     train = torch.randint(0, 200, (30, channels, 32, 20), dtype=torch.uint8)
     found = nearest(train[:4], [train], k=3)
     picture = np.asarray(neighbours_picture(train[:4], train[found.indices]))

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage against closed forms and brute force."""
+"""Precision, recall, density and coverage compared with closed forms and brute force."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from limner.metrics.prdc import prdc
 
 
 def brute_force(generated, real, k):
-    """By loops over points, from the papers' definitions."""
+    """Compute the scores by loops over points, from the definitions of the papers."""
 
     def distance(a, b):
         return np.sqrt(((a - b) ** 2).sum())
@@ -31,7 +31,7 @@ def brute_force(generated, real, k):
 
 @pytest.mark.parametrize("k", [1, 5])
 @pytest.mark.parametrize("rows", [7, 1000])
-def test_agrees_with_brute_force(monkeypatch, k, rows):
+def test_prdc_agrees_with_brute_force(monkeypatch, k, rows):
     monkeypatch.setattr(module, "ROWS", rows)
     generator = torch.Generator().manual_seed(0)
     real = torch.randn(60, 4, generator=generator)
@@ -43,20 +43,20 @@ def test_agrees_with_brute_force(monkeypatch, k, rows):
 
 
 @pytest.mark.parametrize("shift", [0, 1000])
-def test_a_set_has_all_of_itself(shift):
-    """Each ball holds its centre and k - 1 neighbours inside its rim: the density is 1."""
+def test_prdc_of_a_set_with_itself_is_1(shift):
+    """Each ball holds its centre and k - 1 neighbours inside its rim, so the density is 1."""
     x = torch.randn(1200, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert prdc(x + shift, x + shift, num_neighbours=5) == {
         "precision": 1, "recall": 1, "density": pytest.approx(1), "coverage": 1,
     }  # fmt: skip
 
 
-def test_sets_far_apart_have_nothing_of_each_other():
+def test_prdc_of_distant_sets_is_0():
     x, y = torch.randn(50, 3), torch.randn(40, 3) + 100
     assert set(prdc(x, y, num_neighbours=3).values()) == {0.0}
 
 
-def test_a_single_picture_over_and_over_is_precise_and_covers_little():
+def test_prdc_of_one_repeated_picture_has_high_precision_and_low_coverage():
     real = torch.randn(200, 3, generator=torch.Generator().manual_seed(0)) * 1e3
     found = prdc(real[:1].repeat(100, 1), real, num_neighbours=3)
     assert found["precision"] == 1

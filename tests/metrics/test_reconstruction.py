@@ -1,4 +1,4 @@
-"""Originals and reconstructions go in pairs."""
+"""Originals and reconstructions are paired."""
 
 import torch
 
@@ -10,7 +10,7 @@ class Darker:
         return images - 2 * 10 / 255
 
 
-def test_pairs_are_bytes_of_the_same_images():
+def test_reconstruction_pairs_are_bytes_of_the_same_images():
     images = torch.randint(10, 256, (7, 1, 4, 4), dtype=torch.uint8)
     pairs = list(reconstructed_pairs(Darker(), ((part, None) for part in images.split(3))))
     originals, reconstructions = (torch.cat(parts) for parts in zip(*pairs, strict=True))
@@ -23,7 +23,7 @@ class DarkerByClass:
         return images - 2 * labels[:, None, None, None] / 255
 
 
-def test_a_conditional_model_is_told_the_classes():
+def test_reconstruction_passes_the_classes_to_a_conditional_model():
     images = torch.randint(10, 256, (6, 1, 4, 4), dtype=torch.uint8)
     labels = torch.arange(6)
     batches = zip(images.split(4), labels.split(4), strict=True)

@@ -1,4 +1,4 @@
-"""Statistics of real images are made once, and made again where the cache does not hold."""
+"""Statistics of real images are computed once, and again if the cached ones are not valid."""
 
 import json
 import logging
@@ -39,7 +39,7 @@ def _own_cache(monkeypatch, tmp_path):
 
 
 def blind(monkeypatch):
-    """From now on no real image can be looked at."""
+    """Make every further look at a real image fail."""
     monkeypatch.setattr(Store, "gather", None)
 
 
@@ -53,7 +53,7 @@ def equal(a, b) -> bool:
     return all(torch.equal(x, y) for x, y in pairs)
 
 
-def test_the_second_time_no_image_is_looked_at(monkeypatch):
+def test_reference_reads_no_image_the_second_time(monkeypatch):
     first = made()
     blind(monkeypatch)
     network = PixelFeatures()
@@ -61,7 +61,7 @@ def test_the_second_time_no_image_is_looked_at(monkeypatch):
     assert network.num_seen == 0
 
 
-def test_another_process_need_not_look_either():
+def test_reference_reads_no_image_in_another_process():
     first = made()
     code = (
         "import torch; from support import fakes; import test_reference as t;"
@@ -83,14 +83,14 @@ def test_another_process_need_not_look_either():
         {"request": REQUEST._replace(gaussian=False)},
     ],
 )
-def test_whatever_counts_is_part_of_the_key(monkeypatch, changes):
+def test_reference_key_includes_everything_that_changes_the_statistics(monkeypatch, changes):
     made()
     blind(monkeypatch)
     with pytest.raises(TypeError):
         made(**changes)
 
 
-def test_another_network_has_its_own(monkeypatch):
+def test_reference_is_separate_for_each_feature_network(monkeypatch):
     made()
     monkeypatch.setattr(PixelFeatures, "protocol", lambda self: {"weights_sha256": "1"})
     blind(monkeypatch)
@@ -134,7 +134,7 @@ def lose(folder):
         (age, f"of format {module.FORMAT - 1}, not {module.FORMAT}"),
     ],
 )
-def test_an_entry_that_does_not_hold_is_made_anew_and_said(monkeypatch, caplog, break_, message):
+def test_damaged_reference_is_computed_again_and_reported(monkeypatch, caplog, break_, message):
     first = made()
     break_(entry())
     with caplog.at_level(logging.WARNING):
@@ -148,7 +148,7 @@ def test_an_entry_that_does_not_hold_is_made_anew_and_said(monkeypatch, caplog, 
     assert not caplog.records
 
 
-def test_statistics_that_cannot_be_kept_are_used_all_the_same(monkeypatch, caplog):
+def test_reference_works_when_it_cannot_be_cached(monkeypatch, caplog):
     first = made()
     for folder in (cache_dir() / "reference").iterdir():
         if folder.is_dir():

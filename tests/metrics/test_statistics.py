@@ -1,4 +1,4 @@
-"""The pass over a set: the same statistics by any batches and any number of processes."""
+"""Statistics of an image set are the same for any batches and any number of processes."""
 
 import pytest
 import torch
@@ -43,8 +43,8 @@ def process(rank, folder, num_images):
 
 
 @pytest.mark.parametrize("num_images", [NUM, 19], ids=["not dividing", "fewer than processes"])
-def test_two_processes_find_what_one_finds(tmp_path, num_images):
-    """The 19 images are a single chunk: the second process sees none."""
+def test_two_processes_find_the_statistics_of_one(tmp_path, num_images):
+    """The 19 images are a single chunk, so the second process gets none."""
     arguments = (str(tmp_path), num_images)
     torch.multiprocessing.start_processes(process, arguments, nprocs=2, start_method="fork")
     alone = collected(Store(num_images))
@@ -57,23 +57,23 @@ def test_two_processes_find_what_one_finds(tmp_path, num_images):
 
 
 @pytest.mark.parametrize("batch_size", [1, 64, 1000])
-def test_the_batch_size_means_nothing(batch_size):
+def test_statistics_do_not_depend_on_the_batch_size(batch_size):
     same(collected(Store(NUM), batch_size), collected(Store(NUM)))
 
 
-def test_one_pass_sees_each_image_once():
+def test_one_pass_reads_each_image_once():
     network = PixelFeatures()
     collected(Store(NUM), network=network)
     assert network.num_seen == NUM
 
 
-def test_what_is_not_wanted_is_not_kept():
+def test_statistics_keep_only_what_was_requested():
     found = collected(Store(NUM), request=StatisticsRequest(False, None, None))
     assert (found.gaussian, found.features, found.inception_score) == (None, None, None)
 
 
 @pytest.mark.parametrize("limit", [50, NUM, 1000])
-def test_the_features_kept_are_some_of_all_of_the_set_in_its_order(limit):
+def test_kept_features_are_a_sample_of_the_whole_set_in_its_order(limit):
     store = Store(NUM)
     everything = PixelFeatures()(store.images).features
     kept = collected(store, request=REQUEST._replace(max_features=limit)).features
@@ -85,7 +85,7 @@ def test_the_features_kept_are_some_of_all_of_the_set_in_its_order(limit):
     assert places[-1] > NUM - 20, "to the end"
 
 
-def test_statistics_show_how_many_images_are_done(monkeypatch):
+def test_statistics_show_a_bar_of_the_images_done(monkeypatch):
     shown = []
 
     class Spy(Bar):

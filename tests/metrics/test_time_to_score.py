@@ -1,4 +1,4 @@
-"""The curve of a run, from what its logger wrote."""
+"""The curve of a run, read from its metrics.csv."""
 
 import csv
 
@@ -29,11 +29,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_score_is_at_the_time_of_its_update_or_the_last_one_known(folder):
+def test_read_curve_uses_the_time_of_the_same_update_or_the_last_known_time(folder):
     assert read_curve(folder, score="val/fid") == Curve([20, 40, 50], [3, 6, 6], [80, 50, 45])
 
 
-def test_the_time_to_a_score_is_that_of_the_first_which_is_as_good():
+def test_seconds_to_is_the_time_of_the_first_score_that_is_good_enough():
     curve = Curve([1, 2, 3, 4], [10, 20, 30, 40], [9, 5, 7, 5])
     assert curve.seconds_to(5, lower_is_better=True) == 20
     assert curve.seconds_to(8, lower_is_better=True) == 20
@@ -41,7 +41,7 @@ def test_the_time_to_a_score_is_that_of_the_first_which_is_as_good():
     assert curve.seconds_to(7, lower_is_better=False) == 10
 
 
-def test_the_speed_of_training_is_the_median_look(folder):
+def test_training_speed_is_the_median_of_the_logged_speeds(folder):
     assert training_speed(folder) is None
     looks = "update,time/images_per_second\n10,5.0\n20,\n30,900.0\n40,1000.0\n"
     (folder / "metrics.csv").write_text(looks)
@@ -56,14 +56,14 @@ def test_the_speed_of_training_is_the_median_look(folder):
         (CSV, "val/kid", "no column val/kid, but: val/fid"),
     ],
 )
-def test_what_is_not_there_is_named(tmp_path, content, score, message):
+def test_read_curve_names_what_is_missing(tmp_path, content, score, message):
     if content is not None:
         (tmp_path / "metrics.csv").write_text(content)
     with pytest.raises(UserError, match=message):
         read_curve(tmp_path, score=score)
 
 
-def test_curves_become_a_table_and_a_picture(folder):
+def test_curves_are_written_as_a_table_and_a_picture(folder):
     curves = {"a": read_curve(folder, score="val/fid"), "b": Curve([], [], [])}
     write_csv(curves, folder / "curve.csv", score="val/fid")
     with open(folder / "curve.csv", newline="") as file:
@@ -76,7 +76,7 @@ def test_curves_become_a_table_and_a_picture(folder):
         assert len(set(picture.convert("L").tobytes())) > 10
 
 
-def test_a_run_leaves_its_curve(run):
+def test_run_writes_its_curve(run):
     quick = ["trainer.max_epochs=2", "metrics.num_samples=50", "metrics.every_num_epochs=1"]
     result = run(*quick, "logger=csv")
     assert result.code == 0, result.err

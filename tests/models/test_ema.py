@@ -7,7 +7,7 @@ from torch import nn
 from limner.models.ema import EMA, best, evaluating, follow, make_ema
 
 
-def test_old_weights_count_half_after_the_half_life():
+def test_ema_weights_count_half_after_the_half_life():
     network = nn.Linear(1, 1, bias=False)
     network.weight.data.fill_(0.0)
     ema = EMA(network, half_life=1000, ramp=None)
@@ -17,7 +17,7 @@ def test_old_weights_count_half_after_the_half_life():
     assert ema.network.weight.item() == pytest.approx(0.5, abs=1e-5)
 
 
-def test_the_batch_size_does_not_matter():
+def test_ema_does_not_depend_on_the_batch_size():
     results = []
     for batch in (10, 50):
         network = nn.Linear(1, 1, bias=False)
@@ -30,7 +30,7 @@ def test_the_batch_size_does_not_matter():
     assert results[0] == pytest.approx(results[1], abs=1e-5)
 
 
-def test_a_young_average_forgets_its_start():
+def test_young_ema_forgets_its_start():
     network = nn.Linear(1, 1, bias=False)
     network.weight.data.fill_(0.0)
     ema = EMA(network, half_life=1e9, ramp=None)
@@ -40,8 +40,8 @@ def test_a_young_average_forgets_its_start():
     assert ema.network.weight.item() > 0.999
 
 
-def test_the_half_life_ramps_up_with_the_images_seen():
-    """At update 50 of 20 images, 0.02 of the 1,000 seen before are 20."""
+def test_ema_half_life_grows_with_the_images_seen():
+    """At update 50 of 20 images, 1,000 images have been seen; 0.02 of them are 20."""
     network = nn.Linear(1, 1, bias=False)
     network.weight.data.fill_(0.0)
     ema = EMA(network, half_life=1e6, ramp=0.02)
@@ -54,7 +54,7 @@ def test_the_half_life_ramps_up_with_the_images_seen():
     assert bounded.network.weight.item() - 1 == pytest.approx(1 - 0.5**1e-3, rel=1e-3)
 
 
-def test_buffers_are_copied_and_nothing_is_trained():
+def test_ema_copies_buffers_and_trains_nothing():
     network = nn.BatchNorm1d(3)
     ema = EMA(network, half_life=10, ramp=None)
     network(torch.randn(8, 3) + 5)
@@ -65,8 +65,8 @@ def test_buffers_are_copied_and_nothing_is_trained():
     assert not ema.train().network.training
 
 
-def test_it_follows_by_all_images_of_an_update():
-    """Those of every process and of every step, however the batch goes through the network."""
+def test_ema_counts_all_images_of_an_update():
+    """Images of every process and every step count, however the batch is divided."""
     network = nn.Linear(1, 1, bias=False)
     network.weight.data.fill_(0.0)
     trainer = SimpleNamespace(datamodule=SimpleNamespace(batch_size=25), world_size=4)
@@ -83,13 +83,13 @@ def test_it_follows_by_all_images_of_an_update():
     assert best(model) is network
 
 
-def test_off_is_none_and_nonsense_is_refused():
+def test_ema_is_none_when_off_and_refuses_invalid_values():
     assert make_ema(nn.Linear(1, 1), None, ramp=None) is None
     with pytest.raises(ValueError, match="ema_half_life=0"):
         make_ema(nn.Linear(1, 1), 0, ramp=None)
 
 
-def test_evaluating_puts_the_mode_back():
+def test_evaluating_restores_the_training_mode():
     network = nn.Dropout().train()
     with evaluating(network) as same:
         assert same is network

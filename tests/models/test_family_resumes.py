@@ -1,4 +1,4 @@
-"""Every kind of autoencoder goes on with its run exactly, from the middle of an epoch."""
+"""Every kind of autoencoder resumes exactly, from the middle of an epoch."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_stopped_run_of_each_kind_is_the_uninterrupted_one(run, kind):
+def test_stopped_run_of_each_kind_equals_the_uninterrupted_run(run, kind):
     common = [*KINDS[kind], "metrics=none", "accelerator=cpu", "data.batch_size=32"]
     assert run(*common, "trainer.max_steps=7", "hydra.run.dir=whole").code == 0
     assert run(*common, "trainer.max_steps=3", "hydra.run.dir=parts").code == 0

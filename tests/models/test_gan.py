@@ -1,4 +1,4 @@
-"""The parts of a GAN together: every loss with every network and condition, and its options."""
+"""The parts of a GAN together: every loss with every network and condition, and all options."""
 
 import csv
 
@@ -30,7 +30,7 @@ TINY["resnet_large"] = TINY["resnet"]
 
 @pytest.fixture
 def made(composed):
-    """A GAN of small networks for images of 8x8 pixels and 10 classes."""
+    """Return a function that makes a GAN of small networks for 8x8 images of 10 classes."""
 
     def make(*overrides, network="dcgan"):
         words = ["model=gan", f"network={network}", *TINY[network], *overrides]
@@ -40,7 +40,7 @@ def made(composed):
 
 
 def inputs_for(model, num_images=6):
-    """What a step takes, with images of pixels in [-1, 1]."""
+    """Return the inputs of a training step, with images in [-1, 1]."""
     draws = model.augmentation.num_draws if model.augmentation is not None else 0
     return Inputs(
         real=torch.rand(num_images, 1, 8, 8) * 2 - 1,
@@ -53,7 +53,7 @@ def inputs_for(model, num_images=6):
 
 
 def both_losses(model, inputs):
-    """The sum of what each player minimises."""
+    """Return the sum of the losses of generator and discriminator."""
     d = model.objective.discriminator_losses(inputs, 0, update=0)
     g = model.objective.generator_losses(inputs)
     return [sum(losses.means.values()) for losses in (d, g)]
@@ -62,13 +62,15 @@ def both_losses(model, inputs):
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("network", sorted(TINY))
 @pytest.mark.parametrize("loss", LOSSES)
-def test_gradient_reaches_every_parameter_of_both_players(made, loss, network, condition):
+def test_gradient_reaches_every_parameter_of_generator_and_discriminator(
+    made, loss, network, condition
+):
     words = [f"model/loss={loss}", f"model/condition={condition}"]
     if (network, condition) == ("mlp", "projection"):
         words.append("network.generator_condition=concat")
     model = made(*words, network=network)
     inputs = inputs_for(model, num_images=20)
-    if loss == "hinge":  # of all logits within it the gradients are in balance
+    if loss == "hinge":  # If all logits lie within the margin, the gradients cancel.
         nn.init.constant_(model.discriminator.classify.bias, 100.0)
     for player, total in zip(
         ("discriminator", "generator"), both_losses(model, inputs), strict=True
@@ -79,14 +81,14 @@ def test_gradient_reaches_every_parameter_of_both_players(made, loss, network, c
         relative = loss in ("relativistic", "wasserstein") and player == "discriminator"
         for name, grad in rows.items():
             if relative and name.startswith("classify") and name.endswith("bias"):
-                continue  # only differences of logits count
+                continue  # Only differences of logits count.
             assert grad is not None, (player, name)
             assert grad.any(), (player, name)
 
 
 @pytest.mark.parametrize("augmentation", ["diffaugment", "ada"])
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_augmented_fakes_teach_the_generator(made, condition, augmentation):
+def test_generator_gets_gradients_through_augmented_fakes(made, condition, augmentation):
     model = made(
         f"model/condition={condition}", f"model/augmentation={augmentation}",
         "model/penalty=[r1,lecam,consistency]",
@@ -102,11 +104,11 @@ def test_augmented_fakes_teach_the_generator(made, condition, augmentation):
     assert both_losses(model, other)[1] != total, "what D sees follows the draws"
 
 
-def test_a_generator_follows_the_class_that_it_is_told(made):
+def test_generator_draws_the_class_it_is_given(made):
     for condition in CONDITIONS[1:]:
         model = made(f"model/condition={condition}", "model.ema_half_life=null")
         z = torch.randn(3, 64)
-        if condition == "projection":  # scales and shifts of all classes begin alike
+        if condition == "projection":  # Scales and shifts of all classes are equal at the start.
             for module in model.generator.modules():
                 if isinstance(module, nn.Embedding):
                     nn.init.normal_(module.weight)
@@ -116,7 +118,7 @@ def test_a_generator_follows_the_class_that_it_is_told(made):
         assert drawn.shape == (5, 1, 8, 8)
 
 
-def test_micro_batches_together_are_the_whole():
+def test_micro_batches_give_the_gradient_of_the_whole_batch():
     whole = Inputs(*(torch.randn(6, 2) for _ in range(5)), for_penalty=torch.randn(6, 0))
     cut = micro_batches(Gradients(max_norm=None, accumulate=3), *whole._replace(labels=None))
     parts = [Inputs(*part) for part in cut]
@@ -125,8 +127,8 @@ def test_micro_batches_together_are_the_whole():
     assert parts[0].for_penalty.shape == (2, 0)
 
 
-def test_standing_statistics_are_those_of_the_weights_at_hand(made):
-    """Of a generator whose running averages are still those of nothing."""
+def test_standing_statistics_belong_to_the_current_weights(made):
+    """The running averages of this generator still have their initial values."""
     plain, model = (
         made("model.ema_half_life=null", f"model.num_standing_batches={n}") for n in ("null", 20)
     )
@@ -140,7 +142,7 @@ def test_standing_statistics_are_those_of_the_weights_at_hand(made):
     assert not any("standing" in name for name in model.state_dict())
 
 
-def test_standing_statistics_are_made_once_for_an_update():
+def test_standing_statistics_are_computed_once_per_update():
     asked = []
     kept = StandingStatistics(3)
     for update in (1, 1, 2):
@@ -153,7 +155,7 @@ def test_standing_statistics_are_made_once_for_an_update():
         StandingStatistics(0)
 
 
-def test_the_probability_of_ada_is_saved_and_logged(tmp_path):
+def test_ada_probability_is_saved_and_logged(tmp_path):
     folder = runs.trained(
         tmp_path, "model=gan", "model/augmentation=ada", "model.augmentation.images_per_unit=1000",
         "model.augmentation.every=1", "model.augmentation.target=-1", "logger=csv",
@@ -171,7 +173,7 @@ def test_the_probability_of_ada_is_saved_and_logged(tmp_path):
 
 
 def test_values_of_an_update_are_means_over_its_discriminator_steps(tmp_path, monkeypatch):
-    """Also of a penalty that counts at every third step, and of ADA's probability."""
+    """This includes a penalty at every third step, and ADA's probability."""
     steps, original = [], GAN._discriminator_step
 
     def kept(self, *arguments):

@@ -1,4 +1,4 @@
-"""One update is one step of Lightning's counter, whatever the number of optimizers."""
+"""One update is one step of Lightning's counter, for any number of optimizers."""
 
 import csv
 

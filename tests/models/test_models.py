@@ -1,4 +1,4 @@
-"""What each model does in a step, and how it draws."""
+"""The training step of each model, and its samples."""
 
 import csv
 
@@ -22,7 +22,7 @@ def made(composed):
 
 
 @pytest.mark.parametrize("model", ["vae", "cvae", "ladder_vae", "gan"])
-def test_the_same_generator_draws_the_same_images(made, model):
+def test_sample_returns_the_same_images_for_the_same_generator(made, model):
     network = made(f"model={model}")
     first, second = (network.sample(4, generator=torch.Generator().manual_seed(1)) for _ in "ab")
     assert first.shape == (4, 1, 8, 8)
@@ -33,7 +33,7 @@ def test_the_same_generator_draws_the_same_images(made, model):
 
 
 @pytest.mark.parametrize("model", ["vae", "cvae", "ladder_vae", "gan"])
-def test_the_average_is_what_draws(made, model):
+def test_sample_uses_the_average_of_the_weights(made, model):
     network = made(f"model={model}", "model.ema_half_life=100")
     before = network.sample(2, generator=torch.Generator().manual_seed(0))
     for name, parameter in network.named_parameters():
@@ -43,8 +43,8 @@ def test_the_average_is_what_draws(made, model):
     assert torch.equal(before, after)
 
 
-def test_each_players_turn_moves_that_player_alone(run, monkeypatch):
-    """Watched at every step of either optimizer in two real updates."""
+def test_each_optimizer_step_changes_only_its_own_network(run, monkeypatch):
+    """Weights are compared at every step of both optimizers in two real updates."""
     moved = []
 
     def finish(step, **options):
@@ -64,7 +64,7 @@ def test_each_players_turn_moves_that_player_alone(run, monkeypatch):
     assert moved == [{"discriminator"}, {"discriminator"}, {"generator"}] * 2
 
 
-def test_a_separate_learning_rate_for_the_discriminator(made):
+def test_discriminator_may_have_a_separate_learning_rate(made):
     model = made("model=gan", "model.discriminator_lr=0.5")
     generator, discriminator = model.configure_optimizers()
     assert generator.param_groups[0]["lr"] == 2e-4
@@ -86,7 +86,7 @@ def test_a_separate_learning_rate_for_the_discriminator(made):
         (NonSaturating(), R1(), nn.BatchNorm2d(1), 1, "network.discriminator_norm=layer"),
     ],
 )
-def test_what_means_nothing_is_refused(loss, penalty, discriminator, steps, message):
+def test_models_refuse_invalid_values(loss, penalty, discriminator, steps, message):
     if penalty is not None:
         penalty = {"it": Weighted(function=penalty, weight=1.0, every=1)}
     with pytest.raises(ValueError, match=message):
@@ -101,7 +101,7 @@ def test_what_means_nothing_is_refused(loss, penalty, discriminator, steps, mess
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
 @pytest.mark.parametrize("model", ["vae", "gan", "classifier"])
-def test_other_precisions_train(run, model, precision):
+def test_models_train_in_other_precisions(run, model, precision):
     result = run(
         f"model={model}", f"trainer.precision={precision}", "trainer.max_steps=2", "metrics=none",
         "logger=none",
@@ -109,8 +109,8 @@ def test_other_precisions_train(run, model, precision):
     assert result.code == 0, result.err
 
 
-def test_penalties_count_at_their_steps_and_see_every_step(run):
-    """R1 counts at the first of 2 x 3 steps of D only, so update 1 alone logs it."""
+def test_penalties_are_computed_at_their_intervals_over_all_discriminator_steps(run):
+    """R1 is due only at the first of 2 x 3 steps of D, so only update 1 logs R1."""
     result = run(
         "model=gan", "model.num_discriminator_steps=3", "model/penalty=[r1,lecam]",
         "model.penalty.r1.every=6", "trainer.max_steps=2", "callbacks.log.every_num_updates=1",
@@ -129,10 +129,10 @@ def test_penalties_count_at_their_steps_and_see_every_step(run):
     "weight",
     ["1.5", "{_target_: limner.schedules.Linear, start: 3, end: 0, first: 0, last: 4}"],
 )
-def test_the_weight_of_a_penalty_is_a_number_or_a_schedule(made, weight):
+def test_penalty_weight_is_a_number_or_a_schedule(made, weight):
     model = made("model=gan", "model/penalty=r1", f"model.penalty.r1.weight={weight}")
     images = torch.randn(2, 1, 8, 8, requires_grad=True)
-    logits = images.sum((1, 2, 3))  # whose gradient is 1 in each of 64 pixels
+    logits = images.sum((1, 2, 3))  # The gradient of these logits is 1 in each of 64 pixels.
     pairs = Pairs(images, images, logits, logits)
     values = model.penalty(None, pairs, uniform=torch.zeros(2, 0), step=2, update=2)
     assert values["r1"].tolist() == [1.5 * 64 / 2] * 2

@@ -1,4 +1,4 @@
-"""Models of limner in a Trainer that limner did not make, as users of Lightning have it."""
+"""limner's models in a plain Lightning Trainer, as users of Lightning have it."""
 
 import lightning as L
 import pytest
@@ -29,7 +29,7 @@ LOSSES = {
 
 @pytest.fixture
 def parts(composed):
-    """A small model, and the digits."""
+    """Return a small model and the digits."""
 
     def make(model, *words):
         config = composed(f"model={model}", *SMALL[model], "data.batch_size=300", *words)
@@ -39,7 +39,7 @@ def parts(composed):
 
 
 def trainer(folder, *, max_epochs=2, **more):
-    """An ordinary Trainer that prints nothing."""
+    """Return a plain Trainer that prints nothing."""
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
     saves = {"enable_checkpointing": False, "logger": False}
     return L.Trainer(**quiet | saves | more, max_epochs=max_epochs, default_root_dir=folder)
@@ -59,7 +59,7 @@ def test_plain_trainer_fits_validates_and_tests_each_model(parts, tmp_path, mode
     assert all(torch.isfinite(torch.tensor(value)) for value in (validated | tested).values())
 
 
-def test_lightnings_own_callbacks_and_loggers_read_the_train_losses(parts, tmp_path):
+def test_lightnings_callbacks_and_loggers_read_the_train_losses(parts, tmp_path):
     module, data = parts("gan")
     best = ModelCheckpoint(tmp_path, monitor="train/loss_generator", filename="best")
     stopping = EarlyStopping("train/loss_discriminator", min_delta=1e9, patience=1)
@@ -68,7 +68,7 @@ def test_lightnings_own_callbacks_and_loggers_read_the_train_losses(parts, tmp_p
         logger=CSVLogger(tmp_path), log_every_n_steps=1,
     )  # fmt: skip
     plain.fit(module, data)
-    assert plain.current_epoch == 2  # the first sets the mark, the second is no better
+    assert plain.current_epoch == 2  # The first value sets the best; the second is no better.
     assert best.best_model_score is not None
     assert (tmp_path / "best.ckpt").exists()
     assert "train/loss_generator" in next(tmp_path.rglob("metrics.csv")).read_text()
@@ -82,7 +82,7 @@ def test_plain_trainer_takes_loaders_of_dicts(parts, tmp_path):
     assert plain.global_step == 4
 
 
-def test_train_losses_are_in_the_callback_metrics_of_a_run_and_never_leave_the_device(
+def test_train_losses_are_in_the_callback_metrics_of_a_run_and_stay_on_the_device(
     run, monkeypatch
 ):
     seen, reads = [], []
@@ -114,11 +114,11 @@ def test_train_losses_are_in_the_callback_metrics_of_a_run_and_never_leave_the_d
     assert result.code == 0, result.err
     assert len(seen) == 4
     assert all(isinstance(value, torch.Tensor) and not value.requires_grad for value in seen)
-    losses = {value.data_ptr() for value in seen[:-1]}  # the last update's are logged
+    losses = {value.data_ptr() for value in seen[:-1]}  # The values of the last update are logged.
     assert losses.isdisjoint(value.data_ptr() for value in reads)
 
 
-def test_a_run_does_not_validate_a_gan(run):
+def test_run_does_not_validate_a_gan(run):
     result = run(
         "model=gan", *SMALL["gan"], "metrics=none", "logger=csv", "trainer.max_steps=2",
         "accelerator=cpu",
@@ -128,7 +128,7 @@ def test_a_run_does_not_validate_a_gan(run):
 
 
 @pytest.mark.parametrize("condition", ["none", "projection", "auxiliary"])
-def test_validation_losses_are_those_of_training_without_penalties(parts, condition):
+def test_validation_losses_equal_training_losses_without_penalties(parts, condition):
     words = ["model/loss=hinge", f"model/condition={condition}", "network.generator_condition="]
     words[-1] += "none" if condition == "none" else "concat"
     module, _ = parts("gan", *words)

@@ -1,4 +1,4 @@
-"""VQ-VAEs, and models that are trained on the codes of a trained one."""
+"""VQ-VAEs, and models that are trained on the codes of a trained autoencoder."""
 
 import csv
 import shutil
@@ -22,7 +22,7 @@ COMMON = ["metrics=none", "accelerator=cpu"]
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    """A short run of every model that may be a first stage, or may not."""
+    """Train a short run of a model that may or may not be a first stage."""
     folder = tmp_path_factory.mktemp("first")
     return {
         "vqvae": trained(folder / "vqvae", "model=vqvae", *SMALL),
@@ -33,7 +33,7 @@ def first(tmp_path_factory):
     }
 
 
-def test_a_vqvae_fits_its_codes_and_logs_their_use(run):
+def test_vqvae_fits_its_codes_and_logs_their_use(run):
     result = run(
         "model=vqvae", *SMALL, "trainer.max_epochs=10", "logger=csv", "optimizer.lr=0.01",
         "callbacks.log.every_num_updates=20", "metrics=loss",
@@ -48,7 +48,7 @@ def test_a_vqvae_fits_its_codes_and_logs_their_use(run):
     assert (result.only_run() / "checkpoints" / "best.ckpt").exists()
 
 
-def test_a_vqvae_reconstructs_by_its_codes_alone(first):
+def test_vqvae_reconstructs_from_its_codes_alone(first):
     model = limner.load(first["vqvae"], device="cpu")
     images = torch.rand(5, 1, 8, 8) * 2 - 1
     indices = model.module.indices(images)
@@ -68,7 +68,7 @@ def test_a_vqvae_reconstructs_by_its_codes_alone(first):
         ("cvae", ["model=latent_prior", "model/prior=mixture", "model.prior.num_components=3"]),
     ],
 )
-def test_a_second_stage_is_trained_and_draws_by_itself(first, tmp_path, stage, overrides):
+def test_second_stage_trains_and_samples_by_itself(first, tmp_path, stage, overrides):
     moved = shutil.copytree(first[stage], tmp_path / "moved")
     second = trained(
         tmp_path / "second", *overrides, f"model.first_stage={moved}",
@@ -87,7 +87,7 @@ def test_a_second_stage_is_trained_and_draws_by_itself(first, tmp_path, stage, o
     assert (second / "final.png").exists()
 
 
-def test_a_second_stage_is_resumed_without_the_first(first, run, tmp_path):
+def test_second_stage_resumes_without_the_first_stage(first, run, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     moved = shutil.copytree(first["rae"], tmp_path / "moved")
     common = ["model=latent_prior", "model/prior=flow", f"model.first_stage={moved}", *COMMON]
@@ -103,7 +103,7 @@ def test_a_second_stage_is_resumed_without_the_first(first, run, tmp_path):
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_a_mixture_is_fitted_at_once(first, run):
+def test_gaussian_mixture_is_fitted_at_once(first, run):
     result = run("model=latent_prior", f"model.first_stage={first['rae']}", *COMMON, "logger=csv")
     assert result.code == 0, result.err
     model = limner.load(result.only_run(), device="cpu")
@@ -115,7 +115,7 @@ def test_a_mixture_is_fitted_at_once(first, run):
     assert abs(model.module.network["prior"].log_weights.exp().sum().item() - 1) < 1e-4
 
 
-def test_a_mixture_is_not_fitted_by_two_processes(first, run, tmp_path):
+def test_gaussian_mixture_is_not_fitted_by_two_processes(first, run, tmp_path):
     words = ["model=latent_prior", f"model.first_stage={first['rae']}", "metrics=none"]
     result = run(*words, "accelerator=ddp_cpu")
     assert result.code == 1
@@ -136,7 +136,9 @@ def test_a_mixture_is_not_fitted_by_two_processes(first, run, tmp_path):
         ("vqvae", ["model=code_prior", "model.top_k=0"], "model.top_k=0"),
     ],
 )
-def test_what_is_no_first_stage_is_refused(first, run, tmp_path, stage, overrides, message):
+def test_second_stage_refuses_a_run_that_is_not_a_first_stage(
+    first, run, tmp_path, stage, overrides, message
+):
     result = run(*overrides, f"model.first_stage={first[stage]}", *COMMON)
     assert result.code == 1
     assert message in result.err
@@ -152,13 +154,13 @@ def test_what_is_no_first_stage_is_refused(first, run, tmp_path, stage, override
         (None, "model.first_stage must be given"),
     ],
 )
-def test_a_run_that_is_not_there_is_named(run, word, message):
+def test_second_stage_names_a_run_that_does_not_exist(run, word, message):
     given = [] if word is None else [f"model.first_stage={word}"]
     result = run("model=code_prior", *given, *COMMON)
     assert result.code == 1
     assert message in result.err
 
 
-def test_a_fitted_prior_beside_a_vae_is_refused(composed):
+def test_vae_refuses_a_fitted_prior(composed):
     with pytest.raises(limner.errors.UserError, match="model=latent_prior"):
         build(composed("model/prior=gaussian_mixture"), "model")

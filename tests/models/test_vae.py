@@ -1,4 +1,4 @@
-"""The members of the VAE family: what each minimises, draws, bounds and refuses."""
+"""The VAE family: the loss, samples, bounds and refusals of each member."""
 
 import math
 
@@ -33,7 +33,7 @@ def losses(vae, num_samples=1):
     return vae._losses(vae.network, IMAGES, labels, eps.transpose(0, 1), kl_weight=vae.kl_weight)
 
 
-def test_the_negative_elbo_is_the_sum_of_its_terms(made):
+def test_negative_elbo_is_the_sum_of_its_terms(made):
     found = losses(made("model.kl_weight=2.0"))
     expected = found["reconstruction"] + 2 * found["kl"]
     assert found["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
@@ -41,7 +41,7 @@ def test_the_negative_elbo_is_the_sum_of_its_terms(made):
 
 
 class Linear(nn.Module):
-    """Encodes images of four values x = (2, 0, 1, -1) z + noise by their exact posterior."""
+    """An encoder with the exact posterior of images x = (2, 0, 1, -1) z + noise."""
 
     factors = torch.tensor([[2.0, 0.0, 1.0, -1.0]])
 
@@ -52,7 +52,7 @@ class Linear(nn.Module):
 
 
 class Blurred(Linear):
-    """A posterior twice as wide, and beside the mark."""
+    """An encoder whose posterior is twice as wide, and shifted."""
 
     def forward(self, images, labels=None):
         mean, logvar = super().forward(images)
@@ -74,14 +74,14 @@ def linear(encoder, objective):
 
 
 def exact(images):
-    """log p(x) of the linear-Gaussian model, N(0, I + f f^T)."""
+    """Return log p(x) of the linear-Gaussian model, N(0, I + f f^T)."""
     factors = Linear.factors
     covariance = torch.eye(4) + factors.T @ factors
     density = torch.distributions.MultivariateNormal(torch.zeros(4), covariance)
     return density.log_prob(images.flatten(1))
 
 
-def test_the_elbo_of_the_exact_posterior_is_the_log_likelihood():
+def test_elbo_of_the_exact_posterior_is_the_log_likelihood():
     images = torch.randn(500, 1, 2, 2)
     vae = linear(Linear(), Elbo(free_bits=None))
     weights = vae.log_weights(images, num_samples=3)
@@ -89,7 +89,7 @@ def test_the_elbo_of_the_exact_posterior_is_the_log_likelihood():
     assert torch.allclose(found, exact(images).expand(3, -1), atol=1e-4)
 
 
-def test_the_importance_weighted_bound_is_the_log_likelihood_within_its_error():
+def test_importance_weighted_bound_is_the_log_likelihood_within_its_error():
     images, num_samples = torch.randn(200, 1, 2, 2), 5000
     vae = linear(Blurred(), ImportanceWeighted(num_samples=5, doubly_reparameterised=False))
     generator = torch.Generator().manual_seed(0)
@@ -102,7 +102,7 @@ def test_the_importance_weighted_bound_is_the_log_likelihood_within_its_error():
     assert (log_weights.mean(0) < bound).all()
 
 
-def test_both_gradients_of_the_importance_weighted_bound_agree_and_one_varies_less():
+def test_importance_weighted_gradients_agree_and_the_doubly_reparameterised_one_varies_less():
     images = torch.randn(1, 1, 2, 2).expand(20_000, 1, 2, 2)
     found = {}
     for is_dreg in (False, True):
@@ -125,7 +125,7 @@ def test_both_gradients_of_the_importance_weighted_bound_agree_and_one_varies_le
 
 
 @pytest.mark.parametrize("choice", ["model/prior=vamp", "model/prior=mixture", "model/prior=flow"])
-def test_a_prior_of_its_own_is_trained_and_drawn_from(made, choice):
+def test_learned_prior_is_trained_and_sampled(made, choice):
     vae = made(choice)
     losses(vae)["loss"].backward()
     assert all(p.grad is not None for p in vae.network["prior"].parameters())
@@ -135,7 +135,7 @@ def test_a_prior_of_its_own_is_trained_and_drawn_from(made, choice):
     assert vae.sample(3).shape == (3, 1, 8, 8)
 
 
-def test_labels_choose_what_is_drawn_and_none_are_drawn_alike(made):
+def test_vae_samples_depend_on_labels_and_repeat_for_the_same_generator(made):
     vae = made("model/condition=concat")
     draw = {"generator": torch.Generator().manual_seed(0)}
     zeros = vae.sample(4, labels=torch.zeros(4, dtype=torch.int64), **draw)
@@ -149,7 +149,7 @@ def test_labels_choose_what_is_drawn_and_none_are_drawn_alike(made):
         vae.encode(IMAGES)
 
 
-def test_a_ladder_is_bounded_like_a_vae(composed):
+def test_ladder_vae_has_the_bounds_of_a_vae(composed):
     vae = build(composed("model=ladder_vae"), "model")
     assert vae.latent_dim == vae.network["decoder"].latent_dim
     weights = vae.log_weights(IMAGES, num_samples=3)
@@ -158,14 +158,14 @@ def test_a_ladder_is_bounded_like_a_vae(composed):
     assert vae.reconstruct(IMAGES).shape == IMAGES.shape
 
 
-def test_an_rae_draws_no_noise(made):
+def test_rae_adds_no_noise(made):
     vae = made("model/objective=rae")
     first, second = losses(vae), losses(vae)
     assert first["loss"] == second["loss"]
     assert first["loss"] > first["reconstruction"]
 
 
-def test_the_weight_of_the_kl_follows_its_schedule(made):
+def test_kl_weight_follows_its_schedule(made):
     vae = made("model/kl_schedule=linear", "model.kl_schedule.num_updates=10")
     seen = [vae.kl_weight_at(update) for update in (0, 5, 10, 20)]
     assert seen == pytest.approx([0, 0.5, 1, 1])
@@ -189,12 +189,12 @@ def test_the_weight_of_the_kl_follows_its_schedule(made):
         (["model/prior=mixture", "model.prior.num_components=0"], "num_components=0"),
     ],
 )
-def test_what_means_nothing_is_refused(made, overrides, message):
+def test_vaes_refuse_invalid_values(made, overrides, message):
     with pytest.raises(Exception, match=message):
         made(*overrides)
 
 
-def test_images_that_the_likelihood_cannot_read_are_refused_before_training(run, monkeypatch):
+def test_images_out_of_the_range_of_the_likelihood_are_refused_before_training(run, monkeypatch):
     monkeypatch.setattr("limner.models.variational.to_float", lambda images: images.float())
     result = run("model/likelihood=bernoulli", "metrics=none", "trainer.max_steps=1")
     assert result.code == 1

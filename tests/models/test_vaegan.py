@@ -1,4 +1,4 @@
-"""VAE-GANs: whose loss moves whom; and the likelihood by a perceptual distance."""
+"""VAE-GANs: the parameters that each loss changes, and the perceptual likelihood."""
 
 import os
 import pickle
@@ -30,7 +30,7 @@ def made(composed):
 
 
 def gradients(vaegan):
-    """The gradient of each parameter after the turn of encoder and generator."""
+    """Return the gradient of each parameter after the step of encoder and generator."""
     torch.manual_seed(0)
     total, _ = vaegan._autoencoder_losses(IMAGES, *torch.randn(2, 6, 4))
     vaegan.zero_grad()
@@ -38,8 +38,8 @@ def gradients(vaegan):
     return {name: w.grad.clone() for name, w in vaegan.named_parameters() if w.grad is not None}
 
 
-def test_the_adversarial_loss_is_the_generators_alone(made):
-    """Without likeness for G, the encoder's gradient is what it was, and D is left alone."""
+def test_adversarial_loss_changes_only_the_generator(made):
+    """Without reconstruction for G, the encoder's gradient is unchanged, and D gets none."""
     vaegan = made()
     both = gradients(vaegan)
     vaegan.reconstruction_weight = 0.0
@@ -50,7 +50,7 @@ def test_the_adversarial_loss_is_the_generators_alone(made):
         assert both[name].any(), name
 
 
-def test_each_turn_moves_its_own_networks(run, monkeypatch):
+def test_each_optimizer_step_changes_only_its_networks(run, monkeypatch):
     moved = []
 
     def finish(step, **options):
@@ -78,12 +78,12 @@ def test_each_turn_moves_its_own_networks(run, monkeypatch):
         ("model.loss._target_=limner.losses.adversarial.Relativistic", "needs a penalty"),
     ],
 )
-def test_what_means_nothing_is_refused(made, override, message):
+def test_vaegan_refuses_invalid_values(made, override, message):
     with pytest.raises(UserError, match=message):
         made(override)
 
 
-def test_weights_that_cannot_be_downloaded_are_named_before_training(run, monkeypatch):
+def test_missing_weights_are_named_before_training(run, monkeypatch):
     def offline(*arguments, **options):
         raise URLError("no network")
 
@@ -95,7 +95,7 @@ def test_weights_that_cannot_be_downloaded_are_named_before_training(run, monkey
 
 
 class Hostile:
-    """A pickle that would leave a file when it is read as a program."""
+    """A pickle that would leave a file if it were executed."""
 
     def __init__(self, path):
         self.path = path
@@ -105,7 +105,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("kind", ["hostile", "pipe", "large", "other"])
-def test_perceptual_weights_run_no_code_and_are_regular_files(tmp_path, monkeypatch, kind):
+def test_perceptual_weights_execute_no_code_and_are_regular_files(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     path = downloaded_path(SqueezeNet1_1_Weights.DEFAULT.url)
     path.parent.mkdir()
@@ -124,7 +124,7 @@ def test_perceptual_weights_run_no_code_and_are_regular_files(tmp_path, monkeypa
     assert not (tmp_path / "executed").exists()
 
 
-def test_perceptual_weights_are_read_when_they_are_whole(tmp_path, monkeypatch):
+def test_perceptual_weights_are_read_when_they_are_valid(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     path = downloaded_path(SqueezeNet1_1_Weights.DEFAULT.url)
     path.parent.mkdir()
@@ -135,7 +135,7 @@ def test_perceptual_weights_are_read_when_they_are_whole(tmp_path, monkeypatch):
 
 
 class Distance(nn.Module):
-    """Stands for LPIPS: the distance of the mean colours."""
+    """A replacement of LPIPS: the distance of the mean colours."""
 
     def __init__(self):
         super().__init__()
@@ -147,7 +147,7 @@ class Distance(nn.Module):
         return (x.mean((1, 2, 3)) - y.mean((1, 2, 3))).square()[:, None, None, None]
 
 
-def test_the_perceptual_likelihood_is_a_gaussian_less_the_distance(monkeypatch):
+def test_perceptual_likelihood_is_a_gaussian_minus_the_distance(monkeypatch):
     monkeypatch.setattr("limner.models.perceptual._loaded", lambda network: Distance())
     likelihood = PerceptualGaussian(sigma=0.5, weight=3.0, network="alex")
     likelihood.check(IMAGES)
@@ -163,6 +163,6 @@ def test_the_perceptual_likelihood_is_a_gaussian_less_the_distance(monkeypatch):
     assert not list(likelihood.parameters())
 
 
-def test_images_that_lpips_cannot_see_are_refused():
+def test_images_of_four_channels_are_refused_by_lpips():
     with pytest.raises(ValueError, match="1 or 3 channels, not 4"):
         PerceptualGaussian(sigma=0.5, weight=1.0, network="vgg").check(torch.zeros(1, 4, 8, 8))

@@ -1,4 +1,4 @@
-"""Vector quantisation: nearest codes, averages that follow, and the same book on every rank."""
+"""Vector quantisation: nearest codes, moving averages, and equal codebooks on all ranks."""
 
 import multiprocessing
 from pathlib import Path
@@ -18,7 +18,7 @@ def rows_of(z):
     return z.permute(0, 2, 3, 1).flatten(0, 2)
 
 
-def test_every_code_becomes_the_nearest_of_the_book():
+def test_codebook_replaces_every_code_by_the_nearest_entry():
     quantise, z = book().eval(), torch.randn(2, 3, 4, 5)
     result = quantise(z)
     distances = torch.cdist(rows_of(z), quantise.codes)
@@ -29,7 +29,7 @@ def test_every_code_becomes_the_nearest_of_the_book():
     assert torch.equal(result.counts, torch.bincount(result.indices.flatten(), minlength=8))
 
 
-def test_gradient_passes_straight_through_and_commitment_pulls_to_the_code():
+def test_codebook_passes_gradients_straight_through_and_commitment_pulls_to_the_entry():
     quantise, z = book(), torch.randn(2, 3, 4, 5, requires_grad=True)
     upstream = torch.randn(2, 3, 4, 5)
     (quantise(z).codes * upstream).sum().backward()
@@ -43,7 +43,7 @@ def test_gradient_passes_straight_through_and_commitment_pulls_to_the_code():
     assert not list(quantise.parameters())
 
 
-def test_the_book_follows_by_the_averages_of_the_paper():
+def test_codebook_follows_the_averages_of_the_paper():
     quantise = book(decay=0.7)
     sizes, sums = torch.ones(8), quantise.codes.clone()
     for _ in range(3):
@@ -56,7 +56,7 @@ def test_the_book_follows_by_the_averages_of_the_paper():
         assert torch.allclose(quantise.codes, sums / sizes[:, None], atol=1e-5)
 
 
-def test_evaluation_changes_nothing_and_draws_nothing():
+def test_codebook_changes_nothing_and_draws_nothing_in_evaluation():
     quantise = book(revive_after=1).eval()
     before = {name: value.clone() for name, value in quantise.state_dict().items()}
     state = torch.get_rng_state()
@@ -66,8 +66,8 @@ def test_evaluation_changes_nothing_and_draws_nothing():
 
 
 @pytest.mark.parametrize("revive_after", [5, None])
-def test_with_revival_it_settles_in_all_clusters_and_all_codes_are_used(revive_after):
-    """Far from where the book began; without revival most of it stays there unused."""
+def test_codebook_with_revival_uses_all_entries_and_covers_all_clusters(revive_after):
+    """The codes are far from the initial codebook; without revival most entries stay unused."""
     centres = 20 + 10 * torch.randn(8, 3)
     quantise = book(num_codes=32, revive_after=revive_after)
     counts = torch.zeros(32)
@@ -85,7 +85,7 @@ def test_with_revival_it_settles_in_all_clusters_and_all_codes_are_used(revive_a
         assert distance < 1.5
 
 
-def test_the_first_batch_fills_a_new_book():
+def test_codebook_is_filled_by_its_first_batch():
     z = 50 + torch.randn(4, 3, 4, 4)
     quantise = book(revive_after=20)
     result = quantise(z)
@@ -93,9 +93,10 @@ def test_the_first_batch_fills_a_new_book():
     assert code_use(result.counts).usage > 0.9
 
 
-def test_a_code_is_replaced_after_so_many_updates_without_use():
+def test_codebook_replaces_an_entry_after_so_many_updates_without_use():
     quantise = book(num_codes=2, code_dim=1, decay=0.5, revive_after=3)
-    quantise(torch.zeros(1, 1, 2, 2))  # fills both with 0, and chooses the first of the two
+    # The batch fills both entries with 0 and chooses the first of the two.
+    quantise(torch.zeros(1, 1, 2, 2))
     quantise.codes[1], quantise.sums[1] = -9.0, -9.0 * quantise.sizes[1]
     for _ in range(2):
         quantise(torch.ones(1, 1, 2, 2))
@@ -104,8 +105,8 @@ def test_a_code_is_replaced_after_so_many_updates_without_use():
     assert quantise.codes[1] == 1
 
 
-def test_resume_is_exact():
-    """The state dict and torch's random state say everything."""
+def test_codebook_resumes_exactly():
+    """The state dict and torch's random state hold the whole state."""
     generator = torch.Generator().manual_seed(0)
     batches = torch.randn(8, 2, 3, 4, 4, generator=generator)
     torch.manual_seed(1)
@@ -123,7 +124,7 @@ def test_resume_is_exact():
         assert torch.equal(resumed.state_dict()[name], value), name
 
 
-def test_half_precision_leaves_the_averages_alone():
+def test_codebook_averages_keep_their_precision_in_half_precision():
     quantise = book().bfloat16()
     assert quantise.codes.dtype == quantise.sizes.dtype == torch.float32
     z = torch.randn(2, 3, 4, 4)
@@ -134,7 +135,7 @@ def test_half_precision_leaves_the_averages_alone():
         assert torch.equal(quantise(z).commitment, expected.commitment)
 
 
-def test_usage_and_perplexity():
+def test_codebook_usage_and_perplexity_have_their_values():
     even, one = torch.tensor([5.0, 5, 5, 5]), torch.tensor([0.0, 7, 0, 0])
     assert code_use(even).usage == 1
     assert code_use(even).perplexity.item() == pytest.approx(4)
@@ -144,17 +145,17 @@ def test_usage_and_perplexity():
 
 
 def rank(number: int, folder: Path) -> None:
-    """One of two processes, each with half of every batch."""
+    """Run one of two processes, each with half of every batch."""
     torch.set_num_threads(1)
     store = f"file://{folder}/store"
     distributed.init_process_group("gloo", init_method=store, rank=number, world_size=2)
-    torch.manual_seed(number)  # as in a run, where each rank draws its own numbers
+    torch.manual_seed(number)  # As in a run, each rank draws its own numbers.
     torch.save(quantised(slice(number, None, 2)), folder / f"{number}.pt")
     distributed.destroy_process_group()
 
 
 def quantised(part: slice) -> dict:
-    """The states after three batches, without and with revival."""
+    """Return the states after three batches, without and with revival."""
     batches = torch.randn(3, 4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     codes = torch.randn(8, 3, generator=torch.Generator().manual_seed(1))
     states = {}
@@ -168,8 +169,9 @@ def quantised(part: slice) -> dict:
     return states
 
 
-def test_two_processes_keep_one_book(tmp_path):
-    context = multiprocessing.get_context("fork")  # a spawned one would import torch for seconds
+def test_codebook_is_the_same_on_two_processes(tmp_path):
+    # A spawned process would import torch for seconds.
+    context = multiprocessing.get_context("fork")
     processes = [context.Process(target=rank, args=(i, tmp_path)) for i in range(2)]
     for process in processes:
         process.start()
@@ -180,7 +182,7 @@ def test_two_processes_keep_one_book(tmp_path):
     for revive_after in (None, 1):
         for name, value in first[revive_after].items():
             assert torch.equal(value, second[revive_after][name]), (revive_after, name)
-    for name, value in quantised(slice(None))[None].items():  # what one process would do
+    for name, value in quantised(slice(None))[None].items():  # the result of one process
         assert torch.allclose(first[None][name].float(), value.float(), atol=1e-6), name
 
 
@@ -192,6 +194,6 @@ def test_two_processes_keep_one_book(tmp_path):
         ({"revive_after": 0}, "revive_after=0"),
     ],
 )
-def test_values_that_mean_nothing_are_refused(changed, key):
+def test_codebook_refuses_invalid_values(changed, key):
     with pytest.raises(ValueError, match=key):
         book(**changed)

@@ -1,4 +1,4 @@
-"""Every network can be told the class in each way that fits it, and hears it."""
+"""Every network accepts the class in each way that fits, and depends on the class."""
 
 import copy
 
@@ -30,7 +30,7 @@ DISCRIMINATORS = [
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("name", "condition"), GENERATORS)
-def test_a_generator_draws_each_class_differently(name, condition, shape):
+def test_conditional_generator_draws_each_class_differently(name, condition, shape):
     network = shaken(generator(name, shape, condition)).eval()
     z = torch.randn(1, DIM).expand(len(LABELS), DIM)
     images = network(z, LABELS)
@@ -43,7 +43,7 @@ def test_a_generator_draws_each_class_differently(name, condition, shape):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("spectral_norm", [False, True])
 @pytest.mark.parametrize(("name", "condition"), DISCRIMINATORS)
-def test_a_discriminator_judges_by_the_class(name, condition, spectral_norm, shape):
+def test_conditional_discriminator_depends_on_the_class(name, condition, spectral_norm, shape):
     network = discriminator(name, shape, condition, spectral_norm=spectral_norm)
     images = torch.randn(1, *shape).expand(len(LABELS), *shape)
     logits = network(images, LABELS)
@@ -58,7 +58,7 @@ def test_a_discriminator_judges_by_the_class(name, condition, spectral_norm, sha
 
 
 @pytest.mark.parametrize(("name", "condition"), DISCRIMINATORS)
-def test_an_images_logits_are_its_own(name, condition):
+def test_logits_of_an_image_do_not_depend_on_other_images(name, condition):
     network = discriminator(name, (1, 8, 8), condition)
     images, order = torch.randn(4, 1, 8, 8), torch.tensor([2, 0, 3, 1])
     logits = network(images, LABELS)
@@ -67,7 +67,7 @@ def test_an_images_logits_are_its_own(name, condition):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", ["conv", "mlp"])
-def test_an_autoencoder_is_told_the_class(name, shape):
+def test_conditional_autoencoder_depends_on_the_class(name, shape):
     encoder, decoder = autoencoder(name, shape, num_classes=CLASSES)
     mean, logvar = encoder(torch.randn(1, *shape).expand(4, *shape), LABELS)
     assert torch.allclose(mean[1], mean[3], atol=1e-5)
@@ -103,7 +103,7 @@ def test_conditional_batch_norm_starts_as_batch_norm_and_scales_by_class():
     assert torch.allclose(changed[[0, 2]], normed[[0, 2]], atol=1e-6)
 
 
-def test_synchronised_batch_norm_replaces_the_inner_one():
+def test_synchronised_batch_norm_replaces_the_inner_batch_norm():
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(
         generator("dcgan", (1, 8, 8), "batch_norm")
     )
@@ -112,7 +112,7 @@ def test_synchronised_batch_norm_replaces_the_inner_one():
     assert found
 
 
-def test_a_code_and_a_map_are_joined_as_they_are():
+def test_condition_is_joined_to_a_code_and_to_a_map():
     z, images = torch.randn(4, DIM), torch.randn(4, 2, 3, 5)
     code, map_ = ClassCode(DIM, CLASSES), ClassMap((2, 3, 5), CLASSES)
     joined = code(z, LABELS)
@@ -124,7 +124,7 @@ def test_a_code_and_a_map_are_joined_as_they_are():
 
 
 def unconditional_twin(name, network):
-    """An unconditional discriminator with the same weights."""
+    """Return an unconditional discriminator with the same weights."""
     twin = discriminator(name, (1, 8, 8))
     own = twin.state_dict()
     twin.load_state_dict({key: network.state_dict()[key] for key in own})
@@ -142,14 +142,14 @@ def test_projection_adds_the_inner_product_of_class_and_features(name):
 
 
 @pytest.mark.parametrize("name", ["dcgan", "mlp", "resnet"])
-def test_an_auxiliary_classifier_leaves_the_first_logit_alone(name):
+def test_auxiliary_classifier_keeps_the_first_logit(name):
     network, images = discriminator(name, (1, 8, 8), "auxiliary"), torch.randn(4, 1, 8, 8)
     assert torch.equal(network(images)[:, 0], unconditional_twin(name, network)(images))
     assert torch.equal(network(images)[:, 1:], network.classify.classes(network.features(images)))
 
 
 @pytest.mark.parametrize("name", ["dcgan", "mlp", "resnet"])
-def test_without_classes_labels_are_ignored(name):
+def test_labels_are_ignored_when_the_network_has_no_classes(name):
     z, images = torch.randn(4, DIM), torch.randn(4, 1, 8, 8)
     for network, entry in (
         (generator(name, (1, 8, 8)), z),
@@ -160,8 +160,8 @@ def test_without_classes_labels_are_ignored(name):
         assert torch.equal(network(entry, LABELS)[0], network(entry)[0])
 
 
-def test_classes_that_no_part_is_told_of_leave_a_network_as_it_is():
-    """A conditional generator against a discriminator that is told nothing."""
+def test_classes_change_nothing_when_no_part_of_the_network_uses_them():
+    """This allows a conditional generator with an unconditional discriminator."""
     told, plain = (
         discriminator("dcgan", (1, 8, 8), num_classes=4),
         discriminator("dcgan", (1, 8, 8)),
@@ -169,7 +169,7 @@ def test_classes_that_no_part_is_told_of_leave_a_network_as_it_is():
     assert told.state_dict().keys() == plain.state_dict().keys()
 
 
-def test_missing_labels_are_asked_for():
+def test_missing_labels_are_refused():
     cases = [
         (generator(*case[:1], (1, 8, 8), case[1]), torch.randn(2, DIM)) for case in GENERATORS
     ]
@@ -207,7 +207,7 @@ def test_missing_labels_are_asked_for():
         (discriminator, "resnet", {"num_flat_blocks": -1}, "num_flat_blocks=-1: must be 0"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused_in_one_line(make, name, wrong, message):
+def test_conditions_that_do_not_fit_are_refused_in_one_line(make, name, wrong, message):
     with pytest.raises(ValueError) as error:  # noqa: PT011
         make(name, (1, 8, 8), **wrong)
     assert message in str(error.value)
@@ -215,8 +215,8 @@ def test_what_does_not_fit_is_refused_in_one_line(make, name, wrong, message):
 
 
 @pytest.mark.parametrize(("name", "condition"), GENERATORS)
-def test_a_copied_generator_is_its_own(name, condition):
-    """As the average of weights is made, and read from a checkpoint."""
+def test_copied_generator_is_independent(name, condition):
+    """The average of weights is such a copy, and is read from a checkpoint."""
     network = shaken(generator(name, (1, 8, 8), condition)).eval()
     twin, z = copy.deepcopy(network), torch.randn(4, DIM)
     images = network(z, LABELS)

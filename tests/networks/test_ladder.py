@@ -18,7 +18,7 @@ def made(shape, num_layers, latent_channels=2, num_classes=None):
         latent_channels=latent_channels, **size,
     )  # fmt: skip
     for layer in decoder.modules():
-        if isinstance(layer, ladder._Head):  # as after some training
+        if isinstance(layer, ladder._Head):  # weights as after some training
             torch.nn.init.normal_(layer.layers[-1].weight, std=0.05)
     return encoder, decoder
 
@@ -31,7 +31,7 @@ def made(shape, num_layers, latent_channels=2, num_classes=None):
         ((3, 33, 17), [1, 0, 1], 2 * (9 * 5 + 36 * 20)),
     ],
 )
-def test_shapes_and_gradients(shape, num_layers, latent_dim):
+def test_ladder_has_the_right_shapes_and_gradients(shape, num_layers, latent_dim):
     encoder, decoder = made(shape, num_layers)
     assert decoder.latent_dim == sum(decoder.layer_sizes) == latent_dim
     found = decoder.infer(encoder(torch.randn(2, *shape)), torch.randn(2, latent_dim))
@@ -46,7 +46,7 @@ def test_shapes_and_gradients(shape, num_layers, latent_dim):
     assert all(any(n.startswith(u) for n in reached) for u in unused), "by way of coarser maps"
 
 
-def test_what_is_inferred_is_what_its_code_generates():
+def test_ladder_generates_from_its_code_what_was_inferred():
     encoder, decoder = made((1, 28, 28), [2, 1])
     eps = torch.randn(3, decoder.latent_dim)
     found = decoder.infer(encoder(torch.randn(3, 1, 28, 28)), eps)
@@ -55,7 +55,7 @@ def test_what_is_inferred_is_what_its_code_generates():
     assert kl_dimensions(found.mean, found.logvar).sum() > 0.01
 
 
-def test_a_layer_knows_the_draws_above_it_and_not_those_below():
+def test_ladder_layer_depends_on_draws_above_it_and_not_on_draws_below():
     encoder, decoder = made((1, 28, 28), [1, 1, 1])
     maps = encoder(torch.randn(1, 1, 28, 28))
     eps = torch.randn(1, decoder.latent_dim)
@@ -71,7 +71,7 @@ def test_a_layer_knows_the_draws_above_it_and_not_those_below():
         assert same == [layer <= changed for layer in range(3)]
 
 
-def test_both_ways_are_told_the_class():
+def test_ladder_inference_and_generation_depend_on_the_class():
     encoder, decoder = made((1, 8, 8), [1, 1], num_classes=3)
     images, eps = torch.randn(1, 1, 8, 8).expand(3, 1, 8, 8), torch.randn(1, decoder.latent_dim)
     labels = torch.arange(3)
@@ -85,7 +85,7 @@ def test_both_ways_are_told_the_class():
         decoder(eps)
 
 
-def test_a_new_ladder_starts_at_its_prior():
+def test_new_ladder_starts_at_its_prior():
     encoder = ladder.Encoder(image_shape=(1, 8, 8), **SIZE)
     decoder = ladder.Decoder(
         image_shape=(1, 8, 8), params_per_value=1, num_layers=[1, 1], latent_channels=2, **SIZE
@@ -94,8 +94,8 @@ def test_a_new_ladder_starts_at_its_prior():
     assert kl_dimensions(found.mean, found.logvar).sum(1).max() < 0.1
 
 
-def test_it_trains():
-    """Images of four bits, whose quadrants are black or white: log p(x) is -2.8 nats at best."""
+def test_ladder_trains():
+    """Images of four bits, with black or white quadrants: log p(x) is -2.8 nats at best."""
     encoder = ladder.Encoder(image_shape=(1, 8, 8), **SIZE)
     decoder = ladder.Decoder(
         image_shape=(1, 8, 8), params_per_value=1, num_layers=[1, 1], latent_channels=2, **SIZE
@@ -116,7 +116,7 @@ def test_it_trains():
 
 
 @pytest.mark.parametrize("num_layers", [[1], [], [1, -1, 3], [1, 1, 1]])
-def test_what_is_no_ladder_is_refused(num_layers):
+def test_ladder_refuses_invalid_values(num_layers):
     with pytest.raises(ValueError, match="num_layers"):
         made((1, 8, 8), num_layers)
     with pytest.raises(ValueError, match="latent_channels=0"):

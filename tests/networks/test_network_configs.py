@@ -1,4 +1,4 @@
-"""Every network's YAML gives its classes what they take, with every condition's YAML."""
+"""Every network's YAML fits its classes, together with every condition's YAML."""
 
 import inspect
 
@@ -26,7 +26,7 @@ def shelf(config):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_no_value_of_a_network_stands_in_python(composed, network):
+def test_network_values_stand_in_yaml_and_not_in_python(composed, network):
     nodes = shelf(composed("model=gan", f"network={network}"))
     found = [nodes[role] for role in ROLES if role in nodes]
     assert found
@@ -38,7 +38,7 @@ def test_no_value_of_a_network_stands_in_python(composed, network):
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("network", GAN_NETWORKS)
-def test_every_network_takes_every_condition(composed, network, condition):
+def test_every_network_accepts_every_condition(composed, network, condition):
     more = (
         ["network.generator_condition=concat"]
         if (network, condition) == ("mlp", "projection")
@@ -58,7 +58,7 @@ def test_every_network_takes_every_condition(composed, network, condition):
     assert logits.shape == ((2, 11) if condition == "auxiliary" else (2,))
 
 
-def test_what_a_network_without_batch_norm_takes_is_said(composed):
+def test_network_without_batch_norm_names_the_conditions_it_accepts(composed):
     nodes = shelf(composed("model=gan", "network=mlp", "model/condition=projection"))
     with pytest.raises(
         Exception, match="this network has no batch norm; choose one of none, concat"
@@ -73,7 +73,7 @@ def test_data_without_labels_is_refused_by_the_number_of_classes(composed):
 
 
 @pytest.mark.parametrize("network", GAN_NETWORKS)
-def test_spectral_norm_is_one_key(composed, network):
+def test_spectral_norm_is_switched_by_one_key(composed, network):
     for value in (True, False):
         key = f"network.spectral_norm={str(value).lower()}"
         node = shelf(composed("model=gan", f"network={network}", key))["discriminator"]

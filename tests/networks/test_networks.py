@@ -1,4 +1,4 @@
-"""Every network takes any image shape, and gradient reaches every parameter."""
+"""Every network accepts any image shape, and gradients reach every parameter."""
 
 import pytest
 import torch
@@ -19,18 +19,19 @@ BATCH = 3
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", ["dcgan", "mlp", "resnet"])
-def test_generators(name, shape):
+def test_generators_accept_any_image_shape(name, shape):
     network, z = generator(name, shape), torch.randn(BATCH, DIM)
     images = network(z)
     assert images.shape == (BATCH, *shape)
     assert images.abs().max() <= 1
-    gradient_reaches_all(network, network.eval()(z))  # in training a norm undoes some biases
+    # In training, a norm removes the effect of some biases.
+    gradient_reaches_all(network, network.eval()(z))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
 @pytest.mark.parametrize("name", ["dcgan", "resnet"])
-def test_convolutional_discriminators(name, shape, norm):
+def test_convolutional_discriminators_accept_any_image_shape(name, shape, norm):
     network, images = discriminator(name, shape, norm=norm), torch.randn(BATCH, *shape)
     assert network(images).shape == (BATCH,)
     gradient_reaches_all(network, network.eval()(images))
@@ -38,7 +39,7 @@ def test_convolutional_discriminators(name, shape, norm):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("hidden_dims", [[16, 16], []])
-def test_mlp_discriminators(shape, hidden_dims):
+def test_mlp_discriminators_accept_any_image_shape(shape, hidden_dims):
     network = discriminator("mlp", shape, hidden_dims=hidden_dims)
     logits = network(torch.randn(BATCH, *shape))
     assert logits.shape == (BATCH,)
@@ -47,7 +48,7 @@ def test_mlp_discriminators(shape, hidden_dims):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", ["conv", "mlp"])
-def test_encoders_and_decoders(name, shape):
+def test_encoders_and_decoders_accept_any_image_shape(name, shape):
     encoder, decoder = autoencoder(name, shape)
     mean, logvar = encoder(torch.randn(BATCH, *shape))
     assert mean.shape == logvar.shape == (BATCH, DIM)
@@ -59,7 +60,7 @@ def test_encoders_and_decoders(name, shape):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("module", [cnn, mlp])
-def test_classifiers(module, shape):
+def test_classifiers_accept_any_image_shape(module, shape):
     size = {"hidden_dims": [16, 7]} if module is mlp else {**SIZES["conv"], "num_features": 7}
     network = module.Classifier(image_shape=shape, num_classes=10, **size)
     images = torch.randn(BATCH, *shape)
@@ -73,7 +74,7 @@ def test_classifiers(module, shape):
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(3, 256, 256)])
 @pytest.mark.parametrize("name", ["dcgan", "resnet"])
-def test_large_images(name, shape):
+def test_networks_accept_large_images(name, shape):
     images = generator(name, shape)(torch.randn(2, DIM))
     assert images.shape == (2, *shape)
     assert discriminator(name, shape)(images).shape == (2,)
@@ -83,15 +84,15 @@ def test_large_images(name, shape):
 
 @pytest.mark.parametrize("norm", ["layer", "none"])
 @pytest.mark.parametrize("name", ["dcgan", "resnet"])
-def test_a_discriminator_without_batch_norm_does_not_mix_the_batch(name, norm):
+def test_discriminator_without_batch_norm_does_not_mix_the_batch(name, norm):
     network = discriminator(name, (1, 28, 28), norm=norm)
     images = torch.randn(4, 1, 28, 28)
     assert torch.allclose(network(images)[:2], network(images[:2]), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["dcgan", "resnet"])
-def test_channels_last_changes_the_order_in_memory_only(name):
-    """And each layer keeps to it, so that no image is copied to and fro."""
+def test_channels_last_changes_only_the_memory_order(name):
+    """Each layer keeps the order, so that no image is copied back and forth."""
     networks = generator(name, (3, 32, 32), "batch_norm"), discriminator(name, (3, 32, 32))
     orders = []
     for network, entry in zip(

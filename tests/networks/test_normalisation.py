@@ -1,4 +1,4 @@
-"""Spectral norm bounds every weight, and gradients of gradients pass through it."""
+"""Spectral norm bounds every weight and supports second derivatives."""
 
 import copy
 
@@ -19,13 +19,13 @@ CASES = [
 
 
 def weights(network):
-    """Those that spectral norm is for, as matrices."""
+    """Return the weights under spectral norm, as matrices."""
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     return [layer.weight.flatten(1) for layer in layers]
 
 
 @pytest.mark.parametrize(("name", "condition"), CASES)
-def test_the_largest_singular_value_becomes_one(name, condition):
+def test_spectral_norm_makes_the_largest_singular_value_one(name, condition):
     bounded = discriminator(name, SHAPE, condition, spectral_norm=True)
     for _ in range(30):
         bounded(torch.randn(4, *SHAPE), LABELS)
@@ -36,7 +36,7 @@ def test_the_largest_singular_value_becomes_one(name, condition):
     assert any(abs(torch.linalg.matrix_norm(weight, 2) - 1) > 0.1 for weight in free)
 
 
-def test_a_bounded_perceptron_is_lipschitz():
+def test_spectral_norm_makes_a_perceptron_lipschitz():
     network = discriminator("mlp", SHAPE, spectral_norm=True)
     for _ in range(30):
         network(torch.randn(2, *SHAPE))
@@ -51,8 +51,10 @@ def test_a_bounded_perceptron_is_lipschitz():
     [(*case, "none") for case in CASES]
     + [("dcgan", "none", "layer"), ("resnet", "none", "layer")],
 )
-def test_a_gradient_penalty_has_the_right_gradient(name, condition, norm, spectral_norm):
-    """Its slope in a random direction of the parameters, against a difference quotient."""
+def test_gradient_penalty_under_spectral_norm_has_the_right_gradient(
+    name, condition, norm, spectral_norm
+):
+    """The derivative in a random direction of the parameters equals a difference quotient."""
     network = discriminator(name, (1, 8, 8), condition, norm=norm, spectral_norm=spectral_norm)
     network = network.double().eval()
     images = torch.randn(4, 1, 8, 8, dtype=torch.double)
@@ -74,11 +76,12 @@ def test_a_gradient_penalty_has_the_right_gradient(name, condition, norm, spectr
     assert slope.abs() > 0
 
 
-def test_each_pass_in_training_does_one_power_iteration_and_in_evaluation_none():
+def test_spectral_norm_does_one_power_iteration_per_training_pass_and_none_in_evaluation():
     network = discriminator("dcgan", SHAPE, spectral_norm=True)
     conv = network.layers[0]
     state, images = conv.parametrizations.weight[0], torch.randn(2, *SHAPE)
-    nn.init.normal_(conv.parametrizations.weight.original)  # so that the iteration has to move
+    # The iteration has to move from this start.
+    nn.init.normal_(conv.parametrizations.weight.original)
     u, v = state._u.clone(), state._v.clone()
     matrix = conv.parametrizations.weight.original.detach().flatten(1)
     network.eval()(images)
@@ -93,22 +96,22 @@ def test_each_pass_in_training_does_one_power_iteration_and_in_evaluation_none()
     assert torch.allclose(state._u, nn.functional.normalize(matrix @ v, dim=0), atol=1e-5)
 
 
-def test_weights_are_initialised_before_they_are_bounded():
-    """Afterwards nn.init would change a computed copy only."""
+def test_weights_are_initialised_before_spectral_norm_is_applied():
+    """Afterwards, nn.init would only change a computed copy."""
     network = discriminator("dcgan", (3, 32, 32), spectral_norm=True, width=64, max_width=64)
     for layer in (*network.layers[3::3], network.classify):
         original = layer.parametrizations.weight.original
         assert original.std().item() == pytest.approx(0.02, rel=0.1)
 
 
-def test_two_passes_may_share_a_backward():
+def test_two_passes_with_spectral_norm_may_share_a_backward():
     network = discriminator("resnet", SHAPE, "projection", spectral_norm=True)
     real, fake = torch.randn(2, 4, *SHAPE)
     (network(real, LABELS) - network(fake, LABELS)).mean().backward()
     assert all(p.grad is not None for p in network.parameters())
 
 
-def test_a_copy_and_a_state_dict_hold_the_iteration():
+def test_copy_and_state_dict_hold_the_power_iteration():
     network = discriminator("resnet", SHAPE, "projection", spectral_norm=True)
     images = torch.randn(4, *SHAPE)
     network(images, LABELS)
@@ -122,7 +125,7 @@ def test_a_copy_and_a_state_dict_hold_the_iteration():
 
 
 @pytest.mark.parametrize(("name", "condition"), CASES)
-def test_mixed_precision(name, condition):
+def test_spectral_norm_works_in_mixed_precision(name, condition):
     network = discriminator(name, SHAPE, condition, spectral_norm=True)
     images = torch.randn(4, *SHAPE)
     with torch.autocast("cpu", torch.bfloat16):

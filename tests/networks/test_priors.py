@@ -1,4 +1,4 @@
-"""Priors: densities that integrate to one, and samples that follow them."""
+"""Priors: densities that integrate to one, and samples that follow the density."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ DIM = 2
 
 
 def encoder(images):
-    """Mean and log-variance of images of four values, as a linear map."""
+    """Return mean and log-variance of images of four values, as a linear map."""
     weight = torch.linspace(-1, 1, 16).view(4, 4)
     mean, logvar = (images.flatten(1) @ weight).chunk(2, dim=1)
     return 2 * mean, logvar - 1
@@ -36,7 +36,7 @@ def made(name):
 
 
 def bent(flow):
-    """With weights as after training, not those of the identity."""
+    """Set weights as after training, different from the identity."""
     for parameter in flow.parameters():
         nn.init.normal_(parameter, std=0.25)
     return flow
@@ -46,7 +46,7 @@ NAMES = ["standard", "vamp", "mixture", "flow"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_density_integrates_to_one_and_samples_follow_it(name):
+def test_prior_density_integrates_to_one_and_samples_follow_it(name):
     prior = made(name)
     axis = torch.linspace(-15, 15, 601)
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=2)  # (601, 601, 2)
@@ -65,7 +65,7 @@ def test_the_density_integrates_to_one_and_samples_follow_it(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_codes_may_have_any_leading_shape(name):
+def test_prior_accepts_codes_of_any_leading_shape(name):
     prior = made(name)
     z = torch.randn(3, 4, DIM)
     values = prior.log_prob(z)
@@ -74,7 +74,7 @@ def test_codes_may_have_any_leading_shape(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_generator_draws_the_same_codes(name):
+def test_prior_draws_the_same_codes_for_the_same_generator(name):
     prior = made(name)
     first, second = (prior.sample(7, generator=torch.Generator().manual_seed(5)) for _ in "ab")
     assert first.shape == (7, DIM)
@@ -99,7 +99,7 @@ def test_vampprior_is_the_mixture_of_the_posteriors_of_its_images():
     assert torch.allclose(prior.given(encoder).log_prob(z), expected.log_prob(z), atol=1e-5)
 
 
-def test_the_gradient_of_vampprior_reaches_images_and_encoder():
+def test_vampprior_gradient_reaches_images_and_encoder():
     prior = VampPrior(image_shape=(1, 4, 4), num_components=6)
     layers = nn.Sequential(nn.Flatten(), nn.Linear(16, 2 * DIM))
     prior.given(lambda x: layers(x).chunk(2, dim=1)).log_prob(torch.randn(9, DIM)).sum().backward()
@@ -107,7 +107,7 @@ def test_the_gradient_of_vampprior_reaches_images_and_encoder():
     assert layers[1].weight.grad.any()
 
 
-def test_many_codes_at_once_are_computed_in_parts(monkeypatch):
+def test_prior_computes_many_codes_in_parts(monkeypatch):
     vamp, gaussians, z = made("vamp"), made("mixture"), torch.randn(50, DIM)
     whole = vamp.log_prob(z), gaussians.log_prob(z)
     monkeypatch.setattr("limner.networks.priors.MAX_TERMS", 64)
@@ -115,7 +115,7 @@ def test_many_codes_at_once_are_computed_in_parts(monkeypatch):
     assert torch.allclose(gaussians.log_prob(z), whole[1], atol=1e-6)
 
 
-def test_a_mixture_fitted_by_scikit_learn_is_taken_over_and_kept():
+def test_gaussian_mixture_keeps_the_parameters_fitted_by_scikit_learn():
     generator = torch.Generator().manual_seed(0)
     codes = torch.randn(400, 3, generator=generator) @ torch.randn(3, 3, generator=generator)
     codes[:150] += torch.tensor([6.0, 0.0, -3.0])
@@ -136,7 +136,7 @@ def test_a_mixture_fitted_by_scikit_learn_is_taken_over_and_kept():
 
 
 @pytest.mark.parametrize("latent_dim", [2, 3, 6])
-def test_the_flow_is_inverted_and_its_determinant_is_that_of_its_jacobian(latent_dim):
+def test_flow_is_inverted_and_its_determinant_equals_that_of_the_jacobian(latent_dim):
     flow = bent(FlowPrior(latent_dim=latent_dim, num_layers=3, hidden_dim=12)).double()
     z = torch.randn(5, latent_dim, dtype=torch.float64)
     noise, log_det = flow(z)
@@ -147,14 +147,14 @@ def test_the_flow_is_inverted_and_its_determinant_is_that_of_its_jacobian(latent
     assert all((j.abs().sum(0) > 0).all() and (j - j.diag().diag()).any() for j in jacobians)
 
 
-def test_a_new_flow_is_the_standard_normal():
+def test_new_flow_is_the_standard_normal():
     z = torch.randn(6, 5)
     flow = FlowPrior(latent_dim=5, num_layers=4, hidden_dim=8)
     assert torch.allclose(flow.log_prob(z), StandardNormal(latent_dim=5).log_prob(z))
 
 
-def test_a_flow_learns_what_a_normal_cannot():
-    """A ring of radius 2: log p of fresh points rises well above that of the best normal."""
+def test_flow_learns_a_distribution_that_a_normal_cannot():
+    """On a ring of radius 2, log p of new points rises well above that of the best normal."""
     angle = 6.2832 * torch.rand(2000, 1)
     radius = 2 + 0.1 * torch.randn(2000, 1)
     codes = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)
@@ -178,6 +178,6 @@ def test_a_flow_learns_what_a_normal_cannot():
         (lambda: FlowPrior(latent_dim=4, num_layers=1, hidden_dim=4), "num_layers=1"),
     ],
 )
-def test_values_that_mean_nothing_are_refused(make, key):
+def test_priors_refuse_invalid_values(make, key):
     with pytest.raises(ValueError, match=key):
         make()

@@ -1,4 +1,4 @@
-"""Residual networks take any image shape, and gradient reaches every parameter."""
+"""Residual networks accept any image shape, and gradients reach every parameter."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def num_attentions(network):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("num_classes", [None, BATCH])
-def test_vector_codes(shape, num_classes):
+def test_residual_networks_accept_vector_codes(shape, num_classes):
     labels = None if num_classes is None else torch.arange(BATCH)
     size = {**SIZE, "latent_dim": DIM, "image_shape": shape, "num_classes": num_classes}
     encoder = residual.Encoder(**size)
@@ -39,10 +39,10 @@ def test_vector_codes(shape, num_classes):
         ((1, 28, 28), 2, (7, 7)),
         ((3, 40, 24), 1, (20, 12)),
         ((2, 33, 17), 2, (9, 5)),
-        ((2, 33, 17), 1, (18, 10)),  # 36x20, which could be halved twice
+        ((2, 33, 17), 1, (18, 10)),  # 36x20 could be halved twice.
     ],
 )
-def test_maps_of_codes(shape, num_halvings, map_size):
+def test_residual_networks_accept_maps_of_codes(shape, num_halvings, map_size):
     size = {**SIZE, "code_dim": DIM, "image_shape": shape, "num_halvings": num_halvings}
     encoder = residual.MapEncoder(**size)
     codes = encoder(torch.randn(BATCH, *shape))
@@ -56,7 +56,7 @@ def test_maps_of_codes(shape, num_halvings, map_size):
 
 
 @pytest.mark.parametrize(("attention_size", "expected"), [(None, 0), (7, 2), (14, 4), (28, 6)])
-def test_levels_attend_from_the_size_said(attention_size, expected):
+def test_residual_levels_have_attention_up_to_the_given_size(attention_size, expected):
     size = {**SIZE, "num_blocks": 2, "attention_size": attention_size}
     encoder = residual.Encoder(latent_dim=DIM, image_shape=(1, 28, 28), num_classes=None, **size)
     assert num_attentions(encoder) == expected
@@ -72,7 +72,7 @@ def test_attention_is_a_weighted_mean_over_all_positions():
     assert torch.allclose(attention(x), x + attention.attended(seen), atol=1e-5)
 
 
-def test_an_image_does_not_depend_on_its_batch():
+def test_residual_network_output_of_an_image_does_not_depend_on_its_batch():
     size = {**SIZE, "latent_dim": DIM, "image_shape": (1, 28, 28), "num_classes": None}
     encoder = residual.Encoder(**size)
     images = torch.randn(4, 1, 28, 28)
@@ -89,6 +89,6 @@ def test_an_image_does_not_depend_on_its_batch():
         ({"num_halvings": 4}, "num_halvings=4 must lie between 1 and 3"),
     ],
 )
-def test_sizes_that_mean_nothing_are_refused(changed, key):
+def test_residual_networks_refuse_invalid_sizes(changed, key):
     with pytest.raises(ValueError, match=key):
         Levels((3, 32, 32), **{**SIZE, "num_halvings": None, **changed})

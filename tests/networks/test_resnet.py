@@ -1,4 +1,4 @@
-"""The tables of the SNGAN paper, from the real configs."""
+"""The tables of the SNGAN paper, compared with the real configs."""
 
 import math
 
@@ -13,7 +13,7 @@ from support.tiny_networks import generator
 
 @pytest.fixture
 def networks(composed):
-    """Generator and discriminator of a composed config, without memory for their weights."""
+    """Return generator and discriminator of a composed config, without memory for weights."""
 
     def make(*overrides):
         config = composed(
@@ -35,11 +35,11 @@ def size(network):
 
 
 def conv(before, after, kernel=3):
-    """Parameters of a convolution with bias."""
+    """Count the parameters of a convolution with bias."""
     return before * after * kernel**2 + after
 
 
-def test_the_networks_for_cifar10_are_those_of_table_4(networks):
+def test_resnet_for_cifar10_equals_table_4(networks):
     made, judge = networks("network=resnet")
     block = 2 * conv(256, 256) + conv(256, 256, 1) + 2 * 2 * 256
     assert size(made) == (128 + 1) * 16 * 256 + 3 * block + 2 * 256 + conv(256, 3) == 4_276_739
@@ -57,8 +57,8 @@ def test_the_networks_for_cifar10_are_those_of_table_4(networks):
         (128, [], (1024, 4, 4), [1024, 512, 256, 128, 64], [64, 128, 256, 512, 1024, 1024]),
     ],
 )  # fmt: skip
-def test_the_larger_networks(networks, side, more, linear, doubled, halved):
-    """Tables 5 and 6; the one for 64x64 is the usual one between them."""
+def test_larger_resnets_equal_tables_5_and_6(networks, side, more, linear, doubled, halved):
+    """The network for 64x64 is the usual one, which lies between the two tables."""
     size = f"data.image_shape=[3,{side},{side}]"
     made, judge = networks("network=resnet_large", size, *more)
     assert made.coarsest == linear
@@ -72,7 +72,7 @@ def test_the_larger_networks(networks, side, more, linear, doubled, halved):
     assert num_halvings == len(halved) - 1
 
 
-def test_images_start_as_wide_as_the_initialisation_says():
+def test_resnet_images_have_the_initial_variance_of_the_formula():
     """Before tanh: fan_in * Var(w) * E[relu(n)^2], n ~ N(0, 1), w of Glorot's uniform."""
     network = generator("resnet", (3, 32, 32), width=32, max_width=32)
     images = network(torch.randn(32, 5))

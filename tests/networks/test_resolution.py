@@ -1,4 +1,4 @@
-"""Images of any size fit networks that halve them."""
+"""Images of any size fit networks that halve the resolution."""
 
 import pytest
 import torch
@@ -9,20 +9,20 @@ SHAPES = [(1, 8, 8), (1, 28, 28), (3, 40, 56), (2, 33, 17)]
 
 
 @pytest.mark.parametrize(("size", "n"), [(8, 1), (15, 1), (16, 2), (28, 2), (32, 3), (256, 6)])
-def test_halvings_leave_four_pixels_or_more(size, n):
+def test_halvings_leave_at_least_four_pixels(size, n):
     assert halvings((1, size, size)) == n
 
 
 @pytest.mark.parametrize(
     ("size", "smallest", "n"), [(8, 7, 1), (28, 7, 2), (32, 7, 2), (48, 3, 4)]
 )
-def test_halvings_leave_as_many_pixels_as_are_asked_for(size, smallest, n):
+def test_halvings_leave_as_many_pixels_as_requested(size, smallest, n):
     shape = (3, size, size)
     assert halvings(shape, smallest=smallest) == n
     assert pyramid(shape, 4, 16, smallest=smallest)[1] == size / 2**n
 
 
-def test_a_small_image_is_refused():
+def test_too_small_image_is_refused():
     with pytest.raises(ValueError, match="must be 8 pixels or more"):
         halvings((3, 64, 7))
 

@@ -1,4 +1,4 @@
-"""A distribution of sequences: causal, summing to one, and sampled from as it says."""
+"""A distribution over sequences: causal, normalised, and sampled according to it."""
 
 import itertools
 
@@ -20,7 +20,7 @@ def made(*, num_codes=CODES, length=LENGTH, num_classes=None, dropout=0.0):
     return network
 
 
-def test_no_code_changes_what_is_said_of_it_or_of_earlier_ones():
+def test_transformer_logits_do_not_depend_on_the_same_or_later_codes():
     network, codes = made(), torch.randint(CODES, (3, LENGTH))
     logits = network(codes)
     assert logits.shape == (3, LENGTH, CODES)
@@ -33,7 +33,7 @@ def test_no_code_changes_what_is_said_of_it_or_of_earlier_ones():
 
 
 @pytest.mark.parametrize("num_classes", [None, 4])
-def test_gradient_reaches_every_parameter(num_classes):
+def test_gradient_reaches_every_parameter_of_the_transformer(num_classes):
     network = made(num_classes=num_classes)
     labels = None if num_classes is None else torch.arange(4).repeat(5)
     network.log_prob(torch.randint(CODES, (20, LENGTH)), labels).sum().backward()
@@ -44,15 +44,15 @@ def every_sequence(num_codes, length):
     return torch.tensor(list(itertools.product(range(num_codes), repeat=length)))
 
 
-def test_probabilities_of_all_sequences_sum_to_one():
+def test_transformer_probabilities_of_all_sequences_sum_to_one():
     network = made(num_codes=3, length=4)
     total = network.log_prob(every_sequence(3, 4)).exp().sum()
     assert total.item() == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_samples_follow_the_probabilities(temperature):
-    """Also a test of the cache: with another one's keys the frequencies would be others."""
+def test_transformer_samples_follow_the_probabilities(temperature):
+    """This also tests the cache: with wrong keys in the cache, the frequencies would differ."""
     network = made(num_codes=3, length=3)
     generator = torch.Generator().manual_seed(0)
     drawn = network.sample(20_000, temperature=temperature, top_k=None, generator=generator)
@@ -65,7 +65,7 @@ def test_samples_follow_the_probabilities(temperature):
     assert p.max() > 0.1
 
 
-def test_only_the_likeliest_codes_are_drawn():
+def test_transformer_draws_only_the_likeliest_codes():
     network = made()
     codes = network.sample(200, temperature=1.0, top_k=2)
     ranks = (network(codes) > network(codes).gather(2, codes[:, :, None])).sum(2)
@@ -78,7 +78,7 @@ def test_only_the_likeliest_codes_are_drawn():
     )
 
 
-def test_the_class_matters_and_must_be_given():
+def test_transformer_depends_on_the_class_and_requires_it():
     network, codes = made(num_classes=4), torch.randint(CODES, (2, LENGTH))
     assert not torch.allclose(
         network.log_prob(codes, torch.tensor([0, 0])),
@@ -90,15 +90,15 @@ def test_the_class_matters_and_must_be_given():
         network.log_prob(codes)
 
 
-def test_dropout_is_for_training_only():
+def test_transformer_uses_dropout_only_in_training():
     network, codes = made(dropout=0.5), torch.randint(CODES, (2, LENGTH))
     assert not torch.equal(network(codes), network(codes))
     network.eval()
     assert torch.equal(network(codes), network(codes))
 
 
-def test_it_learns_a_rule_that_reaches_back():
-    """The second half repeats the first: log p falls to that of the first half alone."""
+def test_transformer_learns_a_rule_over_a_distance():
+    """The second half repeats the first, so log p falls to that of the first half alone."""
     network = CausalTransformer(
         num_codes=4, length=4, width=32, num_layers=2, num_heads=2, dropout=0.0, num_classes=None
     )
@@ -117,7 +117,7 @@ def test_it_learns_a_rule_that_reaches_back():
 @pytest.mark.parametrize(
     ("changed", "key"), [({"width": 15}, "width=15"), ({"num_classes": 0}, "num_classes=0")]
 )
-def test_values_that_mean_nothing_are_refused(changed, key):
+def test_transformer_refuses_invalid_values(changed, key):
     arguments = {"width": 16, "num_classes": None, **changed}
     with pytest.raises(ValueError, match=key):
         CausalTransformer(

@@ -1,4 +1,4 @@
-"""From files to a model, and what bad files get."""
+"""`limner.load`: from files to a model, and the answer to bad files."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ class Hostile:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """Runs of a VAE with an average and of a GAN."""
+    """Train a VAE with an average, and a GAN."""
     folder = tmp_path_factory.mktemp("runs")
     return {
         "vae": trained(folder / "vae", "model=vae", "model.ema_half_life=100"),
@@ -39,7 +39,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def copy(finished, tmp_path):
-    """A run that a test may spoil."""
+    """Return a copy of a run that a test may damage."""
     return Path(shutil.copytree(finished["vae"], tmp_path / "copy"))
 
 
@@ -61,7 +61,7 @@ def refused(source, **options) -> str:
 
 
 @pytest.mark.parametrize("name", ["vae", "gan"])
-def test_a_run_becomes_the_model_that_was_trained(finished, name):
+def test_load_returns_the_model_that_was_trained(finished, name):
     model = limner.load(finished[name], device="cpu")
     saved = torch.load(last_checkpoint(finished[name]), weights_only=True)
     for key, value in model.module.state_dict().items():
@@ -73,7 +73,7 @@ def test_a_run_becomes_the_model_that_was_trained(finished, name):
     assert np.array_equal(model.sample(64, seed=4), expected.numpy())
 
 
-def test_samples_are_those_of_the_average(finished):
+def test_load_samples_from_the_average_of_the_weights(finished):
     model = limner.load(finished["vae"], device="cpu")
     before = model.sample(2)
     for parameter in model.module.network.parameters():
@@ -81,7 +81,7 @@ def test_samples_are_those_of_the_average(finished):
     assert np.array_equal(model.sample(2), before)
 
 
-def test_a_model_does_what_its_kind_can(finished):
+def test_loaded_model_has_the_methods_of_its_kind(finished):
     images = limner.load(finished["vae"], device="cpu").sample(2)
     vae, gan, classifier = (limner.load(run, device="cpu") for run in finished.values())
     assert vae.encode(images).shape == (2, 32)
@@ -95,7 +95,7 @@ def test_a_model_does_what_its_kind_can(finished):
         classifier.sample(2)
 
 
-def test_loading_leaves_the_global_random_numbers_alone(finished):
+def test_load_does_not_change_the_global_random_state(finished):
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
@@ -103,7 +103,7 @@ def test_loading_leaves_the_global_random_numbers_alone(finished):
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_the_best_checkpoint_is_taken_where_there_is_one(copy):
+def test_load_takes_the_best_checkpoint_if_there_is_one(copy):
     last = last_checkpoint(copy)
     saved = torch.load(last, weights_only=True)
     saved["global_step"] = 1
@@ -116,8 +116,8 @@ def test_the_best_checkpoint_is_taken_where_there_is_one(copy):
     assert "the run has only: best" in refused(copy, checkpoint="last")
 
 
-def test_a_run_of_an_earlier_version_is_loaded(copy):
-    """One whose VAE knew no prior, no objective and no classes, and one with what it took then."""
+def test_load_reads_a_run_of_an_earlier_version(copy):
+    """The config lacks the prior, objective and classes, and has a key of earlier versions."""
     before = limner.load(copy, device="cpu").sample(3)
     config = yaml.safe_load((copy / "config.yaml").read_text())
     for key in ("prior", "objective", "kl_schedule", "num_classes"):
@@ -130,14 +130,14 @@ def test_a_run_of_an_earlier_version_is_loaded(copy):
     assert np.array_equal(limner.load(copy, device="cpu").sample(3), before)
 
 
-def test_a_folder_that_is_no_run_is_named(tmp_path, copy):
+def test_load_names_a_folder_that_is_not_a_run(tmp_path, copy):
     assert "has no config.yaml" in refused(tmp_path / "nothing")
     assert f"The newest run in it is {copy}" in refused(copy.parent)
     shutil.rmtree(copy / "checkpoints")
     assert "the run has no checkpoint" in refused(copy)
 
 
-def test_a_broken_best_is_named_with_the_newest_whole_one(copy):
+def test_load_names_a_broken_best_and_the_newest_whole_checkpoint(copy):
     folder = copy / "checkpoints"
     whole = (folder / "update_00000002.ckpt").read_bytes()
     (folder / "best.ckpt").write_bytes(whole[: len(whole) // 2])
@@ -150,7 +150,7 @@ def test_a_broken_best_is_named_with_the_newest_whole_one(copy):
     assert "There is no whole one" in refused(copy)
 
 
-def test_the_last_is_the_newest_whole_one(copy, caplog):
+def test_last_checkpoint_is_the_newest_whole_one(copy, caplog):
     folder = copy / "checkpoints"
     whole = (folder / "update_00000002.ckpt").read_bytes()
     for name in ("update_00000010.ckpt", "update_00000004.ckpt"):
@@ -167,7 +167,7 @@ def test_the_last_is_the_newest_whole_one(copy, caplog):
     assert "There is no whole one" in message
 
 
-def test_a_hostile_checkpoint_is_refused(copy, tmp_path):
+def test_load_refuses_a_hostile_checkpoint(copy, tmp_path):
     torch.save(
         {"state_dict": {"w": Hostile(f"touch {tmp_path / 'hacked'}")}}, last_checkpoint(copy)
     )
@@ -175,7 +175,7 @@ def test_a_hostile_checkpoint_is_refused(copy, tmp_path):
     assert not (tmp_path / "hacked").exists()
 
 
-def test_keys_that_differ_are_named_and_few_of_them(copy):
+def test_load_names_a_few_of_the_keys_that_differ(copy):
     edit(copy, model__decoder__width=16, model__encoder__width=16)
     message = refused(copy)
     assert "update_00000002.ckpt does not fit the config.yaml beside it" in message
@@ -188,7 +188,7 @@ def test_keys_that_differ_are_named_and_few_of_them(copy):
     assert len(message) < 1000
 
 
-def test_a_checkpoint_of_something_else_is_named(copy):
+def test_load_names_a_checkpoint_of_another_program(copy):
     last = last_checkpoint(copy)
     torch.save({"weights": torch.zeros(1)}, last)
     assert "no state_dict in it" in refused(copy)
@@ -211,12 +211,12 @@ def test_a_checkpoint_of_something_else_is_named(copy):
         ({"model__depth": 3}, "VAE cannot be made from this config"),
     ],
 )
-def test_what_a_config_must_not_say_is_refused(copy, changes, message):
+def test_load_refuses_forbidden_values_of_a_config(copy, changes, message):
     edit(copy, **changes)
     assert message in refused(copy)
 
 
-def test_an_export_stays_in_its_folder(finished, tmp_path, capsys):
+def test_load_reads_only_files_inside_an_export_folder(finished, tmp_path, capsys):
     export_command.run([f"run={finished['gan']}", f"to={tmp_path / 'export'}"])
     (tmp_path / "export" / "model.safetensors").rename(tmp_path / "outside")
     edit(tmp_path / "export", weights="../outside")
@@ -228,12 +228,12 @@ def test_an_export_stays_in_its_folder(finished, tmp_path, capsys):
     assert "leads out of the folder" in refused(tmp_path / "export")
 
 
-def test_a_device_that_is_not_there_is_named(finished):
+def test_load_names_a_device_that_does_not_exist(finished):
     for device in ("quantum", "cuda:77"):
         with pytest.raises(UserError, match=f"device={device}: torch cannot use it here"):
             limner.load(finished["gan"], device=device)
 
 
-def test_importing_limner_imports_no_torch():
+def test_import_of_limner_does_not_import_torch():
     code = "import sys, limner; assert 'torch' not in sys.modules; assert not hasattr(limner, 'x')"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,7 +1,7 @@
-"""Models saved at commit 66a6948, whose layout and names were others, load as they were.
+"""Models saved at commit 66a6948, which had another layout and other names, load unchanged.
 
-tests/saved holds a run and an export of that commit, the eight images that
-`limner.load(...).sample(8, seed=3)` drew there, and in models.json the `model` of a config for
+tests/saved holds a run and an export of that commit, and the eight images that
+`limner.load(...).sample(8, seed=3)` drew there. models.json holds the `model` of a config for
 every option of its conf/model, with small networks.
 """
 
@@ -22,26 +22,26 @@ MODELS = json.loads((SAVED / "models.json").read_text())
 
 
 @pytest.mark.parametrize("name", ["gan_run", "vae_export"])
-def test_load_draws_the_images_of_the_commit_that_saved(name):
+def test_load_draws_the_images_that_were_drawn_at_the_saving_commit(name):
     model = limner.load(SAVED / name, device="cpu")
     assert np.array_equal(model.sample(8, seed=3), np.load(SAVED / f"{name}.npy"))
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_migrate_gives_what_the_safe_builder_builds(name):
+def test_migrate_returns_a_config_that_the_safe_builder_accepts(name):
     node = migrate(MODELS[name])
     assert build(node, "model") is not None
     assert migrate(node) == node
 
 
-def test_migrate_keeps_how_gradients_were_treated():
+def test_migrate_keeps_gradient_clipping_and_accumulation():
     assert migrate(MODELS["gan clipped, in parts"])["gradients"] == {
         "_target_": "limner.models.gradients.Gradients", "max_norm": 1.5, "accumulate": 2,
     }  # fmt: skip
     assert migrate(MODELS["vae mlp"])["gradients"]["max_norm"] is None
 
 
-def test_migrate_leaves_classes_of_the_users_own_alone():
+def test_migrate_keeps_classes_of_the_user():
     node = {"_target_": "mine.GAN", "num_parts": 3, "penalty": {"penalty": 1}}
     assert migrate(node) == node
 

@@ -1,4 +1,4 @@
-"""Nothing that a stranger's file says is executed."""
+"""A config from an untrusted file executes nothing."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from limner.pretrained.safe_build import build, read_config, read_safetensors, w
 
 @pytest.fixture
 def never(tmp_path):
-    """A file that hostile content would make."""
+    """Return a file that hostile content would create."""
     path = tmp_path / "hacked"
     yield path
     assert not path.exists(), "hostile code was run"
@@ -53,7 +53,7 @@ def never(tmp_path):
     ],
 )
 @pytest.mark.parametrize("partial", [False, True])
-def test_only_known_classes_are_built(target, partial, never, monkeypatch):
+def test_build_refuses_unknown_classes(target, partial, never, monkeypatch):
     monkeypatch.setattr(os, "system", lambda *_: never.touch())
     node = {"part": {"_target_": target, "_partial_": partial, "command": f"touch {never}"}}
     with pytest.raises(UserError, match=r"model\.part\._target_=.* is refused"):
@@ -72,13 +72,13 @@ def test_only_known_classes_are_built(target, partial, never, monkeypatch):
         ({"_target_": "torch.nn.Linear", "in_features": -1, "out_features": 1}, "cannot be made"),
     ],
 )
-def test_arguments_that_mean_nothing_are_refused(node, message):
+def test_build_refuses_invalid_arguments(node, message):
     with pytest.raises(UserError) as error:
         build(node, "model")
     assert message in str(error.value)
 
 
-def test_known_classes_are_built():
+def test_build_accepts_known_classes():
     node = {
         "network": {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 1},
         "losses": [{"_target_": "limner.losses.adversarial.Hinge"}],
@@ -92,7 +92,7 @@ def test_known_classes_are_built():
     assert made["depth"] == 3
 
 
-def test_what_the_caller_trusts_is_built(tmp_path, monkeypatch):
+def test_build_accepts_classes_that_the_caller_trusts(tmp_path, monkeypatch):
     text = "import os\nfrom torch import nn\nclass Mine(nn.Identity): pass\nclass Loss: pass\n"
     (tmp_path / "trusted_parts.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
@@ -122,7 +122,7 @@ def test_what_the_caller_trusts_is_built(tmp_path, monkeypatch):
         ("a: \xff", "not UTF-8"),
     ],
 )
-def test_a_config_is_plain_values(tmp_path, text, message):
+def test_config_must_be_plain_values(tmp_path, text, message):
     path = tmp_path / "config.yaml"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(UserError) as error:
@@ -130,7 +130,7 @@ def test_a_config_is_plain_values(tmp_path, text, message):
     assert message in str(error.value)
 
 
-def test_half_a_file_of_tensors_is_noticed(tmp_path):
+def test_truncated_file_of_tensors_is_noticed(tmp_path):
     path = tmp_path / "a.safetensors"
     safetensors.torch.save_file({"w": torch.arange(5000)}, path)
     assert read_safetensors(path)["w"][7] == 7
@@ -140,12 +140,12 @@ def test_half_a_file_of_tensors_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a/../b", "..", "", None, 3])
-def test_a_name_stays_in_its_folder(tmp_path, name):
+def test_file_name_stays_in_its_folder(tmp_path, name):
     with pytest.raises(UserError, match="is refused"):
         within(tmp_path, name, root=tmp_path)
 
 
-def test_a_link_stays_in_its_folder(tmp_path):
+def test_link_stays_in_its_folder(tmp_path):
     folder = tmp_path / "export"
     folder.mkdir()
     (tmp_path / "secret").touch()

@@ -1,4 +1,4 @@
-"""A model is loaded only if its weights account for it, and are what training leaves."""
+"""A model loads only if its weights match its config, and are weights that training leaves."""
 
 import os
 import zipfile
@@ -24,7 +24,7 @@ DATA = {"image_shape": [1, 8, 8], "num_classes": 0}
 
 
 def export(folder: Path, *, model=LINEAR, tensors=WEIGHTS, **config) -> Path:
-    """A folder as `limner export` writes it."""
+    """Write a folder as `limner export` writes it."""
     folder.mkdir(exist_ok=True)
     content = {"weights": "model.safetensors", "update": 1, "data": DATA, "model": model} | config
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
@@ -33,7 +33,7 @@ def export(folder: Path, *, model=LINEAR, tensors=WEIGHTS, **config) -> Path:
 
 
 def run_of(folder: Path, weights) -> Path:
-    """A folder as training leaves it, with these weights in its checkpoint."""
+    """Write a folder as training leaves it, with these weights in its checkpoint."""
     folder.mkdir(exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump({"data": DATA, "model": LINEAR}))
     write({"state_dict": weights, "global_step": 1}, update_path(folder, 1))
@@ -48,7 +48,7 @@ def refused(source, **options) -> str:
 
 @pytest.fixture
 def built_on(monkeypatch):
-    """The devices on which models were built."""
+    """Return the devices on which models were built."""
     devices = []
 
     def spied(node, path, **options):
@@ -72,10 +72,10 @@ FAMILIES = [
 
 
 @pytest.mark.parametrize("overrides", FAMILIES, ids=" ".join)
-def test_load_builds_what_the_constructors_and_the_file_say(
+def test_load_gives_the_buffers_of_the_constructors_and_the_weights_of_the_file(
     tmp_path, composed, built_on, overrides
 ):
-    """Weights come from the file; all else is what a model that is built in memory has."""
+    """Weights come from the file; everything else equals a model that is built in memory."""
     node = OmegaConf.to_container(composed(*overrides, "data=digits").model, resolve=True)
     torch.manual_seed(1)
     expected = build(node, "model")
@@ -92,7 +92,7 @@ def test_load_builds_what_the_constructors_and_the_file_say(
             assert torch.equal(found[key], value), key
 
 
-def test_load_takes_no_memory_for_a_model_that_does_not_fit(tmp_path, built_on):
+def test_load_allocates_no_memory_for_a_model_that_does_not_fit(tmp_path, built_on):
     model = LINEAR | {"in_features": 20_000, "out_features": 20_000}
     message = refused(export(tmp_path, model=model))
     assert "more memory than the weights beside it account for" in message
@@ -117,11 +117,11 @@ def test_load_takes_no_memory_for_a_model_that_does_not_fit(tmp_path, built_on):
     ],
     ids=["loop", "copies", "size"],
 )  # fmt: skip
-def test_load_ends_soon_whatever_numbers_a_config_has(tmp_path, built_on, model, number):
+def test_load_ends_soon_for_any_numbers_in_a_config(tmp_path, built_on, model, number):
     model = {key: number if value is ... else value for key, value in model.items()}
     export(tmp_path)
     text = yaml.safe_dump({"weights": "model.safetensors", "data": DATA, "model": model})
-    text = text.replace(f"'{number}'", str(number))  # as a number, which is too long to be printed
+    text = text.replace(f"'{number}'", str(number))  # The number itself is too long to be printed.
     (tmp_path / "config.yaml").write_text(text)
     message = refused(tmp_path)
     reasons = (
@@ -132,7 +132,7 @@ def test_load_ends_soon_whatever_numbers_a_config_has(tmp_path, built_on, model,
 
 
 class Reads(nn.Module):
-    """A constructor that reads values, which tensors on the meta device have not."""
+    """A module whose constructor reads values, which tensors on the meta device do not have."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class Reads(nn.Module):
         self.more = torch.arange(size).repeat(2)
 
 
-def test_a_constructor_that_reads_values_is_measured_in_memory():
+def test_constructor_that_reads_values_is_measured_in_memory():
     model = build_within(lambda: Reads(3), file_bytes=100, check=lambda _: None)
     assert model.total == 3
     assert torch.equal(model.table, torch.eye(2) / 2)
@@ -150,7 +150,7 @@ def test_a_constructor_that_reads_values_is_measured_in_memory():
         build_within(lambda: Reads(MIN_BYTES), file_bytes=100, check=lambda _: None)
 
 
-def test_an_endless_constructor_that_reads_values_is_stopped():
+def test_endless_constructor_that_reads_values_is_stopped():
     def make():
         torch.ones(1).item()
         return [nn.ReLU() for _ in range(10**12)]
@@ -176,13 +176,13 @@ def test_an_endless_constructor_that_reads_values_is_stopped():
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_weights_that_training_does_not_leave_are_refused(tmp_path, weight, message):
+def test_load_refuses_weights_that_training_does_not_leave(tmp_path, weight, message):
     found = refused(run_of(tmp_path, WEIGHTS | {"weight": weight}))
     assert message in found or "is damaged, or no checkpoint" in found or "is refused" in found
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_weights_of_another_precision_are_read(tmp_path, dtype):
+def test_load_reads_weights_of_another_precision(tmp_path, dtype):
     weights = {key: value.to(dtype) for key, value in WEIGHTS.items()}
     for folder in (run_of(tmp_path / "run", weights), export(tmp_path / "x", tensors=weights)):
         model = limner.load(folder, device="cpu").module
@@ -202,18 +202,18 @@ def test_weights_of_another_precision_are_read(tmp_path, dtype):
         ({"weights": "a" * 5000}, "missing, corrupt or only half written"),
     ],
 )
-def test_absurd_facts_are_refused(tmp_path, config, message):
+def test_load_refuses_absurd_facts(tmp_path, config, message):
     assert message in refused(export(tmp_path, **config))
 
 
-def test_a_path_that_cannot_be_is_one_line():
+def test_load_refuses_an_impossible_path_in_one_line():
     assert r"run\x00: no path has a NUL in it." in refused("run\0")
     assert "there is no such user here" in refused("~nobody-of-this-name/run")
     assert "cannot be read" in refused("a" * 5000)
 
 
 @pytest.mark.parametrize("name", ["best", "update", "safetensors"])
-def test_a_pipe_is_not_waited_for(tmp_path, name):
+def test_load_does_not_wait_for_a_pipe(tmp_path, name):
     if name == "safetensors":
         file = export(tmp_path) / "model.safetensors"
     else:
@@ -225,7 +225,7 @@ def test_a_pipe_is_not_waited_for(tmp_path, name):
     assert "no regular file" in first or "the run has no checkpoint" in first
 
 
-def test_a_lack_of_memory_is_one_line(tmp_path, monkeypatch):
+def test_load_reports_a_lack_of_memory_in_one_line(tmp_path, monkeypatch):
     def fail(self, device):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 
@@ -233,7 +233,7 @@ def test_a_lack_of_memory_is_one_line(tmp_path, monkeypatch):
     assert "there is not enough memory for the model" in refused(export(tmp_path))
 
 
-def test_a_lack_of_memory_in_building_is_no_other_version(tmp_path, monkeypatch):
+def test_load_does_not_report_a_lack_of_memory_as_another_version(tmp_path, monkeypatch):
     def fail(self, *args, **kwargs):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
 
@@ -251,7 +251,9 @@ def test_a_lack_of_memory_in_building_is_no_other_version(tmp_path, monkeypatch)
     ],
     ids=["compressed", "bytearray"],
 )
-def test_an_archive_takes_no_more_memory_than_its_size(tmp_path, pickled, compression, message):
+def test_load_of_an_archive_takes_no_more_memory_than_its_size(
+    tmp_path, pickled, compression, message
+):
     path = update_path(run_of(tmp_path, WEIGHTS), 1)
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}

@@ -1,4 +1,4 @@
-"""What a loaded model does, on models that are told what to do."""
+"""The methods of a loaded model, tested on fake models."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ DATA = {"image_shape": [1, 2, 2], "num_classes": 3}
 
 
 class Codes(nn.Module):
-    """Images are codes as they stand, and codes images; what is drawn is noted."""
+    """A model whose codes are its images times 4, flattened."""
 
     latent_dim, num_classes = 4, None
 
@@ -40,7 +40,7 @@ class Codes(nn.Module):
 
 
 class Labelled(Codes):
-    """Each image has the grey value of its label."""
+    """A model whose images have the grey value of their label."""
 
     num_classes = 3
 
@@ -49,7 +49,7 @@ class Labelled(Codes):
 
 
 class Blind(nn.Module):
-    """Draws, but from no code."""
+    """A model that samples, but does not decode codes."""
 
     num_classes = None
 
@@ -66,7 +66,7 @@ def made(module: type[nn.Module]) -> TrainedModel:
 
 
 @pytest.mark.parametrize("module", [Codes, Blind])
-def test_an_image_depends_on_the_seed_and_its_place_alone(module):
+def test_sample_gives_an_image_that_depends_only_on_seed_and_index(module):
     model = made(module)
     many = model.sample(2 * BATCH + 3, seed=5)
     assert many.shape == (2 * BATCH + 3, 2, 2, 1)
@@ -79,7 +79,7 @@ def test_an_image_depends_on_the_seed_and_its_place_alone(module):
         assert np.array_equal(many, model.decode(model.latents(2 * BATCH + 3, seed=5)))
 
 
-def test_drawing_leaves_the_global_random_numbers_alone():
+def test_sample_does_not_change_the_global_random_state():
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
@@ -105,8 +105,8 @@ def test_labels_reach_a_conditional_model_in_order():
     assert (model.interpolate(np.zeros(4), np.ones(4), 3, label=1) == 1).all()
 
 
-def test_a_conditional_model_draws_its_classes_if_it_is_told_none():
-    """Each as likely, image i of a seed the same, and the codes those of given labels."""
+def test_conditional_model_draws_classes_when_no_labels_are_given():
+    """Classes are equally likely; image i of a seed is fixed; codes equal those of labels."""
     drawn = made(Labelled).sample(BATCH + 20, seed=3)[:, 0, 0, 0]
     assert np.array_equal(drawn[:BATCH], made(Labelled).sample(BATCH, seed=3)[:, 0, 0, 0])
     assert min(np.bincount(drawn, minlength=3)) > 15
@@ -141,13 +141,13 @@ def test_a_conditional_model_draws_its_classes_if_it_is_told_none():
         (lambda: made(Blind).interpolate(np.zeros(4), np.ones(4), 3), "no latent codes"),
     ],
 )
-def test_what_cannot_be_done_is_said(ask, message):
+def test_trained_model_refuses_what_it_cannot_do(ask, message):
     with pytest.raises(UserError) as error:
         ask()
     assert message in str(error.value)
 
 
-def test_coding_and_decoding_are_inverse():
+def test_decode_inverts_encode():
     images = np.random.default_rng(0).integers(0, 256, (BATCH + 2, 2, 2, 1), dtype=np.uint8)
     model = made(Codes)
     assert model.encode(images).shape == (BATCH + 2, 4)
@@ -156,7 +156,7 @@ def test_coding_and_decoding_are_inverse():
 
 
 @pytest.mark.parametrize("mode", ["linear", "spherical"])
-def test_a_way_has_both_ends(mode):
+def test_interpolation_includes_both_ends(mode):
     model = made(Codes)
     a, b = model.latents(2)
     way = model.interpolate(a, b, 5, mode=mode)
@@ -165,7 +165,7 @@ def test_a_way_has_both_ends(mode):
     assert np.array_equal(model.interpolate(*images, 5, mode=mode)[[0, -1]], images)
 
 
-def test_the_spherical_way_keeps_the_length_and_the_linear_one_does_not():
+def test_spherical_interpolation_keeps_the_length_and_linear_does_not():
     model = made(Codes)
     a, b = np.array([2.0, 0, 0, 0]), np.array([0, 2.0, 0, 0])
     lengths = {}

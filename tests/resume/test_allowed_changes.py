@@ -1,4 +1,4 @@
-"""Which changes of a config make another run of it."""
+"""The changes of a config that make another run."""
 
 import pytest
 
@@ -25,30 +25,30 @@ SAME_RUN = [
     "trainer.num_nodes=2", "trainer.limit_val_batches=2", "+trainer.check_val_every_n_epoch=3",
     "trainer.deterministic=true", "resume=elsewhere", "run_dir=elsewhere",
     "on_divergence=rollback",
-    "optimizer.lr=1e-3",  # what it is already
-    "data.seed=0",  # what ${seed} is
+    "optimizer.lr=1e-3",  # the present value
+    "data.seed=0",  # the value of ${seed}
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("override", "difference"), ANOTHER_RUN)
-def test_what_defines_a_run_is_a_difference(composed, override, difference):
+def test_differences_lists_values_that_define_a_run(composed, override, difference):
     assert differences(composed(), composed(override)) == difference
 
 
 @pytest.mark.parametrize("override", SAME_RUN)
-def test_what_may_change_is_none(composed, override):
+def test_differences_ignores_values_that_may_change(composed, override):
     config = composed()
     config.run_dir = None
     assert differences(config, composed("optimizer=adam", override)) == {}
 
 
-def test_the_data_may_move(composed):
+def test_differences_ignores_another_place_of_the_data(composed):
     places = [composed("data=mnist", f"data.root={root}") for root in ("here", "there")]
     assert places[0].data.source.root != places[1].data.source.root
     assert differences(*places) == {}
 
 
-def test_a_schedule_over_the_length_is_another_one_in_a_longer_run(composed):
+def test_schedule_over_the_length_differs_in_a_longer_run(composed):
     def scheduled(*overrides):
         return composed("+optimizer.num_updates=${trainer.max_steps}", *overrides)
 
@@ -56,7 +56,7 @@ def test_a_schedule_over_the_length_is_another_one_in_a_longer_run(composed):
     assert longer == {"optimizer.num_updates": ("10", "20")}
 
 
-def test_another_model_is_told_in_few_lines(composed):
+def test_another_model_is_reported_in_few_lines(composed):
     before, after = composed(), composed("model=gan", "optimizer.lr=0.1")
     with pytest.raises(UserError) as error:
         refuse_changes(before, after, "resume=run", "Begin a new one.")
@@ -70,11 +70,11 @@ def test_another_model_is_told_in_few_lines(composed):
     assert all(kind.name in lines[-1] for kind in MAY_CHANGE)
 
 
-def test_same_length(composed):
+def test_same_length_compares_the_limits_of_training(composed):
     assert same_length(composed(), composed("seed=3"))
     assert not same_length(composed(), composed("trainer.max_epochs=3"))
     assert not same_length(composed(), composed("+trainer.max_time=00:00:01:00"))
 
 
-def test_everything_that_may_change_says_why():
+def test_everything_that_may_change_states_its_reason():
     assert all(kind.reason and kind.keys for kind in MAY_CHANGE)

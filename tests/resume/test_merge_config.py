@@ -1,4 +1,4 @@
-"""The config that a run goes on with, and what is kept of it."""
+"""The config that a resumed run uses, and the records that are kept of it."""
 
 import logging
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from support.runs import content, pretended
 
 
 def going_on(folder: Path, *words: str, then: Callable = lambda config, hydra: None) -> DictConfig:
-    """What a command of these words goes on with, composed as Hydra's main function does."""
+    """Return the config with which a command of these words resumes, composed as Hydra does."""
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         saved = read_overrides(folder).kept
         arguments = [*with_saved_overrides(words, saved), f"resume={folder}"]
@@ -29,14 +29,14 @@ def going_on(folder: Path, *words: str, then: Callable = lambda config, hydra: N
 
 
 def edit(folder: Path, change: Callable[[DictConfig], None]) -> None:
-    """As if the config files, or limner, had changed since the run began."""
+    """Change the saved config, as if the config files or limner had changed since the start."""
     path = folder / ".hydra" / "config.yaml"
     config = OmegaConf.load(path)
     change(config)
     OmegaConf.save(config, path)
 
 
-def test_a_run_keeps_its_values_when_config_files_change(tmp_path):
+def test_run_keeps_its_values_when_config_files_change(tmp_path):
     folder = pretended(tmp_path / "run", "model=gan")
     edit(folder, lambda config: OmegaConf.update(config, "optimizer.lr", 0.5))
     config = going_on(folder, "trainer.max_epochs=7", "logger=none")
@@ -47,7 +47,7 @@ def test_a_run_keeps_its_values_when_config_files_change(tmp_path):
     assert config.resume == str(folder)
 
 
-def test_a_change_of_the_run_is_refused_with_its_value_there(tmp_path):
+def test_change_of_the_run_is_refused_with_its_present_value(tmp_path):
     folder = pretended(tmp_path / "run")
     edit(folder, lambda config: OmegaConf.update(config, "optimizer.lr", 0.5))
     before = content(folder)
@@ -56,14 +56,14 @@ def test_a_change_of_the_run_is_refused_with_its_value_there(tmp_path):
     assert content(folder) == before
 
 
-def test_what_limner_did_not_have_yet_is_filled_in(tmp_path):
+def test_keys_that_limner_did_not_have_yet_are_filled_in(tmp_path):
     folder = pretended(tmp_path / "run")
     edit(folder, lambda config: config.pop("debug"))
     assert going_on(folder).debug is False
 
 
 @pytest.mark.parametrize("version", ["0.0.1", ""])
-def test_what_limner_does_not_have_is_said(tmp_path, version):
+def test_keys_that_limner_no_longer_has_are_refused(tmp_path, version):
     folder = pretended(tmp_path / "run", version=version)
     edit(folder, lambda config: OmegaConf.update(config, "model.old", 1, force_add=True))
     with pytest.raises(UserError, match=r"model\.old is not a parameter of VAE") as error:
@@ -71,14 +71,14 @@ def test_what_limner_does_not_have_is_said(tmp_path, version):
     assert ("The run was made by limner 0.0.1; this is" in str(error.value)) == bool(version)
 
 
-def test_settings_of_what_was_chosen_before_are_left_out(tmp_path):
-    """Else Hydra would look for logger.wandb in another logger, and find no such key."""
+def test_settings_of_an_option_that_was_replaced_are_left_out(tmp_path):
+    """Otherwise Hydra would look for logger.wandb in another logger and find no such key."""
     folder = pretended(tmp_path / "run", "logger=wandb", "logger.wandb.project=mine")
     assert set(going_on(folder, "logger=csv").logger) == {"csv"}
     assert going_on(folder).logger.wandb.project == "mine"
 
 
-def test_the_records_say_what_the_run_goes_on_as(tmp_path):
+def test_records_state_the_config_with_which_the_run_resumes(tmp_path):
     folder = pretended(tmp_path / "run", "seed=3", "logger=wandb")
     going_on(folder, "logger=csv", "trainer.max_epochs=7", then=lambda c, h: save(c, folder, h))
     records = {
@@ -95,7 +95,7 @@ def test_the_records_say_what_the_run_goes_on_as(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[", "- a", "hydra: 5", "hydra: {overrides: []}", None])
-def test_garbage_in_hydras_record_is_replaced(tmp_path, text, caplog):
+def test_garbage_in_the_record_of_hydra_is_replaced(tmp_path, text, caplog):
     folder = pretended(tmp_path / "run", "seed=3")
     path = folder / ".hydra" / "hydra.yaml"
     path.unlink()

@@ -1,4 +1,4 @@
-"""Words that are no overrides, and keys that do not exist, are answered by what was meant."""
+"""Words that are not overrides, and unknown keys, are answered with the intended word."""
 
 import shlex
 
@@ -79,7 +79,7 @@ def unknown(*words: str) -> str:
         ("'model={a: 1}'", "there is no such option"),
     ],
 )
-def test_refuse_mistyped_names_what_was_meant(line, message, tmp_path):
+def test_refuse_mistyped_names_the_intended_word(line, message, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "runs" / "a" / ".hydra").mkdir(parents=True)
     assert message in refused(*shlex.split(line))
@@ -95,11 +95,11 @@ def test_refuse_mistyped_names_what_was_meant(line, message, tmp_path):
         "hydra/launcher=joblib -m", "--package model -c job", "data.path=", "seed=${x}",
     ],
 )  # fmt: skip
-def test_refuse_mistyped_lets_pass_what_hydra_reads(line):
+def test_refuse_mistyped_accepts_what_hydra_reads(line):
     refuse_mistyped(shlex.split(line))
 
 
-def test_refuse_mistyped_knows_the_options_of_own_folders(tmp_path):
+def test_refuse_mistyped_knows_the_options_of_user_folders(tmp_path):
     (tmp_path / "mine" / "data").mkdir(parents=True)
     (tmp_path / "mine" / "data" / "cats.yaml").touch()
     (tmp_path / "cats").mkdir()
@@ -127,12 +127,12 @@ def test_refuse_mistyped_knows_the_options_of_own_folders(tmp_path):
         ("+model=gan", "Without the plus: model=gan"),
     ],
 )
-def test_clarified_names_the_key_that_was_meant(line, message):
+def test_clarified_names_the_intended_key(line, message):
     assert message in unknown(*line.split())
 
 
 @pytest.mark.parametrize("line", ["sed=1", "model.latnt_dim=3", "nothing_of_ours=1"])
-def test_clarified_leaves_other_mistakes_their_answer(line):
+def test_clarified_keeps_the_message_of_other_mistakes(line):
     assert "did you mean" not in unknown(line)
 
 
@@ -153,6 +153,6 @@ def test_clarified_finds_the_file_of_an_option_under_another_name_or_place(
     assert str(clarified(error, ["--config-dir", ".", "experiment=a"])).endswith(advice)
 
 
-def test_clarified_leaves_an_option_that_is_nowhere_its_answer(tmp_path):
+def test_clarified_keeps_the_message_of_an_option_that_does_not_exist(tmp_path):
     error = MissingConfigException("no such option", "experiment/a", ["b"])
     assert clarified(error, ["--config-dir", str(tmp_path), "experiment=a"]) is error

@@ -1,4 +1,4 @@
-"""Runs that another version saved are refused in one line, and nothing in them is changed."""
+"""Runs that another version saved are refused in one line and stay unchanged."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ COMMAND = ("model=gan", "network=mlp", "metrics=none", "logger=csv", "trainer.ma
 
 @pytest.fixture
 def saved(tmp_path, monkeypatch) -> Path:
-    """A copy of the run of commit 66a6948, unfinished, where new runs of its model would go."""
+    """Return a copy of the unfinished run of commit 66a6948, where new runs of its model go."""
     monkeypatch.chdir(tmp_path)
     folder = Path("outputs/gan_digits/old")
     shutil.copytree(SAVED, folder)
@@ -59,7 +59,7 @@ def test_resume_refuses_another_format_of_the_checkpoint_alone(tmp_path, monkeyp
     assert f"(format {FORMAT}, here {FORMAT + 1})" in result.err
 
 
-def test_automatic_resume_names_a_run_of_another_format_and_begins_a_new_one(saved, run):
+def test_automatic_resume_names_a_run_of_another_format_and_starts_a_new_one(saved, run):
     before = contents(saved)
     result = run(*COMMAND[:-1], "trainer.max_steps=1", "resume=auto")
     assert result.code == 0

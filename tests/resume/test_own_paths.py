@@ -48,7 +48,7 @@ def test_run_with_a_relative_path_is_resumed_and_evaluated_from_elsewhere(
 def test_relative_path_of_a_resumed_run_means_the_new_working_folder(
     run, own_cache, tmp_path, monkeypatch
 ):
-    """Also where it is the word that the run was started with."""
+    """This holds even if the new word equals the word that the run was started with."""
     fakes.images(tmp_path / "photos", 20)
     assert run(*COMMAND).code == 0
     (tmp_path / "elsewhere").mkdir()
@@ -68,7 +68,7 @@ def test_relative_path_of_a_resumed_run_means_the_new_working_folder(
         ("model.first_stage", "hf://user/name", "hf://user/name"), ("data.path", "???", "???"),
     ],
 )  # fmt: skip
-def test_absolute_changes_relative_paths_only(tmp_path, monkeypatch, key, value, expected):
+def test_absolute_changes_only_relative_paths(tmp_path, monkeypatch, key, value, expected):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
     if expected:
@@ -76,7 +76,7 @@ def test_absolute_changes_relative_paths_only(tmp_path, monkeypatch, key, value,
     assert absolute(key, value) == expected
 
 
-def test_make_absolute_keeps_what_is_read_from_the_environment(monkeypatch, tmp_path):
+def test_make_absolute_keeps_values_that_are_read_from_the_environment(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIMNER_DATA", "sets")
     config = OmegaConf.create(
@@ -88,14 +88,14 @@ def test_make_absolute_keeps_what_is_read_from_the_environment(monkeypatch, tmp_
     assert config.data.source.root == str(tmp_path / "sets")
 
 
-def test_absolute_words_has_paths_as_the_config_has_them():
+def test_absolute_words_has_the_paths_of_the_config():
     config = OmegaConf.create({"data": {"path": "/a/b c", "root": None}, "model": {}})
     words = ["model=vae", "+data.path='b c'", "data.root=null", "data.batch_size=4"]
     expected = ["model=vae", "+data.path='/a/b c'", "data.root=null", "data.batch_size=4"]
     assert absolute_words(words, config) == expected
 
 
-def test_same_first_stage_given_relatively_is_no_change(tmp_path, monkeypatch):
+def test_same_first_stage_with_a_relative_path_is_no_difference(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("first", "other"):
         Path(name).mkdir()

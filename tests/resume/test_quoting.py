@@ -1,4 +1,4 @@
-"""Values as they are typed arrive as they are typed, where a key takes text."""
+"""Values of text keys arrive as they were typed."""
 
 import shlex
 import subprocess
@@ -37,7 +37,7 @@ def arrived(words: list[str], key: str):
 
 
 def means_something(text: str) -> bool:
-    """Whether Hydra's grammar gives a text a meaning that it must keep."""
+    """Return whether Hydra's grammar gives a text a meaning that must be kept."""
     if "${" in text or text == "null" or text.startswith("~"):
         return True
     return text[0] in "[{'\""
@@ -54,7 +54,7 @@ def means_something(text: str) -> bool:
 @pytest.mark.parametrize(
     ("before", "key"), [(FOLDER, "data.path"), ([], "hydra.run.dir")], ids=["path", "hydra"]
 )
-def test_with_quotes_hands_text_over_as_typed(before, key, text):
+def test_with_quotes_passes_text_on_as_typed(before, key, text):
     assert arrived([*before, f"{key}={text}"], key) == text
 
 
@@ -65,7 +65,7 @@ def folder_config():
 
 @settings(max_examples=100, deadline=None)
 @given(text=PATHS)
-def test_with_quotes_hands_any_path_over_as_typed(folder_config, text):
+def test_with_quotes_passes_any_path_on_as_typed(folder_config, text):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quoting, "composed", lambda *_: folder_config)
         *_, word = with_quotes([*FOLDER, f"data.path={text}"])
@@ -83,13 +83,13 @@ def test_with_quotes_hands_any_path_over_as_typed(folder_config, text):
         "model/penalty=[r1,lecam]", "~optimizer.lr", "+a.b=1",
     ],
 )  # fmt: skip
-def test_with_quotes_leaves_what_hydra_reads(word):
+def test_with_quotes_keeps_what_hydra_reads(word):
     words = [*FOLDER, word]
     assert with_quotes(words) == words
 
 
 @pytest.mark.parametrize("word", ["data.path=a,b", "data.path=[a],[b]", "seed=1,2", "data.path=1"])
-def test_with_quotes_leaves_the_values_of_a_sweep(word):
+def test_with_quotes_keeps_the_values_of_a_sweep(word):
     words = ["-m", *FOLDER, word]
     assert with_quotes(words) == words
 
@@ -102,20 +102,20 @@ def test_with_quotes_leaves_the_values_of_a_sweep(word):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("value", ["~/a", "'~/a'", "~/a b (1)"])
-def test_with_quotes_puts_home_for_a_tilde(monkeypatch, words, key, value):
+def test_with_quotes_replaces_a_tilde_by_home(monkeypatch, words, key, value):
     monkeypatch.setenv("HOME", "/home/me")
     (word,) = [w for w in with_quotes([*words, f"{key}={value}"]) if w.startswith(key)]
     read = OverridesParser.create().parse_override(word).value()
     assert read == f"/home/me/{value.strip(chr(39))[2:]}"
 
 
-def test_with_quotes_puts_home_in_each_value_of_a_sweep(monkeypatch):
+def test_with_quotes_replaces_a_tilde_in_each_value_of_a_sweep(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     words = with_quotes(["-m", *FOLDER, "data.path=~/a,~/b"])
     assert words[-1] == "data.path=/home/me/a,/home/me/b"
 
 
-def test_with_quotes_changes_nothing_that_it_has_quoted():
+def test_with_quotes_changes_nothing_when_applied_again():
     once = with_quotes([*FOLDER, "data.path=it's (1), a=b", "hydra.run.dir=a,b", "resume=7"])
     assert with_quotes(once) == once
 
@@ -140,7 +140,7 @@ def test_with_quotes_knows_the_keys_of_a_resumed_run(tmp_path):
         ("+trainer.plugins=a (b)", ["'+trainer.plugins=\"a (b)\"'"]),
     ],
 )
-def test_with_quotes_says_how_to_write_what_it_cannot_pass_on(word, messages):
+def test_with_quotes_states_how_to_write_a_value_that_it_cannot_pass_on(word, messages):
     with pytest.raises(UsageError) as error:
         with_quotes([word])
     for message in messages:
@@ -148,7 +148,7 @@ def test_with_quotes_says_how_to_write_what_it_cannot_pass_on(word, messages):
     assert len(str(error.value).splitlines()) <= 4
 
 
-def test_with_quotes_says_how_to_write_values_of_a_sweep():
+def test_with_quotes_states_how_to_write_values_of_a_sweep():
     with pytest.raises(UsageError) as error:
         with_quotes(["-m", *FOLDER, "data.path=a (1),it's"])
     (word,) = shlex.split(str(error.value).splitlines()[-1])
@@ -157,14 +157,14 @@ def test_with_quotes_says_how_to_write_values_of_a_sweep():
     ]  # fmt: skip
 
 
-def test_advice_without_m_names_no_m():
+def test_advice_omits_m_when_m_was_not_typed():
     with pytest.raises(UsageError) as error:
         with_quotes(["seed=1,2"], may_sweep=False)
     assert "-m" not in str(error.value)
 
 
 @given(st.text(st.characters(blacklist_categories=("Cc", "Cs", "Zl", "Zp")), max_size=20))
-def test_shown_quoted_is_what_a_shell_and_hydra_read(text):
+def test_shown_quoted_is_read_back_by_a_shell_and_by_hydra(text):
     (word,) = shlex.split(shown_quoted("a.b", text))
     assert OverridesParser.create().parse_override(word).value() == text
 

@@ -1,4 +1,4 @@
-"""Runs that are stopped and gone on with, as a whole: what their folders say afterwards."""
+"""Runs that are stopped and resumed, and the files in their folders afterwards."""
 
 import csv
 import os
@@ -28,13 +28,13 @@ def updates(folder: Path) -> list[int]:
 
 
 def newest(folder: Path) -> Path:
-    """The checkpoint to go on from."""
+    """Return the checkpoint to resume from."""
     found = [path for path in (folder / "checkpoints").glob("*.ckpt") if path.stem != "best"]
     return max(found, key=lambda path: path.name)
 
 
 def crashing(monkeypatch: pytest.MonkeyPatch, update: int) -> None:
-    """Has a VAE's training end in an error before this update."""
+    """Make the training of a VAE fail before this update."""
     from limner.models import VAE
 
     original = VAE.training_step
@@ -47,7 +47,7 @@ def crashing(monkeypatch: pytest.MonkeyPatch, update: int) -> None:
     monkeypatch.setattr(VAE, "training_step", step)
 
 
-def test_the_same_command_again_and_again_ends_with_one_finished_run(run, monkeypatch):
+def test_repeated_command_ends_with_one_finished_run(run, monkeypatch):
     command, folder = (
         [*COMMON, "trainer.max_steps=12", "resume=auto", "hydra.run.dir=run"],
         Path("run"),
@@ -92,9 +92,9 @@ def test_the_same_command_again_and_again_ends_with_one_finished_run(run, monkey
     assert content(folder) == before, "neither nothing to do nor a refusal changes a file"
 
 
-def test_a_checkpoint_of_a_newer_version_is_refused(run, monkeypatch):
+def test_checkpoint_of_a_newer_version_is_refused(run, monkeypatch):
     assert run(*COMMON, "trainer.max_steps=2", "hydra.run.dir=run").code == 0
-    Path("run/status.json").unlink()  # which would say so earlier
+    Path("run/status.json").unlink()  # The status file would be refused earlier.
     before = content(Path("run"))
     monkeypatch.setattr("limner.version.__version__", "0.0.1")
     result = run("resume=run", "trainer.max_steps=3")
@@ -104,8 +104,8 @@ def test_a_checkpoint_of_a_newer_version_is_refused(run, monkeypatch):
 
 
 @pytest.mark.usefixtures("forking")
-def test_two_processes_go_on_with_what_auto_found(run, tmp_path):
-    """The second process is started by the words that the first made of resume=auto."""
+def test_two_processes_resume_the_run_that_auto_found(run, tmp_path):
+    """The second process is started with the words that the first one made of resume=auto."""
     assert run(*COMMON, "trainer.max_steps=3", "data.batch_size=32", "hydra.run.dir=run").code == 0
     environment = {key: value for key, value in os.environ.items() if key != "LOCAL_RANK"}
     result = subprocess.run(

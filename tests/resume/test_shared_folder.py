@@ -1,4 +1,4 @@
-"""Processes that torchrun or srun starts take one run folder, and go on in it."""
+"""Processes that torchrun or srun starts share one run folder, and resume in it."""
 
 import os
 import socket
@@ -32,7 +32,7 @@ COMMON = [
         (STEP, ["seed=1"], ["seed=1", "hydra.run.dir='outputs/slurm_12.0'"]),
         (STEP, ["hydra.run.dir=a"], ["hydra.run.dir='a'"]),
         (STEP, ["resume=b"], ["resume=b"]),
-        (STEP, ["resume=auto"], ["resume=auto"]),  # which is refused
+        (STEP, ["resume=auto"], ["resume=auto"]),  # The value of this variable is refused.
         (STEP, ["--cfg", "job"], ["--cfg", "job"]),
         (STEP, ["-m", "seed=1,2"], ["-m", "seed=1,2"]),
         (
@@ -47,7 +47,7 @@ COMMON = [
         ),
     ],
 )
-def test_the_folder_of_srun_is_that_of_its_job(monkeypatch, environ, words, expected):
+def test_run_folder_of_srun_is_the_folder_of_its_job(monkeypatch, environ, words, expected):
     for name in [name for name in os.environ if name.startswith(("SLURM_", "TORCHELASTIC_"))]:
         monkeypatch.delenv(name)
     for name, value in environ.items():
@@ -55,7 +55,7 @@ def test_the_folder_of_srun_is_that_of_its_job(monkeypatch, environ, words, expe
     assert agree_on_run_folder(words, lambda words: Path("outputs/by_time")) == expected
 
 
-def test_a_torchrun_without_a_store_is_refused(monkeypatch):
+def test_torchrun_without_a_store_is_refused(monkeypatch):
     for name, value in {"RUN_ID": "a", "USE_AGENT_STORE": "False"}.items():
         monkeypatch.setenv(f"TORCHELASTIC_{name}", value)
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -64,7 +64,7 @@ def test_a_torchrun_without_a_store_is_refused(monkeypatch):
 
 
 def torchrun(tmp_path: Path, node: int, port: int, *words: str) -> subprocess.Popen:
-    """What is started on one of two nodes of one process each."""
+    """Return the command for one of two nodes with one process each."""
     program = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
     where = [f"--node-rank={node}", "--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{port}"]
     return subprocess.Popen(
@@ -91,7 +91,7 @@ def alike(one: Path, other: Path, tolerance: float) -> bool:
 
 
 def test_two_nodes_of_torchrun_train_as_one_process(tmp_path, run):
-    """In one folder, with the whole batch: no batch norm."""
+    """They share one folder and train with the whole batch, without batch norm."""
     nodes = on_two_nodes(tmp_path, "trainer.max_steps=5")
     for steps, name in ((5, "one"), (4, "shorter")):
         words = ["data.batch_size=32", f"trainer.max_steps={steps}", f"hydra.run.dir={name}"]

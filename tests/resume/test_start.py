@@ -1,4 +1,4 @@
-"""Which run a command line starts, without running it."""
+"""The run that a command line starts, decided without running it."""
 
 import os
 import subprocess
@@ -21,13 +21,13 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_command_without_resume_is_a_new_run():
+def test_command_without_resume_starts_a_new_run():
     start = decide_start(["model=gan", "seed=1"])
     assert start.arguments == start.words == ["model=gan", "seed=1"]
     assert start.folder is None
 
 
-def test_resume_takes_the_saved_overrides_and_then_the_new_ones(tmp_path):
+def test_resume_takes_the_saved_overrides_before_the_new_ones(tmp_path):
     folder = pretended(tmp_path / "a run", "model=gan", "logger.csv.folder=x", "seed=3")
     start = decide_start(["resume='a run'", "logger=none", "trainer.max_epochs=2"])
     assert start.folder == folder
@@ -38,7 +38,7 @@ def test_resume_takes_the_saved_overrides_and_then_the_new_ones(tmp_path):
     assert not start.complete
 
 
-def test_resume_goes_on_in_the_folder_of_the_run(tmp_path):
+def test_resume_continues_in_the_folder_of_the_run(tmp_path):
     folder = pretended(tmp_path / "run")
     with pytest.raises(UserError, match="in the run's own folder, not in there"):
         decide_start(["resume=run", "hydra.run.dir=there"])
@@ -65,7 +65,7 @@ def test_auto_finds_the_unfinished_run_of_the_same_config():
 
 
 @pytest.mark.parametrize("command", [["seed=2"], ["model=gan"], []])
-def test_auto_begins_a_new_run_where_there_is_none_to_go_on_with(command):
+def test_auto_starts_a_new_run_when_there_is_none_to_resume(command):
     pretended(PARENT / "finished", state="finished")
     pretended(PARENT / "other", "seed=1")
     pretended(PARENT / "early", update=0)
@@ -75,7 +75,7 @@ def test_auto_begins_a_new_run_where_there_is_none_to_go_on_with(command):
     assert "a new one" in start.note
 
 
-def test_auto_knows_own_config_files(tmp_path):
+def test_auto_knows_config_files_of_the_user(tmp_path):
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
     file = tmp_path / "mine" / "experiment" / "mine.yaml"
     file.write_text("# @package _global_\ndata: {batch_size: 32}\n")
@@ -100,7 +100,7 @@ def test_auto_lists_two_candidates():
     ]
 
 
-def test_a_run_that_is_being_trained_is_left_alone():
+def test_run_that_is_being_trained_is_left_alone():
     folder = pretended(PARENT / "busy", state="running", pid=7, host="there")
     with locked(folder):
         start = decide_start(["resume=auto"])
@@ -112,7 +112,7 @@ def test_a_run_that_is_being_trained_is_left_alone():
     assert decide_start(["resume=auto"]).folder == folder.resolve()
 
 
-def test_auto_in_a_folder_begins_goes_on_and_ends():
+def test_auto_with_a_folder_starts_resumes_and_ends():
     words, folder = ["resume=auto", "hydra.run.dir=run"], Path("run")
     assert decide_start(words).arguments == ["hydra.run.dir=run"]
     folder.mkdir()
@@ -131,7 +131,7 @@ def test_auto_in_a_folder_begins_goes_on_and_ends():
     assert content(folder) == before
 
 
-def test_a_start_that_was_killed_early_is_begun_anew_in_its_folder():
+def test_start_that_was_killed_early_is_repeated_in_its_folder():
     folder = pretended(Path("run"), update=0, state="running")
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "update_00000005.ckpt.partial").touch()
@@ -143,7 +143,7 @@ def test_a_start_that_was_killed_early_is_begun_anew_in_its_folder():
     assert not list(folder.iterdir())
 
 
-def test_half_a_start_of_hydra_is_one_too():
+def test_incomplete_start_of_hydra_is_repeated_in_its_folder():
     Path("run/.hydra").mkdir(parents=True)
     Path("run/.hydra/config.yaml").write_text("seed: [")
     assert decide_start(["resume=auto", "hydra.run.dir=run"]).folder is None
@@ -158,7 +158,7 @@ def test_half_a_start_of_hydra_is_one_too():
         ([], 0, "thesis.txt", "thesis.txt"),
     ],
 )
-def test_auto_removes_nothing_that_is_not_its_own(overrides, update, extra, message):
+def test_auto_removes_only_files_of_its_own_run(overrides, update, extra, message):
     folder = pretended(Path("run"), *overrides, update=update, state="stopped")
     if extra:
         (folder / extra).write_text("three years")
@@ -176,7 +176,7 @@ def test_auto_does_not_touch_a_folder_without_a_run():
     assert Path("mine/thesis.txt").read_text() == "three years"
 
 
-def test_a_finished_run_without_a_checkpoint_is_not_trained_again():
+def test_finished_run_without_a_checkpoint_is_not_trained_again():
     folder = pretended(Path("run"), "~callbacks.checkpoints", update=0, state="finished")
     before = content(folder)
     words = ["resume=auto", "hydra.run.dir=run", "~callbacks.checkpoints"]
@@ -186,7 +186,7 @@ def test_a_finished_run_without_a_checkpoint_is_not_trained_again():
     assert content(folder) == before
 
 
-def test_a_command_that_only_shows_something_changes_nothing():
+def test_command_that_only_shows_something_changes_nothing():
     folder = pretended(Path("run"), update=0, state="running")
     before = content(folder)
     for flag in ("--help", "--cfg=job"):
@@ -196,7 +196,7 @@ def test_a_command_that_only_shows_something_changes_nothing():
     assert content(folder) == before
 
 
-def test_processes_that_others_started_need_the_same_folder(monkeypatch):
+def test_processes_of_a_launcher_need_a_given_folder(monkeypatch):
     step = {"SLURM_JOB_ID": "1", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_PROCID": "1"}
     for name, value in step.items():
         monkeypatch.setenv(name, value)
@@ -208,7 +208,7 @@ def test_processes_that_others_started_need_the_same_folder(monkeypatch):
     assert (folder / "status.json").exists(), "the first process tidies up"
 
 
-def test_looking_for_a_run_does_not_wait_for_torch():
+def test_search_for_a_run_does_not_import_torch():
     pretended(PARENT / "killed", state="running")
     code = (
         "import sys; from limner.config.schema import register; register(); "

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, and the newest whole one is found."""
+"""Checkpoints are whole or absent, and the newest whole one is found."""
 
 import os
 import pickle
@@ -33,7 +33,7 @@ def state(update: int, size: int = 1000) -> dict:
 
 
 def written(run_dir, *updates: int) -> list:
-    """The files of these updates, the newest first."""
+    """Write checkpoints of these updates and return their files, the newest first."""
     for update in updates:
         write(state(update), update_path(run_dir, update))
     return numbered(run_dir)
@@ -43,7 +43,7 @@ def names(run_dir) -> list[str]:
     return sorted(path.name for path in (run_dir / "checkpoints").iterdir())
 
 
-def test_what_was_written_is_read(tmp_path):
+def test_read_returns_the_written_state(tmp_path):
     (path,) = written(tmp_path, 7)
     assert path.name == "update_00000007.ckpt"
     assert update_of(path) == 7
@@ -53,7 +53,7 @@ def test_what_was_written_is_read(tmp_path):
         update_of(path.with_name("best.ckpt"))
 
 
-def test_they_are_ordered_by_update_also_where_names_are_not(tmp_path):
+def test_numbered_is_ordered_by_update_when_names_are_not(tmp_path):
     updates = [99_999_999, 100_000_000, 5, 40]
     found = written(tmp_path, *updates)
     write(state(1), found[0].with_name("best.ckpt"))
@@ -66,7 +66,7 @@ def test_they_are_ordered_by_update_also_where_names_are_not(tmp_path):
 
 
 @pytest.mark.parametrize("tenths", range(10))
-def test_one_that_was_cut_off_is_skipped(tmp_path, caplog, tenths):
+def test_newest_skips_a_checkpoint_that_was_cut_off(tmp_path, caplog, tenths):
     last, before = written(tmp_path, 10, 20)
     os.truncate(last, last.stat().st_size * tenths // 10)
     assert newest(tmp_path) == before
@@ -76,7 +76,7 @@ def test_one_that_was_cut_off_is_skipped(tmp_path, caplog, tenths):
 
 
 @pytest.mark.parametrize("part", range(8))
-def test_one_with_a_changed_byte_is_skipped(tmp_path, caplog, part):
+def test_newest_skips_a_checkpoint_with_a_changed_byte(tmp_path, caplog, part):
     last, before = written(tmp_path, 10, 20)
     content = bytearray(last.read_bytes())
     content[random.Random(part).randrange(len(content))] ^= 1 << part
@@ -92,14 +92,16 @@ class _Hostile:
         return os.system, ("touch hacked",)
 
 
-def test_what_else_keeps_one_from_being_gone_on_from(tmp_path, monkeypatch, caplog):
-    """All of them are named, with no whole one to go on from."""
+def test_newest_or_refuse_names_every_checkpoint_that_cannot_be_resumed(
+    tmp_path, monkeypatch, caplog
+):
+    """All of them are named when there is no whole checkpoint to resume from."""
     monkeypatch.chdir(tmp_path)
     folder = written(tmp_path, 1)[0].parent
     (folder / "update_00000001.ckpt").write_bytes(pickle.dumps(_Hostile()))
     write({"w": _Hostile()}, folder / "update_00000002.ckpt")
     torch.save(state(3), folder / "update_00000003.ckpt")
-    (folder / "update_00000004.ckpt").mkdir()  # is none
+    (folder / "update_00000004.ckpt").mkdir()  # a folder is no checkpoint
     assert newest(tmp_path) is None
     assert not caplog.messages, "skipped for nothing"
     with pytest.raises(UserError) as error:
@@ -116,7 +118,7 @@ def test_what_else_keeps_one_from_being_gone_on_from(tmp_path, monkeypatch, capl
     assert not (tmp_path / "hacked").exists()
 
 
-def test_a_checkpoint_that_became_a_folder_is_passed_by_without_a_word(tmp_path, caplog):
+def test_newest_silently_ignores_a_folder_with_the_name_of_a_checkpoint(tmp_path, caplog):
     (path,) = written(tmp_path, 5)
     folder = update_path(tmp_path, 9)
     folder.mkdir()
@@ -133,7 +135,7 @@ def test_a_checkpoint_that_became_a_folder_is_passed_by_without_a_word(tmp_path,
     assert numbered(tmp_path) == [folder]
 
 
-def test_one_without_a_checksum_is_read_where_that_will_do(tmp_path):
+def test_read_accepts_a_checkpoint_without_a_checksum_if_allowed(tmp_path):
     path = tmp_path / "a.ckpt"
     torch.save(state(3, size=5000), path)
     whole = path.read_bytes()
@@ -146,8 +148,8 @@ def test_one_without_a_checksum_is_read_where_that_will_do(tmp_path):
             read(path, unsigned=True)
 
 
-def test_a_damaged_one_with_a_checksum_does_not_pass_for_one_without(tmp_path):
-    """Not even where its own CRC-32 agree: in a padding, the checksum, the length of that."""
+def test_damaged_checkpoint_with_a_checksum_does_not_pass_as_one_without(tmp_path):
+    """This holds even if the CRC-32 is right: damage in padding, checksum or checksum length."""
     (path,) = written(tmp_path, 1)
     whole = path.read_bytes()
     for at in (60, len(whole) - 70, len(whole) - 79):
@@ -156,7 +158,7 @@ def test_a_damaged_one_with_a_checksum_does_not_pass_for_one_without(tmp_path):
             read(path, unsigned=True)
 
 
-def test_it_is_synced_before_it_has_its_name_and_its_folder_after(tmp_path, monkeypatch):
+def test_write_syncs_the_file_before_the_rename_and_the_folder_after(tmp_path, monkeypatch):
     calls, fsync, replace = [], os.fsync, os.replace
 
     def traced_fsync(handle):
@@ -179,7 +181,7 @@ def test_it_is_synced_before_it_has_its_name_and_its_folder_after(tmp_path, monk
 
 
 @pytest.mark.parametrize("step", ["open", "fsync", "replace", "save"])
-def test_whatever_fails_the_old_one_stays(tmp_path, monkeypatch, step):
+def test_write_keeps_the_old_file_when_anything_fails(tmp_path, monkeypatch, step):
     (path,) = written(tmp_path, 1)
     before = path.read_bytes()
 
@@ -196,8 +198,8 @@ def test_whatever_fails_the_old_one_stays(tmp_path, monkeypatch, step):
 
 
 @pytest.mark.parametrize("missing", [1, 50, 79, 300, 10_000, 10_000_000])
-def test_a_limit_on_the_size_of_files(tmp_path, missing):
-    """Reached within the checksum, within the archive's end, in a tensor, and at once."""
+def test_write_keeps_the_old_file_when_a_limit_on_file_sizes_is_reached(tmp_path, missing):
+    """The limit is reached in the checksum, in the archive's end, in a tensor, and at once."""
     (path,) = written(tmp_path, 1)
     before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
     write(state(2, 10_000), tmp_path / "whole.ckpt")
@@ -212,7 +214,7 @@ def test_a_limit_on_the_size_of_files(tmp_path, missing):
     assert names(tmp_path) == [path.name]
 
 
-def test_a_full_disk(tmp_path, small_disk):
+def test_write_keeps_the_old_file_when_the_disk_is_full(tmp_path, small_disk):
     small_disk(tmp_path, 256 * 1024)
     (path,) = written(tmp_path, 1)
     before = path.read_bytes()
@@ -225,7 +227,7 @@ def test_a_full_disk(tmp_path, small_disk):
     assert problem(update_path(tmp_path, 2)) is None
 
 
-def test_a_killed_process_leaves_old_or_new_and_its_rest_is_removed(tmp_path):
+def test_killed_process_leaves_the_old_or_the_new_file_and_its_rest_is_removed(tmp_path):
     leftovers = 0
     for attempt in range(15):
         child = os.fork()
@@ -248,13 +250,14 @@ def test_a_killed_process_leaves_old_or_new_and_its_rest_is_removed(tmp_path):
     [
         ([10, 20, 30], 20, 30, [20, 30]),
         ([10], 0, 10, [10]),
-        ([10, 20, 30], 10, 15, [10, 15]),  # 20 and 30 were broken, or of a discarded future
-        ([10, 20], 10, 20, [10, 20]),  # 20 was broken, and is reached again
-        ([10, 20], 10, 30, [10, 30]),  # 20 was broken, and is passed
-        ([10, 20], 0, 5, [5]),  # gone on from the very start
+        # 20 and 30 were damaged, or belong to a discarded future.
+        ([10, 20, 30], 10, 15, [10, 15]),
+        ([10, 20], 10, 20, [10, 20]),  # 20 was damaged, and is reached again.
+        ([10, 20], 10, 30, [10, 30]),  # 20 was damaged, and is passed.
+        ([10, 20], 0, 5, [5]),  # resumed from the very start
     ],
 )
-def test_the_last_of_this_past_stay(tmp_path, there, since, update, stay):
+def test_tidy_keeps_the_last_checkpoints_of_this_past(tmp_path, there, since, update, stay):
     written(tmp_path, *there, update)
     best = tmp_path / "checkpoints" / "best.ckpt"
     write(state(1), best)
@@ -265,7 +268,7 @@ def test_the_last_of_this_past_stay(tmp_path, there, since, update, stay):
     assert [update_of(path) for path in numbered(tmp_path)] == [update]
 
 
-def test_the_command_line_asks_for_names_without_torch():
+def test_names_of_checkpoints_are_found_without_torch():
     code = "import sys, limner.runs.checkpoints; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -281,7 +284,7 @@ WHOLE = {
     [{"limner": 5}, {"limner": ["version"]}, {"callbacks": []}, {"state_dict": None},
      {"global_step": "1"}, {"optimizer_states": {}}, {"loops": 1.5}],
 )  # fmt: skip
-def test_refuse_odd_names_what_no_run_has_saved(changes):
+def test_refuse_odd_names_a_checkpoint_that_no_run_has_saved(changes):
     refuse_odd(WHOLE, Path("a.ckpt"))
     with pytest.raises(UserError, match=f"its {next(iter(changes))} is not what runs save"):
         refuse_odd(WHOLE | changes, Path("a.ckpt"))

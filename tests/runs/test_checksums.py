@@ -1,4 +1,4 @@
-"""An archive that tells of any change to it."""
+"""An archive that reveals any change to itself."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ def said_of(path, content: bytes) -> str | None:
     return damage(path)
 
 
-def test_the_archive_is_as_without_the_comment_and_the_comment_is_its_digest():
+def test_signed_archive_is_the_archive_with_its_digest_as_comment():
     bare, whole = io.BytesIO(), signed(CONTENT)
     torch.save(CONTENT, bare)
     bare = bare.getvalue()
@@ -38,7 +38,7 @@ def test_the_archive_is_as_without_the_comment_and_the_comment_is_its_digest():
         assert archive.comment == b"limner sha256 " + hashlib.sha256(bare).hexdigest().encode()
 
 
-def test_every_reader_of_archives_reads_it(tmp_path):
+def test_signed_archive_is_read_by_every_reader_of_archives(tmp_path):
     path = tmp_path / "a.ckpt"
     path.write_bytes(signed(CONTENT))
     for mmap in (True, False):
@@ -51,8 +51,8 @@ def test_every_reader_of_archives_reads_it(tmp_path):
         subprocess.run([*tester, path], check=True, capture_output=True)
 
 
-def test_every_byte_that_changes_is_noticed(tmp_path):
-    """In names, paddings, tensors, the central directory, the end and the comment alike."""
+def test_changed_byte_anywhere_is_noticed(tmp_path):
+    """This holds for names, paddings, tensors, the central directory, the end and the comment."""
     whole, path = signed(CONTENT), tmp_path / "a.ckpt"
     assert said_of(path, whole) is None
     changes = [(at, 1 << at % 8) for at in range(len(whole))]
@@ -63,7 +63,7 @@ def test_every_byte_that_changes_is_noticed(tmp_path):
         assert "damaged" in (said_of(path, changed) or ""), (at, change)
 
 
-def test_every_length_but_the_whole_is_noticed(tmp_path):
+def test_every_wrong_length_is_noticed(tmp_path):
     whole, path = signed(CONTENT), tmp_path / "a.ckpt"
     assert said_of(path, b"") == "is empty"
     for length in range(1, len(whole)):
@@ -72,7 +72,7 @@ def test_every_length_but_the_whole_is_noticed(tmp_path):
     assert said_of(path, whole + whole[-78:]) is not None
 
 
-def test_a_file_of_many_chunks_is_hashed_to_its_end(tmp_path):
+def test_file_of_many_chunks_is_hashed_to_its_end(tmp_path):
     path = tmp_path / "a.ckpt"
     whole = signed({"w": torch.rand(CHUNK)})
     assert len(whole) > 4 * CHUNK
@@ -81,7 +81,7 @@ def test_a_file_of_many_chunks_is_hashed_to_its_end(tmp_path):
         assert "is damaged" in said_of(path, whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
 
 
-def test_an_archive_without_the_comment_is_told_from_a_damaged_one(tmp_path):
+def test_archive_without_a_comment_is_distinguished_from_a_damaged_one(tmp_path):
     bare = io.BytesIO()
     torch.save(CONTENT, bare)
     assert said_of(tmp_path / "a.ckpt", bare.getvalue()) == NO_CHECKSUM
@@ -105,15 +105,15 @@ class _Full:
 
 
 @pytest.mark.parametrize("room", [0, 100, 700, 1500])
-def test_a_full_disk_is_told_as_such(room):
-    """torch alone raises a RuntimeError about positions."""
+def test_full_disk_is_reported_as_such(room):
+    """torch itself raises a RuntimeError about positions."""
     archive = SignedFile(_Full(room))
     torch.save(CONTENT, archive)
     with pytest.raises(OSError, match="No space left"):
         archive.finish()
 
 
-def test_what_is_no_archive_is_not_signed():
+def test_file_that_is_not_an_archive_is_not_signed():
     archive = SignedFile(io.BytesIO())
     archive.write(b"something else")
     with pytest.raises(RuntimeError, match="no zip archive"):

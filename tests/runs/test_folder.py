@@ -23,7 +23,7 @@ SMALL = [
 
 @pytest.fixture
 def meddle(monkeypatch):
-    """Has something done to the folder `run` before the update after a given one."""
+    """Return a function that changes the folder `run` before the update after a given one."""
 
     def at(update, do):
         original = SeedPerUpdate.on_train_batch_start
@@ -40,7 +40,7 @@ def meddle(monkeypatch):
 
 @pytest.mark.parametrize("how", ["deleted", "moved", "emptied"])
 def test_train_makes_a_lost_run_folder_again_with_the_next_checkpoint(run, meddle, how):
-    """The folder then holds a run that loads and resumes."""
+    """The folder then holds a run that can be loaded and resumed."""
 
     def lose(folder):
         if how == "moved":
@@ -102,7 +102,7 @@ def test_train_writes_nothing_into_another_run_that_took_the_place_of_its_own(ru
     assert content(Path("run")) == before
 
 
-def test_train_writes_records_again_that_were_deleted_alone(run, meddle):
+def test_train_writes_deleted_records_again(run, meddle):
     meddle(5, lambda folder: (folder / "config.yaml").unlink())
     result = run(*SMALL, "hydra.run.dir=run")
     assert result.code == 0, result.err
@@ -140,7 +140,7 @@ def test_run_folder_is_left_to_a_process_that_locks_it_first(tmp_path, monkeypat
     assert [found.name for found in path.iterdir()] == [".hydra"]
 
 
-def test_run_folder_is_known_again_when_it_was_copied_and_put_back(tmp_path):
+def test_run_folder_is_recognised_when_it_was_copied_and_put_back(tmp_path):
     path = tmp_path / "run"
     pretended(path, state="running", pid=os.getpid(), host=os.uname().nodename)
     with RunFolder(path) as folder:

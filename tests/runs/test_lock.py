@@ -1,4 +1,4 @@
-"""A run is trained by one process at a time, and a killed one does not keep it."""
+"""Only one process at a time trains a run, and a killed process does not keep the lock."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import limner
 from limner.runs.lock import RunInUse, is_locked, locked
 
 
-def test_a_run_has_one_process(tmp_path):
+def test_locked_allows_one_process_per_run(tmp_path):
     assert not is_locked(tmp_path)
     assert not list(tmp_path.iterdir()), "to ask leaves nothing"
     with locked(tmp_path):
@@ -25,7 +25,7 @@ def test_a_run_has_one_process(tmp_path):
     assert not is_locked(tmp_path)
 
 
-def test_a_killed_process_frees_its_run(tmp_path):
+def test_killed_process_frees_its_run(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from limner.runs.lock import locked\n"
         "with locked(Path(sys.argv[1])): print('mine', flush=True); time.sleep(60)"
@@ -42,7 +42,7 @@ def test_a_killed_process_frees_its_run(tmp_path):
     assert not is_locked(tmp_path)
 
 
-def test_without_locks_a_run_is_trained_all_the_same(tmp_path, monkeypatch, caplog):
+def test_run_is_trained_when_the_file_system_has_no_locks(tmp_path, monkeypatch, caplog):
     def none(*args, **kwargs):
         raise OSError(37, "No locks available")
 

@@ -26,7 +26,7 @@ def named(sweep, *words, common=()):
     return job_folder(str(sweep), ",".join(differing), words, common)
 
 
-def test_job_folder_is_named_by_what_differs(tmp_path):
+def test_job_folder_is_named_by_the_values_that_differ(tmp_path):
     assert named(tmp_path, "seed=1", "model=gan", common=["model"]) == "seed=1"
     assert named(tmp_path, "seed=1", "model=gan") == "model=gan,seed=1"
     assert named(tmp_path) == "defaults"
@@ -51,7 +51,7 @@ def test_job_folder_is_one_folder_for_each_job_whose_words_no_name_can_hold(tmp_
     assert len({named(tmp_path, word, "seed=1", common=["seed"]) for word in words}) == 4
 
 
-def test_job_folder_passes_over_damaged_records(tmp_path):
+def test_job_folder_ignores_damaged_records(tmp_path):
     record(tmp_path, "seed=1", "seed=1")
     for name, text in (
         ("a", "["),

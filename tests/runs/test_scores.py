@@ -1,4 +1,4 @@
-"""scores.json as anybody may have written it."""
+"""scores.json from any source."""
 
 import json
 import math
@@ -31,7 +31,7 @@ def test_read_scores_accepts_values_that_are_not_finite(tmp_path):
         {"fid": {"value": 3.0, "std": None, "protocol": {}}},
     ],
 )
-def test_read_scores_refuses_what_is_no_score(tmp_path, content):
+def test_read_scores_refuses_everything_but_scores(tmp_path, content):
     path = tmp_path / "scores.json"
     path.write_text(json.dumps(content))
     with pytest.raises(NotPlainError):

@@ -1,4 +1,4 @@
-"""What a run folder says of its run."""
+"""The status file of a run."""
 
 import json
 import os
@@ -42,21 +42,21 @@ def ended(folder: Path, error: BaseException | None) -> Status:
         (ZeroDivisionError(), "failed", "ZeroDivisionError"),
     ],
 )
-def test_how_training_ended(tmp_path, error, state, line):
+def test_status_states_how_training_ended(tmp_path, error, state, line):
     found = ended(tmp_path, error)
     assert (found.state, found.error, found.update) == (state, line, 9)
     assert (found.pid, found.version, found.starts) == (os.getpid(), limner.__version__, 1)
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_later_starts_are_counted_and_the_first_is_remembered(tmp_path):
+def test_status_counts_later_starts_and_keeps_the_time_of_the_first(tmp_path):
     first = ended(tmp_path, ZeroDivisionError())
     second = ended(tmp_path, None)
     assert (second.starts, second.began) == (2, first.began)
     assert second.error is None
 
 
-def test_the_update_is_written_from_time_to_time(tmp_path, monkeypatch):
+def test_status_file_writes_the_update_at_intervals(tmp_path, monkeypatch):
     file = StatusFile(tmp_path)
     file.at(1)
     assert read_status(tmp_path) is None, "nothing is written before training"
@@ -69,7 +69,7 @@ def test_the_update_is_written_from_time_to_time(tmp_path, monkeypatch):
         assert read_status(tmp_path).update == 2
 
 
-def test_what_never_began_leaves_the_file_as_it_was(tmp_path):
+def test_status_file_is_unchanged_when_training_never_began(tmp_path):
     ended(tmp_path, ZeroDivisionError())
     before = (tmp_path / "status.json").read_text()
     file = StatusFile(tmp_path)
@@ -78,7 +78,7 @@ def test_what_never_began_leaves_the_file_as_it_was(tmp_path):
     assert (tmp_path / "status.json").read_text() == before
 
 
-def test_a_folder_that_takes_nothing_more_does_not_stop_training(tmp_path, monkeypatch, caplog):
+def test_status_file_that_cannot_be_written_does_not_stop_training(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(status, "SECONDS", 0.0)
     file = StatusFile(tmp_path)
     with file.kept():
@@ -91,19 +91,19 @@ def test_a_folder_that_takes_nothing_more_does_not_stop_training(tmp_path, monke
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"state": "runn', '{"extra": {}, "update": 3}'])
-def test_half_a_file_means_that_the_run_was_killed(tmp_path, text):
+def test_incomplete_status_file_means_that_the_run_was_killed(tmp_path, text):
     (tmp_path / "status.json").write_text(text)
     assert read_status(tmp_path).state == "running"
 
 
-def test_a_newer_file_is_read_as_far_as_it_is_known(tmp_path):
+def test_newer_status_file_is_read_as_far_as_it_is_known(tmp_path):
     text = json.dumps({"state": "pruned", "update": 3, "version": "9.1", "trial": 7})
     (tmp_path / "status.json").write_text(text)
     assert read_status(tmp_path) == Status(state="pruned", update=3, version="9.1")
 
 
-def test_status_file_ends_true_on_a_full_disk(tmp_path, monkeypatch):
-    """The old file's room is enough for the new one."""
+def test_status_file_is_correct_at_the_end_when_the_disk_is_full(tmp_path, monkeypatch):
+    """The new content fits into the room of the old file."""
     file = StatusFile(tmp_path)
     with file.kept():
         file.begin(update=0)
@@ -114,7 +114,7 @@ def test_status_file_ends_true_on_a_full_disk(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_status_file_leaves_a_folder_alone_that_is_not_its_runs(tmp_path):
+def test_status_file_does_not_write_into_the_folder_of_another_run(tmp_path):
     is_ours = [True]
     file = StatusFile(tmp_path, may_write=lambda: is_ours[0])
     with file.kept():
@@ -124,15 +124,15 @@ def test_status_file_leaves_a_folder_alone_that_is_not_its_runs(tmp_path):
     assert (tmp_path / "status.json").read_text() == before
 
 
-def test_status_file_says_of_a_shortage_what_it_is(tmp_path):
+def test_status_file_names_the_kind_of_a_shortage(tmp_path):
     assert ended(tmp_path, MemoryError()).error.startswith("Out of memory. Choose a smaller")
 
 
-def test_no_file_is_no_status(tmp_path):
+def test_read_status_is_none_without_a_file(tmp_path):
     assert read_status(tmp_path) is None
 
 
-def test_values_of_another_type_are_left_out(tmp_path):
+def test_read_status_leaves_out_values_of_another_type(tmp_path):
     (tmp_path / "status.json").write_text(
         '{"state": 5, "update": "x", "error": [1], "starts": true, "changed": 7, "version": "1.0"}'
     )

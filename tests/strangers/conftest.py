@@ -1,4 +1,4 @@
-"""Traps around every test: nothing that a folder says was executed, imported or read."""
+"""Checks around every test that nothing named in a folder was executed, imported or read."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from support.hostile import SECRET
 
 @pytest.fixture(autouse=True)
 def trap(tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A module `trap` that leaves a file when it is imported, and a secret in the environment."""
+    """Provide a module `trap` that leaves a file if imported, and a secret variable."""
     folder = tmp_path_factory.mktemp("trap")
     sprung = folder / "sprung"
     text = (

@@ -1,4 +1,4 @@
-"""Which classes a config may name, and where."""
+"""The classes that a config may name, and where."""
 
 import pytest
 import yaml
@@ -12,7 +12,7 @@ from support.hostile import PLACES, TARGETS
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("target", TARGETS)
-def test_no_place_takes_a_hostile_target(place, target):
+def test_foreign_classes_refuses_a_hostile_target_in_every_place(place, target):
     for more in ({}, {"_partial_": True}):
         values = _at(place, {"_target_": target, **more})
         assert foreign_classes(values, trust=[]), (place, target)
@@ -32,11 +32,11 @@ def test_no_place_takes_a_hostile_target(place, target):
         {"_target_": "torch.optim.Adam"},
     ],
 )
-def test_a_model_is_a_plain_node_of_a_model(node):
+def test_foreign_classes_refuses_everything_but_a_plain_model_node(node):
     assert foreign_classes({"model": node}, trust=[])
 
 
-def test_a_trainer_takes_plain_values_only():
+def test_foreign_classes_accepts_only_plain_values_in_a_trainer():
     trainer = {"_target_": "lightning.pytorch.Trainer", "max_steps": 3, "devices": [0, 1]}
     assert not foreign_classes({"trainer": trainer}, trust=[])
     for more in ({"plugins": {"a": 1}}, {"model_registry": "mine"}):
@@ -44,7 +44,7 @@ def test_a_trainer_takes_plain_values_only():
 
 
 @pytest.mark.parametrize("group", ["data", "metrics", "model", "lr_schedule", "optimizer"])
-def test_every_option_of_conf_has_its_role(composed, group):
+def test_foreign_classes_accepts_every_option_of_conf(composed, group):
     needed = {
         "code_prior": ["model.first_stage=x"],
         "image_folder": ["data.path=x"],
@@ -61,12 +61,12 @@ def test_every_option_of_conf_has_its_role(composed, group):
     ["callbacks=profiler", "logger=wandb", "model/penalty=consistency", "model/prior=flow",
      "model/likelihood=logistic", "data/augmentation=flip", "model/kl_schedule=linear"],
 )  # fmt: skip
-def test_parts_of_conf_have_their_roles(composed, word):
+def test_foreign_classes_accepts_the_parts_of_conf(composed, word):
     model = ["model=gan"] if "penalty" in word else []
     assert not foreign_classes(plain(composed(*model, word)), trust=[])
 
 
-def test_the_message_names_the_classes_and_the_package_to_trust():
+def test_refuse_foreign_names_the_classes_and_the_package_to_trust():
     values = {"callbacks": {"a": {"_target_": "trap.Part"}}}
     with pytest.raises(UserError, match=r"run=x: .*callbacks\.a=trap\.Part.*trust=\[trap\]"):
         refuse_foreign(values, "run=x", trust=[])
@@ -77,7 +77,7 @@ def test_the_message_names_the_classes_and_the_package_to_trust():
         assert "trust" not in str(error.value), "nobody is asked to trust the whole of torch"
 
 
-def test_targets_are_found_in_lists_too():
+def test_targets_finds_targets_in_lists_too():
     node = yaml.safe_load("a: [{_target_: x}, [{b: {_target_: y}}]]")
     assert [key for key, _ in targets(node)] == ["a[0]", "a[1][0].b"]
 

@@ -1,4 +1,4 @@
-"""`resume=FOLDER` with a stranger's folder: nothing is executed, read or opened."""
+"""`resume=FOLDER` with an untrusted folder: nothing in it is executed, read or opened."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from support.runs import content, pretended
 
 SAVED = ".hydra/config.yaml"
 JUDGED = "has no whole checkpoint to resume from"
-"""What a folder is refused for in these tests once its config has been found harmless."""
+"""The reason for which a folder is refused in these tests once its config is harmless."""
 
 WORDS = [
     "+hydra.callbacks.x={_target_: trap.Part}",
@@ -53,7 +53,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize("word", WORDS, ids=str)
-def test_a_saved_override_is_data_or_is_left_out(tmp_path, word):
+def test_saved_override_is_plain_data_or_is_left_out(tmp_path, word):
     folder = pretended(tmp_path / "run", "seed=3")
     rewrite(folder, ["seed=3", word, "model.latent_dim=7"])
     start = decide_start([f"resume={folder}"])
@@ -70,13 +70,13 @@ def test_a_saved_override_is_data_or_is_left_out(tmp_path, word):
      "network=mlp", "data.path='../my photos'", "+model.x=${data.image_shape}",
      "experiment=null", "trainer.max_steps='${limner.times:2,${model.latent_dim}}'"],
 )  # fmt: skip
-def test_what_a_person_types_is_replayed(tmp_path, word):
+def test_saved_overrides_of_plain_values_are_replayed(tmp_path, word):
     folder = pretended(tmp_path / "run")
     rewrite(folder, [word])
     assert read_overrides(folder) == ([word], [])
 
 
-def test_hydra_runs_none_of_the_saved_overrides(run, tmp_path):
+def test_hydra_executes_none_of_the_saved_overrides(run, tmp_path):
     folder = run_folder(tmp_path / "run")
     (tmp_path / "evil" / "experiment").mkdir(parents=True)
     (tmp_path / "evil" / "experiment" / "evil.yaml").write_text("seed: 666\n")
@@ -86,7 +86,7 @@ def test_hydra_runs_none_of_the_saved_overrides(run, tmp_path):
     assert SECRET not in result.out + result.err
 
 
-def test_hydras_record_chooses_no_config_files(run, tmp_path):
+def test_record_of_hydra_chooses_no_config_files(run, tmp_path):
     folder = run_folder(tmp_path / "run")
     (tmp_path / "evil" / "experiment").mkdir(parents=True)
     text = "# @package _global_\ncallbacks: {x: {_target_: trap.Part}}\n"
@@ -117,7 +117,7 @@ def test_hydras_record_chooses_no_config_files(run, tmp_path):
         ("lr_schedule", {"_target_": "builtins.eval"}),
     ],
 )  # fmt: skip
-def test_a_saved_class_is_limners_or_refused(run, tmp_path, key, value):
+def test_saved_class_is_refused_unless_it_belongs_to_limner(run, tmp_path, key, value):
     folder = run_folder(tmp_path / "run")
     edit(folder / SAVED, key, value)
     before = content(folder)
@@ -138,10 +138,10 @@ def test_a_saved_class_is_limners_or_refused(run, tmp_path, key, value):
         ("data.name", "${hydra:runtime.cwd}"),
         ("callbacks.x", {"list": [{"deep": "${oc.env:AWS_SECRET}"}]}),
         ("callbacks.x", {"${oc.env:AWS_SECRET}": 1}),
-        ("data.root", "${oc.env:AWS_SECRET}"),  # of a data set that has none
+        ("data.root", "${oc.env:AWS_SECRET}"),  # the root of a data set that has none
     ],
 )
-def test_a_saved_value_reads_other_keys_and_nothing_else(run, tmp_path, key, value):
+def test_saved_value_reads_only_other_keys(run, tmp_path, key, value):
     folder = run_folder(tmp_path / "run")
     edit(folder / SAVED, key, value)
     for words in (["resume=run"], ["resume=auto", "hydra.run.dir=run"]):
@@ -152,7 +152,7 @@ def test_a_saved_value_reads_other_keys_and_nothing_else(run, tmp_path, key, val
         assert len(result.err.splitlines()) == 1
 
 
-def test_a_reference_to_the_environment_is_not_put_together(run, tmp_path):
+def test_reference_to_the_environment_cannot_be_assembled_from_parts(run, tmp_path):
     folder = run_folder(tmp_path / "run")
     edit(folder / SAVED, "data.augmentation", "$")
     edit(folder / SAVED, "data.name", "${data.augmentation}{oc.env:AWS_SECRET}")
@@ -161,7 +161,7 @@ def test_a_reference_to_the_environment_is_not_put_together(run, tmp_path):
     assert SECRET not in result.out + result.err
 
 
-def test_the_place_of_the_data_comes_from_the_present_environment(run, tmp_path, monkeypatch):
+def test_place_of_the_data_comes_from_the_present_environment(run, tmp_path, monkeypatch):
     folder = run_folder(tmp_path / "run", "data=mnist")
     edit(folder / SAVED, "data.root", "${oc.env:AWS_SECRET}")
     monkeypatch.setenv("LIMNER_DATA", "/here")
@@ -170,7 +170,7 @@ def test_the_place_of_the_data_comes_from_the_present_environment(run, tmp_path,
     assert SECRET not in result.out + result.err
 
 
-def test_the_place_of_the_images_is_said(run, tmp_path):
+def test_place_of_the_images_is_reported(run, tmp_path):
     folder = run_folder(tmp_path / "run", "data=image_folder", "data.path=photos")
     said = "Images are read from photos, as set in the run folder. To read others: data.path=..."
     assert run("resume=run").out.count(said) == 1
@@ -179,7 +179,7 @@ def test_the_place_of_the_images_is_said(run, tmp_path):
     assert "elsewhere is refused: it is not the run's folder" in run("resume=run").err
 
 
-def test_references_do_not_come_to_gigabytes_or_go_in_a_circle(run, tmp_path):
+def test_references_that_grow_to_gigabytes_or_are_circular_are_refused(run, tmp_path):
     folder = run_folder(tmp_path / "run")
     before = (folder / SAVED).read_text()
     bomb = {f"b{i}": [f"${{callbacks.x.b{i + 1}}}"] * 10 for i in range(12)}
@@ -194,9 +194,9 @@ def test_references_do_not_come_to_gigabytes_or_go_in_a_circle(run, tmp_path):
     assert "is not plain YAML" in run("resume=run").err
 
 
-def test_own_classes_are_trusted_by_the_command_line_only(run, tmp_path, trap):
+def test_user_classes_are_trusted_only_by_the_command_line(run, tmp_path, trap):
     mine = "+callbacks.mine={_target_: trap.Part}"
-    config = pretended(tmp_path / "plain")  # composing imports nothing
+    config = pretended(tmp_path / "plain")  # Composing imports nothing.
     edit(config / SAVED, "callbacks.mine", {"_target_": "trap.Part"})
     edit(config / SAVED, "trust", ["trap"])
     result = run("resume=plain")
@@ -208,19 +208,19 @@ def test_own_classes_are_trusted_by_the_command_line_only(run, tmp_path, trap):
     assert JUDGED in run("resume=plain", mine).err, "what the command names is its own"
 
 
-def test_auto_takes_own_classes_as_the_command_names_them(tmp_path, monkeypatch):
+def test_auto_accepts_user_classes_that_the_command_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["+callbacks.mine={_target_: trap.Part}", "+data.note=${oc.env:AWS_SECRET}"]
     folder = pretended(Path("outputs/vae_digits/mine"), *words)
     start = decide_start(["resume=auto", *words])
     assert start.folder == folder.resolve()
     assert start.complete
-    child = decide_start(start.words)  # as a further process of DDP is started
+    child = decide_start(start.words)  # A further process of DDP is started so.
     assert child.folder == folder.resolve()
     assert "+data.note=${oc.env:AWS_SECRET}" in child.arguments, "typed, not only saved"
 
 
-def test_auto_passes_by_a_strangers_run(tmp_path, monkeypatch):
+def test_auto_skips_an_untrusted_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = pretended(Path("outputs/vae_digits/evil"))
     edit(folder / SAVED, "data.path", "${oc.env:AWS_SECRET}")
@@ -228,7 +228,7 @@ def test_auto_passes_by_a_strangers_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["train.log", "metrics.csv", "checkpoints/x.ckpt", ".hydra/a"])
-def test_a_link_out_of_the_folder_is_refused(tmp_path, name):
+def test_link_out_of_the_folder_is_refused(tmp_path, name):
     folder = pretended(tmp_path / "run")
     (tmp_path / ".bashrc").touch()
     (folder / name).symlink_to(tmp_path / ".bashrc")
@@ -240,7 +240,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize("text", [None, "[", "a: 1", "!!python/object:os.x []"])
-def test_a_run_without_its_overrides_is_one_message(run, tmp_path, text):
+def test_run_without_its_overrides_is_refused_in_one_message(run, tmp_path, text):
     folder = pretended(tmp_path / "run")
     path = folder / ".hydra" / "overrides.yaml"
     path.unlink()
@@ -252,7 +252,7 @@ def test_a_run_without_its_overrides_is_one_message(run, tmp_path, text):
     assert len(result.err.splitlines()) == 1
 
 
-def test_a_pipe_in_place_of_a_record_does_not_hang(run, tmp_path):
+def test_pipe_in_place_of_a_record_does_not_block(run, tmp_path):
     folder = pretended(tmp_path / "run")
     (folder / ".hydra" / "overrides.yaml").unlink()
     os.mkfifo(folder / ".hydra" / "overrides.yaml")

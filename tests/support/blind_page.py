@@ -1,4 +1,4 @@
-"""What the tests of the blind page share: pictures, a browser, and the pace of a person."""
+"""Shared helpers for tests of the blind page: pictures, a browser, and the pace of a person."""
 
 import time
 
@@ -20,5 +20,5 @@ NEEDS_BROWSER = pytest.mark.skipif(
 
 
 def look():
-    """A choice that follows too soon is taken for a slip."""
+    """Look at the page for a while; a choice that follows too soon counts as a slip."""
     time.sleep(0.25)

@@ -1,4 +1,4 @@
-"""A headless Chromium, steered through chromedriver by the WebDriver protocol."""
+"""A headless Chromium, driven through chromedriver by the WebDriver protocol."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ def is_installed() -> bool:
 
 
 class Page:
-    """One open page."""
+    """An open page."""
 
     def __init__(self, session: str) -> None:
         self._session = session
@@ -36,11 +36,11 @@ class Page:
         _call("POST", f"{self._session}/refresh", {})
 
     def run(self, script: str) -> Any:
-        """What a script returns."""
+        """Run a script and return its result."""
         return _call("POST", f"{self._session}/execute/sync", {"script": script, "args": []})
 
     def click(self, selector: str) -> None:
-        """Clicks as a mouse does: it fails if something else is in the way."""
+        """Click like a mouse: fail if something else is in the way."""
         where = {"using": "css selector", "value": selector}
         element = _call("POST", f"{self._session}/element", where)[ELEMENT]
         _call("POST", f"{self._session}/element/{element}/click", {})
@@ -56,7 +56,7 @@ class Page:
 
 @contextlib.contextmanager
 def opened(folder: Path, port: int) -> Iterator[Page]:
-    """A browser that keeps its profile, and what it downloads, in `folder`."""
+    """Open a browser that keeps its profile and its downloads in `folder`."""
     log = open(folder / "chromedriver.log", "wb")  # noqa: SIM115
     driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=log, stderr=log)
     address, session = f"http://127.0.0.1:{port}", None

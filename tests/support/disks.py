@@ -1,4 +1,4 @@
-"""Disks that are full."""
+"""Full disks."""
 
 import resource
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def full_disk(num_bytes: int) -> Iterator[None]:
-    """Lets no file grow beyond so many bytes; what exceeds them is cut off."""
+    """Let no file grow beyond the given number of bytes; cut off everything beyond."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
     try:

@@ -1,4 +1,4 @@
-"""Folders as runs leave them, without a training."""
+"""Run folders as training leaves them, written without training."""
 
 import json
 from collections.abc import Mapping
@@ -28,16 +28,16 @@ def make_run(
     protocol: Mapping[str, Any] | None = None,
     images: Tensor | None = None,
 ) -> Path:
-    """A run folder.
+    """Write a run folder and return it.
 
     Args:
-        folder: Where.
-        typed: Overrides of its command line; those of `model` and `data` are choices too.
-        seed: Of the run; also that of its data and of its samples.
-        values: Dotted keys of config.yaml to values, over those of a small VAE.
+        folder: The folder to write.
+        typed: Overrides of the command line; overrides of `model` and `data` are choices too.
+        seed: Seed of the run, of its data and of its samples.
+        values: Dotted keys of config.yaml to values, which replace the values of a small VAE.
         fid: The score; None for a run without scores.
-        protocol: Changes to the score's protocol.
-        images: What final.png shows, (N, C, H, W) in [-1, 1].
+        protocol: Changes to the protocol of the score.
+        images: Images of final.png, (N, C, H, W) in [-1, 1].
     """
     images = torch.zeros(4, 1, 8, 8) if images is None else images
     flat = {

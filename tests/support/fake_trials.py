@@ -1,4 +1,4 @@
-"""In place of `train.py`: a process that reports as a run would, and takes no time."""
+"""A fake for `train.py`: a process that reports like a run and takes no time."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ begun: list[list[str]] = []
 
 
 def start(words: list[str], *, resources: object, output: IO, **more: bool) -> subprocess.Popen:
-    """A trial whose objective is its learning rate; it diverges where that is over 0.5."""
+    """Start a trial whose objective is its learning rate, and which diverges above 0.5."""
     begun.append(words)
     given = dict(word.split("=", 1) for word in words if "=" in word)
     folder = given["hydra.run.dir"].strip("'")
@@ -33,7 +33,7 @@ def start(words: list[str], *, resources: object, output: IO, **more: bool) -> s
 
 
 def patch() -> None:
-    """Makes `limner search` of this process try such trials."""
+    """Make `limner search` of this process start such trials."""
     workers.start, workers.SECONDS = start, 0.02
     storages.HEARTBEAT, storages.GRACE = 1, 4
     command._rehearsed = lambda *args: {"val/loss", "val/kl"}
@@ -41,5 +41,5 @@ def patch() -> None:
 
 if __name__ == "__main__":
     patch()
-    SECONDS = 0.2  # so that a worker that is killed holds a trial
+    SECONDS = 0.2  # so that a killed worker holds a trial
     sys.exit(command.run(sys.argv[1:]))

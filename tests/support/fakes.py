@@ -1,4 +1,4 @@
-"""Small files in the formats of real data sets, of random pixels."""
+"""Small files of random pixels in the formats of real data sets."""
 
 import pickle
 import shutil
@@ -17,7 +17,7 @@ TRAIN, TEST = 48, 16
 
 
 def images(folder: Path, num_images: int, *, size=(8, 8), classes=0, mode="RGB") -> Path:
-    """PNG files, in class folders if `classes` is not 0."""
+    """Write PNG files, in class folders if `classes` is not 0."""
     channels = {"L": (), "RGB": (3,), "RGBA": (4,)}[mode]
     random = np.random.default_rng(0)
     for i in range(num_images):
@@ -29,12 +29,12 @@ def images(folder: Path, num_images: int, *, size=(8, 8), classes=0, mode="RGB")
 
 
 def zipped(folder: Path) -> Path:
-    """The folder as a .zip file beside it."""
+    """Write the folder as a .zip file beside it."""
     return Path(shutil.make_archive(str(folder), "zip", folder))
 
 
 def mnist(root: Path, name: str = "MNIST") -> Path:
-    """The four idx files of MNIST or Fashion-MNIST."""
+    """Write the four idx files of MNIST or Fashion-MNIST."""
     folder = root / name / "raw"
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
@@ -49,7 +49,7 @@ def mnist(root: Path, name: str = "MNIST") -> Path:
 
 
 def cifar(root: Path, num_classes: int) -> Path:
-    """The pickled batches of CIFAR-10 or CIFAR-100."""
+    """Write the pickled batches of CIFAR-10 or CIFAR-100."""
     ten = num_classes == 10
     folder = root / ("cifar-10-batches-py" if ten else "cifar-100-python")
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def cifar(root: Path, num_classes: int) -> Path:
 
 
 def svhn(root: Path) -> Path:
-    """The two .mat files of SVHN, in which the digit 0 has the label 10."""
+    """Write the two .mat files of SVHN, in which the digit 0 has the label 10."""
     root.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     for split, count in (("train", TRAIN), ("test", TEST)):
@@ -78,7 +78,7 @@ def svhn(root: Path) -> Path:
 
 
 def celeba(root: Path) -> Path:
-    """The pictures and lists of CelebA, 178x218 pixels."""
+    """Write the pictures and lists of CelebA, 178x218 pixels."""
     folder = root / "celeba"
     (folder / "img_align_celeba").mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
@@ -100,14 +100,14 @@ def celeba(root: Path) -> Path:
 
 
 def imagenet(root: Path) -> Path:
-    """Two classes in torchvision's layout."""
+    """Write two classes in torchvision's layout."""
     images(root / "train", 40, size=(40, 50), classes=2)
     images(root / "val", 10, size=(50, 40), classes=2)
     return root
 
 
 class PixelFeatures:
-    """A feature network in a few lines: fixed random projections of the pixels."""
+    """A small feature network: fixed random projections of the pixels."""
 
     suffix, num_features, num_logits = "_pixels", 6, 5
 
@@ -118,10 +118,10 @@ class PixelFeatures:
         self.projection = torch.randn(image_size, size, generator=generator) / 100
 
     def prepare(self, real) -> None:
-        """Nothing to load."""
+        """Do nothing; there is nothing to load."""
 
     def to(self, device):
-        """It stays on the CPU."""
+        """Return self; the network stays on the CPU."""
         return self
 
     def __call__(self, images):
@@ -130,15 +130,15 @@ class PixelFeatures:
         return Features(*seen.split([self.num_features, self.num_logits], dim=1))
 
     def protocol(self):
-        """As of a real one."""
+        """Return a protocol like that of a real feature network."""
         return {"feature_network": "pixels", "weights_sha256": "0", "resize": "none"}
 
 
 class SlowFeatures(PixelFeatures):
-    """Of 8x8 pixels, and slow, as a large network is without a GPU; it leaves a file `scoring`.
+    """A feature network as slow as a large network without a GPU; it leaves a file `scoring`.
 
     Args:
-        seconds: For each batch.
+        seconds: Seconds for each batch.
     """
 
     def __init__(self, *, seconds: float) -> None:
@@ -152,7 +152,7 @@ class SlowFeatures(PixelFeatures):
 
 
 class Store:
-    """An image store of random pixels, brighter with their number."""
+    """An image store of random pixels whose brightness grows with their number."""
 
     labels = None
 
@@ -167,12 +167,12 @@ class Store:
         return len(self.images)
 
     def gather(self, indices):
-        """The images at `indices`."""
+        """Return the images at `indices`."""
         return self.images[indices]
 
 
 class BrokenLogger(Logger):
-    """A logger whose network is down."""
+    """A logger whose network connection fails."""
 
     name, version = "broken", ""
 
@@ -182,7 +182,7 @@ class BrokenLogger(Logger):
 
     @property
     def experiment(self):
-        """Opens a connection."""
+        """Open a connection."""
         return self._fail()
 
     def log_metrics(self, metrics, step=None):

@@ -1,8 +1,9 @@
-"""`python PROGRAM.py` in processes of its own, without the seconds that each would import for.
+"""Separate processes of `python PROGRAM.py` without the seconds that imports would take.
 
-They are forked from the process of the tests, which has imported everything. Each has its own
-words, folder, environment, output and signals; and where Lightning's launcher starts a further
-process of a run, that is a child of the first, with the words and the environment it is given.
+The processes are forked from the process of the tests, which has imported everything. Each has
+its own words, folder, environment, output and signals. If Lightning's launcher starts a further
+process of a run, that process is a child of the first, with the words and the environment that
+the launcher passes.
 """
 
 __all__ = ["Popen"]
@@ -19,16 +20,16 @@ from collections.abc import Mapping, Sequence
 
 from hydra.core.global_hydra import GlobalHydra
 
-import limner.training.train  # noqa: F401  what takes the seconds
+import limner.training.train  # noqa: F401  this import takes seconds
 from limner import cli
 
 SEVERAL = ("accelerator=ddp_cpu", "trainer.devices=2")
 _spares: list[tuple[int, int]] = []
-"""Processes that wait to become a further one of this run: their ids, and pipes to them."""
+"""Processes that wait to become a further process of this run: their ids, and pipes to them."""
 
 
 class Popen(subprocess.Popen):
-    """A `subprocess.Popen` that forks where it is to start a program in Python."""
+    """A `subprocess.Popen` that forks when it is to start a Python program."""
 
     def _execute_child(self, args, *rest):
         if not (args[0] == sys.executable and str(args[1]).endswith(".py")):
@@ -50,7 +51,7 @@ class Popen(subprocess.Popen):
 
 
 def _become(start: tuple, pipes: Sequence[int], new_session: bool) -> None:
-    """Is, from here on, the process that was to be started."""
+    """Turn this process into the process that was to be started."""
     if new_session:
         os.setsid()
     _, _, _, output, _, errors = pipes
@@ -59,8 +60,8 @@ def _become(start: tuple, pipes: Sequence[int], new_session: bool) -> None:
             os.dup2(pipe, own)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
     atexit._clear()
-    GlobalHydra.instance().clear()  # of the sweep that starts this
-    cli._failures.clear()  # of tests before
+    GlobalHydra.instance().clear()  # the failures of earlier tests
+    cli._failures.clear()  # the failures of earlier tests
     _spares.clear()
     if any(word in SEVERAL for word in start[0]):
         _leave_a_spare()
@@ -82,7 +83,7 @@ def _leave_a_spare() -> None:
 
 
 def _run(words: list[str], cwd: str | None, environment: Mapping[str, str]) -> None:
-    """As Python does from its start to its end."""
+    """Run a program as Python does from its start to its end."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd or ".")

@@ -1,4 +1,4 @@
-"""Folders as an attacker would make them, and traps that tell whether one succeeded."""
+"""Folders as an attacker would make them, and checks whether an attack succeeded."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ TARGETS = (
     "lightning.pytorch.loggers.CSVLogger",
     "trap.Part",
 )
-"""What no run folder may have built, wherever it stands."""
+"""Targets that no run folder may have built, in any place."""
 PLACES = (
     "callbacks.pictures",
     "data",
@@ -48,7 +48,7 @@ PLACES = (
 
 
 def run_folder(folder: Path, *overrides: str) -> Path:
-    """A run that was stopped: what Hydra wrote, config.yaml, and a checkpoint of no content."""
+    """Write a stopped run: Hydra's records, config.yaml, and a checkpoint without content."""
     pretended(folder, *overrides)
     config = OmegaConf.load(folder / ".hydra" / "config.yaml")
     config.run_dir = str(folder)
@@ -57,7 +57,7 @@ def run_folder(folder: Path, *overrides: str) -> Path:
 
 
 def edit(path: Path, key: str, value: Any) -> None:
-    """Sets a dotted key of a YAML file to a value, as text: `${...}` is not looked at."""
+    """Set a dotted key of a YAML file to a value, as text: `${...}` is not resolved."""
     content = yaml.safe_load(path.read_text())
     *parents, last = key.split(".")
     node = content
@@ -68,5 +68,5 @@ def edit(path: Path, key: str, value: Any) -> None:
 
 
 def rewrite(folder: Path, words: list[Any]) -> None:
-    """Replaces the overrides that a run was composed of."""
+    """Replace the overrides that a run was composed of."""
     (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(words))

@@ -1,4 +1,4 @@
-"""Short runs whose weights are kept after every update, and their values computed again."""
+"""Short runs that keep their weights after every update, and their values computed again."""
 
 import copy
 import csv
@@ -27,7 +27,7 @@ SMALL = [
 
 
 class Kept(L.Callback):
-    """Keeps what a run trains, and its weights after every update."""
+    """A record of the weights that a run trains, after every update."""
 
     weights: dict[int, dict[str, torch.Tensor]] = {}  # noqa: RUF012
     trainer: L.Trainer | None = None
@@ -40,7 +40,7 @@ class Kept(L.Callback):
 
 
 class Run:
-    """A run in `folder`, which may be trained in several parts.
+    """A run in `folder` that may be trained in several parts.
 
     Args:
         config: The composed config.
@@ -75,7 +75,7 @@ class Run:
         return json.loads(path.read_text()) if path.exists() else {}
 
     def rows(self) -> dict[int, dict[str, float]]:
-        """The `val/` values of metrics.csv by update; updates without any are left out."""
+        """Return the `val/` values of metrics.csv by update, without updates that have none."""
         if not (self.folder / "metrics.csv").exists():
             return {}
         with open(self.folder / "metrics.csv", newline="") as file:
@@ -92,7 +92,7 @@ class Run:
         return torch.load(path, weights_only=True)["global_step"] if path.exists() else None
 
     def validated(self, update: int) -> dict[str, float]:
-        """The values of the weights of `update` on the validation images."""
+        """Return the values of the weights of `update` on the validation images."""
         model, data, logged = self._loaded(update), self.trainer.datamodule, []
         batches = EvaluationBatches(
             *data.split("validation"), batch_size=data.batch_size, rank=0, world_size=1,
@@ -113,7 +113,7 @@ class Run:
         }
 
     def scored(self, update: int) -> dict[str, float]:
-        """The scores of the samples of the weights of `update`."""
+        """Return the scores of the samples of the weights of `update`."""
         model, data = self._loaded(update), self.trainer.datamodule
         (scorer,) = (c for c in self.trainer.callbacks if isinstance(c, Scorer))
 

@@ -1,4 +1,4 @@
-"""A LightningModule as a user writes one: Lightning optimizes what `training_step` returns."""
+"""A plain LightningModule of a user, with automatic optimization."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 class Autoencoder(L.LightningModule):
-    """A small autoencoder that adds noise of torch's own to what it reads."""
+    """A small autoencoder that adds torch's own noise to its input."""
 
     def __init__(self, *, optimizer: partial, noise: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Runs of a few updates, and what looks like one, for tests of what can be done with a run."""
+"""Runs of a few updates, and fake runs, for tests of the commands for runs."""
 
 import functools
 import hashlib
@@ -19,12 +19,12 @@ TINY = ("metrics=none", "logger=none", "trainer.max_steps=2", "accelerator=cpu")
 
 
 def last_checkpoint(run_dir: Path) -> Path:
-    """The file of the last update that the run saved."""
+    """Return the last checkpoint that the run saved."""
     return numbered(run_dir)[0]
 
 
 def trained(folder: Path, *overrides: str) -> Path:
-    """The folder of a run made by `python train.py` with these overrides, in `folder`."""
+    """Train a run by `python train.py` with these overrides in `folder`, and return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     cli._failures.clear()
     with pytest.MonkeyPatch.context() as patch:
@@ -40,7 +40,7 @@ def trained(folder: Path, *overrides: str) -> Path:
 def pretended(
     folder: Path, *overrides: str, state: str = "stopped", update: int = 5, **status: Any
 ) -> Path:
-    """A folder as a run of these overrides leaves it; its checkpoint is an empty file."""
+    """Write a folder as a run of these overrides leaves it, with an empty file as checkpoint."""
     made = _composed(overrides)
     records = folder / ".hydra"
     records.mkdir(parents=True)
@@ -61,7 +61,7 @@ def pretended(
 
 
 def content(folder: Path) -> dict[str, str]:
-    """Every file in a folder, and the hash of what it holds."""
+    """Return every file in a folder with the hash of its content."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""A callback that notes what each process of a run trains on."""
+"""A callback that records the training data of each process of a run."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ import lightning as L
 
 
 class Seen(L.Callback):
-    """Leaves seen_<rank>.json: hashes of the images, in order, and the learning rates."""
+    """Writer of seen_<rank>.json: hashes of the images, in order, and the learning rates."""
 
     def __init__(self) -> None:
         self.images: list[str] = []

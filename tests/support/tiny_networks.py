@@ -1,4 +1,4 @@
-"""Networks of every file, a few channels wide, whose labels are of three classes."""
+"""Networks of every kind, a few channels wide, with labels of three classes."""
 
 import torch
 
@@ -16,14 +16,14 @@ DIM, CLASSES = 5, 3
 
 
 def generator(name, shape, condition="none", **more):
-    """A generator of codes of 5 numbers; told of 3 classes unless the condition is none."""
+    """Return a generator of codes of 5 numbers, with 3 classes unless the condition is none."""
     num_classes = None if condition == "none" else CLASSES
     options = {"num_classes": num_classes, "condition": condition, **SIZES[name], **more}
     return GAN_MODULES[name].Generator(latent_dim=DIM, image_shape=shape, **options)
 
 
 def discriminator(name, shape, condition="none", *, norm="none", **more):
-    """A discriminator, without a norm; told of 3 classes unless the condition is none."""
+    """Return a discriminator without a norm, with 3 classes unless the condition is none."""
     num_classes = None if condition == "none" else CLASSES
     options = {"num_classes": num_classes, "condition": condition, "spectral_norm": False}
     if name != "mlp":
@@ -34,20 +34,20 @@ def discriminator(name, shape, condition="none", *, norm="none", **more):
 
 
 def autoencoder(name, shape, num_classes=None):
-    """An encoder and a decoder of codes of 5 numbers."""
+    """Return an encoder and a decoder of codes of 5 numbers."""
     more = {"latent_dim": DIM, "image_shape": shape, "num_classes": num_classes, **SIZES[name]}
     return VAE_MODULES[name].Encoder(**more), VAE_MODULES[name].Decoder(**more, params_per_value=1)
 
 
 def gradient_reaches_all(network, *outputs):
-    """Asserts that each parameter has a part in the outputs."""
+    """Assert that each parameter has an influence on the outputs."""
     sum(output.square().sum() for output in outputs).backward()
     missing = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert not missing
 
 
 def shaken(network):
-    """The network with parameters unlike those it starts with, of which some are 0 or 1."""
+    """Return the network with parameters unlike its initial ones, of which some are 0 or 1."""
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)

@@ -1,4 +1,4 @@
-"""Notices where code reads a value from the device, which a GPU would have to be waited for."""
+"""Detection of code that reads a value from the device, which would wait for a GPU."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ READS += ("__bool__", "__float__", "__int__", "__index__", "__iter__")
 
 @contextlib.contextmanager
 def no_waiting() -> Iterator[None]:
-    """Within it, `.item()`, `if tensor`, `float(tensor)` and the like raise AssertionError."""
+    """Make `.item()`, `if tensor`, `float(tensor)` and the like raise AssertionError."""
 
     def read(self, *args, **kwargs):
         raise AssertionError("waits for the device")

@@ -1,4 +1,4 @@
-"""What a run may keep, and what not, on another number of processes."""
+"""The settings that a run keeps on another number of processes."""
 
 import logging
 from types import SimpleNamespace
@@ -14,7 +14,9 @@ SAVED = {"batch_size": 48, "world_size": 2}
 
 
 @pytest.mark.parametrize(("num_processes", "expected"), [(1, 48), (2, 24), (3, 16), (48, 1)])
-def test_all_processes_together_keep_the_images_of_a_step(caplog, num_processes, expected):
+def test_fitting_batch_size_keeps_the_images_of_a_step_for_all_processes_together(
+    caplog, num_processes, expected
+):
     caplog.set_level(logging.INFO)
     fitting = fitting_batch_size(24, saved=SAVED, num_processes=num_processes)
     assert fitting == expected
@@ -22,13 +24,15 @@ def test_all_processes_together_keep_the_images_of_a_step(caplog, num_processes,
     assert (said in caplog.text) == (expected != 24)
 
 
-def test_a_new_run_has_the_batch_size_that_it_asks_for(caplog):
+def test_fitting_batch_size_of_a_new_run_is_the_requested_one(caplog):
     assert fitting_batch_size(24, saved={}, num_processes=3) == 24
     assert not caplog.text
 
 
 @pytest.mark.parametrize("num_processes", [5, 96])
-def test_processes_that_cannot_share_the_images_are_refused(num_processes):
+def test_fitting_batch_size_refuses_a_number_of_processes_that_does_not_divide_the_images(
+    num_processes,
+):
     with pytest.raises(UserError) as error:
         fitting_batch_size(24, saved=SAVED, num_processes=num_processes)
     assert f"takes 48 images, which {num_processes} processes cannot share" in str(error.value)
@@ -45,14 +49,14 @@ def test_processes_that_cannot_share_the_images_are_refused(num_processes):
         (["model=classifier", "network=mlp"], None),
     ],
 )
-def test_which_models_go_on_exactly(composed, model, name):
+def test_inexact_names_the_layers_of_models_that_do_not_resume_exactly(composed, model, name):
     made = build(composed(*model), "model")
     why = inexact(made, sync_batchnorm=False)
     assert why is None if name is None else why.startswith(name)
     assert inexact(made, sync_batchnorm=True) is None
 
 
-def test_dropout_makes_the_difference_if_it_drops_anything():
+def test_inexact_names_dropout_only_if_its_probability_is_above_0():
     assert "Dropout2d draws" in inexact(nn.Sequential(nn.Dropout2d(0.1)), sync_batchnorm=True)
     assert inexact(nn.Sequential(nn.Dropout(0.0)), sync_batchnorm=True) is None
 
@@ -65,7 +69,7 @@ def test_dropout_makes_the_difference_if_it_drops_anything():
         (nn.BatchNorm1d(1), 2, ""),
     ],
 )
-def test_a_checkpoint_knows_its_processes_and_a_change_is_said(caplog, model, now, said):
+def test_checkpoint_states_its_processes_and_a_change_is_reported(caplog, model, now, said):
     caplog.set_level(logging.INFO)
     checkpoint = {"limner": {"version": "1"}}
     callback = DeviceCounts(sync_batchnorm=False)

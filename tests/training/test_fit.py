@@ -1,4 +1,4 @@
-"""A run that diverged goes back, says so, and comes out the same whenever it was stopped."""
+"""A diverged run is rolled back and reported, with the same result whenever it was stopped."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ RUN = [
 ]  # fmt: skip
 """Two epochs of 22 updates, with checkpoints at 10, 20, 30, 40 and 44."""
 LOST = 0.5
-"""Seconds."""
+"""Seconds that the diverging step takes longer."""
 BACK = "train/loss is nan at update 25: back to the checkpoint of update 20, with other random"
 
 
@@ -44,13 +44,13 @@ def last(folder: Path) -> dict:
 
 
 def stream(trainer) -> int:
-    """The seed of the running updates."""
+    """Return the seed of the running updates."""
     (callback,) = (c for c in trainer.callbacks if isinstance(c, SeedPerUpdate))
     return callback.seed
 
 
 def diverge(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has a VAE's loss be no number at update 25 with the run's own random numbers."""
+    """Make a VAE's loss NaN at update 25, if the run uses its original random numbers."""
     original = VAE.training_step
 
     def step(self, batch, batch_idx):
@@ -64,7 +64,7 @@ def diverge(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def once_back(monkeypatch: pytest.MonkeyPatch, update: int, action: Callable[[], object]) -> None:
-    """Does something before an update of a run that has gone back, once."""
+    """Do something once before an update of a run that was rolled back."""
     original, left = SeedPerUpdate.on_train_batch_start, [action]
 
     def start(self, trainer, *arguments):
@@ -75,8 +75,8 @@ def once_back(monkeypatch: pytest.MonkeyPatch, update: int, action: Callable[[],
     monkeypatch.setattr(SeedPerUpdate, "on_train_batch_start", start)
 
 
-def test_a_run_goes_back_and_says_so(run, tmp_path, monkeypatch):
-    """And whatever stops it then, the run that goes on is the same."""
+def test_diverged_run_is_rolled_back_and_reports_that(run, tmp_path, monkeypatch):
+    """If anything stops the run afterwards, the resumed run is the same."""
     straight, whole, parts = tmp_path / "straight", tmp_path / "whole", tmp_path / "parts"
     assert run(*RUN, f"hydra.run.dir={straight}").code == 0
     diverge(monkeypatch)
@@ -97,7 +97,7 @@ def test_a_run_goes_back_and_says_so(run, tmp_path, monkeypatch):
     def crash():
         raise RuntimeError("power cut")
 
-    once_back(monkeypatch, 23, crash)  # before there is a checkpoint that tells of the rollback
+    once_back(monkeypatch, 23, crash)  # before there is a checkpoint that records the rollback
     with pytest.raises(RuntimeError, match="power cut"):
         run(*RUN, f"hydra.run.dir={parts}")
     assert last(parts)["callbacks"]["Rollbacks"] == {"past": []}
@@ -115,8 +115,8 @@ def test_a_run_goes_back_and_says_so(run, tmp_path, monkeypatch):
     assert b["callbacks"]["Rollbacks"] == {"past": past}
 
 
-def test_a_run_that_diverges_again_and_again_stops(run, monkeypatch):
-    """From the start too, where there is no checkpoint; every time with other numbers."""
+def test_run_that_diverges_repeatedly_stops(run, monkeypatch):
+    """Rollbacks to the start, without a checkpoint, count too; each try has other numbers."""
     seeds, original = [], VAE.training_step
 
     def step(self, batch, batch_idx):
@@ -137,7 +137,7 @@ def test_a_run_that_diverges_again_and_again_stops(run, monkeypatch):
     assert Path("run", "metrics.csv").exists()
 
 
-def test_a_gan_whose_logits_run_away_has_diverged(run):
+def test_gan_with_exploding_logits_has_diverged(run):
     result = run("model=gan", "model/loss=wasserstein", "optimizer.lr=30.0", "metrics=none",
                  "callbacks.log.every_num_updates=1", "logger=none")  # fmt: skip
     assert result.code == 1
@@ -147,8 +147,8 @@ def test_a_gan_whose_logits_run_away_has_diverged(run):
 
 
 @pytest.mark.usefixtures("forking")
-def test_two_processes_go_back_together(tmp_path):
-    """In the same processes: Lightning's launcher must not start others for the second trainer."""
+def test_two_processes_roll_back_together(tmp_path):
+    """The processes stay: Lightning's launcher must not start others for the second trainer."""
     file = tmp_path / "mine" / "optimizer" / "stumbling.yaml"
     file.parent.mkdir(parents=True)
     file.write_text("_target_: support.fakes.Stumbling\n_partial_: true\nlr: 1e-3\n")

@@ -1,4 +1,4 @@
-"""What the other processes of a run do when one of them is killed."""
+"""The other processes of a run when one process is killed."""
 
 import contextlib
 import json
@@ -37,7 +37,7 @@ def trained(folder: Path, **environment: str) -> subprocess.CompletedProcess:
 
 
 def die_at(monkeypatch: pytest.MonkeyPatch, update: int, *, rank: int, waits: bool = False):
-    """Kills a process of a given rank before an update; the other may wait for ever then."""
+    """Kill the process of a given rank before an update; the other one may then wait for ever."""
     original = SeedPerUpdate.on_train_batch_start
 
     def struck(self, trainer, *arguments):
@@ -53,8 +53,8 @@ def die_at(monkeypatch: pytest.MonkeyPatch, update: int, *, rank: int, waits: bo
 
 @pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize("waits", [False, True])
-def test_train_names_a_process_that_was_killed(tmp_path, monkeypatch, waits):
-    """Whether the first process notices it by a broken connection, or waits in a computation."""
+def test_train_names_a_killed_process(tmp_path, monkeypatch, waits):
+    """The first process notices a broken connection, or waits in a computation."""
     die_at(monkeypatch, 5, rank=1, waits=waits)
     monkeypatch.setattr(further_processes, "PATIENCE", 1.0 if waits else 10.0)
     result = trained(tmp_path)
@@ -71,7 +71,7 @@ def test_train_names_a_process_that_was_killed(tmp_path, monkeypatch, waits):
 
 @pytest.mark.usefixtures("forking")
 def test_train_ends_when_its_first_process_was_killed(tmp_path, monkeypatch):
-    """Its status cannot be written any more, and is read as what it is."""
+    """Nobody can write its status any more; the status is read as killed."""
     die_at(monkeypatch, 5, rank=0)
     result = trained(tmp_path)
     assert result.returncode == -signal.SIGKILL
@@ -129,13 +129,13 @@ def test_others_told_names_the_process_that_ended_first(tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("/gloo/")])
-def test_others_told_leaves_other_errors_alone(tmp_path, error):
+def test_others_told_does_not_change_other_errors(tmp_path, error):
     with pytest.raises(type(error)) as caught, further_processes.others_told(tmp_path):
         raise error
     assert caught.value is error
 
 
-def test_others_told_knows_what_nccl_says(tmp_path):
+def test_others_told_recognises_the_messages_of_nccl(tmp_path):
     error = torch.distributed.DistBackendError("NCCL error in: x.cpp:1, remote process exited")
     with pytest.raises(UserError, match="remote process"), further_processes.others_told(tmp_path):
         raise error

@@ -1,4 +1,4 @@
-"""The cost of a picture size that nobody chose is said, or refused."""
+"""The cost of an image size that the user did not choose is reported, or the size is refused."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def model(num_parameters):
     return made
 
 
-def test_judge_image_size_says_what_a_large_size_costs(caplog):
+def test_judge_image_size_reports_the_cost_of_a_large_size(caplog):
     judge_image_size(model(1000), [3, 320, 480])
     (record,) = caplog.records
     told = record.getMessage()
@@ -26,7 +26,7 @@ def test_judge_image_size_says_what_a_large_size_costs(caplog):
     assert max(map(len, told.splitlines())) <= 80
 
 
-def test_judge_image_size_says_nothing_about_small_pictures(caplog):
+def test_judge_image_size_reports_nothing_for_small_pictures(caplog):
     judge_image_size(model(10**9), [3, 128, 128])
     assert not caplog.records
 
@@ -36,7 +36,7 @@ def test_judge_image_size_refuses_a_huge_model():
         judge_image_size(model(300_000_001), [1, 256, 256])
 
 
-def test_train_tells_the_cost_of_photos_and_asks_for_a_shape_where_sizes_differ(run, tmp_path):
+def test_train_reports_the_cost_of_photos_and_asks_for_a_shape_when_sizes_differ(run, tmp_path):
     (tmp_path / "photos").mkdir()
     for i in range(20):
         Image.new("RGB", (200, 140), (i, 0, 0)).save(tmp_path / "photos" / f"{i}.png")

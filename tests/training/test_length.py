@@ -15,7 +15,7 @@ SMALL = ("trainer.limit_train_batches=3", "trainer.limit_val_batches=0")
 
 
 class Images:
-    """Data of so many training images."""
+    """A data module of so many training images."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -44,7 +44,7 @@ def filled(config, *, images=1000, num_processes=1, batches_per_update=None, sav
         (["model=classifier", "trainer.max_epochs=2", *SMALL], 6),
     ],
 )
-def test_schedules_end_at_the_update_at_which_training_ends(run, words, updates):
+def test_schedules_end_at_the_last_update_of_training(run, words, updates):
     result = run(*QUICK, "hydra.run.dir=run", *words)
     assert result.code == 0, result.err
     written = yaml.safe_load(Path("run/config.yaml").read_text())
@@ -68,7 +68,7 @@ def test_length_is_corrected_by_the_model_that_was_built(composed):
 
 
 @pytest.mark.parametrize("reads", ["${num_updates}", "${trainer.max_steps}"])
-def test_kl_schedule_reads_the_length_too(composed, reads):
+def test_kl_schedule_reads_the_length_of_training_too(composed, reads):
     words = ["model/kl_schedule=linear", f"model.kl_schedule.num_updates={reads}"]
     config = composed(*words, "trainer.max_epochs=2", "data.batch_size=10")
     assert filled(config) == 200
@@ -76,7 +76,7 @@ def test_kl_schedule_reads_the_length_too(composed, reads):
     assert config.trainer.max_steps == -1
 
 
-def test_values_computed_from_the_length_are_unknown_until_it_is(composed):
+def test_values_computed_from_the_length_are_unknown_before_the_length_is_known(composed):
     config = composed("+model.part='${limner.times:2,${num_updates}}'", "trainer.max_epochs=1")
     assert config.model.part is None
     filled(config, images=640)
@@ -103,7 +103,7 @@ def test_run_refuses_a_schedule_without_a_length(run, words, message):
 
 @pytest.fixture
 def trained(run):
-    """A run of 6 updates with a schedule over its length, in the folder `run`."""
+    """Train a run of 6 updates with a schedule over its length, in the folder `run`."""
     assert run(*QUICK, *SMALL, "trainer.max_epochs=2", "hydra.run.dir=run").code == 0
 
 
@@ -134,7 +134,7 @@ def test_length_of_a_checkpoint_of_an_earlier_version_is_max_steps(composed):
     assert filled(composed(*words), images=640, saved={"limner": {"num_updates": 500}}) == 500
 
 
-def test_length_of_a_checkpoint_is_that_of_the_run(composed):
+def test_length_of_a_checkpoint_must_equal_the_length_of_the_resumed_run(composed):
     config = composed("lr_schedule=linear", "trainer.max_epochs=2")
     with pytest.raises(UserError, match=r"was 40 updates and is now 20.*lr_schedule.last=40"):
         filled(config, images=640, saved={"limner": {"num_updates": 40}})

@@ -1,4 +1,4 @@
-"""What a run says when it starts."""
+"""The message at the start of a run."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def told(composed):
     return tell
 
 
-def test_opening_tells_both_players_of_a_gan_in_lines_that_fit(told):
+def test_opening_describes_generator_and_discriminator_in_lines_that_fit(told):
     lines = told("model=gan", "model.discriminator_lr=1e-5", "lr_schedule=cosine")
     text = " ".join(lines)
     assert max(map(len, lines)) <= 80
@@ -46,7 +46,7 @@ def test_opening_tells_both_players_of_a_gan_in_lines_that_fit(told):
         (["data.batch_size=32", "trainer.max_epochs=1"], "44 updates, 1 epochs of 32 images"),
     ],
 )
-def test_opening_tells_the_length_in_updates_and_epochs(told, words, length):
+def test_opening_states_the_length_in_updates_and_epochs(told, words, length):
     assert length in " ".join(told(*words))
 
 
@@ -54,7 +54,7 @@ def test_opening_counts_the_images_of_all_processes(told):
     assert "1,100 updates, 100 epochs of 128 images" in " ".join(told(num_processes=2))
 
 
-def test_opening_tells_from_which_update_a_run_is_resumed(told):
+def test_opening_states_from_which_update_a_run_is_resumed(told):
     assert told(update=1234)[-1] == "Resumed:   from update 1,234"
 
 

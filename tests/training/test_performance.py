@@ -1,4 +1,4 @@
-"""What makes training faster changes nothing in it, and no update waits for its own numbers."""
+"""Optimisations of training change no result, and no update waits for its own numbers."""
 
 import csv
 import shutil
@@ -38,11 +38,11 @@ TINY = {
     ),
     "gan": SMALL["gan"],
 }  # fmt: skip
-"""To compile many layers takes long."""
+"""Small networks, because compiling many layers takes long."""
 
 
 def losses(run, *words: str, updates: int = NUM_UPDATES) -> dict[str, list[float]]:
-    """What was logged of each update of a run."""
+    """Return the values that a run logged for each update."""
     result = run(*COMMON, *words, f"trainer.max_steps={updates}", f"hydra.run.dir={len(seen)}")
     assert result.code == 0, result.err
     with open(Path(str(len(seen)), "metrics.csv")) as file:
@@ -62,7 +62,10 @@ seen: list[tuple[str, ...]] = []
 
 
 def assert_close(first: dict[str, list[float]], other: dict[str, list[float]], rel: float) -> None:
-    """Rounding grows with the updates that it goes through; another loss differs at once."""
+    """Assert that losses agree up to rounding, which grows with the updates.
+
+    Another loss function differs at once.
+    """
     assert first.keys() == other.keys()
     for name, values in first.items():
         early = slice(0, 10)
@@ -71,8 +74,8 @@ def assert_close(first: dict[str, list[float]], other: dict[str, list[float]], r
 
 
 @pytest.mark.parametrize("model", SMALL)
-def test_the_order_of_computing_changes_rounding_only(run, model):
-    """Fused optimizers and channels_last, each on and off."""
+def test_fused_optimizers_and_channels_last_change_only_rounding(run, model):
+    """Both are switched on and off."""
     normal = losses(run, *SMALL[model])
     assert normal == losses(run, *SMALL[model])
     for word in ("optimizer.fused=false", "channels_last=false"):
@@ -84,15 +87,15 @@ def test_the_order_of_computing_changes_rounding_only(run, model):
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
 @pytest.mark.parametrize("model", SMALL)
-def test_compiled_networks_compute_the_same(run, model):
+def test_compiled_networks_compute_the_same_losses(run, model):
     words = TINY[model]
     normal = losses(run, *words, updates=20)
     assert_close(normal, losses(run, *words, "compile=default", updates=20), rel=0.02)
 
 
 @pytest.mark.parametrize("model", SMALL)
-def test_what_saves_work_of_python_changes_nothing(run, monkeypatch, model):
-    """To the bit: without any of it, a run is the same."""
+def test_python_level_optimisations_do_not_change_losses(run, monkeypatch, model):
+    """Without any of the optimisations, the losses of a run are equal bit for bit."""
     normal = losses(run, *SMALL[model])
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "Unprofiled", L.pytorch.profilers.PassThroughProfiler)
@@ -102,15 +105,15 @@ def test_what_saves_work_of_python_changes_nothing(run, monkeypatch, model):
         assert losses(run, *SMALL[model]) == normal
 
 
-def test_reading_ahead_changes_nothing(run):
-    """A store that reads a file is read by a thread, one that decodes too."""
+def test_read_ahead_does_not_change_losses(run):
+    """A thread reads ahead from a mapped store and from a streamed store."""
     normal = losses(run, *SMALL["vae"])
     for store in ("mapped", "streamed"):
         assert losses(run, *SMALL["vae"], f"data.store={store}") == normal
 
 
 def plain_update(self: EMA, network, *, num_images: int, update: int) -> None:
-    """The average as its formula has it."""
+    """Update the average by its formula."""
     decay = min(0.5 ** (num_images / self.half_life), (1 + update) / (10 + update))
     with torch.no_grad():
         for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
@@ -119,7 +122,7 @@ def plain_update(self: EMA, network, *, num_images: int, update: int) -> None:
             mine.copy_(theirs)
 
 
-def test_batches_are_made_while_one_is_used():
+def test_read_ahead_makes_batches_while_one_is_used():
     made = []
 
     def make(number: int) -> int:
@@ -128,13 +131,13 @@ def test_batches_are_made_while_one_is_used():
 
     ahead = batches.read_ahead(make, ((i,) for i in range(100)))
     assert next(ahead) == 0
-    while len(made) < 1 + batches.NUM_AHEAD:  # for ever, if nothing were read ahead
+    while len(made) < 1 + batches.NUM_AHEAD:  # This loop would not end if nothing were read ahead.
         pass
     assert list(ahead) == list(range(1, 100))
     assert made == list(range(100))
 
 
-def test_what_fails_while_reading_ahead_is_told_in_its_turn():
+def test_read_ahead_raises_the_error_of_a_batch_in_its_turn():
     def make(number: int) -> float:
         return 1 / (3 - number)
 
@@ -144,8 +147,8 @@ def test_what_fails_while_reading_ahead_is_told_in_its_turn():
         next(ahead)
 
 
-def test_what_is_freed_is_kept(tmp_path):
-    """The memory of a large tensor comes back without a fault for each of its pages."""
+def test_keep_freed_memory_keeps_the_memory_of_large_tensors(tmp_path):
+    """The memory of a large tensor is reused without a page fault for each of its pages."""
     code = """
 import resource, torch
 from limner.training import performance
@@ -164,7 +167,7 @@ print(normal, faults())
     assert kept < normal / 10
 
 
-def test_a_layout_follows_device_and_precision():
+def test_memory_layout_follows_device_and_precision():
     cpu, cuda, mps = (torch.device(name) for name in ("cpu", "cuda", "mps"))
     last, usual = torch.channels_last, torch.contiguous_format
     for device, precision, layout in (
@@ -186,18 +189,18 @@ def test_a_layout_follows_device_and_precision():
         ("channels_last=first", "channels_last=first: choose true, false or auto"),
     ],
 )
-def test_an_unknown_way_is_refused(run, word, message):
+def test_unknown_value_of_an_optimisation_is_refused(run, word, message):
     result = run(word)
     assert result.code == 1
     assert message in result.err
 
 
 WAITING = {"item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__repr__", "__format__"}
-"""Methods of tensors that hand a number to Python, for which a GPU has to finish its work."""
+"""Methods of tensors that pass a number to Python, which waits for a GPU."""
 
 
 class NoWaiting(TorchFunctionMode):
-    """Refuses what reads a tensor's numbers in Python."""
+    """A mode that refuses to read a tensor's numbers in Python."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         name = getattr(function, "__name__", "")
@@ -207,7 +210,7 @@ class NoWaiting(TorchFunctionMode):
 
 
 class NoReading(TorchDispatchMode):
-    """Refuses operators whose outcome torch itself has to read."""
+    """A mode that refuses operators whose result torch itself has to read."""
 
     FORBIDDEN = ("_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "unique")
 
@@ -218,7 +221,7 @@ class NoReading(TorchDispatchMode):
 
 
 def watch(monkeypatch, model: type) -> list[int]:
-    """Has every `training_step` refuse to wait; counts them."""
+    """Make every `training_step` refuse to wait, and count the steps."""
     steps, step = [], model.training_step
 
     def watched(self, batch, batch_idx):
@@ -243,7 +246,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("words", MODELS, ids=" ".join)
-def test_no_step_waits_for_the_device(run, monkeypatch, words):
+def test_training_step_does_not_wait_for_the_device(run, monkeypatch, words):
     from limner import models
 
     names = {"vae": "VAE", "gan": "GAN", "classifier": "Classifier"}
@@ -260,7 +263,7 @@ def test_no_step_waits_for_the_device(run, monkeypatch, words):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("words", MODELS, ids=" ".join)
-def test_no_step_synchronises_a_gpu(run, monkeypatch, words):
+def test_training_step_does_not_synchronise_a_gpu(run, monkeypatch, words):
     """Its batch is made without waiting, too."""
 
     def on_train_batch_start(self, *args):
@@ -281,7 +284,7 @@ def test_no_step_synchronises_a_gpu(run, monkeypatch, words):
     assert result.code == 0, result.err
 
 
-def test_a_step_that_waits_is_noticed(run, monkeypatch):
+def test_training_step_that_waits_is_noticed(run, monkeypatch):
     from limner.models import VAE
 
     step = VAE.training_step

@@ -22,6 +22,6 @@ def test_half_precision_is_refused_for_every_model_that_steps_its_optimizers(
         validation._refuse_half_precision(config, build(config, "model"))
 
 
-def test_half_precision_is_left_to_lightning_for_a_users_automatic_module(composed):
+def test_half_precision_is_left_to_lightning_for_a_module_with_automatic_optimization(composed):
     plain = Autoencoder(optimizer=partial(torch.optim.SGD, lr=0.1), noise=0.0)
     validation._refuse_half_precision(composed("trainer.precision=16-mixed"), plain)

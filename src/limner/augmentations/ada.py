@@ -59,7 +59,7 @@ class ADA(nn.Module):
         """Return the changed images (B, C, H, W); `uniform` (B, num_draws) is from U[0, 1)."""
         geometry, colour = uniform.split([NUM_DRAWS_GEOMETRY, NUM_DRAWS_COLOUR], dim=1)
         # Autocast would multiply even 3x3 matrices in bfloat16, which moves pixels
-        # (test_half_precision_of_the_networks_does_not_blur_positions).
+        # (test_ada_keeps_positions_exact_when_networks_use_half_precision).
         with torch.autocast(images.device.type, enabled=False):
             images = move(images, uniform=geometry, p=self.p)
             return change_colour(images, uniform=colour, p=self.p)

@@ -97,7 +97,7 @@ class TensorBoardLogger(Logger):
     def _replacing_broken_writers(self) -> Iterator[None]:
         """Discard a writer that has failed, since it never writes again."""
         # TensorBoard's thread also prints a traceback
-        # (test_tensorboard_writes_again_when_there_is_room).
+        # (test_tensorboard_writes_again_when_the_disk_has_room).
         try:
             yield
         except Exception:

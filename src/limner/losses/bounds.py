@@ -53,7 +53,7 @@ def doubly_reparameterised(log_weights: Tensor, z: Tensor) -> Tensor:
     """
     weights = log_weights.detach().softmax(0)
     # A view of z that was made earlier or later escapes the hook
-    # (test_both_gradients_of_the_importance_weighted_bound_agree_and_one_varies_less).
+    # (test_importance_weighted_gradients_agree_and_the_doubly_reparameterised_one_varies_less).
     if z.requires_grad:
         shape = (*weights.shape, *(1,) * (z.ndim - 2))
         z.register_hook(lambda gradient: gradient * weights.reshape(shape).to(gradient.dtype))

@@ -99,7 +99,7 @@ def peak_memory(device: torch.device | str) -> int | None:
     if status.exists():
         found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
         # getrusage would include the parent's memory when it started this process
-        # (test_the_peak_of_memory_rises_with_what_is_taken_and_stays).
+        # (test_memory_peak_grows_with_allocations_and_stays).
         if found:
             return 1024 * int(found[1])
     try:

@@ -126,7 +126,7 @@ class Codebook(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Codebook":
         """Keep the averages float32; in half precision their steps would round to nothing."""
         super()._apply(fn, recurse)  # Lightning's bf16-true converts float buffers too
-        # (test_half_precision_leaves_the_averages_alone)
+        # (test_codebook_averages_keep_their_precision_in_half_precision)
         for name in ("codes", "sizes", "sums"):
             setattr(self, name, getattr(self, name).float())
         return self

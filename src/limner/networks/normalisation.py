@@ -41,7 +41,7 @@ def normalise_spectra(network: nn.Module) -> None:
     follows a layer rescales its output, so the bound holds only for discriminators of norm "none".
     """
     # `nn.init` on a computed weight would change nothing, and each read of it in training mode is
-    # a power iteration (test_weights_are_initialised_before_they_are_bounded).
+    # a power iteration (test_weights_are_initialised_before_spectral_norm_is_applied).
     for module in list(network.modules()):
         if isinstance(module, nn.Conv2d | nn.Linear):
             parametrizations.spectral_norm(module)

@@ -37,7 +37,7 @@ class SignedFile:
     def write(self, data: bytes) -> int:
         # torch would turn an OSError into its own RuntimeError about positions, so the OSError is
         # stored for `finish`. torch also ignores short writes, but a buffered file has none.
-        # test_a_full_disk_is_told_as_such
+        # test_full_disk_is_reported_as_such
         if self._failure is None:
             try:
                 self._file.write(data)

@@ -73,7 +73,7 @@ def _acquired(folder: Path) -> FileLock | None:
         return None
     if isinstance(lock, SoftFileLock):  # filelock's substitute on a file system without locks,
         lock.release()  # a file that would outlive a killed process
-        # test_without_locks_a_run_is_trained_all_the_same
+        # test_run_is_trained_when_the_file_system_has_no_locks
         log.warning("%s: the file system has no locks: a second process would not be noticed.",
                     folder)  # fmt: skip
         return None

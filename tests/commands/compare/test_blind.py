@@ -23,7 +23,7 @@ from support.fake_runs import make_run
 
 
 def stored(html):
-    """The data part of a page, and its pictures."""
+    """Return the data part of a page, and its pictures."""
     data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
     pictures = [
         Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,"))))
@@ -34,7 +34,7 @@ def stored(html):
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 20), (3, 70, 70)])
 @pytest.mark.parametrize("count", [1, 5, 16])
-def test_a_grid_is_cut_into_the_pictures_that_it_was_made_of(tmp_path, shape, count):
+def test_pictures_cut_from_a_grid_equal_the_pictures_that_made_the_grid(tmp_path, shape, count):
     images = torch.rand(count, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     (made,) = find([make_run(tmp_path, images=images)])
     found = tiles(made)
@@ -44,21 +44,21 @@ def test_a_grid_is_cut_into_the_pictures_that_it_was_made_of(tmp_path, shape, co
         np.testing.assert_array_equal(np.asarray(tile), np.asarray(alone))
 
 
-def test_a_picture_that_is_no_such_grid_is_refused(tmp_path):
+def test_picture_that_is_not_a_grid_is_refused(tmp_path):
     folder = make_run(tmp_path / "run")
     Image.new("RGB", (100, 100)).save(folder / "final.png")
     with pytest.raises(UserError, match="is no grid of pictures of 64x64 pixels"):
         tiles(*find([folder]))
 
 
-def test_the_page_needs_nothing_but_itself():
+def test_blind_page_needs_no_other_file():
     html = page({"a": plain(GREY, 3), "b": plain(RED, 3)}, num_trials=3, num_images=1, seed=0)
     assert not re.search(r"https?://|//[a-z]+\.|@import|url\(", html)
     assert not re.search(r"<(link|iframe|object|embed)\b|\bsrc\s*=\s*[\"']", html)
     assert "default-src 'none'" in html
 
 
-def test_the_page_holds_every_picture_once_and_the_key_says_whose_it_is():
+def test_blind_page_holds_every_picture_once_and_the_key_names_its_run():
     sides = {"model=vae": plain(GREY, 4), "model=gan": plain(RED, 4)}
     data, pictures = stored(page(sides, num_trials=2, num_images=2, seed=0))
     key = json.loads(base64.b64decode(data["key"]))
@@ -68,7 +68,7 @@ def test_the_page_holds_every_picture_once_and_the_key_says_whose_it_is():
         assert picture.getpixel((0, 0)) == colours[key["names"][side]]
 
 
-def test_no_name_stands_in_the_page_in_clear():
+def test_blind_page_shows_no_run_name_in_plain_text():
     html = page(
         {"vae<1>": plain(GREY, 9), "gan": plain(RED, 9)}, num_trials=9, num_images=1, seed=0
     )
@@ -77,7 +77,7 @@ def test_no_name_stands_in_the_page_in_clear():
     )
 
 
-def test_pictures_are_stored_in_random_order():
+def test_blind_page_stores_pictures_in_random_order():
     sides = {"a": plain(GREY, 20), "b": plain(RED, 20)}
     orders = []
     for seed in (0, 1):
@@ -87,7 +87,9 @@ def test_pictures_are_stored_in_random_order():
     assert all(0 < sum(order[:20]) < 20 for order in orders)
 
 
-def test_there_are_as_many_choices_as_there_are_pictures_for(tmp_path, monkeypatch, capsys):
+def test_blind_page_offers_as_many_choices_as_there_are_pictures_for(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     lr = {"optimizer.lr": 1e-4}
     make_run(tmp_path / "a", images=torch.zeros(9, 1, 8, 8))
@@ -102,14 +104,14 @@ def test_there_are_as_many_choices_as_there_are_pictures_for(tmp_path, monkeypat
     assert data["trials"] == 4
 
 
-def test_runs_of_one_config_are_told_apart_by_seed(tmp_path):
+def test_compare_blind_names_runs_of_one_config_by_their_seeds(tmp_path):
     folders = [str(make_run(tmp_path / name, seed=int(name))) for name in "12"]
     assert run(["--blind", *folders, f"to={tmp_path}/page.html"]) == 0
     data, _ = stored((tmp_path / "page.html").read_text())
     assert sorted(json.loads(base64.b64decode(data["key"]))["names"]) == ["seed=1", "seed=2"]
 
 
-def test_more_pictures_than_there_are_is_a_mistake(tmp_path):
+def test_compare_blind_refuses_more_pictures_than_there_are(tmp_path):
     folders = [str(make_run(tmp_path / name, seed=int(name))) for name in "12"]
     with pytest.raises(UserError, match="num_images=5: a run has no more than 4"):
         run(["--blind", *folders, "num_images=5"])
@@ -137,7 +139,7 @@ def downloaded(path):
 
 
 @NEEDS_BROWSER
-def test_a_person_chooses_by_mouse_and_keys_and_learns_the_counts(chromium):
+def test_blind_page_counts_choices_made_by_mouse_and_keys(chromium):
     opened, folder = chromium
     red = "model=gan <&> ä"
     html = page({"model=vae": plain(GREY, 6), red: plain(RED, 6)},
@@ -150,7 +152,7 @@ def test_a_person_chooses_by_mouse_and_keys_and_learns_the_counts(chromium):
         assert opened.text("#count") == f"{trial + 1} of 6"
         is_red = opened.run(IS_RED)
         assert sorted(is_red) == [False, True]
-        wanted = is_red.index(trial != 3)  # the grey one once
+        wanted = is_red.index(trial != 3)  # the grey picture once
         places.append(wanted)
         look()
         if trial % 2:
@@ -158,13 +160,14 @@ def test_a_person_chooses_by_mouse_and_keys_and_learns_the_counts(chromium):
         else:
             opened.press(str(wanted + 1))
         if trial == 2:
-            opened.press("\ue003")  # Backspace: takes back, and shows the same pictures
+            # Backspace takes the last choice back, and shows the same pictures
+            opened.press("\ue003")
             assert opened.text("#count") == "3 of 6"
             assert opened.run(IS_RED) == is_red
-            opened.reload()  # forgets nothing
+            opened.reload()  # keeps every choice
             assert opened.text("#count") == "3 of 6"
             assert opened.run(IS_RED) == is_red
-            opened.press(str(wanted + 1))  # too soon
+            opened.press(str(wanted + 1))  # too soon after the last choice
             assert opened.text("#count") == "3 of 6"
             look()
             opened.press(str(wanted + 1))
@@ -193,7 +196,7 @@ def test_a_person_chooses_by_mouse_and_keys_and_learns_the_counts(chromium):
 
 
 @NEEDS_BROWSER
-def test_without_storage_the_page_works_all_the_same(chromium):
+def test_blind_page_works_without_storage(chromium):
     opened, folder = chromium
     html = page({"a": plain(GREY, 1), "b": plain(RED, 1)}, num_trials=1, num_images=1, seed=0)
     denied = (
@@ -209,7 +212,7 @@ def test_without_storage_the_page_works_all_the_same(chromium):
 
 @NEEDS_BROWSER
 @pytest.mark.parametrize("num_images", [1, 4])
-def test_nothing_is_wider_than_a_phone(chromium, num_images):
+def test_blind_page_fits_the_width_of_a_phone(chromium, num_images):
     opened, folder = chromium
     sides = {name * 30: plain(GREY, num_images) for name in "abc"}
     html = page(sides, num_trials=1, num_images=num_images, seed=0)
@@ -226,4 +229,4 @@ def test_nothing_is_wider_than_a_phone(chromium, num_images):
     opened.run(f"{inside} page.querySelector('.side').click()")
     assert opened.run(overflow) <= 360
     name = f"{inside} return page.querySelector('#counts th').getBoundingClientRect().width"
-    assert opened.run(name) > 200  # not squeezed into a column of letters
+    assert opened.run(name) > 200  # The text is not squeezed into a narrow column.

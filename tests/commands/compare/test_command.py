@@ -23,7 +23,7 @@ OF_TEST = {"reference": {**PROTOCOL["reference"], "split": "test"}}
 
 @pytest.fixture
 def compare(tmp_path, monkeypatch, capsys):
-    """Runs `limner compare WORDS` in an empty folder and returns what it prints."""
+    """Run `limner compare WORDS` in an empty folder and return its output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
 
@@ -34,7 +34,7 @@ def compare(tmp_path, monkeypatch, capsys):
     return command
 
 
-def test_seeds_become_a_mean_and_a_deviation(compare, tmp_path):
+def test_compare_shows_seeds_as_a_mean_and_a_deviation(compare, tmp_path):
     values = [10.0, 12.0, 17.0]
     for seed, fid in enumerate(values):
         make_run(tmp_path / "runs" / str(seed), seed=seed, fid=fid)
@@ -47,7 +47,7 @@ def test_seeds_become_a_mean_and_a_deviation(compare, tmp_path):
     assert "(3 seeds)" in out
 
 
-def test_groups_stand_side_by_side_the_best_first(compare, tmp_path):
+def test_compare_shows_groups_side_by_side_with_the_best_first(compare, tmp_path):
     make_run(tmp_path / "a", fid=20.0)
     make_run(tmp_path / "b", "optimizer.lr=1e-4", values=LR_4, fid=10.0)
     head, _, _, row = compare("a", "b").splitlines()[:4]
@@ -56,7 +56,9 @@ def test_groups_stand_side_by_side_the_best_first(compare, tmp_path):
 
 
 @pytest.mark.parametrize("columns", ["80", "40"])
-def test_many_groups_stand_one_below_the_other_and_fit(compare, tmp_path, monkeypatch, columns):
+def test_compare_shows_groups_one_below_the_other_when_they_are_many(
+    compare, tmp_path, monkeypatch, columns
+):
     monkeypatch.setenv("COLUMNS", columns)
     for index in range(12):
         lr = (index + 1) * 1e-4
@@ -69,7 +71,7 @@ def test_many_groups_stand_one_below_the_other_and_fit(compare, tmp_path, monkey
     ]
 
 
-def test_a_sweep_is_drawn_against_what_it_swept(compare, tmp_path):
+def test_compare_plots_a_sweep_against_the_swept_key(compare, tmp_path):
     for lr in (1e-4, 1e-3, 1e-2):
         for dim in (8, 16):
             values = {"optimizer.lr": lr, "model.optimizer.lr": lr, "model.latent_dim": dim}
@@ -90,13 +92,13 @@ def test_a_sweep_is_drawn_against_what_it_swept(compare, tmp_path):
     assert rate.stds == pytest.approx([statistics.stdev([0, 1])] * 6)
 
 
-def test_a_folder_with_an_equals_sign_is_no_option(compare, tmp_path):
+def test_compare_reads_a_folder_with_an_equals_sign_as_a_folder(compare, tmp_path):
     make_run(tmp_path / "seed=1", fid=1.0)
     make_run(tmp_path / "sweep" / "0_seed=1,model=vae", seed=1, fid=3.0)
     assert "2.0 ± 1.4" in compare("seed=1", "sweep/0_seed=1,model=vae")
 
 
-def test_a_pattern_in_quotes_names_the_runs_that_fit(compare, tmp_path):
+def test_compare_expands_a_quoted_pattern_to_the_runs_that_match(compare, tmp_path):
     for seed, fid in ((1, 1.0), (2, 3.0)):
         make_run(tmp_path / f"run_{seed}", seed=seed, fid=fid)
     assert "2.0 ± 1.4" in compare("run_*")
@@ -111,7 +113,7 @@ def test_a_pattern_in_quotes_names_the_runs_that_fit(compare, tmp_path):
         ({"resize": "clean"}, "resize: not there | clean"),
     ],
 )
-def test_scores_of_different_protocols_are_not_lined_up(tmp_path, changes, key):
+def test_compare_does_not_mix_scores_of_different_protocols(tmp_path, changes, key):
     a = make_run(tmp_path / "a", fid=1.0)
     b = make_run(tmp_path / "b", "optimizer.lr=1e-4", values=LR_4, fid=2.0, protocol=changes)
     with pytest.raises(UserError) as error:
@@ -121,8 +123,8 @@ def test_scores_of_different_protocols_are_not_lined_up(tmp_path, changes, key):
     assert "by_protocol=true" in str(error.value)
 
 
-def test_a_model_with_an_average_stands_beside_one_without(compare, tmp_path):
-    """Whether there is an EMA is a choice of the run's, not of the scoring; it is said."""
+def test_compare_shows_a_model_with_an_average_beside_a_model_without(compare, tmp_path):
+    """The EMA is a choice of the run, not of the protocol; the table states it."""
     make_run(tmp_path / "run_a", fid=1.0)
     make_run(
         tmp_path / "run_b", "optimizer.lr=1e-4", values=LR_4, fid=2.0, protocol={"weights": "raw"}
@@ -130,14 +132,14 @@ def test_a_model_with_an_average_stands_beside_one_without(compare, tmp_path):
     assert "weights" in compare("run_*")
 
 
-def test_nor_are_those_of_two_seeds_averaged(tmp_path):
+def test_compare_does_not_average_seeds_of_different_protocols(tmp_path):
     a = make_run(tmp_path / "a", seed=1, fid=1.0)
     b = make_run(tmp_path / "b", seed=2, fid=2.0, protocol=OF_TEST)
     with pytest.raises(UserError, match=r"reference\.split: train \| test"):
         run([str(a), str(b)])
 
 
-def test_if_asked_each_protocol_gets_its_table(compare, tmp_path):
+def test_compare_makes_one_table_per_protocol_when_asked(compare, tmp_path):
     make_run(tmp_path / "a", seed=1, fid=1.0)
     make_run(tmp_path / "b", seed=2, fid=2.0, protocol=OF_TEST)
     make_run(tmp_path / "c", seed=3, fid=3.0)
@@ -150,7 +152,7 @@ def test_if_asked_each_protocol_gets_its_table(compare, tmp_path):
     assert [json.loads(row["protocol"])["reference.split"] for row in rows] == ["train", "test"]
 
 
-def test_a_key_that_is_to_be_ignored_is_told(compare, tmp_path):
+def test_compare_reports_a_protocol_key_that_it_ignores(compare, tmp_path):
     make_run(tmp_path / "a", seed=1, fid=1.0)
     make_run(tmp_path / "b", seed=2, fid=3.0, protocol={"weights": "raw"})
     out = compare("a", "b", "ignore=[weights]")
@@ -158,7 +160,7 @@ def test_a_key_that_is_to_be_ignored_is_told(compare, tmp_path):
     assert "Compared although these keys differ: weights" in out
 
 
-def test_runs_that_have_no_place_in_the_table_are_listed(compare, tmp_path):
+def test_compare_lists_runs_that_have_no_place_in_the_table(compare, tmp_path):
     make_run(tmp_path / "runs" / "good", fid=1.0)
     make_run(tmp_path / "runs" / "no_scores")
     (make_run(tmp_path / "runs" / "training", seed=1, fid=9.0) / "final.png").unlink()
@@ -186,8 +188,8 @@ def test_runs_that_have_no_place_in_the_table_are_listed(compare, tmp_path):
          "is being trained, at update 7 or later"),
     ],
 )  # fmt: skip
-def test_run_that_has_not_finished_is_left_out_by_its_status(compare, tmp_path, status, reason):
-    """Also where scores and pictures are there, from an earlier end."""
+def test_compare_leaves_out_a_run_whose_status_is_unfinished(compare, tmp_path, status, reason):
+    """This also holds if scores and pictures are there, from an earlier end."""
     for index, name in enumerate(("a", "b", "odd")):
         make_run(tmp_path / name, seed=index, fid=1.0)
     (tmp_path / "odd" / "status.json").write_text(json.dumps(status))
@@ -201,7 +203,7 @@ def test_run_that_has_not_finished_is_left_out_by_its_status(compare, tmp_path, 
     assert "between 2" in page
 
 
-def test_compare_opens_no_lock_that_is_a_link(compare, tmp_path):
+def test_compare_opens_no_lock_file_that_is_a_link(compare, tmp_path):
     for name in ("a", "odd"):
         make_run(tmp_path / name, fid=1.0)
     (tmp_path / "odd" / "status.json").write_text('{"state": "running"}')
@@ -211,13 +213,13 @@ def test_compare_opens_no_lock_that_is_a_link(compare, tmp_path):
     assert (tmp_path / "outside").read_text() == "mine"
 
 
-def test_a_repeated_seed_is_told(compare, tmp_path):
+def test_compare_reports_a_repeated_seed(compare, tmp_path):
     make_run(tmp_path / "a", fid=1.0)
     make_run(tmp_path / "b", fid=3.0)
     assert "same config and seed as b: a" in compare("a", "b")
 
 
-def test_a_score_that_some_seeds_lack_says_how_many_have_it(compare, tmp_path):
+def test_compare_states_how_many_seeds_have_a_score_when_some_lack_it(compare, tmp_path):
     for seed in range(3):
         folder = make_run(tmp_path / "runs" / str(seed), seed=seed, fid=float(seed))
         if seed < 2:
@@ -227,7 +229,7 @@ def test_a_score_that_some_seeds_lack_says_how_many_have_it(compare, tmp_path):
     assert "0.50 ± 0.71 (2)" in compare("runs")
 
 
-def test_a_score_that_is_no_number_is_shown_as_such(compare, tmp_path):
+def test_compare_shows_a_score_that_is_not_a_number_as_it_is(compare, tmp_path):
     make_run(tmp_path / "a", seed=1, fid=math.nan)
     make_run(tmp_path / "b", seed=2, fid=1.0)
     assert "nan ± nan" in compare("a", "b")
@@ -248,7 +250,7 @@ def test_a_score_that_is_no_number_is_shown_as_such(compare, tmp_path):
         (["--blind", "run", "to=x.csv"], "to=x.csv: the page is HTML"),
     ],
 )
-def test_mistakes_are_named(tmp_path, monkeypatch, words, message):
+def test_compare_names_mistakes(tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     make_run(tmp_path / "run")
@@ -257,7 +259,7 @@ def test_mistakes_are_named(tmp_path, monkeypatch, words, message):
     assert message in str(error.value)
 
 
-def test_a_table_that_cannot_be_written_is_a_mistake(tmp_path):
+def test_compare_fails_when_the_table_cannot_be_written(tmp_path):
     folder = make_run(tmp_path / "a", fid=1.0)
     with pytest.raises(UserError, match=r"nowhere/x\.csv: cannot be written"):
         run([str(folder), f"to={tmp_path}/nowhere/x.csv"])

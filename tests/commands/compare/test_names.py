@@ -1,4 +1,4 @@
-"""Names that would steer a terminal or be markup, in everything that `limner compare` writes."""
+"""Names with terminal sequences or markup, in every output of `limner compare`."""
 
 import base64
 import csv
@@ -27,7 +27,7 @@ def assert_harmless(said):
 
 
 def hostile_runs(root):
-    """Two runs whose every name and value is hostile, and one that has no scores."""
+    """Make two runs whose every name and value is hostile, and one run without scores."""
     folders = []
     for index in range(2):
         values = {
@@ -68,7 +68,7 @@ def test_compare_shows_names_as_they_are_when_it_refuses(tmp_path):
 
 
 class Tags(HTMLParser):
-    """The tags of a page with their attributes, and the texts of its scripts."""
+    """A parser that keeps a page's tags with their attributes, and the texts of its scripts."""
 
     def __init__(self, html):
         super().__init__()
@@ -89,7 +89,7 @@ def sides(*names):
     return {name: plain(GREY, 1) for name in names}
 
 
-def test_a_blind_page_has_the_same_tags_whatever_the_names():
+def test_blind_page_has_the_same_tags_for_any_names():
     hostile = Tags(page(sides(NAME, "b"), num_trials=1, num_images=1, seed=0))
     usual = Tags(page(sides("a", "b"), num_trials=1, num_images=1, seed=0))
     assert hostile.tags == usual.tags
@@ -102,12 +102,12 @@ def test_a_blind_page_has_the_same_tags_whatever_the_names():
 
 
 @NEEDS_BROWSER
-def test_a_blind_page_shows_a_name_as_it_is(chromium):
+def test_blind_page_shows_a_name_as_it_is(chromium):
     opened, folder = chromium
     html = page(sides(NAME, "b"), num_trials=1, num_images=1, seed=0)
     (folder / "names.html").write_text(html, encoding="utf-8")
     opened.open(folder / "names.html")
     look()
     opened.press("1")
-    assert_harmless(opened.text("#counts").replace("\t", " "))  # between cells
+    assert_harmless(opened.text("#counts").replace("\t", " "))  # between the cells
     assert opened.run("return document.querySelectorAll('script').length") == 2

@@ -1,4 +1,4 @@
-"""`limner compare` of folders that a stranger has made."""
+"""`limner compare` of damaged and hostile run folders."""
 
 import json
 import math
@@ -23,7 +23,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 
 
 def png_of(width, height):
-    """A PNG that claims a size and holds no pixels."""
+    """Return a PNG that claims a size and holds no pixels."""
 
     def chunk(kind, data):
         return (
@@ -84,7 +84,7 @@ def write(path, content):
 
 @pytest.fixture
 def two(tmp_path, monkeypatch):
-    """An empty folder with two sound runs in it: runs/a and runs/b."""
+    """Return an empty folder with two sound runs in it: runs/a and runs/b."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     make_run(Path("runs/a"), fid=1.0)
@@ -178,7 +178,7 @@ def test_compare_blind_leaves_a_run_out_by_one_line_when_its_picture_is_odd(
     assert reason in line
 
 
-def test_compare_blind_counts_runs_that_are_left_out_as_not_there(tmp_path, monkeypatch):
+def test_compare_blind_counts_only_runs_that_are_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_run(Path("runs/a"))
     write(make_run(Path("runs/b"), seed=1) / "final.png", "%!PS")
@@ -203,7 +203,7 @@ def test_compare_names_a_group_by_no_more_than_fits(two, capsys):
     assert "y" * 9000 in Path("all.csv").read_text()
 
 
-def test_compare_sorts_folders_whose_names_hold_digits_of_all_kinds(two):
+def test_compare_sorts_folders_whose_names_hold_digits_of_all_scripts(two):
     make_run(Path("runs/²"), seed=2, fid=1.0)
     assert run(["runs"]) == 0
 
@@ -215,7 +215,7 @@ ANYTHING = (
 
 
 def changed(tree, random):
-    """Changes one node of plain data, drawn at random: its value, its name, or away with it."""
+    """Change one node of plain data, drawn at random: its value, its name, or its presence."""
     nodes = [(tree, key) for key in tree]
     for node, key in nodes:
         inner = node[key]
@@ -232,7 +232,7 @@ def changed(tree, random):
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_compare_never_fails_but_by_a_message(two, capsys, seed):
+def test_compare_fails_only_with_a_message(two, capsys, seed):
     draw = random.Random(seed)
     for name, load, dump in (
         ("config.yaml", yaml.safe_load, yaml.safe_dump),

@@ -1,4 +1,4 @@
-"""`limner evaluate`: runs, and pictures from anywhere."""
+"""`limner evaluate` of runs and of folders of pictures."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def entries(folder: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory) -> Path:
-    """Two folders of the real digits, and one of noise, with class folders."""
+    """Make two folders of real digits and one folder of noise, with class folders."""
     root = tmp_path_factory.mktemp("digits")
     pictures = Digits().pictures()["train"]
     random = np.random.default_rng(0)
@@ -52,7 +52,7 @@ def vae(tmp_path_factory) -> Path:
     )  # fmt: skip
 
 
-def test_real_against_real_is_best_and_noise_is_worst(digits, tmp_path):
+def test_evaluate_scores_real_images_best_and_noise_worst(digits, tmp_path):
     found = {}
     for name in ("b", "noise"):
         to = tmp_path / name
@@ -66,7 +66,7 @@ def test_real_against_real_is_best_and_noise_is_worst(digits, tmp_path):
         assert real[score] > noise[score], score
 
 
-def test_a_run_is_scored_as_its_training_scored_it(vae, tmp_path):
+def test_evaluate_scores_a_run_as_its_training_did(vae, tmp_path):
     assert evaluate([f"run={vae}", f"to={tmp_path}"]) == 0
     trained = json.loads((vae / "scores.json").read_text())
     for name, entry in entries(tmp_path).items():
@@ -74,7 +74,7 @@ def test_a_run_is_scored_as_its_training_scored_it(vae, tmp_path):
         assert entry["protocol"] == trained[f"val/{name}"]["protocol"]
 
 
-def test_the_checkpoint_that_is_asked_for_is_scored(vae, tmp_path):
+def test_evaluate_scores_the_requested_checkpoint(vae, tmp_path):
     copy = Path(shutil.copytree(vae, tmp_path / "copy"))
     last = torch.load(runs.last_checkpoint(copy), weights_only=True)
     write({**last, "global_step": 7}, copy / "checkpoints" / "best.ckpt")
@@ -88,8 +88,8 @@ def test_the_checkpoint_that_is_asked_for_is_scored(vae, tmp_path):
         evaluate(["generated=a", "reference=b", "checkpoint=best"])
 
 
-def test_values_of_a_runs_own_config_are_overridden(digits, tmp_path):
-    """Also those that the default data set does not have, such as where its images lie now."""
+def test_evaluate_overrides_values_of_the_run_config(digits, tmp_path):
+    """This includes keys that the default data set lacks, such as the place of the images."""
     folder = runs.trained(tmp_path, "data=image_folder", f"data.path={digits / 'a'}")
     words = [f"run={folder}", "metrics=classifier", f"data.path={digits / 'b'}"]
     words += ["metrics.num_samples=50", "metrics.features.num_updates=20", f"to={tmp_path}"]
@@ -97,7 +97,7 @@ def test_values_of_a_runs_own_config_are_overridden(digits, tmp_path):
     assert entries(tmp_path)["fid_classifier"]["protocol"]["num_samples"] == 50
 
 
-def test_every_measure_of_a_vae(vae, tmp_path):
+def test_evaluate_computes_every_measure_of_a_vae(vae, tmp_path):
     words = [f"run={vae}", "measures=[all]", f"to={tmp_path}", "num_measured=100"]
     assert evaluate(words) == 0
     values = {name: entry["value"] for name, entry in entries(tmp_path).items()}
@@ -119,8 +119,8 @@ def test_every_measure_of_a_vae(vae, tmp_path):
     assert (tmp_path / "nearest_training_images.png").is_file()
 
 
-def test_labels_are_judged_both_ways(digits, tmp_path):
-    """Real images as samples teach a judge, and are named by one, far above chance."""
+def test_evaluate_judges_labels_by_gan_train_and_gan_test(digits, tmp_path):
+    """Real images as samples teach a classifier, and are recognised by one, far above chance."""
     words = [f"generated={digits / 'b'}", f"reference={digits / 'a'}", "metrics=classifier"]
     words += ["metrics.num_splits=2", "measures=[gan_train]"]
     evaluate([*words, "metrics.features.num_updates=50", f"to={tmp_path}"])
@@ -129,7 +129,7 @@ def test_labels_are_judged_both_ways(digits, tmp_path):
     assert values["gan_test_accuracy"] > 0.3
 
 
-def test_a_conditional_run_is_judged_by_the_labels_it_draws(tmp_path):
+def test_evaluate_judges_a_conditional_run_by_its_drawn_labels(tmp_path):
     folder = runs.trained(tmp_path, "model=cgan", "trainer.max_steps=5")
     words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=200"]
     words += ["metrics.features.num_updates=20", "measures=[gan_train]", f"to={tmp_path}"]
@@ -140,7 +140,7 @@ def test_a_conditional_run_is_judged_by_the_labels_it_draws(tmp_path):
     assert found["protocol"]["weights"] == "ema"
 
 
-def test_a_conditional_autoencoder_is_told_the_classes_that_it_asks_for(tmp_path):
+def test_evaluate_passes_the_classes_to_a_conditional_autoencoder(tmp_path):
     folder = runs.trained(tmp_path, "model=cvae", "network=mlp", "trainer.max_steps=5")
     words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=100", "num_measured=60"]
     words += ["metrics.features.num_updates=20", f"to={tmp_path}"]
@@ -151,7 +151,7 @@ def test_a_conditional_autoencoder_is_told_the_classes_that_it_asks_for(tmp_path
     assert set(names) < set(found)
 
 
-def test_of_a_model_that_draws_nothing_the_rest_is_measured(tmp_path):
+def test_evaluate_computes_the_other_measures_when_a_model_cannot_draw(tmp_path):
     folder = runs.trained(tmp_path, "model=vqvae", "network.num_halvings=1")
     words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=100", "num_measured=60"]
     words += ["metrics.features.num_updates=20", f"to={tmp_path}"]
@@ -163,7 +163,7 @@ def test_of_a_model_that_draws_nothing_the_rest_is_measured(tmp_path):
     assert not {"fid_classifier", "wasserstein_colour"} & set(found)
 
 
-def test_lpips_without_its_weights_is_a_message(vae, tmp_path, monkeypatch):
+def test_evaluate_refuses_lpips_without_its_weights_by_a_message(vae, tmp_path, monkeypatch):
     def offline(*arguments, **options):
         raise OSError("no network")
 
@@ -173,7 +173,7 @@ def test_lpips_without_its_weights_is_a_message(vae, tmp_path, monkeypatch):
         evaluate([f"run={vae}", "measures=[pairwise_similarity]", "lpips=alex", f"to={tmp_path}"])
 
 
-def test_the_second_evaluation_touches_no_real_image(vae, tmp_path, monkeypatch):
+def test_second_evaluation_reads_no_real_image(vae, tmp_path, monkeypatch):
     evaluate([f"run={vae}", f"to={tmp_path}"])
 
     def touched(self, indices):
@@ -197,14 +197,14 @@ def test_the_second_evaluation_touches_no_real_image(vae, tmp_path, monkeypatch)
         (["generated=b", "reference=noise"], "metrics=inception"),
     ],
 )
-def test_mistakes(digits, monkeypatch, words, message):
+def test_evaluate_refuses_mistakes(digits, monkeypatch, words, message):
     monkeypatch.chdir(digits)
     with pytest.raises(UserError) as error:
         evaluate(words)
     assert message in str(error.value)
 
 
-def test_images_are_resized_if_asked(digits, tmp_path):
+def test_evaluate_resizes_images_when_asked(digits, tmp_path):
     words = [f"generated={digits / 'large'}", f"reference={digits / 'a'}", f"to={tmp_path}"]
     evaluate([*words, "image_shape=[1,8,8]", "metrics=classifier", "metrics.num_splits=2"])
     protocol = entries(tmp_path)["fid_classifier"]["protocol"]

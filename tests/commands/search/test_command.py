@@ -1,4 +1,4 @@
-"""`limner search`, whose trials are pretended; one trains."""
+"""`limner search` with fake trials; one test trains."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ ROOT = Path("outputs/searches/a")
 
 @pytest.fixture
 def search(tmp_path, monkeypatch, capsys):
-    """Runs `limner search WORDS` with pretended trials in an empty folder; what it prints."""
+    """Run `limner search WORDS` with fake trials in an empty folder and return its output."""
     monkeypatch.chdir(tmp_path)
     Path("space.yaml").write_text(SPACE)
     for module, name, value in (
@@ -57,7 +57,7 @@ def opened(**changes) -> Study:
     return Study(ROOT.absolute(), read("space.yaml", []), objective=objective, **known | changes)
 
 
-def test_a_search_ends_with_the_best_and_goes_on(search):
+def test_search_reports_the_best_trial_and_continues_when_called_again(search):
     out = search(*WORDS, "num_trials=16")
     assert "16 trials:" in out
     trials = opened().trials()
@@ -82,7 +82,7 @@ def test_a_search_ends_with_the_best_and_goes_on(search):
     assert len(fake_trials.begun) == 2
 
 
-def test_bad_trials_are_pruned_and_keep_their_folders(search, monkeypatch):
+def test_search_prunes_bad_trials_and_keeps_their_folders(search, monkeypatch):
     monkeypatch.setattr(fake_trials, "SECONDS", 0.2)
     search("study=a", "space=space.yaml", "num_trials=14", "sampler=random")
     trials = [trial for trial in opened().trials() if Study.error(trial) is None]
@@ -94,7 +94,7 @@ def test_bad_trials_are_pruned_and_keep_their_folders(search, monkeypatch):
         assert trial.intermediate_values
 
 
-def test_a_grid_is_tried_once(search):
+def test_search_tries_each_point_of_a_grid_once(search):
     Path("space.yaml").write_text(
         SPACE.replace("{low: 0.01, high: 0.6}", "{low: 0.1, high: 0.3, step: 0.1}")
     )
@@ -108,16 +108,16 @@ def test_a_grid_is_tried_once(search):
     assert not fake_trials.begun
 
 
-def test_cma_es(search):
+def test_search_works_with_cma_es(search):
     Path("space.yaml").write_text(SPACE.replace("[4, 8]", "{low: 4, high: 8}"))
     assert "8 trials:" in search(*WORDS, "sampler=cmaes", "num_trials=8", "pruner=none")
 
 
-def test_a_trial_whose_worker_has_gone_is_queued_again(search):
+def test_search_requeues_a_trial_whose_worker_has_died(search):
     study = opened()
     lost, _ = study.next(3)
     held, _ = study.next(3)
-    lost.lock.release()  # as the system does for a process that was killed
+    lost.lock.release()  # The system does this for a process that was killed.
     again, _ = opened().next(3)
     assert again.asked.params == lost.asked.params
     assert again.folder == lost.folder
@@ -127,7 +127,9 @@ def test_a_trial_whose_worker_has_gone_is_queued_again(search):
     again.lock.release()
 
 
-def test_a_trial_that_ends_while_lost_ones_are_looked_for_is_none_of_them(search, monkeypatch):
+def test_search_does_not_requeue_a_trial_that_ends_during_the_check_for_dead_workers(
+    search, monkeypatch
+):
     study, lock_of = opened(), Study._lock_of
     held, _ = study.next(2)
 
@@ -144,7 +146,7 @@ def test_a_trial_that_ends_while_lost_ones_are_looked_for_is_none_of_them(search
     assert states == [TrialState.COMPLETE, TrialState.RUNNING]
 
 
-def test_a_trial_that_kills_its_workers_is_given_up(search):
+def test_search_gives_up_a_trial_that_kills_its_workers(search):
     for _ in range(4):
         trial, _ = opened().next(1)
         trial.lock.release()
@@ -154,7 +156,7 @@ def test_a_trial_that_kills_its_workers_is_given_up(search):
 
 @pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize("storage", [None, "sqlite:///study.db"])
-def test_three_workers_of_which_one_is_killed(search, storage, monkeypatch):
+def test_search_completes_when_one_of_three_workers_is_killed(search, storage, monkeypatch):
     if storage is not None:
         pytest.importorskip("sqlalchemy")
     words = ["study=a", "space=space.yaml", "num_trials=12"]
@@ -172,7 +174,7 @@ def test_three_workers_of_which_one_is_killed(search, storage, monkeypatch):
             worker.kill()
     study = opened(storage=storage)
     assert len(study.trials()) == 12
-    assert len(study.optuna.trials) == 13  # one was queued again
+    assert len(study.optuna.trials) == 13  # One trial was requeued.
     assert all(trial.state.is_finished() for trial in study.optuna.trials)
 
 
@@ -210,7 +212,7 @@ def test_three_workers_of_which_one_is_killed(search, storage, monkeypatch):
         ("", "", ["storage=nothing://here"], "storage=nothing://here: the database cannot be"),
     ],
 )
-def test_a_mistake_queues_nothing(search, before, after, words, message):
+def test_search_queues_nothing_when_there_is_a_mistake(search, before, after, words, message):
     Path("space.yaml").write_text(SPACE.replace(before, after, 1) if before else SPACE)
     if words == ["metrics=auto"]:
         Path("space.yaml").write_text("space: {optimizer.lr: [0.1, 0.2]}")
@@ -223,8 +225,9 @@ def test_a_mistake_queues_nothing(search, before, after, words, message):
     assert not list(Path().glob("outputs/searches/*/journal.log"))
 
 
-def test_another_space_is_another_study(search):
-    Path("space.yaml").write_text(SPACE.replace("0.6", "0.5"))  # where no trial diverges
+def test_search_refuses_another_space_or_seed_for_an_existing_study(search):
+    # a space in which no trial diverges
+    Path("space.yaml").write_text(SPACE.replace("0.6", "0.5"))
     search(*WORDS, "num_trials=1")
     fake_trials.begun.clear()
     Path("space.yaml").write_text(SPACE.replace("0.6", "0.4"))
@@ -237,7 +240,7 @@ def test_another_space_is_another_study(search):
 
 
 @pytest.mark.parametrize("path", sorted((CONFIG_DIR / "search").glob("*.yaml")))
-def test_spaces_that_come_along_compose(path):
+def test_spaces_of_limner_compose(path):
     register()
     space = read(path.stem, [])
     for values in space.corners():
@@ -245,7 +248,7 @@ def test_spaces_that_come_along_compose(path):
     assert config.metrics.objective is not None
 
 
-def test_an_experiment_is_what_the_overrides_were(tmp_path):
+def test_search_writes_an_experiment_equal_to_the_best_overrides(tmp_path):
     register()
     words = [
         "model=gan", "model/penalty=[r1,lecam]", "optimizer.lr=1e-4", "+trainer.benchmark=true",
@@ -260,7 +263,7 @@ def test_an_experiment_is_what_the_overrides_were(tmp_path):
 
 
 class Stubborn:
-    """In place of a trial's process: it ends at the named signals, or when it is killed."""
+    """A fake process of a trial that ends at the named signals, or when it is killed."""
 
     def __init__(self, *ends_at: int) -> None:
         self.ends_at, self.received, self.returncode = ends_at, [], None
@@ -308,10 +311,10 @@ def test_stop_asks_a_trial_to_save_and_then_to_end_at_once(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_stops_a_search_whose_trial_another_command_resumes(search, capsys, number):
+def test_signal_stops_a_search_whose_trial_another_worker_resumes(search, capsys, number):
     def stopping(words, **options):
         process = fake_trials.start(words, **options)
-        os.kill(os.getpid(), number)  # Python handles it in the main thread
+        os.kill(os.getpid(), number)  # Python handles the signal in the main thread.
         return process
 
     with pytest.MonkeyPatch.context() as patch:
@@ -329,8 +332,8 @@ def test_signal_stops_a_search_whose_trial_another_command_resumes(search, capsy
 
 
 @pytest.mark.usefixtures("forking")
-def test_trials_that_train(tmp_path, monkeypatch, capsys):
-    """The rehearsal, reports and the objective of real runs."""
+def test_search_works_with_trials_that_train(tmp_path, monkeypatch, capsys):
+    """This covers the rehearsal, the reports and the objective of real runs."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [str(CONFIG_DIR.parent / "train.py")])
     Path("space.yaml").write_text("space: {optimizer.lr: [0.001, 0.01]}")

@@ -1,4 +1,4 @@
-"""What a sweep does with its job, which are pretended here."""
+"""`limner sweep` with fake jobs."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ SWEEP = Path("outputs/sweeps/a")
 
 
 class Jobs:
-    """In place of processes that train: leaves what they would leave."""
+    """Fake jobs that leave the files of processes that train."""
 
     def __init__(self) -> None:
         self.fate: dict[str, str] = {}
@@ -66,7 +66,7 @@ def fakes(monkeypatch):
 GRID = ["-m", "model=vae,gan", "seed=1,2,3", "sweep=a"]
 
 
-def test_only_what_is_missing_or_failed_runs_again(run, fakes):
+def test_sweep_repeats_only_jobs_that_are_missing_or_failed(run, fakes):
     fakes.fate = {
         "model=gan seed=2": "failed",
         "model=vae seed=3": "refused",
@@ -96,7 +96,7 @@ def test_only_what_is_missing_or_failed_runs_again(run, fakes):
     assert fakes.begun == ["model=vae seed=4"]
 
 
-def test_a_longer_sweep_goes_on_with_its_jobs(run, fakes):
+def test_longer_sweep_resumes_its_jobs(run, fakes):
     one = ["-m", "seed=1,2", "hydra.sweep.subdir=${seed}", "sweep=a"]
     assert run(*one).code == 0
     assert run(*one, "trainer.max_epochs=200").code == 0
@@ -110,18 +110,18 @@ def test_a_longer_sweep_goes_on_with_its_jobs(run, fakes):
     assert not fakes.begun
 
 
-def test_a_sweep_has_the_folder_of_its_name_or_of_the_time(run, fakes):
+def test_sweep_uses_a_new_folder_or_the_given_folder(run, fakes):
     run("-m", "seed=1,2")
     run("-m", "seed=1,2", "hydra.sweep.dir=elsewhere")
     assert len(list(Path("outputs/sweeps").iterdir())) == 1
     assert read_status(Path("elsewhere/seed=1")).state == "finished"
 
 
-def test_a_stopped_sweep_says_how_many_jobs_it_began(run, fakes, monkeypatch):
+def test_stopped_sweep_states_how_many_jobs_it_started(run, fakes, monkeypatch):
     def stopped(process):
         process.wait()
         if len(fakes.begun) == 2:
-            raise SystemExit(1)  # as after a signal
+            raise SystemExit(1)  # This is the status after a signal.
         return ended(process)
 
     ended = command.wait_for
@@ -138,7 +138,7 @@ def test_a_stopped_sweep_says_how_many_jobs_it_began(run, fakes, monkeypatch):
     assert fakes.begun == [f"model={name} logger=none" for name in ("gan", "classifier")]
 
 
-def test_job_folders_are_named_by_what_differs(run, fakes):
+def test_sweep_names_job_folders_by_the_values_that_differ(run, fakes):
     common = ["metrics=none", "trainer.max_epochs=3", "+model.part='a b'"]
     fakes.fate = {"model": "refused"}
     run("-m", "seed=1,2", "model/objective=elbo,iwae", *common, "sweep=a")
@@ -147,8 +147,8 @@ def test_job_folders_are_named_by_what_differs(run, fakes):
     }
 
 
-def test_a_sweep_goes_on_with_jobs_whose_folders_name_all_overrides(run, fakes):
-    """As earlier versions named them."""
+def test_sweep_resumes_jobs_whose_folders_name_all_overrides(run, fakes):
+    """Earlier versions named job folders so."""
     grid = ["-m", "seed=1,2", "logger=none", "sweep=a"]
     whole = "hydra.job.config.override_dirname.exclude_keys=[]"
     assert run(*grid, whole).code == 0
@@ -160,7 +160,7 @@ def test_a_sweep_goes_on_with_jobs_whose_folders_name_all_overrides(run, fakes):
     assert "-> outputs/sweeps/a/logger=none,seed=1, finished before" in again.out
 
 
-def test_commands_with_other_common_overrides_share_a_sweep(run, fakes):
+def test_commands_with_other_common_overrides_may_share_a_sweep(run, fakes):
     for rate in ("0.1", "0.2"):
         assert run("-m", "seed=1,2", f"optimizer.lr={rate}", "sweep=a").code == 0
     names = {job.folder.name for job in jobs_in(SWEEP)}

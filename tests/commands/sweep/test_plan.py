@@ -1,4 +1,4 @@
-"""The jobs that a sweep is to have."""
+"""The planned and the missing jobs of a sweep."""
 
 import pytest
 
@@ -17,11 +17,11 @@ def test_planned_lists_jobs_in_the_order_of_hydra():
 
 
 @pytest.mark.parametrize("word", ["model=glob(*)", "optimizer.lr=interval(0,1)", "a b"])
-def test_planned_is_empty_where_hydra_alone_can_tell(word):
+def test_planned_is_empty_when_only_hydra_can_list_the_jobs(word):
     assert planned(["-m", word]) == []
 
 
-def test_missing_are_the_planned_jobs_that_were_not_begun(tmp_path):
+def test_missing_returns_the_planned_jobs_that_were_not_started(tmp_path):
     plan = [["seed=1", "model=gan"], ["seed=2", "model=gan"]]
     write_plan(tmp_path, plan)
     begun = [Job(tmp_path / "x", ["model=gan", "seed=1"], "finished", None, None)]

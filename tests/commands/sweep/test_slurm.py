@@ -1,4 +1,4 @@
-"""Sweeps in SLURM's queue: what is asked of SLURM, and jobs of a real one that are struck."""
+"""Sweeps in SLURM's queue: requests to a fake SLURM, and jobs of a real one that get signals."""
 
 import importlib.util
 import os
@@ -30,7 +30,7 @@ SETTINGS = {
 
 @pytest.fixture
 def pretended(tmp_path, monkeypatch) -> Callable[..., Path]:
-    """Programs in place of SLURM's; the folder in which they write down what they were told."""
+    """Install fake SLURM programs; return the folder in which they record their arguments."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
@@ -55,7 +55,7 @@ echo "Submitted batch job $number"
 """
 
 
-def test_jobs_of_one_shape_are_one_array(run, pretended):
+def test_sweep_queues_jobs_with_equal_resources_as_one_array(run, pretended):
     folder = pretended()
     pretended(sbatch=TAKES.format(folder))
     words = ["accelerator=cpu,ddp", "seed=1,2", "trainer.devices=2", "trainer.num_nodes=3"]
@@ -75,7 +75,7 @@ def test_jobs_of_one_shape_are_one_array(run, pretended):
     assert ids == {"11_0", "11_1", "12_0", "12_1"}
 
 
-def test_what_is_in_the_queue_is_not_queued_again(run, pretended):
+def test_sweep_does_not_queue_jobs_that_are_in_the_queue(run, pretended):
     folder = pretended()
     pretended(sbatch=TAKES.format(folder))
     words = [*GRID, "seed=1,2", "accelerator=cpu"]
@@ -103,7 +103,7 @@ def test_what_is_in_the_queue_is_not_queued_again(run, pretended):
         (["accelerator=cpu", "hydra.launcher.time=1"], "hydra.launcher.warning=120: seconds"),
     ],
 )
-def test_a_mistake_queues_nothing(run, pretended, words, message):
+def test_sweep_queues_nothing_when_there_is_a_mistake(run, pretended, words, message):
     folder = pretended()
     refuses = 'case "$*" in *node=9*) echo "allocation failure: Requested node configuration is '
     refuses += f'not available" >&2; exit 1 ;; --test-only*) exit ;; esac; touch {folder}/queued'
@@ -116,7 +116,7 @@ def test_a_mistake_queues_nothing(run, pretended, words, message):
     assert not Path("outputs").exists()
 
 
-def test_settings_are_options_of_sbatch():
+def test_sweep_passes_launcher_settings_as_options_of_sbatch():
     options = slurm.Settings(**SETTINGS).options(slurm.Shape(2, 4, 4))
     assert options == {
         "partition": "long", "time": 60, "mem": "1536M", "cpus_per_task": 2, "nodes": 2,
@@ -124,7 +124,7 @@ def test_settings_are_options_of_sbatch():
     }  # fmt: skip
 
 
-def test_a_slurm_that_does_not_answer(pretended, monkeypatch):
+def test_sweep_reports_that_slurm_does_not_answer(pretended, monkeypatch):
     pretended(squeue="echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1")
     with pytest.raises(UserError, match=r"SLURM does not answer .*Unable to contact"):
         slurm_queue.queue()
@@ -137,11 +137,11 @@ def test_a_slurm_that_does_not_answer(pretended, monkeypatch):
     [
         ("0", "RUNNING None", True),
         ("0", "COMPLETING TimeLimit", True),
-        ("0", "COMPLETING None", False),  # it was cancelled, or queued again
+        ("0", "COMPLETING None", False),  # The job was cancelled, or queued again.
         ("1", "RUNNING None", False),
     ],
 )
-def test_a_job_that_was_warned_is_queued_again_by_its_first_process(
+def test_job_with_a_warning_signal_is_requeued_by_its_first_process(
     tmp_path, pretended, monkeypatch, rank, state, again
 ):
     pretended(squeue=f"echo {state}")
@@ -158,7 +158,7 @@ def test_a_job_that_was_warned_is_queued_again_by_its_first_process(
     assert received == ([1] if again else [])
 
 
-def test_a_job_that_fails_says_why(tmp_path, monkeypatch):
+def test_failed_job_reports_its_reason(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_PROCID", "0")
     folder = tmp_path / "run"
     write_record(folder, ["seed=1"], 0, None)
@@ -170,7 +170,7 @@ def test_a_job_that_fails_says_why(tmp_path, monkeypatch):
     assert job.error == "it broke"
 
 
-def test_jobs_on_the_way_are_told_by_the_queue(tmp_path, pretended):
+def test_jobs_in_the_queue_are_recognised(tmp_path, pretended):
     pretended(squeue='echo "5_0 PENDING"; echo "5_1 RUNNING"; echo "6 COMPLETING"')
     for number, job_id in enumerate(("5_0", "5_1", "4")):
         write_record(tmp_path / f"seed={number}", [f"seed={number}"], number, None)
@@ -186,8 +186,8 @@ def is_up() -> bool:
 @pytest.mark.slow
 @pytest.mark.slurm
 @pytest.mark.skipif(not is_up(), reason="scripts/local_slurm.sh start")
-def test_jobs_of_a_real_slurm_that_are_struck_end_as_one_left_alone(tmp_path):
-    """Three jobs of two nodes that must come to the same; the sweep itself is stopped, too."""
+def test_jobs_of_a_real_slurm_that_get_signals_end_like_an_uninterrupted_job(tmp_path):
+    """Three jobs of two nodes must give the same result; the sweep itself is stopped, too."""
     env = os.environ | {
         "SLURM_CONF": f"{os.environ.get('LIMNER_SLURM', '/tmp/limner_slurm')}/slurm.conf"
     }
