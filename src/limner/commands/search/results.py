@@ -2,6 +2,7 @@
 
 __all__ = ["tell", "write_experiment", "write_pictures"]
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,7 +71,9 @@ def write_pictures(study: optuna.Study, folder: Path, *, name: str) -> list[str]
         path = folder / f"{file}.png"
         try:
             more = {} if file == "importance" else {"target_name": plot_label(name)}
-            drawn = getattr(optuna.visualization.matplotlib, function)(study, **more)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # about axes with a single value
+                drawn = getattr(optuna.visualization.matplotlib, function)(study, **more)
             axes = drawn if isinstance(drawn, Axes) else drawn.flat[0]
             axes.figure.savefig(path, dpi=150, bbox_inches="tight")
             matplotlib.pyplot.close(axes.figure)
