@@ -29,6 +29,8 @@ SAMPLES = 60
      ("network.encoder.width", 0, "must be 1 or more"),
      ("network.encoder.hidden_dims", [8, 0], "must be 1 or more"),
      ("model.num_classes", -1, "must be 0 or more"),
+     ("data.memory_limit_gib", -1.0, "must be 0 or more"),
+     ("callbacks.game.first_update", -1, "must be 0 or more"),
      ("model.discriminator_lr", -0.1, "must be 0 or more"),
      ("data.image_shape", [1, 8], "[channels, height, width], each 1 or more"),
      ("data.image_shape", [3, -8, 8], "[channels, height, width], each 1 or more"),
