@@ -1,7 +1,7 @@
-"""What the parts of limner may assume of one another, and nothing more.
+"""Protocols between the parts of limner: all that one part may assume of another.
 
-A model knows a batch, an optimizer factory and its networks; a score knows something that samples
-and a set of real images. None of them knows the classes of the others.
+A model knows a batch, an optimizer factory and its networks. A score knows a model that samples
+and a set of real images. No part knows the classes of the others.
 
 A part of your own is a class with the methods of its protocol; it need not inherit from it. An
 attribute with a value here may be left out. Sources of pictures have their protocol in
@@ -43,59 +43,59 @@ from torch.optim import Optimizer
 
 
 class Batch(TypedDict):
-    """What a data module yields."""
+    """A batch of a data module."""
 
     image: Tensor
-    """float32 (B, C, H, W) in [-1, 1]."""
+    """Images float32 (B, C, H, W) in [-1, 1]."""
     label: NotRequired[Tensor]
-    """int64 (B,) in [0, num_classes); absent where the data has no labels."""
+    """Classes int64 (B,) in [0, num_classes); absent if the data have no labels."""
 
 
 class Augmentation(Protocol):
     """A pure function that changes each image by random numbers that the caller draws.
 
-    Differentiable where the images are.
+    An augmentation of a GAN must be differentiable with respect to the images.
     """
 
     num_draws: int = 0
-    """Random numbers needed per image."""
+    """Number of random numbers per image."""
 
     def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
         """Return the changed images (B, C, H, W), by `uniform` (B, num_draws) from U[0, 1)."""
 
 
 class AdversarialLoss(Protocol):
-    """What each player of a GAN minimises per pair of images, see `limner.losses.adversarial`.
+    """The losses of both players of a GAN per pair of images, see `limner.losses.adversarial`.
 
     Logits are large for images that the discriminator D takes for real.
     """
 
     needs_lipschitz: bool = False
-    """Whether the loss means nothing without a penalty."""
+    """Whether the loss is meaningful only with a penalty."""
     relativistic: bool = False
     """Whether `generator` reads the logits of real images."""
     threshold: float | None = None
     """Logit above which D takes an image for real, for logs; None if only differences count."""
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-        """Return G's losses (B,) of D's logits (B,); without `relativistic`, the real are None."""
+        """Return G's losses (B,); `real_logits` is None unless the loss is `relativistic`."""
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return the losses (B,) of D, of its logits (B,) for real and for generated images."""
+        """Return D's losses (B,) from its logits (B,) for real and for generated images."""
 
 
 class AuxiliaryLoss(Protocol):
-    """What each player minimises for D's class logits (B, K), see `limner.losses.auxiliary`."""
+    """The class losses of both players of a GAN, see `limner.losses.auxiliary`."""
 
     def generator(self, fake_logits: Tensor, *, labels: Tensor) -> Tensor:
-        """Return G's losses (B,)."""
+        """Return G's losses (B,) from D's class logits (B, K) for fake images."""
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor, *, labels: Tensor) -> Tensor:
-        """Return D's losses (B,)."""
+        """Return D's losses (B,) from its class logits (B, K) for real and fake images."""
 
 
 class DiscriminatorStatistics(NamedTuple):
-    """What D made of the images of one of its steps, over all micro-batches and processes."""
+    """Statistics of one step of D, over all micro-batches and processes."""
 
     logits_real: Tensor
     """Mean logit of real images, ()."""
@@ -109,17 +109,17 @@ class DiscriminatorStatistics(NamedTuple):
 
 @runtime_checkable
 class DiscriminatorObserver(Protocol):
-    """A part whose state follows D's statistics: an adaptive augmentation, a LeCam penalty."""
+    """A part that adapts to D's statistics, such as ADA or the LeCam penalty."""
 
     def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
-        """Follow D's step number `step`, from 0, on `num_images` real images."""
+        """Adapt to D's step number `step`, counted from 0, on `num_images` real images."""
 
 
 class Schedule(Protocol):
     """A number that changes over training, see `limner.schedules`."""
 
     def __call__(self, update: int) -> float:
-        """Return the number for an update; `update` counts the updates before it."""
+        """Return the number for the update that follows `update` completed updates."""
 
 
 class OptimizerFactory(Protocol):
@@ -133,18 +133,18 @@ class Samples(Protocol):
     """A model that draws images."""
 
     num_classes: int | None
-    """How many classes it can be told to draw; None for an unconditional model."""
+    """Number of classes; None for an unconditional model."""
 
     def sample(
         self, num_images: int, *, generator: Generator | None, labels: Tensor | None = None
     ) -> Tensor:
-        """Images (num_images, C, H, W) in [-1, 1], by the EMA weights where there are any.
+        """Return images (num_images, C, H, W) in [-1, 1], with the EMA weights if there are any.
 
         Args:
-            num_images: How many.
-            generator: Of all random numbers.
-            labels: int64 (num_images,) in [0, num_classes); None for classes that are drawn
-                uniformly, from the same generator, or for an unconditional model.
+            num_images: Number of images.
+            generator: Source of all random numbers.
+            labels: Classes int64 (num_images,). None draws the classes of a conditional model
+                uniformly from the same generator.
         """
 
 
@@ -155,34 +155,34 @@ class Generates(Protocol):
     latent_dim: int
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images (B, C, H, W) in [-1, 1] of codes (B, latent_dim), by the EMA weights if any.
+        """Return images (B, C, H, W) in [-1, 1] of codes (B, latent_dim), with the EMA weights.
 
-        A conditional model needs labels, int64 (B,).
+        A conditional model needs labels int64 (B,).
         """
 
 
 @runtime_checkable
 class DrawsCodes(Protocol):
-    """A model whose latent codes have a distribution of its own."""
+    """A model that samples its latent codes from a learned distribution."""
 
     def sample_codes(self, num_codes: int, *, generator: Generator | None) -> Tensor:
-        """Codes (num_codes, latent_dim), by the EMA weights where there are any."""
+        """Return codes (num_codes, latent_dim), with the EMA weights if there are any."""
 
 
 @runtime_checkable
 class Encodes(Protocol):
-    """A model that finds the latent code of an image."""
+    """A model that maps an image to its latent code."""
 
     def encode(self, images: Tensor) -> Tensor:
-        """Codes (B, latent_dim) of images (B, C, H, W) in [-1, 1]."""
+        """Return codes (B, latent_dim) of images (B, C, H, W) in [-1, 1]."""
 
 
 @runtime_checkable
 class Reconstructs(Protocol):
-    """A model that codes an image and decodes it again."""
+    """A model that encodes and decodes an image."""
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Reconstructions (B, C, H, W) in [-1, 1] of images of the same shape and range."""
+        """Return reconstructions (B, C, H, W) in [-1, 1] of images of this shape and range."""
 
 
 def trait(part: object, protocol: type, name: str) -> Any:
@@ -191,9 +191,9 @@ def trait(part: object, protocol: type, name: str) -> Any:
 
 
 def missing_members(part: object, protocol: type) -> list[str]:
-    """Return what a part lacks of a protocol: `name()` for a method, `name` for an attribute.
+    """Return the missing members of a part: `name()` for a method, `name` for an attribute.
 
-    Of a class only the methods are asked for: attributes may be set when an object is made.
+    For a class, only methods are checked: its constructor may set the attributes.
     """
     is_class = isinstance(part, type)
     found = {name for kind in (part if is_class else type(part)).__mro__ for name in vars(kind)}
@@ -219,9 +219,9 @@ class LogWeights(NamedTuple):
     """The two parts of log p(x|z) + log p(z) - log q(z|x) of K codes for each of B images."""
 
     reconstruction: Tensor
-    """(K, B): log p(x | z), in nats."""
+    """log p(x | z), (K, B), in nats."""
     kl: Tensor
-    """(K, B): log q(z | x) - log p(z), whose mean over codes is the KL divergence, in nats."""
+    """log q(z | x) - log p(z), (K, B), in nats; its mean over codes estimates the KL."""
 
 
 @runtime_checkable
@@ -229,26 +229,26 @@ class LatentVariables(Protocol):
     """A model p(x | z) p(z) with an approximate posterior q(z | x), which bounds log p(x)."""
 
     def encode(self, images: Tensor) -> Tensor:
-        """Mean codes E_q(z|x)[z] (B, D) of images (B, C, H, W) in [-1, 1]."""
+        """Return mean codes E_q(z|x)[z] (B, D) of images (B, C, H, W) in [-1, 1]."""
 
     def log_weights(
         self, images: Tensor, *, num_samples: int, generator: Generator | None
     ) -> LogWeights:
-        """Of `num_samples` codes from q(z | x) for each image."""
+        """Return the log-weights of `num_samples` codes from q(z | x) for each image."""
 
 
 class ImageStore(Protocol):
     """Decoded images of one size behind an index."""
 
     fingerprint: str
-    """Changes whenever the images or their order change."""
+    """Text that changes whenever the images or their order change."""
     labels: Tensor | None
-    """int64 (N,), or None without labels."""
+    """Classes int64 (N,), or None without labels."""
 
     def __len__(self) -> int: ...
 
     def gather(self, indices: Tensor) -> Tensor:
-        """uint8 (B, C, H, W) of the images at int64 `indices` (B,)."""
+        """Return the images uint8 (B, C, H, W) at `indices` int64 (B,)."""
 
 
 class RealImages(Protocol):
@@ -259,42 +259,42 @@ class RealImages(Protocol):
     num_classes: int
 
     def reference(self, split: str) -> tuple[ImageStore, Tensor]:
-        """What the data's makers call "train" or "test": a store, and indices (N,) in it."""
+        """Return the published "train" or "test" split: a store, and indices (N,) in it."""
 
     def split(self, name: str) -> tuple[ImageStore, Tensor]:
-        """What this run uses as "train", "validation" or "test", likewise."""
+        """Return this run's "train", "validation" or "test" split: a store and indices."""
 
     def originals(self, name: str) -> tuple[ImageStore, Tensor]:
-        """As `split`; not binarised where the run's images are."""
+        """Return the images of a split without binarisation: a store and indices."""
 
 
 class Features(NamedTuple):
-    """What a feature network sees in a batch of images."""
+    """Output of a feature network for a batch of images."""
 
     features: Tensor
-    """float32 (B, D): the space in which distributions are compared."""
+    """Features float32 (B, D), whose distributions are compared."""
     logits: Tensor
-    """float32 (B, K): unnormalised class log-probabilities."""
+    """Class logits float32 (B, K)."""
 
 
 class FeatureExtractor(Protocol):
-    """The network in whose features generated and real images are compared."""
+    """A network whose features compare generated with real images."""
 
     suffix: str
-    """Ends the name of every score, so that scores of two networks never share a name."""
+    """End of the name of every score, so that scores of two networks have different names."""
     num_features: int
-    """D."""
+    """Size D of the features."""
     num_logits: int
-    """K."""
+    """Number K of class logits."""
 
     def prepare(self, real: RealImages) -> None:
-        """Loads or trains the weights. Raises `UserError` where that is impossible."""
+        """Load or train the weights; raise `UserError` if this is impossible."""
 
     def to(self, device: device) -> "FeatureExtractor":
-        """Moves the network, and returns itself."""
+        """Move the network to a device, and return it."""
 
     def __call__(self, images: Tensor) -> Features:
-        """Features of uint8 images (B, C, H, W)."""
+        """Return features and logits of uint8 images (B, C, H, W)."""
 
     def protocol(self) -> dict[str, Any]:
-        """What a reader must know of the network to compare scores: name, weights, resize."""
+        """Return the facts that make scores comparable: name, weights, resize."""

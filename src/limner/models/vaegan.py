@@ -1,13 +1,13 @@
 """VAE-GAN, Larsen et al. (2016), https://arxiv.org/abs/1512.09300.
 
-A VAE whose decoder is a GAN's generator G. How like its input a reconstruction is, is measured in
-the features f of the discriminator D (section 2.3, equations 5 to 9):
+A VAE whose decoder is the generator G of a GAN. The reconstruction error is measured in the
+features f of the discriminator D (section 2.3, equations 5 to 9):
 
     encoder    KL(q(z | x) || N(0, I)) + ||f(x) - f(G(z))||^2 / 2
-    G          reconstruction_weight ||f(x) - f(G(z))||^2 / 2 + adversarial, of G(z) and of G(u)
-    D          adversarial, of x against G(z) and against G(u)
+    G          reconstruction_weight ||f(x) - f(G(z))||^2 / 2 + adversarial loss of G(z) and G(u)
+    D          adversarial loss of x against G(z) and against G(u)
 
-with z from q(z | x) and u from N(0, I).
+where z is from q(z | x) and u from N(0, I).
 """
 
 __all__ = ["VAEGAN", "separate_losses"]
@@ -30,17 +30,18 @@ from limner.randomness import Noise
 
 
 class VAEGAN(L.LightningModule):
-    """Trains an encoder, a generator and a discriminator; each update moves D first.
+    """Trains an encoder, a generator and a discriminator; each update steps D first.
 
     Args:
-        encoder: Images (B, C, H, W) to mean and logvar (B, latent_dim).
-        generator: Codes (B, latent_dim) to images in [-1, 1].
-        discriminator: Images to logits (B,), large for real ones; `features` is its last layer.
-        loss: The adversarial part.
+        encoder: Maps images (B, C, H, W) to mean and logvar, each (B, latent_dim).
+        generator: Maps codes (B, latent_dim) to images (B, C, H, W) in [-1, 1].
+        discriminator: Maps images to logits (B,), large for real images. Its method `features`
+            returns the features f.
+        loss: Adversarial loss.
         latent_dim: Size of a code.
         kl_weight: Factor of the KL term, at least 0.
-        reconstruction_weight: How much likeness counts for G beside the adversarial part.
-        optimizer: Makes the optimizers: of encoder and G, and of D.
+        reconstruction_weight: Factor of the reconstruction error in G's loss, at least 0.
+        optimizer: Makes two optimizers: one for encoder and G, and one for D.
         discriminator_lr: Learning rate of D; None for the optimizer's own.
         gradients: How the gradients of each optimizer are accumulated and clipped.
         ema_half_life: Images after which an old weight of encoder and G counts half in the
@@ -94,25 +95,25 @@ class VAEGAN(L.LightningModule):
     def sample(
         self, num_images: int, *, generator: Generator | None = None, labels: Tensor | None = None
     ) -> Tensor:
-        """Images (num_images, C, H, W) in [-1, 1] of codes from N(0, I)."""
+        """Return images (num_images, C, H, W) in [-1, 1] of codes from N(0, I)."""
         return self.generate(torch.randn(num_images, self.latent_dim, generator=generator))
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images (B, C, H, W) in [-1, 1] of codes (B, latent_dim), by the EMA weights if any."""
+        """Return images (B, C, H, W) in [-1, 1] of codes (B, latent_dim), with the EMA weights."""
         with evaluating(best(self)) as network:
             return network["generator"](z.to(self.device, self.dtype))
 
     def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance (B, latent_dim) of q(z | x), of images (B, C, H, W)."""
+        """Return mean and log-variance (B, latent_dim) of q(z | x) for images (B, C, H, W)."""
         with evaluating(best(self)) as network:
             return network["encoder"](images.to(self.device, self.dtype))
 
     def encode(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Mean codes (B, latent_dim) of images (B, C, H, W) in [-1, 1]."""
+        """Return mean codes (B, latent_dim) of images (B, C, H, W) in [-1, 1]."""
         return self.posterior(images)[0]
 
     def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images (B, C, H, W) of the mean codes of `images`."""
+        """Return the images (B, C, H, W) of the mean codes of `images`."""
         return self.generate(self.encode(images))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -147,7 +148,7 @@ class VAEGAN(L.LightningModule):
     def _autoencoder_losses(
         self, images: Tensor, eps: Tensor, u: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what is minimised, see `separate_losses`, and the losses by name."""
+        """Return the scalar of `separate_losses`, and the losses by name."""
         mean, logvar = self.network["encoder"](images)
         made = [self.network["generator"](z) for z in (_codes(mean, logvar, eps), u)]
         kl = kl_standard_normal(mean, logvar).mean()
@@ -173,7 +174,7 @@ class VAEGAN(L.LightningModule):
     test_step = validation_step
 
     def _distance(self, images: Tensor, made: Tensor) -> Tensor:
-        """Half the squared distance in the features of D, mean over the batch."""
+        """Return half the squared distance in the features of D, averaged over the batch."""
         features, others = (self.discriminator.features(x) for x in (images, made))
         return 0.5 * (features - others).square().flatten(1).sum(1).mean()
 
