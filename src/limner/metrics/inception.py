@@ -109,8 +109,7 @@ def resize_clean(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _network() -> nn.Module:
-    """Return torch-fidelity's network with the published weights; executes no code from the
-    file."""
+    """Return torch-fidelity's network with the published weights; run no code from the file."""
     from torch_fidelity import feature_extractor_inceptionv3 as module
 
     url = module.URL_INCEPTION_V3
