@@ -1,9 +1,9 @@
 """Search spaces: YAML files of keys, each with its choices or its range.
 
-train: [model=gan, trainer.max_epochs=20]      overrides of all trials
+train: [model=gan, trainer.max_epochs=20]      # overrides of all trials
 space:
   optimizer.lr: {low: 1.0e-5, high: 1.0e-2, log: true}
-  data.batch_size: {low: 32, high: 256, step: 32}      whole numbers, since both ends are
+  data.batch_size: {low: 32, high: 256, step: 32}      # whole numbers, like both ends
   model/loss: [hinge, non_saturating]
 """
 
