@@ -1,6 +1,6 @@
 """An adversarial loss: both players minimise a distance between logits and targets.
 
-The methods are those of `limner.interfaces.AdversarialLoss`. Its attributes have values that count
+The class follows `limner.interfaces.AdversarialLoss`. Its attributes have values that count
 where a loss says nothing: this loss needs no penalty, and G reads no logits of real images.
 """
 

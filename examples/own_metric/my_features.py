@@ -1,6 +1,6 @@
 """Features in which scores compare images: the colours and edges of a few coarse cells.
 
-The attributes and methods are those of `limner.interfaces.FeatureExtractor`. limner computes FID
+The class follows `limner.interfaces.FeatureExtractor`. limner computes FID
 and the other scores from them; the features need not come from a network.
 """
 

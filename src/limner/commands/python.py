@@ -6,7 +6,7 @@
     trained.scores["val/fid_classifier"].value
     trained.model.sample(16, seed=0)
 
-The words are those of `python train.py`. Nothing ends the process: a mistake raises `UserError`,
+The words are the same as for `python train.py`. Nothing ends the process: a mistake raises `UserError`,
 and a signal raises `Interrupted` after a checkpoint was saved.
 """
 
@@ -245,7 +245,7 @@ def _run(start: Start) -> TrainedRun:
 
 
 def _hydra(flags: list[str]) -> Hydra:
-    """Make Hydra's application for limner's config files, and those of the user's own."""
+    """Make Hydra's application for limner's config files and the user's config files."""
     path = create_config_search_path(str(CONFIG_DIR))
     for folder in config_dirs(flags)[1::2]:
         if not Path(folder).is_dir():

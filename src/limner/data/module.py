@@ -187,7 +187,7 @@ class ImageDataModule(L.LightningDataModule):
         return {"num_images": len(store), "pixels": pixels, "files": self._files}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raise `UserError` if the training images differ from those of `state`.
+        """Raise `UserError` if the training images differ from the images of `state`.
 
         Images are equal if their pixels and labels are equal. A streamed store does not know its
         pixels; then the names and sizes of the files are compared.

@@ -1,6 +1,6 @@
 """Reading of the rows of a `metrics.csv`, which may be damaged.
 
-The file has a line of column names, the first of which is `update`, and then a line of numbers for
+The file has a line of column names, which starts with `update`, and then a line of numbers for
 each update. A line is complete if it ends with a line feed, has one field for each column, and
 contains only numbers. Each line is checked by itself, so that damage does not affect later lines.
 """
