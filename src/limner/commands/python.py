@@ -6,8 +6,8 @@
     trained.scores["val/fid_classifier"].value
     trained.model.sample(16, seed=0)
 
-The words are the same as for `python train.py`. Nothing ends the process: a mistake raises `UserError`,
-and a signal raises `Interrupted` after a checkpoint was saved.
+The words are the same as for `python train.py`. Nothing ends the process: a mistake raises
+`UserError`, and a signal raises `Interrupted` after a checkpoint was saved.
 """
 
 __all__ = ["Parts", "TrainedRun", "build", "compose", "evaluate", "open_data", "train"]
