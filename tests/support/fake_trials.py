@@ -7,11 +7,12 @@ from typing import IO
 from limner.commands.search import command, storages, workers
 
 CODE = """
-import json, pathlib, sys, time
+import json, os, pathlib, sys, time
 folder, rate, seconds = pathlib.Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
 folder.mkdir(exist_ok=True)
 if rate > 0.5:
     sys.exit("limner: train/loss is nan at update 20.")
+(folder / "worker").write_text(str(os.getppid()))
 for epoch in range(1, 6):
     with open(folder / "reports.csv", "a") as file:
         file.write(f"{epoch},{rate + 1 / epoch}\\n")

@@ -154,6 +154,16 @@ def test_search_gives_up_a_trial_that_kills_its_workers(search):
     assert [trial.state for trial in opened().trials()] == [TrialState.FAIL]
 
 
+def has_a_trial(worker: subprocess.Popen) -> bool:
+    """Stop the worker if it has a trial that is not done, and return whether it has."""
+    worker.send_signal(signal.SIGSTOP)
+    files = [file for file in ROOT.glob("trial_*/worker") if file.read_text() == str(worker.pid)]
+    if any(not file.with_name("scores.json").exists() for file in files):
+        return True
+    worker.send_signal(signal.SIGCONT)
+    return False
+
+
 @pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize("storage", [None, "sqlite:///study.db"])
 def test_search_completes_when_one_of_three_workers_is_killed(search, storage, monkeypatch):
@@ -165,10 +175,11 @@ def test_search_completes_when_one_of_three_workers_is_killed(search, storage, m
     paths = os.pathsep.join(sys.path)
     workers = [subprocess.Popen(call, env=os.environ | {"PYTHONPATH": paths}) for _ in range(3)]
     try:
-        while len(list(ROOT.glob("trial_*/reports.csv"))) < 4:
+        while not (busy := next(filter(has_a_trial, workers), None)):
             time.sleep(0.02)
-        workers[0].send_signal(signal.SIGKILL)
-        assert [worker.wait(timeout=200) for worker in workers] == [-signal.SIGKILL, 0, 0]
+        busy.send_signal(signal.SIGKILL)
+        codes = sorted(worker.wait(timeout=200) for worker in workers)
+        assert codes == [-signal.SIGKILL, 0, 0]
     finally:
         for worker in workers:
             worker.kill()
