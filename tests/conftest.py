@@ -43,6 +43,8 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.getbasetemp()
     shared = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
     os.environ["LIMNER_CACHE"] = str(shared / "cache")
+    # Two processes with two threads each are ten times slower on two cores, since waiting threads
+    # of OpenMP spin.
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
@@ -78,7 +80,7 @@ def run(
         return Result(int(end.value.code or 0), captured.out, captured.err)
 
     yield command
-    # the handlers that Hydra set up for the folder of a run
+    # the handlers that Hydra set up for the folder of a run, which cannot write once it is removed
     for handler in logging.getLogger().handlers[:]:
         if isinstance(handler, logging.FileHandler | ConsoleHandler):
             logging.getLogger().removeHandler(handler)

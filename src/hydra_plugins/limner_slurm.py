@@ -1,4 +1,8 @@
-"""The launcher `hydra/launcher=slurm`; Hydra finds launchers only in this package."""
+"""The launcher `hydra/launcher=slurm`; Hydra finds launchers only in this package.
+
+No file in conf/hydra/launcher may have the name of another plugin's own config (joblib, ray).
+Hydra would print a page of warnings about it.
+"""
 
 __all__ = ["SlurmLauncher"]
 

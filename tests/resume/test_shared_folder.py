@@ -1,4 +1,8 @@
-"""Processes that torchrun or srun starts share one run folder, and resume in it."""
+"""Processes that torchrun or srun starts share one run folder, and resume in it.
+
+No test lets torchrun restart a killed process: the restarted processes of its node may meet an old
+process of another node, and Gloo then fails or waits for the old process.
+"""
 
 import os
 import socket

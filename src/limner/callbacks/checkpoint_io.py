@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Checkpoint plugin of Lightning that writes each file completely or not at all.
 
-    Only the first process writes, and the others wait for it. So an error of writing is not
-    raised, but stored in `failure`.
+    Only the first process writes. The other processes wait at a barrier, where they would wait
+    forever if the first process raised an exception. So an error of writing is not raised, but
+    stored in `failure` (test_full_disk_stops_neither_of_two_processes).
 
     If the disk is full, older checkpoints are removed to make room for the new one, the oldest
     first. The newest whole checkpoint and best.ckpt always stay.

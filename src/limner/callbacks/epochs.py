@@ -35,10 +35,11 @@ class TrackEpochEnd(L.pytorch.callbacks.Checkpoint):  # so that it comes after s
     This callback comes before `Checkpoints`, so that the checkpoint at the end of an epoch
     contains the results of validation and scores.
 
-    With several processes, each process has its own running statistics in batch norm, and a
-    checkpoint contains the statistics of the first process. Before each measurement, this callback
-    copies the buffers of the first process to all processes. So validation and scores describe the
-    weights in the checkpoint, also after a resume.
+    With several processes, each process has its own running statistics in batch norm, since
+    Lightning's DDP broadcasts no buffers after the first step of manual optimization. A checkpoint
+    contains the statistics of the first process. Before each measurement, this callback copies the
+    buffers of the first process to all processes. So validation and scores describe the weights in
+    the checkpoint, also after a resume (test_two_processes_share_one_run).
     """
 
     def on_train_batch_end(

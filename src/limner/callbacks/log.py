@@ -107,6 +107,8 @@ class Log(L.Callback):
 
     def _write(self, trainer: L.Trainer, values: Mapping[str, float]) -> None:
         self.latest |= values
+        # Lightning's own logging has the number of finished batches minus one as step
+        # (test_max_steps_counts_generator_updates).
         for logger in trainer.loggers:
             logger.log_metrics(
                 {**values, "epoch": trainer.current_epoch}, step=trainer.global_step

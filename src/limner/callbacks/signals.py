@@ -77,7 +77,8 @@ def stopping_at_once() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class StopOnSignal(L.pytorch.callbacks.Checkpoint):  # so that Lightning calls it after Checkpoints
+# Lightning calls callbacks of the class Checkpoint last; this one must come after `Checkpoints`.
+class StopOnSignal(L.pytorch.callbacks.Checkpoint):
     """Callback that stops training on SIGINT, SIGTERM or SIGUSR1, with a checkpoint.
 
     After a signal, the callback finishes the batch, saves a checkpoint and raises `Interrupted`.

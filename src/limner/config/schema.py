@@ -57,7 +57,7 @@ def register() -> None:
 
 
 def _times(a: Any, b: Any) -> int | float | None:
-    """Return the product of two numbers, for `${limner.times:a,b}` in a config.
+    """Return the product of two numbers, for `${limner.times:a,b}`; OmegaConf cannot multiply.
 
     Return None while a number is not known yet, such as `num_updates`.
     """

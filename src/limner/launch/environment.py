@@ -1,7 +1,8 @@
 """Comparison of the processes that torchrun or SLURM started with the processes of the config.
 
-If a launcher started two processes for a run of one process, the whole run would be trained twice.
-If a launcher started too few processes, they would wait for the others for ever.
+If a launcher started two processes for a run of one process, Lightning would train the whole run
+twice. If a launcher started too few processes, they would wait for the others forever.
+test_torchrun_with_another_number_of_processes_is_refused
 """
 
 __all__ = ["check_started", "restarted_by_slurm", "started_outside", "step_of_slurm"]
@@ -92,7 +93,10 @@ def _under_slurm(environ: Mapping[str, str]) -> bool:
 
 
 def _by_srun(environ: Mapping[str, str]) -> bool:
-    """Return whether this process is a task of srun, rather than the script of a job."""
+    """Return whether this process is a task of srun, rather than the script of a job.
+
+    SLURM_NTASKS does not show this, since SLURM sets it in the script too.
+    """
     return "SLURM_STEP_ID" in environ or _number(environ, "SLURM_PROCID") > 0
 
 

@@ -2,7 +2,7 @@
 
 Since each job has its own process, a job that crashes or is killed does not stop other jobs, and a
 job cannot be affected by what an earlier job left in memory. The further processes of a DDP job
-start only this job, not the whole sweep.
+start only this job, not the whole sweep (test_sweep_over_numbers_of_processes_trains_every_job).
 """
 
 __all__ = [
@@ -106,6 +106,7 @@ def start(
 def wait_for(process: subprocess.Popen) -> Ended:
     """Wait for a job; forward signals to the job, and its stderr to the stderr of this process.
 
+    `subprocess.run` would kill the job a quarter of a second after Ctrl-C, before it has saved.
     Call this function in the main thread only.
 
     Raises:

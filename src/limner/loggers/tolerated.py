@@ -14,9 +14,9 @@ from limner.warn_once import WarnOnce
 class ToleratedLogger(Logger):
     """Logger that turns all exceptions of another logger into one warning.
 
-    Both Lightning and limner's callbacks call loggers, so the logger that Lightning has must be
-    safe itself. Other attributes of the wrapped logger, such as `log_image` or `experiment`, are
-    available too.
+    Lightning itself calls loggers, and reads `logger.experiment` before training, so the logger
+    that Lightning has must be safe (test_full_disk_and_lost_network_stop_nothing). Other
+    attributes of the wrapped logger, such as `log_image` or `experiment`, are available too.
 
     Args:
         logger: Lightning logger, or an object with the same methods, to wrap.

@@ -77,6 +77,8 @@ def compute_statistics(
         pause: Function called between chunks, or None.
         unit: Name of the images in the progress bar.
     """
+    # The metrics keep only sums. torchmetrics gathers lists element by element, so processes with
+    # different numbers of chunks would hang (test_devices_setting_alone_starts_several_processes).
     at, moments, kept, score = sums_device(device), None, None, None
     if request.gaussian:
         moments = Moments(num_features=network.num_features).to(at)

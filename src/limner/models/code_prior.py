@@ -79,7 +79,11 @@ class CodePrior(L.LightningModule):
         return {"network.num_codes": first_stage.num_codes, "network.length": height * width}
 
     def train(self, mode: bool = True) -> "CodePrior":
-        """Set the mode; the first stage stays in evaluation mode."""
+        """Set the mode; the first stage stays in evaluation mode.
+
+        Lightning sets the mode of the LightningModule inside too, and a codebook in training mode
+        changes (test_second_stage_trains_and_samples_by_itself).
+        """
         super().train(mode)
         self.first_stage.eval()
         return self

@@ -95,7 +95,12 @@ def best(model: L.LightningModule) -> nn.ModuleDict:
 
 
 def follow(model: L.LightningModule, network: nn.Module) -> None:
-    """Update the model's average of `network`, if there is one, after an optimizer update."""
+    """Update the model's average of `network`, if there is one, after an optimizer update.
+
+    Call this function in `training_step`. Lightning calls a model's `on_train_batch_end` after the
+    hooks of callbacks, so a checkpoint of a callback would lack an average that is updated there
+    (tests/test_training.py).
+    """
     if model.ema is not None:
         num_images = model.trainer.datamodule.batch_size * model.batches_per_update
         num_images *= model.trainer.world_size

@@ -90,7 +90,7 @@ class LatentPrior(L.LightningModule):
         return {"model.latent_dim": first_stage.latent_dim}
 
     def train(self, mode: bool = True) -> "LatentPrior":
-        """Set the mode; the first stage stays in evaluation mode."""
+        """Set the mode; the first stage stays in evaluation mode (see `CodePrior.train`)."""
         super().train(mode)
         self.first_stage.eval()
         return self

@@ -2,8 +2,9 @@
 
 Each process composes its own config, and would name the folder by its own clock. Under torchrun,
 the first process writes its choice into torchrun's store. The other processes, and restarted
-processes, read the choice there. Under srun, the SLURM job gives the folder its name; SLURM also
-marks a restarted job.
+processes, read the choice there. TORCHELASTIC_RESTART_COUNT does not show a restart on every node:
+only the torchrun whose process died counts it. Under srun, the SLURM job gives the folder its
+name; SLURM also marks a restarted job.
 """
 
 __all__ = ["agree_on_run_folder"]

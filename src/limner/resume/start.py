@@ -106,7 +106,9 @@ def _sweep(words: Sequence[str]) -> Start:
         folder = f"outputs/sweeps/{now if name in (None, 'null') else name}"
     elif name not in (None, "null"):
         raise UserError(f"sweep={name} is the folder outputs/sweeps/{name}, not {folder}")
-    own = [f"hydra.sweep.dir={quoted(folder)}", "hydra.output_subdir=null"]  # jobs write .hydra
+    # Hydra would write .hydra into a job's folder, over the records of an earlier start, before
+    # it calls limner (test_sweep_repeats_only_jobs_that_are_missing_or_failed).
+    own = [f"hydra.sweep.dir={quoted(folder)}", "hydra.output_subdir=null"]
     if last_value(words, COMMON) is None and (common := common_keys(rest)):
         own.append(f"{COMMON}=[{','.join(map(quoted, common))}]")
     begins = None if only_shows(words) else Path(folder)

@@ -2,7 +2,8 @@
 
 `torch.save` writes a zip archive without a comment. The last two bytes of such an archive are the
 length of the comment, which is zero. The checksum covers the archive in this form. torch, zipfile
-and unzip can read the archive with the comment.
+and unzip can read the archive with the comment. `torch.load` compares no checksums, so it reads a
+changed byte as a different weight.
 """
 
 __all__ = ["NO_CHECKSUM", "SignedFile", "damage"]

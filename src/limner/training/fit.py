@@ -63,6 +63,8 @@ def fit(run: Run) -> L.Trainer:
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
+            # The new trainer starts no further processes, because Lightning has left LOCAL_RANK in
+            # the environment (test_two_processes_roll_back_together).
             run.build(past)
     finally:
         run.interrupts.restore()
@@ -89,6 +91,7 @@ def _fit_once(run: Run, last: Path | None) -> None:
             f"Stopped at once, after update {trainer.global_step}: what was done since the last "
             "checkpoint is lost."
         ) from None
+    # Lightning calls neither on_train_start nor on_train_end of callbacks for a finished run
     if last is not None and trainer.global_step == update and not trainer.callback_metrics:
         log.info("Nothing to do: the run is at update %d.", update)
 

@@ -47,7 +47,8 @@ _is_over = threading.Event()
 def cluster() -> list[ClusterEnvironment]:
     """Return SLURM's environment without requeueing; an empty list outside of SLURM.
 
-    By default, Lightning's environment writes checkpoints and requeues jobs on signals.
+    By default, Lightning answers SIGUSR1 before training starts with a checkpoint of its own and a
+    requeue (scripts/slurm_test.py).
     """
     if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
         return []

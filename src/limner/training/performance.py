@@ -67,6 +67,8 @@ def keep_freed_memory() -> None:
 
     By default glibc returns large blocks to the system and requests them again, thousands of pages
     in each update, and the system fills these pages with zeros. This function changes only glibc.
+    Raising M_TRIM_THRESHOLD alone is slower than the default: glibc then no longer adapts the
+    threshold of mmap (test_keep_freed_memory_keeps_the_memory_of_large_tensors).
     """
     c_library = ctypes.CDLL(None) if sys.platform == "linux" else None
     if hasattr(c_library, "gnu_get_libc_version"):
@@ -78,7 +80,8 @@ def skip_gpu_checks() -> None:
     """Stop Adam from querying NVIDIA's library in every step if there is no GPU.
 
     Lightning turns this query on at import, so that a process can look for GPUs and still be
-    forked. Call this function after the last fork.
+    forked. Call this function after the last fork
+    (test_python_level_optimisations_do_not_change_losses).
     """
     if not torch.cuda.is_available():
         os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)

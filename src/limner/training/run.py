@@ -101,7 +101,7 @@ class Run:
             precision=self.trainer.precision,
         )
         self.model.to(memory_format=layout)
-        self.data.layout = layout
+        self.data.layout = layout  # two tensors in different layouts are slow to subtract
         compile_networks(self.model, config.compile)
 
     def _build_model(self, seed: int) -> L.LightningModule:

@@ -119,6 +119,9 @@ def _loggers(config: DictConfig) -> list[ToleratedLogger]:
 
 
 def _strategy(config: DictConfig, model: L.LightningModule) -> str:
+    # Lightning's "auto" becomes plain "ddp" on several devices. Plain "ddp" fails if a step leaves
+    # out parameters, as each step of a GAN does.
+    # test_devices_setting_alone_starts_several_processes
     strategy = config.trainer.strategy
     if strategy == "auto" and num_processes(config) > 1:
         strategy = "ddp"

@@ -30,7 +30,10 @@ SAMPLERS = {
     "tpe": lambda: optuna.samplers.TPESampler(constant_liar=True),  # counts running trials too
     "random": optuna.samplers.RandomSampler,
     "cmaes": optuna.samplers.CmaEsSampler,
-    "grid": optuna.samplers.RandomSampler,  # unused: the whole grid is queued at the start
+    # Unused: the whole grid is queued at the start. Optuna's GridSampler can end a study only in
+    # `optimize`, and several workers try points twice.
+    # test_search_tries_each_point_of_a_grid_once
+    "grid": optuna.samplers.RandomSampler,
 }
 PRUNERS = {"median": optuna.pruners.MedianPruner, "none": optuna.pruners.NopPruner}
 MAX_REQUEUED = 3
@@ -137,7 +140,8 @@ class Study:
         """Record that a trial crashed or diverged.
 
         Optuna records the trial as pruned. Its samplers learn nothing from a failed trial, and
-        would try the same values again.
+        would try similar values again
+        (test_search_reports_the_best_trial_and_continues_when_called_again).
         """
         trial.asked.set_user_attr("error", error)
         self.optuna.tell(trial.asked, state=TrialState.PRUNED)
@@ -154,6 +158,11 @@ class Study:
         return FileLock(self.folder / ".locks" / f"trial_{number:04d}", thread_local=False)
 
     def _asked(self) -> Trial:
+        """Ask for a trial, while this worker holds the lock of the study.
+
+        `ask` makes a trial RUNNING before its lock can be held. Without the study's lock, another
+        worker would requeue it (test_search_requeues_a_trial_whose_worker_has_died).
+        """
         with warnings.catch_warnings(action="ignore"):  # Optuna expects heartbeats in `optimize`
             asked = self.optuna.ask(dict(self.space.distributions))
         lock = self._lock_of(asked.number)

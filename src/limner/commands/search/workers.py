@@ -131,6 +131,7 @@ def _watched(process: subprocess.Popen, trial: Trial, stop: Stop) -> bool:
         for report in read_reports(trial.folder):
             if report.epoch not in seen and math.isfinite(report.value):
                 seen.add(report.epoch)
+                # Optuna compares trials at equal steps; updates differ with the batch size
                 trial.asked.report(report.value, step=report.epoch)
                 pruned = pruned or trial.asked.should_prune()
         if ended:

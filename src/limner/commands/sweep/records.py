@@ -1,4 +1,7 @@
-"""The outcomes of a sweep's jobs, from their folders, the sweep's `.jobs` and SLURM's queue."""
+"""The outcomes of a sweep's jobs, from their folders, the sweep's `.jobs` and SLURM's queue.
+
+Outcomes are files, since a job of joblib's launcher keeps its memory in a worker process.
+"""
 
 __all__ = ["Job", "error_of", "jobs_in", "queued_as", "titles", "write_queued", "write_record"]
 

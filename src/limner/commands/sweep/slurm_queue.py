@@ -1,4 +1,8 @@
-"""Queries of SLURM's queue about jobs that have not ended."""
+"""Queries of SLURM's queue about jobs that have not ended.
+
+submitit would ask `sacct`, which many clusters lack. So this module asks `squeue`
+(test_jobs_in_the_queue_are_recognised).
+"""
 
 __all__ = ["may_go_on", "queue"]
 
@@ -30,7 +34,9 @@ def may_go_on(job_id: str) -> bool:
     """Return whether a job that got a signal should be requeued.
 
     A job at its time limit and a preempted job should be requeued. A job that a person cancelled
-    or requeued should not.
+    or requeued should not: `scontrol requeue` would revive a cancelled job. A job may reach its
+    limit without a warning signal, since SLURM checks time limits only every 30 seconds
+    (test_job_with_a_warning_signal_is_requeued_by_its_first_process).
 
     Args:
         job_id: Value of SLURM_JOB_ID.

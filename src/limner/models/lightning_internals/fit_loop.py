@@ -111,8 +111,8 @@ class FitLoop(_FitLoop):
     def restarting(self, restarting: bool) -> None:
         """Set whether a run resumes in the middle of an epoch.
 
-        If `max_steps` is set and nothing is validated, Lightning also treats a finished epoch as
-        such an epoch, and trains it on a batch of the next epoch.
+        If `max_steps` is set, Lightning's setter sets True even if it is passed False. If nothing
+        is validated, Lightning then trains a finished epoch on a batch of the next epoch.
         """
         progress = self.epoch_progress.current
         is_done = progress.ready == progress.started == progress.processed
