@@ -127,7 +127,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     try:
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except (OSError, NotImplementedError) as error:  # filelock raises the latter without locks
+    except (OSError, NotImplementedError) as error:  # the second: a system without locks
         log.warning("The cache %s cannot be written (%s): no lock.", cache_dir(), error)
         yield
         return

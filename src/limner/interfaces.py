@@ -123,7 +123,7 @@ class Schedule(Protocol):
 
 
 class OptimizerFactory(Protocol):
-    """Makes an optimizer; keywords replace configured values, e.g. `factory(params, lr=1e-4)`."""
+    """A function that makes an optimizer; keywords such as `lr=1e-4` replace configured values."""
 
     def __call__(self, params: Iterable[Parameter], **overrides: Any) -> Optimizer: ...
 

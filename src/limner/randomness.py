@@ -31,8 +31,8 @@ class Noise:
     Without `start`, the numbers come from torch's own generator, for the given images only. The
     numbers are drawn in float32 and then converted, so that runs which differ only in their
     precision begin with the same numbers. Devices of the same kind give the same numbers. No
-    method waits for the device. Each process pays for drawing the numbers of all processes. This
-    is cheap for codes; for noise as large as the images on very many processes it would be slow.
+    method waits for the device. Each process draws the numbers of all processes. This is fast
+    for codes, but slow for noise as large as the images on very many processes.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from limner.interfaces import DiscriminatorStatistics
 
 
 class ADA(nn.Module):
-    """Augments the images that D sees, with a probability p that follows D's overfitting.
+    """Augmentation of the images that D sees. Its probability p rises when D overfits.
 
     r_t = E[sign(D(x))] over the real images of a few steps (equation 1). If r_t is above the
     target, D overfits and p rises; if r_t is below the target, p falls:

@@ -82,7 +82,7 @@ def change_colour(images: Tensor, *, uniform: Tensor, p: Tensor) -> Tensor:
 
 
 class _Blit(NamedTuple):
-    """Copies whole pixels: pixel (x, y) comes from (x, y) + offset, or from (y, x) + offset.
+    """Copy of whole pixels: pixel (x, y) comes from (x, y) + offset, or from (y, x) + offset.
 
     Positions are in the plane of an image and its mirror images. A flip of the plane is a shift by
     the image's width or height, and a quarter turn is a transposition and a shift.
@@ -143,7 +143,7 @@ def _draw_geometry(draws: "_Draws", p: Tensor, *, height: int, width: int) -> Te
 
 
 class _Draws:
-    """Reads the random numbers column by column; each result is (B,)."""
+    """Reader of the random numbers, column by column; each result is (B,)."""
 
     def __init__(self, uniform: Tensor) -> None:
         self._columns: Iterator[Tensor] = iter(uniform.float().unbind(1))

@@ -10,7 +10,7 @@ from limner.interfaces import Augmentation, trait
 
 
 class Chain:
-    """Applies augmentations in their order, each with its own random numbers.
+    """Several augmentations in their order, each with its own random numbers.
 
     Args:
         parts: Augmentations by name; a name is the key that changes or removes one.

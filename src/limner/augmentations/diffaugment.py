@@ -12,14 +12,14 @@ from torch import Tensor
 
 
 class Colour:
-    """Changes brightness, saturation and contrast, each drawn uniformly around no change.
+    """Random brightness, saturation and contrast, each drawn uniformly around no change.
 
     x <- x + b;   x <- m + s (x - m), m: the pixel's mean;  x <- m + c (x - m), m: the image's mean
 
     Args:
-        brightness: b is in [-brightness, brightness]; 0.5 in the paper.
-        saturation: s is in [1 - saturation, 1 + saturation]; 1 in the paper.
-        contrast: c is in [1 - contrast, 1 + contrast]; 0.5 in the paper.
+        brightness: Largest |b|, at least 0; 0.5 in the paper.
+        saturation: Largest |s - 1|, at least 0; 1 in the paper.
+        contrast: Largest |c - 1|, at least 0; 0.5 in the paper.
     """
 
     num_draws = 3
@@ -44,7 +44,7 @@ class Colour:
 
 
 class Translation:
-    """Shifts an image by whole pixels, and fills the border with zeros.
+    """Random shift of an image by whole pixels; the border is filled with zeros.
 
     Args:
         max_fraction: Largest shift as a share of height and width, in [0, 1]; 1/8 in the paper.
@@ -72,7 +72,7 @@ class Translation:
 
 
 class Cutout:
-    """Fills a rectangle around a random pixel with zeros.
+    """Rectangle around a random pixel that is filled with zeros.
 
     Args:
         fraction: Sides of the rectangle as a share of height and width, in [0, 1]; 1/2 in the

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class HorizontalFlip:
-    """Mirrors each image left to right with a probability.
+    """Horizontal flip of each image with a probability.
 
     Args:
         probability: Probability of a flip, in [0, 1].

@@ -13,17 +13,17 @@ log = logging.getLogger(__name__)
 
 
 class EarlyStopping(L.Callback):
-    """Ends training when the objective has not improved in `patience` scorings in a row.
+    """Callback that ends training after `patience` scorings in a row without an improvement.
 
-    A scoring is one measurement of the objective, after every `metrics.every_num_epochs` epochs
-    for a score of samples, after each validation for a validation loss. A scoring of nan is no
-    improvement. The count is in every checkpoint, so a resumed run stops at the same update.
+    A scoring is one measurement of the objective. A score of samples is measured every
+    `metrics.every_num_epochs` epochs, and a validation loss in each validation. A scoring of nan
+    is no improvement. The count is in every checkpoint, so a resumed run stops at the same update.
 
     Args:
-        objective: {name, mode: min or max}: the value that must improve.
+        objective: Value that must improve, as {name, mode: min or max}.
         patience: Number of scorings without an improvement after which training ends, at least 1.
-        min_delta: How much better than the best value a scoring must be to count as an
-            improvement, at least 0, in the unit of the objective.
+        min_delta: Smallest difference from the best value that counts as an improvement, at least
+            0, in the unit of the objective.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class EarlyStopping(L.Callback):
         self.objective, self.patience, self.min_delta = objective, patience, min_delta
         self.best: float | None = None
         self.num_worse = 0
-        """Scorings since the best."""
+        """Number of scorings since the best scoring."""
         self._update: int | None = None  # of the scoring that was counted last
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:

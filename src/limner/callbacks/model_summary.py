@@ -6,10 +6,10 @@ from lightning.pytorch.callbacks import RichModelSummary
 
 
 class ModelSummary(RichModelSummary):
-    """Prints the table when training starts, in the first process.
+    """Callback that prints the table when training starts, in the first process.
 
     Args:
-        max_depth: Levels of parts within parts that have rows of their own; -1 for all.
+        max_depth: Number of levels of parts within parts that have a row; -1 for all.
     """
 
     def __init__(self, *, max_depth: int) -> None:

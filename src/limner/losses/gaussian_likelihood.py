@@ -61,8 +61,8 @@ class OptimalGaussian(nn.Module):
 
     Evaluation needs a fixed model: a sigma fitted to the scored images would not give a bound of
     log p(x). So evaluation mode uses a running average over the training batches, kept in a
-    buffer. The bound is then a little lower than that of the training batches, mainly while sigma
-    still falls.
+    buffer. The bound is then a little lower than the bound of the training batches, mainly while
+    sigma still falls.
 
     Args:
         half_life: Number of images, above 0, after which an old batch counts half in the running

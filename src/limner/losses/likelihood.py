@@ -32,7 +32,7 @@ class Bernoulli(nn.Module):
     log p(x | z) = sum  t log s(params) + (1 - t) log(1 - s(params)),   t = (x + 1) / 2
 
     Kingma and Welling (2014), appendix C.1, https://arxiv.org/abs/1312.6114. For grey images it
-    is not a density, so its values compare only with those of other Bernoulli likelihoods.
+    is not a density. Compare its values only with values of other Bernoulli likelihoods.
     """
 
     is_density = False

@@ -4,8 +4,8 @@
 
 where s is the sigmoid. The bins of x = -1 and x = 1 extend to minus and plus infinity. Kingma et
 al. (2016), section 4 and appendix, https://arxiv.org/abs/1606.04934 (one component); Salimans et
-al. (2017), equation 2, https://arxiv.org/abs/1701.05517. Unlike in the latter paper, the channels
-of a pixel are independent given z.
+al. (2017), equation 2, https://arxiv.org/abs/1701.05517. Unlike in Salimans et al., the
+channels of a pixel are independent given z.
 """
 
 __all__ = ["LogisticMixture"]

@@ -1,7 +1,7 @@
 """Inception-v3 with the weights and the resize of published FID and IS values.
 
 The network, its weights (a port of TensorFlow's graph of 2015-12-05) and its TF1-style bilinear
-resize to 299x299 come from torch-fidelity, so that scores compare with those of papers.
+resize to 299x299 come from torch-fidelity, so that scores compare with scores of papers.
 """
 
 __all__ = ["InceptionFeatures", "resize_clean"]

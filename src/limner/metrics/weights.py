@@ -1,4 +1,4 @@
-"""Hash of a network's weights, to tell feature networks apart."""
+"""Hash of a network's weights, which distinguishes feature networks."""
 
 __all__ = ["weights_hash"]
 

@@ -1,4 +1,4 @@
-"""What the two players of a GAN minimise, Goodfellow et al. (2014), https://arxiv.org/abs/1406.2661.
+"""The losses of the two players of a GAN, Goodfellow et al. (2014), https://arxiv.org/abs/1406.2661.
 
     D: loss(D(T(x)), D(T(G(z)))) + penalties          G: loss(D(T(G(z))))
 
@@ -21,7 +21,7 @@ from limner.randomness import Noise
 
 
 class Inputs(NamedTuple):
-    """What a step of a player reads: B pairs of a real image and a fake image to be made."""
+    """Inputs of a step of a player: B pairs of a real image and the code of a fake image."""
 
     real: Tensor  # images (B, C, H, W) in [-1, 1]
     labels: Tensor | None  # classes int64 (B,) of both images of a pair; None if unconditional
@@ -32,7 +32,7 @@ class Inputs(NamedTuple):
 
 
 class PlayerLosses(NamedTuple):
-    """What a player minimises, and the discriminator's logits."""
+    """Losses that a player minimises, and the discriminator's logits."""
 
     means: dict[str, Tensor]  # means over the pairs (), by name; their sum is minimised
     logits: Tensor  # (B, 2), of the real and the fake image; in G's step (B, 1), of the fake
@@ -40,7 +40,7 @@ class PlayerLosses(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class AdversarialObjective:
-    """The losses of both players; the parts are those of `limner.models.GAN`.
+    """Losses of both players. `limner.models.GAN` describes the parts.
 
     Raises:
         ValueError: If the parts do not fit together.
@@ -59,10 +59,10 @@ class AdversarialObjective:
     def draw_inputs(
         self, batch: Batch, noise: Noise, *, num_steps: int, latent_dim: int, is_conditional: bool
     ) -> list[Inputs]:
-        """Return the inputs of an update: one for each step of D, and last those of G's step.
+        """Return the inputs of an update: of each step of D, and then of G's step.
 
-        The batch holds the images of all D's steps. G's step has the real images and classes of
-        D's last step, and random numbers of its own.
+        The batch contains the images of all D's steps. G's step has the real images and classes of
+        D's last step, and other random numbers.
         """
         num_draws = num_draws_of(self.augmentation)
         reals = batch["image"].chunk(num_steps)
@@ -77,7 +77,7 @@ class AdversarialObjective:
         return steps
 
     def discriminator_losses(self, inputs: Inputs, step: int, *, update: int) -> PlayerLosses:
-        """Return D's losses in D's step number `step`, which belongs to update `update`."""
+        """Return D's losses in its step number `step`, which belongs to update `update`."""
         with torch.no_grad():
             fake = self._fake(inputs)
         real = self._augment(inputs.real, inputs.for_real)

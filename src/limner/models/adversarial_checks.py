@@ -43,7 +43,7 @@ def num_draws_of(augmentation: Augmentation | None) -> int:
 def validation_losses(model: "GAN", batch: Batch) -> dict[str, Tensor]:
     """Return the mean losses () of both players of a GAN on B images, by the weights in training.
 
-    The losses are those of `AdversarialObjective` without penalties and augmentation. The codes
+    These are the losses of `AdversarialObjective` without penalties and augmentation. The codes
     come from torch's own generator.
     """
     objective, real = model.objective, batch["image"]

@@ -37,32 +37,33 @@ from limner.randomness import Noise, uniform_labels
 
 
 class GAN(L.LightningModule):
-    """Trains a generator and a discriminator in turn.
+    """Generative adversarial network: a generator and a discriminator that are trained in turn.
 
     Args:
-        generator: Maps z (B, latent_dim), and labels (B,) if conditional, to images (B, C, H, W)
-            in [-1, 1].
-        discriminator: Maps images, and labels if conditional, to logits (B,), large for real
-            images; with an `auxiliary` loss to (B, 1 + num_classes), the class logits last.
-        loss: The adversarial loss of both players.
-        auxiliary: The weighted loss of D's predicted class; None for no prediction.
-        penalty: The penalties of D by name, see `limner.losses.penalty`; None for none.
-        augmentation: Changes what D sees, in the steps of both players; None for none.
+        generator: Network from z (B, latent_dim), and labels (B,) if conditional, to images
+            (B, C, H, W) in [-1, 1].
+        discriminator: Network from images, and labels if conditional, to logits (B,), large for
+            real images. With an `auxiliary` loss the logits are (B, 1 + num_classes), the class
+            logits last.
+        loss: Adversarial loss of both players.
+        auxiliary: Weighted loss of D's predicted class; None for no prediction.
+        penalty: Penalties of D by name, see `limner.losses.penalty`; None for none.
+        augmentation: Change of all images that D sees; None for none.
         latent_dim: Size of z, drawn from N(0, I).
         num_classes: Number of classes that the networks read; None for an unconditional model.
-        num_discriminator_steps: D's steps per update, at least 1.
-        optimizer: Makes the optimizer of each player.
-        discriminator_lr: Learning rate of D; None for the optimizer's own.
-        gradients: How the gradients of each player are accumulated and clipped.
-        ema_half_life: Images after which an old weight of G counts half in the average that
-            samples and scores use; None for no average.
+        num_discriminator_steps: Number of D's steps per update, at least 1.
+        optimizer: Factory of the optimizer of each player.
+        discriminator_lr: Learning rate of D; None for the optimizer's learning rate.
+        gradients: Options of gradient accumulation and clipping, for each player.
+        ema_half_life: Number of images after which an old weight of G counts half in the average
+            that samples and scores use; None for no average.
         ema_ramp: Largest half-life as a share of the images seen so far; None for no bound.
-        num_standing_batches: Batches over which batch norm's statistics are averaged for
+        num_standing_batches: Number of batches over which batch norm's statistics are averaged for
             sampling, see `StandingStatistics`; None for the running averages of training.
     """
 
-    has_unused_parameters = True  # a player's step leaves out the other's; DDP must know
-    validates_in_training = False  # scores tell more; `trainer.validate` does
+    has_unused_parameters = True  # DDP must know: a player's step leaves out the other player
+    validates_in_training = False  # scores are more useful; `trainer.validate` does validate
 
     def __init__(
         self,
@@ -111,11 +112,11 @@ class GAN(L.LightningModule):
     def sample(
         self, num_images: int, *, generator: Generator | None = None, labels: Tensor | None = None
     ) -> Tensor:
-        """Return images (num_images, C, H, W) in [-1, 1]; without labels, of random classes."""
+        """Return images (num_images, C, H, W) in [-1, 1]; without labels, draw random classes."""
         return self.generate(*self._draw_codes(num_images, labels, generator=generator))
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return images (B, C, H, W) of codes (B, latent_dim), by the EMA weights if any."""
+        """Return images (B, C, H, W) of codes (B, latent_dim); use the EMA weights if any."""
         network = self.generator if self.ema is None else self.ema.network
         if self.standing is not None:
             network = self.standing.of(network, update=self.global_step, draw=self._draw_images)

@@ -1,9 +1,6 @@
 """One step of one optimizer: gradient accumulation and clipping.
 
 Every model of limner optimizes by hand (`automatic_optimization = False`) and steps through here.
-Lightning's `accumulate_grad_batches` accumulates over several batches, and Lightning refuses this
-option for such models. limner splits one batch instead
-(tests/callbacks/test_gradient_accumulation.py).
 """
 
 __all__ = ["OptimizerStep", "micro_batches"]

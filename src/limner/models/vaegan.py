@@ -30,22 +30,22 @@ from limner.randomness import Noise
 
 
 class VAEGAN(L.LightningModule):
-    """Trains an encoder, a generator and a discriminator; each update steps D first.
+    """VAE-GAN: an encoder, a generator and a discriminator. In each update, D steps first.
 
     Args:
-        encoder: Maps images (B, C, H, W) to mean and logvar, each (B, latent_dim).
-        generator: Maps codes (B, latent_dim) to images (B, C, H, W) in [-1, 1].
-        discriminator: Maps images to logits (B,), large for real images. Its method `features`
-            returns the features f.
+        encoder: Network from images (B, C, H, W) to mean and logvar, each (B, latent_dim).
+        generator: Network from codes (B, latent_dim) to images (B, C, H, W) in [-1, 1].
+        discriminator: Network from images to logits (B,), large for real images. Its method
+            `features` returns the features f.
         loss: Adversarial loss.
         latent_dim: Size of a code.
         kl_weight: Factor of the KL term, at least 0.
         reconstruction_weight: Factor of the reconstruction error in G's loss, at least 0.
-        optimizer: Makes two optimizers: one for encoder and G, and one for D.
-        discriminator_lr: Learning rate of D; None for the optimizer's own.
-        gradients: How the gradients of each optimizer are accumulated and clipped.
-        ema_half_life: Images after which an old weight of encoder and G counts half in the
-            average that samples and scores use; None for no average.
+        optimizer: Factory of two optimizers: one for encoder and G, and one for D.
+        discriminator_lr: Learning rate of D; None for the optimizer's learning rate.
+        gradients: Options of gradient accumulation and clipping, for each optimizer.
+        ema_half_life: Number of images after which an old weight of encoder and G counts half in
+            the average that samples and scores use; None for no average.
     """
 
     has_unused_parameters = True

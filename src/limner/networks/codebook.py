@@ -1,7 +1,7 @@
 """Vector quantisation: each code of a map is replaced by the nearest entry of a codebook.
 
     quantised = e_k,  k = argmin_j ||z - e_j||^2
-    gradient of z: that of `quantised`, passed straight through
+    gradient of z = gradient of `quantised`, passed straight through
     commitment = ||z - sg(e_k)||^2
 
 van den Oord et al. (2017), equations 1 to 3, https://arxiv.org/abs/1711.00937. No gradient trains

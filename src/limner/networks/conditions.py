@@ -42,7 +42,7 @@ DISCRIMINATOR_CONDITIONS = ("none", "concat", "projection", "auxiliary")
 
 
 class ClassCode(nn.Module):
-    """Concatenates codes (B, latent_dim) with an embedding of their class of the same size.
+    """Concatenation of codes (B, latent_dim) with embeddings (B, latent_dim) of their classes.
 
     The embedding is initialised from N(0, 1), the distribution of z, so that both have the same
     weight.
@@ -61,7 +61,7 @@ class ClassCode(nn.Module):
 
 
 class ClassMap(nn.Module):
-    """Adds a learned map of the class to images (B, C, H, W) as a further channel."""
+    """Learned map of the class that is added to images (B, C, H, W) as a further channel."""
 
     def __init__(self, image_shape: Sequence[int], num_classes: int | None) -> None:
         super().__init__()

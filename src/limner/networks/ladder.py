@@ -187,7 +187,7 @@ class Decoder(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Adds a latent map to the top-down state (B, num_channels, h, w)."""
+    """Latent map that is added to the top-down state (B, num_channels, h, w)."""
 
     def __init__(self, num_channels: int, latent_channels: int) -> None:
         super().__init__()

@@ -26,8 +26,9 @@ from limner.randomness import Noise
 class GradientAccumulation(_AutomaticOptimization):
     """One optimizer step on the mean gradient of a batch's micro-batches.
 
-    Lightning's own accumulation sums over several batches. In limner a batch is one update. Its
-    images and random numbers do not depend on the number of micro-batches.
+    Lightning's own accumulation sums over several batches, and Lightning refuses it for limner's
+    models. In limner a batch is one update. Its images and random numbers do not depend on the
+    number of micro-batches (tests/callbacks/test_gradient_accumulation.py).
 
     Args:
         trainer: Trainer whose epoch loop contains this object.
