@@ -51,8 +51,8 @@ def read_rows(
 ) -> Logged:
     """Return the complete rows of a file.
 
-    A row whose update is out of order with respect to the rows around it counts as damaged too. If
-    two rows contradict each other and either of them may be the damaged row, both are kept.
+    The updates of the rows must increase, so a row that breaks the order counts as damaged. If two
+    rows contradict each other and either of them may be the damaged row, both are kept.
 
     Args:
         content: Bytes of the file.

@@ -1,4 +1,4 @@
-"""The keys that may change when a run is resumed. Any other change makes it another run."""
+"""The keys that may change when a run is resumed. Any other change would make another run."""
 
 __all__ = ["MAY_CHANGE", "differences", "leaves", "refuse_changes", "same_length"]
 
@@ -136,8 +136,9 @@ def leaves(config: DictConfig) -> dict[str, Any]:
 def _with_lengths(before: DictConfig, after: DictConfig) -> tuple[DictConfig, DictConfig]:
     """Return both configs with their `num_updates`, as far as it is known without the data.
 
-    The config `before` has recorded it; earlier versions used trainer.max_steps. The config
-    `after` gets the same number if its limits give the same length, else null.
+    The config `before` contains its `num_updates`; in runs of earlier versions, trainer.max_steps
+    takes its place. The config `after` gets the same number if its limits give the same length,
+    else null.
     """
     (epochs, steps), (new_epochs, new_steps) = _limits(before), _limits(after)
     length = before.get("num_updates") or (None if steps == float("inf") else steps)
