@@ -19,6 +19,7 @@ extensions = [
     "sphinx_copybutton",
     "generated_reference",
     "docstring_markup",
+    "breakable_code",
 ]
 exclude_patterns = ["_build", "_extensions"]
 
@@ -37,6 +38,8 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 add_module_names = False
 default_role = "literal"
+smartquotes = False
+toc_object_entries_show_parents = "hide"
 
 copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True

@@ -1,10 +1,12 @@
 """Turn limner's docstrings into reStructuredText before napoleon reads them.
 
-The docstrings are plain text: a word in single backticks is code, an indented line is a formula,
-and `*`, `|` and `_` mean themselves.
+The docstrings are plain text: a word in single backticks is code, indented lines are a
+formula or an example, and `*`, `|` and `_` mean themselves.
 """
 
+import ast
 import re
+import textwrap
 
 from sphinx.application import Sphinx
 
@@ -13,6 +15,7 @@ SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:", "Note:", "Example:", "Att
 
 def setup(app: Sphinx) -> dict[str, object]:
     app.connect("autodoc-process-docstring", convert, priority=100)
+    app.connect("autodoc-skip-member", _skip_fields)
     return {"parallel_read_safe": True}
 
 
@@ -23,10 +26,48 @@ def convert(
     if not (getattr(obj, "__module__", None) or name).startswith("limner"):
         lines[:] = []  # an inherited docstring of another library, in its own markup
         return
-    if lines and lines[0].startswith("Alias for field number"):  # a NamedTuple's own words
-        lines[:] = []
-        return
-    lines[:] = _formulas(_escaped("\n".join(lines)).split("\n"))
+    lines[:] = _converted(lines)
+
+
+def _skip_fields(
+    app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
+) -> bool | None:
+    """Leave out the fields of a NamedTuple, which its signature already shows."""
+    is_field = str(getattr(obj, "__doc__", "")).startswith("Alias for field number")
+    return True if is_field else None
+
+
+def _converted(lines: list[str]) -> list[str]:
+    """Return reStructuredText: indented lines outside of sections are code or formulas."""
+    converted: list[str] = []
+    block: list[str] = []
+    text: list[str] = []
+    in_section = False
+    for line in [*lines, "end"]:
+        stripped = line.strip()
+        in_section |= line == stripped and stripped in SECTIONS
+        if not in_section and line.startswith("    ") or (block and not stripped):
+            if text:
+                converted += _escaped("\n".join(text)).split("\n")
+                text = []
+            block.append(line)
+            continue
+        if block:
+            converted += _literal(block)
+            block = []
+        text.append(line)
+    return [*converted, *_escaped("\n".join(text[:-1])).split("\n")]
+
+
+def _literal(block: list[str]) -> list[str]:
+    """Return a code block; it is Python if it parses as Python with a call."""
+    code = textwrap.dedent("\n".join(block)).strip()
+    try:
+        is_python = any(isinstance(node, ast.Call) for node in ast.walk(ast.parse(code)))
+    except SyntaxError:
+        is_python = False
+    lines = [f"    {line}".rstrip() for line in code.split("\n")]
+    return ["", f".. code-block:: {'python' if is_python else 'text'}", "", *lines, ""]
 
 
 def _escaped(text: str) -> str:
@@ -37,20 +78,3 @@ def _escaped(text: str) -> str:
         follows = r"\ " if parts[at + 1][:1].isalnum() else ""  # a letter may not follow code
         escaped[at] = f"``{parts[at].strip('`')}``{follows}"
     return "".join(escaped)
-
-
-def _formulas(lines: list[str]) -> list[str]:
-    """Keep the line breaks of indented lines outside of sections, by line blocks."""
-    converted: list[str] = []
-    in_section = False
-    was_formula = False
-    for line in lines:
-        text = line.strip()
-        if line == text and text in SECTIONS:
-            in_section = True
-        is_formula = not in_section and bool(text) and line != line.lstrip()
-        if is_formula != was_formula and converted and converted[-1].strip():
-            converted.append("")
-        converted.append(f"    | {text}" if is_formula else line)
-        was_formula = is_formula
-    return converted

@@ -1,0 +1,253 @@
+"""The pages of the reference for the files of conf/: each group, option and key."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from key_types import ConfigFile
+from limner.config.commented import Entry, describe_file
+
+TITLES = {
+    "accelerator": "devices and processes",
+    "callbacks": "what happens around training",
+    "data": "data sets",
+    "data/augmentation": "changes of training images",
+    "experiment": "recipes of papers",
+    "hydra": "launchers of sweeps, and messages",
+    "hydra/hydra_logging": "messages of Hydra itself",
+    "hydra/job_logging": "messages of a run",
+    "hydra/launcher": "where the jobs of a sweep run",
+    "logger": "loggers",
+    "lr_schedule": "learning-rate schedules",
+    "metrics": "scores during training",
+    "metrics/features": "feature networks of scores",
+    "model": "models",
+    "model/augmentation": "changes of what a discriminator sees",
+    "model/condition": "how networks read the class",
+    "model/kl_schedule": "weight of a VAE's KL over time",
+    "model/likelihood": "likelihoods of a VAE",
+    "model/loss": "losses of a GAN",
+    "model/objective": "objectives of a VAE",
+    "model/penalty": "penalties of a discriminator",
+    "model/prior": "priors of latent codes",
+    "network": "networks",
+    "optimizer": "optimizers",
+    "search": "spaces of searches",
+}
+INDEX = """\
+# Configuration
+
+A word `GROUP=OPTION` chooses a part of a run: `model=gan`. A word `KEY=VALUE` sets a value:
+`optimizer.lr=3e-4`. [Choose the parts of a run](../../../howto/choose.md) shows how words combine.
+
+These pages are generated from the files in `conf/` and from the constructors that they name.
+`python train.py model=gan --cfg job` prints all keys of one run.
+"""
+INTROS = {
+    "experiment": "An experiment is a file of changes to the defaults: `experiment=NAME`. Words "
+    "on the command line change it further. [Results](../../results.md) compares published "
+    "scores with scores measured here.",
+    "search": "A space lists the values that `limner search space=NAME` tries. "
+    "[Search for good values](../../../howto/search.md) says how to write one.",
+    "hydra/launcher": "A launcher runs the jobs of `python train.py -m`: "
+    "[Run many jobs](../../../../howto/sweeps.md), "
+    "[Use several devices and clusters](../../../../howto/clusters.md).",
+}
+
+
+def configuration_pages(conf: Path) -> dict[str, str]:
+    """Return a page for the top-level keys, one for each group and one for each sub-group."""
+    groups = sorted(path.name for path in conf.iterdir() if path.is_dir())
+    parts = {
+        path.parent.relative_to(conf).as_posix()
+        for path in conf.rglob("*.yaml")
+        if path.parent not in (conf, *conf.glob("*/base"))
+    }
+    default = _defaults(conf / "train.yaml")
+    pages = {"config/index.md": _index(conf, groups)}
+    for part in sorted({*groups, *parts}):
+        within = sorted(name for name in parts if name.startswith(f"{part}/"))
+        pages[f"config/{part}.md"] = _page(conf, part, within, default.get(part))
+    return pages
+
+
+def _index(conf: Path, groups: Sequence[str]) -> str:
+    path = conf / "train.yaml"
+    _, entries = describe_file(path.read_text())
+    rows = [f"| [`{group}`]({group}.md) | {TITLES.get(group, '')} |" for group in groups]
+    keys = [entry for entry in entries if not re.match("(override )?hydra|defaults", entry.key)]
+    toctree = ["```{toctree}", ":hidden:", "", *groups, "```", ""]
+    lines = ["## Groups", "", "| group | |", "|---|---|", *rows, "", *toctree]
+    lines += ["## Top-level keys", "", *_table(keys, ConfigFile(path, ""), folder="")]
+    return "\n".join([INDEX, *lines]) + "\n"
+
+
+def _page(conf: Path, part: str, within: Sequence[str], default: str | None) -> str:
+    """Return the page of a group: its options, keys that all of them have, and each option."""
+    paths = sorted((conf / part).glob("*.yaml"))
+    shared = sorted((conf / part / "base").glob("*.yaml"))
+    lines = [f"# `{part}`: {TITLES.get(part, 'options')}", ""]
+    if part in INTROS:
+        lines += [INTROS[part], ""]
+    elif default is not None:
+        lines += [f"Written `{part}=OPTION`; the default is `{default}`.", ""]
+    elif paths:
+        lines += [f"Written `{part}=OPTION`.", ""]
+    if paths:
+        lines += ["| option | |", "|---|---|"]
+        lines += [f"| [`{p.stem}`](#{_label(part, p)}) | {cell(_summary(p))} |" for p in paths]
+        lines.append("")
+    if within:
+        up = part.rpartition("/")[2]
+        lines += ["| group within it | |", "|---|---|"]
+        lines += [f"| [`{name}`]({name[len(part) - len(up) :]}.md) | {TITLES.get(name, '')} |"
+                  for name in within]  # fmt: skip
+        lines += ["", "```{toctree}", ":hidden:", ""]
+        lines += [f"{name[len(part) - len(up) :]}" for name in within]
+        lines += ["```", ""]
+    for path in shared:
+        lines += [f"({_label(part, path)})=", f"## Keys of `{part}` that options share", ""]
+        lines += _body(f"{part}/base", path)
+    for path in paths:
+        lines += [f"({_label(part, path)})=", f"## `{part}={path.stem}`", ""]
+        lines += _body(part, path)
+    return "\n".join(lines) + "\n"
+
+
+def _body(part: str, path: Path) -> list[str]:
+    """Return what a file states: comment at the top, bases, class and keys."""
+    text = _without_package(path.read_text())
+    head, entries = describe_file(text)
+    lines = [_prose(head), ""] if head.strip() else []
+    file = ConfigFile(path, _package(path.read_text(), part))
+    rows = [entry for entry in entries if _is_shown(entry)]
+    if part in ("experiment", "search"):
+        return [*lines, *_listing(rows, file)]
+    bases = [f"[`{_written(part, base)}`](#{_label(part, base)})" for base in file.bases]
+    if bases and not all(base.parent.name == "base" for base in file.bases):
+        lines += [f"It has the keys of {' and '.join(bases)}" + (", and:" if rows else "."), ""]
+    elif bases:
+        lines += [f"It also has [the keys that options share](#{_label(part, file.bases[0])}).", ""]
+    target = file.values.get("_target_")
+    if target:
+        lines += [f"Builds {code(target)}.", ""]
+    return lines + (_table(rows, file, folder=part) if rows else [])
+
+
+def _listing(entries: Sequence[Entry], file: ConfigFile) -> list[str]:
+    """Return the changes of an experiment as the words that would make them."""
+    words = [
+        (f"{_key(entry, file.package, 'experiment')}={_value(entry)}", entry.comment)
+        for entry in entries
+        if entry.value is not None
+    ]
+    width = min(40, max((len(word) for word, _ in words), default=0))
+    lines = [f"{word:{width}}  # {note}" if note else word for word, note in words]
+    return ["```text", *lines, "```", ""] if lines else []
+
+
+def _table(entries: Sequence[Entry], file: ConfigFile, *, folder: str) -> list[str]:
+    """Return a table of keys: the default as one types it, the type, and the meaning."""
+    rows = []
+    for entry in entries:
+        if entry.is_choice:
+            kind, meaning = f"[option]({_link(entry, folder)})", cell(entry.comment or "")
+        else:
+            kind, stated = file.type_and_meaning(entry.key)
+            meaning = cell(entry.comment or stated)
+        word = f"{_key(entry, file.package, folder)}={_value(entry)}"
+        rows.append(f"| {code(word)} | {kind} | {meaning} |")
+    head = ["```{table}", ":class: keys", ":widths: 42 16 42", ""]
+    return [*head, "| key=default | type | meaning |", "|---|---|---|", *rows, "```", ""]
+
+
+def _link(entry: Entry, folder: str) -> str:
+    group = _key(entry, "", folder)
+    return "../" * folder.removesuffix("/base").count("/") + f"{group}.md"
+
+
+def _is_shown(entry: Entry) -> bool:
+    hidden = entry.key.rpartition(".")[2] in ("_partial_", "_self_") or entry.key == "_target_"
+    return not hidden and (entry.value is not None or entry.comment is not None)
+
+
+def _key(entry: Entry, package: str, folder: str) -> str:
+    """Return a key as one types it: an entry of a defaults list names a group."""
+    if not entry.is_choice:
+        return f"{package}.{entry.key}" if package else entry.key
+    group = entry.key.removeprefix("override ").partition("@")[0]
+    folder = "" if folder == "experiment" else folder.removesuffix("/base")
+    return group.removeprefix("/") if group.startswith("/") else f"{folder}/{group}".strip("/")
+
+
+def _value(entry: Entry) -> str:
+    return " ".join((entry.value or "").split())
+
+
+def _package(text: str, folder: str) -> str:
+    """Return the dotted key below which a file's keys stand."""
+    named = re.match(r"# @package (\S+)", text)
+    if named is not None:
+        return "" if named[1] == "_global_" else named[1]
+    return "" if folder == "search" else folder.removesuffix("/base").replace("/", ".")
+
+
+def _without_package(text: str) -> str:
+    """Return a file without Hydra's first line, so that its comment stands at the top."""
+    return re.sub(r"\A(# @package .*\n)?\n*", "", text)
+
+
+def _defaults(path: Path) -> dict[str, str]:
+    """Return the option of each group in a defaults list."""
+    entries = yaml.safe_load(path.read_text())["defaults"]
+    chosen = {key: value for e in entries if isinstance(e, dict) for key, value in e.items()}
+    return {
+        key.removeprefix("override "): f"[{','.join(value)}]" if isinstance(value, list) else value
+        for key, value in chosen.items()
+        if value is not None
+    }
+
+
+def _summary(path: Path) -> str:
+    """Return the first sentence of the comment at the top of a file."""
+    head, _ = describe_file(_without_package(path.read_text()))
+    return re.split(r"(?<!al)\. (?=[A-Z])", " ".join(head.split()))[0].rstrip(".")
+
+
+def _label(part: str, path: Path) -> str:
+    name = "shared" if path.parent.name == "base" else path.stem
+    return f"config-{part.removesuffix('/base')}-{name}".replace("/", "-").replace("_", "-")
+
+
+def _written(part: str, path: Path) -> str:
+    return f"{part}={path.stem}"
+
+
+def code(text: str) -> str:
+    return f"`{text}`".replace("|", "\\|") if text else ""
+
+
+def cell(text: str) -> str:
+    return _prose(text).replace("|", "\\|")
+
+
+WORD = r"(?<![\w./])(?:[a-z]\w*[./])*[a-z]\w*=[\w.]*[\w/]|(?<![\w./])[a-z]\w+(?:\.[a-z]\w+)+"
+"""A word of the command line, a dotted key or a file, such as `model=gan` or `optimizer.lr`."""
+
+
+def _prose(text: str) -> str:
+    """Return a comment as Markdown: addresses are links, words to type are code, all else text."""
+    parts = re.split(rf"(`[^`]*`|https?://[^\s,;)]+|{WORD})", " ".join(text.split()))
+    return "".join(_part(part) for part in parts)
+
+
+def _part(part: str) -> str:
+    if part.startswith("`"):
+        return part
+    if part.startswith("http"):
+        address = part.rstrip(".:")
+        return f"<{address}>{part[len(address) :]}"
+    if re.fullmatch(WORD, part):
+        return f"`{part}`"
+    return re.sub(r"([\\*_<>\[\]$~#])", r"\\\1", part)
