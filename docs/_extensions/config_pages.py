@@ -1,13 +1,19 @@
 """The pages of the reference for the files of conf/: each group, option and key."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
 import yaml
-from key_types import ConfigFile
-from limner.config.commented import Entry, describe_file
+from key_types import ConfigFile, describe, parameters
 
+from limner.config.commented import Entry, describe_file
+from limner.config.schema import CONFIG_DIR, RunConfig
+
+Known = Mapping[str, tuple[str, str]]
+"""Dotted keys with type and meaning."""
 TITLES = {
     "accelerator": "devices and processes",
     "callbacks": "what happens around training",
@@ -42,7 +48,12 @@ A word `GROUP=OPTION` chooses a part of a run: `model=gan`. A word `KEY=VALUE` s
 `optimizer.lr=3e-4`. [Choose the parts of a run](../../../howto/choose.md) shows how words combine.
 
 These pages are generated from the files in `conf/` and from the constructors that they name.
-`python train.py model=gan --cfg job` prints all keys of one run.
+`python train.py model=gan --cfg job` prints all keys of one run. In the tables,
+
+- `???` is a value that must be given,
+- `${KEY}` is the value of another key,
+- a *part* is a mapping whose `_target_` names the class that is built; its other keys are the
+  arguments of that class.
 """
 INTROS = {
     "experiment": "An experiment is a file of changes to the defaults: `experiment=NAME`. Words "
@@ -50,6 +61,8 @@ INTROS = {
     "scores with scores measured here.",
     "search": "A space lists the values that `limner search space=NAME` tries. "
     "[Search for good values](../../../howto/search.md) says how to write one.",
+    "hydra/hydra_logging": "A dictionary for Python's `logging.config.dictConfig`.",
+    "hydra/job_logging": "A dictionary for Python's `logging.config.dictConfig`.",
     "hydra/launcher": "A launcher runs the jobs of `python train.py -m`: "
     "[Run many jobs](../../../../howto/sweeps.md), "
     "[Use several devices and clusters](../../../../howto/clusters.md).",
@@ -65,25 +78,53 @@ def configuration_pages(conf: Path) -> dict[str, str]:
         if path.parent not in (conf, *conf.glob("*/base"))
     }
     default = _defaults(conf / "train.yaml")
-    pages = {"config/index.md": _index(conf, groups)}
+    known = _known(conf)
+    pages = {"config/index.md": _index(conf, groups, known)}
     for part in sorted({*groups, *parts}):
         within = sorted(name for name in parts if name.startswith(f"{part}/"))
-        pages[f"config/{part}.md"] = _page(conf, part, within, default.get(part))
+        pages[f"config/{part}.md"] = _page(conf, part, within, default.get(part), known)
     return pages
 
 
-def _index(conf: Path, groups: Sequence[str]) -> str:
+def _known(conf: Path) -> Known:
+    """Return what is known of keys, for files that set a key of another file."""
+    known: dict[str, tuple[str, str]] = {
+        field.name: (describe(hint), "")
+        for field, hint in zip(fields(RunConfig), get_type_hints(RunConfig).values(), strict=True)
+    }
+    for path in sorted(conf.rglob("*.yaml")):
+        folder = path.parent.relative_to(conf).as_posix().removesuffix("/base")
+        if folder in ("experiment", "search", "."):
+            continue
+        text = path.read_text()
+        file = ConfigFile(path, _package(text, folder))
+        for entry in describe_file(_without_package(text))[1]:
+            if not entry.is_choice and (entry.comment or "_target_" not in entry.key):
+                kind, stated = file.type_and_meaning(entry.key)
+                key = _key(entry, file.package, folder)
+                old = known.get(key, ("", ""))
+                known[key] = (old[0] or kind, old[1] or entry.comment or stated)
+        if str(file.values.get("_target_", "")).startswith("limner"):
+            for name, (kind, stated) in parameters(file.values["_target_"]).items():
+                old = known.get(f"{file.package}.{name}", ("", ""))
+                known[f"{file.package}.{name}"] = (old[0] or kind, old[1] or stated)
+    return known
+
+
+def _index(conf: Path, groups: Sequence[str], known: Known) -> str:
     path = conf / "train.yaml"
     _, entries = describe_file(path.read_text())
     rows = [f"| [`{group}`]({group}.md) | {TITLES.get(group, '')} |" for group in groups]
     keys = [entry for entry in entries if not re.match("(override )?hydra|defaults", entry.key)]
     toctree = ["```{toctree}", ":hidden:", "", *groups, "```", ""]
     lines = ["## Groups", "", "| group | |", "|---|---|", *rows, "", *toctree]
-    lines += ["## Top-level keys", "", *_table(keys, ConfigFile(path, ""), folder="")]
+    lines += ["## Top-level keys", "", *_table(keys, ConfigFile(path, ""), known, folder="")]
     return "\n".join([INDEX, *lines]) + "\n"
 
 
-def _page(conf: Path, part: str, within: Sequence[str], default: str | None) -> str:
+def _page(
+    conf: Path, part: str, within: Sequence[str], default: str | None, known: Known
+) -> str:
     """Return the page of a group: its options, keys that all of them have, and each option."""
     paths = sorted((conf / part).glob("*.yaml"))
     shared = sorted((conf / part / "base").glob("*.yaml"))
@@ -96,7 +137,7 @@ def _page(conf: Path, part: str, within: Sequence[str], default: str | None) -> 
         lines += [f"Written `{part}=OPTION`.", ""]
     if paths:
         lines += ["| option | |", "|---|---|"]
-        lines += [f"| [`{p.stem}`](#{_label(part, p)}) | {cell(_summary(p))} |" for p in paths]
+        lines += [f"| [`{p.stem}`](#{_label(part, p)}) | {_summary(p)} |" for p in paths]
         lines.append("")
     if within:
         up = part.rpartition("/")[2]
@@ -108,20 +149,22 @@ def _page(conf: Path, part: str, within: Sequence[str], default: str | None) -> 
         lines += ["```", ""]
     for path in shared:
         lines += [f"({_label(part, path)})=", f"## Keys of `{part}` that options share", ""]
-        lines += _body(f"{part}/base", path)
+        lines += _body(f"{part}/base", path, known)
     for path in paths:
         lines += [f"({_label(part, path)})=", f"## `{part}={path.stem}`", ""]
-        lines += _body(part, path)
+        lines += _body(part, path, known)
     return "\n".join(lines) + "\n"
 
 
-def _body(part: str, path: Path) -> list[str]:
+def _body(part: str, path: Path, known: Known) -> list[str]:
     """Return what a file states: comment at the top, bases, class and keys."""
     text = _without_package(path.read_text())
     head, entries = describe_file(text)
     lines = [_prose(head), ""] if head.strip() else []
     file = ConfigFile(path, _package(path.read_text(), part))
-    rows = [entry for entry in entries if _is_shown(entry)]
+    rows = _shown(entries)
+    if part.endswith("_logging"):
+        return [*lines, "```yaml", text.strip(), "```", ""]
     if part in ("experiment", "search"):
         return [*lines, *_listing(rows, file)]
     bases = [f"[`{_written(part, base)}`](#{_label(part, base)})" for base in file.bases]
@@ -132,7 +175,7 @@ def _body(part: str, path: Path) -> list[str]:
     target = file.values.get("_target_")
     if target:
         lines += [f"Builds {code(target)}.", ""]
-    return lines + (_table(rows, file, folder=part) if rows else [])
+    return lines + (_table(rows, file, known, folder=part) if rows else [])
 
 
 def _listing(entries: Sequence[Entry], file: ConfigFile) -> list[str]:
@@ -147,16 +190,23 @@ def _listing(entries: Sequence[Entry], file: ConfigFile) -> list[str]:
     return ["```text", *lines, "```", ""] if lines else []
 
 
-def _table(entries: Sequence[Entry], file: ConfigFile, *, folder: str) -> list[str]:
+def _table(
+    entries: Sequence[Entry], file: ConfigFile, known: Known, *, folder: str
+) -> list[str]:
     """Return a table of keys: the default as one types it, the type, and the meaning."""
     rows = []
     for entry in entries:
         if entry.is_choice:
-            kind, meaning = f"[option]({_link(entry, folder)})", cell(entry.comment or "")
+            kind, meaning = f"[option]({_link(entry, folder)})", _options(entry, folder)
+        elif entry.key.endswith("._target_"):
+            kind, meaning = "class", cell(file.class_summary(entry.key))
         else:
             kind, stated = file.type_and_meaning(entry.key)
-            meaning = cell(entry.comment or stated)
-        word = f"{_key(entry, file.package, folder)}={_value(entry)}"
+            elsewhere = known.get(_key(entry, file.package, folder), ("", ""))
+            kind = kind if kind not in ("", "mapping") else elsewhere[0] or kind
+            meaning = cell(entry.comment or stated or elsewhere[1])
+        equals = "" if entry.value is None else f"={_value(entry)}"
+        word = f"{_key(entry, file.package, folder)}{equals}"
         rows.append(f"| {code(word)} | {kind} | {meaning} |")
     head = ["```{table}", ":class: keys", ":widths: 42 16 42", ""]
     return [*head, "| key=default | type | meaning |", "|---|---|---|", *rows, "```", ""]
@@ -167,9 +217,26 @@ def _link(entry: Entry, folder: str) -> str:
     return "../" * folder.removesuffix("/base").count("/") + f"{group}.md"
 
 
-def _is_shown(entry: Entry) -> bool:
-    hidden = entry.key.rpartition(".")[2] in ("_partial_", "_self_") or entry.key == "_target_"
-    return not hidden and (entry.value is not None or entry.comment is not None)
+def _options(entry: Entry, folder: str) -> str:
+    """Return the comment of a choice; each option that it names is a link."""
+    group = _key(entry, "", folder)
+    names = {path.stem for path in (CONFIG_DIR / group).glob("*.yaml")}
+    return re.sub(
+        r"`(\w+)`",
+        lambda name: f"[{name[0]}](#{_label(group, Path(name[1]))})" if name[1] in names else name[0],
+        cell(entry.comment or ""),
+    )
+
+
+def _shown(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries that a user can set; a mapping on one line is one entry."""
+    shown: list[Entry] = []
+    for entry in entries:
+        is_inside = shown and shown[-1].value and entry.key.startswith(f"{shown[-1].key}.")
+        hidden = entry.key == "_target_" or entry.key.rpartition(".")[2] == "_partial_"
+        if not hidden and not is_inside and (entry.value is not None or entry.comment is not None):
+            shown.append(entry)
+    return shown
 
 
 def _key(entry: Entry, package: str, folder: str) -> str:
@@ -210,9 +277,9 @@ def _defaults(path: Path) -> dict[str, str]:
 
 
 def _summary(path: Path) -> str:
-    """Return the first sentence of the comment at the top of a file."""
+    """Return the first sentence of the comment at the top of a file, as a cell."""
     head, _ = describe_file(_without_package(path.read_text()))
-    return re.split(r"(?<!al)\. (?=[A-Z])", " ".join(head.split()))[0].rstrip(".")
+    return re.split(r"(?<!al)\. (?=[A-Z])", cell(head))[0].rstrip(".")
 
 
 def _label(part: str, path: Path) -> str:
@@ -232,22 +299,26 @@ def cell(text: str) -> str:
     return _prose(text).replace("|", "\\|")
 
 
+ALTERNATIVE = r"(?<![\w|])[\w-]+(?= \||(?: \([^)]*\))? \|)|(?<= \| )[a-z][\w-]*"
+"""A value among others: `none | concat`."""
 WORD = r"(?<![\w./])(?:[a-z]\w*[./])*[a-z]\w*=[\w.]*[\w/]|(?<![\w./])[a-z]\w+(?:\.[a-z]\w+)+"
 """A word of the command line, a dotted key or a file, such as `model=gan` or `optimizer.lr`."""
 
 
 def _prose(text: str) -> str:
     """Return a comment as Markdown: addresses are links, words to type are code, all else text."""
-    parts = re.split(rf"(`[^`]*`|https?://[^\s,;)]+|{WORD})", " ".join(text.split()))
-    return "".join(_part(part) for part in parts)
+    text = re.sub(r"(https?://\S+[^\s.,;:)]) (?=[A-Z])", r"\1. ", " ".join(text.split()))
+    parts = re.split(rf"(`[^`]*`|https?://[^\s,;)]+|{WORD}|{ALTERNATIVE})", text)
+    alternatives = set(re.findall(ALTERNATIVE, text))
+    return "".join(_part(part, alternatives) for part in parts)
 
 
-def _part(part: str) -> str:
+def _part(part: str, alternatives: set[str]) -> str:
     if part.startswith("`"):
         return part
     if part.startswith("http"):
         address = part.rstrip(".:")
         return f"<{address}>{part[len(address) :]}"
-    if re.fullmatch(WORD, part):
+    if re.fullmatch(WORD, part) or part in alternatives:
         return f"`{part}`"
     return re.sub(r"([\\*_<>\[\]$~#])", r"\\\1", part)

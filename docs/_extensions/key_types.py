@@ -37,11 +37,18 @@ class ConfigFile:
     def type_and_meaning(self, key: str) -> tuple[str, str]:
         """Return the type of a key in words, and its meaning; either is empty if unknown."""
         value = _value(self.values, key)
-        for target, name in self._receivers(key):
-            hint, meaning = _parameter(target, name)
-            if hint is not None or meaning:
-                return describe(hint) or _type_of(value), meaning
-        return _type_of(value), ""
+        found = [_parameter(target, name) for target, name in self._receivers(key)]
+        kinds = [kind for kind, _ in found if kind and kind.count(" or ") < 4]
+        if value == "???":
+            kinds = ["text" if kind == "part" else kind for kind in kinds]
+        meanings = [meaning for _, meaning in found if meaning]
+        return next(iter(kinds), _type_of(value)), next(iter(meanings), "")
+
+    def class_summary(self, key: str) -> str:
+        """Return the first sentence of the docstring of the class that a key names."""
+        found = get_object(_value(self.values, key))
+        is_ours = (found.__module__ or "").startswith("limner")
+        return " ".join((found.__doc__ or "").partition("\n\n")[0].split()) if is_ours else ""
 
     def _receivers(self, key: str) -> Iterator[tuple[str, str]]:
         """Yield the classes, with their parameters, that receive the value of a key."""
@@ -49,12 +56,33 @@ class ConfigFile:
         node = _value(self.values, parent) if parent else self.values
         if isinstance(node, Mapping) and "_target_" in node:
             yield node["_target_"], name
-        for base in () if parent else self.bases:
+        elif parent and isinstance(node, Mapping):  # an entry of an argument that is a mapping
+            outer, _, argument = parent.rpartition(".")
+            above = _value(self.values, outer) if outer else self.values
+            if isinstance(above, Mapping) and "_target_" in above:
+                yield above["_target_"], argument
+        for base in self.bases:
             yield from ConfigFile(base, self.package)._receivers(key)
+        if self.path.parent.name == "base" and not parent:
+            yield from ((target, name) for target in self._users())
         full = f"{self.package}.{key}".strip(".")
         for path, value in _leaves(self.values):
             if value == f"${{{full}}}":
                 yield from self._receivers(path)
+
+
+    def _users(self) -> Iterator[str]:
+        """Yield the classes of the options that include this file."""
+        for path in sorted(self.path.parent.parent.glob("*.yaml")):
+            user = ConfigFile(path, self.package)
+            if self.path in user.bases and "_target_" in user.values:
+                yield user.values["_target_"]
+
+
+def parameters(target: str) -> dict[str, tuple[str, str]]:
+    """Return the type and the meaning of each parameter of a class of limner."""
+    found = get_object(target)
+    return {name: _parameter(target, name) for name in inspect.signature(found).parameters}
 
 
 def describe(hint: Any) -> str:
@@ -114,19 +142,22 @@ def _leaves(values: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 
 @functools.cache
-def _parameter(target: str, name: str) -> tuple[Any, str]:
-    """Return the hint of a constructor's parameter, and what its docstring states."""
+def _parameter(target: str, name: str) -> tuple[str, str]:
+    """Return the type of a constructor's parameter, and what a docstring states of it."""
     found = get_object(target)
     function = found.__init__ if inspect.isclass(found) else found
     if name not in inspect.signature(function).parameters:
-        return None, ""
+        return "", ""
     try:
         hint = typing.get_type_hints(function).get(name)
     except Exception:  # hints of a third party may name a package that is not installed
         hint = None
-    is_ours = (found.__module__ or "").startswith(("limner", "hydra_plugins"))
-    text = inspect.getdoc(found) or inspect.getdoc(function) or ""
-    return hint, arguments(text).get(name, "") if is_ours else ""
+    meaning = ""
+    for each in inspect.getmro(found) if inspect.isclass(found) else (found,):
+        if (each.__module__ or "").startswith(("limner", "hydra_plugins")):
+            text = inspect.cleandoc(each.__doc__ or "")
+            meaning = meaning or arguments(text).get(name, "")
+    return describe(hint), meaning
 
 
 def arguments(docstring: str) -> dict[str, str]:
