@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 import yaml
+from comment_markup import cell, code, prose
 from key_types import ConfigFile, describe, parameters
 
 from limner.config.commented import Entry, describe_file
@@ -92,22 +93,28 @@ def _known(conf: Path) -> Known:
         field.name: (describe(hint), "")
         for field, hint in zip(fields(RunConfig), get_type_hints(RunConfig).values(), strict=True)
     }
-    for path in sorted(conf.rglob("*.yaml")):
-        folder = path.parent.relative_to(conf).as_posix().removesuffix("/base")
-        if folder in ("experiment", "search", "."):
-            continue
+    files = [
+        (path, path.parent.relative_to(conf).as_posix().removesuffix("/base"))
+        for path in sorted(conf.rglob("*.yaml"))
+    ]
+    parts = [each for each in files if each[1] not in ("experiment", "search", ".")]
+
+    def add(key: str, kind: str, meaning: str) -> None:
+        old = known.get(key, ("", ""))
+        known[key] = (old[0] or kind, old[1] or meaning)
+
+    for path, folder in parts:
+        file = ConfigFile(path, _package(path.read_text(), folder))
+        if str(file.values.get("_target_", "")).startswith("limner"):
+            for name, (kind, stated) in parameters(file.values["_target_"]).items():
+                add(f"{file.package}.{name}", kind, stated)
+    for path, folder in parts:
         text = path.read_text()
         file = ConfigFile(path, _package(text, folder))
         for entry in describe_file(_without_package(text))[1]:
-            if not entry.is_choice and (entry.comment or "_target_" not in entry.key):
+            if not entry.is_choice and not entry.key.endswith("_target_"):
                 kind, stated = file.type_and_meaning(entry.key)
-                key = _key(entry, file.package, folder)
-                old = known.get(key, ("", ""))
-                known[key] = (old[0] or kind, old[1] or entry.comment or stated)
-        if str(file.values.get("_target_", "")).startswith("limner"):
-            for name, (kind, stated) in parameters(file.values["_target_"]).items():
-                old = known.get(f"{file.package}.{name}", ("", ""))
-                known[f"{file.package}.{name}"] = (old[0] or kind, old[1] or stated)
+                add(_key(entry, file.package, folder), kind, entry.comment or stated)
     return known
 
 
@@ -122,9 +129,7 @@ def _index(conf: Path, groups: Sequence[str], known: Known) -> str:
     return "\n".join([INDEX, *lines]) + "\n"
 
 
-def _page(
-    conf: Path, part: str, within: Sequence[str], default: str | None, known: Known
-) -> str:
+def _page(conf: Path, part: str, within: Sequence[str], default: str | None, known: Known) -> str:
     """Return the page of a group: its options, keys that all of them have, and each option."""
     paths = sorted((conf / part).glob("*.yaml"))
     shared = sorted((conf / part / "base").glob("*.yaml"))
@@ -160,7 +165,7 @@ def _body(part: str, path: Path, known: Known) -> list[str]:
     """Return what a file states: comment at the top, bases, class and keys."""
     text = _without_package(path.read_text())
     head, entries = describe_file(text)
-    lines = [_prose(head), ""] if head.strip() else []
+    lines = [prose(head), ""] if head.strip() else []
     file = ConfigFile(path, _package(path.read_text(), part))
     rows = _shown(entries)
     if part.endswith("_logging"):
@@ -171,7 +176,10 @@ def _body(part: str, path: Path, known: Known) -> list[str]:
     if bases and not all(base.parent.name == "base" for base in file.bases):
         lines += [f"It has the keys of {' and '.join(bases)}" + (", and:" if rows else "."), ""]
     elif bases:
-        lines += [f"It also has [the keys that options share](#{_label(part, file.bases[0])}).", ""]
+        lines += [
+            f"It also has [the keys that options share](#{_label(part, file.bases[0])}).",
+            "",
+        ]
     target = file.values.get("_target_")
     if target:
         lines += [f"Builds {code(target)}.", ""]
@@ -190,9 +198,7 @@ def _listing(entries: Sequence[Entry], file: ConfigFile) -> list[str]:
     return ["```text", *lines, "```", ""] if lines else []
 
 
-def _table(
-    entries: Sequence[Entry], file: ConfigFile, known: Known, *, folder: str
-) -> list[str]:
+def _table(entries: Sequence[Entry], file: ConfigFile, known: Known, *, folder: str) -> list[str]:
     """Return a table of keys: the default as one types it, the type, and the meaning."""
     rows = []
     for entry in entries:
@@ -208,7 +214,7 @@ def _table(
         equals = "" if entry.value is None else f"={_value(entry)}"
         word = f"{_key(entry, file.package, folder)}{equals}"
         rows.append(f"| {code(word)} | {kind} | {meaning} |")
-    head = ["```{table}", ":class: keys", ":widths: 42 16 42", ""]
+    head = ["```{table}", ":class: keys", ""]
     return [*head, "| key=default | type | meaning |", "|---|---|---|", *rows, "```", ""]
 
 
@@ -223,7 +229,9 @@ def _options(entry: Entry, folder: str) -> str:
     names = {path.stem for path in (CONFIG_DIR / group).glob("*.yaml")}
     return re.sub(
         r"`(\w+)`",
-        lambda name: f"[{name[0]}](#{_label(group, Path(name[1]))})" if name[1] in names else name[0],
+        lambda name: (
+            f"[{name[0]}](#{_label(group, Path(name[1]))})" if name[1] in names else name[0]
+        ),
         cell(entry.comment or ""),
     )
 
@@ -289,36 +297,3 @@ def _label(part: str, path: Path) -> str:
 
 def _written(part: str, path: Path) -> str:
     return f"{part}={path.stem}"
-
-
-def code(text: str) -> str:
-    return f"`{text}`".replace("|", "\\|") if text else ""
-
-
-def cell(text: str) -> str:
-    return _prose(text).replace("|", "\\|")
-
-
-ALTERNATIVE = r"(?<![\w|])[\w-]+(?= \||(?: \([^)]*\))? \|)|(?<= \| )[a-z][\w-]*"
-"""A value among others: `none | concat`."""
-WORD = r"(?<![\w./])(?:[a-z]\w*[./])*[a-z]\w*=[\w.]*[\w/]|(?<![\w./])[a-z]\w+(?:\.[a-z]\w+)+"
-"""A word of the command line, a dotted key or a file, such as `model=gan` or `optimizer.lr`."""
-
-
-def _prose(text: str) -> str:
-    """Return a comment as Markdown: addresses are links, words to type are code, all else text."""
-    text = re.sub(r"(https?://\S+[^\s.,;:)]) (?=[A-Z])", r"\1. ", " ".join(text.split()))
-    parts = re.split(rf"(`[^`]*`|https?://[^\s,;)]+|{WORD}|{ALTERNATIVE})", text)
-    alternatives = set(re.findall(ALTERNATIVE, text))
-    return "".join(_part(part, alternatives) for part in parts)
-
-
-def _part(part: str, alternatives: set[str]) -> str:
-    if part.startswith("`"):
-        return part
-    if part.startswith("http"):
-        address = part.rstrip(".:")
-        return f"<{address}>{part[len(address) :]}"
-    if re.fullmatch(WORD, part) or part in alternatives:
-        return f"`{part}`"
-    return re.sub(r"([\\*_<>\[\]$~#])", r"\\\1", part)

@@ -15,7 +15,8 @@ SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:", "Note:", "Example:", "Att
 
 def setup(app: Sphinx) -> dict[str, object]:
     app.connect("autodoc-process-docstring", convert, priority=100)
-    app.connect("autodoc-skip-member", _skip_fields)
+    app.connect("autodoc-skip-member", _skip)
+    app.connect("autodoc-process-signature", _sign)
     return {"parallel_read_safe": True}
 
 
@@ -29,12 +30,21 @@ def convert(
     lines[:] = _converted(lines)
 
 
-def _skip_fields(
+def _skip(
     app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
 ) -> bool | None:
-    """Leave out the fields of a NamedTuple, which its signature already shows."""
+    """Leave out fields of a NamedTuple, which its signature shows; keep what makes calls."""
+    if name == "__call__":
+        return not str(getattr(obj, "__module__", "")).startswith("limner")
     is_field = str(getattr(obj, "__doc__", "")).startswith("Alias for field number")
     return True if is_field else None
+
+
+def _sign(
+    app: Sphinx, what: str, name: str, obj: object, options: object, signature: str, result: str
+) -> tuple[str, None] | None:
+    """Show no arguments for a protocol, which has no constructor."""
+    return ("", None) if what == "class" and getattr(obj, "_is_protocol", False) else None
 
 
 def _converted(lines: list[str]) -> list[str]:
@@ -46,7 +56,7 @@ def _converted(lines: list[str]) -> list[str]:
     for line in [*lines, "end"]:
         stripped = line.strip()
         in_section |= line == stripped and stripped in SECTIONS
-        if not in_section and line.startswith("    ") or (block and not stripped):
+        if (not in_section and line.startswith("    ")) or (block and not stripped):
             if text:
                 converted += _escaped("\n".join(text)).split("\n")
                 text = []

@@ -12,7 +12,8 @@ import dataclasses
 import typing
 from pathlib import Path
 
-from config_pages import cell, code, configuration_pages
+from comment_markup import cell, code, prose
+from config_pages import configuration_pages
 from key_types import describe
 from sphinx.application import Sphinx
 
@@ -85,20 +86,20 @@ def command_pages() -> dict[str, str]:
         "",
     ]
     for name, command in COMMANDS.items():
-        lines += [f"## `limner {name}`", "", command.description, ""]
+        lines += [f"(command-{name})=", f"## `limner {name}`", "", prose(command.description), ""]
         lines += ["```text", f"limner {name} {command.words}", "```", ""]
         for keys in command.options:
             if keys is not command.options[0]:
-                lines += [(keys.__doc__ or "").strip(), ""]
+                lines += [prose(keys.__doc__ or ""), ""]
             hints = typing.get_type_hints(keys)
-            lines += ["```{table}", ":class: keys", ":widths: 36 18 46", ""]
+            lines += ["```{table}", ":class: keys", ""]
             lines += ["| key | type | meaning |", "|---|---|---|"]
             lines += [
                 f"| {code(form(field))} | {describe(hints[field.name])} | {cell(meaning(field))} |"
                 for field in dataclasses.fields(keys)
             ]
             lines += ["```", ""]
-        lines += [command.note, ""] if command.note else []
+        lines += [prose(command.note), ""] if command.note else []
         lines += ["For example:", "", "```bash", *command.examples, "```", ""]
     return {"commands.md": "\n".join(lines)}
 
@@ -108,10 +109,12 @@ def python_pages(package: Path) -> dict[str, str]:
     index = [
         "# Python",
         "",
-        "These pages are generated from docstrings. "
-        "[Use limner from Python](../../../howto/python.md) and "
-        "[Use a trained model](../../../howto/export.md) show the usual calls, and "
-        "[Add a part](../../../howto/parts.md) what a part of your own must have.",
+        (
+            "These pages are generated from docstrings. "
+            "[Use limner from Python](../../../howto/python.md) and "
+            "[Use a trained model](../../../howto/export.md) show the usual calls, and "
+            "[Add a part](../../../howto/parts.md) what a part of your own must have."
+        ),
         "",
         *_toctree(["limner", *PYTHON], hidden=False),
     ]
@@ -150,9 +153,7 @@ def _package_pages(folder: Path, title: str) -> dict[str, str]:
 
 def _module(module: str, underline: str) -> str:
     heading = f"``{module}``"
-    return "\n".join(
-        [heading, underline * len(heading), "", f".. automodule:: {module}", ""]
-    )
+    return "\n".join([heading, underline * len(heading), "", f".. automodule:: {module}", ""])
 
 
 def _toctree(names: list[str], *, hidden: bool) -> list[str]:

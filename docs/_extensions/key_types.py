@@ -70,7 +70,6 @@ class ConfigFile:
             if value == f"${{{full}}}":
                 yield from self._receivers(path)
 
-
     def _users(self) -> Iterator[str]:
         """Yield the classes of the options that include this file."""
         for path in sorted(self.path.parent.parent.glob("*.yaml")):
