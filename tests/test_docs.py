@@ -263,6 +263,18 @@ def test_indented_lines_of_docstrings_are_code_and_other_lines_are_text():
     assert "Draw a\\_b." in converted
     assert converted[-1] == "    z\\_1: A ``code`` of \\*."
     assert ".. code-block:: text" in markup._converted(["A sum:", "", "    p(x) = p(x | z) p(z)"])
+    assert ".. code-block:: text" in markup._converted(["D: softplus(-x)    G: softplus(x)"])
+    hanging = ["colour   The shares", "         of levels.", "shape    The edges."]
+    assert markup._converted(hanging)[:4] == [
+        "colour   The shares", "of levels.", "", "shape    The edges."
+    ]  # fmt: skip
+
+
+def test_text_of_a_value_is_kept_and_its_colon_names_no_type():
+    markup = imported("docstring_markup")
+    lines = ["Size: sizes above are refused."]
+    markup.convert(None, "data", "limner.x.SIZE", 3, None, lines)
+    assert lines[:2] == [":", "Size: sizes above are refused."]
 
 
 def test_reference_shows_no_arguments_for_a_protocol():

@@ -11,6 +11,8 @@ import textwrap
 from sphinx.application import Sphinx
 
 SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:", "Note:", "Example:", "Attributes:")
+CONTINUED = "\0"
+"""Mark of a line that continues the line before it."""
 
 
 def setup(app: Sphinx) -> dict[str, object]:
@@ -24,10 +26,14 @@ def convert(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
     """Rewrite the lines of a docstring in place."""
-    if not (getattr(obj, "__module__", None) or name).startswith("limner"):
+    is_value = what in ("attribute", "data", "property")
+    module = name if is_value else getattr(obj, "__module__", None) or name
+    if not module.startswith("limner"):
         lines[:] = []  # an inherited docstring of another library, in its own markup
         return
     lines[:] = _converted(lines)
+    if is_value and lines:
+        lines.insert(0, ":")  # otherwise napoleon reads the text before a colon as the type
 
 
 def _skip(
@@ -48,30 +54,46 @@ def _sign(
 
 
 def _converted(lines: list[str]) -> list[str]:
-    """Return reStructuredText: indented lines outside of sections are code or formulas."""
+    """Return reStructuredText: indented paragraphs outside of sections are code or formulas.
+
+    A paragraph whose lines are all aligned by spaces is a formula too. Indented lines after a line
+    of text belong to that text, and end a paragraph.
+    """
     converted: list[str] = []
-    block: list[str] = []
-    text: list[str] = []
-    in_section = False
-    for line in [*lines, "end"]:
-        stripped = line.strip()
-        in_section |= line == stripped and stripped in SECTIONS
-        if (not in_section and line.startswith("    ")) or (block and not stripped):
-            if text:
-                converted += _escaped("\n".join(text)).split("\n")
-                text = []
-            block.append(line)
+    paragraphs, rest = _split("\n".join(lines))
+    for paragraph in paragraphs:
+        rows = paragraph.split("\n")
+        is_block = all(row.startswith("    ") or not row for row in rows)
+        if is_block or all(re.search(r"[^\s.] {3,}\S", row) for row in rows):
+            converted += _literal(paragraph)
             continue
-        if block:
-            converted += _literal(block)
-            block = []
-        text.append(line)
-    return [*converted, *_escaped("\n".join(text[:-1])).split("\n")]
+        for row in _escaped(paragraph).split("\n"):
+            hangs = row.startswith("    ")
+            if not hangs and converted and converted[-1].startswith(CONTINUED):
+                converted.append("")
+            converted.append(f"{CONTINUED}{row.strip()}" if hangs else row)
+        converted.append("")
+    text = [line.removeprefix(CONTINUED) for line in converted]
+    return [*text, *_escaped(rest).split("\n")] if rest else text
 
 
-def _literal(block: list[str]) -> list[str]:
+def _split(text: str) -> tuple[list[str], str]:
+    """Return the paragraphs before the first section, and the sections."""
+    section = re.search(rf"^({'|'.join(SECTIONS)})$", text, re.M)
+    at = section.start() if section else len(text)
+    paragraphs = re.split(r"\n\s*\n", text[:at].strip("\n"))
+    joined: list[str] = []
+    for paragraph in filter(str.strip, paragraphs):
+        if joined and paragraph.startswith("    ") and joined[-1].startswith("    "):
+            joined[-1] += f"\n\n{paragraph}"  # code with an empty line in it
+        else:
+            joined.append(paragraph)
+    return joined, text[at:]
+
+
+def _literal(block: str) -> list[str]:
     """Return a code block; it is Python if it parses as Python with a call."""
-    code = textwrap.dedent("\n".join(block)).strip()
+    code = textwrap.dedent(block).strip()
     try:
         is_python = any(isinstance(node, ast.Call) for node in ast.walk(ast.parse(code)))
     except SyntaxError:
