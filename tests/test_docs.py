@@ -277,6 +277,25 @@ def test_text_of_a_value_is_kept_and_its_colon_names_no_type():
     assert lines[:2] == [":", "Size: sizes above are refused."]
 
 
+@pytest.mark.parametrize(
+    ("comment", "markdown"),
+    [
+        ("a speed with trainer.precision=bf16-mixed, too.", "`trainer.precision=bf16-mixed`"),
+        ("trainer.devices=[2] chooses the third", "`trainer.devices=[2]`"),
+        (
+            "To score: limner evaluate run=RUN 'measures=[a]'",
+            "`limner evaluate run=RUN 'measures=[a]'`",
+        ),
+        ("Files: --config-dir DIR.", "`--config-dir` DIR"),
+        ("none | concat | ada, for D", "`none` | `concat` | `ada`, for D"),
+        ("the density q(z | x)", "q(z | x)"),
+        ("see optimizer.lr.", "`optimizer.lr`."),
+    ],
+)
+def test_words_to_type_are_code_in_the_reference(comment, markdown):
+    assert markdown in imported("comment_markup").prose(comment)
+
+
 def test_reference_shows_no_arguments_for_a_protocol():
     markup = imported("docstring_markup")
     shown = markup._sign(None, "class", "x", Augmentation, None, "(*args, **kwargs)", "")

@@ -4,11 +4,13 @@ import re
 
 ALTERNATIVE = r"(?<![\w|(])(?<!\ba )[\w-]+(?=(?: \([^)]*\))? \|)|(?<= \| )\w[\w-]*(?![\w)-])"
 """A value among others: `none | concat`."""
+SETTING = r"(?:[a-z]\w*[./])*[a-z]\w*=(?:\[[^\]]*\]|[^\s'\[;:)]*[^\s'\[.,;:)])"
+COMMAND = rf"(?:python train\.py|limner (?:evaluate|search))(?: '?{SETTING}'?)+"
 WORD = (
-    r"(?<![\w-])--[a-z][\w-]*|(?<![\w./])(?:[a-z]\w*[./])*[a-z]\w*=[\w.]*[\w/]"
+    rf"{COMMAND}|(?<![\w-])--[a-z][\w-]*|(?<![\w./]){SETTING}"
     r"|(?<![\w./])[a-z]\w+(?:\.[A-Za-z]\w+)+"
 )
-"""A word of the command line, a dotted key or a file, such as `model=gan` or `optimizer.lr`."""
+"""A command, a word of the command line, a dotted key or a file."""
 
 
 def prose(text: str) -> str:

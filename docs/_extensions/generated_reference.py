@@ -87,7 +87,7 @@ def command_pages() -> dict[str, str]:
     ]
     for name, command in COMMANDS.items():
         lines += [f"(command-{name})=", f"## `limner {name}`", "", prose(command.description), ""]
-        lines += ["```text", f"limner {name} {command.words}", "```", ""]
+        lines += ["```bash", f"limner {name} {command.words}", "```", ""]
         for keys in command.options:
             if keys is not command.options[0]:
                 lines += [prose(keys.__doc__ or ""), ""]
