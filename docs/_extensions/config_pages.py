@@ -169,7 +169,7 @@ def _body(part: str, path: Path, known: Known) -> list[str]:
     file = ConfigFile(path, _package(path.read_text(), part))
     rows = _shown(entries)
     if part.endswith("_logging"):
-        return [*lines, "```yaml", text.strip(), "```", ""]
+        return [*lines, "```yaml", re.sub(r"\A(#.*\n)+", "", text).strip(), "```", ""]
     if part in ("experiment", "search"):
         return [*lines, *_listing(rows, file)]
     bases = [f"[`{_written(part, base)}`](#{_label(part, base)})" for base in file.bases]
