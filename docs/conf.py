@@ -19,6 +19,7 @@ extensions = [
     "sphinx_copybutton",
     "generated_reference",
     "docstring_markup",
+    "breakable_code",
 ]
 exclude_patterns = ["_build", "_extensions"]
 
@@ -30,13 +31,15 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_inherit_docstrings = False
-autodoc_default_options = {"members": True}
+autodoc_default_options = {"members": True, "special-members": "__call__"}
 maximum_signature_line_length = 60
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 add_module_names = False
 default_role = "literal"
+smartquotes_action = "D"  # dashes; quotes stay as they are typed
+toc_object_entries_show_parents = "hide"
 
 copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True

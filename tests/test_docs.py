@@ -19,9 +19,11 @@ from limner.config.commented import describe_file
 from limner.config.error_messages import explain
 from limner.config.schema import CONFIG_DIR, register
 from limner.errors import UserError
+from limner.interfaces import Augmentation
 from limner.resume.quoting import with_quotes
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "limner"
 GENERATED = ROOT / "docs" / "reference" / "generated"
 PAGES = sorted(
     path
@@ -185,22 +187,120 @@ def test_readme_names_every_option_of_the_groups_of_models():
 @pytest.fixture(scope="module")
 def reference():
     """Return the extension that writes the generated pages."""
+    return imported("generated_reference")
+
+
+@pytest.fixture(scope="module")
+def pages(reference):
+    """Return the generated pages by name."""
+    configuration = reference.configuration_pages(CONFIG_DIR)
+    return {**configuration, **reference.command_pages(), **reference.python_pages(PACKAGE)}
+
+
+def imported(name):
+    """Return an extension of the site; skip the test if Sphinx is not installed."""
     sys.path.insert(0, str(ROOT / "docs" / "_extensions"))
     try:
-        return pytest.importorskip("generated_reference")
+        return pytest.importorskip(name)
     finally:
         sys.path.pop(0)
 
 
-def test_reference_has_every_option_and_every_comment_of_conf(reference):
-    pages = "\n".join(reference.configuration_pages(CONFIG_DIR).values())
+def plain(markdown):
+    """Return the text of Markdown without links and marks of code."""
+    return re.sub(r"\]\([^)]*\)|[`\\\\<>\[]", "", markdown).replace("]", "")
+
+
+def test_reference_has_every_option_and_every_comment_of_conf(pages):
+    text = plain("\n".join(pages.values()))
     for path in CONFIG_DIR.rglob("*.yaml"):
-        if path.parent == CONFIG_DIR:
+        if path.parent == CONFIG_DIR or path.parent.name.endswith("_logging"):
             continue
-        assert path.stem in pages
+        assert path.stem in text
         for entry in describe_file(path.read_text())[1]:
             if entry.comment:
-                assert reference._cell(entry.comment) in pages
+                assert plain(entry.comment) in text
+
+
+def test_reference_has_a_type_and_a_meaning_for_every_key(pages):
+    tables = "\n".join(text for name, text in pages.items() if name.startswith("config/"))
+    rows = re.findall(r"^\| `([^`]+)` \| (.*) \| (.*) \|$", tables, re.M)
+    assert len(rows) > 300
+    own = [row for row in rows if row[1] != "class" and "option" not in row[1]]
+    assert [key for key, _, meaning in own if not meaning] == ["lr_schedule=null"]
+    assert {key.partition("=")[0] for key, kind, _ in own if not kind} <= {
+        *("lr_schedule", "hydra.launcher.partition", "hydra.launcher.account"),
+        "hydra.launcher.memory",
+    }
+    found = {key: (kind, meaning) for key, kind, meaning in rows}
+    assert found["model.latent_dim=64"] == ("whole number", "Size of z, drawn from N(0, I)")
+    assert found["model.discriminator_lr=null"][0] == "number or null"
+
+
+def test_reference_describes_every_option_of_a_group_in_one_line(pages):
+    for path in CONFIG_DIR.rglob("*.yaml"):
+        if path.parent == CONFIG_DIR or path.parent.name == "base":
+            continue
+        group = path.parent.relative_to(CONFIG_DIR).as_posix()
+        rows = re.findall(
+            r"^\| \[`(\w+)`\]\(#\S+\) \| (.*) \|$", pages[f"config/{group}.md"], re.M
+        )
+        assert dict(rows)[path.stem].strip()
+
+
+def test_links_to_generated_pages_name_pages_that_are_generated(pages):
+    for page in PAGES:
+        for link in re.findall(r"\]\((?:\.\./reference/)?generated/([^)#]+)", page.read_text()):
+            assert link in pages, page
+
+
+def test_indented_lines_of_docstrings_are_code_and_other_lines_are_text():
+    markup = imported("docstring_markup")
+    lines = ["Draw a_b.", "", "    limner.load(*x)", "", "Args:", "    z_1: A `code` of *."]
+    converted = markup._converted(lines)
+    assert ".. code-block:: python" in converted
+    assert "    limner.load(*x)" in converted
+    assert "Draw a\\_b." in converted
+    assert converted[-1] == "    z\\_1: A ``code`` of \\*."
+    assert ".. code-block:: text" in markup._converted(["A sum:", "", "    p(x) = p(x | z) p(z)"])
+    assert ".. code-block:: text" in markup._converted(["D: softplus(-x)    G: softplus(x)"])
+    hanging = ["colour   The shares", "         of levels.", "shape    The edges."]
+    assert markup._converted(hanging)[:4] == [
+        "colour   The shares", "of levels.", "", "shape    The edges."
+    ]  # fmt: skip
+
+
+def test_text_of_a_value_is_kept_and_its_colon_names_no_type():
+    markup = imported("docstring_markup")
+    lines = ["Size: sizes above are refused."]
+    markup.convert(None, "data", "limner.x.SIZE", 3, None, lines)
+    assert lines[:2] == [":", "Size: sizes above are refused."]
+
+
+@pytest.mark.parametrize(
+    ("comment", "markdown"),
+    [
+        ("a speed with trainer.precision=bf16-mixed, too.", "`trainer.precision=bf16-mixed`"),
+        ("trainer.devices=[2] chooses the third", "`trainer.devices=[2]`"),
+        (
+            "To score: limner evaluate run=RUN 'measures=[a]'",
+            "`limner evaluate run=RUN 'measures=[a]'`",
+        ),
+        ("Files: --config-dir DIR.", "`--config-dir` DIR"),
+        ("none | concat | ada, for D", "`none` | `concat` | `ada`, for D"),
+        ("the density q(z | x)", "q(z | x)"),
+        ("see optimizer.lr.", "`optimizer.lr`."),
+    ],
+)
+def test_words_to_type_are_code_in_the_reference(comment, markdown):
+    assert markdown in imported("comment_markup").prose(comment)
+
+
+def test_reference_shows_no_arguments_for_a_protocol():
+    markup = imported("docstring_markup")
+    shown = markup._sign(None, "class", "x", Augmentation, None, "(*args, **kwargs)", "")
+    assert shown == ("", None)
+    assert markup._sign(None, "class", "x", Path, None, "(*args)", "") is None
 
 
 def test_reference_has_every_key_of_every_command(reference):

@@ -19,8 +19,12 @@ CHECKPOINT = "best or last; null: the best where there is one"
 class Evaluate:
     """Score a finished run, or pictures."""
 
-    run: str | None = option(None, "the folder of a finished run; or", form="RUN")
-    generated: str | None = option(None, "a folder or .zip file of pictures, with", form="PATH")
+    run: str | None = option(
+        None, "the folder of a finished run; null: score generated", form="RUN"
+    )
+    generated: str | None = option(
+        None, "a folder or .zip file of pictures; needs reference", form="PATH"
+    )
     reference: str | None = option(
         None, "real pictures: a folder, a .zip file, or the name of a data set", form="PATH"
     )

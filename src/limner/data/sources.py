@@ -105,6 +105,9 @@ class ImageFolder:
     the top, class folders give the labels, in alphabetical order. Pictures in no folder, or all in
     the same folder, have no labels. If some pictures are in class folders and others are beside
     them, or if a class has no training images, the pictures have a `label_problem`.
+
+    Args:
+        path: Folder or .zip file; `~` is the home folder.
     """
 
     def __init__(self, *, path: str) -> None:

@@ -165,7 +165,7 @@ class Evaluator:
         Args:
             images: Function that returns a chunk of images; each chunk starts at a multiple of
                 `batch_size`.
-            num_images: N.
+            num_images: Number N of images.
             references: Real images to compare with. The key is appended to the name of each score
                 that compares, e.g. "" and "_test" for `fid` and `fid_test`. The network's suffix
                 follows.

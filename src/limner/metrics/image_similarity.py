@@ -157,7 +157,7 @@ def random_pairs(num_images: int, *, num_pairs: int, seed: int) -> Tensor:
 
     Args:
         num_images: Number of images.
-        num_pairs: P.
+        num_pairs: Number P of pairs.
         seed: Seed of the choice of pairs.
     """
     total = num_images * (num_images - 1) // 2

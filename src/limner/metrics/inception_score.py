@@ -18,7 +18,7 @@ class InceptionScore(Metric):
 
     Args:
         num_images: Total number of images.
-        num_classes: K.
+        num_classes: Number K of classes.
         num_splits: Number of parts, at least 2 for a standard deviation and at most `num_images`.
     """
 

@@ -68,7 +68,7 @@ def compute_statistics(
 
     Args:
         images: Function that returns a chunk of the images.
-        num_images: N.
+        num_images: Number N of images.
         network: Feature network, already on `device`.
         request: Statistics to compute.
         batch_size: Number of images per chunk.
