@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 from PIL import Image, ImageChops
 
-from limner.callbacks.picture_labels import figure_picture, with_labels
+from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid
 from limner.files.pictures import grid_box
 
@@ -80,8 +79,3 @@ def test_with_labels_wraps_long_texts_and_cuts_long_labels():
 def test_with_labels_escapes_control_characters():
     bare = grid(torch.zeros(1, 1, 8, 8), columns=1)
     with_labels(bare, title="a\nb", about="c\x1b[31m", rows=["d\ne"], columns=["f\ng"])
-
-
-def test_figure_picture_has_the_size_of_the_figure():
-    picture = figure_picture(Figure(figsize=(2, 1), dpi=100))
-    assert (picture.size, picture.mode) == ((200, 100), "RGB")

@@ -3,6 +3,7 @@
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from limner.loggers import TensorBoardLogger, ToleratedLogger
 from limner.loggers.tensorboard import HPARAMS_FILE
@@ -11,6 +12,12 @@ from support.tensorboard_files import captions, hparams, pictures
 
 VAE = {"seed": 0, "model": {"latent_dim": 32, "kl_schedule": None}, "run_dir": "a"}
 GAN = {"seed": 1, "model": {"loss": {"margin": 1.0}}, "trainer": {"fast": True}}
+
+
+@pytest.fixture(autouse=True)
+def _first_writer(monkeypatch):
+    """Count writers from 0: within a second, TensorBoard reads number 10 before number 9."""
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
 
 
 def ended_run(folder, config, *, loss, first=1, status="success"):
@@ -104,22 +111,19 @@ def test_tensorboard_continues_in_the_folder_of_an_earlier_version(tmp_path):
     assert len(list((tmp_path / "tensorboard").glob("events*"))) == 2
 
 
-@pytest.mark.parametrize("model", ["vae", "gan"])
-def test_hparams_tab_has_the_config_and_the_objective_of_a_resumed_run(run, model):
-    common = ["network=mlp", "accelerator=cpu", "logger=[csv,tensorboard]"]
-    metrics = "metrics=loss" if model == "vae" else "metrics=none"
-    made = run(f"model={model}", metrics, "trainer.max_steps=2", *common)
+def test_hparams_tab_has_the_config_and_the_objective_of_a_resumed_run(run):
+    common = ["network=mlp", "accelerator=cpu", "logger=[csv,tensorboard]", "metrics=loss"]
+    made = run(*common, "trainer.max_steps=2")
     assert made.code == 0, made.err
     folder = made.only_run()
     resumed = run(f"resume={folder}", "trainer.max_steps=4")
     assert resumed.code == 0, resumed.err
     (trial,) = hparams(folder.parents[1])
-    assert trial.name == trial.run == f"{model}_digits/{folder.name}"
+    assert trial.name == trial.run == f"vae_digits/{folder.name}"
     assert trial.hparams["trainer.max_steps"] == 4
     assert trial.hparams["data.name"] == "digits"
+    assert trial.hparams["metrics.objective.name"] == "val/loss"
     assert {"run_dir", "logger.csv.folder"}.isdisjoint(trial.hparams)
-    if model == "vae":
-        lines = (folder / "metrics.csv").read_text().splitlines()
-        last = dict(zip(lines[0].split(","), lines[-1].split(","), strict=True))
-        assert trial.hparams["metrics.objective.name"] == "val/loss"
-        assert trial.metrics["val/loss"] == pytest.approx(float(last["val/loss"]))
+    lines = (folder / "metrics.csv").read_text().splitlines()
+    last = dict(zip(lines[0].split(","), lines[-1].split(","), strict=True))
+    assert trial.metrics["val/loss"] == pytest.approx(float(last["val/loss"]))

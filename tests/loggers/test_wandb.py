@@ -3,9 +3,16 @@
 from types import SimpleNamespace
 
 import pytest
+import wandb
 from PIL import Image
 
 from limner.loggers import WandbLogger
+
+
+@pytest.fixture(autouse=True)
+def _no_open_run():
+    """Finish the W&B run of an earlier test, into which Lightning's logger would write."""
+    wandb.finish()
 
 
 @pytest.fixture
@@ -18,8 +25,6 @@ def offline(tmp_path, monkeypatch):
 
 def test_wandb_tries_to_reach_the_network_rarely(tmp_path, monkeypatch):
     """Every attempt takes W&B 1.5 minutes, during which training waits."""
-    import wandb
-
     attempts = []
 
     def fail(**options):
@@ -67,6 +72,20 @@ def test_wandb_pictures_have_captions(offline):
     (picture,) = logged[0]["samples"]
     assert picture._caption == "Seven."
     assert logged[0]["trainer/global_step"] == 7
+
+
+def test_wandb_opens_a_run_for_each_folder_in_one_process(offline):
+    first, second = offline("first"), offline("second")
+    names = [logger.experiment.name for logger in (first, second, offline("second"))]
+    ids = [logger._experiment.id for logger in (first, second)]
+    assert [name.rpartition("/")[2] for name in names] == ["first", "second", "second"]
+    assert ids[0] != ids[1]
+    assert wandb.run.id == ids[1]
+
+
+def test_wandb_writes_into_a_run_that_a_user_has_opened(offline, tmp_path):
+    with wandb.init(mode="offline", dir=tmp_path, project="mine") as mine:
+        assert offline().experiment is mine
 
 
 def test_offline_run_with_all_loggers_warns_of_nothing(run, monkeypatch, tmp_path):

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import lightning as L
+import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from limner.callbacks.picture_labels import figure_picture, with_labels
+from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid
 from limner.callbacks.run_pictures import write_picture
 from limner.callbacks.validation_images import held_out
@@ -206,4 +208,6 @@ def _bars(kl: Tensor, *, title: str) -> Image.Image:
     if len(kl) <= NAMED:
         axes.set_xticks(range(len(kl)), order.tolist(), fontsize="small")
         axes.set_xlabel("index i of the latent dimension z[i], the largest KL first")
-    return figure_picture(figure)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")

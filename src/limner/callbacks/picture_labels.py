@@ -1,21 +1,16 @@
 """Titles and labels around a grid of images, so that a picture says what it shows."""
 
-__all__ = ["figure_picture", "with_labels"]
+__all__ = ["with_labels"]
 
 import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from limner.files.pictures import GRID
 from limner.files.printable import printable
 
-FONTS = Path(matplotlib.get_data_path(), "fonts", "ttf")  # Latin, Greek, Cyrillic and more
 SMALLEST_TEXT = 14  # font size in pixels; its capitals are 10 pixels high
 SMALLEST_WIDTH = 360  # pixels, so that a title at any update fits into one line
 SHARE = 60  # height or width of a grid, the smaller one, divided by the font size
@@ -73,13 +68,6 @@ def with_labels(
     return picture
 
 
-def figure_picture(figure: Figure) -> Image.Image:
-    """Return a figure of matplotlib as an RGB picture, at its own resolution."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-
-
 def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
     """Return the lines of a text; [] for an empty text."""
     lines: list[str] = []
@@ -109,4 +97,7 @@ def _fitting(name: str, size: int, texts: Sequence[str], width: float) -> ImageF
 
 @functools.cache
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(FONTS / name, size)
+    """Return one of matplotlib's fonts, which have Latin, Greek, Cyrillic and more letters."""
+    import matplotlib  # takes a while, for which commands that draw no text must not wait
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), size)

@@ -21,6 +21,9 @@ SECONDS_BETWEEN_CONNECTIONS = 600.0
 Without a network, wandb waits for a minute and a half, and training waits too.
 """
 
+_opened: set[str] = set()
+"""Ids of the W&B runs that the loggers of this process have opened."""
+
 
 class WandbLogger(lightning_loggers.WandbLogger):
     """Logger for Weights & Biases.
@@ -55,11 +58,25 @@ class WandbLogger(lightning_loggers.WandbLogger):
         if self._failure is not None and time.monotonic() < self._next_attempt:
             raise self._failure
         try:
+            if self._experiment is None:
+                self._finish_other_run()
             return super().experiment
         except Exception as error:
             self._failure = error
             self._next_attempt = time.monotonic() + SECONDS_BETWEEN_CONNECTIONS
             raise
+
+    def _finish_other_run(self) -> None:
+        """Finish the W&B run of another run folder that this process has trained before.
+
+        Lightning's logger would write into any run that is open. A run that a user has opened
+        stays open, and gets the values.
+        """
+        import wandb  # takes a second, for which a run without this logger must not wait
+
+        if wandb.run is not None and wandb.run.id in _opened and wandb.run.id != self._id:
+            wandb.finish()
+        _opened.add(self._id)
 
     @rank_zero_only
     def log_hyperparams(self, params: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
