@@ -104,13 +104,6 @@ def test_hparams_tab_shows_a_resumed_run_once_with_its_newest_config(tmp_path):
     assert len(list(folder.glob(HPARAMS_FILE))) == 1
 
 
-def test_tensorboard_continues_in_the_folder_of_an_earlier_version(tmp_path):
-    (tmp_path / "tensorboard").mkdir()
-    ended_run(tmp_path, VAE, loss=1.0)
-    assert not list(tmp_path.glob("events*"))
-    assert len(list((tmp_path / "tensorboard").glob("events*"))) == 2
-
-
 def test_hparams_tab_has_the_config_and_the_objective_of_a_resumed_run(run):
     common = ["network=mlp", "accelerator=cpu", "logger=[csv,tensorboard]", "metrics=loss"]
     made = run(*common, "trainer.max_steps=2")

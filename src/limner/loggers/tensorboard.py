@@ -25,8 +25,6 @@ from limner.loggers.flat_config import flat_config, run_name
 
 HPARAMS_FILE = "events.out.tfevents.0.hparams"
 """Name of the event file with the config; TensorBoard reads it before the others."""
-OLD_FOLDER = "tensorboard"
-"""Folder in which earlier versions wrote event files."""
 COMPRESSION = 3  # of PNGs; as small as PIL's default 6, in less than half of the time
 
 
@@ -46,8 +44,7 @@ class TensorBoardLogger(Logger):
 
     def __init__(self, *, folder: str) -> None:
         super().__init__()
-        old = Path(folder, OLD_FOLDER)
-        self.folder = old if old.is_dir() else Path(folder)
+        self.folder = Path(folder)
         self._run_name = run_name(folder)
         self._start: Summary | None = None
         self._writer: SummaryWriter | None = None
