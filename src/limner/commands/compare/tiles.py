@@ -20,8 +20,8 @@ PADDING = 2
 SMALLEST_TILE = 64
 """Number of pixels to which a grid enlarges smaller images."""
 MAX_BYTES = 500_000_000
-MAX_PIXELS = 80_000_000
-"""Limit on the pixels of a grid; 64 images of 1024x1024 have 67 million."""
+MAX_PIXELS = 100_000_000
+"""Limit on the pixels of a picture; 64 images of 1024x1024 with labels have 87 million."""
 SHAPE = re.compile(r"\[(\d{1,5}),(\d{1,5}),(\d{1,5})\]", re.ASCII)
 
 
