@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from limner.callbacks.pictures import _interleave, grid, rows_of_classes
+from support.grids import grid_of
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
@@ -43,9 +43,7 @@ def test_pictures_of_a_run_use_the_same_noise(run):
     )  # fmt: skip
     assert result.code == 0, result.err
     folder = result.only_run()
-    first, second = (
-        np.asarray(Image.open(folder / "samples" / f"update_0000000{n}.png")) for n in (2, 4)
-    )
+    first, second = (grid_of(folder / "samples" / f"update_0000000{n}.png") for n in (2, 4))
     assert np.array_equal(first, second)
     assert (folder / "samples" / "update_00000002_reconstructions.png").exists()
-    assert np.array_equal(first, np.asarray(Image.open(folder / "final.png")))
+    assert np.array_equal(first, grid_of(folder / "final.png"))

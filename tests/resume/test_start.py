@@ -143,6 +143,16 @@ def test_start_that_was_killed_early_is_repeated_in_its_folder():
     assert not list(folder.iterdir())
 
 
+def test_start_that_was_killed_early_is_repeated_beside_all_files_that_training_writes():
+    folder = pretended(Path("run"), update=0, state="running")
+    for name in ("events.out.tfevents.0.hparams", "events.out.tfevents.1795931868.host.1.0",
+                 "final_kl.png"):  # fmt: skip
+        (folder / name).touch()
+    (folder / "profile").mkdir()
+    decide_start(["hydra.run.dir=run", "resume=auto"])
+    assert not list(folder.iterdir())
+
+
 def test_incomplete_start_of_hydra_is_repeated_in_its_folder():
     Path("run/.hydra").mkdir(parents=True)
     Path("run/.hydra/config.yaml").write_text("seed: [")

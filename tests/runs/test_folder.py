@@ -10,6 +10,7 @@ import pytest
 from limner import load
 from limner.callbacks.signals import SeedPerUpdate
 from limner.errors import UserError
+from limner.loggers import TensorBoardLogger
 from limner.runs.folder import RunFolder
 from limner.runs.lock import is_locked, locked
 from support.runs import content, pretended
@@ -62,6 +63,18 @@ def test_train_makes_a_lost_run_folder_again_with_the_next_checkpoint(run, meddl
     assert load("run", device="cpu").sample(1, seed=0).shape == (1, 8, 8, 1)
     resumed = run("resume=run", "trainer.max_steps=12")
     assert resumed.code == 0, resumed.err
+
+
+def test_train_takes_back_a_lost_run_folder_that_only_a_logger_has_made_again(run, meddle):
+    def lose(folder):
+        shutil.rmtree(folder)
+        TensorBoardLogger(folder=str(folder)).log_metrics({"a": 1.0}, step=1)
+
+    meddle(5, lose)
+    result = run(*SMALL, "logger=[csv,tensorboard]", "hydra.run.dir=run")
+    assert result.code == 0, result.err
+    assert json.loads(Path("run", "status.json").read_text())["state"] == "finished"
+    assert Path("run", "config.yaml").is_file()
 
 
 def test_train_fails_when_a_lost_run_folder_cannot_be_made_again(run, meddle):

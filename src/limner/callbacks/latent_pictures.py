@@ -3,16 +3,20 @@
 __all__ = ["Codes", "collapse"]
 
 import logging
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import lightning as L
+import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
-from limner.callbacks.pictures import grid, save
+from limner.callbacks.picture_labels import with_labels
+from limner.callbacks.pictures import grid
+from limner.callbacks.run_pictures import write_picture
 from limner.callbacks.validation_images import held_out
 from limner.metrics.latents import active_units
 from limner.warn_once import WarnOnce
@@ -21,6 +25,7 @@ log = logging.getLogger(__name__)
 
 NUM_ROWS, NUM_STEPS, REACH = 8, 11, 3.0
 MANIFOLD = 20  # images on each side of the manifold picture
+NAMED = 32  # dimensions that bars are named by; more names would overlap
 SHARE = 0.1  # fraction of active units below which the posterior has collapsed
 
 
@@ -32,6 +37,21 @@ class Posterior(Protocol):
 
     def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor: ...
+
+
+class Walk(NamedTuple):
+    """Images of codes along lines or on a grid."""
+
+    kind: str
+    """Name of the picture."""
+    about: str
+    """Description for its second line and for loggers."""
+    images: Tensor
+    """Images (N, C, H, W) in [-1, 1], row by row."""
+    rows: Sequence[str]
+    """Label of each row; () for none."""
+    columns: Sequence[str]
+    """Label of each column."""
 
 
 class Codes(L.Callback):
@@ -46,7 +66,7 @@ class Codes(L.Callback):
         ..._manifold.png          a grid of codes, only if codes have two dimensions
         ..._kl.png                the KL of each dimension
 
-    The callback also logs `val/active_units`.
+    Loggers that accept images get the pictures too. The callback also logs `val/active_units`.
 
     Args:
         every_num_updates: Number of updates between pictures, at least 1; also the first update
@@ -86,10 +106,21 @@ class Codes(L.Callback):
             log.warning("%s", warning)
             self._has_warned = True
         with self.writing():
-            folder = Path(trainer.default_root_dir, name)
-            for kind, columns, drawn in _walks(model, mean, labels, kl):
-                save(grid(drawn, columns=columns), Path(f"{folder}_{kind}.png"))
-            _draw_bars(kl, f"{folder}_kl.png")
+            for walk in _walks(model, mean, labels, kl):
+                picture = with_labels(
+                    grid(walk.images, columns=len(walk.columns)),
+                    title=f"{walk.kind.capitalize()} of codes, update {trainer.global_step:,}",
+                    about=walk.about,
+                    rows=walk.rows,
+                    columns=walk.columns,
+                )
+                write_picture(
+                    trainer, picture, f"{name}_{walk.kind}", key=walk.kind, caption=walk.about
+                )
+            what = "KL of each latent dimension"
+            bars = _bars(kl, title=f"{what}, update {trainer.global_step:,}")
+            caption = f"{what} in nats, the largest first."
+            write_picture(trainer, bars, f"{name}_kl", key="kl", caption=caption)
 
 
 def collapse(active: int, latent_dim: int) -> str | None:
@@ -108,10 +139,8 @@ def collapse(active: int, latent_dim: int) -> str | None:
     )
 
 
-def _walks(
-    model: Posterior, mean: Tensor, labels: list[Tensor], kl: Tensor
-) -> Iterator[tuple[str, int, Tensor]]:
-    """Yield the name, the number of columns and the images of each picture.
+def _walks(model: Posterior, mean: Tensor, labels: list[Tensor], kl: Tensor) -> Iterator[Walk]:
+    """Yield the walks through the space of codes.
 
     Args:
         model: The model that decodes the codes.
@@ -124,32 +153,61 @@ def _walks(
     between = [mean[2 * i] + steps * (mean[2 * i + 1] - mean[2 * i]) for i in pairs]
     of_first = [[part[2 * i].expand(NUM_STEPS) for part in labels] for i in pairs]
     if between:
-        yield "interpolations", NUM_STEPS, _drawn(model, between, of_first)
+        yield Walk(
+            "interpolations",
+            "Each row goes from the code of a held-out image to the code of another. The numbers "
+            "are the weights of the other.",
+            _drawn(model, between, of_first),
+            rows=(),
+            columns=[f"{weight:.1f}" for weight in steps.flatten().tolist()],
+        )
 
     values = torch.linspace(-REACH, REACH, NUM_STEPS, device=mean.device)
+    dimensions = kl.argsort(descending=True)[:NUM_ROWS].tolist()
     along = []
-    for dimension in kl.argsort(descending=True)[:NUM_ROWS].tolist():
+    for dimension in dimensions:
         codes = mean[:1].repeat(NUM_STEPS, 1)
         codes[:, dimension] = values
         along.append(codes)
     one = [part[:1] for part in labels]
-    yield "traversal", NUM_STEPS, _drawn(model, along, [[p.expand(NUM_STEPS) for p in one]] * 8)
+    yield Walk(
+        "traversal",
+        "Each row changes one dimension of the code of a held-out image to the values above. The "
+        "dimensions with the largest KL, in nats, are shown.",
+        _drawn(model, along, [[p.expand(NUM_STEPS) for p in one]] * NUM_ROWS),
+        rows=[f"z[{dimension}]  KL {kl[dimension]:.2f}" for dimension in dimensions],
+        columns=[f"{value:z.1f}" for value in values.tolist()],
+    )
 
     if mean.shape[1] == 2:
         axis = torch.special.ndtri((torch.arange(MANIFOLD, device=mean.device) + 0.5) / MANIFOLD)
         codes = torch.cartesian_prod(-axis, axis).flip(1)  # quantiles of N(0, 1), y upwards
         classes = [[part.expand(len(codes)) for part in one]]
-        yield "manifold", MANIFOLD, _drawn(model, [codes], classes)
+        marks = [f"{value:.2f}" for value in axis.tolist()]
+        yield Walk(
+            "manifold",
+            "Each image has a code of two dimensions: z[0] is above, z[1] on the left. The values "
+            "are quantiles of N(0, 1).",
+            _drawn(model, [codes], classes),
+            rows=marks[::-1],
+            columns=marks,
+        )
 
 
 def _drawn(model: Posterior, rows: list[Tensor], labels: list[list[Tensor]]) -> Tensor:
     return torch.cat([model.generate(z, *y) for z, y in zip(rows, labels, strict=False)])
 
 
-def _draw_bars(kl: Tensor, path: str) -> None:
+def _bars(kl: Tensor, *, title: str) -> Image.Image:
     """Draw the KL of each dimension in nats as bars, the largest first."""
-    figure = Figure(figsize=(6, 3))  # matplotlib's automatic layout would draw everything twice
-    axes = figure.add_axes((0.12, 0.17, 0.86, 0.79))
-    axes.stairs(kl.sort(descending=True).values.tolist(), fill=True)
-    axes.set(xlabel="latent dimension, by KL", ylabel="KL in nats")
-    figure.savefig(path, dpi=100)
+    values, order = kl.sort(descending=True)
+    figure = Figure(figsize=(8, 3), dpi=100)  # an automatic layout would draw everything twice
+    axes = figure.add_axes((0.08, 0.17, 0.9, 0.72))
+    axes.stairs(values.tolist(), torch.arange(-0.5, len(kl)).tolist(), fill=True)
+    axes.set(xlabel="latent dimensions, the largest KL first", ylabel="KL in nats", title=title)
+    if len(kl) <= NAMED:
+        axes.set_xticks(range(len(kl)), order.tolist(), fontsize="small")
+        axes.set_xlabel("index i of the latent dimension z[i], the largest KL first")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")

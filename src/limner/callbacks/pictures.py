@@ -1,27 +1,23 @@
 """Grids of samples during training, always from the same noise, to show the progress."""
 
-__all__ = ["Pictures", "grid", "rows_of_classes", "save"]
-
-from collections.abc import Sequence
-from pathlib import Path
+__all__ = ["Pictures", "grid", "rows_of_classes"]
 
 import lightning as L
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
+from limner.callbacks.picture_labels import with_labels
+from limner.callbacks.run_pictures import SAMPLES, write_picture
 from limner.callbacks.validation_images import held_out
-from limner.files.atomic import atomic_file
 from limner.interfaces import Reconstructs, Samples
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
 from limner.warn_once import WarnOnce
 
 SMALLEST_TILE = 64  # pixels; smaller images are enlarged to be visible
-SAMPLES = "samples"
-COMPRESSION = 3  # as small as PIL's default 6, in less than half of the time
+COLUMNS = 8  # of a grid of reconstructions
 
 
 class Pictures(L.Callback):
@@ -57,54 +53,72 @@ class Pictures(L.Callback):
     def _draw(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
         if not trainer.is_global_zero:
             return
-        if isinstance(model, Samples):
-            generator = generator_for(self.seed, "pictures")
-            if model.num_classes is None:
-                images = model.sample(self.num_images, generator=generator)
-                columns = round(self.num_images**0.5)
-            else:
-                labels, columns = rows_of_classes(model.num_classes, self.num_images)
-                images = model.sample(len(labels), generator=generator, labels=labels)
-            self._write(trainer, images, name, columns=columns)
-        if isinstance(model, Reconstructs):
-            originals, labels = held_out(trainer, model, max(1, self.num_images // 2))
-            images = _interleave(originals, model.reconstruct(originals, *labels), columns=8)
-            self._write(trainer, images, f"{name}_reconstructions", columns=8)
-
-    def _write(self, trainer: L.Trainer, images: Tensor, name: str, *, columns: int) -> None:
-        image = grid(images, columns=columns)
-        path = Path(trainer.default_root_dir, f"{name}.png")
         with self.writing():
-            save(image, path)
-        key = "reconstructions" if name.endswith("reconstructions") else "samples"
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_image"):
-                logger.log_image(key=key, images=[image], step=trainer.global_step)
+            if isinstance(model, Samples):
+                self._draw_samples(trainer, model, name)
+            if isinstance(model, Reconstructs):
+                self._draw_reconstructions(trainer, model, name)
+
+    def _draw_samples(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
+        generator = generator_for(self.seed, "pictures")
+        rows: list[str] = []
+        if model.num_classes is None:
+            images = model.sample(self.num_images, generator=generator)
+            columns = round(self.num_images**0.5)
+            about = []
+        else:
+            labels, columns = rows_of_classes(model.num_classes, self.num_images)
+            images = model.sample(len(labels), generator=generator, labels=labels)
+            classes = labels[::columns].tolist()
+            rows = _class_labels(classes, getattr(trainer.datamodule, "class_names", []))
+            some = len(rows) < model.num_classes
+            first = f": the first {len(rows)} of {model.num_classes}" if some else ""
+            about = [f"Each row shows one class{first}."]
+        if getattr(model, "ema", None) is not None:
+            about.append("Drawn with the EMA weights.")
+        picture = with_labels(
+            grid(images, columns=columns),
+            title=f"Samples, update {trainer.global_step:,}",
+            about=" ".join(about),
+            rows=rows,
+        )
+        caption = " ".join(["Samples.", *about])
+        write_picture(trainer, picture, name, key="samples", caption=caption)
+
+    def _draw_reconstructions(
+        self, trainer: L.Trainer, model: L.LightningModule, name: str
+    ) -> None:
+        originals, labels = held_out(trainer, model, max(1, self.num_images // 2))
+        columns = min(COLUMNS, len(originals))
+        about = "The reconstructions of held-out images are below the originals."
+        images = _interleave(originals, model.reconstruct(originals, *labels), columns=columns)
+        picture = with_labels(
+            grid(images, columns=columns),
+            title=f"Reconstructions, update {trainer.global_step:,}",
+            about=about,
+            rows=["original", "reconstruction"] * (len(images) // columns // 2),
+        )
+        write_picture(
+            trainer, picture, f"{name}_reconstructions", key="reconstructions",
+            caption=f"Reconstructions. {about}",
+        )  # fmt: skip
 
 
 def grid(images: Tensor, *, columns: int) -> Image.Image:
     """Return one picture of images (N, C, H, W) in [-1, 1], row by row.
 
-    Images smaller than 64 pixels are enlarged by bicubic interpolation. For images of 2 channels,
-    the picture shows the first channel; for more than 4 channels, the first three.
+    Images smaller than 64 pixels are enlarged by a whole factor: each pixel becomes a square. For
+    images of 2 channels, the picture shows the first channel; for more than 4 channels, the first
+    three.
     """
-    images, channels = images.float().cpu(), images.shape[1]
+    channels = images.shape[1]
     if channels not in (1, 3, 4):
         images = images[:, :3] if channels > 3 else images[:, :1]
-    if max(images.shape[2:]) < SMALLEST_TILE:
-        factor = -(-SMALLEST_TILE // max(images.shape[2:]))
-        images = interpolate(images, scale_factor=factor, mode="bicubic")
-    pixels = to_uint8(images)
+    pixels = to_uint8(images).cpu()
+    factor = max(1, -(-SMALLEST_TILE // max(images.shape[2:])))
+    pixels = pixels.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     tiles = make_grid(pixels, nrow=columns, padding=2, pad_value=255)
     return Image.fromarray(tiles.permute(1, 2, 0).contiguous().numpy())
-
-
-def save(image: Image.Image, path: Path) -> None:
-    """Write an image as PNG in one step; create the folder `samples` if it is missing."""
-    if path.parent.name == SAMPLES:  # a deleted run folder is not created again here
-        path.parent.mkdir(exist_ok=True)
-    with atomic_file(path, sync=False) as file:
-        image.save(file, format="PNG", compress_level=COMPRESSION)
 
 
 def rows_of_classes(num_classes: int, num_images: int) -> tuple[Tensor, int]:
@@ -120,12 +134,16 @@ def rows_of_classes(num_classes: int, num_images: int) -> tuple[Tensor, int]:
     return torch.arange(rows).repeat_interleave(columns), columns
 
 
+def _class_labels(classes: list[int], names: list[str]) -> list[str]:
+    """Return the number and the name of each class; names such as "7" or "7 - seven" alone."""
+    found = []
+    for number in classes:
+        name = names[number] if number < len(names) else str(number)
+        found.append(name if name.startswith(str(number)) else f"{number} {name}")
+    return found
+
+
 def _interleave(above: Tensor, below: Tensor, *, columns: int) -> Tensor:
     """Return the rows of `above`, each followed by its row of `below`; leave out partial rows."""
-    rows: Sequence[Tensor] = [
-        part
-        for pair in zip(above.split(columns), below.split(columns), strict=True)
-        for part in pair
-        if len(part) == columns
-    ]
-    return torch.cat(rows) if rows else torch.cat([above, below])
+    pairs = zip(above.split(columns), below.split(columns), strict=True)
+    return torch.cat([part for pair in pairs for part in pair if len(part) == columns])

@@ -8,16 +8,19 @@ picture is read.
 
 __all__ = [
     "FORMATS",
+    "GRID",
     "MAX_BYTES",
     "MAX_PIXELS",
     "SUFFIXES",
     "decode_picture",
+    "grid_box",
     "load_picture",
     "open_picture",
 ]
 
 import io
 import logging
+import re
 import warnings
 from pathlib import Path
 
@@ -40,6 +43,10 @@ MAX_BYTES = 2**28
 MAX_PIXELS = 2**26
 """Largest number of pixels of a picture, 8192 x 8192, checked before decoding."""
 
+GRID = "limner:grid"
+"""Key of the text "left,top,right,bottom" in a PNG: the box of the grid within its labels."""
+
+BOX = re.compile(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})", re.ASCII)
 
 # PIL's warnings do not name the file; limner's own messages report what matters
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -91,6 +98,26 @@ def open_picture(content: bytes) -> Image.Image:
             "are decoded; scale it down first"
         )
     return picture
+
+
+def grid_box(picture: Image.Image) -> tuple[int, int, int, int]:
+    """Return the box (left, top, right, bottom) of the grid in a picture that limner has drawn.
+
+    Returns:
+        The box in pixels, without the title and the labels around the grid; the whole picture if
+        the picture records no box.
+
+    Raises:
+        NotPlainError: If the record is no box within the picture.
+    """
+    recorded = picture.info.get(GRID)
+    if recorded is None:
+        return 0, 0, picture.width, picture.height
+    found = BOX.fullmatch(str(recorded))
+    left, top, right, bottom = (0, 0, 0, 0) if found is None else map(int, found.groups())
+    if not (left < right <= picture.width and top < bottom <= picture.height):
+        raise NotPlainError("has a damaged record of its grid")
+    return left, top, right, bottom
 
 
 def _either(words: tuple[str, ...]) -> str:

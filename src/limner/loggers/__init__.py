@@ -4,7 +4,8 @@ A logger may raise any exception: training wraps each logger in a `ToleratedLogg
 """
 
 from limner.loggers.csv_file import CSVLogger
-from limner.loggers.services import TensorBoardLogger, WandbLogger
+from limner.loggers.tensorboard import TensorBoardLogger
 from limner.loggers.tolerated import ToleratedLogger
+from limner.loggers.wandb import WandbLogger
 
 __all__ = ["CSVLogger", "TensorBoardLogger", "ToleratedLogger", "WandbLogger"]

@@ -9,6 +9,7 @@ __all__ = ["action_in_folder", "find_unfinished", "has_checkpoint", "saved_confi
 
 import shutil
 from enum import Enum
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,12 +25,12 @@ from limner.runs.lock import being_trained, is_locked
 from limner.runs.status import Status, read_status
 from limner.version import FORMAT, refuse_other_format
 
-OURS = frozenset({
-    ".hydra", ".lock", "checkpoints", "config.yaml", "environment.txt", "final.png",
-    "final_reconstructions.png", "metrics.csv", "reports.csv", "samples", "scores.json",
+OURS = (
+    ".hydra", ".lock", "checkpoints", "config.yaml", "environment.txt", "events.out.tfevents.*",
+    "final.png", "final_*.png", "metrics.csv", "profile", "reports.csv", "samples", "scores.json",
     "status.json", "tensorboard", "train.log", "wandb",
-})  # fmt: skip
-"""Everything that training writes into a run folder, except half-written *.partial files."""
+)  # fmt: skip
+"""Patterns of the names that training writes into a run folder, except *.partial files."""
 
 
 class Action(Enum):
@@ -64,7 +65,7 @@ def action_in_folder(folder: Path, config: DictConfig) -> Action:
         read_status(folder),
     )
     names = {path.name for path in folder.iterdir() if path.suffix != PARTIAL}
-    foreign = sorted(names - OURS)
+    foreign = sorted(name for name in names if not any(fnmatchcase(name, ours) for ours in OURS))
     if saved is None and foreign:
         raise UserError(f"{name} is not empty ({foreign[0]}), and there is no run in it.")
     if saved is None and has_checkpoint(folder):

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 RECORDS = ("config.yaml", "environment.txt", ".hydra/*.yaml")
 """Files that are written only when training starts."""
-REMADE = {"tensorboard", "wandb"}
-"""Folders that a logger may create again by itself, together with the run folder."""
+REMADE = ("events.out.tfevents.", "tensorboard", "wandb")
+"""Starts of the names that a logger may create again by itself, together with the run folder."""
 
 
 class _State(Enum):
@@ -132,7 +132,7 @@ class RunFolder(contextlib.AbstractContextManager):
             found = _identity(self.path)
             if found == self._identity:
                 return _State.OURS
-            if found is None or {path.name for path in self.path.iterdir()} <= REMADE:
+            if found is None or all(p.name.startswith(REMADE) for p in self.path.iterdir()):
                 return _State.GONE
         except NotADirectoryError:
             return _State.OTHER

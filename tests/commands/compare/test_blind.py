@@ -5,19 +5,24 @@ import json
 import re
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from scipy.stats import binomtest
 
+from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid
+from limner.callbacks.run_pictures import write_picture
 from limner.commands.compare.blind import page
 from limner.commands.compare.command import run
 from limner.commands.compare.runs import find
 from limner.commands.compare.tiles import tiles
 from limner.errors import UserError
+from limner.files.pictures import GRID
 from support.blind_page import GREY, NEEDS_BROWSER, RED, look, plain
 from support.fake_runs import make_run
 
@@ -42,6 +47,31 @@ def test_pictures_cut_from_a_grid_equal_the_pictures_that_made_the_grid(tmp_path
     for image, tile in zip(images, found, strict=True):
         alone = grid(image[None], columns=1).convert("RGB")
         np.testing.assert_array_equal(np.asarray(tile), np.asarray(alone))
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_pictures_cut_from_a_labelled_grid_equal_the_pictures_that_made_the_grid(tmp_path, count):
+    images = torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    folder = make_run(tmp_path, images=images)
+    bare = tiles(*find([folder]))
+    made = with_labels(
+        Image.open(folder / "final.png"), title="Samples", rows=["cat"] * max(1, count // 2)
+    )
+    trainer = SimpleNamespace(default_root_dir=tmp_path, loggers=[], global_step=1)
+    write_picture(trainer, made, "final", key="samples", caption="Samples.")
+    found = tiles(*find([folder]))
+    assert len(found) == len(bare) == count
+    for image, tile in zip(bare, found, strict=True):
+        np.testing.assert_array_equal(np.asarray(tile), np.asarray(image))
+
+
+def test_picture_with_a_damaged_record_of_its_grid_is_refused(tmp_path):
+    folder = make_run(tmp_path / "run")
+    info = PngInfo()
+    info.add_text(GRID, "0,0,9999,9999")
+    Image.open(folder / "final.png").save(folder / "final.png", pnginfo=info)
+    with pytest.raises(UserError, match=r"final\.png has a damaged record of its grid"):
+        tiles(*find([folder]))
 
 
 def test_picture_that_is_not_a_grid_is_refused(tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from limner.commands.compare.records import Run, inside
 from limner.errors import UserError
+from limner.files.pictures import grid_box
 from limner.files.plain import NotPlainError, read_bytes
 from limner.files.printable import printable
 
@@ -19,8 +20,8 @@ PADDING = 2
 SMALLEST_TILE = 64
 """Number of pixels to which a grid enlarges smaller images."""
 MAX_BYTES = 500_000_000
-MAX_PIXELS = 80_000_000
-"""Limit on the pixels of a grid; 64 images of 1024x1024 have 67 million."""
+MAX_PIXELS = 100_000_000
+"""Limit on the pixels of a picture; 64 images of 1024x1024 with labels have 87 million."""
 SHAPE = re.compile(r"\[(\d{1,5}),(\d{1,5}),(\d{1,5})\]", re.ASCII)
 
 
@@ -58,7 +59,7 @@ def _num_images(run: Run) -> int | None:
 
 
 def _opened(path: Path) -> Image.Image:
-    """Return the picture in RGB; its size is checked before it is decoded."""
+    """Return the grid in RGB, without its labels; the size is checked before it is decoded."""
     content = io.BytesIO(_content(path))
     try:
         with warnings.catch_warnings():
@@ -68,7 +69,7 @@ def _opened(path: Path) -> Image.Image:
             width, height = file.size
             if width * height > MAX_PIXELS:
                 raise NotPlainError(f"final.png is too large ({width}x{height} pixels)")
-            return file.convert("RGB")
+            return file.convert("RGB").crop(_box(file))
     except NotPlainError:
         raise
     except Image.DecompressionBombError as error:
@@ -81,6 +82,13 @@ def _opened(path: Path) -> Image.Image:
 def _content(path: Path) -> bytes:
     try:
         return read_bytes(path, max_bytes=MAX_BYTES)
+    except NotPlainError as error:
+        raise NotPlainError(f"final.png {error}") from error
+
+
+def _box(picture: Image.Image) -> tuple[int, int, int, int]:
+    try:
+        return grid_box(picture)
     except NotPlainError as error:
         raise NotPlainError(f"final.png {error}") from error
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from limner.callbacks.picture_labels import with_labels
 from limner.commands.evaluate.curves import draw_curve
 from limner.commands.evaluate.subject import Folder, ModelSamples, Subject
 from limner.data.backgrounds import background_of
@@ -77,7 +78,12 @@ def memorised(subject: Subject) -> Entries:
     held_out = nearest(torch.cat(list(subject.real(split))), training(), k=1)
     result = memorisation(found.distances, held_out.distances, quantile=QUANTILE)
     neighbours = [store.gather(indices[row]) for row in found.indices[:SHOWN]]
-    picture = neighbours_picture(samples[: len(neighbours)], torch.stack(neighbours))
+    picture = with_labels(
+        neighbours_picture(samples[: len(neighbours)], torch.stack(neighbours)),
+        title="Samples and the nearest training images",
+        about="Distances are Euclidean, between pixels.",
+        columns=["sample", *(f"nearest {k}" for k in range(1, NEIGHBOURS + 1))],
+    )
     picture.save(subject.folder / "nearest_training_images.png")
     protocol = {**_protocol(subject, split=split), "quantile": QUANTILE, "distance": "pixels, L2"}
     return {
