@@ -32,9 +32,10 @@ from limner.training import train as train_module
 from support.runs import last_checkpoint
 
 RUN = [
-    "trainer.max_epochs=2", "metrics.every_num_epochs=1", "metrics.num_samples=100",
-    "metrics.batch_size=50", "callbacks.log.every_num_updates=5", "logger=csv",
-    "callbacks.pictures.every_num_updates=15", "data.batch_size=64",
+    "trainer.max_epochs=2", "metrics.every_num_epochs=1", "metrics.num_samples=20",
+    "metrics.batch_size=10", "callbacks.log.every_num_updates=5", "logger=csv",
+    "callbacks.pictures.every_num_updates=15", "data.batch_size=64", "network=mlp",
+    "~callbacks.codes",
 ]  # fmt: skip
 """Two epochs of 22 updates; scores take two batches of samples."""
 
@@ -116,7 +117,10 @@ MOMENTS = {
 
 @pytest.mark.parametrize(
     ("model", "length", "last"),
-    [("vae", "trainer.max_epochs=2", 44), ("gan", "trainer.max_steps=40", 40)],
+    [
+        ("vae", "trainer.max_epochs=2", 44),
+        pytest.param("gan", "trainer.max_steps=40", 40, marks=pytest.mark.slow),
+    ],
 )
 def test_run_with_signals_at_every_kind_of_moment_equals_the_uninterrupted_run(
     run, tmp_path, scored, strike, model, length, last
@@ -143,8 +147,6 @@ def test_run_with_signals_at_every_kind_of_moment_equals_the_uninterrupted_run(
         command = [*common[:2], f"resume={parts}"]
     assert run(*command).code == 0
     assert_same_run(whole, parts)
-    assert "Nothing to do" in run(*command).out
-    assert_same_run(whole, parts)
 
 
 def test_interrupted_validation_is_repeated_as_a_whole(run, tmp_path, monkeypatch):
@@ -159,8 +161,8 @@ def test_interrupted_validation_is_repeated_as_a_whole(run, tmp_path, monkeypatc
 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     words = [*RUN[4:], "metrics=none", "metrics.objective={name: val/loss, mode: min}",
-             "network=mlp", "trainer.max_steps=30", "+trainer.val_check_interval=5",
-             "~callbacks.codes", "callbacks.checkpoints.every_num_updates=5"]  # fmt: skip
+             "trainer.max_steps=30", "+trainer.val_check_interval=5",
+             "callbacks.checkpoints.every_num_updates=5"]  # fmt: skip
     assert run(*words, f"hydra.run.dir={whole}").code == 0
     monkeypatch.setattr(VAE, "validation_step", struck)
     command = [*words, f"hydra.run.dir={parts}"]
@@ -179,8 +181,9 @@ def test_scores_are_missing_without_the_note_in_the_checkpoint(
     run, tmp_path, scored, strike, monkeypatch
 ):
     """This control shows that the test above can fail."""
-    strike(Scores, "_score", 22, signal.SIGTERM)
-    stopped = run(*scored(0.0), *RUN, "model=gan", "trainer.max_epochs=1", "hydra.run.dir=run")
+    strike(Scores, "_score", 4, signal.SIGTERM)
+    words = ["model=gan", "trainer.max_epochs=1", "trainer.limit_train_batches=4"]
+    stopped = run(*scored(0.0), *RUN, *words, "hydra.run.dir=run")
     assert stopped.code == 1
     load = FitLoop.load_state_dict
     with monkeypatch.context() as patch:
@@ -241,7 +244,13 @@ def test_full_disk_and_lost_network_stop_nothing(run, tmp_path, scored, monkeypa
     assert read_status(folder).state == "finished"
 
 
+SIGNALS = [
+    signal.SIGINT,
+    pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+    pytest.param(signal.SIGUSR1, marks=pytest.mark.slow),
+]
 SHORT = ["model=classifier", "network=mlp", "metrics=none", "~callbacks.pictures",
+         "~callbacks.codes",
          "trainer.max_steps=6", "callbacks.checkpoints.every_num_updates=4",
          "hydra.run.dir=run"]  # fmt: skip
 
@@ -302,7 +311,7 @@ def test_train_reports_that_a_second_interrupt_stopped_it_immediately(run, monke
     assert read_status(Path("run")).state == "stopped"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_train_stops_at_a_signal_while_it_trains_the_classifier_of_the_scores(
     run, monkeypatch, tmp_path, number
 ):
@@ -318,7 +327,7 @@ def test_train_stops_at_a_signal_while_it_trains_the_classifier_of_the_scores(
     assert [p.suffix for p in (tmp_path / "cache" / "classifiers").iterdir()] == [".lock"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_train_stops_at_a_signal_while_images_are_decoded(run, monkeypatch, tmp_path, number):
     monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(store, "_say_what_was_done", None)
@@ -359,7 +368,7 @@ def test_two_processes_leave_scoring_when_one_of_them_gets_a_signal(tmp_path, sc
     start = time.monotonic()
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
-    assert time.monotonic() - start < 20, "scoring would have taken a minute and a half"
+    assert time.monotonic() - start < 20, "scoring would have taken minutes"
     assert process.returncode == 1
     assert "Stopped after update 22." in err
     assert "Traceback" not in err

@@ -12,7 +12,8 @@ from support.runs import last_checkpoint
 ROOT = Path(__file__).parents[2]
 COMMON = [
     "network=mlp", "data/augmentation=flip", "logger=none", "metrics=none",
-    "trainer.limit_val_batches=0", "trainer.max_steps=5",
+    "trainer.limit_val_batches=0", "~callbacks.pictures", "~callbacks.codes",
+    "trainer.max_steps=3",
 ]  # fmt: skip
 MODELS = {
     "vae": ["model=vae", "model.ema_half_life=500"],
@@ -37,7 +38,12 @@ def difference(a: str, b: str) -> float:
     return max((one[name] - two[name]).abs().max().item() for name in one)
 
 
-@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize(
+    "model",
+    ["vae", "relativistic"]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in sorted(MODELS)
+       if name not in ("vae", "relativistic")],
+)  # fmt: skip
 @pytest.mark.usefixtures("forking")
 def test_micro_batches_and_processes_train_like_the_whole_batch(tmp_path, run, model):
     """The images and random numbers of an update do not depend on how they are divided."""
@@ -63,7 +69,15 @@ def test_fused_optimizers_clip_gradients_in_half_precision_too(run, model):
     assert result.code == 0, result.err
 
 
-@pytest.mark.parametrize("model", ["vae", "gan", "vaegan", "classifier"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "vae",
+        "gan",
+        pytest.param("vaegan", marks=pytest.mark.slow),
+        pytest.param("classifier", marks=pytest.mark.slow),
+    ],
+)
 def test_gradient_norm_stays_within_its_limit(run, model):
     """With SGD at a rate of 1, each network moves by the norm of its gradient."""
     common = [f"model={model}", *COMMON[:-1], "optimizer=sgd", "optimizer.lr=1.0"]

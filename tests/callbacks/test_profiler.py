@@ -42,6 +42,7 @@ def test_profiler_traces_the_requested_updates(run):
     assert "profile/operators.txt" in result.out
 
 
+@pytest.mark.slow
 def test_profiler_writes_what_it_recorded_when_training_ends_early(run):
     result = run(*RUN, "callbacks.profiler.num_updates=30", "trainer.max_steps=4")
     assert result.code == 0, result.err

@@ -1,5 +1,6 @@
 """The config that a resumed run uses, and the records that are kept of it."""
 
+import copy
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -94,16 +95,23 @@ def test_records_state_the_config_with_which_the_run_resumes(tmp_path):
     assert (again.seed, again.trainer.max_epochs, set(again.logger)) == (3, 7, {"csv"})
 
 
-@pytest.mark.parametrize("text", ["", "[", "- a", "hydra: 5", "hydra: {overrides: []}", None])
-def test_garbage_in_the_record_of_hydra_is_replaced(tmp_path, text, caplog):
+def test_garbage_in_the_record_of_hydra_is_replaced(tmp_path, caplog):
     folder = pretended(tmp_path / "run", "seed=3")
     path = folder / ".hydra" / "hydra.yaml"
-    path.unlink()
-    if text is not None:
-        path.write_text(text)
-    with caplog.at_level(logging.WARNING):
-        going_on(folder, "logger=none", then=lambda c, h: save(c, folder, h))
-    assert "is written again" in caplog.text
-    record = yaml.safe_load(path.read_text())["hydra"]
-    assert record["overrides"]["task"] == ["seed=3", "logger=none"]
-    assert record["runtime"]["choices"]["logger"] == "none"
+
+    def replace_garbage(config: DictConfig, hydra: DictConfig) -> None:
+        for text in ("", "[", "- a", "hydra: 5", "hydra: {overrides: []}", None):
+            path.unlink()
+            if text is not None:
+                path.write_text(text)
+            caplog.clear()
+            with caplog.at_level(logging.WARNING):
+                save(copy.deepcopy(config), folder, copy.deepcopy(hydra))
+            assert "is written again" in caplog.text, text
+            record = yaml.safe_load(path.read_text())["hydra"]
+            assert record["overrides"]["task"] == ["seed=3", "logger=none"], text
+            assert record["runtime"]["choices"]["logger"] == "none", text
+            assert read_overrides(folder).kept == ["seed=3", "logger=none"], text
+
+    path.write_text("[")
+    going_on(folder, "logger=none", then=replace_garbage)

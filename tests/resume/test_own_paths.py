@@ -15,6 +15,7 @@ from support import fakes
 COMMAND = (
     "model=vae", "network=mlp", "data=image_folder", "data.path=photos", "data.batch_size=4",
     "metrics=none", "trainer.max_steps=1", "trainer.accelerator=cpu", "logger=csv",
+    "~callbacks.pictures", "~callbacks.codes",
     "hydra.run.dir=run",
 )  # fmt: skip
 

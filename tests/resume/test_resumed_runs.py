@@ -18,7 +18,8 @@ from support.runs import content
 ROOT = Path(__file__).parents[2]
 COMMON = [
     "metrics=none", "logger=csv", "accelerator=cpu", "callbacks.log.every_num_updates=1",
-    "callbacks.checkpoints.every_num_updates=5",
+    "callbacks.checkpoints.every_num_updates=5", "network=mlp", "~callbacks.pictures",
+    "~callbacks.codes",
 ]  # fmt: skip
 
 
@@ -103,6 +104,7 @@ def test_checkpoint_of_a_newer_version_is_refused(run, monkeypatch):
     assert content(Path("run")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forking")
 def test_two_processes_resume_the_run_that_auto_found(run, tmp_path):
     """The second process is started with the words that the first one made of resume=auto."""
@@ -120,6 +122,7 @@ def test_two_processes_resume_the_run_that_auto_found(run, tmp_path):
     assert torch.load(newest(Path("run")), weights_only=True)["limner"]["world_size"] == 2
 
 
+@pytest.mark.slow  # it starts three real processes
 def test_torchrun_with_another_number_of_processes_is_refused(tmp_path):
     result = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2",

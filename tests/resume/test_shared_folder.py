@@ -24,7 +24,8 @@ STEP = {
 }  # fmt: skip
 COMMON = [
     "model=vae", "network=mlp", "metrics=none", "callbacks.log.every_num_updates=1",
-    "trainer.limit_val_batches=0", "accelerator=cpu", "logger=csv",
+    "trainer.limit_val_batches=0", "accelerator=cpu", "logger=csv", "~callbacks.pictures",
+    "~callbacks.codes",
 ]  # fmt: skip
 
 
@@ -94,6 +95,7 @@ def alike(one: Path, other: Path, tolerance: float) -> bool:
     return all((a - b).abs().max().item() <= tolerance for a, b in pairs)
 
 
+@pytest.mark.slow  # it starts four real processes
 def test_two_nodes_of_torchrun_train_as_one_process(tmp_path, run):
     """They share one folder and train with the whole batch, without batch norm."""
     nodes = on_two_nodes(tmp_path, "trainer.max_steps=5")

@@ -18,7 +18,7 @@ from support.runs import content, pretended
 SMALL = [
     "model=vae", "network=mlp", "metrics=none", "logger=csv", "accelerator=cpu",
     "callbacks.checkpoints.every_num_updates=4", "callbacks.log.every_num_updates=2",
-    "trainer.max_steps=10",
+    "trainer.max_steps=10", "~callbacks.codes",
 ]  # fmt: skip
 
 
@@ -39,7 +39,14 @@ def meddle(monkeypatch):
     return at
 
 
-@pytest.mark.parametrize("how", ["deleted", "moved", "emptied"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "deleted",
+        pytest.param("moved", marks=pytest.mark.slow),
+        pytest.param("emptied", marks=pytest.mark.slow),
+    ],
+)
 def test_train_makes_a_lost_run_folder_again_with_the_next_checkpoint(run, meddle, how):
     """The folder then holds a run that can be loaded and resumed."""
 

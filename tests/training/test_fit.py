@@ -22,7 +22,7 @@ from support.runs import last_checkpoint
 RUN = [
     "metrics=none", "logger=csv", "data.batch_size=64", "trainer.max_epochs=2",
     "callbacks.log.every_num_updates=1", "callbacks.checkpoints.every_num_updates=10",
-    "on_divergence=rollback",
+    "on_divergence=rollback", "network=mlp", "~callbacks.pictures", "~callbacks.codes",
 ]  # fmt: skip
 """Two epochs of 22 updates, with checkpoints at 10, 20, 30, 40 and 44."""
 LOST = 0.5
@@ -146,6 +146,7 @@ def test_gan_with_exploding_logits_has_diverged(run):
     assert "on_divergence=rollback" in result.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forking")
 def test_two_processes_roll_back_together(tmp_path):
     """The processes stay: Lightning's launcher must not start others for the second trainer."""

@@ -24,7 +24,8 @@ from limner.training import further_processes
 TRAIN = Path(__file__).parents[2] / "train.py"
 TWO = [
     "model=classifier", "network=mlp", "metrics=none", "logger=none",
-    "~callbacks.pictures", "accelerator=ddp_cpu", "data.batch_size=32", "trainer.max_steps=9",
+    "~callbacks.pictures", "~callbacks.codes", "accelerator=ddp_cpu",
+    "data.batch_size=32", "trainer.max_steps=9",
     "callbacks.checkpoints.every_num_updates=2", "hydra.run.dir=sweep/run",
 ]  # fmt: skip
 
@@ -52,7 +53,7 @@ def die_at(monkeypatch: pytest.MonkeyPatch, update: int, *, rank: int, waits: bo
 
 
 @pytest.mark.usefixtures("forking")
-@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("waits", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_train_names_a_killed_process(tmp_path, monkeypatch, waits):
     """The first process notices a broken connection, or waits in a computation."""
     die_at(monkeypatch, 5, rank=1, waits=waits)

@@ -41,7 +41,9 @@ def test_train_reports_the_cost_of_photos_and_asks_for_a_shape_when_sizes_differ
     for i in range(20):
         Image.new("RGB", (200, 140), (i, 0, 0)).save(tmp_path / "photos" / f"{i}.png")
     words = ["data=image_folder", "data.path=photos", "data.batch_size=4", "network=mlp"]
-    words += ["metrics=none", "~callbacks.pictures", "trainer.max_steps=1", "hydra.run.dir=run"]
+    words += ["metrics=none", "~callbacks.pictures", "~callbacks.codes", "trainer.max_steps=1"]
+    words += [f"network.{part}.hidden_dims=[4]" for part in ("encoder", "decoder")]
+    words += ["trainer.limit_val_batches=0", "hydra.run.dir=run"]
     first = run(*words)
     assert first.code == 0
     assert "Training on 200x140 pixels" in first.out

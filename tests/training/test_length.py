@@ -1,5 +1,6 @@
 """The length of training in updates, which schedules read."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,12 @@ import yaml
 from limner.errors import UserError
 from limner.runs.status import read_status
 from limner.training.length import Length
+from support import runs
 
-QUICK = ("metrics=none", "logger=none", "accelerator=cpu", "lr_schedule=cosine")
+QUICK = (
+    "metrics=none", "logger=none", "accelerator=cpu", "lr_schedule=cosine", "~callbacks.pictures",
+    "~callbacks.codes",
+)  # fmt: skip
 SMALL = ("trainer.limit_train_batches=3", "trainer.limit_val_batches=0")
 
 
@@ -44,6 +49,23 @@ def filled(config, *, images=1000, num_processes=1, batches_per_update=None, sav
         (["model=classifier", "trainer.max_epochs=2", *SMALL], 6),
     ],
 )
+def test_length_is_the_last_update_of_the_limits_of_training(composed, words, updates):
+    assert filled(composed("lr_schedule=cosine", *words), images=1437) == updates
+
+
+@pytest.mark.parametrize(
+    ("words", "updates"),
+    [
+        (["network=mlp", "trainer.max_epochs=2", *SMALL], 6),
+        (["network=mlp", "trainer.max_epochs=2", *SMALL, "trainer.max_steps=5"], 5),
+        (["network=mlp", "trainer.max_epochs=1", "data.batch_size=400"], 3),
+        (["network=mlp", "trainer.max_epochs=1", "trainer.limit_train_batches=0.15"], 3),
+        (["model=gan", "network=mlp", "model.num_discriminator_steps=5", "trainer.max_epochs=1",
+          "data.batch_size=128"], 2),
+        (["model=vaegan", "trainer.max_epochs=1", *SMALL], 3),
+        (["model=classifier", "trainer.max_epochs=2", *SMALL, "gradients.accumulate=4"], 6),
+    ],
+)  # fmt: skip
 def test_schedules_end_at_the_last_update_of_training(run, words, updates):
     result = run(*QUICK, "hydra.run.dir=run", *words)
     assert result.code == 0, result.err
@@ -101,15 +123,23 @@ def test_run_refuses_a_schedule_without_a_length(run, words, message):
     assert not Path("outputs").exists()
 
 
+WORDS = (*QUICK, *SMALL, "network=mlp")
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """Train a run of 6 updates with a schedule over its length."""
+    folder = tmp_path_factory.mktemp("trained")
+    return runs.trained(folder, *WORDS, "trainer.max_epochs=2", "trainer.max_steps=-1")
+
+
 @pytest.fixture
-def trained(run):
-    """Train a run of 6 updates with a schedule over its length, in the folder `run`."""
-    assert run(*QUICK, *SMALL, "trainer.max_epochs=2", "hydra.run.dir=run").code == 0
+def trained(original, tmp_path):
+    """Return a copy of the original run, in the folder `run`."""
+    shutil.copytree(original, tmp_path / "run")
 
 
-@pytest.mark.parametrize(
-    "again", [["resume=run"], [*QUICK, *SMALL, "resume=auto", "hydra.run.dir=run"]]
-)
+@pytest.mark.parametrize("again", [["resume=run"], [*WORDS, "resume=auto", "hydra.run.dir=run"]])
 def test_longer_run_keeps_its_schedule_or_is_refused(run, trained, again):
     refused = run(*again, "trainer.max_epochs=3")
     assert refused.code != 0
