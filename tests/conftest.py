@@ -1,5 +1,7 @@
 """Shared fixtures: a common cache, and the command line in this process."""
 
+import copy
+import functools
 import logging
 import os
 import shutil
@@ -16,6 +18,7 @@ from hydra._internal.hydra import Hydra
 from omegaconf import DictConfig
 
 from limner import cli
+from limner.config import config_files
 from limner.config.schema import CONFIG_DIR, register
 from limner.console import ConsoleHandler
 
@@ -52,6 +55,24 @@ def _composed_once() -> Iterator[None]:
     """Skip Hydra's second composition, which only checks whether `hydra.mode` was set."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Hydra, "get_mode", lambda *args, **options: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_option_read_once() -> Iterator[None]:
+    """Read each file of conf/ once, which saves a fifth of the time of a composition."""
+    known: dict[Path, config_files.ReadFile] = {}
+    read = config_files.read_file
+
+    def read_once(path: Path) -> config_files.ReadFile:
+        if not path.is_relative_to(CONFIG_DIR):
+            return read(path)
+        if path not in known:
+            known[path] = read(path)
+        return known[path]._replace(config=copy.deepcopy(known[path].config))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config_files, "read_file", read_once)
         yield
 
 
@@ -120,12 +141,13 @@ def small_disk() -> Iterator[Callable[[Path, int], None]]:
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
     """Return a function that composes the real config with overrides."""
+    return lambda *overrides: copy.deepcopy(_composed(overrides))
+
+
+@functools.cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
     register()
-
-    def make(*overrides: str) -> DictConfig:
-        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            made = compose("train", overrides=list(overrides))
-        made.run_dir = "unused"
-        return made
-
-    return make
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        made = compose("train", overrides=list(overrides))
+    made.run_dir = "unused"
+    return made
