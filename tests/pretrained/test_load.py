@@ -17,6 +17,8 @@ from limner.errors import UserError
 from limner.randomness import generator_for
 from support.runs import last_checkpoint, trained
 
+NARROW = ("network.encoder.width=8", "network.decoder.width=8", "~callbacks.pictures")
+
 
 class Hostile:
     def __init__(self, command):
@@ -31,7 +33,7 @@ def finished(tmp_path_factory):
     """Train a VAE with an average, and a GAN."""
     folder = tmp_path_factory.mktemp("runs")
     return {
-        "vae": trained(folder / "vae", "model=vae", "model.ema_half_life=100"),
+        "vae": trained(folder / "vae", "model=vae", "model.ema_half_life=100", *NARROW),
         "gan": trained(folder / "gan", "model=gan", "network=mlp"),
         "classifier": trained(folder / "classifier", "model=classifier", "metrics=accuracy"),
     }
