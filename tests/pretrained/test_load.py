@@ -181,7 +181,7 @@ def test_load_names_a_few_of_the_keys_that_differ(copy):
     edit(copy, model__decoder__width=16, model__encoder__width=16)
     message = refused(copy)
     assert "update_00000002.ckpt does not fit the config.yaml beside it" in message
-    assert "network.encoder.layers.0.weight (32x1x3x3 instead of 16x1x3x3)" in message
+    assert "network.encoder.layers.0.weight (8x1x3x3 instead of 16x1x3x3)" in message
     assert "more have another shape" in message
     edit(copy, model__ema_half_life=None)
     message = refused(copy)
