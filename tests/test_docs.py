@@ -142,7 +142,14 @@ def test_pages_show_commands():
     assert {shown.words[0] for shown in SHOWN if shown.words} >= {"train", *COMMANDS}
 
 
-@pytest.mark.parametrize("shown", SHOWN, ids=str)
+FIRST = ("README.md", "docs/tutorial.md")
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [pytest.param(s, marks=[] if s.page in FIRST else [pytest.mark.slow]) for s in SHOWN],
+    ids=str,
+)
 def test_commands_in_documents_are_valid(shown):
     register()
     name, *words = shown.words

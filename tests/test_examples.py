@@ -40,7 +40,13 @@ def test_readme_of_examples_names_every_example():
     assert {re.search(r"examples/(\w+)", command)[1] for command in NEW} == folders
 
 
-@pytest.mark.parametrize("command", NEW)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(c, marks=[] if "network=my" in c or "data=" in c else [pytest.mark.slow])
+        for c in NEW
+    ],
+)
 def test_each_example_trains(run, command):
     words = words_of(command)
     scores = ["metrics.num_samples=50"] if "metrics=" in command else NO_SCORES
