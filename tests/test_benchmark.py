@@ -153,6 +153,7 @@ def test_every_program_reads_each_image_once_per_epoch(files, setups, name):
 NETWORKS = {(case.choices, case.image_shape): case for case in CASES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", NETWORKS.values(), ids=lambda case: case.name)
 def test_every_benchmark_case_is_a_command_line_of_limner(case):
     with torch.device("meta"):
@@ -210,6 +211,7 @@ def test_failing_program_is_quoted(tmp_path, monkeypatch):
         )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forking")  # .ci/run starts real processes
 def test_limner_and_the_loop_take_turns(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LIMNER_CACHE", str(tmp_path))  # The benchmark changes this variable.

@@ -136,7 +136,7 @@ def test_command_with_refused_scores_leaves_no_folder(run, arguments, message):
     assert not Path("outputs").exists()
 
 
-@pytest.mark.parametrize("batch_size", [64, 150])
+@pytest.mark.parametrize("batch_size", [64, pytest.param(150, marks=pytest.mark.slow)])
 def test_scores_use_the_requested_number_of_images(run, monkeypatch, batch_size):
     from limner.metrics.inception_score import InceptionScore
 

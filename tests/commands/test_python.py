@@ -109,6 +109,7 @@ def test_train_interrupted_raises_and_resumes_to_the_same_weights(monkeypatch, f
     torch.testing.assert_close(weights("parts"), weights(finished[0].folder), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_train_resumes_an_unfinished_run_or_returns_a_finished_run_of_the_config(monkeypatch):
     strike(monkeypatch, update=1)
     with pytest.raises(limner.Interrupted):

@@ -35,6 +35,7 @@ def test_gan_train_and_gan_test_are_high_for_samples_of_the_data_distribution():
     assert min(judged(quadrants(600, 3)).values()) > 0.97
 
 
+@pytest.mark.slow
 def test_gan_train_falls_and_gan_test_does_not_when_each_class_has_one_image():
     """Mode collapse shows only in GAN-train."""
     store, _ = quadrants(300, 3)
@@ -46,6 +47,7 @@ def test_gan_train_falls_and_gan_test_does_not_when_each_class_has_one_image():
     assert scores["gan_base"] > 0.97
 
 
+@pytest.mark.slow
 def test_wrong_labels_lower_gan_train_and_gan_test():
     scores = judged(quadrants(600, 3, labels=lambda truth: (truth + 1) % 4))
     assert scores["gan_train"] < 0.05

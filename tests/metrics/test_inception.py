@@ -137,7 +137,7 @@ def test_inception_scores_equal_torch_fidelitys(ours, theirs):
     assert min(expected["fid"], expected["inception_score"] - 1) > 0, "there is something to see"
 
 
-@pytest.mark.parametrize("resize", ["tf1", "clean"])
+@pytest.mark.parametrize("resize", ["tf1", pytest.param("clean", marks=pytest.mark.slow)])
 def test_inception_accepts_grey_and_colour(hub, resize):
     network = prepared(resize)
     grey = torch.randint(0, 256, (2, 1, 20, 20), dtype=torch.uint8)

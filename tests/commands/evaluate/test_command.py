@@ -135,6 +135,7 @@ def test_evaluate_computes_every_measure_of_a_vae(vae, tmp_path):
     assert (tmp_path / "nearest_training_images.png").is_file()
 
 
+@pytest.mark.slow
 def test_evaluate_judges_labels_by_gan_train_and_gan_test(digits, tmp_path):
     """Real images as samples teach a classifier, and are recognised by one, far above chance."""
     words = [f"generated={digits / 'b'}", f"reference={digits / 'a'}", "metrics=classifier"]
@@ -145,6 +146,7 @@ def test_evaluate_judges_labels_by_gan_train_and_gan_test(digits, tmp_path):
     assert values["gan_test_accuracy"] > 0.3
 
 
+@pytest.mark.slow
 def test_evaluate_judges_a_conditional_run_by_its_drawn_labels(untrained, tmp_path):
     folder = untrained("model=cgan", "network=mlp")
     words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=200"]
