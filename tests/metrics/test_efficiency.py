@@ -38,7 +38,7 @@ def test_multiply_adds_of_a_loop_count_each_iteration():
 
 
 def test_speed_is_the_speed_of_the_median_batch_after_the_warm_up(monkeypatch):
-    waits, sizes, now = iter([0.2, 0.02, 0.3, 0.02, 0.01]), [], [0.0]
+    waits, sizes, now = iter([0.9, 0.02, 0.3, 0.02, 0.01]), [], [0.0]
     monkeypatch.setattr(efficiency, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def draw(num_images):
