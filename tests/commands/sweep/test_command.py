@@ -161,6 +161,7 @@ def test_sweep_resumes_jobs_whose_folders_name_all_overrides(run, fakes):
     assert "-> outputs/sweeps/a/logger=none,seed=1, finished before" in again.out
 
 
+@pytest.mark.slow
 def test_commands_with_other_common_overrides_may_share_a_sweep(run, fakes):
     for rate in ("0.1", "0.2"):
         assert run("-m", "seed=1,2", f"optimizer.lr={rate}", "sweep=a").code == 0
