@@ -89,6 +89,7 @@ class SeedAndStop(L.Callback):
         trainer.should_stop = batch_idx + 1 == NUM_UPDATES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_every_program_does_the_same_work_as_limner(
     composed, files, setups, tmp_path, monkeypatch, name

@@ -152,6 +152,7 @@ def test_values_belong_to_their_updates_when_few_batches_are_validated(make):
     assert run.rows()[2] != pytest.approx(run.validated(1), rel=1e-3), "which could be seen"
 
 
+@pytest.mark.slow
 def test_last_update_is_validated_when_time_ends_the_run(make):
     """A longer time resumes in the middle of the epoch, like the uninterrupted run."""
     run, whole = make("data.batch_size=256"), make("data.batch_size=256")

@@ -95,6 +95,7 @@ def test_cache_key_of_the_published_digits_classifier_is_unchanged(composed, mon
     assert keys == [("classifiers", [1500, 128, 2e-3, 0])]
 
 
+@pytest.mark.slow
 def test_classifier_takes_less_time_on_few_images_and_still_learns_them(prepared):
     features, _ = prepared("data.test_fraction=0.95", "data.validation_fraction=0.01")
     assert features._num_updates(20) == 50

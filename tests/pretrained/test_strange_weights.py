@@ -74,7 +74,14 @@ FAMILIES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("overrides", FAMILIES, ids=" ".join)
+QUICK = FAMILIES[0], FAMILIES[3], FAMILIES[6]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [pytest.param(f, marks=[] if f in QUICK else [pytest.mark.slow]) for f in FAMILIES],
+    ids=" ".join,
+)
 def test_load_gives_the_buffers_of_the_constructors_and_the_weights_of_the_file(
     tmp_path, composed, built_on, overrides
 ):

@@ -158,6 +158,7 @@ def test_evaluate_judges_a_conditional_run_by_its_drawn_labels(untrained, tmp_pa
     assert found["protocol"]["weights"] == "ema"
 
 
+@pytest.mark.slow
 def test_evaluate_passes_the_classes_to_a_conditional_autoencoder(untrained, tmp_path):
     folder = untrained("model=cvae", "network=mlp")
     words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=100", "num_measured=60"]
@@ -169,6 +170,7 @@ def test_evaluate_passes_the_classes_to_a_conditional_autoencoder(untrained, tmp
     assert set(names) < set(found)
 
 
+@pytest.mark.slow
 def test_evaluate_computes_the_other_measures_when_a_model_cannot_draw(untrained, tmp_path):
     folder = untrained("model=vqvae", "network.encoder.width=8", "network.decoder.width=8")
     words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=100", "num_measured=60"]

@@ -76,6 +76,7 @@ def test_sweep_queues_jobs_with_equal_resources_as_one_array(run, pretended):
     assert ids == {"11_0", "11_1", "12_0", "12_1"}
 
 
+@pytest.mark.slow
 def test_sweep_does_not_queue_jobs_that_are_in_the_queue(run, pretended):
     folder = pretended()
     pretended(sbatch=TAKES.format(folder))
