@@ -1,5 +1,12 @@
 """Shared fixtures: a common cache, and the command line in this process."""
 
+# ruff: noqa: E402
+import gc
+
+gc.disable()  # until all tests are collected, which takes a quarter less time without it
+
+import copy
+import functools
 import logging
 import os
 import shutil
@@ -16,11 +23,18 @@ from hydra._internal.hydra import Hydra
 from omegaconf import DictConfig
 
 from limner import cli
+from limner.config import config_files
 from limner.config.schema import CONFIG_DIR, register
 from limner.console import ConsoleHandler
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # for `import fakes`
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector ignore what the imports and the collection have made."""
+    gc.freeze()
+    gc.enable()
 
 
 @dataclass
@@ -54,6 +68,24 @@ def _composed_once() -> Iterator[None]:
     """Skip Hydra's second composition, which only checks whether `hydra.mode` was set."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Hydra, "get_mode", lambda *args, **options: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_option_read_once() -> Iterator[None]:
+    """Read each file of conf/ once, which saves a fifth of the time of a composition."""
+    known: dict[Path, config_files.ReadFile] = {}
+    read = config_files.read_file
+
+    def read_once(path: Path) -> config_files.ReadFile:
+        if not path.is_relative_to(CONFIG_DIR):
+            return read(path)
+        if path not in known:
+            known[path] = read(path)
+        return known[path]._replace(config=copy.deepcopy(known[path].config))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config_files, "read_file", read_once)
         yield
 
 
@@ -122,12 +154,13 @@ def small_disk() -> Iterator[Callable[[Path, int], None]]:
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
     """Return a function that composes the real config with overrides."""
+    return lambda *overrides: copy.deepcopy(_composed(overrides))
+
+
+@functools.cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
     register()
-
-    def make(*overrides: str) -> DictConfig:
-        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            made = compose("train", overrides=list(overrides))
-        made.run_dir = "unused"
-        return made
-
-    return make
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        made = compose("train", overrides=list(overrides))
+    made.run_dir = "unused"
+    return made

@@ -18,8 +18,8 @@ from support.runs import last_checkpoint
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import benchmark
-from benchmarks import loop, players, template, tutorial
-from benchmarks.cases import CASES, Case, compose_setup, make_networks
+from benchmarks import loop, players, race, template, tutorial
+from benchmarks.cases import CASES, Case, Setup, compose_setup, make_networks
 from benchmarks.images import load_images, save_images
 from benchmarks.players import Player
 from benchmarks.report import Result, ratio, verdicts
@@ -44,6 +44,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, case in SMALL.items():
         save_images(folder / f"{name}.npy", case.image_shape, num_images=NUM_IMAGES)
     return {name: folder / f"{name}.npy" for name in SMALL}
+
+
+@pytest.fixture(scope="module")
+def setups(files) -> dict[str, Setup]:
+    """Read the numbers of each small case."""
+    return {
+        name: compose_setup(case, images=files[name], device="cpu") for name, case in SMALL.items()
+    }
 
 
 def seed_update(update: int) -> None:
@@ -81,11 +89,14 @@ class SeedAndStop(L.Callback):
         trainer.should_stop = batch_idx + 1 == NUM_UPDATES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
-def test_every_program_does_the_same_work_as_limner(composed, files, tmp_path, monkeypatch, name):
+def test_every_program_does_the_same_work_as_limner(
+    composed, files, setups, tmp_path, monkeypatch, name
+):
     """From the same weights, images and noise, all programs arrive at the same weights."""
     expected = trained_by_limner(composed, files[name], SMALL[name], tmp_path / "run")
-    setup = compose_setup(SMALL[name], images=files[name], device="cpu")
+    setup = setups[name]
     labelled = DataLoader(
         [(images, torch.zeros(len(images))) for images in batches(files[name])],
         batch_size=None,
@@ -128,8 +139,8 @@ def test_every_program_does_the_same_work_as_limner(composed, files, tmp_path, m
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_every_program_reads_each_image_once_per_epoch(files, name):
-    setup = compose_setup(SMALL[name], images=files[name], device="cpu")
+def test_every_program_reads_each_image_once_per_epoch(files, setups, name):
+    setup = setups[name]
     expected = torch.cat(batches(files[name])).flatten(1).sum(1).sort().values
     stream = loop._batches(setup)
     gathered = torch.cat([next(stream) for _ in range(NUM_IMAGES // BATCH_SIZE)])
@@ -139,7 +150,12 @@ def test_every_program_reads_each_image_once_per_epoch(files, name):
         torch.testing.assert_close(images.flatten(1).sum(1).sort().values, expected)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+# one case of each network and size; cases of another precision differ in nothing else
+NETWORKS = {(case.choices, case.image_shape): case for case in CASES}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", NETWORKS.values(), ids=lambda case: case.name)
 def test_every_benchmark_case_is_a_command_line_of_limner(case):
     with torch.device("meta"):
         setup = compose_setup(case, images=Path("none.npy"), device="cpu")
@@ -180,6 +196,7 @@ def test_quick_benchmark_fails_only_when_limner_is_much_slower(
 ):
     results = [result("limner", [seconds] * 3), result("loop", [1.0] * 3)]
     monkeypatch.setattr(benchmark.Race, "run", lambda race, case: results)
+    monkeypatch.setattr(benchmark, "draw_picture", lambda *arguments, **options: None)
     words = ["--cases", "vae_mlp_28", "--to", str(tmp_path)]
     assert benchmark.main([*words, "--quick"]) == code
     assert benchmark.main(words) == 0
@@ -195,8 +212,11 @@ def test_failing_program_is_quoted(tmp_path, monkeypatch):
         )  # fmt: skip
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("forking")  # .ci/run starts real processes
 def test_limner_and_the_loop_take_turns(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LIMNER_CACHE", str(tmp_path))  # The benchmark changes this variable.
+    monkeypatch.setattr(race, "NUM_DRAWN", 100)
     benchmark.main([
         "--quick", "--cases", "vae_mlp_28", "--rounds", "2", "--seconds", "0.02", "--images",
         "600", "--to", str(tmp_path / "out"), "--device", "cpu",

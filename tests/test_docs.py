@@ -1,6 +1,8 @@
 """The documentation: its commands are valid, and what it names exists."""
 
+import copy
 import dataclasses
+import functools
 import itertools
 import re
 import shlex
@@ -11,7 +13,10 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from omegaconf import DictConfig
 
 from limner.commands.parser import COMMANDS, read_words
 from limner.config.command_options import parse
@@ -20,6 +25,7 @@ from limner.config.error_messages import explain
 from limner.config.schema import CONFIG_DIR, register
 from limner.errors import UserError
 from limner.interfaces import Augmentation
+from limner.resume.overrides import key_of
 from limner.resume.quoting import with_quotes
 
 ROOT = Path(__file__).parents[1]
@@ -88,7 +94,10 @@ def train_words(words: tuple[str, ...]) -> list[str]:
 
 
 def check_train(words: tuple[str, ...]) -> None:
-    """Compose the config of a training command, or of the first job of a sweep."""
+    """Compose the config of a training command, or of the first job of a sweep.
+
+    Hydra's own functions set the values.
+    """
     asked = list(words)
     if "-m" in words:
         asked = [re.sub(r"=([^\[{'\"(]*?),.*", r"=\1", word) for word in asked]
@@ -96,9 +105,20 @@ def check_train(words: tuple[str, ...]) -> None:
         asked = [
             word for word in asked if not re.match(r"(network|model/loss|data|metrics)=", word)
         ]
-    overrides = with_quotes(train_words(tuple(asked)))
+    words = with_quotes(train_words(tuple(asked)))
+    keys = {word: key_of(word) for word in words}
+    choices = [w for w in words if (CONFIG_DIR / keys[w]).is_dir() or keys[w][:6] == "hydra."]
+    values = [word for word in words if word not in choices]
+    parsed = OverridesParser.create().parse_overrides(values)
+    config = copy.deepcopy(composed(tuple(choices)))
+    ConfigLoaderImpl._apply_overrides_to_config(parsed, config)
+
+
+@functools.cache
+def composed(choices: tuple[str, ...]) -> DictConfig:
+    """Compose these choices of options; several commands differ in values only."""
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        compose("train", overrides=overrides)
+        return compose("train", overrides=list(choices))
 
 
 def check_other(name: str, words: list[str]) -> None:
@@ -124,7 +144,14 @@ def test_pages_show_commands():
     assert {shown.words[0] for shown in SHOWN if shown.words} >= {"train", *COMMANDS}
 
 
-@pytest.mark.parametrize("shown", SHOWN, ids=str)
+FIRST = ("README.md", "docs/tutorial.md")
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [pytest.param(s, marks=[] if s.page in FIRST else [pytest.mark.slow]) for s in SHOWN],
+    ids=str,
+)
 def test_commands_in_documents_are_valid(shown):
     register()
     name, *words = shown.words

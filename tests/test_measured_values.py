@@ -7,7 +7,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 
@@ -86,18 +86,37 @@ def lengths(**given: int | float | None) -> Lengths:
     return {"max_epochs": 100, "max_steps": -1, **usual, **given}
 
 
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        pytest.param((64, None, lengths(max_steps=30)), marks=pytest.mark.slow),
+        (256, None, lengths(max_epochs=3, check_val_every_n_epoch=2)),
+        (256, 7, lengths(max_steps=9, val_check_interval=2)),
+        pytest.param(
+            (256, 4, lengths(max_epochs=2, check_val_every_n_epoch=None, val_check_interval=3)),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_values_belong_to_their_updates_for_an_interval(composed, drawn):
+    check_values(composed, drawn)
+
+
+@pytest.mark.slow
 @settings(
     max_examples=10, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(runs())
-@example((64, None, lengths(max_steps=30)))
-@example((256, None, lengths(max_epochs=3, check_val_every_n_epoch=2)))
-@example((256, None, lengths(max_epochs=2, val_check_interval=2)))
-@example((256, 7, lengths(max_steps=9, val_check_interval=2)))
-@example((256, 4, lengths(max_epochs=2, check_val_every_n_epoch=None, val_check_interval=3)))
 def test_values_belong_to_their_updates_for_all_intervals(composed, drawn):
-    """Validation leaves no trace in the weights either, even in a resumed run."""
+    check_values(composed, drawn)
+
+
+def check_values(composed, drawn) -> None:
+    """Train a run, and check its values, and that its validation leaves no trace in its weights.
+
+    This includes resumed runs.
+    """
     batch_size, stop, given_lengths = drawn
     with tempfile.TemporaryDirectory() as folder:
         config = composed(*LOSS, *SMALL, f"data.batch_size={batch_size}")
@@ -133,6 +152,7 @@ def test_values_belong_to_their_updates_when_few_batches_are_validated(make):
     assert run.rows()[2] != pytest.approx(run.validated(1), rel=1e-3), "which could be seen"
 
 
+@pytest.mark.slow
 def test_last_update_is_validated_when_time_ends_the_run(make):
     """A longer time resumes in the middle of the epoch, like the uninterrupted run."""
     run, whole = make("data.batch_size=256"), make("data.batch_size=256")

@@ -5,8 +5,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-QUICK = ["trainer.max_epochs=1", "metrics.num_samples=150", "metrics.batch_size=64", "logger=csv"]
+from limner.errors import UserError
+from limner.training.train import prepare
+from support.runs import JUDGE
+
+QUICK = [
+    "trainer.max_steps=2", "metrics.num_samples=150", "metrics.batch_size=64", "network=mlp",
+    JUDGE, "logger=csv", "accelerator=cpu", "~callbacks.pictures", "~callbacks.codes",
+]  # fmt: skip
 
 
 def scores(result):
@@ -23,7 +31,7 @@ def test_every_score_states_its_protocol(run):
         "num_samples": 150,
         "weights": "ema",
         "seed": 3,
-        "update": 22,
+        "update": 2,
     }
     reference = {"data": "digits", "image_shape": [1, 8, 8], "split": "train", "num_images": 1617}
     options = {
@@ -87,13 +95,28 @@ def test_second_run_reads_no_real_image_for_its_scores(run, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reference_split": "test"}, "metrics.objective.name=val/fid_classifier is not"),
+        ({"scores": ["kid"], "kid_subset_size": 9}, "there are: val/kid_classifier"),
+        ({"scores": ["fad"]}, "choose from fid, inception_score, kid, prdc"),
+        ({"num_samples": 9}, "inception_score needs 10 images or more"),
+        ({"scores": ["fid", "kid"]}, "metrics.num_samples=150: kid needs 1000 images or more"),
+    ],
+)
+def test_scores_that_cannot_be_computed_are_refused_before_training(composed, changes, message):
+    config = composed(*QUICK)
+    for key, value in changes.items():
+        OmegaConf.update(config, f"metrics.{key}", value)
+    with pytest.raises(UserError) as error:
+        prepare(config)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["metrics.reference_split=test"], "metrics.objective.name=val/fid_classifier is not"),
-        (["metrics.scores=[kid]", "metrics.kid_subset_size=9"], "there are: val/kid_classifier"),
         (["metrics.scores=[fad]"], "choose from fid, inception_score, kid, prdc"),
-        (["metrics.num_samples=9"], "inception_score needs 10 images or more"),
-        (["metrics.scores=[fid,kid]"], "metrics.num_samples=150: kid needs 1000 images or more"),
         (["metrics.reference_split=[train,validation]"], "choose train or test"),
         (
             [
@@ -106,14 +129,14 @@ def test_second_run_reads_no_real_image_for_its_scores(run, monkeypatch):
         ),
     ],
 )
-def test_scores_that_cannot_be_computed_are_refused_before_training(run, arguments, message):
+def test_command_with_refused_scores_leaves_no_folder(run, arguments, message):
     result = run(*QUICK, *arguments)
     assert result.code == 1
     assert message in result.err
     assert not Path("outputs").exists()
 
 
-@pytest.mark.parametrize("batch_size", [64, 150])
+@pytest.mark.parametrize("batch_size", [64, pytest.param(150, marks=pytest.mark.slow)])
 def test_scores_use_the_requested_number_of_images(run, monkeypatch, batch_size):
     from limner.metrics.inception_score import InceptionScore
 
@@ -130,7 +153,11 @@ def test_scores_use_the_requested_number_of_images(run, monkeypatch, batch_size)
 
 
 def test_metrics_auto_reports_its_choice(run):
-    result = run("metrics=auto", *QUICK[:1], "accelerator=cpu")
+    result = run(
+        "metrics=auto",
+        "metrics.choices.classifier.features.num_updates=150",
+        *(word for word in QUICK if word != JUDGE),
+    )
     assert result.code == 0, result.err
     assert "metrics=classifier: about" in result.out
     assert "val/fid_classifier" in scores(result)

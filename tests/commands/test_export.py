@@ -23,10 +23,15 @@ from support.runs import trained
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     return {
-        "vae": trained(folder / "vae", "model=vae"),
-        "gan": trained(folder / "gan", "model=gan", "optimizer.lr=1e-5"),
-        "classifier": trained(folder / "classifier", "model=classifier", "metrics=accuracy"),
-    }
+        name: trained(folder / name, f"model={name}", *words, "~callbacks.pictures")
+        for name, words in {
+            "vae": [f"network.{part}.width=8" for part in ("encoder", "decoder")],
+            "gan": [
+                "optimizer.lr=1e-5", "network.generator.width=8", "network.discriminator.width=8"
+            ],
+            "classifier": ["metrics=accuracy"],
+        }.items()
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -100,6 +105,7 @@ def test_model_card_has_no_picture_when_the_model_cannot_draw(export):
     assert "samples.png" not in Path("model/README.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vae", "gan"])
 def test_onnx_model_draws_the_same_images_as_torch(finished, export, name):
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -116,6 +122,7 @@ def test_onnx_model_draws_the_same_images_as_torch(finished, export, name):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_onnx_model_takes_labels_when_it_is_conditional(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -127,6 +134,7 @@ def test_onnx_model_takes_labels_when_it_is_conditional(tmp_path):
     assert np.abs(images - model.module.generate(z, labels).numpy()).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_export_refuses_an_onnx_model_that_differs_from_torch(export, monkeypatch):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 import limner
 from limner.callbacks.signals import SeedPerUpdate
 from limner.processes import STOP_SIGNALS
-from support.runs import last_checkpoint
+from support.runs import JUDGE, last_checkpoint
 
 TINY = [
     "model=vae", "network=mlp", "network.encoder.hidden_dims=[8]", "metrics=loss", "logger=csv",
@@ -61,11 +61,20 @@ def strike(monkeypatch, update):
     monkeypatch.setattr(SeedPerUpdate, "on_train_batch_start", struck)
 
 
-def test_train_returns_the_folder_model_scores_and_status():
-    before = state()
-    trained = limner.train(*TINY)
-    assert state() == before
-    assert trained.folder.parent == Path("outputs/vae_digits").resolve()
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Train a run; return it, and the state of the process before and after."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("finished"))
+        before = state()
+        trained = limner.train(*TINY)
+        return trained, before, state()
+
+
+def test_train_returns_the_folder_model_scores_and_status(finished):
+    trained, before, after = finished
+    assert after == before
+    assert trained.folder.parent == before[1] / "outputs" / "vae_digits"
     assert trained.status.state == "finished"
     assert trained.status.update == 3
     assert trained.model.sample(2).shape == (2, 8, 8, 1)
@@ -74,23 +83,22 @@ def test_train_returns_the_folder_model_scores_and_status():
     assert trained.config["trainer"]["max_steps"] == 3
 
 
-def test_train_makes_the_run_of_the_command_line(run):
-    result = run(*TINY, "hydra.run.dir=command")
+def test_train_makes_the_run_of_the_command_line(run, finished):
+    result = run(*TINY)
     assert result.code == 0, result.err
-    limner.train(*TINY, "hydra.run.dir=python")
+    folders = result.only_run(), finished[0].folder
     names = [
-        {str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()}
-        for folder in ("command", "python")
+        {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        for folder in folders
     ]
     assert names[0] == names[1]
-    torch.testing.assert_close(weights("python"), weights("command"), rtol=0, atol=0)
-    configs = [OmegaConf.load(f"{f}/.hydra/config.yaml") for f in ("command", "python")]
+    torch.testing.assert_close(weights(folders[1]), weights(folders[0]), rtol=0, atol=0)
+    configs = [OmegaConf.load(folder / ".hydra" / "config.yaml") for folder in folders]
     assert configs[0] == configs[1]
-    assert "limner" in Path("python/train.log").read_text()
+    assert "limner" in (folders[1] / "train.log").read_text()
 
 
-def test_train_interrupted_raises_and_resumes_to_the_same_weights(monkeypatch):
-    whole = limner.train(*TINY, "hydra.run.dir=whole")
+def test_train_interrupted_raises_and_resumes_to_the_same_weights(monkeypatch, finished):
     strike(monkeypatch, update=1)
     before = state()
     with pytest.raises(limner.Interrupted, match=r"limner\.train\(\"resume=parts\"\)"):
@@ -98,9 +106,10 @@ def test_train_interrupted_raises_and_resumes_to_the_same_weights(monkeypatch):
     assert state() == before
     resumed = limner.train("resume=parts")
     assert resumed.status.starts == 2
-    torch.testing.assert_close(weights("parts"), weights(whole.folder), rtol=0, atol=0)
+    torch.testing.assert_close(weights("parts"), weights(finished[0].folder), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_train_resumes_an_unfinished_run_or_returns_a_finished_run_of_the_config(monkeypatch):
     strike(monkeypatch, update=1)
     with pytest.raises(limner.Interrupted):
@@ -186,11 +195,13 @@ def test_compose_returns_the_checked_config_and_writes_nothing():
     assert list(Path().iterdir()) == []
 
 
-def test_evaluate_scores_a_trained_run_with_protocols():
-    trained = limner.train(*TINY)
+def test_evaluate_scores_a_trained_run_with_protocols(finished):
+    trained, *_ = finished
     before = state()
-    scores = limner.evaluate(trained, "measures=[reconstruction]", "num_measured=20",
-                             "metrics=classifier", "metrics.num_samples=100")  # fmt: skip
+    scores = limner.evaluate(
+        trained, "measures=[reconstruction]", "num_measured=20", "metrics=classifier",
+        "metrics.num_samples=100", JUDGE, "to=scores",
+    )  # fmt: skip
     assert state() == before
     assert all(score.protocol and score.value == score.value for score in scores.values())
     assert scores.keys() & {"fid_classifier", "val/fid_classifier"}

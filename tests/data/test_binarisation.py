@@ -70,7 +70,7 @@ def test_fresh_draws_follow_the_update_on_any_number_of_processes():
     assert not torch.equal(one[0]["image"], one[6]["image"])
 
 
-@pytest.mark.parametrize("kind", ["dynamic", "static"])
+@pytest.mark.parametrize("kind", ["dynamic", pytest.param("static", marks=pytest.mark.slow)])
 def test_run_trains_on_black_and_white_images_and_its_scores_state_that(run, monkeypatch, kind):
     import json
 
@@ -85,7 +85,7 @@ def test_run_trains_on_black_and_white_images_and_its_scores_state_that(run, mon
     monkeypatch.setattr(VAE, "_losses", losses)
     result = run(
         f"data.binarisation={kind}", "model/likelihood=bernoulli", "metrics=none", "logger=csv",
-        "trainer.max_epochs=2",
+        "trainer.max_steps=2", "network=mlp", "~callbacks.pictures", "~callbacks.codes",
     )  # fmt: skip
     assert result.code == 0, result.err
     assert all(set(images.unique().tolist()) == {-1, 1} for images in seen)

@@ -1,20 +1,37 @@
+import copy
+import functools
 import os
 import shutil
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from PIL import Image
 
 from limner.config.build import build
+from limner.config.schema import CONFIG_DIR, register
 from limner.data import ImageDataModule, ImageFolder
 from limner.errors import UserError
 from support import fakes
 
 
+@functools.cache
+def composed_once(*overrides):
+    register()
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
 @pytest.fixture
-def digits(composed):
-    def make(*overrides):
-        data = build(composed("data=digits", *overrides), "data")
+def digits():
+    """Return a function that opens the digits with other values of some keys."""
+
+    def make(**changes):
+        config = copy.deepcopy(composed_once("data=digits"))
+        for key, value in changes.items():
+            OmegaConf.update(config, key.replace("__", "."), value)
+        data = build(config, "data")
         data.open()
         return data
 
@@ -22,13 +39,15 @@ def digits(composed):
 
 
 @pytest.fixture
-def photos(composed, tmp_path):
+def photos(tmp_path):
     """Return a folder and a function for the state of its data module, or for loading a state."""
     folder = fakes.images(tmp_path / "photos", 12, size=(4, 4), classes=3)
 
     def state(path=folder, *, saved=None, **overrides):
-        given = [f"data.{key}={value}" for key, value in overrides.items()]
-        data = build(composed("data=image_folder", f"data.path={path}", *given), "data")
+        config = copy.deepcopy(composed_once("data=image_folder", "data.path=unused"))
+        for key, value in ({"path": str(path)} | overrides).items():
+            OmegaConf.update(config, f"data.{key}", value)
+        data = build(config, "data")
         data.open()
         return data.state_dict() if saved is None else data.load_state_dict(saved)
 
@@ -44,8 +63,8 @@ def test_splits_do_not_overlap_and_cover_all_images(digits):
 
 def test_splits_depend_only_on_split_seed(digits):
     test = digits().split("test")[1]
-    assert torch.equal(digits("seed=5").split("test")[1], test)
-    assert not torch.equal(digits("data.split_seed=1").split("test")[1], test)
+    assert torch.equal(digits(seed=5).split("test")[1], test)
+    assert not torch.equal(digits(data__split_seed=1).split("test")[1], test)
 
 
 def test_reference_train_is_all_images_except_the_test_images(digits):
@@ -58,13 +77,13 @@ def test_reference_train_is_all_images_except_the_test_images(digits):
 
 
 def test_missing_reference_is_refused(digits):
-    data = digits("data.test_fraction=0.0")
+    data = digits(data__test_fraction=0.0)
     with pytest.raises(UserError, match="reference_split=test"):
         data.reference("test")
 
 
 def test_data_module_infers_shape_and_classes_from_the_files(digits):
-    data = digits("data.image_shape=null", "data.num_classes=null")
+    data = digits(data__image_shape=None, data__num_classes=None)
     assert data.image_shape == [1, 8, 8]
     assert data.num_classes == 10
     assert data.describe().startswith("digits: 1,437 train, 180 validation, 180 test images of 1x")

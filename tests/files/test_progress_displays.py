@@ -59,11 +59,11 @@ def rows_of(said: str, width: int) -> list[str]:
 
 def test_bar_leaves_its_last_state_at_every_width(clock, output):
     values = {"train/loss_discriminator": 1.237, "train/loss_generator": 0.7212}
-    for width in range(40, 201, 10):
+    for width in range(40, 201, 20):
         file, _ = output(force_terminal=True, width=width)
         with Bar("Training", total=10_000) as bar:
-            for update in range(1, 501):
-                clock.seconds += 0.05
+            for update in range(10, 501, 10):
+                clock.seconds += 0.5
                 bar.update(update, values)
         shown = "\n".join(rows_of(file.getvalue(), width))
         for fact in ("Training", "500/10,000 updates", "20.0/s", "0:07:55 left", "D 1.237"):

@@ -9,6 +9,7 @@ from limner.metrics import classifier
 from limner.metrics.weights import weights_hash
 from limner.pixels import to_float
 from limner.randomness import generator_for
+from support.runs import JUDGE
 
 
 @pytest.fixture
@@ -24,6 +25,7 @@ def prepared(composed):
     return make
 
 
+@pytest.mark.slow  # 1,500 updates
 def test_classifier_learns_the_data(prepared):
     features, _ = prepared()
     protocol = features.protocol()
@@ -32,9 +34,9 @@ def test_classifier_learns_the_data(prepared):
 
 
 def test_classifier_is_trained_once_and_reproducibly(prepared, monkeypatch):
-    first, data = prepared()
+    first, data = prepared(JUDGE)
     monkeypatch.setattr(type(first), "_train", None)
-    second, _ = prepared("seed=7", "model=gan")
+    second, _ = prepared(JUDGE, "seed=7", "model=gan")
     assert first.protocol() == second.protocol()
     images = data.split("test")[0].gather(torch.arange(9))
     seen = first(images)
@@ -72,8 +74,8 @@ def test_classifier_is_bit_equal_to_the_published_one(prepared):
 
 
 @pytest.mark.parametrize("num_images", [1617, 50_000, 60_000])
-def test_classifier_trains_as_long_as_published_on_the_known_data_sets(prepared, num_images):
-    features, _ = prepared()
+def test_classifier_trains_as_long_as_published_on_the_known_data_sets(composed, num_images):
+    features = build(composed("data=digits", "metrics=classifier"), "metrics").features
     assert features._num_updates(num_images) == features.num_updates == 1500
 
 
@@ -93,8 +95,9 @@ def test_cache_key_of_the_published_digits_classifier_is_unchanged(composed, mon
     assert keys == [("classifiers", [1500, 128, 2e-3, 0])]
 
 
+@pytest.mark.slow
 def test_classifier_takes_less_time_on_few_images_and_still_learns_them(prepared):
-    features, _ = prepared("data.test_fraction=0.9", "data.validation_fraction=0.01")
+    features, _ = prepared("data.test_fraction=0.95", "data.validation_fraction=0.01")
     assert features._num_updates(20) == 50
     assert features._num_updates(90) == 141
     assert features._accuracy > 0.8

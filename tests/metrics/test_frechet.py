@@ -1,7 +1,5 @@
 """FID compared with closed forms and independent computations."""
 
-import time
-
 import numpy as np
 import pytest
 import scipy.linalg
@@ -92,13 +90,15 @@ def test_statistics_keep_their_precision_when_features_are_far_from_0():
     assert torch.allclose(moments(x).covariance, expected, rtol=1e-6, atol=1e-9)
 
 
-def test_frechet_distance_of_2048_dimensions_takes_a_few_seconds():
-    """It takes 2.5 s on two idle cores; the limit leaves room for a busy machine."""
-    x = torch.randn(2500, 2048, dtype=torch.float64)
+@pytest.mark.parametrize("size", [256, pytest.param(2048, marks=pytest.mark.slow)])
+def test_frechet_distance_of_many_dimensions_needs_only_symmetric_eigenvalues(monkeypatch, size):
+    """The eigenvalues of other matrices take ten times as long."""
+    monkeypatch.setattr(torch.linalg, "eigvals", None)
+    monkeypatch.setattr(torch.linalg, "eig", None)
+    monkeypatch.setattr(scipy.linalg, "sqrtm", None)
+    x = torch.randn(size + 500, size, dtype=torch.float64)
     gaussian = FeatureMoments(x.mean(0), torch.cov(x.T))
     other = FeatureMoments(gaussian.mean + 1, 4 * gaussian.covariance)
-    start = time.monotonic()
     distance = frechet_distance(gaussian, other)
-    assert time.monotonic() - start < 10
-    expected = 2048 + gaussian.covariance.trace().item()  # (2 - 1)^2 tr C
+    expected = size + gaussian.covariance.trace().item()  # (2 - 1)^2 tr C
     assert distance == pytest.approx(expected, rel=1e-9)

@@ -61,6 +61,7 @@ def test_reference_reads_no_image_the_second_time(monkeypatch):
     assert network.num_seen == 0
 
 
+@pytest.mark.slow  # a process that imports everything
 def test_reference_reads_no_image_in_another_process():
     first = made()
     code = (

@@ -13,6 +13,7 @@ from limner.metrics.time_to_score import (
     write_csv,
     write_picture,
 )
+from support.runs import JUDGE
 
 CSV = """update,train/loss,time/seconds,val/fid
 10,3.0,1.5,
@@ -77,7 +78,10 @@ def test_curves_are_written_as_a_table_and_a_picture(folder):
 
 
 def test_run_writes_its_curve(run):
-    quick = ["trainer.max_epochs=2", "metrics.num_samples=50", "metrics.every_num_epochs=1"]
+    quick = [
+        "trainer.max_epochs=2", "metrics.num_samples=50", "metrics.every_num_epochs=1", JUDGE,
+        "trainer.limit_train_batches=2", "network=mlp", "~callbacks.pictures", "~callbacks.codes",
+    ]  # fmt: skip
     result = run(*quick, "logger=csv")
     assert result.code == 0, result.err
     curve = read_curve(result.only_run(), score="val/fid_classifier")

@@ -13,7 +13,7 @@ from torch import nn
 
 import limner
 from limner.errors import UserError
-from limner.pretrained import load
+from limner.pretrained import bounded_build, load
 from limner.pretrained.bounded_build import MIN_BYTES, build_within
 from limner.pretrained.safe_build import build
 from limner.runs.checkpoints import update_path, write
@@ -64,14 +64,24 @@ FAMILIES = [
     ("model=vae", "network=conv", "model/prior=flow"),
     ("model=vae", "network=residual", "model/likelihood=logistic"),
     ("model=gan", "network=dcgan", "model.ema_half_life=100"),
-    ("model=gan", "network=resnet", "model/condition=projection"),
+    (
+        "model=gan", "network=resnet", "model/condition=projection", "network.generator.width=16",
+        "network.discriminator.width=16",
+    ),
     ("model=gan", "network=mlp", "model/augmentation=ada", "model/penalty=lecam"),
     ("model=vqvae",),
     ("model=classifier",),
-]
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("overrides", FAMILIES, ids=" ".join)
+QUICK = FAMILIES[0], FAMILIES[3], FAMILIES[6]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [pytest.param(f, marks=[] if f in QUICK else [pytest.mark.slow]) for f in FAMILIES],
+    ids=" ".join,
+)
 def test_load_gives_the_buffers_of_the_constructors_and_the_weights_of_the_file(
     tmp_path, composed, built_on, overrides
 ):
@@ -101,6 +111,13 @@ def test_load_allocates_no_memory_for_a_model_that_does_not_fit(tmp_path, built_
     assert built_on == ["meta", "meta"]
 
 
+@pytest.fixture
+def few_calls(monkeypatch):
+    """Allow fewer function calls, so that an endless constructor is stopped sooner."""
+    monkeypatch.setattr(bounded_build, "MIN_CALLS", 50_000)
+
+
+@pytest.mark.usefixtures("few_calls")
 @pytest.mark.parametrize("number", [10**9, 10**40, "0x1" + 6000 * "0"], ids=lambda n: str(n)[:5])
 @pytest.mark.parametrize(
     "model",
@@ -150,6 +167,7 @@ def test_constructor_that_reads_values_is_measured_in_memory():
         build_within(lambda: Reads(MIN_BYTES), file_bytes=100, check=lambda _: None)
 
 
+@pytest.mark.usefixtures("few_calls")
 def test_endless_constructor_that_reads_values_is_stopped():
     def make():
         torch.ones(1).item()

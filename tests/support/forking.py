@@ -1,9 +1,9 @@
 """Separate processes of `python PROGRAM.py` without the seconds that imports would take.
 
-The processes are forked from the process of the tests, which has imported everything. Each has
-its own words, folder, environment, output and signals. If Lightning's launcher starts a further
-process of a run, that process is a child of the first, with the words and the environment that
-the launcher passes.
+This includes `python -m benchmarks.play`. The processes are forked from the process of the tests,
+which has imported everything. Each has its own words, folder, environment, output and signals. If
+Lightning's launcher starts a further process of a run, that process is a child of the first, with
+the words and the environment that the launcher passes.
 """
 
 __all__ = ["Popen"]
@@ -32,7 +32,8 @@ class Popen(subprocess.Popen):
     """A `subprocess.Popen` that forks when it is to start a Python program."""
 
     def _execute_child(self, args, *rest):
-        if not (args[0] == sys.executable and str(args[1]).endswith(".py")):
+        is_program = str(args[1]).endswith(".py") or args[1:3] == ["-m", "benchmarks.play"]
+        if not (args[0] == sys.executable and is_program):
             super()._execute_child(args, *rest)
             return
         cwd, environment, pipes, new_session = rest[4], rest[5], rest[9:15], rest[20]
@@ -54,10 +55,13 @@ def _become(start: tuple, pipes: Sequence[int], new_session: bool) -> None:
     """Turn this process into the process that was to be started."""
     if new_session:
         os.setsid()
-    _, _, _, output, _, errors = pipes
-    for pipe, own in ((output, 1), (errors, 2)):
+    given, giving, _, output, _, errors = pipes
+    for pipe, own in ((given, 0), (output, 1), (errors, 2)):
         if pipe != -1:
             os.dup2(pipe, own)
+    if giving != -1:
+        os.close(giving)  # so that the input ends when the parent closes it
+        sys.stdin = os.fdopen(0)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
     atexit._clear()
     GlobalHydra.instance().clear()  # the failures of earlier tests
@@ -87,9 +91,12 @@ def _run(words: list[str], cwd: str | None, environment: Mapping[str, str]) -> N
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd or ".")
-    sys.argv, code = words, 0
+    sys.argv, code = words[1:] if words[0] == "-m" else words, 0
     try:
-        runpy.run_path(words[0], run_name="__main__")
+        if words[0] == "-m":
+            runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(words[0], run_name="__main__")
     except SystemExit as end:
         code = end.code or 0
     except BaseException:

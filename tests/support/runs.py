@@ -15,6 +15,8 @@ from limner import cli
 from limner.config.schema import CONFIG_DIR, register
 from limner.runs.checkpoints import numbered
 
+JUDGE = "metrics.features.num_updates=150"
+"""A classifier of the labels that is trained in a second, the same for all tests."""
 TINY = ("metrics=none", "logger=none", "trainer.max_steps=2", "accelerator=cpu")
 
 

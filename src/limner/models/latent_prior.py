@@ -13,7 +13,6 @@ from typing import Any
 
 import lightning as L
 import torch
-from sklearn import mixture
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
@@ -178,6 +177,8 @@ class LatentPrior(L.LightningModule):
 
         The result is the same in every process.
         """
+        from sklearn import mixture  # this import takes a second, and few runs need it
+
         store, indices = self.trainer.datamodule.split("train")
         generator, codes = torch.Generator().manual_seed(0), []
         for part in indices.split(FITTED_AT_ONCE):

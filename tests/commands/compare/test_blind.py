@@ -168,6 +168,7 @@ def downloaded(path):
     return path.read_text()
 
 
+@pytest.mark.slow
 @NEEDS_BROWSER
 def test_blind_page_counts_choices_made_by_mouse_and_keys(chromium):
     opened, folder = chromium
@@ -225,6 +226,7 @@ def test_blind_page_counts_choices_made_by_mouse_and_keys(chromium):
     assert opened.text("#count") == "1 of 6"
 
 
+@pytest.mark.slow
 @NEEDS_BROWSER
 def test_blind_page_works_without_storage(chromium):
     opened, folder = chromium
@@ -240,6 +242,7 @@ def test_blind_page_works_without_storage(chromium):
     assert opened.run("return document.querySelectorAll('#counts tr').length") == 2
 
 
+@pytest.mark.slow
 @NEEDS_BROWSER
 @pytest.mark.parametrize("num_images", [1, 4])
 def test_blind_page_fits_the_width_of_a_phone(chromium, num_images):

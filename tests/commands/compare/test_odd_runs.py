@@ -231,7 +231,9 @@ def changed(tree, random):
         )
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize(
+    "seed", [*range(6), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(6, 25))]
+)
 def test_compare_fails_only_with_a_message(two, capsys, seed):
     draw = random.Random(seed)
     for name, load, dump in (

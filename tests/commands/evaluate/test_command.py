@@ -1,7 +1,9 @@
 """`limner evaluate` of runs and of folders of pictures."""
 
+import functools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +38,7 @@ def digits(tmp_path_factory) -> Path:
         into.mkdir(parents=True, exist_ok=True)
         pictures.read(i).save(into / f"{i}.png")
     (root / "noise").mkdir()
-    for i in range(500):
+    for i in range(300):
         pixels = random.integers(0, 256, (8, 8), dtype=np.uint8)
         Image.fromarray(pixels).save(root / "noise" / f"{i}.png")
     fakes.images(root / "large", 60, size=(16, 16))
@@ -48,8 +50,21 @@ def digits(tmp_path_factory) -> Path:
 def vae(tmp_path_factory) -> Path:
     return runs.trained(
         tmp_path_factory.mktemp("vae"), "model=vae", "trainer.max_steps=22", "metrics=classifier",
-        "metrics.num_samples=200", "metrics.batch_size=50",
+        "metrics.num_samples=200", "metrics.batch_size=50", runs.JUDGE,
+        "~callbacks.pictures", "~callbacks.codes",
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory) -> Callable[..., Path]:
+    """Return a function that returns a run of 2 updates with these overrides."""
+
+    @functools.cache
+    def make(*overrides: str) -> Path:
+        own = "~callbacks.pictures", "~callbacks.codes", *overrides
+        return runs.trained(tmp_path_factory.mktemp("run"), *own)
+
+    return make
 
 
 def test_evaluate_scores_real_images_best_and_noise_worst(digits, tmp_path):
@@ -57,7 +72,8 @@ def test_evaluate_scores_real_images_best_and_noise_worst(digits, tmp_path):
     for name in ("b", "noise"):
         to = tmp_path / name
         words = [f"generated={digits / name}", f"reference={digits / 'a'}", f"to={to}"]
-        assert evaluate([*words, "metrics=classifier", "measures=[diversity]", *SMALL]) == 0
+        words += ["metrics=classifier", runs.JUDGE, "measures=[diversity]"]
+        assert evaluate([*words, *SMALL]) == 0
         found[name] = {key: entry["value"] for key, entry in entries(to).items()}
     real, noise = found["b"], found["noise"]
     for score in ("fid_classifier", "kid_classifier", "wasserstein_texture", "wasserstein_shape"):
@@ -88,9 +104,9 @@ def test_evaluate_scores_the_requested_checkpoint(vae, tmp_path):
         evaluate(["generated=a", "reference=b", "checkpoint=best"])
 
 
-def test_evaluate_overrides_values_of_the_run_config(digits, tmp_path):
+def test_evaluate_overrides_values_of_the_run_config(digits, untrained, tmp_path):
     """This includes keys that the default data set lacks, such as the place of the images."""
-    folder = runs.trained(tmp_path, "data=image_folder", f"data.path={digits / 'a'}")
+    folder = untrained("network=mlp", "data=image_folder", f"data.path={digits / 'a'}")
     words = [f"run={folder}", "metrics=classifier", f"data.path={digits / 'b'}"]
     words += ["metrics.num_samples=50", "metrics.features.num_updates=20", f"to={tmp_path}"]
     assert evaluate(words) == 0
@@ -119,20 +135,22 @@ def test_evaluate_computes_every_measure_of_a_vae(vae, tmp_path):
     assert (tmp_path / "nearest_training_images.png").is_file()
 
 
+@pytest.mark.slow
 def test_evaluate_judges_labels_by_gan_train_and_gan_test(digits, tmp_path):
     """Real images as samples teach a classifier, and are recognised by one, far above chance."""
     words = [f"generated={digits / 'b'}", f"reference={digits / 'a'}", "metrics=classifier"]
     words += ["metrics.num_splits=2", "measures=[gan_train]"]
-    evaluate([*words, "metrics.features.num_updates=50", f"to={tmp_path}"])
+    evaluate([*words, runs.JUDGE, f"to={tmp_path}"])
     values = {name: entry["value"] for name, entry in entries(tmp_path).items()}
     assert values["gan_train_accuracy"] > 0.3
     assert values["gan_test_accuracy"] > 0.3
 
 
-def test_evaluate_judges_a_conditional_run_by_its_drawn_labels(tmp_path):
-    folder = runs.trained(tmp_path, "model=cgan", "trainer.max_steps=5")
+@pytest.mark.slow
+def test_evaluate_judges_a_conditional_run_by_its_drawn_labels(untrained, tmp_path):
+    folder = untrained("model=cgan", "network=mlp")
     words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=200"]
-    words += ["metrics.features.num_updates=20", "measures=[gan_train]", f"to={tmp_path}"]
+    words += [runs.JUDGE, "measures=[gan_train]", f"to={tmp_path}"]
     evaluate(words)
     found = entries(tmp_path)["gan_train_accuracy"]
     assert 0 <= found["value"] <= 1
@@ -140,10 +158,11 @@ def test_evaluate_judges_a_conditional_run_by_its_drawn_labels(tmp_path):
     assert found["protocol"]["weights"] == "ema"
 
 
-def test_evaluate_passes_the_classes_to_a_conditional_autoencoder(tmp_path):
-    folder = runs.trained(tmp_path, "model=cvae", "network=mlp", "trainer.max_steps=5")
+@pytest.mark.slow
+def test_evaluate_passes_the_classes_to_a_conditional_autoencoder(untrained, tmp_path):
+    folder = untrained("model=cvae", "network=mlp")
     words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=100", "num_measured=60"]
-    words += ["metrics.features.num_updates=20", f"to={tmp_path}"]
+    words += [runs.JUDGE, f"to={tmp_path}"]
     evaluate([*words, "measures=[likelihood,latents,reconstruction]"])
     found = entries(tmp_path)
     assert found["log_likelihood_iw500"]["protocol"]["given"] == "its class"
@@ -151,10 +170,11 @@ def test_evaluate_passes_the_classes_to_a_conditional_autoencoder(tmp_path):
     assert set(names) < set(found)
 
 
-def test_evaluate_computes_the_other_measures_when_a_model_cannot_draw(tmp_path):
-    folder = runs.trained(tmp_path, "model=vqvae", "network.num_halvings=1")
+@pytest.mark.slow
+def test_evaluate_computes_the_other_measures_when_a_model_cannot_draw(untrained, tmp_path):
+    folder = untrained("model=vqvae", "network.encoder.width=8", "network.decoder.width=8")
     words = [f"run={folder}", "metrics=classifier", "metrics.num_samples=100", "num_measured=60"]
-    words += ["metrics.features.num_updates=20", f"to={tmp_path}"]
+    words += [runs.JUDGE, f"to={tmp_path}"]
     with pytest.raises(UserError, match="draws no images"):
         evaluate(words)
     evaluate([*words, "measures=[reconstruction,diversity]"])
@@ -206,7 +226,9 @@ def test_evaluate_refuses_mistakes(digits, monkeypatch, words, message):
 
 def test_evaluate_resizes_images_when_asked(digits, tmp_path):
     words = [f"generated={digits / 'large'}", f"reference={digits / 'a'}", f"to={tmp_path}"]
-    evaluate([*words, "image_shape=[1,8,8]", "metrics=classifier", "metrics.num_splits=2"])
+    evaluate(
+        [*words, "image_shape=[1,8,8]", "metrics=classifier", "metrics.num_splits=2", runs.JUDGE]
+    )
     protocol = entries(tmp_path)["fid_classifier"]["protocol"]
     assert protocol["reference"]["image_shape"] == [1, 8, 8]
 

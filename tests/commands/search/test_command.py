@@ -1,5 +1,6 @@
 """`limner search` with fake trials; one test trains."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -7,12 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import optuna
 import pytest
+import yaml
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
-from limner.commands.search import command, results, workers
+from limner.commands.search import command, results, studies, workers
 from limner.commands.search.space import read
 from limner.commands.search.studies import Study
 from limner.config.error_messages import explain
@@ -29,20 +32,29 @@ space:
 """
 WORDS = ("study=a", "space=space.yaml", "num_workers=2")
 ROOT = Path("outputs/searches/a")
+composed_once = functools.cache(command._composed)
 
 
 @pytest.fixture
 def search(tmp_path, monkeypatch, capsys):
-    """Run `limner search WORDS` with fake trials in an empty folder and return its output."""
+    """Run `limner search WORDS` with fake trials in an empty folder and return its output.
+
+    Each config is composed and checked once in this module. Samplers have a seed.
+    """
     monkeypatch.chdir(tmp_path)
     Path("space.yaml").write_text(SPACE)
     for module, name, value in (
         (fake_trials.workers, "start", fake_trials.start),
         (fake_trials.workers, "SECONDS", 0.02),
+        (command, "_composed", lambda *words: composed_once(*map(tuple, words))),
         (command, "_rehearsed", lambda *args: {"val/loss", "val/kl"}),
+        (command, "SECONDS", 0.1),
         (fake_trials, "begun", []),
+        (fake_trials, "SECONDS", 0.0),
     ):
         monkeypatch.setattr(module, name, value)
+    sampler = functools.partial(optuna.samplers.TPESampler, constant_liar=True, seed=11)
+    monkeypatch.setitem(studies.SAMPLERS, "tpe", sampler)
 
     def run(*words: str) -> str:
         assert command.run(list(words)) == 0
@@ -57,13 +69,14 @@ def opened(**changes) -> Study:
     return Study(ROOT.absolute(), read("space.yaml", []), objective=objective, **known | changes)
 
 
-def test_search_reports_the_best_trial_and_continues_when_called_again(search):
-    out = search(*WORDS, "num_trials=16")
-    assert "16 trials:" in out
+def test_search_reports_the_best_trial_and_continues_when_called_again(search, monkeypatch):
+    out = search(*WORDS, "num_trials=6")
+    assert "6 trials:" in out
     trials = opened().trials()
     values = {t.number: t.params["optimizer.lr"] for t in trials if t.state == TrialState.COMPLETE}
     best = min(values, key=values.get)
     assert f"trial {best} in {ROOT}/trial_{best:04d}" in out
+    assert len(values) < 6  # some trials diverge
     for trial in trials:
         diverges = trial.params["optimizer.lr"] > 0.5
         assert (Study.error(trial) is not None) == diverges
@@ -73,27 +86,46 @@ def test_search_reports_the_best_trial_and_continues_when_called_again(search):
     assert {path.name for path in ROOT.glob("*.png")} == {
         "history.png", "importance.png", "parallel_coordinates.png"
     }  # fmt: skip
-    by_file, _ = composed_for(["--config-dir", str(ROOT), "experiment=best"])
-    by_words, _ = composed_for(read("space.yaml", []).overrides(trials[best].params))
-    assert OmegaConf.to_container(by_file) == OmegaConf.to_container(by_words)
+    written = yaml.safe_load((ROOT / "experiment" / "best.yaml").read_text())
+    assert written["optimizer"]["lr"] == pytest.approx(values[best])
+    assert written["model"]["latent_dim"] == trials[best].params["model.latent_dim"]
 
     fake_trials.begun.clear()
-    assert "18 trials:" in search(*WORDS, "num_trials=18")
-    assert len(fake_trials.begun) == 2
+    monkeypatch.setattr(results, "PICTURES", {})
+    assert "7 trials:" in search(*WORDS, "num_trials=7")
+    assert len(fake_trials.begun) == 1
 
 
+@pytest.fixture
+def _only_trials(monkeypatch):
+    """Compose no config for the values of the space, and draw no pictures."""
+    words = read("space.yaml", []).train
+    monkeypatch.setattr(command, "_composed", lambda *_: composed_once(tuple(words), ()))
+    monkeypatch.setattr(results, "PICTURES", {})
+
+
+@pytest.mark.usefixtures("search", "_only_trials")
 def test_search_prunes_bad_trials_and_keeps_their_folders(search, monkeypatch):
-    monkeypatch.setattr(fake_trials, "SECONDS", 0.2)
-    search("study=a", "space=space.yaml", "num_trials=14", "sampler=random")
-    trials = [trial for trial in opened().trials() if Study.error(trial) is None]
-    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
-    assert pruned
-    for trial in pruned:
-        reports = (ROOT / trial.user_attrs["folder"] / "reports.csv").read_text().splitlines()
-        assert len(reports) < 5
-        assert trial.intermediate_values
+    rates = "[0.1, 0.2, 0.25, 0.3, 0.35, 0.4]"  # Optuna prunes no trial before the sixth
+    Path("space.yaml").write_text(
+        SPACE.replace("{low: 0.01, high: 0.6}", rates).replace("[4, 8]", "[4]")
+    )
+
+    def start(words, **options):
+        fake_trials.SECONDS = 0.0 if len(fake_trials.begun) < 5 else 5.0
+        return fake_trials.start(words, **options)
+
+    monkeypatch.setattr(workers, "start", start)
+    search("study=a", "space=space.yaml", "sampler=grid")
+    *finished, bad = opened(sampler="grid").trials()
+    assert [trial.state for trial in finished] == [TrialState.COMPLETE] * 5
+    assert bad.state == TrialState.PRUNED
+    assert Study.error(bad) is None
+    assert bad.intermediate_values
+    assert len((ROOT / "trial_0005" / "reports.csv").read_text().splitlines()) < 5
 
 
+@pytest.mark.usefixtures("search", "_only_trials")
 def test_search_tries_each_point_of_a_grid_once(search):
     Path("space.yaml").write_text(
         SPACE.replace("{low: 0.01, high: 0.6}", "{low: 0.1, high: 0.3, step: 0.1}")
@@ -108,9 +140,10 @@ def test_search_tries_each_point_of_a_grid_once(search):
     assert not fake_trials.begun
 
 
+@pytest.mark.usefixtures("search", "_only_trials")
 def test_search_works_with_cma_es(search):
     Path("space.yaml").write_text(SPACE.replace("[4, 8]", "{low: 4, high: 8}"))
-    assert "8 trials:" in search(*WORDS, "sampler=cmaes", "num_trials=8", "pruner=none")
+    assert "4 trials:" in search(*WORDS, "sampler=cmaes", "num_trials=4", "pruner=none")
 
 
 def test_search_requeues_a_trial_whose_worker_has_died(search):
@@ -164,12 +197,13 @@ def has_a_trial(worker: subprocess.Popen) -> bool:
     return False
 
 
+@pytest.mark.slow  # three processes, which compose and wait for each other
 @pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize("storage", [None, "sqlite:///study.db"])
 def test_search_completes_when_one_of_three_workers_is_killed(search, storage, monkeypatch):
     if storage is not None:
         pytest.importorskip("sqlalchemy")
-    words = ["study=a", "space=space.yaml", "num_trials=12"]
+    words = ["study=a", "space=space.yaml", "num_trials=6"]
     words += [] if storage is None else [f"storage={storage}"]
     call = [sys.executable, str(Path(fake_trials.__file__)), *words]
     paths = os.pathsep.join(sys.path)
@@ -184,8 +218,8 @@ def test_search_completes_when_one_of_three_workers_is_killed(search, storage, m
         for worker in workers:
             worker.kill()
     study = opened(storage=storage)
-    assert len(study.trials()) == 12
-    assert len(study.optuna.trials) == 13  # One trial was requeued.
+    assert len(study.trials()) == 6
+    assert len(study.optuna.trials) == 7  # One trial was requeued.
     assert all(trial.state.is_finished() for trial in study.optuna.trials)
 
 
@@ -225,8 +259,11 @@ def test_search_completes_when_one_of_three_workers_is_killed(search, storage, m
 )
 def test_search_queues_nothing_when_there_is_a_mistake(search, before, after, words, message):
     Path("space.yaml").write_text(SPACE.replace(before, after, 1) if before else SPACE)
+    if before in ("val/loss", "mode: min"):  # one config suffices
+        one = SPACE.replace("{low: 0.01, high: 0.6}", "[0.1]").replace("[4, 8]", "[4]")
+        Path("space.yaml").write_text(one.replace(before, after, 1))
     if words == ["metrics=auto"]:
-        Path("space.yaml").write_text("space: {optimizer.lr: [0.1, 0.2]}")
+        Path("space.yaml").write_text("space: {optimizer.lr: [0.1]}")
     with pytest.raises((UserError, ConfigCompositionException)) as raised:
         search(*WORDS, "num_trials=2", *words)
     told, _ = explain(raised.value)
@@ -236,6 +273,7 @@ def test_search_queues_nothing_when_there_is_a_mistake(search, before, after, wo
     assert not list(Path().glob("outputs/searches/*/journal.log"))
 
 
+@pytest.mark.usefixtures("search", "_only_trials")
 def test_search_refuses_another_space_or_seed_for_an_existing_study(search):
     # a space in which no trial diverges
     Path("space.yaml").write_text(SPACE.replace("0.6", "0.5"))
@@ -254,9 +292,17 @@ def test_search_refuses_another_space_or_seed_for_an_existing_study(search):
 def test_spaces_of_limner_compose(path):
     register()
     space = read(path.stem, [])
-    for values in space.corners():
-        config = command._composed(space.overrides(values), [])
+    config = composed_once(tuple(space.overrides(next(space.corners()))), ())
     assert config.metrics.objective is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted((CONFIG_DIR / "search").glob("*.yaml")))
+def test_spaces_of_limner_compose_for_every_choice_and_end_of_a_range(path):
+    register()
+    space = read(path.stem, [])
+    for values in space.corners():
+        composed_once(tuple(space.overrides(values)), ())
 
 
 def test_search_writes_an_experiment_equal_to_the_best_overrides(tmp_path):
@@ -321,6 +367,7 @@ def test_stop_asks_a_trial_to_save_and_then_to_end_at_once(
     assert process.received == received
 
 
+@pytest.mark.usefixtures("search", "_only_trials")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_stops_a_search_whose_trial_another_worker_resumes(search, capsys, number):
     def stopping(words, **options):
@@ -332,13 +379,13 @@ def test_signal_stops_a_search_whose_trial_another_worker_resumes(search, capsys
         patch.setattr(fake_trials, "SECONDS", 60.0)
         patch.setattr(workers, "start", stopping)
         with pytest.raises(UserError, match="The same command resumes the study"):
-            search("study=a", "space=space.yaml", "num_trials=3")
+            search("study=a", "space=space.yaml", "num_trials=2")
     said = capsys.readouterr().out
     assert "Trial 0 started: optimizer.lr=" in said
     assert "1 trial: 1 waiting." in said
     assert not list(ROOT.glob("*.png"))
-    out = search("study=a", "space=space.yaml", "num_trials=3", "pruner=none")
-    assert "3 trials:" in out
+    out = search("study=a", "space=space.yaml", "num_trials=2", "pruner=none")
+    assert "2 trials:" in out
     assert " resumes trial 0: optimizer.lr=" in out
 
 
@@ -347,13 +394,15 @@ def test_search_works_with_trials_that_train(tmp_path, monkeypatch, capsys):
     """This covers the rehearsal, the reports and the objective of real runs."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [str(CONFIG_DIR.parent / "train.py")])
-    Path("space.yaml").write_text("space: {optimizer.lr: [0.001, 0.01]}")
+    monkeypatch.setattr(results, "PICTURES", {})
+    Path("space.yaml").write_text("space: {optimizer.lr: [0.01]}")
     words = [
         "study=a", "space=space.yaml", "sampler=grid", "metrics=none", "trainer.max_epochs=2",
         "metrics.objective={name: val/loss, mode: min}", "trainer.limit_train_batches=2",
+        "trainer.limit_val_batches=1", "accelerator=cpu", "network=mlp", "logger=none",
+        "~callbacks.codes", "~callbacks.pictures",
     ]  # fmt: skip
     assert command.run(words) == 0
-    assert "2 trials: 2 complete." in capsys.readouterr().out
-    for index in (0, 1):
-        lines = (ROOT / f"trial_000{index}" / "reports.csv").read_text().splitlines()
-        assert [line.partition(",")[0] for line in lines] == ["1", "2"]
+    assert "1 trial: 1 complete." in capsys.readouterr().out
+    lines = (ROOT / "trial_0000" / "reports.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["1", "2"]

@@ -63,37 +63,37 @@ def fakes(monkeypatch):
     return made
 
 
-GRID = ["-m", "model=vae,gan", "seed=1,2,3", "sweep=a"]
+GRID = ["-m", "model=vae,gan", "seed=1,2", "sweep=a"]
 
 
 def test_sweep_repeats_only_jobs_that_are_missing_or_failed(run, fakes):
     fakes.fate = {
         "model=gan seed=2": "failed",
-        "model=vae seed=3": "refused",
+        "model=vae seed=2": "refused",
         "model=vae seed=1": "killed",
     }
     first = run(*GRID)
     assert first.code == 1
-    assert len(fakes.begun) == 6
+    assert len(fakes.begun) == 4
     states = {job.folder.name: (job.state, job.error) for job in jobs_in(SWEEP)}
     assert states["model=gan,seed=2"] == ("failed", "it broke")
-    assert states["model=vae,seed=3"] == ("failed", "9 is too much")
+    assert states["model=vae,seed=2"] == ("failed", "9 is too much")
     assert states["model=vae,seed=1"] == ("killed", "killed by SIGKILL")
-    assert "6 jobs: 1 killed, 3 finished, 2 failed" in first.out
+    assert "4 jobs: 1 killed, 2 failed, 1 finished" in first.out
     assert "it broke" in first.err
     assert "sweep=a" in first.out
-    assert "Job 2 of 6: model=vae seed=2 -> outputs/sweeps/a/model=vae,seed=2\n" in first.out
+    assert "Job 2 of 4: model=vae seed=2 -> outputs/sweeps/a/model=vae,seed=2\n" in first.out
     assert "HYDRA" not in first.out + first.err
 
     failed, fakes.begun, fakes.fate = list(fakes.fate), [], {}
     again = run(*GRID)
     assert again.code == 0
     assert sorted(fakes.begun) == sorted(failed)
-    assert "6 jobs: 6 finished, in outputs/sweeps/a" in again.out
+    assert "4 jobs: 4 finished, in outputs/sweeps/a" in again.out
 
     fakes.begun = []
-    assert run("-m", "model=vae", "seed=3,4", "sweep=a").code == 0
-    assert fakes.begun == ["model=vae seed=4"]
+    assert run("-m", "model=vae", "seed=2,3", "sweep=a").code == 0
+    assert fakes.begun == ["model=vae seed=3"]
 
 
 def test_longer_sweep_resumes_its_jobs(run, fakes):
@@ -147,6 +147,7 @@ def test_sweep_names_job_folders_by_the_values_that_differ(run, fakes):
     }
 
 
+@pytest.mark.slow
 def test_sweep_resumes_jobs_whose_folders_name_all_overrides(run, fakes):
     """Earlier versions named job folders so."""
     grid = ["-m", "seed=1,2", "logger=none", "sweep=a"]
@@ -160,6 +161,7 @@ def test_sweep_resumes_jobs_whose_folders_name_all_overrides(run, fakes):
     assert "-> outputs/sweeps/a/logger=none,seed=1, finished before" in again.out
 
 
+@pytest.mark.slow
 def test_commands_with_other_common_overrides_may_share_a_sweep(run, fakes):
     for rate in ("0.1", "0.2"):
         assert run("-m", "seed=1,2", f"optimizer.lr={rate}", "sweep=a").code == 0

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from limner.commands.sweep import slurm, slurm_queue
 from limner.commands.sweep.records import jobs_in, queued_as, write_queued, write_record
@@ -75,6 +76,7 @@ def test_sweep_queues_jobs_with_equal_resources_as_one_array(run, pretended):
     assert ids == {"11_0", "11_1", "12_0", "12_1"}
 
 
+@pytest.mark.slow
 def test_sweep_does_not_queue_jobs_that_are_in_the_queue(run, pretended):
     folder = pretended()
     pretended(sbatch=TAKES.format(folder))
@@ -93,14 +95,38 @@ def test_sweep_does_not_queue_jobs_that_are_in_the_queue(run, pretended):
 
 
 @pytest.mark.parametrize(
+    ("trainer", "message"),
+    [
+        ({"accelerator": "auto"}, "trainer.accelerator=auto: SLURM must be told whether a job"),
+        ({"devices": "auto"}, "trainer.devices=auto: SLURM must be told how many"),
+        ({"num_nodes": 0}, "trainer.num_nodes=0: SLURM must be told"),
+    ],
+)
+def test_shape_of_refuses_settings_that_slurm_must_know(trainer, message):
+    settings = {"accelerator": "gpu", "devices": 1, "num_nodes": 1} | trainer
+    with pytest.raises(UserError) as error:
+        slurm.shape_of(OmegaConf.create({"trainer": settings}))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cpus": 0}, "hydra.launcher.cpus=0: a whole number"),
+        ({"time": 1}, "hydra.launcher.warning=90: seconds"),
+    ],
+)
+def test_launcher_settings_that_fit_no_job_are_refused(changes, message):
+    with pytest.raises(UserError) as error:
+        slurm.Settings(**SETTINGS | changes)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["accelerator=auto"], "trainer.accelerator=auto: SLURM must be told whether a job needs"),
-        (["accelerator=ddp"], "trainer.devices=auto: SLURM must be told how many"),
-        (["accelerator=cpu", "trainer.num_nodes=0"], "trainer.num_nodes=0: SLURM must be told"),
-        (["accelerator=cpu", "trainer.devices=9"], "--ntasks-per-node=9: Requested node config"),
-        (["accelerator=cpu", "hydra.launcher.cpus=0"], "hydra.launcher.cpus=0: a whole number"),
-        (["accelerator=cpu", "hydra.launcher.time=1"], "hydra.launcher.warning=120: seconds"),
+        (["trainer.devices=9"], "--ntasks-per-node=9: Requested node config"),
+        (["hydra.launcher.time=1"], "hydra.launcher.warning=120: seconds"),
     ],
 )
 def test_sweep_queues_nothing_when_there_is_a_mistake(run, pretended, words, message):
@@ -108,7 +134,7 @@ def test_sweep_queues_nothing_when_there_is_a_mistake(run, pretended, words, mes
     refuses = 'case "$*" in *node=9*) echo "allocation failure: Requested node configuration is '
     refuses += f'not available" >&2; exit 1 ;; --test-only*) exit ;; esac; touch {folder}/queued'
     pretended(sbatch=refuses)
-    result = run(*GRID, "seed=1,2", *words)
+    result = run(*GRID, "seed=1,2", "accelerator=cpu", *words)
     assert result.code == 1
     assert message in result.err
     assert len(result.err.splitlines()) == 1
