@@ -48,9 +48,12 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _composed_once() -> Iterator[None]:
-    """Skip Hydra's second composition, which only checks whether `hydra.mode` was set."""
+def _quick_composition() -> Iterator[None]:
+    """Merge the files of conf/ once, and skip a composition that only reads `hydra.mode`."""
+    from support.composition import keep_merged_files
+
     with pytest.MonkeyPatch.context() as patch:
+        keep_merged_files(patch)
         patch.setattr(Hydra, "get_mode", lambda *args, **options: None)
         yield
 
