@@ -14,38 +14,49 @@ from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
 from limner.resume.allowed_changes import leaves
 from limner.training import train as train_module
-from support import fakes
+from support import composition, fakes
 
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = [
     "vae", "cvae", "ladder_vae", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
 ]  # fmt: skip
 DATA = sorted(path.stem for path in (CONFIG_DIR / "data").glob("*.yaml"))
-NETWORKS = {
-    "vae": ["conv", "mlp", "residual"],
-    "ladder_vae": ["ladder"],
-    "vqvae": ["residual_map"],
-    "vaegan": ["vaegan", "mlp"],
-    "gan": ["dcgan", "mlp", "resnet", "resnet_large"],
-    "cgan": ["dcgan", "resnet"],
-    "classifier": ["cnn", "mlp"],
+KINDS = ["digits", "cifar100", "celeba", "imagenet"]
+"""Data sets of each size, number of channels and kind of labels; the others are like these."""
+PAIRS = [
+    (MODELS[i % len(MODELS)], DATA[i % len(DATA)]) for i in range(max(len(MODELS), len(DATA)))
+]
+"""Pairs in which each model and each data set occurs."""
+COMBINATIONS = [
+    ("vae", "conv", "likelihood=bernoulli prior=standard_normal objective=elbo kl_schedule=none"),
+    ("vae", "mlp", "likelihood=gaussian prior=vamp objective=iwae"),
+    ("vae", "residual", "likelihood=learned_gaussian prior=mixture objective=dreg"),
+    ("vae", "conv", "likelihood=optimal_gaussian prior=flow kl_schedule=linear"),
+    ("vae", "conv", "likelihood=logistic kl_schedule=cyclical"),
+    ("vae", "conv", "objective=rae"),
+    ("ladder_vae", "ladder", ""),
+    ("vqvae", "residual_map", ""),
+    ("vaegan", "vaegan", ""),
+    ("vaegan", "mlp", ""),
+    ("gan", "dcgan", "loss=minimax penalty=none condition=none augmentation=none"),
+    ("gan", "mlp", "loss=non_saturating penalty=lecam condition=concat augmentation=diffaugment"),
+    ("gan", "resnet", "loss=least_squares penalty=r1 condition=projection augmentation=ada"),
+    ("gan", "resnet_large", "loss=hinge penalty=consistency condition=auxiliary"),
+    ("gan", "dcgan", "loss=wasserstein penalty=gradient"),
+    ("gan", "dcgan", "loss=relativistic penalty=r1_r2"),
+    ("gan", "dcgan", "penalty=r2"),
+    ("cgan", "dcgan", "augmentation=diffaugment"),
+    ("cgan", "resnet", "augmentation=ada"),
+    ("classifier", "cnn", ""),
+    ("classifier", "mlp", ""),
+]
+"""Model, network and choices inside the model; together they contain every option."""
+ELSEWHERE = {
+    "model/likelihood": ["perceptual"],  # needs a download
+    "model/prior": ["gaussian_mixture"],  # is for a second stage, as are the following
+    "network": ["none", "transformer"],
 }
-CHOICES = {
-    "model/loss": [
-        "minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic",
-    ],
-    "model/penalty": ["none", "gradient", "r1", "r2", "r1_r2", "lecam", "consistency"],
-    "model/condition": ["none", "concat", "projection", "auxiliary"],
-    "model/augmentation": ["none", "diffaugment", "ada"],
-}  # fmt: skip
-VAE_CHOICES = {
-    "model/likelihood": [
-        "bernoulli", "gaussian", "learned_gaussian", "optimal_gaussian", "logistic",
-    ],
-    "model/prior": ["standard_normal", "vamp", "mixture", "flow"],
-    "model/objective": ["elbo", "iwae", "dreg", "rae"],
-    "model/kl_schedule": ["none", "linear", "cyclical"],
-}  # fmt: skip
+"""Options that tests of their own train."""
 
 
 OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
@@ -96,15 +107,17 @@ def train(made: DictConfig, folder: Path) -> None:
         train_module.train(train_module.prepare(made))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("data", KINDS)
 @pytest.mark.usefixtures("unchecked")
-def test_every_model_trains_a_batch_of_every_data_set(composed, data_root, tmp_path, model, data):
+def test_every_model_trains_a_batch_of_every_kind_of_data_set(
+    composed, data_root, tmp_path, model, data
+):
     made = composed(
         f"model={model}", f"data={data}", *files_of(data, data_root), *ALONE, "metrics=none",
         "data.batch_size=4", "trainer.max_steps=1", "trainer.limit_val_batches=0",
     )  # fmt: skip
-    check_parameters(made)
     if model in ("classifier", "cgan", "cvae") and data == "celeba":
         with pytest.raises(UserError, match="labels"):
             train(made, tmp_path)
@@ -112,12 +125,14 @@ def test_every_model_trains_a_batch_of_every_data_set(composed, data_root, tmp_p
         train(made, tmp_path)
 
 
-@pytest.mark.parametrize(("model", "data"), list(zip(MODELS, DATA, strict=True)))
+@pytest.mark.parametrize(("model", "data"), PAIRS)
 @pytest.mark.usefixtures("unchecked")
-def test_every_model_and_every_data_set_makes_a_run(run, data_root, model, data):
+def test_every_model_and_every_data_set_makes_a_run(run, composed, data_root, model, data):
+    words = [f"model={model}", f"data={data}", *files_of(data, data_root), "metrics=none"]
+    check_parameters(composed(*words))
     result = run(
-        f"model={model}", f"data={data}", *files_of(data, data_root), "metrics=none",
-        "trainer.max_steps=1", "data.batch_size=8", "accelerator=cpu", "logger=csv",
+        *words, "trainer.max_steps=1", "logger=csv", "data.batch_size=8", "accelerator=cpu",
+        "callbacks.pictures.num_images=4",
     )  # fmt: skip
     assert result.code == 0, result.err
     assert (result.only_run() / "checkpoints" / "update_00000001.ckpt").is_file()
@@ -143,20 +158,13 @@ def test_every_optimizer_steps_every_model(composed, model):
             assert all((a != b).all() for a, b in zip(before, parameters, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("model", "choice"),
-    [(m, f"network={n}") for m in NETWORKS for n in NETWORKS[m]]
-    + [("gan", f"model/loss={n}") for n in CHOICES["model/loss"]]
-    + [("gan", f"model/penalty={n}") for n in CHOICES["model/penalty"]]
-    + [("gan", f"model/condition={n}") for n in CHOICES["model/condition"]]
-    + [("gan", f"model/augmentation={n}") for n in CHOICES["model/augmentation"]]
-    + [("cgan", f"model/augmentation={n}") for n in CHOICES["model/augmentation"]]
-    + [("vae", f"{group}={n}") for group, names in VAE_CHOICES.items() for n in names],
-)
-def test_every_choice_inside_a_model_trains(composed, tmp_path, model, choice):
+@pytest.mark.parametrize(("model", "network", "choices"), COMBINATIONS)
+def test_every_choice_inside_a_model_trains(composed, tmp_path, model, network, choices):
     """The run draws its pictures, too."""
     made = composed(
-        f"model={model}", choice, "metrics=none", "trainer.max_steps=2", "data.batch_size=8",
+        f"model={model}", f"network={network}", *(f"model/{word}" for word in choices.split()),
+        "metrics=none", "trainer.max_steps=2", "trainer.limit_val_batches=1", "data.batch_size=8",
+        "callbacks.pictures.num_images=4",
         *(word for word in ALONE if word != "~callbacks.pictures"),
     )  # fmt: skip
     check_parameters(made)
@@ -164,14 +172,13 @@ def test_every_choice_inside_a_model_trains(composed, tmp_path, model, choice):
     assert (tmp_path / "final.png").is_file() == (model not in ("classifier", "vqvae"))
 
 
-def test_tested_choices_are_all_choices():
-    of_stages = {"model/prior": ["gaussian_mixture"], "network": ["none", "transformer"]}
-    of_stages["model/likelihood"] = ["perceptual"]  # This choice needs a download.
-    for choices in (CHOICES, VAE_CHOICES):
-        for group, names in choices.items():
-            assert sorted([*names, *of_stages.get(group, [])]) == options(group)
-    networks = {n for names in NETWORKS.values() for n in names}
-    assert sorted([*networks, *of_stages["network"]]) == options("network")
+def test_combinations_contain_every_option():
+    found = {f"network={network}" for _, network, _ in COMBINATIONS}
+    found |= {f"model/{word}" for *_, choices in COMBINATIONS for word in choices.split()}
+    folders = [path for path in (CONFIG_DIR / "model").iterdir() if path.is_dir()]
+    for group in ["network", *(f"model/{folder.name}" for folder in folders)]:
+        missing = [name for name in options(group) if f"{group}={name}" not in found]
+        assert missing == ELSEWHERE.get(group, []), group
 
 
 @pytest.mark.parametrize("accelerator", options("accelerator"))
@@ -217,10 +224,11 @@ def nodes(node, path=""):
                 yield from nodes(node[key], f"{path}.{key}")
 
 
-@pytest.mark.parametrize("choice", [f"{g}={n}" for g in OTHERS for n in options(g) if n != "auto"])
-def test_every_option_has_its_values_in_yaml_and_not_in_python(composed, choice):
-    """Models and data are checked where they are trained, above."""
-    made = composed(choice)
+@pytest.mark.parametrize("i", range(max(len(options(group)) for group in OTHERS)))
+def test_every_option_has_its_values_in_yaml_and_not_in_python(composed, i):
+    """Config i has the i-th option of each group; models and data are checked where they train."""
+    found = {group: [name for name in options(group) if name != "auto"] for group in OTHERS}
+    made = composed(*(f"{group}={names[i % len(names)]}" for group, names in found.items()))
     check(made)
     check_parameters(made)
 
@@ -237,6 +245,25 @@ def check_parameters(made):
         keys = {key for key in node if not key.startswith("_")}
         shared = {"root", "path"} if path == ".data" else set()
         assert keys - shared == set(parameters), path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=gan", "model/penalty=r1", "model.penalty.r1.weight=3", "~callbacks.codes"],
+        ["experiment=sngan_cifar10", "+callbacks.early_stopping.a=1", "data.batch_size=3"],
+    ],
+)
+def test_tests_compose_what_hydra_composes(composed, words):
+    """The tests merge the files of conf/ once; see support.composition."""
+    with pytest.MonkeyPatch.context() as patch:
+        composition.merge_every_time(patch)
+        expected = OmegaConf.to_yaml(composed(*words))
+    for _ in range(2):
+        changed = composed(*words[:2])
+        changed.data.batch_size = 7
+        del changed.trainer
+        assert OmegaConf.to_yaml(composed(*words)) == expected
 
 
 def test_no_value_is_an_interpolation_of_an_interpolation():
