@@ -17,8 +17,12 @@ from limner.training.validation import refuse_values
 
 NAN, INF = float("nan"), float("inf")
 ODD = (-1, 0, NAN, INF, 1e30, "", "abc", [], {}, None, True, 99999999999)
-FAMILIES = ("model=vae", "model=gan model/penalty=r1 model/augmentation=ada", "model=vqvae")
-SAMPLES = 60
+FAMILIES = (
+    "model=vae",
+    "model=gan model/penalty=r1 model/augmentation=ada",
+    "model=vqvae",
+)
+SAMPLES = 30
 """Pairs of a key and a value for each family; all of them take minutes."""
 
 
@@ -105,6 +109,9 @@ def family(words: str) -> DictConfig:
         config = compose("train", overrides=[*words.split(), "accelerator=cpu", "logger=csv"])
     config.run_dir = "unused"
     config.data.image_shape, config.data.num_classes = [1, 8, 8], 10
+    for node in config.network.values():
+        if OmegaConf.is_dict(node) and "width" in node:
+            node.width = 8  # a small network is built sooner
     return config
 
 

@@ -15,7 +15,8 @@ SMALL = {
     "vae": ["network=mlp", "network.encoder.hidden_dims=[16]", "network.decoder.hidden_dims=[16]"],
     "vaegan": ["network.encoder.width=8", "network.generator.width=8",
                "network.discriminator.width=8"],
-    "vqvae": [],
+    "vqvae": ["network.encoder.width=8", "network.encoder.max_width=8", "network.decoder.width=8",
+              "network.decoder.max_width=8"],
     "classifier": ["network=mlp", "network.classifier.hidden_dims=[16]"],
 }  # fmt: skip
 LOSSES = {

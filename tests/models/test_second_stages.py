@@ -18,24 +18,26 @@ SMALL = [
 MLP = ["network=mlp", "model.latent_dim=3"]
 TINY_PRIOR = ["network.prior.width=16", "network.prior.num_layers=1", "network.prior.num_heads=2"]
 COMMON = ["metrics=none", "accelerator=cpu"]
+NO_PICTURES = ["~callbacks.pictures", "~callbacks.codes"]
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     """Train a short run of a model that may or may not be a first stage."""
     folder = tmp_path_factory.mktemp("first")
-    return {
-        "vqvae": trained(folder / "vqvae", "model=vqvae", *SMALL),
-        "vae": trained(folder / "vae", *MLP),
-        "rae": trained(folder / "rae", "model=rae", *MLP, "model.ema_half_life=100"),
-        "cvae": trained(folder / "cvae", "model=cvae", *MLP),
-        "gan": trained(folder / "gan", "model=gan", "network=mlp"),
+    words = {
+        "vqvae": ["model=vqvae", *SMALL],
+        "vae": MLP,
+        "rae": ["model=rae", *MLP, "model.ema_half_life=100"],
+        "cvae": ["model=cvae", *MLP],
+        "gan": ["model=gan", "network=mlp"],
     }
+    return {name: trained(folder / name, *words[name], *NO_PICTURES) for name in words}
 
 
 def test_vqvae_fits_its_codes_and_logs_their_use(run):
     result = run(
-        "model=vqvae", *SMALL, "trainer.max_epochs=10", "logger=csv", "optimizer.lr=0.01",
+        "model=vqvae", *SMALL, "trainer.max_epochs=4", "logger=csv", "optimizer.lr=0.01",
         "callbacks.log.every_num_updates=20", "metrics=loss",
     )  # fmt: skip
     assert result.code == 0, result.err
@@ -72,7 +74,8 @@ def test_second_stage_trains_and_samples_by_itself(first, tmp_path, stage, overr
     moved = shutil.copytree(first[stage], tmp_path / "moved")
     second = trained(
         tmp_path / "second", *overrides, f"model.first_stage={moved}",
-        "callbacks.checkpoints.every_num_updates=1",
+        "callbacks.checkpoints.every_num_updates=1", "callbacks.pictures.num_images=4",
+        "~callbacks.codes",
     )  # fmt: skip
     before = torch.load(last_checkpoint(first[stage]), weights_only=True)["state_dict"]
     shutil.rmtree(moved)
@@ -91,10 +94,11 @@ def test_second_stage_resumes_without_the_first_stage(first, run, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     moved = shutil.copytree(first["rae"], tmp_path / "moved")
     common = ["model=latent_prior", "model/prior=flow", f"model.first_stage={moved}", *COMMON]
-    assert run(*common, "trainer.max_steps=9", f"hydra.run.dir={whole}").code == 0
-    assert run(*common, "trainer.max_steps=4", f"hydra.run.dir={parts}").code == 0
+    common += NO_PICTURES
+    assert run(*common, "trainer.max_steps=5", f"hydra.run.dir={whole}").code == 0
+    assert run(*common, "trainer.max_steps=2", f"hydra.run.dir={parts}").code == 0
     shutil.rmtree(moved)
-    resumed = run(f"resume={parts}", "trainer.max_steps=9")
+    resumed = run(f"resume={parts}", "trainer.max_steps=5")
     assert resumed.code == 0, resumed.err
     a, b = (
         torch.load(last_checkpoint(folder), weights_only=True)["state_dict"]
