@@ -34,6 +34,8 @@ COMBINATIONS = [
     ("vae", "conv", "likelihood=optimal_gaussian prior=flow kl_schedule=linear"),
     ("vae", "conv", "likelihood=logistic kl_schedule=cyclical"),
     ("vae", "conv", "objective=rae"),
+    ("cvae", "conv", ""),
+    ("rae", "conv", ""),
     ("ladder_vae", "ladder", ""),
     ("vqvae", "residual_map", ""),
     ("vaegan", "vaegan", ""),
@@ -66,6 +68,10 @@ ALONE = (
     "~callbacks.codes", "~callbacks.checkpoints",
 )  # fmt: skip
 """Overrides that switch off everything except the training itself."""
+
+
+def mark_slow(values: list[str], *, except_for: tuple[str, ...]) -> list:
+    return [v if v in except_for else pytest.param(v, marks=pytest.mark.slow) for v in values]
 
 
 def options(group: str) -> list[str]:
@@ -125,6 +131,7 @@ def test_every_model_trains_a_batch_of_every_kind_of_data_set(
         train(made, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "data"), PAIRS)
 @pytest.mark.usefixtures("unchecked")
 def test_every_model_and_every_data_set_makes_a_run(run, composed, data_root, model, data):
@@ -132,7 +139,7 @@ def test_every_model_and_every_data_set_makes_a_run(run, composed, data_root, mo
     check_parameters(composed(*words))
     result = run(
         *words, "trainer.max_steps=1", "logger=csv", "data.batch_size=8", "accelerator=cpu",
-        "callbacks.pictures.num_images=4",
+        "callbacks.pictures.num_images=4", "callbacks.codes.num_images=8",
     )  # fmt: skip
     assert result.code == 0, result.err
     assert (result.only_run() / "checkpoints" / "update_00000001.ckpt").is_file()
@@ -140,7 +147,7 @@ def test_every_model_and_every_data_set_makes_a_run(run, composed, data_root, mo
         assert (result.only_run() / "final.png").is_file()
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", mark_slow(MODELS, except_for=("vae", "gan")))
 def test_every_optimizer_steps_every_model(composed, model):
     """Each has the requested learning rate, and changes every parameter that has a gradient."""
     made = composed(f"model={model}")

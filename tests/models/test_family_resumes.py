@@ -21,7 +21,10 @@ KINDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind == "vamp" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+)
 def test_stopped_run_of_each_kind_equals_the_uninterrupted_run(run, kind):
     common = [
         *KINDS[kind], "metrics=none", "accelerator=cpu", "data.batch_size=8", "logger=none",

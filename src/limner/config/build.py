@@ -226,13 +226,14 @@ def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
     if not isinstance(node.get("_partial_", False), bool):
         raise UserError(f"{path}._partial_={node['_partial_']}: must be true or false.")
     given = {key: value for key, value in node.items() if not key.startswith("_")}
+    hints = _hints(target)
     module = str(getattr(target, "__module__", ""))
     is_ours = module.split(".")[0] == "limner"
     for key, value in given.items():
         if value is None and key in FACTS:
             continue  # unknown before the files are read
         if key in parameters:
-            check_type(f"{path}.{key}", value, _hint(target, parameters[key]))
+            check_type(f"{path}.{key}", value, hints.get(key, Any))
         if key in parameters or "**" in parameters:
             is_strict = (is_ours and "limit" not in key) or module.startswith("torch.optim")
             check_finite(f"{path}.{key}", value, allows_infinity=not is_strict)
@@ -289,10 +290,10 @@ def _is_in(name: str, module: str | None) -> bool:
     return module is not None and f"{name}.".startswith(f"{module}.")
 
 
-def _hint(target: Any, parameter: inspect.Parameter) -> Any:
-    """Return the type of a parameter; Any if there is none or it cannot be resolved."""
+def _hints(target: Any) -> dict[str, Any]:
+    """Return the types of the parameters; nothing if they cannot be resolved."""
     function = target.__init__ if inspect.isclass(target) else target
     try:
-        return typing.get_type_hints(function).get(parameter.name, Any)
+        return typing.get_type_hints(function)
     except Exception:  # hints of a third party may name a package that is not installed
-        return Any
+        return {}
