@@ -195,7 +195,12 @@ def test_every_accelerator_composes(composed, accelerator):
     assert made.trainer.accelerator in ("auto", "cpu", "gpu", "mps")
 
 
-@pytest.mark.parametrize("experiment", options("experiment"))
+@pytest.mark.parametrize(
+    "experiment",
+    mark_slow(
+        options("experiment"), except_for=("dcgan_mnist", "sngan_cond_cifar10", "vae_mnist")
+    ),
+)
 def test_experiment_overrides_everything_but_the_command_line(composed, experiment):
     file = CONFIG_DIR / "experiment" / f"{experiment}.yaml"
     assert file.read_text().splitlines()[1].startswith("# "), "which paper or table it reproduces"

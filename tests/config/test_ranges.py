@@ -65,7 +65,11 @@ def test_check_finite_looks_into_lists_and_mappings():
     check_finite("key", {"_target_": "checked.by.itself", "value": NAN})
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adam_gan", "adamw", "adagrad", "rmsprop", "sgd"])
+@pytest.mark.parametrize(
+    "optimizer",
+    ["adam", "sgd", *(pytest.param(name, marks=pytest.mark.slow)
+                      for name in ("adam_gan", "adamw", "adagrad", "rmsprop"))],
+)  # fmt: skip
 def test_every_optimizer_refuses_the_rates_that_torch_refuses(composed, optimizer):
     made = composed(f"optimizer={optimizer}")
     keys = ("lr", "weight_decay", "momentum", "eps")

@@ -99,8 +99,17 @@ def test_models_refuse_invalid_values(loss, penalty, discriminator, steps, messa
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
-@pytest.mark.parametrize("model", ["vae", "gan", "classifier"])
+@pytest.mark.parametrize(
+    ("model", "precision"),
+    [
+        ("vae", "bf16-mixed"),
+        ("gan", "64-true"),
+        pytest.param("vae", "64-true", marks=pytest.mark.slow),
+        pytest.param("gan", "bf16-mixed", marks=pytest.mark.slow),
+        pytest.param("classifier", "bf16-mixed", marks=pytest.mark.slow),
+        pytest.param("classifier", "64-true", marks=pytest.mark.slow),
+    ],
+)
 def test_models_train_in_other_precisions(run, model, precision):
     result = run(
         f"model={model}", f"trainer.precision={precision}", "trainer.max_steps=2", "metrics=none",

@@ -46,7 +46,13 @@ def trainer(folder, *, max_epochs=2, **more):
     return L.Trainer(**quiet | saves | more, max_epochs=max_epochs, default_root_dir=folder)
 
 
-@pytest.mark.parametrize("model", sorted(LOSSES))
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=[pytest.mark.slow] * (model not in ("gan", "vae")))
+        for model in sorted(LOSSES)
+    ],
+)
 def test_plain_trainer_fits_validates_and_tests_each_model(parts, tmp_path, model):
     module, data = parts(model)
     plain = trainer(tmp_path)

@@ -36,8 +36,14 @@ def test_network_values_stand_in_yaml_and_not_in_python(network):
         assert all(p.default is p.empty for p in parameters.values())
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
-@pytest.mark.parametrize("network", GAN_NETWORKS)
+@pytest.mark.parametrize(
+    ("network", "condition"),
+    [
+        pytest.param(network, condition, marks=[pytest.mark.slow] * (i != j))
+        for i, network in enumerate(GAN_NETWORKS)
+        for j, condition in enumerate(CONDITIONS)
+    ],
+)
 def test_every_network_accepts_every_condition(composed, network, condition):
     more = (
         ["network.generator_condition=concat"]
@@ -72,7 +78,14 @@ def test_data_without_labels_is_refused_by_the_number_of_classes(composed):
         instantiate(nodes["generator"])
 
 
-@pytest.mark.parametrize("network", GAN_NETWORKS)
+@pytest.mark.parametrize(
+    "network",
+    [
+        "dcgan",
+        "mlp",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet", "resnet_large")),
+    ],
+)
 def test_spectral_norm_is_switched_by_one_key(composed, network):
     for value in (True, False):
         key = f"network.spectral_norm={str(value).lower()}"
