@@ -1,6 +1,7 @@
 """The real configs: every option composes, fits its class, and combines with the others."""
 
 import inspect
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from limner.resume.allowed_changes import leaves
 from limner.training import train as train_module
 from support import composition, fakes
 
+slow = partial(pytest.param, marks=pytest.mark.slow)
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = [
     "vae", "cvae", "ladder_vae", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
@@ -29,30 +31,33 @@ PAIRS = [
 """Pairs in which each model and each data set occurs."""
 COMBINATIONS = [
     ("vae", "conv", "likelihood=bernoulli prior=standard_normal objective=elbo kl_schedule=none"),
-    ("vae", "mlp", "likelihood=gaussian prior=vamp objective=iwae"),
+    slow("vae", "mlp", "likelihood=gaussian prior=vamp objective=iwae"),
     ("vae", "residual", "likelihood=learned_gaussian prior=mixture objective=dreg"),
-    ("vae", "conv", "likelihood=optimal_gaussian prior=flow kl_schedule=linear"),
+    slow("vae", "conv", "likelihood=optimal_gaussian prior=flow kl_schedule=linear"),
     ("vae", "conv", "likelihood=logistic kl_schedule=cyclical"),
-    ("vae", "conv", "objective=rae"),
+    slow("vae", "conv", "objective=rae"),
     ("cvae", "conv", ""),
     ("rae", "conv", ""),
     ("ladder_vae", "ladder", ""),
     ("vqvae", "residual_map", ""),
     ("vaegan", "vaegan", ""),
-    ("vaegan", "mlp", ""),
-    ("gan", "dcgan", "loss=minimax penalty=none condition=none augmentation=none"),
+    slow("vaegan", "mlp", ""),
+    slow("gan", "dcgan", "loss=minimax penalty=none condition=none augmentation=none"),
     ("gan", "mlp", "loss=non_saturating penalty=lecam condition=concat augmentation=diffaugment"),
     ("gan", "resnet", "loss=least_squares penalty=r1 condition=projection augmentation=ada"),
     ("gan", "resnet_large", "loss=hinge penalty=consistency condition=auxiliary"),
-    ("gan", "dcgan", "loss=wasserstein penalty=gradient"),
+    slow("gan", "dcgan", "loss=wasserstein penalty=gradient"),
     ("gan", "dcgan", "loss=relativistic penalty=r1_r2"),
-    ("gan", "dcgan", "penalty=r2"),
-    ("cgan", "dcgan", "augmentation=diffaugment"),
+    slow("gan", "dcgan", "penalty=r2"),
+    slow("cgan", "dcgan", "augmentation=diffaugment"),
     ("cgan", "resnet", "augmentation=ada"),
     ("classifier", "cnn", ""),
-    ("classifier", "mlp", ""),
+    slow("classifier", "mlp", ""),
 ]
-"""Model, network and choices inside the model; together they contain every option."""
+"""Model, network and choices inside the model: every model and every option occurs.
+
+The test of a model that is added is one line here, and its name in `MODELS`.
+"""
 ELSEWHERE = {
     "model/likelihood": ["perceptual"],  # needs a download
     "model/prior": ["gaussian_mixture"],  # is for a second stage, as are the following
@@ -179,9 +184,11 @@ def test_every_choice_inside_a_model_trains(composed, tmp_path, model, network, 
     assert (tmp_path / "final.png").is_file() == (model not in ("classifier", "vqvae"))
 
 
-def test_combinations_contain_every_option():
-    found = {f"network={network}" for _, network, _ in COMBINATIONS}
-    found |= {f"model/{word}" for *_, choices in COMBINATIONS for word in choices.split()}
+def test_combinations_contain_every_model_and_every_option():
+    rows = [getattr(row, "values", row) for row in COMBINATIONS]
+    assert {model for model, *_ in rows} == set(MODELS)
+    found = {f"network={network}" for _, network, _ in rows}
+    found |= {f"model/{word}" for *_, choices in rows for word in choices.split()}
     folders = [path for path in (CONFIG_DIR / "model").iterdir() if path.is_dir()]
     for group in ["network", *(f"model/{folder.name}" for folder in folders)]:
         missing = [name for name in options(group) if f"{group}={name}" not in found]

@@ -222,7 +222,8 @@ def test_prepare_refuses_a_config_that_cannot_run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "a.txt").write_text("no image")
-    fakes.images(tmp_path / "photos", 10)
+    if "data.path=photos" in arguments:
+        fakes.images(tmp_path / "photos", 10)
     before = content(tmp_path)
     config = composed(*QUICK, *arguments)
     config.run_dir = "run"

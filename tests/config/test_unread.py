@@ -42,7 +42,13 @@ NETWORKS = ["dcgan", "mlp", "resnet"]
 
 @pytest.mark.parametrize(
     ("network", "condition", "penalty"),
-    [(NETWORKS[i], CONDITIONS[j], PENALTIES[(i + j) % 3]) for i in range(3) for j in range(3)],
+    [
+        pytest.param(
+            NETWORKS[i], CONDITIONS[j], PENALTIES[(i + j) % 3], marks=[pytest.mark.slow] * (i != j)
+        )
+        for i in range(3)
+        for j in range(3)
+    ],
 )
 def test_refuse_unread_network_accepts_keys_that_a_group_writes(
     composed, network, condition, penalty
