@@ -23,7 +23,6 @@ from hydra._internal.hydra import Hydra
 from omegaconf import DictConfig
 
 from limner import cli
-from limner.config import config_files
 from limner.config.schema import CONFIG_DIR, register
 from limner.console import ConsoleHandler
 
@@ -64,28 +63,13 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _composed_once() -> Iterator[None]:
-    """Skip Hydra's second composition, which only checks whether `hydra.mode` was set."""
+def _quick_composition() -> Iterator[None]:
+    """Merge the files of conf/ once, and skip a composition that only reads `hydra.mode`."""
+    from support.composition import keep_merged_files
+
     with pytest.MonkeyPatch.context() as patch:
+        keep_merged_files(patch)
         patch.setattr(Hydra, "get_mode", lambda *args, **options: None)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _each_option_read_once() -> Iterator[None]:
-    """Read each file of conf/ once, which saves a fifth of the time of a composition."""
-    known: dict[Path, config_files.ReadFile] = {}
-    read = config_files.read_file
-
-    def read_once(path: Path) -> config_files.ReadFile:
-        if not path.is_relative_to(CONFIG_DIR):
-            return read(path)
-        if path not in known:
-            known[path] = read(path)
-        return known[path]._replace(config=copy.deepcopy(known[path].config))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config_files, "read_file", read_once)
         yield
 
 

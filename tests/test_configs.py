@@ -1,6 +1,7 @@
 """The real configs: every option composes, fits its class, and combines with the others."""
 
 import inspect
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,38 +15,55 @@ from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
 from limner.resume.allowed_changes import leaves
 from limner.training import train as train_module
-from support import fakes
+from support import composition, fakes
 
+slow = partial(pytest.param, marks=pytest.mark.slow)
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = [
     "vae", "cvae", "ladder_vae", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
 ]  # fmt: skip
 DATA = sorted(path.stem for path in (CONFIG_DIR / "data").glob("*.yaml"))
-NETWORKS = {
-    "vae": ["conv", "mlp", "residual"],
-    "ladder_vae": ["ladder"],
-    "vqvae": ["residual_map"],
-    "vaegan": ["vaegan", "mlp"],
-    "gan": ["dcgan", "mlp", "resnet", "resnet_large"],
-    "cgan": ["dcgan", "resnet"],
-    "classifier": ["cnn", "mlp"],
+KINDS = ["digits", "cifar100", "celeba", "imagenet"]
+"""Data sets of each size, number of channels and kind of labels; the others are like these."""
+PAIRS = [
+    (MODELS[i % len(MODELS)], DATA[i % len(DATA)]) for i in range(max(len(MODELS), len(DATA)))
+]
+"""Pairs in which each model and each data set occurs."""
+COMBINATIONS = [
+    ("vae", "conv", "likelihood=bernoulli prior=standard_normal objective=elbo kl_schedule=none"),
+    slow("vae", "mlp", "likelihood=gaussian prior=vamp objective=iwae"),
+    ("vae", "residual", "likelihood=learned_gaussian prior=mixture objective=dreg"),
+    slow("vae", "conv", "likelihood=optimal_gaussian prior=flow kl_schedule=linear"),
+    ("vae", "conv", "likelihood=logistic kl_schedule=cyclical"),
+    slow("vae", "conv", "objective=rae"),
+    ("cvae", "conv", ""),
+    ("rae", "conv", ""),
+    ("ladder_vae", "ladder", ""),
+    ("vqvae", "residual_map", ""),
+    ("vaegan", "vaegan", ""),
+    slow("vaegan", "mlp", ""),
+    slow("gan", "dcgan", "loss=minimax penalty=none condition=none augmentation=none"),
+    ("gan", "mlp", "loss=non_saturating penalty=lecam condition=concat augmentation=diffaugment"),
+    ("gan", "resnet", "loss=least_squares penalty=r1 condition=projection augmentation=ada"),
+    ("gan", "resnet_large", "loss=hinge penalty=consistency condition=auxiliary"),
+    slow("gan", "dcgan", "loss=wasserstein penalty=gradient"),
+    ("gan", "dcgan", "loss=relativistic penalty=r1_r2"),
+    slow("gan", "dcgan", "penalty=r2"),
+    slow("cgan", "dcgan", "augmentation=diffaugment"),
+    ("cgan", "resnet", "augmentation=ada"),
+    ("classifier", "cnn", ""),
+    slow("classifier", "mlp", ""),
+]
+"""Model, network and choices inside the model: every model and every option occurs.
+
+The test of a model that is added is one line here, and its name in `MODELS`.
+"""
+ELSEWHERE = {
+    "model/likelihood": ["perceptual"],  # needs a download
+    "model/prior": ["gaussian_mixture"],  # is for a second stage, as are the following
+    "network": ["none", "transformer"],
 }
-CHOICES = {
-    "model/loss": [
-        "minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic",
-    ],
-    "model/penalty": ["none", "gradient", "r1", "r2", "r1_r2", "lecam", "consistency"],
-    "model/condition": ["none", "concat", "projection", "auxiliary"],
-    "model/augmentation": ["none", "diffaugment", "ada"],
-}  # fmt: skip
-VAE_CHOICES = {
-    "model/likelihood": [
-        "bernoulli", "gaussian", "learned_gaussian", "optimal_gaussian", "logistic",
-    ],
-    "model/prior": ["standard_normal", "vamp", "mixture", "flow"],
-    "model/objective": ["elbo", "iwae", "dreg", "rae"],
-    "model/kl_schedule": ["none", "linear", "cyclical"],
-}  # fmt: skip
+"""Options that tests of their own train."""
 
 
 OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
@@ -55,6 +73,10 @@ ALONE = (
     "~callbacks.codes", "~callbacks.checkpoints",
 )  # fmt: skip
 """Overrides that switch off everything except the training itself."""
+
+
+def mark_slow(values: list[str], *, except_for: tuple[str, ...]) -> list:
+    return [v if v in except_for else pytest.param(v, marks=pytest.mark.slow) for v in values]
 
 
 def options(group: str) -> list[str]:
@@ -96,15 +118,17 @@ def train(made: DictConfig, folder: Path) -> None:
         train_module.train(train_module.prepare(made))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("data", KINDS)
 @pytest.mark.usefixtures("unchecked")
-def test_every_model_trains_a_batch_of_every_data_set(composed, data_root, tmp_path, model, data):
+def test_every_model_trains_a_batch_of_every_kind_of_data_set(
+    composed, data_root, tmp_path, model, data
+):
     made = composed(
         f"model={model}", f"data={data}", *files_of(data, data_root), *ALONE, "metrics=none",
         "data.batch_size=4", "trainer.max_steps=1", "trainer.limit_val_batches=0",
     )  # fmt: skip
-    check_parameters(made)
     if model in ("classifier", "cgan", "cvae") and data == "celeba":
         with pytest.raises(UserError, match="labels"):
             train(made, tmp_path)
@@ -112,12 +136,15 @@ def test_every_model_trains_a_batch_of_every_data_set(composed, data_root, tmp_p
         train(made, tmp_path)
 
 
-@pytest.mark.parametrize(("model", "data"), list(zip(MODELS, DATA, strict=True)))
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "data"), PAIRS)
 @pytest.mark.usefixtures("unchecked")
-def test_every_model_and_every_data_set_makes_a_run(run, data_root, model, data):
+def test_every_model_and_every_data_set_makes_a_run(run, composed, data_root, model, data):
+    words = [f"model={model}", f"data={data}", *files_of(data, data_root), "metrics=none"]
+    check_parameters(composed(*words))
     result = run(
-        f"model={model}", f"data={data}", *files_of(data, data_root), "metrics=none",
-        "trainer.max_steps=1", "data.batch_size=8", "accelerator=cpu", "logger=csv",
+        *words, "trainer.max_steps=1", "logger=csv", "data.batch_size=8", "accelerator=cpu",
+        "callbacks.pictures.num_images=4", "callbacks.codes.num_images=8",
     )  # fmt: skip
     assert result.code == 0, result.err
     assert (result.only_run() / "checkpoints" / "update_00000001.ckpt").is_file()
@@ -125,7 +152,7 @@ def test_every_model_and_every_data_set_makes_a_run(run, data_root, model, data)
         assert (result.only_run() / "final.png").is_file()
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", mark_slow(MODELS, except_for=("vae", "gan")))
 def test_every_optimizer_steps_every_model(composed, model):
     """Each has the requested learning rate, and changes every parameter that has a gradient."""
     made = composed(f"model={model}")
@@ -143,20 +170,13 @@ def test_every_optimizer_steps_every_model(composed, model):
             assert all((a != b).all() for a, b in zip(before, parameters, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("model", "choice"),
-    [(m, f"network={n}") for m in NETWORKS for n in NETWORKS[m]]
-    + [("gan", f"model/loss={n}") for n in CHOICES["model/loss"]]
-    + [("gan", f"model/penalty={n}") for n in CHOICES["model/penalty"]]
-    + [("gan", f"model/condition={n}") for n in CHOICES["model/condition"]]
-    + [("gan", f"model/augmentation={n}") for n in CHOICES["model/augmentation"]]
-    + [("cgan", f"model/augmentation={n}") for n in CHOICES["model/augmentation"]]
-    + [("vae", f"{group}={n}") for group, names in VAE_CHOICES.items() for n in names],
-)
-def test_every_choice_inside_a_model_trains(composed, tmp_path, model, choice):
+@pytest.mark.parametrize(("model", "network", "choices"), COMBINATIONS)
+def test_every_choice_inside_a_model_trains(composed, tmp_path, model, network, choices):
     """The run draws its pictures, too."""
     made = composed(
-        f"model={model}", choice, "metrics=none", "trainer.max_steps=2", "data.batch_size=8",
+        f"model={model}", f"network={network}", *(f"model/{word}" for word in choices.split()),
+        "metrics=none", "trainer.max_steps=2", "trainer.limit_val_batches=1", "data.batch_size=8",
+        "callbacks.pictures.num_images=4",
         *(word for word in ALONE if word != "~callbacks.pictures"),
     )  # fmt: skip
     check_parameters(made)
@@ -164,14 +184,15 @@ def test_every_choice_inside_a_model_trains(composed, tmp_path, model, choice):
     assert (tmp_path / "final.png").is_file() == (model not in ("classifier", "vqvae"))
 
 
-def test_tested_choices_are_all_choices():
-    of_stages = {"model/prior": ["gaussian_mixture"], "network": ["none", "transformer"]}
-    of_stages["model/likelihood"] = ["perceptual"]  # This choice needs a download.
-    for choices in (CHOICES, VAE_CHOICES):
-        for group, names in choices.items():
-            assert sorted([*names, *of_stages.get(group, [])]) == options(group)
-    networks = {n for names in NETWORKS.values() for n in names}
-    assert sorted([*networks, *of_stages["network"]]) == options("network")
+def test_combinations_contain_every_model_and_every_option():
+    rows = [getattr(row, "values", row) for row in COMBINATIONS]
+    assert {model for model, *_ in rows} == set(MODELS)
+    found = {f"network={network}" for _, network, _ in rows}
+    found |= {f"model/{word}" for *_, choices in rows for word in choices.split()}
+    folders = [path for path in (CONFIG_DIR / "model").iterdir() if path.is_dir()]
+    for group in ["network", *(f"model/{folder.name}" for folder in folders)]:
+        missing = [name for name in options(group) if f"{group}={name}" not in found]
+        assert missing == ELSEWHERE.get(group, []), group
 
 
 @pytest.mark.parametrize("accelerator", options("accelerator"))
@@ -181,7 +202,12 @@ def test_every_accelerator_composes(composed, accelerator):
     assert made.trainer.accelerator in ("auto", "cpu", "gpu", "mps")
 
 
-@pytest.mark.parametrize("experiment", options("experiment"))
+@pytest.mark.parametrize(
+    "experiment",
+    mark_slow(
+        options("experiment"), except_for=("dcgan_mnist", "sngan_cond_cifar10", "vae_mnist")
+    ),
+)
 def test_experiment_overrides_everything_but_the_command_line(composed, experiment):
     file = CONFIG_DIR / "experiment" / f"{experiment}.yaml"
     assert file.read_text().splitlines()[1].startswith("# "), "which paper or table it reproduces"
@@ -217,10 +243,11 @@ def nodes(node, path=""):
                 yield from nodes(node[key], f"{path}.{key}")
 
 
-@pytest.mark.parametrize("choice", [f"{g}={n}" for g in OTHERS for n in options(g) if n != "auto"])
-def test_every_option_has_its_values_in_yaml_and_not_in_python(composed, choice):
-    """Models and data are checked where they are trained, above."""
-    made = composed(choice)
+@pytest.mark.parametrize("i", range(max(len(options(group)) for group in OTHERS)))
+def test_every_option_has_its_values_in_yaml_and_not_in_python(composed, i):
+    """Config i has the i-th option of each group; models and data are checked where they train."""
+    found = {group: [name for name in options(group) if name != "auto"] for group in OTHERS}
+    made = composed(*(f"{group}={names[i % len(names)]}" for group, names in found.items()))
     check(made)
     check_parameters(made)
 
@@ -237,6 +264,25 @@ def check_parameters(made):
         keys = {key for key in node if not key.startswith("_")}
         shared = {"root", "path"} if path == ".data" else set()
         assert keys - shared == set(parameters), path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=gan", "model/penalty=r1", "model.penalty.r1.weight=3", "~callbacks.codes"],
+        ["experiment=sngan_cifar10", "+callbacks.early_stopping.a=1", "data.batch_size=3"],
+    ],
+)
+def test_tests_compose_what_hydra_composes(composed, words):
+    """The tests merge the files of conf/ once; see support.composition."""
+    with pytest.MonkeyPatch.context() as patch:
+        composition.merge_every_time(patch)
+        expected = OmegaConf.to_yaml(composed(*words))
+    for _ in range(2):
+        changed = composed(*words[:2])
+        changed.data.batch_size = 7
+        del changed.trainer
+        assert OmegaConf.to_yaml(composed(*words)) == expected
 
 
 def test_no_value_is_an_interpolation_of_an_interpolation():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import open_dict
 
 from limner import cli
 from limner.callbacks.signals import SeedPerUpdate
@@ -17,6 +18,7 @@ from limner.resume.start import Start
 from limner.runs.lock import locked
 from limner.runs.status import read_status
 from limner.training.progress import Progress
+from limner.training.train import prepare
 from support import fakes
 from support.runs import content, pretended
 
@@ -90,22 +92,38 @@ def test_train_refuses_a_typo_in_an_experiment_file(run, tmp_path, text, code, m
     ("arguments", "message"),
     [
         (["optimizer.lr=abc"], "optimizer.lr=abc: must be a number, not text."),
-        (["data=image_folder"], "data.path must be given: data.path=..."),
-        (["data=image_folder", "data.path=nowhere"], "nowhere does not exist."),
         (["data=image_folder", "data.path=empty"], "empty is empty"),
-        (["data=image_folder", "data.path=text"], "text has no image; images end in"),
-        (["data=image_folder", "data.path=text/a.txt"], "neither a folder nor a .zip file"),
         (
             ["data.batch_size=5000"],
             "One update needs 5000 images (data.batch_size=5000 x 1 batches x 1 processes)",
         ),
+        (["metrics=classifier", "metrics.num_samples=1"], "metrics.num_samples=1: fid needs 2"),
+        (["model=gan", "model/loss=wasserstein", "model/penalty=none"], "model/penalty=gradient"),
+        (["network=dcgan"], "needs a network with the part encoder"),
+        (["model=code_prior"], "model.first_stage must be given"),
+        (["trainer.max_steps=0"], "trainer.max_steps=0: must be 1 or more, or -1"),
+        (["accelerator=cpu", "trainer.devices=-5"], "trainer.devices=-5: must be a number, 1 or"),
+        (["run_dir=here"], "hydra.run.dir=DIR"),
+        (["model=vqvae", "metrics=classifier"], "draws no images to score"),
+        (["model=classifier", "metrics=classifier"], "Classifier draws no images to score"),
+    ],
+)
+def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, message):
+    (tmp_path / "empty").mkdir()
+    fails(run(*QUICK, *arguments), 1, message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data=image_folder"], "data.path must be given: data.path=..."),
+        (["data=image_folder", "data.path=nowhere"], "nowhere does not exist."),
+        (["data=image_folder", "data.path=text"], "text has no image; images end in"),
+        (["data=image_folder", "data.path=text/a.txt"], "neither a folder nor a .zip file"),
         (["data.image_shape=[2,8,8]"], "1 (grey), 3 (RGB) or 4 (RGBA) channels, not 2"),
         (["data.image_shape=[1,4,4]"], "the shorter side must be 8 pixels or more"),
         (["data.validation_fraction=1"], "data.validation_fraction=1"),
         (["data.num_classes=7"], "data.num_classes=7, but digits has 10"),
-        (["metrics=classifier", "metrics.num_samples=1"], "metrics.num_samples=1: fid needs 2"),
-        (["model=classifier", "metrics=classifier"], "Classifier draws no images to score"),
-        (["model=gan", "model/loss=wasserstein", "model/penalty=none"], "model/penalty=gradient"),
         (["model=gan", *MIXING], "model/penalty=r1 is a penalty for each image"),
         (["model=gan", "model/penalty=r1", "model.penalty.r1.weight=-1"], "weight=-1"),
         (["model=gan", "model/penalty=r1", "model.penalty.r1.weight=high"], "weight=high"),
@@ -113,7 +131,6 @@ def test_train_refuses_a_typo_in_an_experiment_file(run, tmp_path, text, code, m
             ["model=gan", "model/penalty=r1", "model.penalty.r1.every=0"],
             "model.penalty.r1.every=0: must be 1 or more",
         ),
-        (["network=dcgan"], "needs a network with the part encoder"),
         (
             ["model/objective=iwae", "model.objective.num_samples=0"],
             "model.objective.num_samples=0: must be 1 or more",
@@ -124,9 +141,7 @@ def test_train_refuses_a_typo_in_an_experiment_file(run, tmp_path, text, code, m
         (["model/condition=auxiliary"], "is for discriminators; this model takes none or concat"),
         (["model/condition=projection"], "model/condition=projection is for discriminators"),
         (["model/prior=gaussian_mixture"], "model=latent_prior model.first_stage=RUN"),
-        (["model=code_prior"], "model.first_stage must be given"),
         (["model=code_prior", "model.first_stage=nowhere"], "neither a run nor an exported model"),
-        (["model=vqvae", "metrics=classifier"], "draws no images to score"),
         (["model=vqvae", "model.codebook.num_codes=1"], "num_codes=1: must be at least 2"),
         (["data.binarisation=often"], "data.binarisation=often: must be dynamic or static"),
         (["callbacks.codes.num_images=1"], "num_images 2 or more"),
@@ -135,7 +150,6 @@ def test_train_refuses_a_typo_in_an_experiment_file(run, tmp_path, text, code, m
         (["trainer.precision=16", *CPU], "without a loss scaler; choose bf16-mixed"),
         (["trainer.precision=transformer-engine", *CPU], "transformer_engine"),
         (["trainer.precision=15"], "15"),
-        (["trainer.max_steps=0"], "trainer.max_steps=0: must be 1 or more, or -1"),
         (["trainer.max_epochs=0"], "trainer.max_epochs=0: must be 1 or more, or -1"),
         (["trainer.max_epochs=-2"], "trainer.max_epochs=-2: must be 1 or more, or -1"),
         (["trainer.max_epochs=null"], "trainer.max_epochs=null: Lightning would take 1000"),
@@ -181,7 +195,6 @@ def test_train_refuses_a_typo_in_an_experiment_file(run, tmp_path, text, code, m
             ["model=gan", "model.ema_ramp=0.05", "model.ema_half_life=null"],
             "that bounds model.ema_half_life",
         ),
-        (["accelerator=cpu", "trainer.devices=-5"], "trainer.devices=-5: must be a number, 1 or"),
         (["trainer.limit_train_batches=-1"], "limit_train_batches=-1: must be a share from 0.0"),
         (["trainer.limit_val_batches=1.5"], "limit_val_batches=1.5: must be a share from 0.0"),
         (["data.batch_size=0"], "data.batch_size=0: must be 1 or more"),
@@ -199,16 +212,28 @@ def test_train_refuses_a_typo_in_an_experiment_file(run, tmp_path, text, code, m
         (["callbacks.log.every_num_updates=0"], "callbacks.log.every_num_updates=0: must be 1"),
         (["callbacks.checkpoints.every_num_updates=0"], "must be 1 or more"),
         (["callbacks.pictures.num_images=0"], "must be 1 or more"),
-        (["run_dir=here"], "hydra.run.dir=DIR"),
         (["data.store=streamed", "data.on_corrupt=skip"], "which data.store=streamed is not"),
     ],
 )
-def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, message):
-    (tmp_path / "empty").mkdir()
+def test_prepare_refuses_a_config_that_cannot_run(
+    composed, tmp_path, monkeypatch, arguments, message
+):
+    """A command prints this message; other tests run whole commands."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "a.txt").write_text("no image")
-    fakes.images(tmp_path / "photos", 10)
-    fails(run(*QUICK, *arguments), 1, message)
+    if "data.path=photos" in arguments:
+        fakes.images(tmp_path / "photos", 10)
+    before = content(tmp_path)
+    config = composed(*QUICK, *arguments)
+    config.run_dir = "run"
+    with open_dict(config), pytest.raises(Exception) as error:  # noqa: PT011
+        prepare(config)
+    explained, code = error_messages.explain(error.value)
+    assert code == 1
+    assert message in explained
+    assert len(explained.splitlines()) <= 10
+    assert content(tmp_path) == before, "nothing half-written"
 
 
 def test_train_names_or_skips_a_corrupt_image(run, tmp_path):

@@ -1,7 +1,7 @@
 """`--cfg job` prints the config that Hydra composes, with the comments of the files in conf/."""
 
 import contextlib
-import subprocess
+import io
 import sys
 
 import pytest
@@ -92,8 +92,13 @@ def test_cfg_job_shows_the_comments_of_the_chosen_groups(config_text, key, comme
 @pytest.fixture(scope="module")
 def config_text():
     """Return what `--cfg job` prints."""
-    command = [sys.executable, str(CONFIG_DIR.parent / "train.py"), *WORDS, "--cfg", "job"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(sys, "argv", ["train.py", *WORDS, "--cfg", "job"])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    assert not end.value.code
+    return printed.getvalue()
 
 
 def test_cfg_job_shows_the_comments_of_a_users_own_files(run, tmp_path):

@@ -110,11 +110,6 @@ def test_experiment_file_is_read_when_it_has_a_byte_order_mark_or_other_line_end
     assert composed_from(tmp_path, "experiment=mine").seed == 3
 
 
-def test_every_file_of_limner_passes_the_checks(tmp_path):
-    for path in (CONFIG_DIR / "experiment").glob("*.yaml"):
-        composed_from(tmp_path, f"experiment={path.stem}")
-
-
 def test_read_file_refuses_utf_16_and_a_file_that_cannot_be_read(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_bytes("seed: 3\n".encode("utf-16"))

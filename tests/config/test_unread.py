@@ -35,9 +35,21 @@ def test_refuse_unread_network_names_the_key_and_the_keys_that_are_read(
     assert reads in str(refusal.value)
 
 
-@pytest.mark.parametrize("penalty", ["none", "gradient", "[r1,lecam]"])
-@pytest.mark.parametrize("condition", ["none", "concat", "auxiliary"])
-@pytest.mark.parametrize("network", ["dcgan", "mlp", "resnet"])
+PENALTIES = ["none", "gradient", "[r1,lecam]"]
+CONDITIONS = ["none", "concat", "auxiliary"]
+NETWORKS = ["dcgan", "mlp", "resnet"]
+
+
+@pytest.mark.parametrize(
+    ("network", "condition", "penalty"),
+    [
+        pytest.param(
+            NETWORKS[i], CONDITIONS[j], PENALTIES[(i + j) % 3], marks=[pytest.mark.slow] * (i != j)
+        )
+        for i in range(3)
+        for j in range(3)
+    ],
+)
 def test_refuse_unread_network_accepts_keys_that_a_group_writes(
     composed, network, condition, penalty
 ):

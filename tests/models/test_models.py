@@ -58,7 +58,7 @@ def test_each_optimizer_step_changes_only_its_own_network(run, monkeypatch):
     monkeypatch.setattr(OptimizerStep, "finish", finish)
     result = run(
         "model=gan", "model.num_discriminator_steps=2", "trainer.max_steps=2", "metrics=none",
-        "logger=none",
+        "logger=none", "data.batch_size=8", "callbacks.pictures.num_images=4",
     )  # fmt: skip
     assert result.code == 0, result.err
     assert moved == [{"discriminator"}, {"discriminator"}, {"generator"}] * 2
@@ -99,12 +99,22 @@ def test_models_refuse_invalid_values(loss, penalty, discriminator, steps, messa
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
-@pytest.mark.parametrize("model", ["vae", "gan", "classifier"])
+@pytest.mark.parametrize(
+    ("model", "precision"),
+    [
+        ("vae", "bf16-mixed"),
+        ("gan", "64-true"),
+        pytest.param("vae", "64-true", marks=pytest.mark.slow),
+        pytest.param("gan", "bf16-mixed", marks=pytest.mark.slow),
+        pytest.param("classifier", "bf16-mixed", marks=pytest.mark.slow),
+        pytest.param("classifier", "64-true", marks=pytest.mark.slow),
+    ],
+)
 def test_models_train_in_other_precisions(run, model, precision):
     result = run(
         f"model={model}", f"trainer.precision={precision}", "trainer.max_steps=2", "metrics=none",
-        "logger=none",
+        "logger=none", "data.batch_size=8", "trainer.limit_val_batches=1",
+        "callbacks.pictures.num_images=4", "callbacks.codes.num_images=8",
     )  # fmt: skip
     assert result.code == 0, result.err
 
@@ -114,7 +124,7 @@ def test_penalties_are_computed_at_their_intervals_over_all_discriminator_steps(
     result = run(
         "model=gan", "model.num_discriminator_steps=3", "model/penalty=[r1,lecam]",
         "model.penalty.r1.every=6", "trainer.max_steps=2", "callbacks.log.every_num_updates=1",
-        "metrics=none", "logger=csv",
+        "metrics=none", "logger=csv", "data.batch_size=8", "callbacks.pictures.num_images=4",
     )  # fmt: skip
     assert result.code == 0, result.err
     with open(result.only_run() / "metrics.csv", newline="") as file:

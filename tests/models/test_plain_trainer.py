@@ -15,7 +15,8 @@ SMALL = {
     "vae": ["network=mlp", "network.encoder.hidden_dims=[16]", "network.decoder.hidden_dims=[16]"],
     "vaegan": ["network.encoder.width=8", "network.generator.width=8",
                "network.discriminator.width=8"],
-    "vqvae": [],
+    "vqvae": ["network.encoder.width=8", "network.encoder.max_width=8", "network.decoder.width=8",
+              "network.decoder.max_width=8"],
     "classifier": ["network=mlp", "network.classifier.hidden_dims=[16]"],
 }  # fmt: skip
 LOSSES = {
@@ -45,7 +46,13 @@ def trainer(folder, *, max_epochs=2, **more):
     return L.Trainer(**quiet | saves | more, max_epochs=max_epochs, default_root_dir=folder)
 
 
-@pytest.mark.parametrize("model", sorted(LOSSES))
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=[pytest.mark.slow] * (model not in ("gan", "vae")))
+        for model in sorted(LOSSES)
+    ],
+)
 def test_plain_trainer_fits_validates_and_tests_each_model(parts, tmp_path, model):
     module, data = parts(model)
     plain = trainer(tmp_path)

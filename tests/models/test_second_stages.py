@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from functools import cache, partial
 
 import pytest
 import torch
@@ -18,24 +19,35 @@ SMALL = [
 MLP = ["network=mlp", "model.latent_dim=3"]
 TINY_PRIOR = ["network.prior.width=16", "network.prior.num_layers=1", "network.prior.num_heads=2"]
 COMMON = ["metrics=none", "accelerator=cpu"]
+NO_PICTURES = ["~callbacks.pictures", "~callbacks.codes"]
+
+
+STAGES = {
+    "vqvae": ["model=vqvae", *SMALL],
+    "vae": MLP,
+    "rae": ["model=rae", *MLP, "model.ema_half_life=100"],
+    "cvae": ["model=cvae", *MLP],
+    "gan": ["model=gan", "network=mlp"],
+}
+slow = partial(pytest.param, marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    """Train a short run of a model that may or may not be a first stage."""
+    """Return a function that trains a short run of a model, which may be no first stage, once."""
     folder = tmp_path_factory.mktemp("first")
-    return {
-        "vqvae": trained(folder / "vqvae", "model=vqvae", *SMALL),
-        "vae": trained(folder / "vae", *MLP),
-        "rae": trained(folder / "rae", "model=rae", *MLP, "model.ema_half_life=100"),
-        "cvae": trained(folder / "cvae", "model=cvae", *MLP),
-        "gan": trained(folder / "gan", "model=gan", "network=mlp"),
-    }
+
+    @cache
+    def make(stage):
+        return trained(folder / stage, *STAGES[stage], *NO_PICTURES)
+
+    return make
 
 
+@pytest.mark.slow
 def test_vqvae_fits_its_codes_and_logs_their_use(run):
     result = run(
-        "model=vqvae", *SMALL, "trainer.max_epochs=10", "logger=csv", "optimizer.lr=0.01",
+        "model=vqvae", *SMALL, "trainer.max_epochs=4", "logger=csv", "optimizer.lr=0.01",
         "callbacks.log.every_num_updates=20", "metrics=loss",
     )  # fmt: skip
     assert result.code == 0, result.err
@@ -49,7 +61,7 @@ def test_vqvae_fits_its_codes_and_logs_their_use(run):
 
 
 def test_vqvae_reconstructs_from_its_codes_alone(first):
-    model = limner.load(first["vqvae"], device="cpu")
+    model = limner.load(first("vqvae"), device="cpu")
     images = torch.rand(5, 1, 8, 8) * 2 - 1
     indices = model.module.indices(images)
     assert indices.shape == (5, 4, 4)
@@ -61,20 +73,23 @@ def test_vqvae_reconstructs_from_its_codes_alone(first):
 @pytest.mark.parametrize(
     ("stage", "overrides"),
     [
-        ("vqvae", ["model=code_prior", *TINY_PRIOR]),
+        slow("vqvae", ["model=code_prior", *TINY_PRIOR]),
         ("vqvae", ["model=code_prior", *TINY_PRIOR, "model/condition=concat", "model.top_k=4"]),
         ("rae", ["model=latent_prior"]),
-        ("vae", ["model=latent_prior", "model/prior=flow", "model.ema_half_life=100"]),
-        ("cvae", ["model=latent_prior", "model/prior=mixture", "model.prior.num_components=3"]),
+        slow("vae", ["model=latent_prior", "model/prior=flow", "model.ema_half_life=100"]),
+        slow(
+            "cvae", ["model=latent_prior", "model/prior=mixture", "model.prior.num_components=3"]
+        ),
     ],
 )
 def test_second_stage_trains_and_samples_by_itself(first, tmp_path, stage, overrides):
-    moved = shutil.copytree(first[stage], tmp_path / "moved")
+    moved = shutil.copytree(first(stage), tmp_path / "moved")
     second = trained(
         tmp_path / "second", *overrides, f"model.first_stage={moved}",
-        "callbacks.checkpoints.every_num_updates=1",
+        "callbacks.checkpoints.every_num_updates=1", "callbacks.pictures.num_images=4",
+        "~callbacks.codes",
     )  # fmt: skip
-    before = torch.load(last_checkpoint(first[stage]), weights_only=True)["state_dict"]
+    before = torch.load(last_checkpoint(first(stage)), weights_only=True)["state_dict"]
     shutil.rmtree(moved)
     model = limner.load(second, device="cpu")
     for key, value in model.module.first_stage.state_dict().items():
@@ -87,14 +102,16 @@ def test_second_stage_trains_and_samples_by_itself(first, tmp_path, stage, overr
     assert (second / "final.png").exists()
 
 
+@pytest.mark.slow
 def test_second_stage_resumes_without_the_first_stage(first, run, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    moved = shutil.copytree(first["rae"], tmp_path / "moved")
+    moved = shutil.copytree(first("rae"), tmp_path / "moved")
     common = ["model=latent_prior", "model/prior=flow", f"model.first_stage={moved}", *COMMON]
-    assert run(*common, "trainer.max_steps=9", f"hydra.run.dir={whole}").code == 0
-    assert run(*common, "trainer.max_steps=4", f"hydra.run.dir={parts}").code == 0
+    common += NO_PICTURES
+    assert run(*common, "trainer.max_steps=5", f"hydra.run.dir={whole}").code == 0
+    assert run(*common, "trainer.max_steps=2", f"hydra.run.dir={parts}").code == 0
     shutil.rmtree(moved)
-    resumed = run(f"resume={parts}", "trainer.max_steps=9")
+    resumed = run(f"resume={parts}", "trainer.max_steps=5")
     assert resumed.code == 0, resumed.err
     a, b = (
         torch.load(last_checkpoint(folder), weights_only=True)["state_dict"]
@@ -104,7 +121,7 @@ def test_second_stage_resumes_without_the_first_stage(first, run, tmp_path):
 
 
 def test_gaussian_mixture_is_fitted_at_once(first, run):
-    result = run("model=latent_prior", f"model.first_stage={first['rae']}", *COMMON, "logger=csv")
+    result = run("model=latent_prior", f"model.first_stage={first('rae')}", *COMMON, "logger=csv")
     assert result.code == 0, result.err
     model = limner.load(result.only_run(), device="cpu")
     assert model.update == 1
@@ -116,7 +133,7 @@ def test_gaussian_mixture_is_fitted_at_once(first, run):
 
 
 def test_gaussian_mixture_is_not_fitted_by_two_processes(first, run, tmp_path):
-    words = ["model=latent_prior", f"model.first_stage={first['rae']}", "metrics=none"]
+    words = ["model=latent_prior", f"model.first_stage={first('rae')}", "metrics=none"]
     result = run(*words, "accelerator=ddp_cpu")
     assert result.code == 1
     assert "2 processes: this LatentPrior is fitted at once" in result.err
@@ -126,12 +143,12 @@ def test_gaussian_mixture_is_not_fitted_by_two_processes(first, run, tmp_path):
 @pytest.mark.parametrize(
     ("stage", "overrides", "message"),
     [
-        ("vae", ["model=code_prior"], "a VAE is no VQ-VAE"),
-        ("gan", ["model=code_prior"], "a GAN is no VQ-VAE"),
+        ("rae", ["model=code_prior"], "a VAE is no VQ-VAE"),
+        slow("gan", ["model=code_prior"], "a GAN is no VQ-VAE"),
         ("vqvae", ["model=latent_prior"], "a VQVAE is no VAE or RAE"),
-        ("gan", ["model=latent_prior"], "a GAN is no VAE or RAE"),
-        ("vae", ["model=latent_prior", "model/prior=vamp"], "cannot be learned from codes alone"),
-        ("vae", ["model=latent_prior", "data.image_shape=[1,16,16]"], "images of [1, 8, 8]"),
+        slow("gan", ["model=latent_prior"], "a GAN is no VAE or RAE"),
+        slow("vae", ["model=latent_prior", "model/prior=vamp"], "cannot be learned from codes"),
+        slow("vae", ["model=latent_prior", "data.image_shape=[1,16,16]"], "images of [1, 8, 8]"),
         ("vqvae", ["model=code_prior", "model.temperature=0"], "model.temperature=0"),
         ("vqvae", ["model=code_prior", "model.top_k=0"], "model.top_k=0"),
     ],
@@ -139,7 +156,7 @@ def test_gaussian_mixture_is_not_fitted_by_two_processes(first, run, tmp_path):
 def test_second_stage_refuses_a_run_that_is_not_a_first_stage(
     first, run, tmp_path, stage, overrides, message
 ):
-    result = run(*overrides, f"model.first_stage={first[stage]}", *COMMON)
+    result = run(*overrides, f"model.first_stage={first(stage)}", *COMMON)
     assert result.code == 1
     assert message in result.err
     assert "Traceback" not in result.err

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from limner.config.schema import CONFIG_DIR
 
-NETWORKS = sorted(path.stem for path in (CONFIG_DIR / "model" / "network").glob("*.yaml"))
+NETWORKS = sorted({path.stem for path in (CONFIG_DIR / "network").glob("*.yaml")} - {"none"})
 GAN_NETWORKS = ["dcgan", "mlp", "resnet", "resnet_large"]
 CONDITIONS = sorted(path.stem for path in (CONFIG_DIR / "model" / "condition").glob("*.yaml"))
 ROLES = ("generator", "discriminator", "encoder", "decoder", "classifier", "prior")
@@ -26,18 +26,24 @@ def shelf(config):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_network_values_stand_in_yaml_and_not_in_python(composed, network):
-    nodes = shelf(composed("model=gan", f"network={network}"))
-    found = [nodes[role] for role in ROLES if role in nodes]
-    assert found
+def test_network_values_stand_in_yaml_and_not_in_python(network):
+    nodes = OmegaConf.load(CONFIG_DIR / "network" / f"{network}.yaml")
+    found = [nodes[role] for role in ROLES if "_target_" in nodes.get(role, {})]
+    assert found or nodes.defaults == ["resnet", "_self_"]
     for node in found:
         parameters = inspect.signature(get_object(node["_target_"])).parameters
         assert set(node) - {"_target_"} == set(parameters)
         assert all(p.default is p.empty for p in parameters.values())
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
-@pytest.mark.parametrize("network", GAN_NETWORKS)
+@pytest.mark.parametrize(
+    ("network", "condition"),
+    [
+        pytest.param(network, condition, marks=[pytest.mark.slow] * (i != j))
+        for i, network in enumerate(GAN_NETWORKS)
+        for j, condition in enumerate(CONDITIONS)
+    ],
+)
 def test_every_network_accepts_every_condition(composed, network, condition):
     more = (
         ["network.generator_condition=concat"]
@@ -72,7 +78,14 @@ def test_data_without_labels_is_refused_by_the_number_of_classes(composed):
         instantiate(nodes["generator"])
 
 
-@pytest.mark.parametrize("network", GAN_NETWORKS)
+@pytest.mark.parametrize(
+    "network",
+    [
+        "dcgan",
+        "mlp",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet", "resnet_large")),
+    ],
+)
 def test_spectral_norm_is_switched_by_one_key(composed, network):
     for value in (True, False):
         key = f"network.spectral_norm={str(value).lower()}"

@@ -1,6 +1,7 @@
 """`resume=FOLDER` with an untrusted folder: nothing in it is executed, read or opened."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from support.hostile import SECRET, edit, rewrite, run_folder
 from support.runs import content, pretended
 
 SAVED = ".hydra/config.yaml"
+slow = partial(pytest.param, marks=pytest.mark.slow)
 JUDGED = "has no whole checkpoint to resume from"
 """The reason for which a folder is refused in these tests once its config is harmless."""
 
@@ -103,18 +105,18 @@ def test_record_of_hydra_chooses_no_config_files(run, tmp_path):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("data.source", {"_target_": "torch.hub.load_state_dict_from_url", "url": "http://x"}),
         ("data.source", {"_target_": "torch.load", "f": "x", "weights_only": False}),
-        ("callbacks.x", {"_target_": "trap.Part"}),
         ("callbacks.x", {"_target_": "os.system", "command": "true"}),
-        ("logger.x", {"_target_": "functools.partial", "func": "x"}),
-        ("model._target_", "trap.Part"),
         ("network.encoder._target_", "trap.Part"),
-        ("optimizer._target_", "trap.Part"),
-        ("trainer.profiler", {"_target_": "trap.Part"}),
-        ("metrics", {"_target_": "limner.callbacks.scores.Scores",
-                     "features": {"_target_": "trap.Part"}, "objective": None}),
-        ("lr_schedule", {"_target_": "builtins.eval"}),
+        slow("data.source", {"_target_": "torch.hub.load_state_dict_from_url", "url": "http://x"}),
+        slow("callbacks.x", {"_target_": "trap.Part"}),
+        slow("logger.x", {"_target_": "functools.partial", "func": "x"}),
+        slow("model._target_", "trap.Part"),
+        slow("optimizer._target_", "trap.Part"),
+        slow("trainer.profiler", {"_target_": "trap.Part"}),
+        slow("metrics", {"_target_": "limner.callbacks.scores.Scores",
+                         "features": {"_target_": "trap.Part"}, "objective": None}),
+        slow("lr_schedule", {"_target_": "builtins.eval"}),
     ],
 )  # fmt: skip
 def test_saved_class_is_refused_unless_it_belongs_to_limner(run, tmp_path, key, value):
@@ -131,12 +133,12 @@ def test_saved_class_is_refused_unless_it_belongs_to_limner(run, tmp_path, key, 
     ("key", "value"),
     [
         ("data.name", "${oc.env:AWS_SECRET}"),
-        ("data.name", "\\${oc.env:AWS_SECRET}"),
-        ("data.name", "${oc.decode:'${oc.env:AWS_SECRET}'}"),
-        ("data.name", "${limner.file_name:${oc.env:AWS_SECRET}}"),
+        slow("data.name", "\\${oc.env:AWS_SECRET}"),
+        slow("data.name", "${oc.decode:'${oc.env:AWS_SECRET}'}"),
+        slow("data.name", "${limner.file_name:${oc.env:AWS_SECRET}}"),
         ("data.name", "${${seed}}"),
-        ("data.name", "${hydra:runtime.cwd}"),
-        ("callbacks.x", {"list": [{"deep": "${oc.env:AWS_SECRET}"}]}),
+        slow("data.name", "${hydra:runtime.cwd}"),
+        slow("callbacks.x", {"list": [{"deep": "${oc.env:AWS_SECRET}"}]}),
         ("callbacks.x", {"${oc.env:AWS_SECRET}": 1}),
         ("data.root", "${oc.env:AWS_SECRET}"),  # the root of a data set that has none
     ],

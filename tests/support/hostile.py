@@ -1,5 +1,6 @@
 """Folders as an attacker would make them, and checks whether an attack succeeded."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -50,23 +51,32 @@ PLACES = (
 def run_folder(folder: Path, *overrides: str) -> Path:
     """Write a stopped run: Hydra's records, config.yaml, and a checkpoint without content."""
     pretended(folder, *overrides)
-    config = OmegaConf.load(folder / ".hydra" / "config.yaml")
-    config.run_dir = str(folder)
-    (folder / "config.yaml").write_text(yaml.safe_dump(composed(config)))
+    values = _values((folder / ".hydra" / "config.yaml").read_text())
+    _write(folder / "config.yaml", values | {"run_dir": str(folder)})
     return folder
 
 
 def edit(path: Path, key: str, value: Any) -> None:
     """Set a dotted key of a YAML file to a value, as text: `${...}` is not resolved."""
-    content = yaml.safe_load(path.read_text())
+    content = yaml.load(path.read_text(), yaml.CSafeLoader)
     *parents, last = key.split(".")
     node = content
     for parent in parents:
         node = node.setdefault(parent, {})
     node[last] = value
-    path.write_text(yaml.safe_dump(content))
+    _write(path, content)
 
 
 def rewrite(folder: Path, words: list[Any]) -> None:
     """Replace the overrides that a run was composed of."""
     (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(words))
+
+
+@functools.cache
+def _values(text: str) -> dict[str, Any]:
+    """Return the values of a config, given as text, with all interpolations resolved."""
+    return composed(OmegaConf.create(text))
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(yaml.dump(content, Dumper=yaml.CSafeDumper))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from limner import cli
 from limner.config.schema import CONFIG_DIR, register
@@ -43,17 +43,10 @@ def pretended(
     folder: Path, *overrides: str, state: str = "stopped", update: int = 5, **status: Any
 ) -> Path:
     """Write a folder as a run of these overrides leaves it, with an empty file as checkpoint."""
-    made = _composed(overrides)
     records = folder / ".hydra"
     records.mkdir(parents=True)
-    hydra = {
-        "runtime": {"config_sources": [], "choices": dict(made.hydra.runtime.choices)},
-        "overrides": {"task": list(overrides)},
-    }
-    OmegaConf.save(OmegaConf.create({"hydra": hydra}), records / "hydra.yaml")
-    OmegaConf.save(OmegaConf.create(list(overrides)), records / "overrides.yaml")
-    own = OmegaConf.masked_copy(made, list(made.keys() - {"hydra"}))
-    OmegaConf.save(own, records / "config.yaml")
+    for name, text in _records(overrides).items():
+        (records / name).write_text(text)
     if update:
         (folder / "checkpoints").mkdir()
         (folder / "checkpoints" / f"update_{update:08d}.ckpt").touch()
@@ -72,7 +65,18 @@ def content(folder: Path) -> dict[str, str]:
 
 
 @functools.cache
-def _composed(overrides: tuple[str, ...]) -> DictConfig:
+def _records(overrides: tuple[str, ...]) -> dict[str, str]:
+    """Return the files that Hydra writes for these overrides, with the text of each."""
     register()
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        return compose("train", overrides=list(overrides), return_hydra_config=True)
+        made = compose("train", overrides=list(overrides), return_hydra_config=True)
+    hydra = {
+        "runtime": {"config_sources": [], "choices": dict(made.hydra.runtime.choices)},
+        "overrides": {"task": list(overrides)},
+    }
+    own = OmegaConf.masked_copy(made, list(made.keys() - {"hydra"}))
+    return {
+        "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
+        "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(list(overrides))),
+        "config.yaml": OmegaConf.to_yaml(own),
+    }

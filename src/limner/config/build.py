@@ -42,31 +42,29 @@ CHECKED_BY = ("limner", "lightning", "torchmetrics", "hydra")
 FACTS = ("image_shape", "num_classes")
 """Facts that only the data may know: null in the config until the data are read."""
 
-
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it raises the errors that it logs
 
 
-def composed(config: DictConfig) -> dict[str, Any]:
+def composed(config: DictConfig, *, only: str | None = None) -> dict[str, Any]:
     """Return the config as plain data, with every `${...}` replaced, and without `network`.
 
     The network group holds parts for models to read; parts that no model reads may be incomplete.
+    With `only`, a top-level key, return only the part of this key.
 
     Raises:
         UserError: If a value is missing, or reads a missing value.
     """
+    keys = [key for key in config if key != "network"] if only is None else [only]
     try:
-        return {key: _plain(config, key) for key in config if key != "network"}
+        return {key: _plain(config, key) for key in keys}
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} must be given: {error.full_key}=...") from error
     except InterpolationKeyError as error:
         role = re.search(r"'network\.(\w+)'", str(error))
         if role is None:
             raise UserError(shortened(error, lines=1)) from error
-        fitting = [
-            file.stem
-            for file in sorted((CONFIG_DIR / "network").glob("*.yaml"))
-            if role[1] in OmegaConf.load(file)
-        ]
+        networks = sorted((CONFIG_DIR / "network").glob("*.yaml"))
+        fitting = [file.stem for file in networks if role[1] in OmegaConf.load(file)]
         raise UserError(
             f"This model needs a network with the part {role[1]}; choose one of network="
             + ", ".join(fitting)
@@ -88,7 +86,7 @@ def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
     """
     if only is None:
         check_groups(config)
-    written, read = OmegaConf.to_container(config), _read_keys(config)
+    read = _read_keys(written := OmegaConf.to_container(config))
     if config.get("num_updates", 1) is None:  # not known before the data are open
         config = OmegaConf.merge(config, {"num_updates": 1})
     values = composed(config)
@@ -115,9 +113,9 @@ def build(config: DictConfig, key: str, **more: Any) -> Any:
         UserError: If a constructor refuses its arguments, see `is_refusal`. For a constructor of
             an installed library, a ValueError or a TypeError is a refusal.
     """
-    node = _without_shared(key, composed(config)[key], _read_keys(config))
+    value, read = composed(config, only=key)[key], _read_keys(OmegaConf.to_container(config))
     try:
-        return instantiate(node, **more, _convert_="all")
+        return instantiate(_without_shared(key, value, read), **more, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
         if cause is None:
@@ -174,9 +172,12 @@ def _plain(config: DictConfig, key: str) -> Any:
     return OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
 
 
-def _read_keys(config: DictConfig) -> set[str]:
-    """Return the keys that other keys read as `${key}`."""
-    return set(re.findall(r"\$\{([\w.]+)\}", OmegaConf.to_yaml(config)))
+def _read_keys(node: Any) -> set[str]:
+    """Return the keys that a config, given as plain data, reads as `${key}`."""
+    if isinstance(node, str):
+        return set(re.findall(r"\$\{([\w.]+)\}", node))
+    parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return set().union(*map(_read_keys, parts))
 
 
 def _targets(node: Any, written: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -225,13 +226,14 @@ def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
     if not isinstance(node.get("_partial_", False), bool):
         raise UserError(f"{path}._partial_={node['_partial_']}: must be true or false.")
     given = {key: value for key, value in node.items() if not key.startswith("_")}
+    hints = _hints(target)
     module = str(getattr(target, "__module__", ""))
     is_ours = module.split(".")[0] == "limner"
     for key, value in given.items():
         if value is None and key in FACTS:
             continue  # unknown before the files are read
         if key in parameters:
-            check_type(f"{path}.{key}", value, _hint(target, parameters[key]))
+            check_type(f"{path}.{key}", value, hints.get(key, Any))
         if key in parameters or "**" in parameters:
             is_strict = (is_ours and "limit" not in key) or module.startswith("torch.optim")
             check_finite(f"{path}.{key}", value, allows_infinity=not is_strict)
@@ -288,10 +290,10 @@ def _is_in(name: str, module: str | None) -> bool:
     return module is not None and f"{name}.".startswith(f"{module}.")
 
 
-def _hint(target: Any, parameter: inspect.Parameter) -> Any:
-    """Return the type of a parameter; Any if there is none or it cannot be resolved."""
+def _hints(target: Any) -> dict[str, Any]:
+    """Return the types of the parameters; nothing if they cannot be resolved."""
     function = target.__init__ if inspect.isclass(target) else target
     try:
-        return typing.get_type_hints(function).get(parameter.name, Any)
+        return typing.get_type_hints(function)
     except Exception:  # hints of a third party may name a package that is not installed
-        return Any
+        return {}
