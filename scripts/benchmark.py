@@ -84,7 +84,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     names = [case.name for case in CASES]
     parser.add_argument("--quick", action="store_true", help=(
-        "limner and the loop only, few and short rounds; the exit code is 1 only where "
+        "measure limner and the loop only, in few and short rounds; the exit code is 1 only if "
         f"limner takes more than {GROSS} times the loop's time"
     ))  # fmt: skip
     parser.add_argument(
@@ -93,17 +93,27 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--opponents", nargs="+", metavar="NAME", help=f"of: {', '.join(OPPONENTS)}"
     )
-    parser.add_argument("--rounds", type=int, help="turns of each opponent (15; quick: 5)")
     parser.add_argument(
-        "--seconds", type=float, help="what a turn of the loop takes (1.5; quick: 0.3)"
+        "--rounds", type=int, help="number of turns of each opponent (15; quick: 5)"
     )
-    parser.add_argument("--images", type=int, default=50_000, help="in the data set (%(default)s)")
-    parser.add_argument("--threads", type=int, help="of torch (as many as torch chooses)")
+    parser.add_argument(
+        "--seconds", type=float, help="duration of a turn of the loop (1.5; quick: 0.3)"
+    )
+    parser.add_argument(
+        "--images", type=int, default=50_000, help="number of images in the data set (%(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=int, help="number of threads of torch (default: chosen by torch)"
+    )
     parser.add_argument("--cpu-time", action="store_true", help=(
-        "count the processor's time instead of the clock's, which a busy machine distorts less; "
-        "that of a DataLoader's workers is left out"
+        "measure processor time instead of clock time: a busy machine distorts it less, but it "
+        "omits the workers of a DataLoader"
     ))  # fmt: skip
-    parser.add_argument("--device", choices=["cpu", "cuda"], help="(a GPU where there is one)")
+    parser.add_argument(
+        "--device",
+        choices=["cpu", "cuda"],
+        help="device to train on (default: a GPU if there is one)",
+    )
     parser.add_argument("--to", metavar="DIR", help="folder for benchmark.csv and benchmark.png")
     options = parser.parse_args(words)
     defaults = (["limner", "loop"], 5, 0.3) if options.quick else ([*OPPONENTS], 15, 1.5)

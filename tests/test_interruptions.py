@@ -306,7 +306,7 @@ def test_train_reports_that_a_second_interrupt_stopped_it_immediately(run, monke
     result = run(*SHORT)
     assert result.code == 1
     said, advice = result.err.splitlines()
-    assert said.startswith("limner: Stopped at once, after update 5: what was done since the last")
+    assert said.startswith("limner: Stopped at once, after update 5: the updates since the last")
     assert advice == "To resume: python train.py resume=run"
     assert read_status(Path("run")).state == "stopped"
 

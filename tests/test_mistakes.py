@@ -136,9 +136,9 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
             "model.objective.num_samples=0: must be 1 or more",
         ),
         (["model/objective=dreg", "model.kl_weight=4"], "model.kl_weight=4"),
-        (["network=ladder"], "null for a ladder"),
+        (["network=ladder"], "null if the decoder is a ladder"),
         (["model/condition=concat", "model/prior=vamp"], "another model/prior, such as flow"),
-        (["model/condition=auxiliary"], "is for discriminators; this model takes none or concat"),
+        (["model/condition=auxiliary"], "is for discriminators, and this model has none"),
         (["model/condition=projection"], "model/condition=projection is for discriminators"),
         (["model/prior=gaussian_mixture"], "model=latent_prior model.first_stage=RUN"),
         (["model=code_prior", "model.first_stage=nowhere"], "neither a run nor an exported model"),
@@ -176,7 +176,10 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
         (["+trainer.gradient_clip_val=1.0"], "gradients.max_norm=... clips"),
         (["+trainer.accumulate_grad_batches=2"], "gradients.accumulate=N accumulates"),
         (["gradients.max_norm=0"], "gradients.max_norm=0: above 0"),
-        (["gradients.accumulate=0"], "gradients.accumulate=0: a whole number, 1 or more"),
+        (
+            ["gradients.accumulate=0"],
+            "gradients.accumulate=0: must be a whole number of 1 or more",
+        ),
         (["gradients.accumulate=3"], "gradients.accumulate=3: must divide data.batch_size=64"),
         (["lr_schedule=linear", "trainer.max_epochs=-1"], "trainer.max_steps=N or trainer.max_ep"),
         (["model=cgan", "data=image_folder", "data.path=photos"], "needs data with labels"),
@@ -193,7 +196,7 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
         (["model=gan", "model.ema_ramp=0"], "model.ema_ramp=0: a share of the images seen"),
         (
             ["model=gan", "model.ema_ramp=0.05", "model.ema_half_life=null"],
-            "that bounds model.ema_half_life",
+            "which bounds model.ema_half_life",
         ),
         (["trainer.limit_train_batches=-1"], "limit_train_batches=-1: must be a share from 0.0"),
         (["trainer.limit_val_batches=1.5"], "limit_val_batches=1.5: must be a share from 0.0"),
@@ -278,7 +281,7 @@ def test_train_converts_mixed_images_and_reports_that_once(run, tmp_path):
         "data.batch_size=8",
     )  # fmt: skip
     assert result.code == 0, result.err
-    assert result.out.count("40 of 40 images had another mode or size") == 1
+    assert result.out.count("40 of 40 images with another mode or size") == 1
 
 
 @pytest.mark.parametrize(
@@ -293,7 +296,7 @@ def test_train_names_a_data_set_that_cannot_be_downloaded(
 
     monkeypatch.setattr("urllib.request.urlopen", offline)
     result = run(f"data={data}", f"data.root={tmp_path}/data", *QUICK)
-    fails(result, 1, "could not be downloaded", address, "put it into", "data.root=DIR")
+    fails(result, 1, "could not be downloaded", address, "put them into", "data.root=DIR")
 
 
 def test_train_names_inception_weights_that_cannot_be_downloaded(run, tmp_path, monkeypatch):
@@ -317,7 +320,7 @@ def test_train_refuses_scores_by_classifier_without_labels(run, tmp_path):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("accelerator", ["gpu", "mps", "ddp", "fsdp"])
 def test_train_refuses_a_missing_accelerator(run, accelerator):
-    fails(run(f"accelerator={accelerator}"), 1, "this machine has none that torch can use")
+    fails(run(f"accelerator={accelerator}"), 1, "torch finds no such device")
 
 
 def test_train_stops_when_the_loss_is_not_a_number(run):

@@ -394,7 +394,7 @@ def test_two_processes_train_like_one_and_one_process_resumes_their_run(tmp_path
     resumed = run("resume=two", "accelerator=cpu", "trainer.max_steps=8")
     assert resumed.code == 0, resumed.err
     assert "data.batch_size=32 instead of 16" in resumed.out
-    assert "From 2 processes to 1: the run goes on as it would have" in resumed.out
+    assert "The run resumes on 1 process instead of 2 processes." in resumed.out
     assert difference("two", "one", 8) < 1e-5
     again = run("resume=two", "trainer.max_steps=9")
     assert "data.batch_size=32 instead of 16" in again.out

@@ -1,7 +1,7 @@
 """The launcher `hydra/launcher=slurm`; Hydra finds launchers only in this package.
 
 No file in conf/hydra/launcher may have the name of another plugin's own config (joblib, ray).
-Hydra would print a page of warnings about it.
+Hydra would print many warnings about such a file.
 """
 
 __all__ = ["SlurmLauncher"]

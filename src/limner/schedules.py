@@ -30,8 +30,8 @@ class Linear:
     def __init__(self, *, start: float, end: float, first: int, last: int) -> None:
         if not 0 <= first < last:
             raise ValueError(
-                f"A schedule changes from update first={first} to last={last}: 0 <= first < last. "
-                "By default it ends with training (last: ${num_updates})."
+                f"A schedule from update first={first} to last={last}: must have 0 <= first < "
+                "last. By default a schedule ends with training (last: ${num_updates})."
             )
         self.start, self.end, self.first, self.last = start, end, first, last
 
@@ -89,9 +89,11 @@ class Cyclical:
 
     def __init__(self, *, period: int, ramp: float) -> None:
         if period < 2:
-            raise ValueError(f"model.kl_schedule.period={period}: updates, at least 2.")
+            raise ValueError(f"model.kl_schedule.period={period}: must be 2 or more (updates).")
         if not 0 < ramp <= 1:
-            raise ValueError(f"model.kl_schedule.ramp={ramp}: a part of a cycle, in (0, 1].")
+            raise ValueError(
+                f"model.kl_schedule.ramp={ramp}: must be in (0, 1] (a part of a cycle)."
+            )
         self.period, self.ramp = period, ramp
 
     def __call__(self, update: int) -> float:

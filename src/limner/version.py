@@ -29,7 +29,7 @@ def refuse_newer(version: str | None, what: str) -> None:
         if version and Version(version) > Version(__version__):
             raise UserError(
                 f"{what} was made by limner {version}; this is limner {__version__}, which may "
-                "not know how to go on with it."
+                "be unable to resume it."
             )
 
 

@@ -208,7 +208,7 @@ def test_checkpoints_reports_a_failed_save_and_tries_again_at_the_next_interval(
         (message,) = caplog.messages
         assert message == (
             f"The checkpoint {update_path(tmp_path, 10)} could not be written (No space left on "
-            "device). Training goes on, and there is none before it."
+            "device). Training continues, and there is none before it."
         )
     made.train_to(19)
     assert updates(tmp_path) == [], "not before the interval is over"
@@ -216,7 +216,7 @@ def test_checkpoints_reports_a_failed_save_and_tries_again_at_the_next_interval(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", no_room)
         made.train_to(30)
-    assert "Training goes on, and update_00000020.ckpt stays." in caplog.messages[1]
+    assert "Training continues, and update_00000020.ckpt stays." in caplog.messages[1]
     assert updates(tmp_path) == [20]
     made.train_to(40)
     assert updates(tmp_path) == [20, 40]
@@ -407,7 +407,7 @@ def test_run_survives_a_disk_that_fills_up(run, tmp_path, small_disk):
     for update in (8, 12, 14):
         assert (
             f"update_{update:08d}.ckpt could not be written (No space left on device). Training "
-            "goes on, and update_00000004.ckpt stays." in result.out
+            "continues, and update_00000004.ckpt stays." in result.out
         )
     assert result.code == 1
     assert "Training is over, but its last checkpoint could not be written" in result.err

@@ -154,8 +154,8 @@ def test_export_names_mistakes(export):
     Path("full").mkdir()
     Path("full/file").touch()
     for words, message in [
-        (["to=full"], "to=full: there is something already"),
-        (["to=full/file"], "there is something already"),
+        (["to=full"], "to=full: the folder exists and is not empty"),
+        (["to=full/file"], "the folder exists and is not empty"),
         (["to=x", "onnx=perhaps"], "onnx"),
         (["to=x", "checkpoint=best"], "the run has only: last"),
         (["to=hf://nobody"], "not of the form hf://user/name"),

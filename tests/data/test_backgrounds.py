@@ -153,4 +153,7 @@ def test_store_of_an_earlier_version_is_reused_when_it_cannot_be_transparent(
 def test_store_reports_the_pictures_that_were_laid_on_the_background(transparent, caplog):
     caplog.set_level(logging.INFO)
     opened(transparent, BLACK)
-    assert "1 images have transparent pixels: laid on data.background=#000000" in caplog.text
+    assert (
+        "1 images have transparent pixels, which show the colour data.background=#000000"
+        in caplog.text
+    )

@@ -143,10 +143,10 @@ def test_gaussian_mixture_is_not_fitted_by_two_processes(first, run, tmp_path):
 @pytest.mark.parametrize(
     ("stage", "overrides", "message"),
     [
-        ("rae", ["model=code_prior"], "a VAE is no VQ-VAE"),
-        slow("gan", ["model=code_prior"], "a GAN is no VQ-VAE"),
-        ("vqvae", ["model=latent_prior"], "a VQVAE is no VAE or RAE"),
-        slow("gan", ["model=latent_prior"], "a GAN is no VAE or RAE"),
+        ("rae", ["model=code_prior"], "but this is a run of a VAE"),
+        slow("gan", ["model=code_prior"], "but this is a run of a GAN"),
+        ("vqvae", ["model=latent_prior"], "but this is a run of a VQVAE"),
+        slow("gan", ["model=latent_prior"], "but this is a run of a GAN"),
         slow("vae", ["model=latent_prior", "model/prior=vamp"], "cannot be learned from codes"),
         slow("vae", ["model=latent_prior", "data.image_shape=[1,16,16]"], "images of [1, 8, 8]"),
         ("vqvae", ["model=code_prior", "model.temperature=0"], "model.temperature=0"),

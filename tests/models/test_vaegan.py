@@ -119,7 +119,7 @@ def test_perceptual_weights_execute_no_code_and_are_regular_files(tmp_path, monk
     else:
         torch.save({"fc.weight": torch.zeros(2)}, path)
     likelihood = PerceptualGaussian(sigma=0.5, weight=3.0, network="squeeze")
-    with pytest.raises(UserError, match="are damaged, or are others"):
+    with pytest.raises(UserError, match="are damaged, or are the weights of another network"):
         likelihood.check(IMAGES)
     assert not (tmp_path / "executed").exists()
 

@@ -181,7 +181,9 @@ def test_missing_labels_are_refused():
     pair = autoencoder("conv", (1, 8, 8), num_classes=2)
     cases += zip(pair, (torch.randn(2, 1, 8, 8), torch.randn(2, DIM)), strict=True)
     for network, entry in cases:
-        with pytest.raises(ValueError, match=r"given no labels; network\.num_classes=null"):
+        with pytest.raises(
+            ValueError, match=r"needs labels, but got none.*network\.num_classes=null"
+        ):
             network(entry)
 
 
@@ -195,9 +197,9 @@ def test_missing_labels_are_refused():
         (discriminator, "mlp", {"condition": "projecton"},
          "network.discriminator_condition=projecton: choose one of none, concat, projection"),
         (discriminator, "dcgan", {"condition": "auxiliary", "num_classes": None},
-         "network.discriminator_condition=auxiliary needs to know how many classes there are"),
+         "network.discriminator_condition=auxiliary needs the number of classes"),
         (generator, "dcgan", {"condition": "concat", "num_classes": 0},
-         "network.num_classes=0: a network that is told the class needs data with labels"),
+         "network.num_classes=0: a conditional network needs data with labels"),
         (discriminator, "resnet", {"condition": "projection", "num_classes": 0}, "with labels"),
         (autoencoder, "conv", {"num_classes": -1}, "network.num_classes=-1"),
         (autoencoder, "mlp", {"num_classes": 0}, "network.num_classes=0"),

@@ -81,7 +81,7 @@ def test_ladder_inference_and_generation_depend_on_the_class():
     assert torch.allclose(decoder(found.z, labels), found.params, atol=1e-5)
     params = decoder(eps.expand(3, -1), labels)
     assert not torch.allclose(params[0], params[1])
-    with pytest.raises(ValueError, match="given no labels"):
+    with pytest.raises(ValueError, match="needs labels, but got none"):
         decoder(eps)
 
 

@@ -86,7 +86,7 @@ def test_transformer_depends_on_the_class_and_requires_it():
     )
     labels = torch.arange(4)
     assert network.sample(4, temperature=1.0, top_k=None, labels=labels).shape == (4, LENGTH)
-    with pytest.raises(ValueError, match="given no labels"):
+    with pytest.raises(ValueError, match="needs labels, but got none"):
         network.log_prob(codes)
 
 

@@ -173,7 +173,7 @@ def test_load_refuses_a_hostile_checkpoint(copy, tmp_path):
     torch.save(
         {"state_dict": {"w": Hostile(f"touch {tmp_path / 'hacked'}")}}, last_checkpoint(copy)
     )
-    assert "this one asks for posix.system; nothing of it was run." in refused(copy)
+    assert "this checkpoint asks for posix.system, which was not run." in refused(copy)
     assert not (tmp_path / "hacked").exists()
 
 

@@ -67,7 +67,10 @@ def test_build_refuses_unknown_classes(target, partial, never, monkeypatch):
             {"_target_": "torch.nn.Linear", "_partial_": True},
             "model._partial_: for optimizers only",
         ),
-        ({"_target_": "torch.nn.Linear", "_args_": [1, 2]}, "model._args_: not a key"),
+        (
+            {"_target_": "torch.nn.Linear", "_args_": [1, 2]},
+            "model._args_: limner does not read this key",
+        ),
         ({"_target_": "torch.nn.Linear", "size": 1}, "Linear cannot be made from this config"),
         ({"_target_": "torch.nn.Linear", "in_features": -1, "out_features": 1}, "cannot be made"),
     ],

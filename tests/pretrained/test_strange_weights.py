@@ -211,12 +211,18 @@ def test_load_reads_weights_of_another_precision(tmp_path, dtype):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"data": DATA | {"image_shape": [3, 10**9, 10**9]}}, "data.image_shape: sizes from 1 to"),
-        ({"data": DATA | {"image_shape": [1, 0, 8]}}, "data.image_shape: sizes from 1 to"),
+        (
+            {"data": DATA | {"image_shape": [3, 10**9, 10**9]}},
+            "data.image_shape: each size must lie between 1 and",
+        ),
+        (
+            {"data": DATA | {"image_shape": [1, 0, 8]}},
+            "data.image_shape: each size must lie between 1 and",
+        ),
         ({"data": DATA | {"num_classes": 10**12}}, "between 0 and 1,000,000"),
         ({"data": DATA | {"num_classes": -1}}, "between 0 and 1,000,000"),
         ({"update": "7"}, "its update must be a whole number"),
-        ({"weights": "a\0b"}, "is no file name"),
+        ({"weights": "a\0b"}, "is not a file name"),
         ({"weights": "a" * 5000}, "missing, corrupt or only half written"),
     ],
 )

@@ -105,8 +105,8 @@ def test_labels_reach_a_conditional_model_in_order():
     assert (model.interpolate(np.zeros(4), np.ones(4), 3, label=1) == 1).all()
 
 
-def test_conditional_model_draws_classes_when_no_labels_are_given():
-    """Classes are equally likely; image i of a seed is fixed; codes equal those of labels."""
+def test_sample_draws_classes_when_a_conditional_model_gets_no_labels():
+    """The classes are equally likely, and image i depends only on the seed and i."""
     drawn = made(Labelled).sample(BATCH + 20, seed=3)[:, 0, 0, 0]
     assert np.array_equal(drawn[:BATCH], made(Labelled).sample(BATCH, seed=3)[:, 0, 0, 0])
     assert min(np.bincount(drawn, minlength=3)) > 15

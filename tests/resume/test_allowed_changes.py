@@ -61,7 +61,7 @@ def test_another_model_is_reported_in_few_lines(composed):
     with pytest.raises(UserError) as error:
         refuse_changes(before, after, "resume=run", "Begin a new one.")
     lines = str(error.value).splitlines()
-    assert lines[0] == "resume=run: this would be another run:"
+    assert lines[0] == "resume=run: these changes would make another run:"
     assert "  model._target_: limner.models.VAE -> limner.models.GAN" in lines
     assert "  model.encoder: ${network.encoder} -> absent" in lines
     assert "  optimizer.lr: 0.001 -> 0.1" in lines

@@ -105,7 +105,7 @@ def test_run_that_is_being_trained_is_left_alone():
     with locked(folder):
         start = decide_start(["resume=auto"])
         assert start.folder is None
-        assert "busy, which is being trained" in start.note
+        assert "busy is being trained now" in start.note
         for words in ([f"resume={folder}"], ["resume=auto", f"hydra.run.dir={folder}"]):
             with pytest.raises(UserError, match=r"being trained right now .process 7 on there"):
                 decide_start(words)
@@ -191,7 +191,7 @@ def test_finished_run_without_a_checkpoint_is_not_trained_again():
     before = content(folder)
     words = ["resume=auto", "hydra.run.dir=run", "~callbacks.checkpoints"]
     assert decide_start(words).arguments is None
-    with pytest.raises(UserError, match="not removed, since it has finished"):
+    with pytest.raises(UserError, match="not removed because it has finished"):
         decide_start([*words, "trainer.max_epochs=200"])
     assert content(folder) == before
 

@@ -108,10 +108,10 @@ def test_newest_or_refuse_names_every_checkpoint_that_cannot_be_resumed(
         newest_or_refuse(tmp_path)
     assert str(error.value).splitlines() == [
         f"{tmp_path} has no whole checkpoint to resume from:",
-        "update_00000003.ckpt has no checksum: an older version made it, or another program.",
+        "update_00000003.ckpt has no checksum: an older version or another program wrote it.",
         (
-            "update_00000002.ckpt is refused: a checkpoint holds tensors, but this one asks for "
-            "posix.system; nothing of it was run."
+            "update_00000002.ckpt is refused: a checkpoint holds tensors, but this "
+            "checkpoint asks for posix.system, which was not run."
         ),
         "update_00000001.ckpt is cut off, or damaged at its end.",
     ]

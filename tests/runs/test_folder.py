@@ -61,7 +61,7 @@ def test_train_makes_a_lost_run_folder_again_with_the_next_checkpoint(run, meddl
     meddle(5, lose)
     result = run(*SMALL, "hydra.run.dir=run")
     assert result.code == 0, result.err
-    assert result.out.count("run was deleted or moved while the run is trained") == 1
+    assert result.out.count("run was deleted or moved during training") == 1
     assert "config.yaml" in result.out.split("were missing in")[0].splitlines()[-1]
     for name in ("config.yaml", "environment.txt", ".hydra/overrides.yaml", "train.log"):
         assert Path("run", name).is_file(), name

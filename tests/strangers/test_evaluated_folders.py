@@ -43,7 +43,7 @@ def folder(tmp_path):
 )
 def test_evaluate_builds_only_classes_of_limner(folder, key, value):
     edit(folder / CONFIG, key, value)
-    with pytest.raises(UserError, match="asks for what is not limner's"):
+    with pytest.raises(UserError, match="names classes that are not limner's"):
         evaluate([f"run={folder}"])
     assert not (folder / "evaluation.json").exists()
 
@@ -101,7 +101,7 @@ def test_config_of_another_form_is_refused_in_one_message(folder, key, value):
 
 def test_exported_model_is_distinguished_from_a_run(folder):
     edit(folder / CONFIG, "weights", "model.safetensors")
-    with pytest.raises(UserError, match="an exported model knows no data"):
+    with pytest.raises(UserError, match="an exported model has no data set"):
         evaluate([f"run={folder}"])
 
 

@@ -62,7 +62,7 @@ def test_saved_override_is_plain_data_or_is_left_out(tmp_path, word):
     assert start.arguments[:2] == ["seed=3", "model.latent_dim=7"]
     assert all(argument.startswith(("resume=", "hydra.")) for argument in start.arguments[2:])
     assert len(start.arguments) == 5
-    assert start.note.startswith("Left out, since no run folder decides it: ")
+    assert start.note.startswith("Left out, because a run folder may not set it: ")
     assert len(start.note.splitlines()) <= 1
 
 
@@ -125,7 +125,7 @@ def test_saved_class_is_refused_unless_it_belongs_to_limner(run, tmp_path, key, 
     before = content(folder)
     result = run("resume=run")
     assert result.code == 1
-    assert "asks for what is not limner's" in result.err
+    assert "names classes that are not limner's" in result.err
     assert content(folder) == before
 
 
@@ -159,7 +159,7 @@ def test_reference_to_the_environment_cannot_be_assembled_from_parts(run, tmp_pa
     edit(folder / SAVED, "data.augmentation", "$")
     edit(folder / SAVED, "data.name", "${data.augmentation}{oc.env:AWS_SECRET}")
     result = run("resume=run")
-    assert "is refused: it reads what no folder may" in result.err
+    assert "is refused: a run folder may not read this value" in result.err
     assert SECRET not in result.out + result.err
 
 
@@ -186,7 +186,7 @@ def test_references_that_grow_to_gigabytes_or_are_circular_are_refused(run, tmp_
     before = (folder / SAVED).read_text()
     bomb = {f"b{i}": [f"${{callbacks.x.b{i + 1}}}"] * 10 for i in range(12)}
     edit(folder / SAVED, "callbacks.x", bomb | {"b12": "boom"})
-    assert "its references come to too much" in run("resume=run").err
+    assert "its references expand to too many values" in run("resume=run").err
     (folder / SAVED).write_text(before)
     edit(folder / SAVED, "callbacks.x", {"a": "${callbacks.x.b}", "b": "${callbacks.x.a}"})
     assert "reads itself" in run("resume=run").err

@@ -64,8 +64,16 @@ def test_inexact_names_dropout_only_if_its_probability_is_above_0():
 @pytest.mark.parametrize(
     ("model", "now", "said"),
     [
-        (nn.Linear(1, 1), 1, "From 2 processes to 1: the run goes on as it would have, up to"),
-        (nn.BatchNorm1d(1), 4, "From 2 processes to 4: the run goes on, but not as it would"),
+        (
+            nn.Linear(1, 1),
+            1,
+            "The run resumes on 1 process instead of 2 processes. The results differ only",
+        ),
+        (
+            nn.BatchNorm1d(1),
+            4,
+            "The run resumes on 4 processes instead of 2 processes. The results will differ",
+        ),
         (nn.BatchNorm1d(1), 2, ""),
     ],
 )

@@ -114,7 +114,7 @@ def test_train_names_a_port_in_use(tmp_path):
         ((0, 0), None),
         ((None, -9), r"Process 3 of 3 of this run \(11\) was killed by SIGKILL"),
         ((1, -15), r"Process 3 of 3 of this run \(11\) was killed by SIGTERM"),
-        ((3, 0), r"Process 2 of 3 of this run \(10\) ended with exit code 3: what it said"),
+        ((3, 0), r"Process 2 of 3 of this run \(10\) ended with exit code 3: see its message"),
     ],
 )
 def test_others_told_names_the_process_that_ended_first(tmp_path, monkeypatch, codes, message):

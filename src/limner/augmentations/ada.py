@@ -47,9 +47,11 @@ class ADA(nn.Module):
         if not -1 <= target <= 1:
             raise ValueError(f"model.augmentation.target={target}: must be in [-1, 1].")
         if images_per_unit <= 0:
-            raise ValueError(f"model.augmentation.images_per_unit={images_per_unit}: above 0.")
+            raise ValueError(
+                f"model.augmentation.images_per_unit={images_per_unit}: must be above 0."
+            )
         if every < 1:
-            raise ValueError(f"model.augmentation.every={every}: steps of D, 1 or more.")
+            raise ValueError(f"model.augmentation.every={every}: must be 1 or more (steps of D).")
         super().__init__()
         self.target, self.images_per_unit, self.every = target, images_per_unit, every
         self.register_buffer("p", torch.zeros(()))

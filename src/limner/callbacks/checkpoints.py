@@ -171,7 +171,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
             raise UserError("Stopped by the first process.") if error is None else error
         reason = "" if error is None else error.strerror or str(error)
         log.warning(
-            "The checkpoint %s could not be written (%s). Training goes on, and %s.",
+            "The checkpoint %s could not be written (%s). Training continues, and %s.",
             path, reason, self._what_stays(path),
         )  # fmt: skip
         return reason
@@ -199,9 +199,10 @@ def check_last(trainer: L.Trainer) -> None:
         folder = _folder(trainer)
         if callback.failure is not None:
             raise UserError(
-                f"Training is over, but its last checkpoint could not be written "
-                f"({callback.failure}).\nTo resume from the checkpoint before, once there is "
-                f"room: resume={os.path.relpath(folder)}"
+                "Training is over, but its last checkpoint could not be written ("
+                f"{callback.failure}).\n"
+                "To resume from the previous checkpoint when the disk has room: resume="
+                f"{os.path.relpath(folder)}"
             )
         update = callback.last_whole
         if trainer.is_global_zero and update and not update_path(folder, update).exists():

@@ -78,4 +78,4 @@ def read_reports(folder: Path) -> list[Report]:
 
 @functools.cache
 def _say_damaged(path: Path) -> None:
-    log.warning("%s is damaged: its other lines are used.", path)
+    log.warning("%s has damaged lines, which are left out.", path)

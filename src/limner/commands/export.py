@@ -52,7 +52,9 @@ def run(words: Sequence[str]) -> int:
     if to_hub:
         hub.require_token(options.to)
     elif target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"to={options.to}: there is something already; name a new folder.")
+        raise UserError(
+            f"to={options.to}: the folder exists and is not empty; choose a new folder."
+        )
     if options.onnx:
         onnx.require()
     model = load(options.run, device="cpu", checkpoint=options.checkpoint, trust=options.trust)

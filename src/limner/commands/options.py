@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from limner.config.command_options import MISSING, option
 
-TRUST = "packages of your own that the run is made of; their code is run"
-CHECKPOINT = "best or last; null: the best where there is one"
+TRUST = "packages of your own that the run uses; limner runs their code"
+CHECKPOINT = "best or last checkpoint; null: the best if there is one, else the last"
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Evaluate:
     """Score a finished run, or pictures."""
 
     run: str | None = option(
-        None, "the folder of a finished run; null: score generated", form="RUN"
+        None, "the folder of a finished run; null: score the pictures of generated", form="RUN"
     )
     generated: str | None = option(
         None, "a folder or .zip file of pictures; needs reference", form="PATH"
@@ -28,28 +28,29 @@ class Evaluate:
     reference: str | None = option(
         None, "real pictures: a folder, a .zip file, or the name of a data set", form="PATH"
     )
-    checkpoint: str | None = option(None, f"of a run: {CHECKPOINT}")
+    checkpoint: str | None = option(None, f"checkpoint of the run: {CHECKPOINT}")
     metrics: str | None = option(
-        None, "inception, classifier or auto; null: as the run was scored"
+        None, "inception, classifier or auto; null: the metrics of the run"
     )
     image_shape: list[int] | None = option(
-        None, "the size that pictures of folders are resized to", form="[C,H,W]"
+        None, "the size to which pictures of folders are resized", form="[C,H,W]"
     )
     measures: list[str] = option(
         (),
-        "names among diversity, pairwise_similarity, memorisation, reconstruction, likelihood, "
-        "latents, gan_train and efficiency; [all]: those that apply",
+        "any of diversity, pairwise_similarity, memorisation, reconstruction, likelihood, "
+        "latents, gan_train and efficiency; [all]: all measures that apply",
     )
     lpips: str | None = option(
-        None, "alex, vgg or squeeze: adds a learned score of pairs; downloads its weights"
+        None, "network of LPIPS: alex, vgg or squeeze (downloads its weights); null: no LPIPS"
     )
     num_measured: int = option(
-        1000, "pictures of each set, at most, for measures that look at single pictures"
+        1000, "the largest number of pictures of each set for measures of single pictures"
     )
-    seed: int = option(0, "of the pictures that a run draws")
+    seed: int = option(0, "the seed of the pictures that the run draws")
     to: str | None = option(
         None,
-        "the folder for evaluation.json and pictures; null: the run's own, or the working folder",
+        "the folder for evaluation.json and pictures; null: the folder of the run, or the "
+        "working folder if there is no run",
         form="DIR",
     )
     trust: list[str] = option((), TRUST)
@@ -64,31 +65,35 @@ class Sample:
     )
     mode: str = option(
         "grid",
-        "grid, classes (a row for each), folder (a file for each), npz, interpolate, traverse, or "
-        "progress (a film of the training)",
+        "grid, classes (a row for each class), folder (a file for each picture), npz, "
+        "interpolate, traverse, or progress (a film of the training)",
     )
     num_images: int | None = option(
         None,
-        "null: 64; classes: pictures in a row (10); interpolate: samples on the way (4); "
-        "traverse: directions (8)",
+        "number of pictures (64); mode=classes: pictures in a row (10); mode=interpolate: "
+        "samples that the path joins (4); mode=traverse: directions (8)",
     )
-    num_steps: int = option(9, "columns of interpolate and traverse")
-    seed: int = option(0, "the same seed draws the same pictures")
+    num_steps: int = option(9, "number of columns of interpolate and traverse")
+    seed: int = option(0, "the seed of the pictures: the same seed draws the same pictures")
     to: str | None = option(
         None, "the file or folder to write; null: in the run's folder", form="PATH"
     )
     labels: list[int] | None = option(
-        None, "one class for all pictures, or one for each; classes: the rows"
+        None,
+        "one class for all pictures, or a class for each picture; mode=classes: the "
+        "classes to show",
     )
     truncation: float | None = option(
-        None, "a factor of the codes: below 1, pictures are nearer to the average; null: 1"
+        None,
+        "a factor of the codes: with a factor below 1, pictures are nearer to the "
+        "average; null: 1",
     )
-    interpolation: str = option("spherical", "spherical or linear")
+    interpolation: str = option("spherical", "the path between codes: spherical or linear")
     reach: float = option(
-        3.0, "how far traverse goes from 0 in each direction, in standard deviations"
+        3.0, "the largest distance of traverse from code 0, in standard deviations"
     )
     checkpoint: str | None = option(None, CHECKPOINT)
-    device: str | None = option(None, "cpu, cuda or mps; null: the fastest one here")
+    device: str | None = option(None, "cpu, cuda or mps; null: the fastest device here")
     trust: list[str] = option((), TRUST)
 
 
@@ -98,7 +103,7 @@ class Export:
 
     run: str = option(MISSING, "the folder of a run", form="RUN")
     to: str = option(MISSING, "a new folder, or hf://user/name", form="DIR")
-    onnx: bool = option(False, "true: model.onnx too, the sampling network")
+    onnx: bool = option(False, "true: also write the sampling network as model.onnx")
     license: str | None = option(None, "an identifier for the model card, such as mit")
     checkpoint: str | None = option(None, CHECKPOINT)
     trust: list[str] = option((), TRUST)
@@ -110,13 +115,15 @@ class Compare:
 
     to: str | None = option(None, "a .csv file to write the table to", form="FILE")
     by_protocol: bool = option(
-        False, "true: one table for each way of scoring, instead of a refusal to mix them"
+        False,
+        "true: print one table for each protocol of scoring; false: refuse scores of "
+        "several protocols",
     )
-    ignore: list[str] = option(("weights",), "keys of the protocol that may differ")
+    ignore: list[str] = option(("weights",), "keys of the protocol that may differ between scores")
     picture: str | None = option(
         None,
-        "a picture of the score against each swept value; null: scores.png in the folder of a "
-        "sweep, if that is compared",
+        "the file for a plot of the score against each swept value; null: scores.png in the "
+        "folder of the sweep, if a sweep is compared",
         form="FILE",
     )
 
@@ -126,10 +133,12 @@ class CompareBlind:
     """With --blind: write a page on which a person chooses among pictures."""
 
     to: str = option("blind.html", "the page to write", form="FILE")
-    num_trials: int = option(20, "choices to make, at most")
-    num_images: int = option(1, "pictures of each side in one choice")
+    num_trials: int = option(20, "the largest number of choices")
+    num_images: int = option(1, "number of pictures on each side of a choice")
     seed: int = option(
-        0, "of the order in which pictures are stored; the browser draws each visitor's own"
+        0,
+        "the seed of the order of the stored pictures; the browser draws another order for "
+        "each visitor",
     )
 
 
@@ -138,21 +147,27 @@ class Search:
     """Try values of config keys, the promising ones more often."""
 
     study: str = option(
-        MISSING, "the name: outputs/searches/NAME; a study that exists is continued", form="NAME"
+        MISSING,
+        "the name of the study in outputs/searches; an existing study is resumed",
+        form="NAME",
     )
     space: str = option(
-        MISSING, "a YAML file of what to vary, or the name of one in conf/search", form="FILE"
+        MISSING,
+        "a YAML file with the keys to vary, or the name of a file in conf/search",
+        form="FILE",
     )
     num_trials: int | None = option(
-        None, "trials of the whole study, by all workers; null: a whole grid"
+        None, "number of trials of the whole study, over all workers; null: all points of a grid"
     )
-    num_workers: int = option(1, "trials at a time here; the same command may run elsewhere too")
+    num_workers: int = option(
+        1, "number of parallel trials here; the same command may also run on other machines"
+    )
     storage: str | None = option(
         None, "URL of a database; null: a journal in the study's folder", form="URL"
     )
     sampler: str = option("tpe", "tpe, random, cmaes or grid")
     pruner: str = option(
         "median",
-        "median (stop a trial that is worse than the median of the earlier ones after as many "
-        "epochs) or none",
+        "median (stop a trial that is worse than the median of earlier trials at the same "
+        "epoch) or none",
     )

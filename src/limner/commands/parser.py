@@ -95,7 +95,7 @@ COMMANDS = {
         (options.Search,),
         "study=NAME space=FILE num_trials=N [KEY=VALUE ...]",
         ("limner search study=first space=gan num_trials=50 model=gan data=mnist",),
-        "Any other key is set in all trials, as for limner train. Files of your own: "
+        "Any other key is set in all trials, as in limner train. For config files of your own: "
         "--config-dir DIR.",
     ),
 }

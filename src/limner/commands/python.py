@@ -235,8 +235,9 @@ def _run(start: Start) -> TrainedRun:
         if isinstance(error, MissingConfigException) and start.folder and not start.complete:
             message, _ = explain(error)
             raise UserError(
-                f"{message}\nThe run was composed of it. Of config files of your own, name the "
-                "folder again: config_dir=DIR"
+                f"{message}\n"
+                "The run was composed with it. If it is your own config file, pass its folder "
+                "again: config_dir=DIR"
             ) from error
         raise
     finally:

@@ -81,7 +81,7 @@ def _folder(options: Options) -> list[Path]:
     num_images = _num_images(options, 64)
     names = [f"{i:06d}.png" for i in range(num_images)]
     if folder.exists() and (not folder.is_dir() or {f.name for f in folder.iterdir()} - {*names}):
-        raise UserError(f"to={folder}: there is something else already; name another folder.")
+        raise UserError(f"to={folder}: the folder has other files; choose another folder.")
     batches = _drawn(options, num_images)
     folder.mkdir(parents=True, exist_ok=True)
     images = (image for batch in batches for image in batch)
@@ -176,7 +176,9 @@ def _model_and_codes(options: Options, num_codes: int) -> tuple[TrainedModel, np
         raise UserError(f"num_steps={options.num_steps}: must be 2 or more.")
     model = _load(options)
     if model.is_conditional and _label(options) is None:
-        raise UserError(f"mode={options.mode} of a conditional model: of which class? labels=[0]")
+        raise UserError(
+            f"mode={options.mode} of a conditional model needs a class, such as labels=[0]."
+        )
     return model, _truncated(model.latents(num_codes, seed=options.seed), options)
 
 

@@ -93,12 +93,12 @@ def _checked(folder: Path, image_shape: Sequence[int]) -> tuple[dict[str, Any], 
     images, labels = folder / "images.bin", None
     check_regular(images, max_bytes=None)
     if images.stat().st_size != about["num_images"] * math.prod(image_shape):
-        raise ValueError("images.bin has another size than about.json says")
+        raise ValueError("the size of images.bin differs from about.json")
     if about["labels"]:
         check_regular(folder / "labels.npy", max_bytes=None)
         labels = torch.from_numpy(np.load(folder / "labels.npy", allow_pickle=False))
         if labels.shape != (about["num_images"],) or labels.dtype != torch.int64:
-            raise ValueError("labels.npy has another size than about.json says")
+            raise ValueError("the size of labels.npy differs from about.json")
     return about, labels
 
 

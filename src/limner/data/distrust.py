@@ -89,7 +89,7 @@ class _PlainUnpickler(pickle.Unpickler):
         if (module, name) in ARRAYS:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(
-            f"a pickle of arrays does not ask for {module}.{name}; nothing of it was run"
+            f"a pickle of arrays does not ask for {module}.{name}, which was not run"
         )
 
 

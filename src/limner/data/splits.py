@@ -15,8 +15,8 @@ def check_fractions(validation: float, test: float) -> None:
     """Raise `UserError` for fractions that leave no images to train on."""
     if min(validation, test) < 0 or validation + test >= 1:
         raise UserError(
-            f"data.validation_fraction={validation} and data.test_fraction={test}: shares of the "
-            "training images, 0 or more, that leave some to train on."
+            f"data.validation_fraction={validation} and data.test_fraction={test}: must be 0 or "
+            "more each, and below 1 together, so that images are left to train on."
         )
 
 

@@ -176,7 +176,11 @@ def open_store(
                 "folder on another disk: LIMNER_CACHE=DIR in the environment."
             )
         kind = "streamed"
-        log.info("Too large for the disk (%.1f GiB): decoding as needed.", size / 2**30)
+        log.info(
+            "The decoded images (%.1f GiB) do not fit on the disk: each image is decoded "
+            "when it is read.",
+            size / 2**30,
+        )
     if kind == "streamed":
         return _streamed(pictures, image_shape, on_corrupt, background, key)
     folder, about, labels = decoded_folder(
@@ -220,7 +224,8 @@ def _streamed(
 def _say_what_was_done(about: Mapping[str, Any], image_shape: Sequence[int]) -> None:
     if about["num_converted"]:
         log.info(
-            "%s of %s images had another mode or size: converted to data.image_shape=%s (%s).",
+            "%s of %s images with another mode or size were converted to data.image_shape=%s "
+            "(%s).",
             f"{about['num_converted']:,}",
             f"{about['num_images']:,}",
             list(image_shape),
@@ -228,7 +233,7 @@ def _say_what_was_done(about: Mapping[str, Any], image_shape: Sequence[int]) -> 
         )
     if about.get("num_transparent"):
         log.info(
-            "%s images have transparent pixels: laid on data.background=%s.",
+            "%s images have transparent pixels, which show the colour data.background=%s.",
             f"{about['num_transparent']:,}",
             about["background"],
         )

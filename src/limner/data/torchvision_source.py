@@ -103,7 +103,7 @@ class TorchvisionSource:
                 try:
                     check_regular(path, max_bytes=MAX_FILE_BYTES)
                 except NotPlainError as error:
-                    raise UserError(f"{path} {error}: remove it, or repair it.") from error
+                    raise UserError(f"{path} {error}: remove or repair the file.") from error
 
     def _present(self, factory: Callable[..., Any]) -> Any | None:
         """Return the data set, or None if its files do not exist."""
@@ -120,8 +120,9 @@ class TorchvisionSource:
                 raise
             reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(
-                f"The files below {self.root / self.folder} are damaged, or are not those of this "
-                f"data set ({reason}).\nRemove them, and they are downloaded again."
+                f"The files below {self.root / self.folder} are damaged, or are not those of "
+                f"this data set ({reason}).\n"
+                "Remove them: the next run downloads them again."
             ) from error
 
     def _download(self, factory: Callable[..., Any]) -> Any:
@@ -143,9 +144,10 @@ class TorchvisionSource:
             problem = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f"The data set could not be downloaded ({problem}).\n"
-                "Where there is no network, fetch by hand:\n"
+                "Without a network, download these files by hand:\n"
                 + "".join(f"  {url}\n" for url in self.urls)
-                + f"and put it into {self.root / self.folder}, or name another: data.root=DIR"
+                + f"and put them into {self.root / self.folder}, or choose another folder: "
+                "data.root=DIR"
             ) from error
 
     def _labels(self, dataset: Any) -> list[int]:
@@ -155,7 +157,7 @@ class TorchvisionSource:
         if len(labels) != len(dataset) or not all(0 <= label < num_classes for label in labels):
             raise UserError(
                 f"The labels below {self.root / self.folder} do not fit: {len(labels):,} for "
-                f"{len(dataset):,} images, of which each must be a class number from 0 to "
+                f"{len(dataset):,} images. Each label must be a class number from 0 to "
                 f"{num_classes - 1}."
             )
         return labels

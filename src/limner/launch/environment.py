@@ -82,7 +82,7 @@ def _check_slurm(
     if per_node == 0 and _number(environ, "SLURM_NTASKS") > 1:
         raise UserError(f"SLURM got --ntasks without --ntasks-per-node: choose {fit}")
     if started > 1 and per_node * num_nodes != num_processes:
-        raise UserError(f"SLURM was told --ntasks-per-node={per_node}, but {asked}. Choose {fit}")
+        raise UserError(f"SLURM got --ntasks-per-node={per_node}, but {asked}. Choose {fit}")
 
 
 def _under_slurm(environ: Mapping[str, str]) -> bool:

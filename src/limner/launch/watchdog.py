@@ -18,7 +18,7 @@ FIRST = "LIMNER_FIRST_PROCESS"
 """Environment variable with the id of the first process, inherited by the other processes."""
 PARENT = "LIMNER_PARENT"
 """Environment variable with the id of the process that started a job."""
-ABOVE = "what it said of that stands above."
+ABOVE = "see its message above."
 """End of a line that only refers to the message of another process."""
 SECONDS = 0.5  # interval between two checks
 _last_words: list[Callable[[], str | None]] = []

@@ -20,7 +20,9 @@ class AuxiliaryClassifier:
 
     def __init__(self, *, weight: float) -> None:
         if weight <= 0:
-            raise ValueError(f"The weight of the auxiliary classifier is {weight}: above 0.")
+            raise ValueError(
+                f"The weight of the auxiliary classifier is {weight}: must be above 0."
+            )
         self.weight = weight
 
     def generator(self, fake_logits: Tensor, *, labels: Tensor) -> Tensor:

@@ -32,7 +32,8 @@ class LearnedGaussian(nn.Module):
     def __init__(self, *, initial_sigma: float) -> None:
         if initial_sigma <= 0:
             raise ValueError(
-                f"model.likelihood.initial_sigma={initial_sigma}: a standard deviation is above 0."
+                f"model.likelihood.initial_sigma={initial_sigma}: must be above 0 (a standard "
+                "deviation)."
             )
         super().__init__()
         self.log_sigma = nn.Parameter(torch.tensor(math.log(initial_sigma)))

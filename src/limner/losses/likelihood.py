@@ -70,7 +70,9 @@ class GaussianLikelihood(nn.Module):
 
     def __init__(self, *, sigma: float) -> None:
         if sigma <= 0:
-            raise ValueError(f"model.likelihood.sigma={sigma}: a standard deviation is above 0.")
+            raise ValueError(
+                f"model.likelihood.sigma={sigma}: must be above 0 (a standard deviation)."
+            )
         super().__init__()
         self.sigma = sigma
 
@@ -99,5 +101,6 @@ def check_range(images: Tensor, name: str) -> None:
     if not (low >= -1.0001 and high <= 1.0001):  # written so that nan is refused too
         raise ValueError(
             f"model/likelihood={name} reads images in [-1, 1], but a batch has values from "
-            f"{low:.4g} to {high:.4g}: change data.augmentation, or take model/likelihood=gaussian"
+            f"{low:.4g} to {high:.4g}: change data.augmentation, or choose "
+            "model/likelihood=gaussian"
         )

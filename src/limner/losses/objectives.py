@@ -80,7 +80,9 @@ class Elbo:
 
     def __init__(self, *, free_bits: float | None) -> None:
         if free_bits is not None and free_bits < 0:
-            raise ValueError(f"model.objective.free_bits={free_bits}: nats, 0 or more; or null.")
+            raise ValueError(
+                f"model.objective.free_bits={free_bits}: must be 0 or more (nats), or null."
+            )
         self.free_bits = free_bits
 
     def __call__(self, sample: PosteriorSample, *, kl_weight: float) -> dict[str, Tensor]:

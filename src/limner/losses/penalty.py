@@ -64,10 +64,10 @@ class Weighted(nn.Module):
         is_number = isinstance(weight, int | float) and weight >= 0
         if not is_number and not callable(weight):
             raise ValueError(
-                f"model.penalty...weight={weight}: a number, 0 or more; or a schedule."
+                f"model.penalty...weight={weight}: must be a number of 0 or more, or a schedule."
             )
         if every < 1:
-            raise ValueError(f"model.penalty...every={every}: steps of D, 1 or more.")
+            raise ValueError(f"model.penalty...every={every}: must be 1 or more (steps of D).")
         super().__init__()
         self.function, self.weight, self.every = function, weight, every
 

@@ -54,7 +54,9 @@ class CodePrior(L.LightningModule):
         if temperature <= 0:
             raise ValueError(f"model.temperature={temperature}: must be above 0.")
         if top_k is not None and top_k < 1:
-            raise ValueError(f"model.top_k={top_k}: codes, at least 1; null for all.")
+            raise ValueError(
+                f"model.top_k={top_k}: must be 1 or more (codes), or null for all codes."
+            )
         super().__init__()
         self.first_stage: VQVAE = freeze(first_stage)
         self.temperature, self.top_k = temperature, top_k
@@ -72,8 +74,9 @@ class CodePrior(L.LightningModule):
         """
         if not isinstance(first_stage, VQVAE):
             raise ValueError(
-                f"a {type(first_stage).__name__} is no VQ-VAE, whose codes model=code_prior "
-                "learns: name a run of model=vqvae (model=latent_prior is for a VAE's or RAE's)."
+                "model=code_prior learns the codes of a VQ-VAE, but this is a run of a "
+                f"{type(first_stage).__name__}: choose a run of model=vqvae (model=latent_prior "
+                "learns the codes of a VAE or RAE)."
             )
         height, width = first_stage.map_size
         return {"network.num_codes": first_stage.num_codes, "network.length": height * width}

@@ -79,13 +79,15 @@ def make_ema(network: nn.Module, half_life: float | None, *, ramp: float | None)
     """
     if ramp is not None and (ramp <= 0 or half_life is None):
         raise ValueError(
-            f"model.ema_ramp={ramp}: a share of the images seen, above 0, that bounds "
-            "model.ema_half_life; null for no bound."
+            f"model.ema_ramp={ramp}: must be above 0 (a share of the images seen, which bounds "
+            "model.ema_half_life), or null for no bound."
         )
     if half_life is None:
         return None
     if half_life <= 0:
-        raise ValueError(f"model.ema_half_life={half_life}: images, above 0; null for no average.")
+        raise ValueError(
+            f"model.ema_half_life={half_life}: must be above 0 (images), or null for no average."
+        )
     return EMA(network, half_life=half_life, ramp=ramp)
 
 

@@ -15,7 +15,11 @@ class Gradients:
 
     def __init__(self, *, max_norm: float | None, accumulate: int) -> None:
         if max_norm is not None and not max_norm > 0:
-            raise ValueError(f"gradients.max_norm={max_norm}: above 0; null for no clipping.")
+            raise ValueError(
+                f"gradients.max_norm={max_norm}: must be above 0, or null for no clipping."
+            )
         if accumulate < 1:
-            raise ValueError(f"gradients.accumulate={accumulate}: a whole number, 1 or more.")
+            raise ValueError(
+                f"gradients.accumulate={accumulate}: must be a whole number of 1 or more."
+            )
         self.max_norm, self.accumulate = max_norm, accumulate

@@ -63,8 +63,8 @@ class LatentPrior(L.LightningModule):
             self.is_fitted or any(True for _ in prior.parameters())
         ):
             raise ValueError(
-                f"A {type(prior).__name__} cannot be learned from codes alone: model/prior="
-                "gaussian_mixture, flow or mixture can."
+                f"A {type(prior).__name__} cannot be learned from codes alone: choose "
+                "model/prior=gaussian_mixture, flow or mixture."
             )
         self.automatic_optimization = False
         self.first_stage: VAE = freeze(first_stage)
@@ -83,8 +83,9 @@ class LatentPrior(L.LightningModule):
         """
         if not isinstance(first_stage, VAE):
             raise ValueError(
-                f"a {type(first_stage).__name__} is no VAE or RAE, whose codes model=latent_prior "
-                "learns: name a run of model=rae or vae (model=code_prior is for a VQ-VAE's)."
+                "model=latent_prior learns the codes of a VAE or RAE, but this is a run of a "
+                f"{type(first_stage).__name__}: choose a run of model=rae or vae "
+                "(model=code_prior learns the codes of a VQ-VAE)."
             )
         return {"model.latent_dim": first_stage.latent_dim}
 

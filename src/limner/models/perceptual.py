@@ -90,13 +90,14 @@ def _loaded(network: str) -> nn.Module:
             return LearnedPerceptualImagePatchSimilarity(network, reduction="none").net
     except (URLError, OSError) as error:
         raise UserError(
-            f"model/likelihood=perceptual needs the weights of torchvision's {network}, and they "
-            f"could not be downloaded ({error}): fetch them where there is a network, and copy "
-            f"them to {torch.hub.get_dir()}/checkpoints."
+            f"model/likelihood=perceptual needs the weights of torchvision's {network}, and "
+            f"they could not be downloaded ({error}). Download them on a machine with a "
+            f"network, and copy them to {torch.hub.get_dir()}/checkpoints."
         ) from error
     except (pickle.UnpicklingError, EOFError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             f"The weights of torchvision's {network} in {torch.hub.get_dir()}/checkpoints are "
-            f"damaged, or are others ({str(error).partition(chr(10))[0]}).\n"
-            "Remove the file, and it is downloaded again."
+            f"damaged, or are the weights of another network ({str(error).partition(chr(10))[0]}"
+            ").\n"
+            "Remove the file: the next run downloads it again."
         ) from error

@@ -30,8 +30,8 @@ class StandingStatistics:
     def __init__(self, num_batches: int) -> None:
         if num_batches < 1:
             raise ValueError(
-                f"model.num_standing_batches={num_batches}: 1 or more; null for the running "
-                "averages of training."
+                f"model.num_standing_batches={num_batches}: must be 1 or more, or null for the "
+                "running averages of training."
             )
         self.num_batches = num_batches
         self._made: tuple[int, nn.Module] | None = None

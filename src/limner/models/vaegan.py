@@ -69,8 +69,8 @@ class VAEGAN(L.LightningModule):
     ) -> None:
         if trait(loss, AdversarialLoss, "needs_lipschitz") or is_relativistic(loss):
             raise ValueError(
-                f"model/loss={type(loss).__name__.lower()} needs a penalty, which a VAE-GAN has "
-                "not; choose minimax, non_saturating, least_squares or hinge."
+                f"model/loss={type(loss).__name__.lower()} needs a penalty, but a VAE-GAN has "
+                "none: choose minimax, non_saturating, least_squares or hinge."
             )
         for name, weight in (("kl", kl_weight), ("reconstruction", reconstruction_weight)):
             if weight < 0:

@@ -28,7 +28,7 @@ from limner.processes import mean_over_processes, world_size
 
 
 class Likelihood(Protocol):
-    """p(x | z), a module: see `limner.losses.likelihood`."""
+    """Likelihood p(x | z), a module, see `limner.losses.likelihood`."""
 
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor: ...
     def mean(self, params: Tensor) -> Tensor: ...
@@ -47,7 +47,7 @@ class FindsVariance(Protocol):
 
 
 class Prior(Protocol):
-    """p(z), a module: see `limner.networks.priors`."""
+    """Prior p(z), a module, see `limner.networks.priors`."""
 
     is_standard_normal: bool = False
     """Whether codes are drawn from N(0, I), so that nothing is learned."""
@@ -58,7 +58,7 @@ class Prior(Protocol):
 
 
 class Objective(Protocol):
-    """The objective to minimise: see `limner.losses.objectives`."""
+    """Objective to minimise, see `limner.losses.objectives`."""
 
     num_samples: int
     takes_kl_weight: bool
@@ -76,7 +76,7 @@ def is_ladder(decoder: nn.Module) -> bool:
 def draw(
     network: nn.ModuleDict, images: Tensor, labels: Tensor | None, eps: Tensor
 ) -> PosteriorSample:
-    """Draw codes of images (B, C, H, W) by `eps` (K, B, D), and compute their log-likelihoods."""
+    """Draw codes of images (B, C, H, W) with noise `eps` (K, B, D); compute log-likelihoods."""
     params, z, mean, logvar = infer(network, images, labels, eps)
     repeated = images.expand(len(eps), *images.shape).flatten(0, 1)
     log_prob = log_likelihood(network["likelihood"], params, repeated)
@@ -136,9 +136,9 @@ def check_weight(objective: Objective, weight: float, schedule: Schedule | None)
         raise ValueError(f"model.kl_weight={weight}: must be 0 or more.")
     if not objective.takes_kl_weight and (weight != 1 or schedule is not None):
         raise ValueError(
-            f"model.kl_weight={weight}: the bound of {type(objective).__name__} has no weight of "
-            "its KL, and no schedule of one; model/objective=elbo has (or model.kl_weight=1 "
-            "model/kl_schedule=none)."
+            f"model.kl_weight={weight}: the bound of {type(objective).__name__} does not "
+            "support a KL weight or a KL schedule. Choose model/objective=elbo, or "
+            "model.kl_weight=1 model/kl_schedule=none."
         )
 
 
@@ -152,22 +152,24 @@ def check_parts(
     """Raise ValueError for parts that do not fit together."""
     if is_ladder(decoder) != (latent_dim is None):
         raise ValueError(
-            f"model.latent_dim={latent_dim}: a number; null for a ladder, whose layers give it."
+            f"model.latent_dim={latent_dim}: must be a number, or null if the decoder is a "
+            "ladder (its layers determine the size)."
         )
     if is_ladder(decoder) and (
         objective.num_layers == 1 or not trait(prior, Prior, "is_standard_normal")
     ):
         raise ValueError(
-            "A ladder has several layers of codes, each with its own prior: it takes "
+            "A ladder has several layers of codes, each with its own prior. Choose "
             "model/objective=elbo or iwae, and model/prior=standard_normal."
         )
     if hasattr(prior, "set"):
         raise ValueError(
-            f"A {type(prior).__name__} is fitted to the codes of a trained model: "
-            "model=latent_prior model.first_stage=RUN. Beside a VAE, model/prior=mixture learns."
+            f"A {type(prior).__name__} is fitted to the codes of a trained model: choose "
+            "model=latent_prior model.first_stage=RUN. To learn a prior together with a VAE, "
+            "choose model/prior=mixture."
         )
     if num_classes is not None and trait(prior, Prior, "uses_encoder"):
         raise ValueError(
-            f"A {type(prior).__name__} asks the encoder about images without a class; with "
-            "model/condition=concat take another model/prior, such as flow."
+            f"A {type(prior).__name__} encodes images without a class, so it does not fit "
+            "model/condition=concat: choose another model/prior, such as flow."
         )

@@ -82,7 +82,8 @@ class Codebook(nn.Module):
             raise ValueError(f"model.codebook.decay={decay}: must lie between 0 and 1.")
         if revive_after is not None and revive_after < 1:
             raise ValueError(
-                f"model.codebook.revive_after={revive_after}: updates, at least 1; null for never."
+                f"model.codebook.revive_after={revive_after}: must be 1 or more (updates), or "
+                "null for never."
             )
         super().__init__()
         self.num_codes, self.decay, self.revive_after = num_codes, decay, revive_after

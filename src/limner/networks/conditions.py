@@ -144,8 +144,8 @@ def check_classes(num_classes: int | None) -> None:
     """Raise ValueError for a number of classes below 1."""
     if num_classes is not None and num_classes < 1:
         raise ValueError(
-            f"network.num_classes={num_classes}: a network that is told the class needs data with "
-            "labels; network.num_classes=null (model/condition=none) does without."
+            f"network.num_classes={num_classes}: a conditional network needs data with labels. "
+            "For an unconditional network: network.num_classes=null (model/condition=none)."
         )
 
 
@@ -167,15 +167,15 @@ def check_condition(
     check_classes(num_classes)
     if num_classes is None and condition != "none":
         raise ValueError(
-            f"{key} needs to know how many classes there are: network.num_classes=..., or "
-            f"network.{role}_condition=none."
+            f"{key} needs the number of classes: set network.num_classes=N, or network.{role}"
+            "_condition=none."
         )
 
 
 def _given(labels: Tensor | None) -> Tensor:
     if labels is None:
         raise ValueError(
-            "A conditional network was given no labels; network.num_classes=null "
-            "(model/condition=none) makes one that needs none."
+            "A conditional network needs labels, but got none. For an unconditional network: "
+            "network.num_classes=null (model/condition=none)."
         )
     return labels

@@ -1,8 +1,9 @@
 """Deep convolutional GAN of Radford, Metz and Chintala (2016), https://arxiv.org/abs/1511.06434.
 
-The generator projects z to a 4x4 map and doubles it by fractionally strided 4x4 convolutions with
-batch norm and ReLU, tanh at the end; the discriminator mirrors it with strided convolutions and
-leaky ReLU. For sizes other than 4 * 2^n the map is a little larger and the image its centre.
+The generator projects z to a 4x4 map. Fractionally strided 4x4 convolutions with batch norm and
+ReLU double the size of the map, and tanh follows the last convolution. The discriminator mirrors
+the generator with strided convolutions and leaky ReLU. For sizes other than 4 * 2^n the map is a
+little larger, and the image is the centre of the last map.
 """
 
 __all__ = ["Discriminator", "Generator"]

@@ -32,7 +32,10 @@ class FlowPrior(nn.Module):
 
     def __init__(self, *, latent_dim: int, num_layers: int, hidden_dim: int) -> None:
         if latent_dim < 2:
-            raise ValueError(f"model.latent_dim={latent_dim}: a flow couples 2 or more.")
+            raise ValueError(
+                f"model.latent_dim={latent_dim}: must be 2 or more for a flow, "
+                "which couples dimensions."
+            )
         if num_layers < 2:
             raise ValueError(f"model.prior.num_layers={num_layers}: must be at least 2.")
         super().__init__()

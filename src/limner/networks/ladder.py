@@ -227,8 +227,9 @@ class _Head(nn.Module):
 def _check(num_layers: Sequence[int], num_levels: int, latent_channels: int) -> None:
     if len(num_layers) > num_levels or min(num_layers, default=0) < 0 or sum(num_layers) < 2:
         raise ValueError(
-            f"network.decoder.num_layers={list(num_layers)}: a ladder has two latent layers or "
-            f"more, in at most {num_levels} levels from the coarsest on for images of this size."
+            f"network.decoder.num_layers={list(num_layers)}: a ladder needs two latent layers "
+            f"or more, in at most {num_levels} levels for images of this size (the coarsest "
+            "level first)."
         )
     if latent_channels < 1:
-        raise ValueError(f"network.decoder.latent_channels={latent_channels}: at least 1.")
+        raise ValueError(f"network.decoder.latent_channels={latent_channels}: must be 1 or more.")

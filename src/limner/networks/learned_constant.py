@@ -33,7 +33,7 @@ class Start(nn.Module):
             return self.rows.weight.expand(num_samples, -1).unflatten(1, self.shape)
         if labels is None:
             raise ValueError(
-                "A conditional network was given no labels; network.num_classes=null "
-                "(model/condition=none) makes one that needs none."
+                "A conditional network needs labels, but got none. For an unconditional "
+                "network: network.num_classes=null (model/condition=none)."
             )
         return self.rows(labels).unflatten(1, self.shape)

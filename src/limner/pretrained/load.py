@@ -120,7 +120,7 @@ def _expanded(folder: Path) -> Path:
 
 def _file_name(folder: Path, name: Any) -> Any:
     if isinstance(name, str) and "\0" in name:
-        raise UserError(f"{folder}: {name!r} is refused, for it is no file name.")
+        raise UserError(f"{folder}: {name!r} is refused because it is not a file name.")
     return name
 
 
@@ -149,7 +149,7 @@ def _config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: data.image_shape={shape}: must be [C, H, W].")
     if not all(1 <= size <= most for size, most in zip(shape, MAX_SHAPE, strict=True)):
         raise UserError(
-            f"{path}: data.image_shape: sizes from 1 to {list(MAX_SHAPE)} are read, not these."
+            f"{path}: data.image_shape: each size must lie between 1 and {list(MAX_SHAPE)}."
         )
     if type(num_classes) is not int:
         raise UserError(f"{path}: data.num_classes={num_classes}: must be a whole number.")

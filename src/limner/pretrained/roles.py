@@ -221,8 +221,8 @@ def refuse_foreign(
         else "No command needs them there."
     )
     raise UserError(
-        f"{subject}: its config asks for what is not limner's: {shown}{more}; nothing of it was "
-        f"run. {advice}"
+        f"{subject}: its config names classes that are not limner's: {shown}{more}. None of "
+        f"them was run. {advice}"
     )
 
 

@@ -66,12 +66,12 @@ def build(node: Any, path: str, *, trust: Sequence[str] = ()) -> Any:
     target = allowed(name, path, trust=trust)
     if target is None:
         raise UserError(
-            f"{path}._target_={name} is refused: what is built from a saved config are limner's "
-            "own classes, torch's modules and optimizers, each where limner has it (and what "
-            "trust=[...] names: your own packages)."
+            f"{path}._target_={name} is refused. A saved config may name only classes of limner "
+            "and modules and optimizers of torch, each in its own place, and classes of your "
+            "own packages in trust=[...]."
         )
     if reserved := [key for key in arguments if not isinstance(key, str) or key.startswith("_")]:
-        raise UserError(f"{path}.{reserved[0]}: not a key that is read here.")
+        raise UserError(f"{path}.{reserved[0]}: limner does not read this key.")
     role, partial = role_of(path), bool(node.get("_partial_", False))
     known = role is not None and target.__module__.startswith(role.packages)
     if known and partial is not role.is_factory(target):
@@ -110,14 +110,16 @@ def within(folder: Path, name: Any, *, root: Path) -> Path:
         UserError: If `name` is not a file name, or if it is a link that leads out of `root`.
     """
     if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name:
-        raise UserError(f"{folder}: {name!r} is refused, for it is no file name of this folder.")
+        raise UserError(
+            f"{folder}: {name!r} is refused because it is not a file name of this folder."
+        )
     path = folder / name
     try:
         lies_in = path.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError, ValueError) as error:  # such as a loop of links, or a NUL
         raise UserError(f"{path} cannot be read ({error}).") from error
     if not lies_in:
-        raise UserError(f"{path} is refused, for it leads out of the folder.")
+        raise UserError(f"{path} is refused because it leads out of the folder.")
     return path
 
 

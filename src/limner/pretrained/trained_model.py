@@ -95,7 +95,7 @@ class TrainedModel:
             raise UserError(f"{self._name} draws no images.")
         if truncation is not None:
             _at_least("truncation", truncation, 0)
-            self._needs(Generates, "no latent codes, so no truncation")
+            self._needs(Generates, "no latent codes to truncate")
         given = self._labels(label, labels, num_images)
         return self._drawn(num_images, seed, given, truncation)
 

@@ -28,30 +28,33 @@ LENGTH = (
 )  # fmt: skip
 MAY_CHANGE = (
     Kind("its length (trainer.max_epochs, max_steps, max_time)", (*LENGTH, "num_updates"),
-         "an update is the same however many follow it; a key that reads one of these is not"),
-    Kind("loggers", ("logger",), "they write down what happens"),
-    Kind("callbacks", ("callbacks",), "they look: pictures, logs, checkpoints, their intervals"),
-    Kind("metrics", ("metrics",), "they look, and draw from random numbers of their own"),
+         "later updates do not change earlier updates; but a key that reads one of these keys "
+         "does"),
+    Kind("loggers", ("logger",), "loggers only record values"),
+    Kind("callbacks", ("callbacks",), "callbacks only observe training: pictures, logs, "
+                                      "checkpoints and their intervals"),
+    Kind("metrics", ("metrics",), "metrics only observe training, and have random numbers of "
+                                  "their own"),
     Kind("when to look",
          ("trainer.limit_val_batches", "trainer.limit_test_batches",
           "trainer.check_val_every_n_epoch", "trainer.val_check_interval",
           "trainer.log_every_n_steps", "trainer.enable_autolog_hparams", "trainer.profiler",
           "trainer.detect_anomaly"),
-         "validation leaves no trace in training"),
+         "validation does not change training"),
     Kind("where the data are (data.root, path, store, memory_limit_gib)",
          ("data.root", "data.path", "data.source.root", "data.source.path", "data.store",
           "data.memory_limit_gib"),
-         "that they are the same data is seen by the data themselves"),
+         "limner checks the data themselves for changes"),
     Kind("devices (accelerator, trainer.devices, num_nodes, strategy)",
          ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
-         "the images of an update and its random numbers do not depend on them"),
+         "the images and random numbers of an update do not depend on the devices"),
     Kind("how it is computed (trainer.deterministic, channels_last, compile)",
          ("trainer.deterministic", "trainer.benchmark", "channels_last", "compile"),
-         "they choose kernels of the same mathematics, as another device does"),
+         "these keys choose other kernels for the same mathematics, as another device does"),
     Kind("on_divergence", ("on_divergence", "max_rollbacks"),
-         "a run that does not diverge is the same whatever they say"),
+         "these keys do not affect a run that does not diverge"),
     Kind("debug", ("debug", "resume", "sweep", "run_dir", "trust"),
-         "they say nothing about training"),
+         "these keys do not affect training"),
 )  # fmt: skip
 """Keys that may change when a run is resumed.
 
@@ -106,7 +109,7 @@ def refuse_changes(before: DictConfig, after: DictConfig, subject: str, advice: 
     if kept:
         more.append(f"To keep the schedule of this run, which ends there: {' '.join(kept)}")
     raise UserError(
-        "\n".join([f"{subject}: this would be another run:", *lines[:SHOWN], *more])
+        "\n".join([f"{subject}: these changes would make another run:", *lines[:SHOWN], *more])
         + f"\n{advice}\nWhat may change in a run: {', '.join(kind.name for kind in MAY_CHANGE)}."
     )
 

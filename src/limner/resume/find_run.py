@@ -69,13 +69,15 @@ def action_in_folder(folder: Path, config: DictConfig) -> Action:
     if saved is None and foreign:
         raise UserError(f"{name} is not empty ({foreign[0]}), and there is no run in it.")
     if saved is None and has_checkpoint(folder):
-        raise UserError(f"{name}: which run is in it cannot be read (.hydra/config.yaml).")
+        raise UserError(
+            f"{name}: .hydra/config.yaml cannot be read, so the run in this folder is unknown."
+        )
     if is_first_process() and is_locked(folder):
         raise UserError(being_trained(folder))
     if status is not None and status.version:
         refuse_other_format(status.format, name)
     if saved is not None:
-        refuse_changes(saved, config, name, "For a new run, name another folder.")
+        refuse_changes(saved, config, name, "For a new run, choose another folder.")
     finished = status is not None and status.state == "finished"
     if finished and (saved is None or same_length(saved, config)):
         return Action.NOTHING
@@ -83,7 +85,8 @@ def action_in_folder(folder: Path, config: DictConfig) -> Action:
         return Action.RESUME
     if finished or foreign:
         raise UserError(
-            f"{name}: the run in it has no checkpoint to resume from, and is not removed, since "
+            f"{name}: the run in this folder has no checkpoint to resume from. It is not "
+            "removed because "
             + ("it has finished." if finished else f"there are other files ({foreign[0]}).")
         )
     if is_first_process():
@@ -128,15 +131,15 @@ def find_unfinished(parent: Path, config: DictConfig) -> Found:
         folder, status = found[0]
         return Found(folder, f"resume=auto: resuming {shown(folder)}, {_told(status)}.")
     older = (
-        f" ({shown(other_format[0])} is unfinished too, but was saved by another version of "
-        "limner, which alone can resume it)"
+        f" ({shown(other_format[0])} is unfinished too, but only the version of limner that "
+        "saved it can resume it)"
         if other_format
         else ""
     )
-    besides = f", beside {shown(busy[0])}, which is being trained" if busy else ""
+    besides = f", because {shown(busy[0])} is being trained now" if busy else ""
     return Found(
-        None, f"resume=auto: no unfinished run of this config in {shown(parent)}: a new one"
-        f"{besides}{older}.",
+        None, f"resume=auto: no unfinished run of this config in {shown(parent)}: a new run "
+              f"starts{besides}{older}.",
     )  # fmt: skip
 
 

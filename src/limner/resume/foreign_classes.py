@@ -36,7 +36,9 @@ def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequen
     values = _resolved(config)
     for key, text in _texts(values):
         if "${" in text:  # joined from parts; Hydra would resolve it once more
-            raise UserError(f"{asked}: {key}={text} is refused: it reads what no folder may.")
+            raise UserError(
+                f"{asked}: {key}={text} is refused: a run folder may not read this value."
+            )
     own = _resolved(_composed(words))
     named = {(key, str(node["_target_"])) for key, node in targets(own)}
     refuse_foreign(values, asked, trust=list(config.trust), own=named)
@@ -47,9 +49,7 @@ def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequen
             raise UserError(f"{asked}: {key}={text} is refused: it is not the run's folder.")
     first = OmegaConf.select(config, "model.first_stage", throw_on_missing=False)
     if isinstance(first, str) and not (folder / "config.yaml").is_file():
-        raise UserError(
-            f"{asked}: the run's own config.yaml is gone, which holds the first stage."
-        )
+        raise UserError(f"{asked}: config.yaml with the first stage is missing in the run folder.")
 
 
 def tell_places(config: DictConfig, words: Sequence[str]) -> None:

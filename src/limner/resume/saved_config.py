@@ -49,7 +49,7 @@ class Overrides(NamedTuple):
         if not self.dropped:
             return None
         return (
-            "Left out, since no run folder decides it: "
+            "Left out, because a run folder may not set it: "
             + ", ".join(printable(word[:80]) for word in self.dropped[:5])
             + (f" and {len(self.dropped) - 5} more" if len(self.dropped) > 5 else "")
         )
@@ -189,7 +189,7 @@ class _Sizes:
     def check(self, path: Path) -> None:
         """Raise UserError if the config is too large, or a value reads itself."""
         if self._of(self._config, path) > MAX_EXPANDED:
-            raise UserError(f"{path}: its references come to too much.")
+            raise UserError(f"{path}: its references expand to too many values.")
 
     def _of(self, node: Any, path: Path) -> int:
         if isinstance(node, Mapping):

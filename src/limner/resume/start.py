@@ -140,8 +140,8 @@ def _automatic(words: list[str]) -> Start:
     if last_value(words, "hydra.run.dir") is None and not in_use:
         if started_outside() > 1:
             raise UserError(
-                "resume=auto: the processes that srun starts choose by themselves; "
-                "tell them the folder: hydra.run.dir=DIR"
+                "resume=auto: processes started by srun cannot agree on a folder. Set it: "
+                "hydra.run.dir=DIR"
             )
         found, note = find_unfinished(folder.parent, config)
         return _new(words, note) if found is None else _resume(words, found, note)

@@ -73,7 +73,7 @@ def read(path: Path, *, unsigned: bool = False) -> dict[str, Any]:
     Args:
         path: Path of the file; tensors stay in the file until they are used.
         unsigned: Whether to accept a file without a checksum if the CRC-32 checksums of its
-            archive are correct. These do not cover the names and positions of the parts.
+            archive are correct. These checksums do not cover the names and positions of the parts.
 
     Raises:
         UserError: If the file is damaged, or contains anything but tensors and plain values.
@@ -149,7 +149,7 @@ def tidy(run_dir: Path, *, update: int, since: int, keep_last: int) -> None:
 
 
 class _Unfit(Exception):
-    """Reason why a file is not a whole checkpoint; in messages it follows the file's name."""
+    """Reason why a file is not a whole checkpoint, worded to follow the name of the file."""
 
 
 def _load(path: Path, *, unsigned: bool) -> dict[str, Any]:
@@ -173,8 +173,8 @@ def _load(path: Path, *, unsigned: bool) -> dict[str, Any]:
         named = re.search(r"GLOBAL ([\w.]+)|(?:class|type|function) ([\w.]+)", str(error))
         what = (named[1] or named[2]) if named else "code"
         raise _Unfit(
-            f"is refused: a checkpoint holds tensors, but this one asks for {what}; nothing of it "
-            "was run"
+            f"is refused: a checkpoint holds tensors, but this checkpoint asks for {what}, "
+            "which was not run"
         ) from error
     except OSError as error:
         raise _Unfit(f"cannot be read ({error.strerror or error})") from error

@@ -19,7 +19,7 @@ LENGTH = len(PREFIX) + 64  # bytes of the comment
 END = b"PK\x05\x06"
 """First bytes of the record of 22 bytes at the end of an archive; the comment follows it."""
 END_LENGTH = 22
-NO_CHECKSUM = "has no checksum: an older version made it, or another program"
+NO_CHECKSUM = "has no checksum: an older version or another program wrote it"
 CHUNK = 1 << 20
 
 

@@ -76,8 +76,8 @@ class RunFolder(contextlib.AbstractContextManager):
         if state is _State.GONE and not self._is_said:
             self._is_said = True
             log.warning(
-                "%s was deleted or moved while the run is trained. What was in it is lost to this "
-                "run; it is made again with the next checkpoint.", self.path,
+                "%s was deleted or moved during training. Its files are lost. The next "
+                "checkpoint makes the folder again.", self.path,
             )  # fmt: skip
         if state is _State.GONE and self.path.exists():  # empty; take it before another run does
             with contextlib.suppress(OSError):
@@ -175,5 +175,5 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _replaced(path: Path) -> UserError:
     return UserError(
         f"{path} is no longer this run's: another folder took its place while the run was "
-        "trained. Training ends, since it must not write there."
+        "trained. Training ends because it must not write there."
     )

@@ -76,12 +76,12 @@ class DeviceCounts(L.Callback):
     ) -> None:
         before, now = checkpoint.get("limner", {}).get("world_size"), trainer.world_size
         if before not in (None, now):
-            change = f"From {_processes(before)} to {now}: the run goes on"
+            change = f"The run resumes on {_processes(now)} instead of {_processes(before)}"
             why = inexact(model, sync_batchnorm=self.sync_batchnorm)
             if why is None:
-                log.info("%s as it would have, up to the rounding of sums.", change)
+                log.info("%s. The results differ only by the rounding of sums.", change)
             else:
-                log.info("%s, but not as it would have: %s.", change, why)
+                log.info("%s. The results will differ: %s.", change, why)
 
 
 def inexact(model: nn.Module, *, sync_batchnorm: bool) -> str | None:

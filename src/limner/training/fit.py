@@ -88,8 +88,8 @@ def _fit_once(run: Run, last: Path | None) -> None:
         if trainer.global_step == update:
             raise Interrupted(f"Stopped before update {update + 1}: nothing is lost.") from None
         raise Interrupted(
-            f"Stopped at once, after update {trainer.global_step}: what was done since the last "
-            "checkpoint is lost."
+            f"Stopped at once, after update {trainer.global_step}: the updates since the last "
+            "checkpoint are lost."
         ) from None
     # Lightning calls neither on_train_start nor on_train_end of callbacks for a finished run
     if last is not None and trainer.global_step == update and not trainer.callback_metrics:

@@ -126,8 +126,8 @@ def _first_ended(processes: Sequence[subprocess.Popen]) -> str | None:
     if (code := codes[index]) > 0:
         return f"{named} ended with exit code {code}: {ABOVE}"
     name = signal.Signals(-code).name
-    memory = " (which Linux sends where memory runs out)" if name == "SIGKILL" else ""
-    return f"{named} was killed by {name}{memory}. The others cannot train without it."
+    memory = " (which Linux sends when memory runs out)" if name == "SIGKILL" else ""
+    return f"{named} was killed by {name}{memory}. The other processes cannot train without it."
 
 
 def _is_lost_connection(error: RuntimeError) -> bool:
@@ -144,7 +144,7 @@ def _why(error: RuntimeError) -> str:
             return ended
         time.sleep(SECONDS / 5)
     said = str(error).strip().splitlines()[0][:200]
-    return f"The connection to another process of this run is lost; maybe it has ended ({said})."
+    return f"The connection to another process of this run is lost, which may have ended ({said})."
 
 
 def _how_to_go_on(run_dir: Path) -> list[str]:
@@ -158,5 +158,7 @@ def _words_for_the_first(run_dir: Path) -> str | None:
     status = read_status(run_dir)
     if os.environ.get("LOCAL_RANK") != "1" or status is None or status.state != "running":
         return None
-    killed = f"The first process of this run ({status.pid}) was killed; the others end with it."
+    killed = (
+        f"The first process of this run ({status.pid}) was killed, so the other processes end too."
+    )
     return "\n".join([killed, *_how_to_go_on(run_dir)])

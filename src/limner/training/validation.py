@@ -64,7 +64,7 @@ def refuse_values(config: DictConfig) -> None:
         raise UserError(f"channels_last={config.channels_last}: choose true, false or auto.")
     if config.compile not in (None, *COMPILE_MODES):
         raise UserError(
-            f"compile={config.compile}: choose of {', '.join(COMPILE_MODES)}; or null."
+            f"compile={config.compile}: choose one of {', '.join(COMPILE_MODES)}, or null."
         )
     _refuse_objective(config)
     for key, instead in REFUSED.items():
@@ -73,7 +73,8 @@ def refuse_values(config: DictConfig) -> None:
     condition = OmegaConf.select(config, "network.discriminator_condition")
     if condition in FOR_DISCRIMINATORS and "discriminator" not in config.model:
         raise UserError(
-            f"model/condition={condition} is for discriminators; this model takes none or concat."
+            f"model/condition={condition} is for discriminators, and this model has none: "
+            "choose none or concat."
         )
     accelerator = config.trainer.accelerator
     available = {
@@ -83,11 +84,11 @@ def refuse_values(config: DictConfig) -> None:
     }
     if not available.get(accelerator, True):
         raise UserError(
-            f"trainer.accelerator={accelerator}: this machine has none that torch can use.\n"
-            "Choose accelerator=cpu, or accelerator=auto to take what there is."
+            f"trainer.accelerator={accelerator}: torch finds no such device on this machine.\n"
+            "Choose accelerator=cpu, or accelerator=auto for the best device here."
         )
     if "fsdp" in str(config.trainer.strategy) and accelerator == "cpu":
-        raise UserError("accelerator=fsdp shards over GPUs; on CPUs there is accelerator=ddp_cpu.")
+        raise UserError("accelerator=fsdp needs GPUs; for CPUs choose accelerator=ddp_cpu.")
 
 
 def _refuse_objective(config: DictConfig) -> None:

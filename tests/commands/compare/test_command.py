@@ -157,7 +157,7 @@ def test_compare_reports_a_protocol_key_that_it_ignores(compare, tmp_path):
     make_run(tmp_path / "b", seed=2, fid=3.0, protocol={"weights": "raw"})
     out = compare("a", "b", "ignore=[weights]")
     assert "2.0 ± 1.4" in out
-    assert "Compared although these keys differ: weights" in out
+    assert "These keys differ, but are ignored: weights" in out
 
 
 def test_compare_lists_runs_that_have_no_place_in_the_table(compare, tmp_path):

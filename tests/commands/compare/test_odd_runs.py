@@ -123,7 +123,7 @@ def test_compare_blind_follows_no_link_out_of_a_run(two, capsys):
     path.rename("outside.png")
     path.symlink_to(Path("outside.png").resolve())
     assert run(["--blind", "runs"]) == 0
-    assert "runs/odd: final.png is refused, for it leads out" in capsys.readouterr().out
+    assert "runs/odd: final.png is refused because it leads out" in capsys.readouterr().out
 
 
 def test_compare_names_every_run_when_all_are_odd(tmp_path, monkeypatch):

@@ -253,7 +253,7 @@ def test_search_completes_when_one_of_three_workers_is_killed(search, storage, m
         ("", "", ["num_trials=0"], "num_trials=0: must be 1 or more"),
         ("", "", ["num_trial=3"], "num_trial: there is no such key"),
         ("", "", ["study=a/b"], "study=a/b: letters"),
-        ("", "", ["space=nowhere"], "space=nowhere: there is no such file, nor one of gan, vae"),
+        ("", "", ["space=nowhere"], "space=nowhere: there is no such file. limner has: gan, vae"),
         ("", "", ["storage=nothing://here"], "storage=nothing://here: the database cannot be"),
     ],
 )
@@ -280,7 +280,9 @@ def test_search_refuses_another_space_or_seed_for_an_existing_study(search):
     search(*WORDS, "num_trials=1")
     fake_trials.begun.clear()
     Path("space.yaml").write_text(SPACE.replace("0.6", "0.4"))
-    with pytest.raises(UserError, match=r"begun with another space:\n  optimizer.lr: .*0.5.*0.4"):
+    with pytest.raises(
+        UserError, match=r"started with another space:\n  optimizer.lr: .*0.5.*0.4"
+    ):
         search(*WORDS, "num_trials=2")
     Path("space.yaml").write_text(SPACE.replace("0.6", "0.5"))
     with pytest.raises(UserError, match="seed=3"):

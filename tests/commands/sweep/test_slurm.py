@@ -97,9 +97,9 @@ def test_sweep_does_not_queue_jobs_that_are_in_the_queue(run, pretended):
 @pytest.mark.parametrize(
     ("trainer", "message"),
     [
-        ({"accelerator": "auto"}, "trainer.accelerator=auto: SLURM must be told whether a job"),
-        ({"devices": "auto"}, "trainer.devices=auto: SLURM must be told how many"),
-        ({"num_nodes": 0}, "trainer.num_nodes=0: SLURM must be told"),
+        ({"accelerator": "auto"}, "trainer.accelerator=auto: SLURM needs to know whether a job"),
+        ({"devices": "auto"}, "trainer.devices=auto: SLURM needs a number"),
+        ({"num_nodes": 0}, "trainer.num_nodes=0: SLURM needs a number"),
     ],
 )
 def test_shape_of_refuses_settings_that_slurm_must_know(trainer, message):

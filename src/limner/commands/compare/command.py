@@ -85,7 +85,7 @@ def _compare(runs: Sequence[Run], options: Options) -> int:
 
 def _refusal(found: Sequence[Difference], groups: Sequence[Group]) -> str:
     """Return the message about protocols that differ: the keys, the scores and the runs."""
-    lines = ["These scores were not made in the same way, and cannot be lined up."]
+    lines = ["These scores were computed in different ways and cannot be compared."]
     scores_of: dict[str, list[str]] = {}
     for difference in found:
         key = label(difference.key)
@@ -101,7 +101,7 @@ def _refusal(found: Sequence[Difference], groups: Sequence[Group]) -> str:
         lines.append(f"and {len(scores_of) - MOST} more")
     keys = ",".join(dict.fromkeys(difference.key for difference in found))
     lines.append("One table for each protocol: by_protocol=true")
-    lines.append(f"All in one table, if you know that it does no harm: 'ignore=[{keys}]'")
+    lines.append(f"All in one table, if the differences do not matter: 'ignore=[{keys}]'")
     return "\n".join(lines)
 
 
@@ -123,11 +123,11 @@ def _notes(runs: Sequence[Run], groups: Sequence[Group], ignore: Sequence[str]) 
     scored = [run for group in groups for run in group.runs]
     apart = {difference.key for difference in differences(scored, ignore)}
     if mixed := {difference.key: 0 for difference in differences(scored)}.keys() - apart:
-        yield f"Compared although these keys differ: {', '.join(map(label, sorted(mixed)))}"
+        yield f"These keys differ, but are ignored: {', '.join(map(label, sorted(mixed)))}"
     for group in groups:
         for run in group.repeated:
             counted = next(other for other in group.runs if other.seed == run.seed)
-            yield f"Not counted, of the same config and seed as {counted.title}: {run.title}"
+            yield f"Not counted: {run.title} has the same config and seed as {counted.title}"
     if missing := [run for run in runs if run.problem is not None]:
         yield "Not in the table:\n" + _listed(missing)
 

@@ -1,4 +1,4 @@
-"""Read a run folder for comparison as untrusted input: within limits, and executing no code."""
+"""Read a run folder for a comparison; size limits apply, and no code in it is executed."""
 
 __all__ = ["Run", "inside", "read_run"]
 
@@ -19,7 +19,7 @@ from limner.runs.scores import read_scores
 from limner.runs.status import read_status
 
 MAPPINGS = ("model", "data", "metrics", "callbacks")
-"""Parts of a config that this module reads."""
+"""Parts of a config that are read and must be mappings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ def inside(folder: Path, *names: str) -> Path:
     """Return the path of a file of a run, or raise NotPlainError if a link leads elsewhere."""
     path = folder.joinpath(*names)
     if leads_out(path, folder):
-        raise NotPlainError(f"{names[-1]} is refused, for it leads out of the folder")
+        raise NotPlainError(f"{names[-1]} is refused because it leads out of the folder")
     return path
 
 

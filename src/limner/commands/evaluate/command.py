@@ -63,14 +63,14 @@ def measured(words: Sequence[str]) -> tuple[dict[str, dict[str, Any]], Path]:
     if (options.run is None) == (options.generated is None or options.reference is None):
         raise UserError("Give run=FOLDER, or generated=FOLDER_OR_ZIP with reference=...")
     if options.checkpoint is not None and options.run is None:
-        raise UserError(f"checkpoint={options.checkpoint} is of a run: run=FOLDER")
+        raise UserError(f"checkpoint={options.checkpoint} needs a run: run=FOLDER")
     measures = _measures(options)
     overrides = [word for word in words if word not in own]
     config = _config(options, with_quotes(overrides, may_sweep=False))
     subject = _subject(options, config)
     if not subject.draws and not measures:
         raise UserError(
-            f"run={options.run}: this model draws no images; measures=[reconstruction]"
+            f"run={options.run}: this model draws no images. Choose measures=[reconstruction]."
         )
     entries = _distances(subject)
     entries |= _measured(subject, measures, warn=options.measures != ["all"])
@@ -166,7 +166,9 @@ def _subject(options: Options, config: DictConfig) -> Subject:
     config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
     choose_metrics(config, data)
     if "_target_" not in config.metrics:
-        raise UserError("Without labels there is no classifier to score by: metrics=inception")
+        raise UserError(
+            "A classifier needs labels, and these images have none: choose metrics=inception."
+        )
     scores = _built(options, config, "metrics")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if options.run is not None:

@@ -33,7 +33,7 @@ def draw_curve(folder: Path, *, score: str) -> None:
     try:
         curves = {folder.name: read_curve(folder, score=score)}
     except (UserError, ValueError, TypeError, KeyError, csv.Error) as error:
-        log.warning("No curve is drawn, since %s is damaged: %s", path, printable(error))
+        log.warning("No curve is drawn because %s is damaged: %s", path, printable(error))
         return
     write_csv(curves, folder / "time_to_score.csv", score=score)
     write_picture(curves, folder / "time_to_score.png", score=score)

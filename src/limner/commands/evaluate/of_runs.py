@@ -54,8 +54,8 @@ def of_run(
     plain = read_config(folder / "config.yaml")
     if "weights" in plain:
         raise UserError(
-            f"{asked}: an exported model knows no data. Draw its images by limner sample "
-            "mode=folder, and evaluate those: generated=FOLDER reference=..."
+            f"{asked}: an exported model has no data set to compare with. Draw images with "
+            "limner sample mode=folder, and score the folder: generated=FOLDER reference=..."
         )
     data = _mapping(plain, "data", asked)
     metrics, trainer = _mapping(plain, "metrics", asked), _mapping(plain, "trainer", asked)

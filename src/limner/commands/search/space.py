@@ -95,12 +95,14 @@ def read(given: str, train: list[str]) -> Space:
         path = shipped
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in (CONFIG_DIR / "search").glob("*.yaml")))
-        raise UserError(f"space={given}: there is no such file, nor one of {known}.")
+        raise UserError(f"space={given}: there is no such file. limner has: {known}.")
     content = read_file(path).config
     content = OmegaConf.to_container(content) if isinstance(content, DictConfig) else {}
     written = content.get("space")
     if not isinstance(written, dict) or not written or not content.keys() <= {"train", "space"}:
-        raise UserError(f"space={given}: must have `space:`, the keys to vary; maybe `train:`.")
+        raise UserError(
+            f"space={given}: must have `space:` (the keys to vary), and may have `train:`."
+        )
     distributions = {
         key: _distribution(f"{given}: {key}", found) for key, found in written.items()
     }

@@ -30,7 +30,7 @@ def journal(folder: Path) -> JournalStorage:
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise UserError(
             f"{path} is damaged: Optuna cannot read it ({str(error) or type(error).__name__}). "
-            "The trials' own folders are whole; name another study, or repair that line."
+            "The trials' own folders are not damaged. Choose another study, or repair the file."
         ) from error
 
 
@@ -70,7 +70,7 @@ def keep(study: optuna.Study, defined: Mapping[str, Any]) -> None:
 
 
 def _changed(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    lines = [f"study={name} was begun with another space:"]
+    lines = [f"study={name} was started with another space:"]
     for key in dict.fromkeys([*before["space"], *now["space"]]):
         old, new = (found["space"].get(key, "absent") for found in (before, now))
         if old != new:
@@ -78,4 +78,6 @@ def _changed(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> st
     for key in ("train", "objective"):
         if before[key] != now[key]:
             lines.append(f"  {key}: {before[key]} -> {now[key]}")
-    return "\n".join([*lines, "Its trials cannot be compared with new ones: name another study."])
+    return "\n".join(
+        [*lines, "Its trials cannot be compared with new trials: choose another study."]
+    )

@@ -73,11 +73,13 @@ class Settings:
         for key in ("time", "warning", "cpus", "at_once", "max_restarts"):
             value = getattr(self, key)
             if not isinstance(value, int) or value < 1:
-                raise UserError(f"hydra.launcher.{key}={value}: a whole number, 1 or more.")
+                raise UserError(
+                    f"hydra.launcher.{key}={value}: must be a whole number of 1 or more."
+                )
         if 60 * self.time <= self.warning:
             raise UserError(
-                f"hydra.launcher.warning={self.warning}: seconds before the end of "
-                f"hydra.launcher.time={self.time} minutes; it must be sooner."
+                f"hydra.launcher.warning={self.warning} (seconds before the end): must be less "
+                f"than hydra.launcher.time={self.time} (minutes)."
             )
 
     def options(self, shape: Shape) -> dict[str, Any]:
@@ -112,14 +114,12 @@ def shape_of(config: DictConfig) -> Shape:
     kind, devices, nodes = trainer.accelerator, trainer.devices, trainer.num_nodes
     if kind not in ("cpu", "gpu", "cuda"):
         raise UserError(
-            f"trainer.accelerator={kind}: SLURM must be told whether a job needs GPUs; choose "
+            f"trainer.accelerator={kind}: SLURM needs to know whether a job uses GPUs: choose "
             "accelerator=gpu, ddp, cpu or ddp_cpu."
         )
     for key, number in (("devices", devices), ("num_nodes", nodes)):
         if not str(number).isdigit() or int(number) < 1:
-            raise UserError(
-                f"trainer.{key}={number}: SLURM must be told how many: trainer.{key}=N"
-            )
+            raise UserError(f"trainer.{key}={number}: SLURM needs a number: set trainer.{key}=N.")
     return Shape(int(nodes), int(devices), None if kind == "cpu" else int(devices))
 
 
@@ -139,7 +139,7 @@ def refuse(shapes: Sequence[Shape], settings: Settings) -> None:
         if done.returncode != 0:
             said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             reason = said[-1].removeprefix("sbatch: error: ").removeprefix("allocation failure: ")
-            raise UserError(f"SLURM takes no job of {' '.join(flags)}: {reason}.")
+            raise UserError(f"SLURM refuses a job with {' '.join(flags)}: {reason}.")
 
 
 def submit(jobs: Mapping[Shape, Sequence[QueuedJob]], settings: Settings, sweep: Path) -> None:

@@ -1,10 +1,10 @@
 """Lightning's loop over epochs, changed so that it can resume from any moment.
 
-At the end of an epoch a run is validated and scored, and its best checkpoint is chosen. This takes
-long, and a signal may arrive in its middle. All results depend only on the weights after the last
-update. So a checkpoint from that time states that the epoch's end is due, and a resumed run starts
-with the whole epoch's end. The same holds for a validation in the middle of an epoch.
-tests/test_interruptions.py and tests/test_measured_values.py would detect a change of Lightning.
+At the end of an epoch a run is validated and scored, and its best checkpoint is chosen. This work
+takes long, and a signal may interrupt it. Its results depend only on the weights after the last
+update. So a checkpoint saved during this work states that the epoch's end is due, and a resumed run
+repeats the whole work. The same holds for a validation in the middle of an epoch.
+tests/test_interruptions.py and tests/test_measured_values.py fail if Lightning changes this loop.
 """
 
 __all__ = ["FitLoop"]
@@ -42,7 +42,9 @@ class FitLoop(_FitLoop):
         """True from a batch that validation follows until the validation is done."""
         self.validated_update: int | None = None
         """Number of the update that was validated last in this process."""
-        self._after_batch: dict[str, Any] | None = None  # the state after a batch, until the next
+        self._after_batch: dict[str, Any] | None = (
+            None  # state after the latest batch; None once it is outdated
+        )
 
     def is_over(self, num_epochs: int) -> bool:
         """Return whether training ends at this update, after `num_epochs` whole epochs."""
@@ -82,10 +84,10 @@ class FitLoop(_FitLoop):
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return the progress.
 
-        During a validation or an epoch's end, this is the progress after the last batch. When only
-        the start of the next epoch remains, Lightning can resume from the current progress. An
-        epoch that was cut off by `max_steps` or time is not finished: a longer run resumes in its
-        middle. The batches of a validation are left out, since a validation always runs as a
+        During a validation or an epoch's end, this is the progress after the last batch. After all
+        work of an epoch's end, Lightning can resume from the current progress. An epoch that
+        `max_steps` or time has cut off is not finished: a longer run resumes in the middle of the
+        epoch. The batches of a validation are left out, since a validation always runs as a
         whole.
         """
         is_whole = self.epoch_loop.batch_progress.is_last_batch
@@ -120,7 +122,7 @@ class FitLoop(_FitLoop):
 
     @property
     def skip(self) -> bool:
-        """Whether nothing is left to do; an epoch's end may be due after the last update."""
+        """Whether no work is left. After the last update, an epoch's end may still be due."""
         return super().skip and not (self._loaded_from_state_dict and self.max_batches > 0)
 
     def reset(self) -> None:
