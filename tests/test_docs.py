@@ -238,6 +238,7 @@ def plain(markdown):
     return re.sub(r"\]\([^)]*\)|[`\\\\<>\[]", "", markdown).replace("]", "")
 
 
+@pytest.mark.slow
 def test_reference_has_every_option_and_every_comment_of_conf(pages):
     text = plain("\n".join(pages.values()))
     for path in CONFIG_DIR.rglob("*.yaml"):

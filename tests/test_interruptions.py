@@ -115,11 +115,12 @@ MOMENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "length", "last"),
     [
         ("vae", "trainer.max_epochs=2", 44),
-        pytest.param("gan", "trainer.max_steps=40", 40, marks=pytest.mark.slow),
+        ("gan", "trainer.max_steps=40", 40),
     ],
 )
 def test_run_with_signals_at_every_kind_of_moment_equals_the_uninterrupted_run(
@@ -149,6 +150,7 @@ def test_run_with_signals_at_every_kind_of_moment_equals_the_uninterrupted_run(
     assert_same_run(whole, parts)
 
 
+@pytest.mark.slow
 def test_interrupted_validation_is_repeated_as_a_whole(run, tmp_path, monkeypatch):
     """Validation is in the middle of an epoch, or where max_steps ends the run."""
     original, left = VAE.validation_step, [10, 30]
@@ -177,6 +179,7 @@ def test_interrupted_validation_is_repeated_as_a_whole(run, tmp_path, monkeypatc
     assert_same_run(whole, parts)
 
 
+@pytest.mark.slow
 def test_scores_are_missing_without_the_note_in_the_checkpoint(
     run, tmp_path, scored, strike, monkeypatch
 ):
@@ -198,6 +201,7 @@ def test_scores_are_missing_without_the_note_in_the_checkpoint(
     assert Path("run", "scores.json").exists()
 
 
+@pytest.mark.slow
 def test_full_disk_and_lost_network_stop_nothing(run, tmp_path, scored, monkeypatch):
     """Each is reported once; metrics.csv is complete when there is room again.
 
@@ -350,6 +354,7 @@ def test_train_stops_at_a_signal_after_training(run, monkeypatch):
     assert checkpoint(Path("run"))["global_step"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forking")
 def test_two_processes_leave_scoring_when_one_of_them_gets_a_signal(tmp_path, scored):
     """They end soon, with one whole checkpoint, and no process remains."""

@@ -220,6 +220,7 @@ def test_second_resume_has_the_overrides_of_the_first(run, tmp_path):
     assert run(f"resume={folder}").code == 0, "what was refused is not remembered"
 
 
+@pytest.mark.slow
 def test_run_with_user_config_files_is_resumed_when_they_are_named_again(run, tmp_path):
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
     file = tmp_path / "mine" / "experiment" / "mine.yaml"
@@ -347,6 +348,7 @@ def test_two_processes_share_one_run(tmp_path, model, steps):
         assert entry["value"] == pytest.approx(scores[f"val/{name}"]["value"], rel=1e-4), name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forking")
 def test_devices_setting_alone_starts_several_processes(tmp_path):
     """This includes a GAN whose scores come in a number of chunks that does not divide evenly."""
@@ -482,6 +484,7 @@ def test_sweep_over_numbers_of_processes_trains_every_job(tmp_path, monkeypatch,
     assert not list((tmp_path / "outputs").glob("vae_*"))
 
 
+@pytest.mark.slow
 def test_help_and_config_are_shown_without_a_run_folder(run):
     shown = run("--help")
     assert shown.code == 0

@@ -43,7 +43,8 @@ def test_plain_module_trains_and_counts_updates(train):
     )
 
 
-@pytest.mark.parametrize("accumulate", [pytest.param(1, marks=pytest.mark.slow), 4])
+@pytest.mark.slow
+@pytest.mark.parametrize("accumulate", [1, 4])
 def test_plain_module_resumes_bit_for_bit(train, monkeypatch, accumulate):
     words = [f"gradients.accumulate={accumulate}", "gradients.max_norm=0.1"]
     whole = train("whole", *words)

@@ -395,6 +395,7 @@ def test_resume_takes_the_newest_whole_checkpoint(run, tmp_path):
     assert "has no checkpoint to resume from yet" in result.err
 
 
+@pytest.mark.slow
 def test_run_survives_a_disk_that_fills_up(run, tmp_path, small_disk):
     """The disk has room for one checkpoint; the second and every further one fails."""
     one = tmp_path / "one"
@@ -498,6 +499,7 @@ def test_run_keeps_its_newest_checkpoint_when_the_disk_holds_two(run, tmp_path, 
     assert updates(folder) == [12, 14]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forking")
 def test_full_disk_stops_neither_of_two_processes(tmp_path, small_disk):
     folder = tmp_path / "disk" / "run"

@@ -9,6 +9,7 @@ SHORT = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_collapse_warning_recognises_a_discriminator_that_has_won(run):
     """The generator of this run does not learn."""
     result = run(*SHORT, "optimizer.lr=0.0", "model.discriminator_lr=2e-3")

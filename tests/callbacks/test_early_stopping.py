@@ -79,6 +79,7 @@ def test_early_stopping_ends_a_run_after_the_scorings_of_its_patience(run):
     assert after["global_step"] == last["global_step"]
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_an_interrupted_run_at_the_same_update(run, monkeypatch):
     run(*WORDS, "callbacks.early_stopping.patience=3", "hydra.run.dir=whole")
     whole = torch.load(last_checkpoint_of("whole"), weights_only=True)

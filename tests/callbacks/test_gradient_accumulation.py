@@ -69,13 +69,14 @@ def test_fused_optimizers_clip_gradients_in_half_precision_too(run, model):
     assert result.code == 0, result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     [
         "vae",
         "gan",
-        pytest.param("vaegan", marks=pytest.mark.slow),
-        pytest.param("classifier", marks=pytest.mark.slow),
+        "vaegan",
+        "classifier",
     ],
 )
 def test_gradient_norm_stays_within_its_limit(run, model):

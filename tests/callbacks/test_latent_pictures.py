@@ -59,6 +59,7 @@ def test_posterior_collapse_is_reported_once_with_its_remedies(run):
     assert "Posterior collapse: 0 of 32 latent dimensions" in told[0]
 
 
+@pytest.mark.slow
 def test_no_collapse_is_reported_when_codes_are_used(run):
     result = run(
         *QUICK, "trainer.max_steps=160", "logger=none", "callbacks.codes.every_num_updates=80",

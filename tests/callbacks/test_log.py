@@ -2,12 +2,15 @@
 
 import csv
 
+import pytest
+
 
 def seconds(folder):
     with open(folder / "metrics.csv", newline="") as file:
         return {int(r["update"]): float(r["time/seconds"]) for r in csv.DictReader(file)}
 
 
+@pytest.mark.slow
 def test_logged_seconds_continue_in_a_resumed_run(run, tmp_path):
     common = [
         "metrics=none",

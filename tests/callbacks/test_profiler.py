@@ -28,6 +28,7 @@ def calls(folder):
     return {line[:50].strip(): float(line[50:].split()[0]) for line in text.splitlines()[3:]}
 
 
+@pytest.mark.slow
 def test_profiler_traces_the_requested_updates(run):
     result = run(*RUN, "callbacks.profiler.num_updates=3", "trainer.max_steps=7")
     assert result.code == 0, result.err

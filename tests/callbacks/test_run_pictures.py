@@ -65,6 +65,7 @@ def test_every_picture_of_a_run_is_in_its_event_file(tmp_path, kind):
     assert_logger_has_all_pictures(folder, keys)
 
 
+@pytest.mark.slow
 def test_every_picture_of_a_run_is_in_its_offline_files_of_wandb(tmp_path, monkeypatch):
     wandb.finish()
     monkeypatch.delenv("WANDB_API_KEY", raising=False)

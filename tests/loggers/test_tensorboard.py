@@ -104,6 +104,7 @@ def test_hparams_tab_shows_a_resumed_run_once_with_its_newest_config(tmp_path):
     assert len(list(folder.glob(HPARAMS_FILE))) == 1
 
 
+@pytest.mark.slow
 def test_hparams_tab_has_the_config_and_the_objective_of_a_resumed_run(run):
     common = ["network=mlp", "accelerator=cpu", "logger=[csv,tensorboard]", "metrics=loss"]
     made = run(*common, "trainer.max_steps=2")

@@ -74,6 +74,7 @@ def test_wandb_pictures_have_captions(offline):
     assert logged[0]["trainer/global_step"] == 7
 
 
+@pytest.mark.slow
 def test_wandb_opens_a_run_for_each_folder_in_one_process(offline):
     first, second = offline("first"), offline("second")
     names = [logger.experiment.name for logger in (first, second, offline("second"))]
@@ -88,6 +89,7 @@ def test_wandb_writes_into_a_run_that_a_user_has_opened(offline, tmp_path):
         assert offline().experiment is mine
 
 
+@pytest.mark.slow
 def test_offline_run_with_all_loggers_warns_of_nothing(run, monkeypatch, tmp_path):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))

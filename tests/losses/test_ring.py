@@ -96,6 +96,7 @@ class Game:
         return nn.Sequential(nn.Flatten(), *hidden, nn.LeakyReLU(0.2), *last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "penalties", "num_discriminator_steps"),
     [

@@ -31,6 +31,7 @@ def judged(samples):
     return {name: accuracy.mean for name, accuracy in scores._asdict().items()}
 
 
+@pytest.mark.slow
 def test_gan_train_and_gan_test_are_high_for_samples_of_the_data_distribution():
     assert min(judged(quadrants(600, 3)).values()) > 0.97
 

@@ -21,9 +21,10 @@ KINDS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
-    [kind if kind == "vamp" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+    KINDS,
 )
 def test_stopped_run_of_each_kind_equals_the_uninterrupted_run(run, kind):
     common = [

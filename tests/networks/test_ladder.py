@@ -94,6 +94,7 @@ def test_new_ladder_starts_at_its_prior():
     assert kl_dimensions(found.mean, found.logvar).sum(1).max() < 0.1
 
 
+@pytest.mark.slow
 def test_ladder_trains():
     """Images of four bits, with black or white quadrants: log p(x) is -2.8 nats at best."""
     encoder = ladder.Encoder(image_shape=(1, 8, 8), **SIZE)

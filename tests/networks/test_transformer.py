@@ -97,6 +97,7 @@ def test_transformer_uses_dropout_only_in_training():
     assert torch.equal(network(codes), network(codes))
 
 
+@pytest.mark.slow
 def test_transformer_learns_a_rule_over_a_distance():
     """The second half repeats the first, so log p falls to that of the first half alone."""
     network = CausalTransformer(

@@ -48,6 +48,7 @@ def test_resume_refuses_another_format_in_one_line(saved, run, words):
     assert contents(saved) == before
 
 
+@pytest.mark.slow
 def test_resume_refuses_another_format_of_the_checkpoint_alone(tmp_path, monkeypatch, run):
     monkeypatch.chdir(tmp_path)
     folder = trained(tmp_path / "run", "model=vae")

@@ -25,6 +25,7 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.mark.slow
 def test_run_with_a_relative_path_is_resumed_and_evaluated_from_elsewhere(
     run, own_cache, tmp_path, monkeypatch, composed
 ):
@@ -46,6 +47,7 @@ def test_run_with_a_relative_path_is_resumed_and_evaluated_from_elsewhere(
     assert found.data.source.path == str(tmp_path / "photos")
 
 
+@pytest.mark.slow
 def test_relative_path_of_a_resumed_run_means_the_new_working_folder(
     run, own_cache, tmp_path, monkeypatch
 ):

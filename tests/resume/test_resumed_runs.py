@@ -48,6 +48,7 @@ def crashing(monkeypatch: pytest.MonkeyPatch, update: int) -> None:
     monkeypatch.setattr(VAE, "training_step", step)
 
 
+@pytest.mark.slow
 def test_repeated_command_ends_with_one_finished_run(run, monkeypatch):
     command, folder = (
         [*COMMON, "trainer.max_steps=12", "resume=auto", "hydra.run.dir=run"],

@@ -39,12 +39,13 @@ def meddle(monkeypatch):
     return at
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [
         "deleted",
-        pytest.param("moved", marks=pytest.mark.slow),
-        pytest.param("emptied", marks=pytest.mark.slow),
+        "moved",
+        "emptied",
     ],
 )
 def test_train_makes_a_lost_run_folder_again_with_the_next_checkpoint(run, meddle, how):
@@ -108,6 +109,7 @@ def test_train_fails_when_its_last_checkpoint_is_deleted_before_the_end(run, mon
     assert json.loads(Path("run", "status.json").read_text())["state"] == "failed"
 
 
+@pytest.mark.slow
 def test_train_writes_nothing_into_another_run_that_took_the_place_of_its_own(run, meddle):
     before = content(pretended(Path("other"), state="finished"))
 

@@ -75,6 +75,7 @@ def once_back(monkeypatch: pytest.MonkeyPatch, update: int, action: Callable[[],
     monkeypatch.setattr(SeedPerUpdate, "on_train_batch_start", start)
 
 
+@pytest.mark.slow
 def test_diverged_run_is_rolled_back_and_reports_that(run, tmp_path, monkeypatch):
     """If anything stops the run afterwards, the resumed run is the same."""
     straight, whole, parts = tmp_path / "straight", tmp_path / "whole", tmp_path / "parts"

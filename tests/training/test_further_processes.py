@@ -52,8 +52,9 @@ def die_at(monkeypatch: pytest.MonkeyPatch, update: int, *, rank: int, waits: bo
     monkeypatch.setattr(SeedPerUpdate, "on_train_batch_start", struck)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forking")
-@pytest.mark.parametrize("waits", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("waits", [False, True])
 def test_train_names_a_killed_process(tmp_path, monkeypatch, waits):
     """The first process notices a broken connection, or waits in a computation."""
     die_at(monkeypatch, 5, rank=1, waits=waits)
@@ -92,6 +93,7 @@ def test_train_ends_when_its_first_process_was_killed(tmp_path, monkeypatch):
     assert job.state == "killed"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forking")
 def test_train_names_a_port_in_use(tmp_path):
     with socket.socket() as taken:

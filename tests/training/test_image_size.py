@@ -36,6 +36,7 @@ def test_judge_image_size_refuses_a_huge_model():
         judge_image_size(model(300_000_001), [1, 256, 256])
 
 
+@pytest.mark.slow
 def test_train_reports_the_cost_of_photos_and_asks_for_a_shape_when_sizes_differ(run, tmp_path):
     (tmp_path / "photos").mkdir()
     for i in range(20):

@@ -391,6 +391,7 @@ def test_signal_stops_a_search_whose_trial_another_worker_resumes(search, capsys
     assert " resumes trial 0: optimizer.lr=" in out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forking")
 def test_search_works_with_trials_that_train(tmp_path, monkeypatch, capsys):
     """This covers the rehearsal, the reports and the objective of real runs."""

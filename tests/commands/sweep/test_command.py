@@ -96,6 +96,7 @@ def test_sweep_repeats_only_jobs_that_are_missing_or_failed(run, fakes):
     assert fakes.begun == ["model=vae seed=3"]
 
 
+@pytest.mark.slow
 def test_longer_sweep_resumes_its_jobs(run, fakes):
     one = ["-m", "seed=1,2", "hydra.sweep.subdir=${seed}", "sweep=a"]
     assert run(*one).code == 0
