@@ -88,7 +88,7 @@ TESTED_THROUGH = {
     "resume/test_start.py": ("resume/find_run.py",),
     "runs/test_checkpoints.py": ("runs/newest_checkpoint.py",),
     "runs/test_folder.py": ("callbacks/heartbeat.py", "training/finish.py"),
-    "strangers/test_classes.py": ("pretrained/roles.py",),
+    "strangers/test_classes.py": ("pretrained/refusals.py", "pretrained/roles.py"),
     "strangers/test_evaluated_folders.py": (
         "commands/evaluate/curves.py", "commands/evaluate/of_runs.py",
     ),

@@ -25,6 +25,7 @@ from omegaconf import DictConfig
 from limner.commands.completion import complete
 from limner.commands.parser import (
     COMMANDS,
+    OWN_CODE,
     VERSION,
     read_words,
     refuse_keys,
@@ -85,8 +86,10 @@ def _command(command: str, words: Sequence[str]) -> int:
     if command not in COMMANDS:
         refuse_unknown(command)
         top_parser().parse_args([command])  # prints and exits
-    words = read_words(command, words)
+    given, words = words, read_words(command, words)
     refuse_keys(command, words)  # before the seconds that importing torch takes
+    if command in OWN_CODE:
+        make_importable(given)
     return importlib.import_module(COMMANDS[command].module).run(words)
 
 

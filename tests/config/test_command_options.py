@@ -49,7 +49,7 @@ def test_options_drop_quotes_around_the_whole_text():
         (["run=x", "fast"], "fast: not of the form key=value"),
         (["run=x", "labels=[x"], "labels=[x: cannot be read: "),
         (["run=x", "labels=a\x1bb"], r"labels=a\x1bb: cannot be read: unacceptable character"),
-        (["run=x", "labels=1,2"], "A list is written in brackets: 'labels=[1,2]'"),
+        (["run=x", "labels=1,2"], "labels=1,2: a list is written in brackets: 'labels=[1,2]'"),
         (["run:x"], "run:x: not of the form key=value; did you mean run=x?"),
         (["run"], "run: not of the form key=value: run=..."),
         (["tests"], "tests: not of the form key=value; did you mean run=tests?"),

@@ -14,7 +14,8 @@ import torch
 
 import limner
 from limner.pretrained.migrations import ADDED, RENAMED_CLASSES, migrate, migrate_weights
-from limner.pretrained.roles import allowed, targets
+from limner.pretrained.refusals import targets
+from limner.pretrained.roles import allowed
 from limner.pretrained.safe_build import build
 
 SAVED = Path(__file__).parents[1] / "saved"

@@ -6,7 +6,7 @@ import yaml
 from limner.config.build import composed as plain
 from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
-from limner.pretrained.roles import foreign_classes, refuse_foreign, targets
+from limner.pretrained.refusals import foreign_classes, refuse_foreign, targets
 from support.hostile import PLACES, TARGETS
 
 

@@ -2,11 +2,13 @@
 
 __all__ = ["model_card"]
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from limner.commands.results import packages_in
 from limner.files.markdown import code, fenced, plain
 from limner.files.printable import printable
 from limner.interfaces import Encodes, Generates, Samples
@@ -43,7 +45,7 @@ def model_card(
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---",
         f"# {name}",
         *(["![Samples, seed 0](samples.png)"] if isinstance(model.module, Samples) else []),
-        _use(model, address),
+        _use(model, address, own=sorted(packages_in(config["model"]))),
         _model(model, config),
         _data(config["data"]),
         _scores(scores, model.update),
@@ -52,16 +54,27 @@ def model_card(
     return "\n\n".join(sections) + "\n"
 
 
-def _use(model: TrainedModel, address: str) -> str:
+def _use(model: TrainedModel, address: str, *, own: Sequence[str]) -> str:
+    """Return how to load the model; `own` are the packages of its classes that limner lacks."""
     literal = printable(address.replace("\\", r"\\").replace('"', r"\""))
-    lines = ["import limner", f'model = limner.load("{literal}")']
+    trust = f", trust={json.dumps(own)}" if own else ""
+    lines = ["import limner", f'model = limner.load("{literal}"{trust})']
     if isinstance(model.module, Samples):
         lines.append("images = model.sample(16, seed=0)  # uint8 (16, H, W, C)")
     if model.is_conditional:
         lines.append("images = model.sample(16, seed=0, label=0)  # of one class")
     if isinstance(model.module, Encodes):
         lines.append("codes = model.encode(images)")
-    return "## Use\n\n" + fenced("\n".join(lines), "python")
+    text = "## Use\n\n" + fenced("\n".join(lines), "python")
+    if own:
+        text += (
+            f"\n\nThis model has classes of {', '.join(map(code, own))}, which neither limner nor "
+            "this folder contains. Loading needs their code: put the folder that contains it on "
+            "Python's path, for example by `PYTHONPATH=FOLDER`. `trust=` runs this code, so read "
+            "it first. On the command line: `limner sample run=... --config-dir FOLDER "
+            f"trust=[{','.join(own)}]`."
+        )
+    return text
 
 
 def _model(model: TrainedModel, config: Mapping[str, Any]) -> str:

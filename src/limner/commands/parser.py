@@ -5,6 +5,7 @@
 
 __all__ = [
     "COMMANDS",
+    "OWN_CODE",
     "VERSION",
     "Command",
     "command_parser",
@@ -18,13 +19,14 @@ import argparse
 import dataclasses
 import difflib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from limner.commands import options
 from limner.config.command_options import form, meaning, parse
 from limner.errors import UsageError
 from limner.files.printable import printable
-from limner.resume.overrides import VALUED
+from limner.resume.overrides import CONFIG_DIRS, VALUED, config_dirs, split_flags
 from limner.version import __version__
 
 VERSION = f"limner {__version__}"
@@ -54,6 +56,8 @@ class Command:
         return (self.options[0].__doc__ or "").splitlines()[0]
 
 
+OWN_CODE = ("evaluate", "sample", "export")
+"""Commands that build classes of the user's packages, which --config-dir makes importable."""
 COMMANDS = {
     "evaluate": Command(
         "limner.commands.evaluate.command",
@@ -167,6 +171,11 @@ def command_parser(name: str) -> argparse.ArgumentParser:
         description=command.description,
     )
     parser.add_argument("--version", action="version", version=VERSION, help="show the version")
+    if name in OWN_CODE:
+        parser.add_argument(
+            *CONFIG_DIRS, action="append", metavar="DIR",
+            help="folder with modules of your own, which trust=[...] names",
+        )  # fmt: skip
     if name == "compare":
         parser.add_argument("--blind", action="store_true", help="write a page to choose on")
     parser.add_argument("words", nargs="*")
@@ -178,14 +187,21 @@ def read_words(name: str, words: Sequence[str]) -> list[str]:
 
     `--help` and `--version` may be at any position. They print, and raise SystemExit.
 
+    The words of `OWN_CODE` are returned without `--config-dir DIR`.
+
     Raises:
-        UsageError: If a flag is unknown.
+        UsageError: If a flag is unknown, or if a folder of `--config-dir` does not exist.
     """
     own = [word for word in words if word.split("=")[0] not in _passed(name)]
     _, unknown = command_parser(name).parse_known_intermixed_args(own)
     if unknown:
         raise UsageError(_unknown_flag(name, unknown[0], words))
-    return list(words)
+    if name not in OWN_CODE:
+        return list(words)
+    for folder in config_dirs(words)[1::2]:
+        if not Path(folder).expanduser().is_dir():
+            raise UsageError(f"--config-dir {printable(folder)}: there is no such folder.")
+    return split_flags(words)[1]
 
 
 def refuse_keys(name: str, words: Sequence[str]) -> None:
@@ -230,6 +246,7 @@ def _unknown_flag(name: str, flag: str, words: Sequence[str]) -> str:
         value = value or (after[0] if after and "=" not in after[0] else "...")
         return f"{message}; keys have no dashes: {key}={printable(value)}"
     flags = ["--help", "--version", *(["--blind"] if name == "compare" else [])]
+    flags += ["--config-dir"] if name in (*OWN_CODE, "search") else []
     return f"{message}; there are: {', '.join(flags)}"
 
 

@@ -220,11 +220,18 @@ def _run(start: Start) -> TrainedRun:
         folder = Path(HydraConfig.get().runtime.output_dir)
         done["folder"] = folder
         logged_into(folder)
-        done["objective"] = run_in_folder(config, folder, start, progress, starts_processes=False)
+        try:
+            done["objective"] = run_in_folder(
+                config, folder, start, progress, starts_processes=False
+            )
+        except Exception as error:  # Hydra would print a line before it raises the error
+            done["error"] = error
 
     flags, overrides = split_flags(start.arguments)
     try:
         _hydra(flags).run("train", job, overrides, with_log_configuration=False)
+        if "error" in done:
+            raise done["error"]
     except BaseException as error:
         folder = done.get("folder")
         if folder is not None and never_began(error, folder, start, progress):

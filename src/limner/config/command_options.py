@@ -70,9 +70,10 @@ def parse(words: Sequence[str], options: type[T]) -> T:
         try:
             merged[key] = _value(value, hints[key])
         except OmegaConfBaseException as error:
-            raise UserError(
-                f"{error.full_key}: {str(error).splitlines()[0]}{_as_list(key, value, hints[key])}"
-            ) from error
+            reason = (
+                _as_list(word, hints[key]) or f"{error.full_key}: {str(error).splitlines()[0]}"
+            )
+            raise UserError(reason) from error
         except yaml.YAMLError as error:  # an open bracket, a control character
             reason = " ".join(str(error).split())
             raise UserError(f"{printable(word)}: cannot be read: {reason}") from error
@@ -110,12 +111,13 @@ def _is_text(hint: Any) -> bool:
     return set(members) <= {str, type(None)}
 
 
-def _as_list(key: str, value: str, hint: Any) -> str:
-    """Return advice for a value such as `fid,kid` of a key that takes a list."""
+def _as_list(word: str, hint: Any) -> str:
+    """Return advice for a word such as `measures=fid,kid` of a key that takes a list."""
+    key, _, value = word.partition("=")
     members = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if value.startswith("[") or not any(typing.get_origin(m) is list for m in members):
         return ""
-    return f"\nA list is written in brackets: '{key}=[{value}]'"
+    return printable(f"{word}: a list is written in brackets: '{key}=[{value}]'")
 
 
 def _meant(word: str, fields: dict[str, dataclasses.Field]) -> str:

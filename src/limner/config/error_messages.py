@@ -85,6 +85,10 @@ def _composition(error: ConfigCompositionException) -> str:
         return _place(text, str(cause.key)) + _unknown_key(cause)
     if isinstance(cause, ValidationError):
         message = f"{cause.full_key}: {cause.msg or cause}".splitlines()[0]
+        override = re.search(r"Error merging override \+*([\w.]+)=(.+)", text)
+        if override and message.endswith("is not a ListConfig, list or tuple."):
+            key, value = override.groups()
+            message = f"{key}={value}: a list is written in brackets: '{key}=[{value}]'"
         return _place(text, str(cause.key)) + message
     if several := re.search(r"Sweep parameters '(.+)' requires --multirun", text):
         return f"{several[1]}: this asks for several runs: add -m"

@@ -18,7 +18,7 @@ from limner.data.batches import EvaluationBatches, TrainingBatches
 from limner.data.binarisation import Binarisation, BinarisedStore, Coins
 from limner.data.decode import first_shape
 from limner.data.large_pictures import refuse_photos
-from limner.data.sources import Pictures, Source
+from limner.data.sources import Pictures, Source, without_images
 from limner.data.splits import check_fractions, cut
 from limner.data.store import (
     MemoryStore,
@@ -107,6 +107,8 @@ class ImageDataModule(L.LightningDataModule):
         if self._stores:
             return
         pictures = self._labelled(self.source.pictures())
+        if not len(pictures["train"]):
+            raise UserError(without_images(self.source))
         shape = self._image_shape
         self.image_shape = list(shape) if shape is not None else first_shape(pictures["train"])
         if shape is None:

@@ -3,7 +3,7 @@
 A source does not handle image sizes, splits that it does not have, or batches.
 """
 
-__all__ = ["Digits", "ImageFolder", "Pictures", "Source"]
+__all__ = ["Digits", "ImageFolder", "Pictures", "Source", "without_images"]
 
 import collections
 import difflib
@@ -221,3 +221,22 @@ def _below_common_folder(folders: set[str]) -> dict[str, list[str]]:
     while shared < len(first) and first[shared : shared + 1] == last[shared : shared + 1]:
         shared += 1
     return {folder: path[shared:] for folder, path in parts.items()}
+
+
+def without_images(source: Source) -> str:
+    """Return the message about a source without training images; it shows the source's paths."""
+    own = getattr(source, "__dict__", {})
+    texts = {
+        name: str(value)
+        for name, value in own.items()
+        if isinstance(value, str | Path) and not name.startswith("_")
+    }
+    kind = type(source)
+    shown = ", ".join(f"{name}={value}" for name, value in texts.items())
+    message = f"data.source={kind.__module__}.{kind.__qualname__} finds no training images"
+    if not texts:
+        return f"{message}."
+    return (
+        f"{message} ({shown}).\nA relative path starts at the current folder, {Path.cwd()}. To "
+        f"choose another path: data.source.{next(iter(texts))}=PATH"
+    )

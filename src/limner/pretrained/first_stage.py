@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from limner.errors import UserError
 from limner.pretrained.load import load
 from limner.pretrained.migrations import migrate
+from limner.pretrained.refusals import refuse_foreign
 from limner.pretrained.safe_build import build, read_config
 from limner.pretrained.trained_model import TrainedModel
 
@@ -48,6 +49,7 @@ def adopt(config: DictConfig, folder: Path) -> TrainedModel | None:
         if not isinstance(node, Mapping) or "_target_" not in node:
             raise UserError(f"{folder / 'config.yaml'}: there is no model.first_stage in it.")
         node = migrate(node)
+        refuse_foreign({"model": {"first_stage": node}}, str(folder), trust=trust)
         module = build(node, "model.first_stage", trust=trust)
     else:
         trained = load(source, device="cpu", trust=trust)

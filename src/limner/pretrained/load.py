@@ -20,6 +20,7 @@ from limner.errors import UserError, is_out_of_memory
 from limner.pretrained import hub
 from limner.pretrained.bounded_build import build_within, check_numbers
 from limner.pretrained.migrations import migrate, migrate_weights
+from limner.pretrained.refusals import refuse_foreign
 from limner.pretrained.safe_build import build, read_config, read_safetensors, within
 from limner.pretrained.trained_model import TrainedModel
 from limner.pretrained.weights import check_fit, check_values
@@ -50,7 +51,8 @@ def load(
         checkpoint: Checkpoint of a run: "best" by its objective, or "last" for the newest complete
             one. None chooses the best if there is one (runs without scores have none), else the
             last.
-        trust: Packages of your own whose classes the model uses. Their code is run.
+        trust: Packages of your own whose classes the model uses. Python must find them, and
+            their code is run.
 
     Returns:
         The model, which samples, reconstructs, encodes and interpolates.
@@ -70,6 +72,7 @@ def load(
         folder = root = _expanded(Path(source))
         refuse_links(folder)
     config = _config(folder)
+    node = _checked(config["model"], name, trust=trust)
     if "weights" in config:
         if checkpoint is not None:
             raise UserError(f"checkpoint={checkpoint}: an exported model holds one only.")
@@ -81,7 +84,7 @@ def load(
         raise UserError(f"{folder}: its update must be a whole number.")
     try:
         return TrainedModel(
-            _model(config["model"], weights, path, trust=trust).to(chosen),
+            _model(node, weights, path, trust=trust).to(chosen),
             config=config, update=update, source=name,
         )  # fmt: skip
     except Exception as error:
@@ -91,12 +94,22 @@ def load(
         raise UserError(f"{folder}: there is not enough memory for the model{hint}.") from error
 
 
+def _checked(node: Any, name: str, *, trust: Sequence[str]) -> Any:
+    """Return the node of a model in its current form, after a check of all its classes."""
+    try:
+        node = migrate(node)
+        refuse_foreign({"model": node}, name, trust=trust)
+    except RecursionError as error:
+        raise UserError(f"{name}: its config.yaml is nested too deeply.") from error
+    return node
+
+
 def _model(
     node: Any, weights: Mapping[str, Any], path: Path, *, trust: Sequence[str]
 ) -> nn.Module:
-    """Return the model of a config with its trained weights."""
+    """Return the model of a checked config with its trained weights."""
     try:
-        node, weights = migrate(node), migrate_weights(weights)
+        weights = migrate_weights(weights)
         check_numbers(node, "model")
         with torch.random.fork_rng(devices=[]):  # the initial weights are replaced below
             module = build_within(

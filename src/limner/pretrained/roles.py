@@ -9,21 +9,13 @@ the condition that a class must meet, and whether a class is built or passed as 
 module that defines the imported object, not the name by which it was imported.
 """
 
-__all__ = [
-    "RESERVED",
-    "Role",
-    "allowed",
-    "foreign_classes",
-    "refuse_foreign",
-    "role_of",
-    "targets",
-]
+__all__ = ["RESERVED", "Role", "allowed", "lies_in", "role_of"]
 
 import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -43,15 +35,8 @@ PARTS = (
 )
 READ_ANYTHING = ("DatasetFolder", "ImageFolder", "LSUN", "LSUNClass")
 """Data sets of torchvision that unpickle files, or open files of any format."""
-NO_STRANGERS = ("model_registry",)
-"""Arguments that would make the trainer upload the weights."""
 RESERVED = ("_target_", "_partial_")
 """Keys of Hydra that a node of an untrusted config may have."""
-NEVER_ASKED = {
-    "hydra", "lightning", "limner", "numpy", "omegaconf", "pytorch_lightning", "scipy", "sklearn",
-    "torch", "torchmetrics", "torchvision", "yaml",
-}  # fmt: skip
-"""Packages that no message suggests to trust, since their useful classes have a role already."""
 
 
 class Role(NamedTuple):
@@ -83,7 +68,7 @@ def _is_optimizer(kind: type) -> bool:
 
 
 def _is_part(kind: type) -> bool:
-    ours = _lies_in(kind.__module__, PARTS) and not getattr(kind, "_is_protocol", False)
+    ours = lies_in(kind.__module__, PARTS) and not getattr(kind, "_is_protocol", False)
     return ours or issubclass(kind, nn.Module | torch.optim.Optimizer)
 
 
@@ -128,116 +113,46 @@ def allowed(name: Any, key: str, *, trust: Sequence[str] = ()) -> type | None:
     """Return the class that a `_target_` names if it is allowed at this key, else None.
 
     Only modules of the role's packages and of trusted packages are imported.
+
+    Raises:
+        UserError: If the module of a trusted package cannot be imported, or has no such class.
     """
     if not isinstance(name, str) or re.fullmatch(r"[A-Za-z]\w*(\.[A-Za-z_]\w*)+", name) is None:
         return None
     module, _, attribute = name.rpartition(".")
     role = role_of(key)
     packages = () if role is None else role.packages
-    if not _lies_in(module, (*packages, *trust)):
+    is_trusted = lies_in(module, trust)
+    if not is_trusted and not lies_in(module, packages):
         return None
     try:
         kind = getattr(importlib.import_module(module), attribute)
-    except Exception:  # importing a module may raise any exception
+    except (Exception, SystemExit) as error:  # importing a module may raise any exception
+        if is_trusted:
+            raise UserError(f"{key}._target_={name}: {_reason(module, error)}") from error
         return None
     if not inspect.isclass(kind):
         return None
-    if _lies_in(kind.__module__, trust):
+    if lies_in(kind.__module__, trust):
         return kind
-    fits = role is not None and _lies_in(kind.__module__, role.packages) and role.fits(kind)
+    fits = role is not None and lies_in(kind.__module__, role.packages) and role.fits(kind)
     return kind if fits else None
 
 
-def targets(node: Any, key: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (dotted key, node) of each mapping with a `_target_`, outermost first."""
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield key, node
-        for name, value in node.items():
-            yield from targets(value, f"{key}.{name}" if key else str(name))
-    elif isinstance(node, list):
-        for i, value in enumerate(node):
-            yield from targets(value, f"{key}[{i}]")
-
-
-def foreign_classes(
-    values: Mapping[str, Any],
-    *,
-    trust: Sequence[str],
-    own: Collection[tuple[str, str]] = frozenset(),
-) -> list[tuple[str, str]]:
-    """Return (dotted key, name) of each class that may not be built at its key.
-
-    Args:
-        values: Plain data of a config, with every `${...}` replaced.
-        trust: Packages whose classes are allowed at every key.
-        own: (dotted key, name) of classes that the user chose.
-    """
-    found = []
-    for key, node in targets(values):
-        name = node["_target_"]
-        if isinstance(name, str) and (key, name) in own:
-            continue
-        kind = allowed(name, key, trust=trust)
-        if kind is None:
-            found.append((key, str(name)))
-            continue
-        odd = [k for k in node if not isinstance(k, str) or (k[:1] == "_" and k not in RESERVED)]
-        found += [(f"{key}.{k}", str(node[k])) for k in odd]
-        if _lies_in(kind.__module__, trust):
-            continue
-        if bool(node.get("_partial_", False)) is not role_of(key).is_factory(kind):
-            found.append((f"{key}._partial_", str(node.get("_partial_", False))))
-        if key == "trainer":
-            odd = [k for k in node if k in NO_STRANGERS or not _is_scalar(node[k])]
-            found += [(f"{key}.{k}", str(node[k])) for k in odd]
-    return found
-
-
-def refuse_foreign(
-    values: Mapping[str, Any],
-    subject: str,
-    *,
-    trust: Sequence[str],
-    own: Collection[tuple[str, str]] = frozenset(),
-) -> None:
-    """Raise UserError if some classes may not be built at their keys; the message names them.
-
-    Args:
-        values: Plain data of a config, with every `${...}` replaced.
-        subject: First words of the message, such as "run=outputs/a".
-        trust: Packages whose classes are allowed at every key.
-        own: (dotted key, name) of classes that the user chose.
-    """
-    found = foreign_classes(values, trust=trust, own=own)
-    if not found:
-        return
-    shown = ", ".join(f"{key}={name}" for key, name in found[:5])
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    packages = sorted({package for _, name in found if (package := _askable(name))})
-    advice = (
-        f"If they are your own: trust=[{','.join(packages)}]. That runs their code."
-        if packages
-        else "No command needs them there."
-    )
-    raise UserError(
-        f"{subject}: its config names classes that are not limner's: {shown}{more}. None of "
-        f"them was run. {advice}"
-    )
-
-
-def _askable(name: str) -> str | None:
-    """Return the package of a class if it may be the user's own package, else None."""
-    package, dot, _ = name.partition(".")
-    known = package in sys.stdlib_module_names or package in NEVER_ASKED
-    return None if known or not dot or not package.isidentifier() else package
-
-
-def _is_scalar(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(_is_scalar(item) and not isinstance(item, list) for item in value)
-    return value is None or isinstance(value, str | int | float)
-
-
-def _lies_in(module: str, packages: Sequence[str]) -> bool:
+def lies_in(module: str, packages: Sequence[str]) -> bool:
+    """Return whether a module is one of these packages, or lies in one of them."""
     return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def _reason(module: str, error: BaseException) -> str:
+    """Return why a trusted module did not give a class, and how to make it importable."""
+    if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
+        return (
+            f"Python finds no module {error.name}, which trust= names.\nPass the folder that "
+            f"contains {error.name}: --config-dir FOLDER, or PYTHONPATH=FOLDER"
+        )
+    if isinstance(error, AttributeError) and getattr(error, "obj", None) is sys.modules.get(
+        module
+    ):
+        return f"the module {module} has no class {error.name}."
+    return f"the module {module} cannot be imported ({type(error).__name__}: {error})."

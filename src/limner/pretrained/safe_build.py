@@ -19,6 +19,7 @@ from torch import Tensor
 from limner.errors import UserError
 from limner.files.plain import NotPlainError, read_yaml
 from limner.files.printable import printable
+from limner.pretrained.refusals import advice
 from limner.pretrained.roles import RESERVED, allowed, role_of
 
 
@@ -67,8 +68,8 @@ def build(node: Any, path: str, *, trust: Sequence[str] = ()) -> Any:
     if target is None:
         raise UserError(
             f"{path}._target_={name} is refused. A saved config may name only classes of limner "
-            "and modules and optimizers of torch, each in its own place, and classes of your "
-            "own packages in trust=[...]."
+            "and modules and optimizers of torch, each in its own place. "
+            + advice([str(name)], trust=trust)
         )
     if reserved := [key for key in arguments if not isinstance(key, str) or key.startswith("_")]:
         raise UserError(f"{path}.{reserved[0]}: limner does not read this key.")

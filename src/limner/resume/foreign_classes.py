@@ -31,7 +31,7 @@ def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequen
         asked: First words of the message, such as the override that was given.
         words: Overrides that the user gave. Classes and paths that they compose are the user's.
     """
-    from limner.pretrained.roles import refuse_foreign, targets  # imports torch
+    from limner.pretrained.refusals import refuse_foreign, targets  # imports torch
 
     values = _resolved(config)
     for key, text in _texts(values):

@@ -20,7 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 from limner.config.build import check
 from limner.errors import UserError
 from limner.files.printable import printable
-from limner.pretrained.roles import allowed, refuse_foreign
+from limner.pretrained.migrations import migrate
+from limner.pretrained.refusals import refuse_foreign
+from limner.pretrained.roles import allowed
 from limner.pretrained.safe_build import read_config
 from limner.runs.links import refuse_links
 
@@ -78,7 +80,7 @@ def of_run(
         OmegaConf.update(config, key, given[key], force_add=True)
     _place(config, source, given)
     values = {key: OmegaConf.to_container(config[key], resolve=True) for key in USED}
-    refuse_foreign(values, asked, trust=trust)
+    refuse_foreign(values | {"model": _model(plain, asked)}, asked, trust=trust)
     _refuse_missing(values, asked)
     kind = allowed(values["data"]["_target_"], "data", trust=trust)
     for key in data.keys() - inspect.signature(kind).parameters.keys() - {"_target_"}:
@@ -92,6 +94,14 @@ def _mapping(config: Mapping[str, Any], key: str, asked: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{asked}: its config.yaml has no {key}.")
     return value
+
+
+def _model(plain: Mapping[str, Any], asked: str) -> Any:
+    """Return the node of the model, whose classes `limner.load` builds later."""
+    try:
+        return migrate(plain.get("model"))
+    except RecursionError as error:
+        raise UserError(f"{asked}: its config.yaml is nested too deeply.") from error
 
 
 def _refuse_missing(values: Mapping[str, Any], asked: str) -> None:
