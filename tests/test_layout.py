@@ -13,7 +13,7 @@ DOCUMENTS = sorted(
     ["CONTRIBUTING.md", "README.md"]
     + [page for page in PAGES if "/generated/" not in page and "/_build/" not in page]
 )
-OF_THE_READER = ("my_networks.py", "my_losses.py")
+OF_THE_READER = ("my_conf/my_networks.py", "my_losses.py")
 """Files that a page tells its reader to write."""
 
 GAN_STEP = (

@@ -66,6 +66,7 @@ def fails(result, code: int, *messages: str) -> None:
             ["model/augmentation=ada"],
             "model/augmentation=...: the chosen model has no such choice",
         ),
+        (["trust=mine"], "trust=mine: a list is written in brackets: 'trust=[mine]'"),
         (["model/loss=hinge"], "model/loss=...: the chosen model has no such choice"),
     ],
 )

@@ -1,6 +1,7 @@
 """`limner export` writes a folder from which exactly the same model is loaded."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 import limner
+from limner import cli
 from limner.commands import export as export_command
 from limner.commands import onnx
 from limner.errors import UserError
@@ -91,6 +93,7 @@ def test_model_card_describes_the_model_and_its_scores(finished, export):
         assert said in card
     assert "Scored at update 9; the weights here are those of update 2." in card
     assert limner.__version__ in card
+    assert "trust=" not in card, "it has no classes of the user"
     assert Path("model/samples.png").stat().st_size > 0
     (finished["vae"] / "scores.json").write_text("{")
     with pytest.raises(UserError, match=r"scores\.json is damaged"):
@@ -103,6 +106,32 @@ def test_model_card_has_no_picture_when_the_model_cannot_draw(export):
     export("classifier", "to=model")
     assert not Path("model/samples.png").exists()
     assert "samples.png" not in Path("model/README.md").read_text()
+
+
+def test_export_of_own_classes_states_what_loading_needs(finished, tmp_path, monkeypatch, capsys):
+    run_dir = Path(shutil.copytree(finished["gan"], tmp_path / "run"))
+    config = yaml.safe_load((run_dir / "config.yaml").read_text())
+    module, _, name = config["model"]["generator"]["_target_"].rpartition(".")
+    config["model"]["generator"]["_target_"] = f"own_card.{name}"
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "mine").mkdir()
+    text = f"import {module}\nclass {name}({module}.{name}): pass\n"
+    (tmp_path / "mine" / "own_card.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    words = ["export", "run=run", "to=model", "--config-dir", "mine", "trust=[own_card]"]
+    monkeypatch.setattr(sys, "argv", ["limner", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code, capsys.readouterr().err
+    card = Path("model/README.md").read_text()
+    assert 'limner.load("model", trust=["own_card"])' in card
+    assert "classes of `own_card`, which neither limner nor this folder contains" in card
+    ours = limner.load(finished["gan"]).sample(2)
+    assert np.array_equal(limner.load("model", trust=["own_card"]).sample(2), ours)
+    with pytest.raises(UserError, match=r"own_card\..*trust=\[own_card\]"):
+        limner.load("model")
+    sys.modules.pop("own_card")
 
 
 @pytest.mark.slow

@@ -84,6 +84,31 @@ def test_read_words_passes_on_the_flags_of_a_command():
         parser.read_words("compare", ["--blond", "a"])
 
 
+@pytest.mark.parametrize("name", parser.OWN_CODE)
+@pytest.mark.parametrize(
+    "flag", [["--config-dir", "mine"], ["--config-dir=mine"], ["-cd", "mine"]]
+)
+def test_config_dir_makes_the_modules_of_a_folder_importable(
+    limner, monkeypatch, tmp_path, name, flag
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "unnamed.py").write_text("raise RuntimeError('imported')\n")
+    words = ["run=none", *(["to=x"] if name == "export" else [])]
+    assert parser.read_words(name, [*words, *flag]) == words
+    code, _, err = limner(name, words[0], *flag, *words[1:])
+    assert code == 1
+    assert err.startswith(("limner: none: neither", "limner: run=none: there is no run"))
+    assert sys.path[-1] == str(tmp_path / "mine"), "last, so that it hides no other module"
+    assert "--config-dir DIR" in limner(name, "--help")[1]
+
+
+def test_config_dir_must_be_a_folder(limner):
+    code, _, err = limner("sample", "run=x", "--config-dir", "absent")
+    assert (code, err) == (2, "limner: --config-dir absent: there is no such folder.\n")
+
+
 def test_help_names_every_mode_of_sample():
     (mode,) = [f for f in dataclasses.fields(options.Sample) if f.name == "mode"]
     assert all(name in mode.metadata["meaning"] for name in MODES)

@@ -129,6 +129,7 @@ def test_train_resumes_an_unfinished_run_or_returns_a_finished_run_of_the_config
         (["model=gna"], "did you mean gan"),
         (["seeed=1"], "seed"),
         (["trainer.max_steps=0"], "must be 1 or more"),
+        (["optimizer.lr=abc"], "optimizer.lr=abc: must be a number"),
         (["data=image_folder", "data.path=nowhere"], "nowhere"),
         (["-m", "seed=1,2"], "needs the command line"),
         (["--help"], "need the command line"),
@@ -136,12 +137,13 @@ def test_train_resumes_an_unfinished_run_or_returns_a_finished_run_of_the_config
         ([3], "each override is a text"),
     ],
 )
-def test_train_raises_a_mistake_and_leaves_no_folder(words, message):
+def test_train_raises_a_mistake_and_leaves_no_folder(words, message, capfd):
     before = state()
     with pytest.raises(limner.UserError, match=message):
         limner.train(*TINY, *words)
     assert state() == before
     assert list(Path().iterdir()) == []
+    assert capfd.readouterr() == ("", ""), "the exception says everything"
 
 
 def test_train_works_in_a_thread():

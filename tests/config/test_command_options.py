@@ -50,6 +50,7 @@ def test_options_drop_quotes_around_the_whole_text():
         (["run=x", "labels=[x"], "labels=[x: cannot be read: "),
         (["run=x", "labels=a\x1bb"], r"labels=a\x1bb: cannot be read: unacceptable character"),
         (["run=x", "labels=1,2"], "labels=1,2: a list is written in brackets: 'labels=[1,2]'"),
+        (["run=x", "labels=7"], "labels=7: a list is written in brackets: 'labels=[7]'"),
         (["run:x"], "run:x: not of the form key=value; did you mean run=x?"),
         (["run"], "run: not of the form key=value: run=..."),
         (["tests"], "tests: not of the form key=value; did you mean run=tests?"),
@@ -61,6 +62,7 @@ def test_options_name_mistakes(words, message, tmp_path, monkeypatch):
     with pytest.raises(UserError) as error:
         parse(words, Options)
     assert message in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_option_shows_its_default():

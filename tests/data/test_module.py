@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import functools
 import os
 import shutil
@@ -52,6 +53,15 @@ def photos(tmp_path):
         return data.state_dict() if saved is None else data.load_state_dict(saved)
 
     return folder, state
+
+
+def test_open_names_a_source_without_images():
+    data = build(copy.deepcopy(composed_once("data=digits")), "data")
+    whole = data.source.pictures()["train"]
+    nothing = dataclasses.replace(whole, names=[], labels=[], classes=[])
+    data.source.pictures = lambda: {"train": nothing}
+    with pytest.raises(UserError, match=r"data\.source=.*Digits finds no training images"):
+        data.open()
 
 
 def test_splits_do_not_overlap_and_cover_all_images(digits):

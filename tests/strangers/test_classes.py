@@ -1,5 +1,7 @@
 """The classes that a config may name, and where."""
 
+import sys
+
 import pytest
 import yaml
 
@@ -84,6 +86,51 @@ def test_refuse_foreign_names_the_classes_and_the_package_to_trust():
         with pytest.raises(UserError) as error:
             refuse_foreign({"model": {"_target_": target}}, "run=x", trust=[])
         assert "trust" not in str(error.value), "nobody is asked to trust the whole of torch"
+
+
+def test_refuse_foreign_names_all_classes_and_one_list_of_packages():
+    values = {
+        "model": {"_target_": "a.X", "loss": {"_target_": "b.Y"}},
+        "data": {"source": {"_target_": "c.Z"}},
+    }
+    with pytest.raises(UserError) as error:
+        refuse_foreign(values, "run=x", trust=["c"])
+    for text in ("model=a.X", "model.loss=b.Y", "trust=[a,b,c]"):
+        assert text in str(error.value)
+    assert "c.Z" not in str(error.value)
+
+
+def test_trusted_module_is_not_imported_while_another_class_is_refused(trap):
+    values = {"model": {"_target_": "trap.Part", "loss": {"_target_": "other.Loss"}}}
+    with pytest.raises(UserError, match=r"model\.loss=other\.Loss.*trust=\[other,trap\]"):
+        refuse_foreign(values, "run=x", trust=["trap"])
+    assert "trap" not in sys.modules
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (None, "Python finds no module mine_here, which trust= names.\nPass the folder that"),
+        ("import absent_library", "mine_here cannot be imported (ModuleNotFoundError: No module"),
+        ("1 / 0", "mine_here cannot be imported (ZeroDivisionError"),
+        ("raise SystemExit(0)", "mine_here cannot be imported (SystemExit"),
+        ("class Other: pass", "the module mine_here has no class Net."),
+    ],
+)
+def test_trusted_module_that_gives_no_class_is_reported_with_the_reason(
+    tmp_path, monkeypatch, code, message
+):
+    if code is not None:
+        (tmp_path / "mine_here.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    values = {"model": {"_target_": "mine_here.Net"}}
+    with pytest.raises(UserError) as error:
+        refuse_foreign(values, "run=x", trust=["mine_here"])
+    sys.modules.pop("mine_here", None)
+    assert "model._target_=mine_here.Net: " in str(error.value)
+    assert message in str(error.value)
+    assert "refused" not in str(error.value)
 
 
 def test_targets_finds_targets_in_lists_too():

@@ -83,6 +83,24 @@ def test_user_classes_are_built_when_they_are_trusted(folder, trap):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+def test_trusted_module_that_python_does_not_find_is_named(folder, command):
+    edit(folder / CONFIG, "model.encoder", {"_target_": "own_nets.Encoder"})
+    with pytest.raises(UserError, match=r"trust=\[own_nets\]"):
+        COMMANDS[command](folder)
+    with pytest.raises(UserError, match=r"finds no module own_nets.*\n.*--config-dir FOLDER"):
+        COMMANDS[command](folder, "trust=[own_nets]")
+
+
+def test_evaluate_names_the_classes_of_model_and_data_in_one_message(folder):
+    edit(folder / CONFIG, "model.encoder", {"_target_": "own_nets.Encoder"})
+    edit(folder / CONFIG, "data.source", {"_target_": "own_data.Source"})
+    with pytest.raises(
+        UserError, match=r"own_data\.Source.*own_nets.*trust=\[own_data,own_nets\]"
+    ):
+        evaluate([f"run={folder}"])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_link_out_of_the_folder_is_refused(folder, command, tmp_path):
     (folder / "scores.json").symlink_to(tmp_path / "secret.json")
     with pytest.raises(UserError, match="a link that leads out of the folder"):

@@ -72,7 +72,7 @@ def _use(model: TrainedModel, address: str, *, own: Sequence[str]) -> str:
             "this folder contains. Loading needs their code: put the folder that contains it on "
             "Python's path, for example by `PYTHONPATH=FOLDER`. `trust=` runs this code, so read "
             "it first. On the command line: `limner sample run=... --config-dir FOLDER "
-            f"trust=[{','.join(own)}]`."
+            f"'trust=[{','.join(own)}]'`."
         )
     return text
 

@@ -149,7 +149,8 @@ def _reason(module: str, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
         return (
             f"Python finds no module {error.name}, which trust= names.\nPass the folder that "
-            f"contains {error.name}: --config-dir FOLDER, or PYTHONPATH=FOLDER"
+            f"contains {error.name}: --config-dir FOLDER or PYTHONPATH=FOLDER, or in Python "
+            'sys.path.append("FOLDER")'
         )
     if isinstance(error, AttributeError) and getattr(error, "obj", None) is sys.modules.get(
         module
