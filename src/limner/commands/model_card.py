@@ -45,7 +45,7 @@ def model_card(
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---",
         f"# {name}",
         *(["![Samples, seed 0](samples.png)"] if isinstance(model.module, Samples) else []),
-        _use(model, address, own=sorted(packages_in(config["model"]))),
+        _use(model, address, own=sorted(filter(str.isidentifier, packages_in(config["model"])))),
         _model(model, config),
         _data(config["data"]),
         _scores(scores, model.update),
