@@ -127,7 +127,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     try:
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except (OSError, NotImplementedError) as error:  # the second: a system without locks
+    except (OSError, NotImplementedError) as error:  # systems without locks raise the second error
         log.warning("The cache %s cannot be written (%s): no lock.", cache_dir(), error)
         yield
         return

@@ -22,7 +22,7 @@ def refuse_newer(version: str | None, what: str) -> None:
     """Raise `UserError` if `what` was made by a newer version of limner.
 
     Args:
-        version: Version that made it. None, and a text that is no version, are accepted.
+        version: Version that made it. None and a text that is not a version are accepted.
         what: Name of the thing, at the start of the message.
     """
     with contextlib.suppress(InvalidVersion):

@@ -184,7 +184,7 @@ def test_checkpoints_replaces_a_broken_best_by_the_next_one(tmp_path, caplog):
 def test_checkpoints_does_not_count_a_broken_checkpoint_that_a_resume_skipped(
     tmp_path, reached, stay
 ):
-    """It does not count before its update, when its update is reached again, or after it."""
+    """A broken checkpoint does not count before, at or after its update."""
     for update in (5, 10):
         write({"global_step": update}, update_path(tmp_path, update))
     os.truncate(update_path(tmp_path, 10), 100)

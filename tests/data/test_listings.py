@@ -54,7 +54,7 @@ def test_zip_listing_is_parsed_once(archive, parsed):
 
 
 def test_fingerprint_and_sizes_equal_those_of_older_versions(archive):
-    """A resumed run compares them, and the cache is searched by them."""
+    """A resumed run compares fingerprints, and fingerprints are keys of the cache."""
     with zipfile.ZipFile(archive) as opened:
         sizes = {info.filename: info.file_size for info in opened.infolist()}
     names = sorted(name for name in sizes if name.startswith("train/") and name[-1] != "/")

@@ -39,7 +39,7 @@ def check_protocol(key: str, name: Any, hint: Any) -> None:
 
 
 def protocol_in(hint: Any) -> type | None:
-    """Return the protocol that a type hint is, or that it allows beside null; None for none."""
+    """Return the protocol in a type hint (a protocol, or a protocol or null), else None."""
     if getattr(hint, "_is_protocol", False):
         return hint
     if typing.get_origin(hint) in (typing.Union, types.UnionType):

@@ -1,7 +1,7 @@
-"""What the two players of a GAN minimise, as functions of D's logits for real and fake images.
+"""Losses of the two players of a GAN, as functions of D's logits for real and fake images.
 
-Each class follows `limner.interfaces.AdversarialLoss`. In formulas D(x) = sigmoid(logits) where
-probabilities are asked for, and softplus(-a) = -log sigmoid(a).
+Each class follows `limner.interfaces.AdversarialLoss`. If a formula needs probabilities, D(x) is
+sigmoid(logits). The code uses softplus(-a) = -log sigmoid(a).
 """
 
 __all__ = ["Hinge", "LeastSquares", "Minimax", "NonSaturating", "Relativistic", "Wasserstein"]
@@ -26,7 +26,7 @@ class Minimax:
 
 
 class NonSaturating(Minimax):
-    """As minimax for D, but G maximises log D(G(z)) (section 3 of the same paper)."""
+    """Minimax loss of D, while G maximises log D(G(z)) (section 3 of the same paper)."""
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return softplus(-fake_logits)

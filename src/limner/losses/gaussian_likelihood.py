@@ -103,7 +103,7 @@ class OptimalGaussian(nn.Module):
         """Accept any images: every real value has a density."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "OptimalGaussian":
-        """Keep the average float32; in half precision its steps would round to nothing."""
+        """Keep the average float32; half precision would round its small changes to 0."""
         super()._apply(fn, recurse)
         self.variance = self.variance.float()
         return self

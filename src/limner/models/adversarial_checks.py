@@ -1,4 +1,4 @@
-"""What is checked of two players before their training, and their losses outside of training."""
+"""Checks of the two players of a GAN before training, and their losses outside of training."""
 
 __all__ = ["check_players", "is_relativistic", "num_draws_of", "validation_losses"]
 

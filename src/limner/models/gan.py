@@ -1,8 +1,8 @@
 """Generative adversarial network, Goodfellow et al. (2014), https://arxiv.org/abs/1406.2661.
 
 In each update the discriminator D takes `num_discriminator_steps` steps, each on fresh real images
-x and fresh fake images G(z). Then the generator G takes one step. What each player minimises is in
-`limner.models.adversarial`.
+x and fresh fake images G(z). Then the generator G takes one step. `limner.models.adversarial`
+defines the losses of both players.
 """
 
 __all__ = ["GAN"]

@@ -125,7 +125,7 @@ class Codebook(nn.Module):
         return torch.addmm(self.codes.square().sum(1), rows, self.codes.T, alpha=-2).argmin(1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Codebook":
-        """Keep the averages float32; in half precision their steps would round to nothing."""
+        """Keep the averages float32; half precision would round their small changes to 0."""
         super()._apply(fn, recurse)  # Lightning's bf16-true converts float buffers too
         # (test_codebook_averages_keep_their_precision_in_half_precision)
         for name in ("codes", "sizes", "sums"):

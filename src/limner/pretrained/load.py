@@ -48,8 +48,8 @@ def load(
             ("hf://user/name@revision").
         device: Device of the model. None chooses a GPU (cuda, else mps) if there is one, else cpu.
         checkpoint: Checkpoint of a run: "best" by its objective, or "last" for the newest complete
-            one. None chooses the best if there is one (runs without scores have none), else the
-            last.
+            checkpoint. None chooses the best if there is one (runs without scores have none), else
+            the last.
         trust: Packages of your own whose classes the model uses. Their code is run.
 
     Returns:

@@ -130,7 +130,7 @@ def clarified(error: ConfigCompositionException, words: Sequence[str]) -> Except
 
 
 def _misplaced(name: str, dirs: Sequence[str]) -> str | None:
-    """Return advice on the file of an option that is there under another name or place.
+    """Return advice for an option whose file has another name or is in another place.
 
     Args:
         name: Group and option, such as "experiment/mine".

@@ -48,7 +48,7 @@ class Start:
     Args:
         arguments: Words from which Hydra composes the config; None if there is nothing to do.
         words: Equivalent words for the further processes that Lightning starts.
-        folder: Folder of the run to resume, or of the one that has finished; None for a new run.
+        folder: Folder of the run to resume, or of a finished run; None for a new run.
         complete: Whether the composed config is the whole config of the resumed run. If not, only
             the changes that the command makes to the saved config count.
         note: Message about a choice that limner made; None if there is none.

@@ -26,7 +26,7 @@ def fitting_batch_size(batch_size: int, *, saved: Mapping[str, Any], num_process
     """Return the batch size of one process that keeps the images of an optimizer step.
 
     Args:
-        batch_size: Batch size in the config. If it does not fit, another one is returned and
+        batch_size: Batch size in the config. If it does not fit, another size is returned and
             logged.
         saved: The entry "limner" of the checkpoint. Without a "batch_size" every size fits.
         num_processes: Number of processes of the resumed run.

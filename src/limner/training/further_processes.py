@@ -144,7 +144,10 @@ def _why(error: RuntimeError) -> str:
             return ended
         time.sleep(SECONDS / 5)
     said = str(error).strip().splitlines()[0][:200]
-    return f"The connection to another process of this run is lost, which may have ended ({said})."
+    return (
+        "The connection to another process of this run is lost; that process may have ended "
+        f"({said})."
+    )
 
 
 def _how_to_go_on(run_dir: Path) -> list[str]:

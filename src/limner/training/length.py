@@ -70,7 +70,7 @@ class Length:
         if readers and self._recorded not in (None, length):
             raise UserError(
                 f"{readers[0]} follows the length of training, which was {self._recorded} updates "
-                f"and is now {length}: this would make another run. To keep the schedule as it is: "
+                f"and is now {length}: this would make another run. To keep the schedule: "
                 f"{readers[0]}={self._recorded}. For a new run, leave out resume=."
             )
         self._config.num_updates = length

@@ -130,7 +130,7 @@ def refuse_parts(config: DictConfig) -> None:
 
 
 def refuse_length(config: DictConfig, saved: Mapping[str, Any]) -> None:
-    """Raise UserError for a length of 0, or one that the resumed run has passed.
+    """Raise UserError for a length of 0, or a length that the resumed run has passed.
 
     Args:
         config: Config of the run.
