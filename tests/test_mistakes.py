@@ -170,7 +170,7 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
         ),
         (["+trainer.val_check_interval=23"], "must be at most the 22 updates of an epoch"),
         (["+trainer.val_check_interval=0"], "val_check_interval=0: must be above 0"),
-        (["+trainer.val_check_interval=00:00:01:00"], "by the clock no two runs"),
+        (["+trainer.val_check_interval=00:00:01:00"], "with an interval in time, two runs"),
         (["+trainer.check_val_every_n_epoch=0"], "check_val_every_n_epoch=0: must be 1 or more"),
         (["model=gan", "trainer.precision=16"], "choose bf16-mixed"),
         (["+trainer.gradient_clip_val=1.0"], "gradients.max_norm=... clips"),

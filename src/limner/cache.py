@@ -74,7 +74,9 @@ def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path
         lock = FileLock(f"{folder}.lock")
         lock.acquire()
     except OSError as error:
-        log.warning("The cache %s cannot be written (%s): not kept.", folder.parent, error)
+        log.warning(
+            "The cache %s cannot be written (%s). The result is not kept.", folder.parent, error
+        )
         folder = Path(tempfile.mkdtemp(prefix="limner-"))
         with _named(folder):
             build(folder)
@@ -128,7 +130,9 @@ def folder_lock(folder: Path) -> Iterator[None]:
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except (OSError, NotImplementedError) as error:  # systems without locks raise the second error
-        log.warning("The cache %s cannot be written (%s): no lock.", cache_dir(), error)
+        log.warning(
+            "The cache %s cannot be written (%s), so there is no lock.", cache_dir(), error
+        )
         yield
         return
     try:

@@ -286,7 +286,7 @@ WHOLE = {
 )  # fmt: skip
 def test_refuse_odd_names_a_checkpoint_that_no_run_has_saved(changes):
     refuse_odd(WHOLE, Path("a.ckpt"))
-    with pytest.raises(UserError, match=f"its {next(iter(changes))} is not what runs save"):
+    with pytest.raises(UserError, match=f"its {next(iter(changes))} has another form"):
         refuse_odd(WHOLE | changes, Path("a.ckpt"))
-    with pytest.raises(UserError, match=r"a\.ckpt is no checkpoint of a run"):
+    with pytest.raises(UserError, match=r"a\.ckpt is not a checkpoint of a run"):
         refuse_odd([1, 2], Path("a.ckpt"))

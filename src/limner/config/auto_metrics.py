@@ -35,7 +35,11 @@ def choose_metrics(config: DictConfig, data: RealImages) -> None:
         return
     config.metrics = {**common, **config.metrics.choices[name]}
     seconds = _scoring_seconds(config.metrics, data, name)
-    log.info("metrics=%s: about %.0f s for the first scoring, beside drawing.", name, seconds)
+    log.info(
+        "metrics=%s: about %.0f s for the first scoring, plus the time to draw samples.",
+        name,
+        seconds,
+    )
 
 
 def _scoring_seconds(metrics: DictConfig, data: RealImages, name: str) -> float:

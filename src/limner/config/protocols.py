@@ -34,7 +34,7 @@ def check_protocol(key: str, name: Any, hint: Any) -> None:
     if missing := missing_members(kind, protocol):
         raise UserError(
             f"{key}: {name} has no method {', '.join(missing)}.\n"
-            f"{protocol.__module__}.{protocol.__name__} says what each one takes and returns."
+            f"{protocol.__module__}.{protocol.__name__} documents each method."
         )
 
 

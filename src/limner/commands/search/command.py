@@ -116,8 +116,9 @@ def _objective(config: DictConfig, space: Space, flags: Sequence[str]) -> dict[s
     objective = config.metrics.objective
     if objective is None:
         raise UserError(
-            "A search needs an objective, and metrics=auto and none name none beforehand:\n"
-            "choose metrics=classifier, metrics=inception, or a value of the model's own:\n"
+            "A search needs an objective, but metrics=auto and metrics=none set none before "
+            "training.\n"
+            "Choose metrics=classifier, metrics=inception, or a value of the model's own:\n"
             "metrics=none 'metrics.objective={name: val/loss, mode: min}'"
         )
     if objective.get("mode") not in ("min", "max") or not objective.get("name"):
@@ -165,7 +166,10 @@ def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[st
     def on_signal(number: int, frame: object) -> None:
         stop.ask()
         if not stop.at_once.is_set():
-            wait = "Stopping: running trials finish their update and save. Again: stop at once.\n"
+            wait = (
+                "Stopping: running trials finish their update and save. A second signal "
+                "stops at once.\n"
+            )
             os.write(2, wait.encode())  # the signal may have interrupted the console
 
     previous = [signal.signal(number, on_signal) for number in STOP_SIGNALS]
