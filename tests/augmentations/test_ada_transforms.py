@@ -14,7 +14,7 @@ from limner.augmentations.ada_transforms import (
 )
 
 P = torch.tensor(0.5)
-NO, YES = 0.75, 0.25  # draws above and below P
+NO, YES = 0.75, 0.25  # a draw above P and a draw below P
 # For each transformation: the columns of its values, then of the draw that decides its use.
 FLIP, QUARTER, SHIFT, SCALE = (0, 1), (2, 3), (4, 5, 6), (7, 8)
 BEFORE, STRETCH, AFTER, FURTHER = (9, 10), (11, 12), (13, 14), (15, 16, 17)

@@ -23,7 +23,7 @@ def test_collapse_warning_recognises_a_collapse(run):
     assert (result.out + result.err).count(COLLAPSED) == 1
 
 
-@pytest.mark.slow  # twelve epochs without a failure
+@pytest.mark.slow  # this trains twelve epochs without a failure
 def test_collapse_warning_is_silent_when_training_is_healthy(run):
     result = run(*SHORT, "trainer.max_epochs=12", "callbacks.game.first_update=200")
     assert result.code == 0, result.err

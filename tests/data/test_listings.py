@@ -124,7 +124,7 @@ def test_zip_with_backslashes_has_the_same_labels_and_splits(archive, tmp_path):
     other = rewritten(archive, lambda name: name.replace("/", "\\"), tmp_path / "windows.zip")
     with zipfile.ZipFile(other) as opened:
         assert "train\\class_0\\0000.png" in opened.namelist()
-    for _ in range(2):  # the second time from the cache
+    for _ in range(2):  # the second listing comes from the cache
         here, there = what_it_says(archive), what_it_says(other)
         for split in ("train", "test"):
             assert there[split][:3] == here[split][:3]

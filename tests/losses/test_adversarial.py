@@ -48,7 +48,7 @@ def test_adversarial_losses_return_one_value_per_pair_with_the_right_sign(loss):
     real, fake = torch.zeros(7, requires_grad=True), torch.zeros(7, requires_grad=True)
     loss().discriminator(real, fake).sum().backward()
     assert (real.grad < 0).all(), "D raises the logits of real images"
-    if loss is not LeastSquares:  # its target for fakes is 0, as these logits
+    if loss is not LeastSquares:  # these logits equal its target for fakes
         assert (fake.grad > 0).all(), "and lowers those of fakes"
     fake.grad = None
     loss().generator(None, fake).sum().backward()

@@ -105,7 +105,7 @@ def first_shape(pictures: Pictures) -> list[int]:
         if len(pictures) >= NUM_KEPT_FROM:
             text = json.dumps(shape)
             cached_folder(SHAPES, key, lambda into: (into / "shape.json").write_text(text))
-    log.info("data.image_shape=%s, after the first image (%s).", shape, MODES[shape[0]])
+    log.info("data.image_shape=%s is the shape of the first image (%s).", shape, MODES[shape[0]])
     return shape
 
 
