@@ -84,7 +84,7 @@ def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path
     try:
         if not folder.is_dir():
             partial = folder.with_suffix(PARTIAL)
-            shutil.rmtree(partial, ignore_errors=True)  # a killed process may have left one
+            shutil.rmtree(partial, ignore_errors=True)  # a killed process may have left a folder
             partial.mkdir()
             try:
                 with _named(cache_dir()):

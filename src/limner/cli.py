@@ -84,9 +84,9 @@ def main() -> None:
 def _command(command: str, words: Sequence[str]) -> int:
     if command not in COMMANDS:
         refuse_unknown(command)
-        top_parser().parse_args([command])  # prints and exits
+        top_parser().parse_args([command])  # this prints and exits
     words = read_words(command, words)
-    refuse_keys(command, words)  # before the seconds that importing torch takes
+    refuse_keys(command, words)  # check before importing torch, which takes seconds
     return importlib.import_module(COMMANDS[command].module).run(words)
 
 

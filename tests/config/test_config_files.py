@@ -29,7 +29,7 @@ MISTAKES = {
     "list of keys": (f"{HEAD}optimizer:\n- lr: 1\n", 2, "optimizer holds keys, not a list"),
     "unknown group": (f"{HEAD}defaults:\n- override /modle: gan\n", 3, "no group modle; did you"),
     "unknown option": (f"{HEAD}defaults:\n- override /model: gann\n", 3, "did you mean gan?"),
-    "not chosen": (f"{HEAD}defaults:\n- override /model/loss: hinge\n", 3, "no such choice"),
+    "not chosen": (f"{HEAD}defaults:\n- override /model/loss: hinge\n", 3, "no such group"),
     "no slash": (f"{HEAD}defaults:\n- override model: gan\n", 3, "`- override /model: gan`"),
     "no override": (f"{HEAD}defaults:\n- /model: gan\n", 3, "`- override /model: gan`"),
     "neither": (f"{HEAD}defaults:\n- model: gan\n", 3, "`- override /model: gan`"),

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or absent, and the newest whole one is found."""
+"""Checkpoints are whole or absent, and the newest whole checkpoint is found."""
 
 import os
 import pickle

@@ -31,7 +31,10 @@ def choose_metrics(config: DictConfig, data: RealImages) -> None:
     name = "inception" if on_gpu and colours else "classifier" if labelled else "none"
     if name == "none":
         config.metrics = {"objective": None}
-        log.info("metrics=none: no GPU for Inception, and no labels for a classifier.")
+        log.info(
+            "metrics=none, since there is no GPU for Inception and there are no labels for "
+            "a classifier."
+        )
         return
     config.metrics = {**common, **config.metrics.choices[name]}
     seconds = _scoring_seconds(config.metrics, data, name)

@@ -28,7 +28,7 @@ def check_protocol(key: str, name: Any, hint: Any) -> None:
     try:
         kind = get_object(name)
     except (ImportError, ValueError):
-        return  # the check of the node itself says so
+        return  # the check of the node itself raises the error
     if not inspect.isclass(kind):
         return
     if missing := missing_members(kind, protocol):

@@ -65,7 +65,7 @@ class TensorBoardLogger(Logger):
         """Writer of the event files, opened at the first use."""
         if self._writer is None:
             self._writer = SummaryWriter(self.log_dir, **self._options)
-            self._options = {}  # a writer that replaces a failed one must not purge
+            self._options = {}  # a writer that replaces a failed writer must not purge
         return self._writer
 
     def go_on_from(self, update: int) -> None:

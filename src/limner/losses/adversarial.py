@@ -82,9 +82,9 @@ class Relativistic:
 
     D: softplus(D(G(z)) - D(x))        G: softplus(D(x) - D(G(z)))
 
-    Each fake image is judged against the real one beside it, so D gains nothing by moving all
-    logits alike. Huang et al. (2024), equation 2, https://arxiv.org/abs/2501.05441: it converges
-    with R1 and R2, and not without.
+    Each fake image is compared with the real image beside it, so D gains nothing if it moves
+    all logits by the same amount. The loss converges with R1 and R2, and not without: Huang et
+    al. (2024), equation 2, https://arxiv.org/abs/2501.05441.
     """
 
     needs_lipschitz, relativistic, threshold = False, True, None

@@ -81,7 +81,7 @@ def named_distances(generated: NamedFeatures, real: NamedFeatures) -> dict[str, 
     if channels[0] != channels[1]:
         raise UserError(
             f"Colour needs the same number of channels in both sets: these have {channels[0]}, "
-            f"the real ones {channels[1]}."
+            f"the real images {channels[1]}."
         )
     colours = (x.colour.reshape(len(x.colour), -1) for x in (generated, real))
     return {

@@ -25,8 +25,8 @@ def check_players(discriminator: nn.Module, loss: AdversarialLoss, penalty: Pena
     for name, each in penalty.items():
         if mixes and trait(each.function, Penalty, "forbids_batch_norm"):
             raise ValueError(
-                f"model/penalty={name} is a penalty for each image, so a discriminator with "
-                "batch norm does not fit: network.discriminator_norm=layer"
+                f"model/penalty={name} is a penalty for each image, so the discriminator must "
+                "not have batch norm: network.discriminator_norm=layer"
             )
 
 

@@ -62,8 +62,8 @@ class GAN(L.LightningModule):
             sampling, see `StandingStatistics`; None for the running averages of training.
     """
 
-    has_unused_parameters = True  # DDP must know: a player's step leaves out the other player
-    validates_in_training = False  # scores are more useful; `trainer.validate` does validate
+    has_unused_parameters = True  # for DDP: a step of a player does not use the other player
+    validates_in_training = False  # scores are more useful; `trainer.validate` still works
 
     def __init__(
         self,

@@ -100,7 +100,9 @@ def _sweep(words: Sequence[str]) -> Start:
     name, folder = last_value(words, "sweep"), last_value(words, "hydra.sweep.dir")
     rest = without_key(without_key(words, "sweep"), "hydra.sweep.dir")
     if name not in (None, "null") and not re.fullmatch(r"\w[\w.+-]*", name):
-        raise UserError(f"sweep={name}: a name of letters, digits, dots, dashes and underscores.")
+        raise UserError(
+            f"sweep={name}: a name may have letters, digits, dots, dashes and underscores."
+        )
     if folder is None:
         now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{suffix()}"
         folder = f"outputs/sweeps/{now if name in (None, 'null') else name}"

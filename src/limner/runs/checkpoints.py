@@ -128,7 +128,7 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
 
 
 def tidy(run_dir: Path, *, update: int, since: int, keep_last: int) -> None:
-    """Remove checkpoints that are no longer needed after a new one was written.
+    """Remove checkpoints that are no longer needed after a new checkpoint was written.
 
     Args:
         run_dir: Run folder.

@@ -45,8 +45,8 @@ def fitting_batch_size(batch_size: int, *, saved: Mapping[str, Any], num_process
         )
     fitting = total // num_processes
     log.info(
-        "data.batch_size=%d instead of %d: an optimizer step of this run takes %d images, now on "
-        "%s.", fitting, batch_size, total, _processes(num_processes),
+        "data.batch_size=%d instead of %d, since an optimizer step of this run takes %d images "
+        "on %s.", fitting, batch_size, total, _processes(num_processes),
     )  # fmt: skip
     return fitting
 

@@ -89,7 +89,10 @@ def run(words: Sequence[str]) -> int:
 def _checked(options: Options, space: Space) -> int:
     """Return the number of trials; raise UserError for invalid options."""
     if re.fullmatch(r"\w[\w.+-]*", options.study) is None:
-        raise UserError(f"study={options.study}: letters, digits, dots, dashes and underscores.")
+        raise UserError(
+            f"study={options.study}: a name may have letters, digits, dots, dashes "
+            "and underscores."
+        )
     for key, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
         if (given := getattr(options, key)) not in known:
             raise UserError(f"{key}={given}: there are: {', '.join(known)}")
