@@ -39,7 +39,7 @@ def gradients(vaegan):
 
 
 def test_adversarial_loss_changes_only_the_generator(made):
-    """Without reconstruction for G, the encoder's gradient is unchanged, and D gets none."""
+    """If G has no reconstruction loss, the encoder's gradient is unchanged, and D gets no gradient."""
     vaegan = made()
     both = gradients(vaegan)
     vaegan.reconstruction_weight = 0.0
