@@ -39,7 +39,7 @@ def gradients(vaegan):
 
 
 def test_adversarial_loss_changes_only_the_generator(made):
-    """If G has no reconstruction loss, the encoder's gradient is unchanged, and D gets no gradient."""
+    """Without G's reconstruction loss, the encoder's gradient is the same, and D gets none."""
     vaegan = made()
     both = gradients(vaegan)
     vaegan.reconstruction_weight = 0.0
