@@ -116,5 +116,5 @@ def test_full_disk_is_reported_as_such(room):
 def test_file_that_is_not_an_archive_is_not_signed():
     archive = SignedFile(io.BytesIO())
     archive.write(b"something else")
-    with pytest.raises(RuntimeError, match="no zip archive"):
+    with pytest.raises(RuntimeError, match="has not written a zip archive"):
         archive.finish()

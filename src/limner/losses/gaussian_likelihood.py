@@ -77,7 +77,7 @@ class OptimalGaussian(nn.Module):
 
     def __init__(self, *, half_life: float) -> None:
         if half_life <= 0:
-            raise ValueError(f"model.likelihood.half_life={half_life}: images, above 0.")
+            raise ValueError(f"model.likelihood.half_life={half_life}: must be above 0.")
         super().__init__()
         self.half_life = half_life
         self.register_buffer("variance", torch.ones(()))
