@@ -76,7 +76,7 @@ def main() -> None:
     if command == "train":
         raise SystemExit(_train(words))
     debug = DEBUG in words
-    if command != "search":  # whose trials take it too
+    if command != "search":  # the trials of a search need DEBUG too
         words = [word for word in words if word != DEBUG]
     raise SystemExit(_explained(functools.partial(_command, command, words), debug=debug))
 
@@ -84,9 +84,9 @@ def main() -> None:
 def _command(command: str, words: Sequence[str]) -> int:
     if command not in COMMANDS:
         refuse_unknown(command)
-        top_parser().parse_args([command])  # prints and exits
+        top_parser().parse_args([command])  # this prints and exits
     words = read_words(command, words)
-    refuse_keys(command, words)  # before the seconds that importing torch takes
+    refuse_keys(command, words)  # check before importing torch, which takes seconds
     return importlib.import_module(COMMANDS[command].module).run(words)
 
 
@@ -149,7 +149,7 @@ def _composing(start: Start, job: Callable[[DictConfig], float | None]) -> None:
     """Let Hydra compose the config and run the job.
 
     Raises:
-        UserError: If a config file that a resumed run was composed of is missing now.
+        UserError: If a config file is missing from which the resumed run was composed.
     """
     try:
         with commented(sys.argv[1:]):

@@ -178,7 +178,10 @@ def test_kl_weight_follows_its_schedule(made):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model/objective=iwae", "model.objective.num_samples=0"], "num_samples=0: codes"),
+        (
+            ["model/objective=iwae", "model.objective.num_samples=0"],
+            "num_samples=0: must be 1 or more",
+        ),
         (["model/objective=iwae", "model.kl_weight=2.0"], "does not support a KL weight"),
         (["model/objective=iwae", "model/kl_schedule=linear"], "does not support a KL weight"),
         (["model.objective.free_bits=-1"], "free_bits=-1"),

@@ -60,7 +60,7 @@ def _become(start: tuple, pipes: Sequence[int], new_session: bool) -> None:
         if pipe != -1:
             os.dup2(pipe, own)
     if giving != -1:
-        os.close(giving)  # so that the input ends when the parent closes it
+        os.close(giving)  # the input must end when the parent closes its end
         sys.stdin = os.fdopen(0)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
     atexit._clear()

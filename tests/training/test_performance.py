@@ -149,7 +149,7 @@ def test_read_ahead_raises_the_error_of_a_batch_in_its_turn():
         next(ahead)
 
 
-@pytest.mark.slow  # only a new process has an allocator that nobody has set
+@pytest.mark.slow  # only a new process has the default allocator
 def test_keep_freed_memory_keeps_the_memory_of_large_tensors(tmp_path):
     """The memory of a large tensor is reused without a page fault for each of its pages."""
     code = """

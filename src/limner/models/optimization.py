@@ -1,6 +1,6 @@
 """One step of one optimizer: gradient accumulation and clipping.
 
-Every model of limner optimizes by hand (`automatic_optimization = False`) and steps through here.
+Every model of limner sets `automatic_optimization = False` and steps with this module.
 """
 
 __all__ = ["OptimizerStep", "micro_batches"]

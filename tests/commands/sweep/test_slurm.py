@@ -1,4 +1,4 @@
-"""Sweeps in SLURM's queue: requests to a fake SLURM, and jobs of a real one that get signals."""
+"""Sweeps in SLURM's queue: requests to a fake SLURM, and signals to jobs of a real SLURM."""
 
 import importlib.util
 import os

@@ -1,7 +1,7 @@
 """Changes to Lightning's internals. No other module uses Lightning's private attributes.
 
-tests/test_private_parts.py enforces this rule. Each module names the test that would detect a
-change of Lightning.
+tests/test_private_parts.py enforces this rule. Each module names the test that fails if
+Lightning changes this code.
 """
 
 from limner.models.lightning_internals.counting import count_update

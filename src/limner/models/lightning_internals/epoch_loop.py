@@ -1,6 +1,6 @@
 """Lightning's loop over the batches of an epoch, changed to always validate the last update.
 
-tests/test_interruptions.py and tests/test_measured_values.py would detect a change of Lightning.
+tests/test_interruptions.py and tests/test_measured_values.py fail if Lightning changes this loop.
 """
 
 __all__ = ["EpochLoop"]

@@ -1,4 +1,4 @@
-"""Losses where Lightning's callbacks and loggers look (tests/models/test_plain_trainer.py)."""
+"""Report losses to Lightning's callbacks and loggers (tests/models/test_plain_trainer.py)."""
 
 __all__ = ["finish_update", "report_evaluation"]
 
