@@ -240,6 +240,6 @@ def _check_objective(name: str, scores: list[str], splits: list[str], suffix: st
     computed = _names(scores, splits, suffix)
     if name in known - computed:
         raise UserError(
-            f"metrics.objective.name={name} is not computed; by metrics.scores and "
-            f"metrics.reference_split there are: {', '.join(sorted(computed))}"
+            f"metrics.objective.name={name} is not computed. metrics.scores and "
+            f"metrics.reference_split give: {', '.join(sorted(computed))}"
         )

@@ -19,14 +19,13 @@ import argparse
 import dataclasses
 import difflib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from limner.commands import options
 from limner.config.command_options import form, meaning, parse
 from limner.errors import UsageError
 from limner.files.printable import printable
-from limner.resume.overrides import CONFIG_DIRS, VALUED, config_dirs, split_flags
+from limner.resume.overrides import CONFIG_DIRS, VALUED, split_flags
 from limner.version import __version__
 
 VERSION = f"limner {__version__}"
@@ -190,18 +189,13 @@ def read_words(name: str, words: Sequence[str]) -> list[str]:
     The words of `OWN_CODE` are returned without `--config-dir DIR`.
 
     Raises:
-        UsageError: If a flag is unknown, or if a folder of `--config-dir` does not exist.
+        UsageError: If a flag is unknown.
     """
     own = [word for word in words if word.split("=")[0] not in _passed(name)]
     _, unknown = command_parser(name).parse_known_intermixed_args(own)
     if unknown:
         raise UsageError(_unknown_flag(name, unknown[0], words))
-    if name not in OWN_CODE:
-        return list(words)
-    for folder in config_dirs(words)[1::2]:
-        if not Path(folder).expanduser().is_dir():
-            raise UsageError(f"--config-dir {printable(folder)}: there is no such folder.")
-    return split_flags(words)[1]
+    return split_flags(words)[1] if name in OWN_CODE else list(words)
 
 
 def refuse_keys(name: str, words: Sequence[str]) -> None:
@@ -210,7 +204,7 @@ def refuse_keys(name: str, words: Sequence[str]) -> None:
     Raises:
         UserError: If a key is unknown or missing, or a value does not fit.
     """
-    if name == "compare":  # its words are folders
+    if name == "compare":  # words of compare are folders
         return
     keys = COMMANDS[name].options[0]
     known = {field.name for field in dataclasses.fields(keys)}
@@ -225,7 +219,9 @@ def refuse_unknown(command: str) -> None:
         return
     names, shown = ["train", *COMMANDS], printable(command)
     if "=" in command and not command.startswith("-"):
-        raise UsageError(f"{shown}: a command comes first; did you mean limner train {shown}?")
+        raise UsageError(
+            f"{shown}: the first word must be a command; did you mean limner train {shown}?"
+        )
     close = difflib.get_close_matches(command.lstrip("-").lower(), names, n=1)
     meant = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names)}"
     raise UsageError(f"there is no command {shown}; {meant}")

@@ -1,4 +1,4 @@
-"""What the functions of `limner.commands.python` return."""
+"""Results of the functions of `limner.commands.python`."""
 
 __all__ = ["Parts", "TrainedRun", "packages_in", "scores_of"]
 

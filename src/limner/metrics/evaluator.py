@@ -70,7 +70,7 @@ class Evaluator:
         if missing := missing_members(features, FeatureExtractor):
             raise UserError(
                 f"metrics.features: {type(features).__name__} has no {', '.join(missing)}.\n"
-                "limner.interfaces.FeatureExtractor says what each one is."
+                "limner.interfaces.FeatureExtractor documents each attribute."
             )
         if not scores or set(scores) - SCORES.keys():
             raise UserError(f"metrics.scores={list(scores)}: choose from {', '.join(SCORES)}.")

@@ -15,7 +15,7 @@ NEVER_ASKED = {
     "hydra", "lightning", "limner", "numpy", "omegaconf", "pytorch_lightning", "scipy", "sklearn",
     "torch", "torchmetrics", "torchvision", "yaml",
 }  # fmt: skip
-"""Packages that no message suggests to trust, since their useful classes have a role already."""
+"""Packages that messages never suggest for trust=[...], since their useful classes have roles."""
 
 
 def targets(node: Any, key: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
