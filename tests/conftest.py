@@ -36,6 +36,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Let the collector see everything again, since nanobind complains of what is left over."""
+    gc.unfreeze()
+
+
 @dataclass
 class Result:
     """The result of a command."""
@@ -87,7 +92,6 @@ def run(
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments: str) -> Result:
-        cli._failures.clear()
         monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *arguments])
         capfd.readouterr()
         with pytest.raises(SystemExit) as end:

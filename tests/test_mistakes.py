@@ -175,7 +175,7 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
         (["model=gan", "trainer.precision=16"], "choose bf16-mixed"),
         (["+trainer.gradient_clip_val=1.0"], "gradients.max_norm=... clips"),
         (["+trainer.accumulate_grad_batches=2"], "gradients.accumulate=N accumulates"),
-        (["gradients.max_norm=0"], "gradients.max_norm=0: above 0"),
+        (["gradients.max_norm=0"], "gradients.max_norm=0: must be above 0"),
         (
             ["gradients.accumulate=0"],
             "gradients.accumulate=0: must be a whole number of 1 or more",
@@ -192,8 +192,14 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
             "this network has no batch norm; choose one of none, concat",
         ),
         (["model=gan", "model/augmentation=ada", *RGBA], "with 1 or 3 channels, not 4"),
-        (["model=gan", "model.num_standing_batches=0"], "num_standing_batches=0: 1 or more"),
-        (["model=gan", "model.ema_ramp=0"], "model.ema_ramp=0: a share of the images seen"),
+        (
+            ["model=gan", "model.num_standing_batches=0"],
+            "num_standing_batches=0: must be 1 or more",
+        ),
+        (
+            ["model=gan", "model.ema_ramp=0"],
+            "model.ema_ramp=0: must be above 0 (a share of the images seen",
+        ),
         (
             ["model=gan", "model.ema_ramp=0.05", "model.ema_half_life=null"],
             "which bounds model.ema_half_life",

@@ -61,7 +61,7 @@ log = logging.getLogger(__name__)
 DEBUG = "debug=true"
 """Word that shows the traceback instead of a message, in every command."""
 _failures: list[str] = []
-"""Failures in this process; with any failure the exit code is 1."""
+"""Failures of the current command; with any failure the exit code is 1."""
 
 
 def main() -> None:
@@ -113,6 +113,7 @@ def _train(words: Sequence[str]) -> int:
     if "--version" in words:
         print(VERSION)
         return 0
+    _failures.clear()
     end_with_first_process()
     stop_with_parent()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises exceptions instead of printing them

@@ -98,7 +98,7 @@ def test_second_run_reads_no_real_image_for_its_scores(run, monkeypatch):
     ("changes", "message"),
     [
         ({"reference_split": "test"}, "metrics.objective.name=val/fid_classifier is not"),
-        ({"scores": ["kid"], "kid_subset_size": 9}, "there are: val/kid_classifier"),
+        ({"scores": ["kid"], "kid_subset_size": 9}, "give: val/kid_classifier"),
         ({"scores": ["fad"]}, "choose from fid, inception_score, kid, prdc"),
         ({"num_samples": 9}, "inception_score needs 10 images or more"),
         ({"scores": ["fid", "kid"]}, "metrics.num_samples=150: kid needs 1000 images or more"),

@@ -145,7 +145,7 @@ def test_vae_samples_depend_on_labels_and_repeat_for_the_same_generator(made):
     draws = [vae.sample(4, generator=torch.Generator().manual_seed(1)) for _ in "ab"]
     assert torch.equal(*draws)
     assert vae.reconstruct(IMAGES, LABELS).shape == IMAGES.shape
-    with pytest.raises(ValueError, match="no labels"):
+    with pytest.raises(ValueError, match="needs labels, but got none"):
         vae.encode(IMAGES)
 
 

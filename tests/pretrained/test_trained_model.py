@@ -123,7 +123,7 @@ def test_sample_draws_classes_when_a_conditional_model_gets_no_labels():
         (lambda: made(Blind).sample(3, labels=[1, 2, 0]), "trained without labels"),
         (lambda: made(Labelled).sample(3, label=3), "the classes are 0 to 2"),
         (lambda: made(Labelled).sample(3, labels=[0, -1, 0]), "the classes are 0 to 2"),
-        (lambda: made(Labelled).sample(3, labels=[0, 1]), "one for each of 3 images"),
+        (lambda: made(Labelled).sample(3, labels=[0, 1]), "one label for each of 3 images"),
         (lambda: made(Labelled).sample(2, label=0, labels=[0, 1]), "are both set: choose one"),
         (lambda: made(Labelled).decode(np.zeros((2, 4))), "need labels"),
         (lambda: made(Codes).sample(0), "num_images=0: must be 1 or more"),

@@ -2,7 +2,7 @@
 
 Hydra takes 0.2 s to merge the files of one config. The files in conf/ do not change while the
 tests run, so the merged files are kept for each choice of options. Each test sets its values in a
-copy of the merged files. Hydra still parses all overrides, applies the values and reports mistakes.
+copy of the merged files. Hydra still parses overrides, applies the values and reports mistakes.
 Hydra alone composes a config that reads a file of another folder.
 """
 

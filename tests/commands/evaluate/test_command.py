@@ -100,7 +100,7 @@ def test_evaluate_scores_the_requested_checkpoint(vae, tmp_path):
         assert entries(copy)["fid_classifier"]["protocol"]["update"] == update
     with pytest.raises(UserError, match="checkpoint=first: choose best or last"):
         evaluate([f"run={copy}", "checkpoint=first"])
-    with pytest.raises(UserError, match="checkpoint=best is of a run"):
+    with pytest.raises(UserError, match="checkpoint=best needs a run"):
         evaluate(["generated=a", "reference=b", "checkpoint=best"])
 
 

@@ -9,12 +9,13 @@ from limner.models.lightning_internals.epoch_loop import EpochLoop
 from limner.models.lightning_internals.fit_loop import FitLoop
 from limner.models.lightning_internals.gradient_accumulation import GradientAccumulation
 from limner.models.lightning_internals.launcher import watch_launched
-from limner.models.lightning_internals.reporting import finish_update, report_evaluation
+from limner.models.lightning_internals.reporting import backward, finish_update, report_evaluation
 
 __all__ = [
     "EpochLoop",
     "FitLoop",
     "GradientAccumulation",
+    "backward",
     "count_update",
     "finish_update",
     "report_evaluation",
