@@ -43,7 +43,8 @@ def _check(role: str, network: nn.Module, node: Any, *, num_classes: int) -> Non
     if not is_ours and not _takes(network.forward, "labels"):
         raise UserError(
             f"{key}: {name}.forward does not take `labels`, but\n{why}.\n"
-            f"Write `def forward(self, {INPUTS[role]}, labels):`, or choose model/condition=none."
+            f"Write `def forward(self, {INPUTS[role]}, labels):`, and in the YAML of the network\n"
+            "`num_classes: ${network.num_classes}`; or choose model/condition=none."
         )
     if not isinstance(node, Mapping) or "_target_" not in node:
         return
