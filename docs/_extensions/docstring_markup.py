@@ -110,5 +110,7 @@ def _escaped(text: str) -> str:
         follows = (
             r"\ " if parts[at + 1][:1].isalnum() else ""
         )  # reStructuredText allows no letter directly after code
-        escaped[at] = f"``{parts[at].strip('`')}``{follows}"
+        code = parts[at].strip("`")
+        is_name = re.fullmatch(r"limner(\.\w+)+", code)  # of an object that may have a page
+        escaped[at] = (f":py:obj:`{code}`" if is_name else f"``{code}``") + follows
     return "".join(escaped)

@@ -1,6 +1,6 @@
 """The difference between installed libraries and the user's code, which keeps its tracebacks."""
 
-__all__ = ["OwnModuleError", "is_from_library", "is_library"]
+__all__ = ["OwnCallError", "OwnModuleError", "is_from_library", "is_library"]
 
 import sys
 import sysconfig
@@ -14,6 +14,7 @@ from limner.errors import UserError
 _PLACES = tuple(
     str(Path(sysconfig.get_path(name)).resolve()) for name in ("purelib", "platlib", "stdlib")
 )
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class OwnModuleError(UserError):
@@ -25,19 +26,41 @@ class OwnModuleError(UserError):
     """
 
     def __init__(self, key: str, cause: BaseException) -> None:
-        frames = traceback.extract_tb(cause.__traceback__)
-        own = [i for i, frame in enumerate(frames) if not _is_machinery(frame.filename)]
-        frames = frames[own[0] :] if own else frames
-        place = f"{shown(Path(frames[-1].filename))}, line {frames[-1].lineno}" if frames else "?"
-        if isinstance(cause, SyntaxError) and cause.filename:
-            place = f"{shown(Path(cause.filename))}, line {cause.lineno}"
-        kind = type(cause).__name__
-        text = "".join(
-            ["Traceback of the import (most recent call last):\n", *traceback.format_list(frames)]
-            if own
-            else []
-        ) + "".join(traceback.format_exception_only(cause))
-        super().__init__(f"{key}: importing it raises {kind} ({place}):\n{text.rstrip()}")
+        super().__init__(_shown(f"{key}: importing it", cause, of="the import"))
+
+
+class OwnCallError(UserError):
+    """Error for an exception in a call of the user's code, shown with its traceback.
+
+    Args:
+        called: Key that names the part, the called method and its inputs.
+        cause: Exception of the call.
+    """
+
+    def __init__(self, called: str, cause: BaseException) -> None:
+        super().__init__(_shown(called, cause, of="the call"))
+
+
+def _shown(what: str, cause: BaseException, *, of: str) -> str:
+    """Return a message with the user's part of the traceback of an exception.
+
+    Args:
+        what: What raised the exception, the start of the message.
+        cause: The exception.
+        of: Name of what the traceback is of.
+    """
+    frames = traceback.extract_tb(cause.__traceback__)
+    own = [i for i, frame in enumerate(frames) if not _is_machinery(frame.filename)]
+    frames = frames[own[0] :] if own else frames
+    # the line of the user's code, which may have called a library
+    last = next((each for each in frames[::-1] if not _is_installed(each.filename)), None)
+    last = last or (frames[-1] if frames else None)
+    place = f"{shown(Path(last.filename))}, line {last.lineno}" if last else "?"
+    if isinstance(cause, SyntaxError) and cause.filename:
+        place = f"{shown(Path(cause.filename))}, line {cause.lineno}"
+    lines = [f"Traceback of {of} (most recent call last):\n", *traceback.format_list(frames)]
+    text = "".join(lines if own else []) + "".join(traceback.format_exception_only(cause))
+    return f"{what} raises {type(cause).__name__} ({place}):\n{text.rstrip()}"
 
 
 def is_library(target: Any) -> bool:
@@ -65,8 +88,12 @@ def _is_installed(file: str) -> bool:
 
 
 def _is_machinery(file: str) -> bool:
-    """Return whether a file belongs to the import itself: to Python, Hydra or limner."""
+    """Return whether a file belongs to the import or the call itself.
+
+    Such files are those of Python's import, Hydra, torch's modules and limner.
+    """
     parts = Path(file).parts
-    return file.startswith("<frozen") or any(
-        name in parts for name in ("importlib", "hydra", "limner")
-    )
+    is_ours = Path(file).resolve().is_relative_to(_PACKAGE)
+    is_module = parts[-4:] == ("torch", "nn", "modules", "module.py")
+    machines = "importlib" in parts or "hydra" in parts
+    return file.startswith("<frozen") or is_ours or is_module or machines

@@ -1,6 +1,12 @@
 """Checks of the two players of a GAN before training, and their losses outside of training."""
 
-__all__ = ["check_players", "is_relativistic", "num_draws_of", "validation_losses"]
+__all__ = [
+    "BatchNormError",
+    "check_players",
+    "is_relativistic",
+    "num_draws_of",
+    "validation_losses",
+]
 
 from typing import TYPE_CHECKING
 
@@ -8,11 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from limner.errors import UserError
 from limner.interfaces import AdversarialLoss, Augmentation, Batch, label_kwargs, trait
 from limner.losses.penalty import Penalties, Penalty
 
 if TYPE_CHECKING:
     from limner.models.gan import GAN
+
+
+class BatchNormError(UserError, ValueError):
+    """Error for a discriminator with batch norm and a penalty for each image."""
 
 
 def check_players(discriminator: nn.Module, loss: AdversarialLoss, penalty: Penalties) -> None:
@@ -24,9 +35,9 @@ def check_players(discriminator: nn.Module, loss: AdversarialLoss, penalty: Pena
     mixes = any(isinstance(module, _BatchNorm) for module in discriminator.modules())
     for name, each in penalty.items():
         if mixes and trait(each.function, Penalty, "forbids_batch_norm"):
-            raise ValueError(
+            raise BatchNormError(
                 f"model/penalty={name} is a penalty for each image, so the discriminator must "
-                "not have batch norm: network.discriminator_norm=layer"
+                "not have batch norm"
             )
 
 

@@ -17,9 +17,10 @@ from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed
 from limner.config.groups import check_groups
 from limner.console import quieten, shown
-from limner.errors import Interrupted
+from limner.errors import Interrupted, UserError
 from limner.files.plain import NotPlainError, read_yaml
 from limner.launch.environment import check_started
+from limner.models.adversarial_checks import BatchNormError
 from limner.pretrained.first_stage import adopt, check_shape
 from limner.pretrained.trained_model import TrainedModel
 from limner.runs.checkpoints import refuse_odd, update_of
@@ -31,10 +32,18 @@ from limner.training.batch_size import fitting_batch_size
 from limner.training.image_size import judge_image_size
 from limner.training.length import Length, refuse_endless
 from limner.training.opening import opening, zero_rate
+from limner.training.own_parts import try_own_parts
 from limner.training.performance import compile_networks, keep_freed_memory, layout_for
 from limner.training.progress import Progress
 from limner.training.trainer import make_trainer, num_processes
-from limner.training.validation import refuse_length, refuse_model, refuse_parts, refuse_values
+from limner.training.unread_classes import refuse_unread_classes
+from limner.training.validation import (
+    advice_on_norm,
+    refuse_length,
+    refuse_model,
+    refuse_parts,
+    refuse_values,
+)
 from limner.version import refuse_newer, refuse_other_format
 
 log = logging.getLogger(__name__)
@@ -87,6 +96,8 @@ class Run:
         if self.first_stage is not None:
             self.model.first_stage.load_state_dict(self.first_stage.module.state_dict())
         refuse_model(config, self.model, self.data, num_processes=num_processes(config))
+        refuse_unread_classes(config, self.model)
+        try_own_parts(config, self.model, image_shape=self.data.image_shape)
         self.trainer = make_trainer(
             config,
             self.model,
@@ -112,7 +123,10 @@ class Run:
         """
         while True:
             torch.manual_seed(seed)  # initial weights must not depend on earlier random draws
-            model = build(self.config, "model")
+            try:
+                model = build(self.config, "model")
+            except BatchNormError as error:
+                raise UserError(f"{error}:\n{advice_on_norm(self.config)}") from error
             if not self.length.fill(getattr(model, "batches_per_update", 1)):
                 return model
 

@@ -4,6 +4,7 @@ A value may fail on this machine, in Lightning or in limner.
 """
 
 __all__ = [
+    "advice_on_norm",
     "refuse_length",
     "refuse_model",
     "refuse_other_precision",
@@ -20,6 +21,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from limner.config.ranges import check_seed
+from limner.config.unread import unread
 from limner.data.batches import refuse_few_images
 from limner.data.module import ImageDataModule
 from limner.errors import UserError
@@ -171,6 +173,22 @@ def refuse_model(
             num_processes=num_processes,
         )
     refuse_unreachable(config, data, model, num_processes)
+
+
+def advice_on_norm(config: DictConfig) -> str:
+    """Return what to change about a discriminator's batch norm: a key that it reads, or its class.
+
+    Args:
+        config: Config of a GAN.
+    """
+    key = "network.discriminator_norm"
+    if OmegaConf.select(config, key) not in (None, "layer") and not unread(config, [key]):
+        return f"{key}=layer"
+    node = OmegaConf.select(config, "model.discriminator")
+    name = node.get("_target_") if OmegaConf.is_dict(node) else None
+    if str(name).startswith("limner.") and "norm" in node:
+        return "network.discriminator.norm=layer"
+    return f"{name} must use another norm itself, such as torch.nn.GroupNorm."
 
 
 def _refuse_processes(model: L.LightningModule, num_processes: int) -> None:

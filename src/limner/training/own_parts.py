@@ -1,0 +1,287 @@
+"""Trial of a user's own networks and losses on two images, before training.
+
+A trial works on a copy of a part in evaluation mode, and torch's random state is restored. A run
+that has only limner's own parts tries nothing.
+"""
+
+__all__ = ["part_of", "try_own_parts"]
+
+import copy
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import lightning as L
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from limner.config.own_code import OwnCallError
+from limner.errors import UserError
+from limner.interfaces import label_kwargs, trait
+from limner.losses.penalty import Pairs, Penalty
+from limner.models import GAN, VAE, VAEGAN, Classifier
+from limner.models.adversarial_checks import is_relativistic, num_draws_of
+from limner.models.variational import is_ladder
+
+log = logging.getLogger(__name__)
+
+NUM_IMAGES = 2
+TOLERANCE = 0.05
+"""Largest excess of a generator's values over [-1, 1] that gives no warning."""
+ROLES = ("generator", "discriminator", "encoder", "decoder")
+OF_DEVICES = ("cuda", "cpu", "device", "triton")
+"""Words of exceptions that may be due to the device of the trial, which is the CPU."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the model, with the key that names the part in messages."""
+
+    key: str
+    part: Any
+
+    @property
+    def name(self) -> str:
+        return f"{type(self.part).__module__}.{type(self.part).__qualname__}"
+
+    @property
+    def is_own(self) -> bool:
+        return not self.name.startswith("limner.")
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Return the output of a method of a copy of the part; None if a trial is impossible.
+
+        Raises:
+            OwnCallError: If the method raises an exception.
+        """
+        try:
+            copied = copy.deepcopy(self.part)
+        except Exception:  # such as a part that holds a lock: only training can show its output
+            return None
+        if isinstance(copied, nn.Module):
+            copied.eval()
+        try:
+            with torch.random.fork_rng(devices=[]):
+                call = copied if method == "forward" else getattr(copied, method)
+                return call(*args, **kwargs)
+        except Exception as error:
+            if any(word in str(error).lower() for word in OF_DEVICES):
+                return None  # training may be on a device where the call works
+            shapes = ", ".join(str(tuple(x.shape)) for x in args if isinstance(x, Tensor))
+            called = f"{self.key}: {self.name}.{method}" + (shapes and f" on inputs {shapes}")
+            raise OwnCallError(called, error) from error
+
+    def check(self, output: Any, shape: Sequence[int], due: str, *, method: str = "") -> None:
+        """Raise UserError if an output is not a tensor of this shape.
+
+        Args:
+            output: Output of the part; None if there was no trial.
+            shape: Shape that is due.
+            due: What the part must return, the end of the message.
+            method: Name of the method, for the message; empty for `forward`.
+        """
+        if output is None or (isinstance(output, Tensor) and output.shape == tuple(shape)):
+            return
+        self.refuse(output, due, method=method)
+
+    def check_values(self, method: str, *args: Any, **kwargs: Any) -> None:
+        """Raise UserError if a method does not return one value for each image, (2,)."""
+        values, shape = self.call(method, *args, **kwargs), (NUM_IMAGES,)
+        is_mean = isinstance(values, Tensor) and values.dim() == 0
+        due = f"one value for each image, {shape}" + is_mean * ": leave out the mean" + "."
+        self.check(values, shape, due, method=method)
+
+    def refuse(self, output: Any, due: str, *, method: str = "") -> NoReturn:
+        """Raise UserError for an output; the arguments are the same as for `check`."""
+        raise UserError(
+            f"{self.key}: {self.name}{method and f'.{method}'} returned {_described(output)} "
+            f"for {NUM_IMAGES} images.\nIt must return {due}"
+        )
+
+
+def try_own_parts(
+    config: DictConfig, model: L.LightningModule, *, image_shape: Sequence[int]
+) -> None:
+    """Try each part of a model that is no class of limner on two images; change no state.
+
+    A generator whose values are outside [-1, 1] gets a warning.
+
+    Args:
+        config: Config of the run.
+        model: The model, built from the config, before its training.
+        image_shape: Shape (C, H, W) of an image.
+
+    Raises:
+        UserError: If an output has the wrong shape, or a part raises an exception.
+    """
+    trials = _Trials(model, config.model, tuple(image_shape))
+    parts = {role: part_of(model, role) for role in ROLES}
+    if isinstance(model, Classifier):
+        parts["classifier"] = model.network
+    if isinstance(model, VAE):
+        parts["likelihood"] = model.network["likelihood"]
+    if isinstance(model, VAEGAN):
+        parts["loss"] = model.loss
+    if isinstance(model, GAN):
+        parts["loss"], parts["auxiliary"] = model.objective.loss, model.objective.auxiliary
+        parts["augmentation"] = model.augmentation
+        parts |= {f"penalty.{name}": each.function for name, each in model.penalty.items()}
+    for name, part in parts.items():
+        group = "network" if name in (*ROLES, "classifier") else "model"
+        named = _Part(f"{group}.{name}", part)
+        if part is not None and named.is_own:
+            getattr(trials, name.partition(".")[0])(named)
+
+
+def part_of(model: L.LightningModule, role: str) -> nn.Module | None:
+    """Return a network of a GAN, a VAE or a VAE-GAN by its role; None if there is none."""
+    if not isinstance(model, GAN | VAE | VAEGAN):
+        return None
+    networks = getattr(model, "network", {})
+    return networks[role] if role in networks else getattr(model, role, None)
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """The trial of each kind of part, by the name of the part.
+
+    Args:
+        model: The model.
+        config: Config of the model.
+        image_shape: Shape (C, H, W) of an image.
+    """
+
+    model: Any
+    config: DictConfig
+    image_shape: tuple[int, ...]
+
+    def generator(self, part: _Part) -> None:
+        images = part.call("forward", self._codes(), **self._labels())
+        self._check_images(part, images)
+        if images is not None and (largest := images.detach().abs().max()) > 1 + TOLERANCE:
+            log.warning(
+                "%s: %s returned values up to %.3g, but images are in [-1, 1].\n"
+                "End its forward with torch.tanh.",
+                part.key, part.name, largest,
+            )  # fmt: skip
+
+    def discriminator(self, part: _Part) -> None:
+        logits = part.call("forward", self._images(), **self._labels())
+        if isinstance(self.model, GAN) and self.model.objective.auxiliary is not None:
+            num_classes = self.model.num_classes
+            shape = NUM_IMAGES, 1 + num_classes
+            due = (
+                f"{shape} for model/condition=auxiliary: the logit of a real image,\n"
+                f"then the logits of the {num_classes} classes."
+            )
+        else:
+            shape = (NUM_IMAGES,)
+            is_column = isinstance(logits, Tensor) and logits.shape == (NUM_IMAGES, 1)
+            due = f"one logit for each image, {shape}" + is_column * ": add `.squeeze(1)`" + "."
+        part.check(logits, shape, due)
+        if isinstance(self.model, VAEGAN) and not hasattr(part.part, "features"):
+            raise UserError(
+                f"{part.key}: {part.name} has no method features(images).\n"
+                "model=vaegan compares these features (B, ...) of two images."
+            )
+
+    def encoder(self, part: _Part) -> None:
+        if isinstance(self.model, VAE) and is_ladder(self.model.network["decoder"]):
+            return
+        found = part.call("forward", self._images(), **self._labels())
+        latent_dim = self.model.latent_dim
+        shape = NUM_IMAGES, latent_dim
+        if found is None or (
+            isinstance(found, tuple | list)
+            and len(found) == 2
+            and all(isinstance(each, Tensor) and each.shape == shape for each in found)
+        ):
+            return
+        part.refuse(found, f"mean and logvar, both {shape}: model.latent_dim={latent_dim}.")
+
+    def decoder(self, part: _Part) -> None:
+        if is_ladder(part.part):
+            return
+        params = part.call("forward", self._codes(), **self._labels())
+        num = getattr(self.model.network["likelihood"], "params_per_value", None)
+        if num is None:  # a likelihood of the user, which may read any tensor
+            return
+        channels, *size = self.image_shape
+        shape = NUM_IMAGES, num * channels, *size
+        part.check(
+            params,
+            shape,
+            f"{shape}, {num} for each value of an image:\n"
+            f"data.image_shape={list(self.image_shape)}, and model/likelihood sets {num}.",
+        )
+
+    def classifier(self, part: _Part) -> None:
+        num_classes = self.config.num_classes
+        shape = NUM_IMAGES, num_classes
+        due = f"logits {shape}: model.num_classes={num_classes}."
+        part.check(part.call("forward", self._images()), shape, due)
+
+    def loss(self, part: _Part) -> None:
+        real, fake = torch.tensor([0.5, -0.5]), torch.tensor([-0.25, 0.25])
+        part.check_values("discriminator", real, fake)
+        part.check_values("generator", real if is_relativistic(part.part) else None, fake)
+
+    def auxiliary(self, part: _Part) -> None:
+        count = NUM_IMAGES * self.model.num_classes
+        logits = torch.linspace(-1, 1, count).view(NUM_IMAGES, -1)
+        part.check_values("discriminator", logits, -logits, **self._labels())
+        part.check_values("generator", logits, **self._labels())
+
+    def likelihood(self, part: _Part) -> None:
+        decoder = _Part("network.decoder", self.model.network["decoder"])
+        if is_ladder(decoder.part):
+            return
+        params = decoder.call("forward", self._codes(), **self._labels())
+        if params is not None:
+            part.check_values("log_prob", params, self._images())
+            self._check_images(part, part.call("mean", params), method="mean")
+
+    def augmentation(self, part: _Part) -> None:
+        uniform = torch.full((NUM_IMAGES, num_draws_of(part.part)), 0.5)
+        self._check_images(part, part.call("__call__", self._images(), uniform=uniform))
+
+    def penalty(self, part: _Part) -> None:
+        discriminator = copy.deepcopy(self.model.discriminator).eval()
+
+        def d(images: Tensor) -> Tensor:
+            logits = discriminator(images, **self._labels())
+            return logits if self.model.objective.auxiliary is None else logits[:, 0]
+
+        real, fake = self._images().requires_grad_(), (-self._images()).requires_grad_()
+        pairs = Pairs(real, fake, d(real), d(fake))
+        uniform = torch.full((NUM_IMAGES, trait(part.part, Penalty, "num_draws")), 0.5)
+        part.check_values("__call__", d, pairs, uniform=uniform)
+
+    def _check_images(self, part: _Part, images: Any, *, method: str = "") -> None:
+        shape = NUM_IMAGES, *self.image_shape
+        due = f"images {shape}: data.image_shape={list(self.image_shape)}."
+        part.check(images, shape, due, method=method)
+
+    def _images(self) -> Tensor:
+        count = NUM_IMAGES * torch.Size(self.image_shape).numel()
+        return torch.linspace(-1, 1, count).view(NUM_IMAGES, *self.image_shape)
+
+    def _codes(self) -> Tensor:
+        """Return codes (2, latent_dim) from N(0, I), always the same."""
+        generator = torch.Generator().manual_seed(0)
+        return torch.randn(NUM_IMAGES, self.model.latent_dim, generator=generator)
+
+    def _labels(self) -> dict[str, Tensor]:
+        is_conditional = self.model.num_classes is not None
+        return label_kwargs(torch.zeros(NUM_IMAGES, dtype=torch.int64) if is_conditional else None)
+
+
+def _described(output: Any) -> str:
+    """Return the shape of a tensor, the shapes in a tuple, or the name of another class."""
+    if isinstance(output, Tensor):
+        return str(tuple(output.shape))
+    if isinstance(output, tuple | list):
+        return f"a {type(output).__name__} of {', '.join(map(_described, output))}"
+    return f"a {type(output).__name__}"
