@@ -29,26 +29,27 @@ def checked_pictures(source: Source) -> dict[str, Pictures]:
     found, code = source.pictures(), own_code(source)
 
     def refuse(text: str) -> NoReturn:
-        raise SourceError(f"data.source: {_name(source)}.pictures(): {text}")
+        raise SourceError(f"data.source: {_name(source)}{text}")
 
     values = list(found.values()) if isinstance(found, Mapping) else []
     others = [type(value).__name__ for value in values if not isinstance(value, Pictures)]
     if others or not isinstance(found, Mapping):
         kind = type(found).__name__ + (f" with {others[0]}" if others else "")
         refuse(
-            f"returned {kind}.\nIt must return a dict from the name of a split to Pictures: "
-            '{"train": Pictures(...)}.'
+            f".pictures() returned {kind}.\nIt must return a dict from the name of a split to "
+            'Pictures: {"train": Pictures(...)}.'
         )
     if "train" not in found or set(found) - set(SPLITS):
         names = ", ".join(map(str, found)) or "none"
         refuse(
-            f"has the splits {names}.\nThere must be train, and there may be validation and test."
+            f".pictures() has the splits {names}.\nThere must be train, and there may be "
+            "validation and test."
         )
     for split, pictures in found.items():
         if problem := _problem(pictures, found["train"].classes, own=bool(code)):
-            refuse(f"{split}: {problem}")
+            refuse(f", {split}: {problem}")
     if len(found["train"]) == 0:
-        refuse("train has no pictures.\nCheck the folder or file that the source reads.")
+        refuse(", train: there are no pictures.\nCheck the folder or file that the source reads.")
     return {
         split: dataclasses.replace(
             pictures,
@@ -75,7 +76,7 @@ def _problem(pictures: Pictures, classes: Sequence[str], *, own: bool) -> str | 
             return f"{key} must be a list of text, not {type(words).__name__}."
         for word in words:
             if not isinstance(word, str):
-                return f"{key} must be a list of text; it contains {_short(word)}."
+                return f"{key} must be a list of text; it has {_short(word)}."
     if not callable(pictures.read):
         return f"read must be a function of a number, not {type(pictures.read).__name__}."
     if pictures.labels is not None and classes and list(pictures.classes) != list(classes):
@@ -87,8 +88,7 @@ def _problem(pictures: Pictures, classes: Sequence[str], *, own: bool) -> str | 
             json.dumps(getattr(pictures, key), sort_keys=True)
         except (TypeError, ValueError) as error:
             return (
-                f"{key} must be plain JSON data\n(lists, dicts, text, int, float, bool or None): "
-                f"{error}."
+                f"{key} must be plain JSON data\n(lists, dicts, text, Python's numbers): {error}."
             )
     return None
 
@@ -102,7 +102,7 @@ def _label_problem(pictures: Pictures, num_classes: int) -> str | None:
                 "Pictures without labels have classes=[]."
             )
         return None
-    rule = f"labels must be a list of integers from 0 to {num_classes - 1}\n(classes has "
+    rule = f"labels must be integers from 0 to {num_classes - 1}\n(classes has "
     rule += f"{num_classes} names), or None"
     if not hasattr(labels, "__len__") or isinstance(labels, str):
         return f"{rule}, not {type(labels).__name__}."
