@@ -38,7 +38,7 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 add_module_names = False
 default_role = "literal"
-smartquotes_action = "D"  # dashes; quotes stay as they are typed
+smartquotes_action = "D"  # convert dashes, but leave quotes as typed
 toc_object_entries_show_parents = "hide"
 
 copybutton_prompt_text = r"\$ "

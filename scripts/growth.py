@@ -27,7 +27,7 @@ NUM_IMAGES = 1000
 WARM_UP, ROUNDS = 2, 5
 SHAPE = (3, 256, 256)
 """Shape of the images in a large store; an image has 192 KiB."""
-UPDATES = 800  # updates of 64 images read 9.4 GiB
+UPDATES = 800  # number of updates: with 64 images each, they read 9.4 GiB
 DCGAN, CONV = CASES[2], CASES[1]
 
 

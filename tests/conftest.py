@@ -3,7 +3,7 @@
 # ruff: noqa: E402
 import gc
 
-gc.disable()  # until all tests are collected, which takes a quarter less time without it
+gc.disable()  # off while tests are collected, which then takes a quarter less time
 
 import copy
 import functools
@@ -27,13 +27,18 @@ from limner.config.schema import CONFIG_DIR, register
 from limner.console import ConsoleHandler
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(Path(__file__).parent))  # for `import fakes`
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests can use `import fakes`
 
 
 def pytest_collection_finish() -> None:
     """Let the garbage collector ignore what the imports and the collection have made."""
     gc.freeze()
     gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Let the collector see everything again, since nanobind complains of what is left over."""
+    gc.unfreeze()
 
 
 @dataclass
@@ -87,7 +92,6 @@ def run(
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments: str) -> Result:
-        cli._failures.clear()
         monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *arguments])
         capfd.readouterr()
         with pytest.raises(SystemExit) as end:
@@ -96,7 +100,7 @@ def run(
         return Result(int(end.value.code or 0), captured.out, captured.err)
 
     yield command
-    # the handlers that Hydra set up for the folder of a run, which cannot write once it is removed
+    # Hydra's log handlers cannot write once the run folder is removed
     for handler in logging.getLogger().handlers[:]:
         if isinstance(handler, logging.FileHandler | ConsoleHandler):
             logging.getLogger().removeHandler(handler)

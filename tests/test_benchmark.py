@@ -215,7 +215,7 @@ def test_failing_program_is_quoted(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.usefixtures("forking")  # .ci/run starts real processes
 def test_limner_and_the_loop_take_turns(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path))  # The benchmark changes this variable.
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path))  # the benchmark changes this variable
     monkeypatch.setattr(race, "NUM_DRAWN", 100)
     benchmark.main([
         "--quick", "--cases", "vae_mlp_28", "--rounds", "2", "--seconds", "0.02", "--images",

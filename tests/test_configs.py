@@ -59,8 +59,8 @@ COMBINATIONS = [
 The test of a model that is added is one line here, and its name in `MODELS`.
 """
 ELSEWHERE = {
-    "model/likelihood": ["perceptual"],  # needs a download
-    "model/prior": ["gaussian_mixture"],  # is for a second stage, as are the following
+    "model/likelihood": ["perceptual"],  # this option needs a download
+    "model/prior": ["gaussian_mixture"],  # this option and the next options are for second stages
     "network": ["none", "transformer"],
 }
 """Options that tests of their own train."""

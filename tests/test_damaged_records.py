@@ -17,7 +17,7 @@ def test_read_reports_leaves_out_damaged_lines_and_reports_that_once(tmp_path, c
     assert [report.epoch for report in reports] == [1, 4, 5]
     assert reports[1] == Report(4, 1e-05)
     (record,) = caplog.records
-    assert "reports.csv is damaged" in record.getMessage()
+    assert "reports.csv has damaged lines" in record.getMessage()
     assert read_reports(tmp_path / "nowhere") == []
 
 

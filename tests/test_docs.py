@@ -101,7 +101,7 @@ def check_train(words: tuple[str, ...]) -> None:
     asked = list(words)
     if "-m" in words:
         asked = [re.sub(r"=([^\[{'\"(]*?),.*", r"=\1", word) for word in asked]
-    if "--config-dir" in words:  # config files of the reader
+    if "--config-dir" in words:  # config files that a reader of the page writes
         asked = [
             word for word in asked if not re.match(r"(network|model/loss|data|metrics)=", word)
         ]

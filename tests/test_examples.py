@@ -62,7 +62,9 @@ def test_each_example_trains(run, command):
     assert result.code == 0, (result.out, result.err)
     if "metrics=" in command:
         assert "val/fid_coarse" in result.out
-    if "own_data" in command:  # the same code finds the modules of all parts
+    if (
+        "own_data" in command
+    ):  # one example suffices: a resume finds the modules of all examples with the same code
         resumed = run(*words[:2], f"resume={result.only_run()}", "trainer.max_steps=3")
         assert resumed.code == 0, (resumed.out, resumed.err)
 
@@ -128,7 +130,7 @@ BROKEN = {
     ),
     "role": ("", "network", "generator: {{_target_: torch.nn.Identity}}", "network discriminator"),
 }
-"""The mistake: code, group and name of the option, and words of the message."""
+"""Each mistake as its code, the group of its option, the option, and words of the message."""
 
 
 @pytest.mark.parametrize("kind", sorted(BROKEN))
@@ -147,7 +149,7 @@ def test_part_without_a_method_is_named_before_training(run, tmp_path, kind):
     assert not Path("outputs").exists()
 
 
-@pytest.mark.slow  # The kernel imports everything again.
+@pytest.mark.slow  # The notebook's kernel imports everything again.
 def test_notebook_runs_to_its_end(tmp_path):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)

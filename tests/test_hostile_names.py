@@ -1,4 +1,4 @@
-r"""A name with terminal sequences, line feeds and markup, in every output.
+r"""Outputs of limner for a name with terminal sequences, line feeds and markup.
 
 The name stands for any name from an untrusted source: a file, a class, a score, a config value.
 """
@@ -43,7 +43,7 @@ FOLDER = NAME.replace("/", "")
 
 
 def assert_harmless(said: str) -> None:
-    """Assert that an output holds no control sequence, and the name as it is, in one line."""
+    """Assert that an output has the whole name in one line, and no control sequence."""
     assert not {c for c in said if unicodedata.category(c) in UNSAFE} - {"\n"}
     assert "FAKE" in said
     assert not any(line.strip().startswith("FAKE") for line in said.splitlines())
@@ -53,7 +53,7 @@ def assert_harmless(said: str) -> None:
 @pytest.fixture
 def wide(monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "500")
-    monkeypatch.setattr(rich, "_console", None)  # The next one has this width.
+    monkeypatch.setattr(rich, "_console", None)  # the next console has this width
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

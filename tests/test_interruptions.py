@@ -211,7 +211,7 @@ def test_full_disk_and_lost_network_stop_nothing(run, tmp_path, scored, monkeypa
     original = SeedPerUpdate.on_train_batch_start
 
     def meddle(self, trainer, *arguments):
-        # File permissions do not keep root from writing; these folders do.
+        # Root may write despite file permissions, but cannot replace these folders by files.
         if trainer.global_step == 12:
             for name in files:
                 if (folder / name).exists():
@@ -288,7 +288,7 @@ def test_train_finishes_when_nobody_reads_its_scores(run, monkeypatch):
 
         def print(self, what, **options):
             printed.append(what)
-            raise SystemExit(1)  # rich does this when `head` has ended.
+            raise SystemExit(1)  # rich raises SystemExit when `head` has ended.
 
     monkeypatch.setattr(console, "get_console", Console)
     assert run(*SHORT, "trainer.max_steps=22").code == 0

@@ -16,7 +16,7 @@ RUN = [*kill_test.COMMON, "metrics=none", "accelerator=cpu", f"trainer.max_steps
        "callbacks.checkpoints.every_num_updates=4", "~callbacks.pictures"]  # fmt: skip
 
 
-@pytest.mark.slow  # test_training resumes stopped runs without kills
+@pytest.mark.slow  # test_training.py tests resumes without kills
 @pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize(("model", "kills"), [("gan", 3), ("cgan", 1)])
 def test_killed_run_equals_the_uninterrupted_run(run, tmp_path, model, kills):

@@ -71,6 +71,7 @@ TESTED_THROUGH = {
         "models/adversarial.py", "models/optimization.py", "models/standing_statistics.py",
     ),
     "models/test_lightning_internals.py": ("models/lightning_internals/counting.py",),
+    "models/test_overridden_hooks.py": ("models/lightning_internals/overridden.py",),
     "models/test_second_stages.py": (
         "models/code_prior.py", "models/latent_prior.py", "models/vqvae.py",
         "pretrained/first_stage.py",

@@ -33,7 +33,7 @@ def num_updates(batch_size: int, lengths: Lengths) -> int:
 
 
 def validated_updates(batch_size: int, lengths: Lengths) -> list[int]:
-    """Return the updates that must be validated: by the intervals, and the last one."""
+    """Return the updates that must be validated: at the intervals, and the last update."""
     in_epoch, last = NUM_TRAIN // batch_size, num_updates(batch_size, lengths)
     every, interval = lengths["check_val_every_n_epoch"], lengths["val_check_interval"]
     if isinstance(interval, float):

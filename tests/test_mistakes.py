@@ -64,9 +64,9 @@ def fails(result, code: int, *messages: str) -> None:
         (["seed=1", "--multirun", "model=vea,gan"], "model=vea: there is no such option"),
         (
             ["model/augmentation=ada"],
-            "model/augmentation=...: the chosen model has no such choice",
+            "model/augmentation=...: the chosen model has no such group",
         ),
-        (["model/loss=hinge"], "model/loss=...: the chosen model has no such choice"),
+        (["model/loss=hinge"], "model/loss=...: the chosen model has no such group"),
     ],
 )
 def test_train_refuses_a_config_that_cannot_be_composed(run, arguments, message):
@@ -170,12 +170,12 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
         ),
         (["+trainer.val_check_interval=23"], "must be at most the 22 updates of an epoch"),
         (["+trainer.val_check_interval=0"], "val_check_interval=0: must be above 0"),
-        (["+trainer.val_check_interval=00:00:01:00"], "by the clock no two runs"),
+        (["+trainer.val_check_interval=00:00:01:00"], "with an interval in time, two runs"),
         (["+trainer.check_val_every_n_epoch=0"], "check_val_every_n_epoch=0: must be 1 or more"),
         (["model=gan", "trainer.precision=16"], "choose bf16-mixed"),
         (["+trainer.gradient_clip_val=1.0"], "gradients.max_norm=... clips"),
         (["+trainer.accumulate_grad_batches=2"], "gradients.accumulate=N accumulates"),
-        (["gradients.max_norm=0"], "gradients.max_norm=0: above 0"),
+        (["gradients.max_norm=0"], "gradients.max_norm=0: must be above 0"),
         (
             ["gradients.accumulate=0"],
             "gradients.accumulate=0: must be a whole number of 1 or more",
@@ -192,8 +192,14 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
             "this network has no batch norm; choose one of none, concat",
         ),
         (["model=gan", "model/augmentation=ada", *RGBA], "with 1 or 3 channels, not 4"),
-        (["model=gan", "model.num_standing_batches=0"], "num_standing_batches=0: 1 or more"),
-        (["model=gan", "model.ema_ramp=0"], "model.ema_ramp=0: a share of the images seen"),
+        (
+            ["model=gan", "model.num_standing_batches=0"],
+            "num_standing_batches=0: must be 1 or more",
+        ),
+        (
+            ["model=gan", "model.ema_ramp=0"],
+            "model.ema_ramp=0: must be above 0 (a share of the images seen",
+        ),
         (
             ["model=gan", "model.ema_ramp=0.05", "model.ema_half_life=null"],
             "which bounds model.ema_half_life",
@@ -377,7 +383,7 @@ def test_resume_refuses_runs_that_cannot_be_resumed(run, tmp_path, arguments, me
     ("arguments", "message"),
     [
         (["sweep=a"], "sweep=a names a sweep of several runs: add -m."),
-        (["-m", "seed=1,2", "sweep=a/b"], "sweep=a/b: a name of letters, digits"),
+        (["-m", "seed=1,2", "sweep=a/b"], "sweep=a/b: a name may have letters, digits"),
         (["-m", "seed=1,2", "sweep=a", "hydra.sweep.dir=b"], "outputs/sweeps/a, not b"),
         (["-m", "model=vea,gan"], "model=vea: there is no such option; did you mean vae?"),
     ],

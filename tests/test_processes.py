@@ -1,4 +1,4 @@
-"""Processes of a run: what they know of each other, and the signals that stop them."""
+"""Processes of a run: their messages about each other, and the signals that stop them."""
 
 import signal
 import subprocess

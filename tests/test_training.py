@@ -203,7 +203,7 @@ def test_resume_keeps_model_and_config_and_accepts_new_overrides(run, tmp_path):
     assert int(after[-1]["update"]) == 6
 
 
-@pytest.mark.slow  # test_merge_config holds this without training
+@pytest.mark.slow  # test_merge_config.py tests this without training
 def test_second_resume_has_the_overrides_of_the_first(run, tmp_path):
     """An override that removes a logger is kept like one that adds a logger."""
     folder = tmp_path / "run"

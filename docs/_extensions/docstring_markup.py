@@ -39,7 +39,7 @@ def convert(
 def _skip(
     app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
 ) -> bool | None:
-    """Leave out fields of a NamedTuple, which its signature shows; keep what makes calls."""
+    """Leave out the fields of a NamedTuple, since its signature shows the fields; keep methods."""
     if name == "__call__":
         return not str(getattr(obj, "__module__", "")).startswith("limner")
     is_field = str(getattr(obj, "__doc__", "")).startswith("Alias for field number")
@@ -103,10 +103,12 @@ def _literal(block: str) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    """Escape what is no code; code may go on in the next line of its paragraph."""
+    """Escape text outside of code; code may continue in the next line of its paragraph."""
     parts = re.split(r"(``[^`]+``|`(?:[^`\n]|\n(?!\s*\n))+`)", text)
     escaped = [re.sub(r"([\\*|_])", r"\\\1", part) for part in parts]
-    for at in range(1, len(parts), 2):  # the code
-        follows = r"\ " if parts[at + 1][:1].isalnum() else ""  # a letter may not follow code
+    for at in range(1, len(parts), 2):  # the text of the code
+        follows = (
+            r"\ " if parts[at + 1][:1].isalnum() else ""
+        )  # reStructuredText allows no letter directly after code
         escaped[at] = f"``{parts[at].strip('`')}``{follows}"
     return "".join(escaped)

@@ -56,7 +56,9 @@ class ConfigFile:
         node = _value(self.values, parent) if parent else self.values
         if isinstance(node, Mapping) and "_target_" in node:
             yield node["_target_"], name
-        elif parent and isinstance(node, Mapping):  # an entry of an argument that is a mapping
+        elif parent and isinstance(
+            node, Mapping
+        ):  # the parent is an argument whose value is a mapping
             outer, _, argument = parent.rpartition(".")
             above = _value(self.values, outer) if outer else self.values
             if isinstance(above, Mapping) and "_target_" in above:
@@ -112,7 +114,7 @@ def _is_plain(hint: type) -> bool:
 
 
 def _type_of(value: Any) -> str:
-    """Return the type of a value in words; null and a reference say nothing."""
+    """Return the type of a value in words; empty for null and for a reference."""
     if isinstance(value, Mapping):
         return "mapping"
     if isinstance(value, list):
@@ -142,7 +144,7 @@ def _leaves(values: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 @functools.cache
 def _parameter(target: str, name: str) -> tuple[str, str]:
-    """Return the type of a constructor's parameter, and what a docstring states of it."""
+    """Return the type of a constructor's parameter, and its description in the docstring."""
     found = get_object(target)
     function = found.__init__ if inspect.isclass(found) else found
     if name not in inspect.signature(function).parameters:

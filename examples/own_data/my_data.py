@@ -1,7 +1,7 @@
-"""A data set that is drawn when it is asked for: squares and discs on a dark ground.
+"""A data set of drawn pictures: squares and discs on a dark ground.
 
-The method `pictures` is that of `limner.data.sources.Source`. limner cuts validation and test
-images from "train", as this source has no others, and decodes each picture once.
+The class follows `limner.data.sources.Source`. This source has only the split "train", so limner
+cuts validation and test images from it. limner decodes each picture once.
 """
 
 from PIL import Image, ImageDraw

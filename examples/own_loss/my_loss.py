@@ -1,7 +1,8 @@
 """An adversarial loss: both players minimise a distance between logits and targets.
 
-The class follows `limner.interfaces.AdversarialLoss`. Its attributes have values that count
-where a loss says nothing: this loss needs no penalty, and G reads no logits of real images.
+The class follows `limner.interfaces.AdversarialLoss`. The protocol has
+default values of attributes that a loss leaves out. By default, a loss needs no penalty, and G
+reads no logits of real images.
 """
 
 from torch.nn.functional import smooth_l1_loss

@@ -34,5 +34,5 @@ class Coarse:
         return Features(features, features[:, : self.num_logits])
 
     def protocol(self):
-        """Say what a reader must know to compare scores."""
+        """Return the facts that a reader needs to compare scores."""
         return {"feature_network": "coarse cells", "cells": CELLS}

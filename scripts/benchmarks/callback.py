@@ -1,4 +1,4 @@
-"""Turns for a training by Lightning, in limner or in the template."""
+"""Callback that lets Lightning train in turns with the other opponents."""
 
 __all__ = ["TakeTurns"]
 

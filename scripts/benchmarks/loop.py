@@ -2,7 +2,7 @@
 
 This loop is the speed limit that limner is measured against, so it has every optimisation that
 helped in measurements: a fused optimizer, and on a CPU channels_last (4 to 7 % of a convolutional
-network's time; compiling gained nothing there). Flags after the opponent's name choose otherwise:
+network's time; compiling gained nothing there). Flags after the name choose other optimisations:
 "loop:channels_last", "loop:compile", "loop:channels_last+compile", or "loop:plain" for none.
 """
 

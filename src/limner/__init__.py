@@ -51,7 +51,7 @@ _MODULES = {
     "limner.pretrained.load": ("load",),
     "limner.pretrained.trained_model": ("TrainedModel",),
 }  # fmt: skip
-"""Names by the modules that are imported when a name is first used: they import torch."""
+"""Mapping of each name to its module, which is imported (with torch) at the first use of it."""
 
 
 def __getattr__(name: str) -> Any:

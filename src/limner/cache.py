@@ -74,7 +74,9 @@ def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path
         lock = FileLock(f"{folder}.lock")
         lock.acquire()
     except OSError as error:
-        log.warning("The cache %s cannot be written (%s): not kept.", folder.parent, error)
+        log.warning(
+            "The cache %s cannot be written (%s). The result is not kept.", folder.parent, error
+        )
         folder = Path(tempfile.mkdtemp(prefix="limner-"))
         with _named(folder):
             build(folder)
@@ -82,7 +84,7 @@ def cached_folder(kind: str, key: object, build: Callable[[Path], None]) -> Path
     try:
         if not folder.is_dir():
             partial = folder.with_suffix(PARTIAL)
-            shutil.rmtree(partial, ignore_errors=True)  # a killed process may have left one
+            shutil.rmtree(partial, ignore_errors=True)  # a killed process may have left a folder
             partial.mkdir()
             try:
                 with _named(cache_dir()):
@@ -127,8 +129,10 @@ def folder_lock(folder: Path) -> Iterator[None]:
     try:
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except (OSError, NotImplementedError) as error:  # the second: a system without locks
-        log.warning("The cache %s cannot be written (%s): no lock.", cache_dir(), error)
+    except (OSError, NotImplementedError) as error:  # systems without locks raise the second error
+        log.warning(
+            "The cache %s cannot be written (%s), so there is no lock.", cache_dir(), error
+        )
         yield
         return
     try:

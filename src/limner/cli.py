@@ -61,7 +61,7 @@ log = logging.getLogger(__name__)
 DEBUG = "debug=true"
 """Word that shows the traceback instead of a message, in every command."""
 _failures: list[str] = []
-"""Failures in this process; with any failure the exit code is 1."""
+"""Failures of the current command; with any failure the exit code is 1."""
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def main() -> None:
     if command == "train":
         raise SystemExit(_train(words))
     debug = DEBUG in words
-    if command != "search":  # whose trials take it too
+    if command != "search":  # the trials of a search need DEBUG too
         words = [word for word in words if word != DEBUG]
     raise SystemExit(_explained(functools.partial(_command, command, words), debug=debug))
 
@@ -84,9 +84,9 @@ def main() -> None:
 def _command(command: str, words: Sequence[str]) -> int:
     if command not in COMMANDS:
         refuse_unknown(command)
-        top_parser().parse_args([command])  # prints and exits
+        top_parser().parse_args([command])  # this prints and exits
     words = read_words(command, words)
-    refuse_keys(command, words)  # before the seconds that importing torch takes
+    refuse_keys(command, words)  # check before importing torch, which takes seconds
     return importlib.import_module(COMMANDS[command].module).run(words)
 
 
@@ -113,6 +113,7 @@ def _train(words: Sequence[str]) -> int:
     if "--version" in words:
         print(VERSION)
         return 0
+    _failures.clear()
     end_with_first_process()
     stop_with_parent()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises exceptions instead of printing them
@@ -149,7 +150,7 @@ def _composing(start: Start, job: Callable[[DictConfig], float | None]) -> None:
     """Let Hydra compose the config and run the job.
 
     Raises:
-        UserError: If a config file that a resumed run was composed of is missing now.
+        UserError: If a config file is missing from which the resumed run was composed.
     """
     try:
         with commented(sys.argv[1:]):

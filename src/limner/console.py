@@ -159,7 +159,7 @@ def quieten() -> None:
         ".*treespec.*",
         ".*You defined a `validation_step`.*",
         ".*passed in a `val_dataloader`.*",
-        ".*in eval mode at the start of training.*",  # intended for the EMA
+        ".*in eval mode at the start of training.*",  # limner intends this for the EMA
         ".*It is recommended to use `self.log.*sync_dist=True.*",  # every rank has the sum
         ".*Metric `InceptionScore` will save.*",
         ".*Total length of `list` across ranks is zero.*",  # no validation images

@@ -1,4 +1,4 @@
-"""Protocols between the parts of limner: all that one part may assume of another.
+"""Protocols between the parts of limner: all that a part may assume of another part.
 
 A model knows a batch, an optimizer factory and its networks. A score knows a model that samples
 and a set of real images. No part knows the classes of the others.

@@ -16,7 +16,7 @@ STOP_SIGNALS = [
 
 
 def is_first_process() -> bool:
-    """Return whether this is the first process of a run, which prints: rank 0 or the only one."""
+    """Return whether this is the first process of a run (rank 0), which prints messages."""
     ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
     return all(os.environ.get(name, "0") == "0" for name in ranks)
 

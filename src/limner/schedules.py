@@ -69,8 +69,8 @@ class LinearWarmup(Linear):
     def __init__(self, *, num_updates: int) -> None:
         if num_updates < 1:
             raise ValueError(
-                f"model.kl_schedule.num_updates={num_updates}: must be at least 1; "
-                "model/kl_schedule=none for the full weight from the start"
+                f"model.kl_schedule.num_updates={num_updates}: must be at least 1. For the full "
+                "weight from the start: model/kl_schedule=none"
             )
         super().__init__(start=0.0, end=1.0, first=0, last=num_updates)
 

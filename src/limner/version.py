@@ -22,7 +22,7 @@ def refuse_newer(version: str | None, what: str) -> None:
     """Raise `UserError` if `what` was made by a newer version of limner.
 
     Args:
-        version: Version that made it. None, and a text that is no version, are accepted.
+        version: Version that made it. None and a text that is not a version are accepted.
         what: Name of the thing, at the start of the message.
     """
     with contextlib.suppress(InvalidVersion):
@@ -43,7 +43,7 @@ def refuse_other_format(found: int, what: str) -> None:
     if found != FORMAT:
         raise UserError(
             f"{what}: this run was saved by another version of limner (format {found}, here "
-            f"{FORMAT}) and cannot be resumed by this one: resume it with that version, or begin "
-            "a new run in another folder. limner.load, limner sample and limner evaluate still "
-            "read it."
+            f"{FORMAT}) and cannot be resumed by this version: resume it with the other "
+            "version, or begin a new run in another folder. limner.load, limner sample and "
+            "limner evaluate still read it."
         )

@@ -14,8 +14,8 @@ from limner.augmentations.ada_transforms import (
 )
 
 P = torch.tensor(0.5)
-NO, YES = 0.75, 0.25  # draws above and below P
-# For each transformation: the columns of its values, then of the draw that decides its use.
+NO, YES = 0.75, 0.25  # a draw above P and a draw below P
+# Each transformation has the columns of its values, and last the column that decides its use.
 FLIP, QUARTER, SHIFT, SCALE = (0, 1), (2, 3), (4, 5, 6), (7, 8)
 BEFORE, STRETCH, AFTER, FURTHER = (9, 10), (11, 12), (13, 14), (15, 16, 17)
 BRIGHTNESS, CONTRAST, LUMA, HUE, SATURATION = (0, 1), (2, 3), (4, 5), (6, 7), (8, 9)
@@ -204,7 +204,7 @@ def test_each_transformation_is_applied_with_its_probability(p):
     """Half of the flips and a quarter of the quarter turns change nothing."""
     image = torch.randn(1, 1, 4, 4).expand(4000, -1, -1, -1)
     shares = {FLIP: p / 2, QUARTER: 3 * p / 4, SCALE: p, STRETCH: p, FURTHER: p}
-    shares |= {(*BEFORE, *AFTER): p}  # There are two rotations, of which one or both happen.
+    shares |= {(*BEFORE, *AFTER): p}  # Two rotations are drawn, and at least one of them happens.
     for columns, expected in shares.items():
         uniform = torch.ones(4000, NUM_DRAWS_GEOMETRY)
         uniform[:, list(columns)] = torch.rand(4000, len(columns))
@@ -214,7 +214,7 @@ def test_each_transformation_is_applied_with_its_probability(p):
 
 
 def test_random_values_have_the_distributions_of_the_paper():
-    """Each value is read off a colour or a ramp that shows it."""
+    """Each value is computed from a changed colour or ramp."""
     u = (torch.arange(2000) + 0.5) / 2000
     grey, red = torch.full((1, 1, 1, 1), 1.0), torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
     brightness = (coloured(0 * grey, (BRIGHTNESS, [u])) / 0.2).flatten()

@@ -40,7 +40,7 @@ def test_sym6_is_orthonormal_with_six_vanishing_moments():
 def test_sym6_has_an_almost_linear_phase():
     """db6, the extremal-phase filter with the same properties, reaches 0.83 at its best tap."""
     h = torch.tensor(SYM6)
-    mirrored = torch.cat([h[:-1].flip(0), torch.zeros(1)]).roll(2)  # around tap 6
+    mirrored = torch.cat([h[:-1].flip(0), torch.zeros(1)]).roll(2)  # phase relative to tap 6
     assert (h * mirrored).sum() > 0.96
 
 

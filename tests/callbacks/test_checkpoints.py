@@ -1,4 +1,4 @@
-"""Checkpoints are whole or absent; the last few are kept, and the best one is the best."""
+"""Checkpoints are whole or absent. The last few and the best are kept."""
 
 import json
 import os
@@ -199,7 +199,7 @@ def test_checkpoints_replaces_a_broken_best_by_the_next_one(tmp_path, caplog):
 def test_checkpoints_does_not_count_a_broken_checkpoint_that_a_resume_skipped(
     tmp_path, reached, stay
 ):
-    """It does not count before its update, when its update is reached again, or after it."""
+    """A broken checkpoint does not count before, at or after its update."""
     for update in (5, 10):
         write({"global_step": update}, update_path(tmp_path, update))
     os.truncate(update_path(tmp_path, 10), 100)
@@ -341,7 +341,7 @@ def test_checkpoints_refuses_processes_that_resume_from_different_checkpoints(tm
     made = trainer(tmp_path)
     made.strategy = _OtherRank(checkpoint_io=AtomicCheckpointIO())
     made.start(5)
-    with pytest.raises(UserError, match="the first from update 5, this one from 4"):
+    with pytest.raises(UserError, match="the first process from update 5, this process from 4"):
         made.start(4)
 
 
@@ -500,7 +500,7 @@ def test_checkpoints_gives_up_none_when_that_would_not_free_enough(tmp_path, mon
 
 
 def test_run_keeps_its_newest_checkpoint_when_the_disk_holds_two(run, tmp_path, small_disk):
-    """Keeping two needs room for three for a moment; here the older one is removed first."""
+    """Two kept checkpoints need room for three. Without it, the older is removed first."""
     one = tmp_path / "one"
     assert run(*SMALL, "trainer.max_steps=1", f"hydra.run.dir={one}").code == 0
     size = numbered(one)[0].stat().st_size

@@ -2,7 +2,7 @@
 
 import pytest
 
-WON, COLLAPSED = "The discriminator has won", "The samples have collapsed"
+WON, COLLAPSED = "The discriminator is almost always right", "The samples have collapsed"
 SHORT = [
     "model=gan", "metrics=none", "~callbacks.pictures", "logger=none", "accelerator=cpu",
     "data.batch_size=64", "trainer.max_epochs=6", "callbacks.game.first_update=100",
@@ -10,7 +10,7 @@ SHORT = [
 
 
 @pytest.mark.slow
-def test_collapse_warning_recognises_a_discriminator_that_has_won(run):
+def test_collapse_warning_recognises_a_discriminator_that_is_always_right(run):
     """The generator of this run does not learn."""
     result = run(*SHORT, "optimizer.lr=0.0", "model.discriminator_lr=2e-3")
     assert result.code == 0, result.err
@@ -24,7 +24,7 @@ def test_collapse_warning_recognises_a_collapse(run):
     assert (result.out + result.err).count(COLLAPSED) == 1
 
 
-@pytest.mark.slow  # twelve epochs without a failure
+@pytest.mark.slow  # this trains twelve epochs without a failure
 def test_collapse_warning_is_silent_when_training_is_healthy(run):
     result = run(*SHORT, "trainer.max_epochs=12", "callbacks.game.first_update=200")
     assert result.code == 0, result.err

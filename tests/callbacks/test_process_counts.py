@@ -22,6 +22,6 @@ def test_process_counts_must_agree(monkeypatch, asked, counted, group, fits):
         guard.setup(trainer, None, "fit")
         return
     with pytest.raises(
-        UserError, match=f"make {asked} .* counts {counted}, and {group or 1} have"
+        UserError, match=f"make {asked} .* counts {counted}, and {group or 1} processes have"
     ):
         guard.setup(trainer, None, "fit")

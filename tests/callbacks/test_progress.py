@@ -9,17 +9,13 @@ from rich.console import Console
 from limner import console as limner_console
 from limner.callbacks.log import Log
 from limner.callbacks.progress import Progress
-from limner.files import progress_displays
 from limner.launch.job import NAME
+from support.bar_clock import set_clock
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    now = SimpleNamespace(seconds=0.0)
-    fake = SimpleNamespace(monotonic=lambda: now.seconds)
-    monkeypatch.setattr(limner_console, "time", fake)
-    monkeypatch.setattr(progress_displays, "time", fake)
-    return now
+    return set_clock(monkeypatch)
 
 
 @pytest.fixture

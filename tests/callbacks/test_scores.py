@@ -98,7 +98,7 @@ def test_second_run_reads_no_real_image_for_its_scores(run, monkeypatch):
     ("changes", "message"),
     [
         ({"reference_split": "test"}, "metrics.objective.name=val/fid_classifier is not"),
-        ({"scores": ["kid"], "kid_subset_size": 9}, "there are: val/kid_classifier"),
+        ({"scores": ["kid"], "kid_subset_size": 9}, "give: val/kid_classifier"),
         ({"objective.name": "val/fid_ink"}, "val/fid_ink is not computed"),
         ({"objective.name": "val/fid"}, "val/fid is not computed"),
         ({"objective.name": "val/fid_classifie"}, "val/fid_classifie is not computed"),

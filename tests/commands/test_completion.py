@@ -45,7 +45,7 @@ def test_completion_offers_the_commands(completions, line):
 
 def test_completion_offers_the_keys_of_a_command(completions):
     assert {"run=", "mode=", "to="} <= set(completions("limner sample ru"))
-    assert completions("limner sample run=") == []  # a path, which the shell completes itself
+    assert completions("limner sample run=") == []  # the shell itself completes a path
 
 
 @pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])

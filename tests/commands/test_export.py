@@ -89,7 +89,7 @@ def test_model_card_describes_the_model_and_its_scores(finished, export):
         "samples.png",
     ):
         assert said in card
-    assert "Scored at update 9; the weights here are those of update 2." in card
+    assert "Scored at update 9; these weights are from update 2." in card
     assert limner.__version__ in card
     assert Path("model/samples.png").stat().st_size > 0
     (finished["vae"] / "scores.json").write_text("{")

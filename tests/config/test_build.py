@@ -176,6 +176,6 @@ def test_build_turns_a_call_that_does_not_fit_into_a_message(composed, own):
 
 
 def test_composed_config_has_the_parts_of_network_where_the_model_reads_them(composed):
-    plain = as_data(composed("model=gan", "network=mlp", "network.generator.width=12"))
+    plain = as_data(composed("model=gan", "network=mlp", "network.generator.hidden_dims=[12]"))
     assert "network" not in plain
-    assert plain["model"]["generator"]["width"] == 12
+    assert plain["model"]["generator"]["hidden_dims"] == [12]

@@ -81,7 +81,7 @@ def test_cfg_job_shows_the_comment_of_every_key_of_train_yaml(run):
         ("network", "dcgan | mlp | resnet | resnet_large"),
         ("  kid_num_subsets", "number of subsets over which kid is averaged"),
         ("  num_splits", "number of parts of the samples that inception_score averages"),
-        ("    seed", "not the run's: all runs on a data set are scored by the same network"),
+        ("    seed", "not the seed of the run: one network scores all runs on a data set"),
     ],
 )
 def test_cfg_job_shows_the_comments_of_the_chosen_groups(config_text, key, comment):

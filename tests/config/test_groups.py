@@ -23,7 +23,7 @@ def test_check_groups_states_how_to_remove_a_logger_or_a_callback(composed, key)
     group, name = key.split(".")
     with open_dict(config):
         config[group][name] = None
-    with pytest.raises(UserError, match=rf"to take it away: ~{key}"):
+    with pytest.raises(UserError, match=rf"to remove it: ~{key}"):
         check_groups(config)
 
 

@@ -29,7 +29,7 @@ class WholeLoss(HalfALoss):
 
 
 def plain(value, other):
-    """Do nothing; a function without annotations."""
+    """Do nothing: this function has no annotations."""
 
 
 @pytest.mark.parametrize("value", [3, 2.5, "text", True, None, [1], {"a": 1}])

@@ -1,4 +1,4 @@
-"""Black and white images drawn from grey ones: with the right probabilities, and reproducibly."""
+"""Black and white images are drawn from grey images with the right probabilities, reproducibly."""
 
 import itertools
 

@@ -26,7 +26,7 @@ def test_decode_keeps_a_picture_that_fits():
 
 
 def test_decode_cuts_the_centre_and_keeps_proportions():
-    """Of a wide picture of three vertical bands, the middle band remains."""
+    """Only the middle band of a wide picture with three vertical bands remains."""
     pixels = np.zeros((10, 30), np.uint8)
     pixels[:, 10:20] = 200
     assert (to_array(Image.fromarray(pixels), [1, 10, 10], background=WHITE) == 200).all()

@@ -54,7 +54,7 @@ def test_zip_listing_is_parsed_once(archive, parsed):
 
 
 def test_fingerprint_and_sizes_equal_those_of_older_versions(archive):
-    """A resumed run compares them, and the cache is searched by them."""
+    """A resumed run compares fingerprints, and fingerprints are keys of the cache."""
     with zipfile.ZipFile(archive) as opened:
         sizes = {info.filename: info.file_size for info in opened.infolist()}
     names = sorted(name for name in sizes if name.startswith("train/") and name[-1] != "/")
@@ -124,7 +124,7 @@ def test_zip_with_backslashes_has_the_same_labels_and_splits(archive, tmp_path):
     other = rewritten(archive, lambda name: name.replace("/", "\\"), tmp_path / "windows.zip")
     with zipfile.ZipFile(other) as opened:
         assert "train\\class_0\\0000.png" in opened.namelist()
-    for _ in range(2):  # the second time from the cache
+    for _ in range(2):  # the second listing comes from the cache
         here, there = what_it_says(archive), what_it_says(other)
         for split in ("train", "test"):
             assert there[split][:3] == here[split][:3]

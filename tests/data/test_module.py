@@ -40,7 +40,7 @@ def digits():
 
 @pytest.fixture
 def photos(tmp_path):
-    """Return a folder and a function for the state of its data module, or for loading a state."""
+    """Return a folder, and a function that returns or loads the state of its data module."""
     folder = fakes.images(tmp_path / "photos", 12, size=(4, 4), classes=3)
 
     def state(path=folder, *, saved=None, **overrides):

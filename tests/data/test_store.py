@@ -91,7 +91,7 @@ def test_truncated_or_newer_file_is_decoded_again(tmp_path):
 
 
 def test_fingerprint_covers_pixels_and_labels():
-    """It does not depend on places or times of files; the cached statistics depend on it."""
+    """Places and times of files do not change the fingerprint, which the statistics depend on."""
 
     def fingerprint(name, read=lambda i: i, label=lambda i: i % 7, kind="memory"):
         numbers = range(6)

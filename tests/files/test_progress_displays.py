@@ -4,24 +4,19 @@ import io
 import itertools
 import re
 import sys
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 from rich.console import Console
 
 from limner import console as limner_console
 from limner.console import Bar, say
-from limner.files import progress_displays
+from support.bar_clock import set_clock
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    now = SimpleNamespace(seconds=0.0)
-    fake = SimpleNamespace(monotonic=lambda: now.seconds)
-    monkeypatch.setattr(limner_console, "time", fake)
-    monkeypatch.setattr(progress_displays, "time", fake)
-    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
-    return now
+    return set_clock(monkeypatch)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ SCRIPT = {key: value for key, value in SRUN.items() if key != "SLURM_STEP_ID"} |
     ("environ", "devices", "nodes"),
     [
         ({}, 1, 1),
-        ({}, 4, 1),  # Lightning starts the others.
+        ({}, 4, 1),  # Lightning starts the other processes.
         (TORCHRUN, 2, 2),
         (SRUN, 2, 2),
         (SRUN | {"SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1"}, 1, 1),

@@ -101,6 +101,6 @@ def test_offline_run_with_all_loggers_warns_of_nothing(run, monkeypatch, tmp_pat
     assert "WARNING" not in result.err
     assert "anonymous" not in result.err
     folder = result.only_run()
-    assert (folder / "metrics.csv").read_text().count("\n") == 2  # the heading and one row
+    assert (folder / "metrics.csv").read_text().count("\n") == 2  # heading and one row
     assert list(folder.glob("events.out.tfevents.*"))
     assert list((folder / "wandb").glob("offline-run-*"))

@@ -48,11 +48,11 @@ def test_adversarial_losses_return_one_value_per_pair_with_the_right_sign(loss):
     real, fake = torch.zeros(7, requires_grad=True), torch.zeros(7, requires_grad=True)
     loss().discriminator(real, fake).sum().backward()
     assert (real.grad < 0).all(), "D raises the logits of real images"
-    if loss is not LeastSquares:  # The target of this loss for fakes is 0, where these logits are.
-        assert (fake.grad > 0).all(), "and lowers those of fakes"
+    if loss is not LeastSquares:  # these logits equal its target for fakes
+        assert (fake.grad > 0).all(), "and lowers the logits of fakes"
     fake.grad = None
     loss().generator(None, fake).sum().backward()
-    assert (fake.grad < 0).all(), "G raises those of fakes"
+    assert (fake.grad < 0).all(), "G raises the logits of fakes"
 
 
 @pytest.mark.parametrize("loss", [Minimax, NonSaturating])
@@ -73,7 +73,7 @@ def test_adversarial_losses_are_finite_at_large_logits(loss):
 
 
 def test_relativistic_loss_is_logistic_in_the_difference_of_the_logits():
-    """-log sigmoid(D(x) - D(G(z))): the losses of D and G exchange real and fake."""
+    """D's loss is -log sigmoid(D(x) - D(G(z))); G's loss exchanges real and fake logits."""
     real, fake = torch.randn(2, 50, dtype=torch.float64).unbind()
     loss = Relativistic()
     expected = -torch.log(torch.sigmoid(real - fake))

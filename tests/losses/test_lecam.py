@@ -27,7 +27,7 @@ def test_lecam_average_starts_as_a_plain_mean_and_forgets_later():
         lecam.observe(seen(real, -real), step=step, num_images=4)
     assert lecam.real.item() == pytest.approx(sum(reals[:5]) / 5, abs=1e-6)
     assert lecam.fake.item() == pytest.approx(-sum(reals[:5]) / 5, abs=1e-6)
-    expected = sum(reals[:10]) / 10  # t / (t + 1) reaches 0.9 there.
+    expected = sum(reals[:10]) / 10  # t / (t + 1) reaches 0.9 at this step.
     for real in reals[10:]:
         expected = 0.9 * expected + 0.1 * real
     for step, real in enumerate(reals[5:], start=5):

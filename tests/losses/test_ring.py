@@ -60,7 +60,7 @@ class Game:
         ]
 
     def train(self, num_updates: int, num_discriminator_steps: int) -> None:
-        """Train for that many updates."""
+        """Train for `num_updates` updates."""
         for update in range(num_updates):
             for _ in range(num_discriminator_steps):
                 self._step(1, self._discriminator_loss(update))
@@ -105,7 +105,7 @@ class Game:
         slow(Minimax(), None, 1, id="minimax"),
         slow(Hinge(), None, 1, id="hinge"),
         slow(Relativistic(), ZERO_CENTRED, 1, id="relativistic"),
-        # With one step of D per update it finds at most one mode.
+        # With one step of D per update, this loss finds at most one mode.
         slow(Wasserstein(), ONE_CENTRED, 3, id="wasserstein"),
     ],
 )

@@ -104,5 +104,5 @@ def test_named_features_refuses_images_without_such_features(images, message):
 
 def test_diversity_refuses_to_compare_grey_with_colour():
     real = pictures(4, 0)
-    with pytest.raises(UserError, match="these have 1, the real ones 3"):
+    with pytest.raises(UserError, match="these have 1, the real images 3"):
         distances(real[:, :1], real)

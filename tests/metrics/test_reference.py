@@ -1,4 +1,4 @@
-"""Statistics of real images are computed once, and again if the cached ones are not valid."""
+"""Statistics of real images are computed once, and again if the cache entry is not valid."""
 
 import json
 import logging

@@ -34,7 +34,7 @@ slow = partial(pytest.param, marks=pytest.mark.slow)
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    """Return a function that trains a short run of a model, which may be no first stage, once."""
+    """Return a function that trains a short run of any model, at most once for each model."""
     folder = tmp_path_factory.mktemp("first")
 
     @cache

@@ -145,7 +145,7 @@ def test_vae_samples_depend_on_labels_and_repeat_for_the_same_generator(made):
     draws = [vae.sample(4, generator=torch.Generator().manual_seed(1)) for _ in "ab"]
     assert torch.equal(*draws)
     assert vae.reconstruct(IMAGES, LABELS).shape == IMAGES.shape
-    with pytest.raises(ValueError, match="no labels"):
+    with pytest.raises(ValueError, match="needs labels, but got none"):
         vae.encode(IMAGES)
 
 
@@ -178,7 +178,10 @@ def test_kl_weight_follows_its_schedule(made):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model/objective=iwae", "model.objective.num_samples=0"], "num_samples=0: codes"),
+        (
+            ["model/objective=iwae", "model.objective.num_samples=0"],
+            "num_samples=0: must be 1 or more",
+        ),
         (["model/objective=iwae", "model.kl_weight=2.0"], "does not support a KL weight"),
         (["model/objective=iwae", "model/kl_schedule=linear"], "does not support a KL weight"),
         (["model.objective.free_bits=-1"], "free_bits=-1"),

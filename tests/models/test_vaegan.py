@@ -39,7 +39,7 @@ def gradients(vaegan):
 
 
 def test_adversarial_loss_changes_only_the_generator(made):
-    """Without reconstruction for G, the encoder's gradient is unchanged, and D gets none."""
+    """Without G's reconstruction loss, the encoder's gradient is the same, and D gets none."""
     vaegan = made()
     both = gradients(vaegan)
     vaegan.reconstruction_weight = 0.0

@@ -205,7 +205,7 @@ def test_missing_labels_are_refused():
         (autoencoder, "mlp", {"num_classes": 0}, "network.num_classes=0"),
         (discriminator, "resnet", {"norm": "batsh"}, "network.discriminator_norm=batsh: choose"),
         (discriminator, "dcgan", {"norm": "batsh"}, "network.discriminator_norm=batsh: choose"),
-        (discriminator, "resnet", {"smallest": 0}, "network.discriminator.smallest=0: pixels"),
+        (discriminator, "resnet", {"smallest": 0}, "discriminator.smallest=0: must be 1 or more"),
         (discriminator, "resnet", {"num_flat_blocks": -1}, "num_flat_blocks=-1: must be 0"),
     ],
 )  # fmt: skip

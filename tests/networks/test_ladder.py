@@ -18,7 +18,7 @@ def made(shape, num_layers, latent_channels=2, num_classes=None):
         latent_channels=latent_channels, **size,
     )  # fmt: skip
     for layer in decoder.modules():
-        if isinstance(layer, ladder._Head):  # weights as after some training
+        if isinstance(layer, ladder._Head):  # weights such as after some training
             torch.nn.init.normal_(layer.layers[-1].weight, std=0.05)
     return encoder, decoder
 

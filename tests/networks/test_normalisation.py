@@ -80,7 +80,7 @@ def test_spectral_norm_does_one_power_iteration_per_training_pass_and_none_in_ev
     network = discriminator("dcgan", SHAPE, spectral_norm=True)
     conv = network.layers[0]
     state, images = conv.parametrizations.weight[0], torch.randn(2, *SHAPE)
-    # The iteration has to move from this start.
+    # The power iteration has to move from this start.
     nn.init.normal_(conv.parametrizations.weight.original)
     u, v = state._u.clone(), state._v.clone()
     matrix = conv.parametrizations.weight.original.detach().flatten(1)
@@ -97,7 +97,7 @@ def test_spectral_norm_does_one_power_iteration_per_training_pass_and_none_in_ev
 
 
 def test_weights_are_initialised_before_spectral_norm_is_applied():
-    """Afterwards, nn.init would only change a computed copy."""
+    """After spectral norm is applied, nn.init would only change a computed copy."""
     network = discriminator("dcgan", (3, 32, 32), spectral_norm=True, width=64, max_width=64)
     for layer in (*network.layers[3::3], network.classify):
         original = layer.parametrizations.weight.original

@@ -58,7 +58,7 @@ def test_resnet_for_cifar10_equals_table_4(networks):
     ],
 )  # fmt: skip
 def test_larger_resnets_equal_tables_5_and_6(networks, side, more, linear, doubled, halved):
-    """The network for 64x64 is the usual one, which lies between the two tables."""
+    """The network for 64x64 is the usual network, with a size between the two tables."""
     size = f"data.image_shape=[3,{side},{side}]"
     made, judge = networks("network=resnet_large", size, *more)
     assert made.coarsest == linear

@@ -15,7 +15,7 @@ def made(*, num_codes=CODES, length=LENGTH, num_classes=None, dropout=0.0):
         num_codes=num_codes, length=length, width=16, num_layers=2, num_heads=2,
         dropout=dropout, num_classes=num_classes,
     )  # fmt: skip
-    for parameter in network.parameters():  # far from the nearly uniform start
+    for parameter in network.parameters():  # weights far from the nearly uniform start
         torch.nn.init.normal_(parameter, std=0.7)
     return network
 

@@ -146,10 +146,10 @@ def test_load_names_a_broken_best_and_the_newest_whole_checkpoint(copy):
     (folder / "update_00000003.ckpt").write_bytes(b"half")
     message = refused(copy)
     assert "best.ckpt is cut off, or damaged at its end." in message
-    assert "newest whole one" in message
+    assert "newest whole checkpoint" in message
     assert "is update_00000002.ckpt: checkpoint=last" in message
     (folder / "update_00000002.ckpt").write_bytes(whole[:-100])
-    assert "There is no whole one" in refused(copy)
+    assert "There is no whole checkpoint" in refused(copy)
 
 
 def test_last_checkpoint_is_the_newest_whole_one(copy, caplog):
@@ -166,7 +166,7 @@ def test_last_checkpoint_is_the_newest_whole_one(copy, caplog):
     message = refused(copy, checkpoint="last")
     assert "update_00000010.ckpt is damaged" in message
     assert "update_00000004.ckpt is damaged" in message
-    assert "There is no whole one" in message
+    assert "There is no whole checkpoint" in message
 
 
 def test_load_refuses_a_hostile_checkpoint(copy, tmp_path):
@@ -225,7 +225,7 @@ def test_load_reads_only_files_inside_an_export_folder(finished, tmp_path, capsy
     assert "'../outside' is refused" in refused(tmp_path / "export")
     edit(tmp_path / "export", weights="inside")
     assert "missing, corrupt or only half written" in refused(tmp_path / "export")
-    assert "holds one only" in refused(tmp_path / "export", checkpoint="last")
+    assert "has only one checkpoint" in refused(tmp_path / "export", checkpoint="last")
     (tmp_path / "export" / "inside").symlink_to(tmp_path / "outside")
     assert "leads out of the folder" in refused(tmp_path / "export")
 

@@ -65,7 +65,7 @@ def test_build_refuses_unknown_classes(target, partial, never, monkeypatch):
     [
         (
             {"_target_": "torch.nn.Linear", "_partial_": True},
-            "model._partial_: for optimizers only",
+            "model._partial_ is only for optimizers",
         ),
         (
             {"_target_": "torch.nn.Linear", "_args_": [1, 2]},

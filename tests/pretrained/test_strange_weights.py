@@ -180,8 +180,8 @@ def test_endless_constructor_that_reads_values_is_stopped():
 @pytest.mark.parametrize(
     ("weight", "message"),
     [
-        (torch.full((3, 4), torch.nan), "infinite numbers, or nan, in weight"),
-        (torch.tensor([[1.0] * 4, [2.0] * 4, [-torch.inf] * 4]), "infinite numbers, or nan"),
+        (torch.full((3, 4), torch.nan), "weight have infinite numbers or nan"),
+        (torch.tensor([[1.0] * 4, [2.0] * 4, [-torch.inf] * 4]), "infinite numbers or nan"),
         (torch.ones(3, 4, dtype=torch.int8), "weight (int8 instead of floating point)"),
         (torch.ones(3, 4, dtype=torch.complex64), "weight (complex64 instead of floating point)"),
         (torch.ones(3, 4).to(torch.float8_e5m2), "weight (float8_e5m2 instead of"),

@@ -64,5 +64,5 @@ def test_automatic_resume_names_a_run_of_another_format_and_starts_a_new_one(sav
     before = contents(saved)
     result = run(*COMMAND[:-1], "trainer.max_steps=1", "resume=auto")
     assert result.code == 0
-    assert "was saved by another version of limner" in result.err + result.out
+    assert "only the version of limner that" in result.err + result.out
     assert contents(saved) == before

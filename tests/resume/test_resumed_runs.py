@@ -91,7 +91,7 @@ def test_repeated_command_ends_with_one_finished_run(run, monkeypatch):
         result = run(*refused)
         assert result.code == 1
         assert message in result.err
-    assert content(folder) == before, "neither nothing to do nor a refusal changes a file"
+    assert content(folder) == before, "a finished run and a refused command change no file"
 
 
 def test_checkpoint_of_a_newer_version_is_refused(run, monkeypatch):
@@ -108,7 +108,7 @@ def test_checkpoint_of_a_newer_version_is_refused(run, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.usefixtures("forking")
 def test_two_processes_resume_the_run_that_auto_found(run, tmp_path):
-    """The second process is started with the words that the first one made of resume=auto."""
+    """The first process replaces resume=auto by a folder, and starts the second with that word."""
     assert run(*COMMON, "trainer.max_steps=3", "data.batch_size=32", "hydra.run.dir=run").code == 0
     environment = {key: value for key, value in os.environ.items() if key != "LOCAL_RANK"}
     result = subprocess.run(

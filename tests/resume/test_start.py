@@ -72,7 +72,7 @@ def test_auto_starts_a_new_run_when_there_is_none_to_resume(command):
     start = decide_start(["resume=auto", *command])
     assert start.folder is None
     assert start.arguments == start.words == command
-    assert "a new one" in start.note
+    assert "a new run starts" in start.note
 
 
 def test_auto_knows_config_files_of_the_user(tmp_path):

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or absent, and the newest whole one is found."""
+"""Checkpoints are whole or absent, and the newest whole checkpoint is found."""
 
 import os
 import pickle
@@ -250,14 +250,24 @@ def test_killed_process_leaves_the_old_or_the_new_file_and_its_rest_is_removed(t
     [
         ([10, 20, 30], 20, 30, [20, 30]),
         ([10], 0, 10, [10]),
-        # 20 and 30 were damaged, or belong to a discarded future.
+        # Checkpoints 20 and 30 were damaged, or were rolled back.
         ([10, 20, 30], 10, 15, [10, 15]),
-        ([10, 20], 10, 20, [10, 20]),  # 20 was damaged, and is reached again.
-        ([10, 20], 10, 30, [10, 30]),  # 20 was damaged, and is passed.
-        ([10, 20], 0, 5, [5]),  # resumed from the very start
+        (
+            [10, 20],
+            10,
+            20,
+            [10, 20],
+        ),  # Checkpoint 20 was damaged, and training reaches update 20 again.
+        (
+            [10, 20],
+            10,
+            30,
+            [10, 30],
+        ),  # Checkpoint 20 was damaged, and training has passed update 20.
+        ([10, 20], 0, 5, [5]),  # the run was resumed from its start
     ],
 )
-def test_tidy_keeps_the_last_checkpoints_of_this_past(tmp_path, there, since, update, stay):
+def test_tidy_keeps_the_last_checkpoints_of_this_training(tmp_path, there, since, update, stay):
     written(tmp_path, *there, update)
     best = tmp_path / "checkpoints" / "best.ckpt"
     write(state(1), best)
@@ -286,7 +296,7 @@ WHOLE = {
 )  # fmt: skip
 def test_refuse_odd_names_a_checkpoint_that_no_run_has_saved(changes):
     refuse_odd(WHOLE, Path("a.ckpt"))
-    with pytest.raises(UserError, match=f"its {next(iter(changes))} is not what runs save"):
+    with pytest.raises(UserError, match=f"its {next(iter(changes))} has another form"):
         refuse_odd(WHOLE | changes, Path("a.ckpt"))
-    with pytest.raises(UserError, match=r"a\.ckpt is no checkpoint of a run"):
+    with pytest.raises(UserError, match=r"a\.ckpt is not a checkpoint of a run"):
         refuse_odd([1, 2], Path("a.ckpt"))

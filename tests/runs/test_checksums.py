@@ -56,7 +56,7 @@ def test_changed_byte_anywhere_is_noticed(tmp_path):
     whole, path = signed(CONTENT), tmp_path / "a.ckpt"
     assert said_of(path, whole) is None
     changes = [(at, 1 << at % 8) for at in range(len(whole))]
-    changes += [(at, 0x20) for at in range(len(whole) - 64, len(whole))]  # a in place of A
+    changes += [(at, 0x20) for at in range(len(whole) - 64, len(whole))]  # the byte of A becomes a
     for at, change in changes:
         changed = bytearray(whole)
         changed[at] ^= change
@@ -116,5 +116,5 @@ def test_full_disk_is_reported_as_such(room):
 def test_file_that_is_not_an_archive_is_not_signed():
     archive = SignedFile(io.BytesIO())
     archive.write(b"something else")
-    with pytest.raises(RuntimeError, match="no zip archive"):
+    with pytest.raises(RuntimeError, match="has not written a zip archive"):
         archive.finish()

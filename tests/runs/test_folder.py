@@ -73,7 +73,7 @@ def test_train_makes_a_lost_run_folder_again_with_the_next_checkpoint(run, meddl
     assert resumed.code == 0, resumed.err
 
 
-def test_train_takes_back_a_lost_run_folder_that_only_a_logger_has_made_again(run, meddle):
+def test_train_continues_in_a_lost_run_folder_that_only_a_logger_has_made_again(run, meddle):
     def lose(folder):
         shutil.rmtree(folder)
         TensorBoardLogger(folder=str(folder)).log_metrics({"a": 1.0}, step=1)

@@ -96,7 +96,7 @@ def test_incomplete_status_file_means_that_the_run_was_killed(tmp_path, text):
     assert read_status(tmp_path).state == "running"
 
 
-def test_newer_status_file_is_read_as_far_as_it_is_known(tmp_path):
+def test_read_status_returns_the_known_fields_of_a_newer_file(tmp_path):
     text = json.dumps({"state": "pruned", "update": 3, "version": "9.1", "trial": 7})
     (tmp_path / "status.json").write_text(text)
     assert read_status(tmp_path) == Status(state="pruned", update=3, version="9.1")

@@ -1,4 +1,4 @@
-"""Checks around every test that nothing named in a folder was executed, imported or read."""
+"""Checks after every test: no code, module or variable that a folder names was used."""
 
 import os
 import sys

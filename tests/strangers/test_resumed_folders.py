@@ -140,7 +140,7 @@ def test_saved_class_is_refused_unless_it_belongs_to_limner(run, tmp_path, key, 
         slow("data.name", "${hydra:runtime.cwd}"),
         slow("callbacks.x", {"list": [{"deep": "${oc.env:AWS_SECRET}"}]}),
         ("callbacks.x", {"${oc.env:AWS_SECRET}": 1}),
-        ("data.root", "${oc.env:AWS_SECRET}"),  # the root of a data set that has none
+        ("data.root", "${oc.env:AWS_SECRET}"),  # the root of a data set without a root
     ],
 )
 def test_saved_value_reads_only_other_keys(run, tmp_path, key, value):
@@ -217,7 +217,7 @@ def test_auto_accepts_user_classes_that_the_command_names(tmp_path, monkeypatch)
     start = decide_start(["resume=auto", *words])
     assert start.folder == folder.resolve()
     assert start.complete
-    child = decide_start(start.words)  # A further process of DDP is started so.
+    child = decide_start(start.words)  # DDP starts a further process in this way.
     assert child.folder == folder.resolve()
     assert "+data.note=${oc.env:AWS_SECRET}" in child.arguments, "typed, not only saved"
 

@@ -1,9 +1,9 @@
 """Composition by Hydra in a fraction of its time, for tests that compose the same options.
 
 Hydra takes 0.2 s to merge the files of one config. The files in conf/ do not change while the
-tests run, so the merged files are kept for each choice of options, and a copy of them takes the
-values of each test. Hydra still parses all overrides, applies the values and reports mistakes. A
-config that reads a file of another folder is composed by Hydra alone.
+tests run, so the merged files are kept for each choice of options. Each test sets its values in a
+copy of the merged files. Hydra still parses overrides, applies the values and reports mistakes.
+Hydra alone composes a config that reads a file of another folder.
 """
 
 __all__ = ["keep_merged_files", "merge_every_time"]

@@ -21,7 +21,6 @@ from collections.abc import Mapping, Sequence
 from hydra.core.global_hydra import GlobalHydra
 
 import limner.training.train  # noqa: F401  this import takes seconds
-from limner import cli
 
 SEVERAL = ("accelerator=ddp_cpu", "trainer.devices=2")
 _spares: list[tuple[int, int]] = []
@@ -60,12 +59,11 @@ def _become(start: tuple, pipes: Sequence[int], new_session: bool) -> None:
         if pipe != -1:
             os.dup2(pipe, own)
     if giving != -1:
-        os.close(giving)  # so that the input ends when the parent closes it
+        os.close(giving)  # the input must end when the parent closes its end
         sys.stdin = os.fdopen(0)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
     atexit._clear()
-    GlobalHydra.instance().clear()  # the failures of earlier tests
-    cli._failures.clear()  # the failures of earlier tests
+    GlobalHydra.instance().clear()
     _spares.clear()
     if any(word in SEVERAL for word in start[0]):
         _leave_a_spare()

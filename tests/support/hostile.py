@@ -28,7 +28,7 @@ TARGETS = (
     "lightning.pytorch.loggers.CSVLogger",
     "trap.Part",
 )
-"""Targets that no run folder may have built, in any place."""
+"""Targets that no key of a run folder may build."""
 PLACES = (
     "callbacks.pictures",
     "data",
@@ -68,7 +68,7 @@ def edit(path: Path, key: str, value: Any) -> None:
 
 
 def rewrite(folder: Path, words: list[Any]) -> None:
-    """Replace the overrides that a run was composed of."""
+    """Replace the overrides from which a run was composed."""
     (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(words))
 
 

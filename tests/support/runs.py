@@ -28,7 +28,6 @@ def last_checkpoint(run_dir: Path) -> Path:
 def trained(folder: Path, *overrides: str) -> Path:
     """Train a run by `python train.py` with these overrides in `folder`, and return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    cli._failures.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["train.py", *TINY, *overrides])

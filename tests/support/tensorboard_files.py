@@ -1,4 +1,4 @@
-"""What TensorBoard's own readers find in the event files of runs."""
+"""Content of the event files of runs, read by TensorBoard's own readers."""
 
 import io
 from pathlib import Path

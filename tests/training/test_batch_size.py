@@ -20,7 +20,9 @@ def test_fitting_batch_size_keeps_the_images_of_a_step_for_all_processes_togethe
     caplog.set_level(logging.INFO)
     fitting = fitting_batch_size(24, saved=SAVED, num_processes=num_processes)
     assert fitting == expected
-    said = f"data.batch_size={expected} instead of 24: an optimizer step of this run takes 48"
+    said = (
+        f"data.batch_size={expected} instead of 24, since an optimizer step of this run takes 48"
+    )
     assert (said in caplog.text) == (expected != 24)
 
 

@@ -98,7 +98,7 @@ def test_diverged_run_is_rolled_back_and_reports_that(run, tmp_path, monkeypatch
     def crash():
         raise RuntimeError("power cut")
 
-    once_back(monkeypatch, 23, crash)  # before there is a checkpoint that records the rollback
+    once_back(monkeypatch, 23, crash)  # stop before a checkpoint records the rollback
     with pytest.raises(RuntimeError, match="power cut"):
         run(*RUN, f"hydra.run.dir={parts}")
     assert last(parts)["callbacks"]["Rollbacks"] == {"past": []}

@@ -38,7 +38,7 @@ def trained(folder: Path, **environment: str) -> subprocess.CompletedProcess:
 
 
 def die_at(monkeypatch: pytest.MonkeyPatch, update: int, *, rank: int, waits: bool = False):
-    """Kill the process of a given rank before an update; the other one may then wait for ever."""
+    """Kill the process of a rank before an update; the other process may then wait forever."""
     original = SeedPerUpdate.on_train_batch_start
 
     def struck(self, trainer, *arguments):

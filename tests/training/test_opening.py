@@ -40,7 +40,7 @@ def test_opening_describes_generator_and_discriminator_in_lines_that_fit(told):
     [
         ([], "2,200 updates, 100 epochs of 64 images"),
         (["trainer.max_steps=11"], "11 updates, 0.5 epochs of 64 images"),
-        (["trainer.max_epochs=-1"], "no end in updates or epochs of 64 images"),
+        (["trainer.max_epochs=-1"], "no limit in updates or epochs of 64 images"),
         (["trainer.limit_train_batches=5", "trainer.max_epochs=2"], "10 updates, 2 epochs"),
         (["trainer.limit_train_batches=0.5", "trainer.max_epochs=2"], "22 updates, 2 epochs"),
         (["data.batch_size=32", "trainer.max_epochs=1"], "44 updates, 1 epochs of 32 images"),

@@ -1,4 +1,4 @@
-"""Optimisations of training change no result, and no update waits for its own numbers."""
+"""Optimisations do not change results, and an update does not wait for the device."""
 
 import csv
 import shutil
@@ -65,7 +65,7 @@ seen: list[tuple[str, ...]] = []
 def assert_close(first: dict[str, list[float]], other: dict[str, list[float]], rel: float) -> None:
     """Assert that losses agree up to rounding, which grows with the updates.
 
-    Another loss function differs at once.
+    The losses of another loss function differ from the first update on.
     """
     assert first.keys() == other.keys()
     for name, values in first.items():
@@ -149,7 +149,7 @@ def test_read_ahead_raises_the_error_of_a_batch_in_its_turn():
         next(ahead)
 
 
-@pytest.mark.slow  # only a new process has an allocator that nobody has set
+@pytest.mark.slow  # only a new process has the default allocator
 def test_keep_freed_memory_keeps_the_memory_of_large_tensors(tmp_path):
     """The memory of a large tensor is reused without a page fault for each of its pages."""
     code = """
@@ -187,7 +187,7 @@ def test_memory_layout_follows_device_and_precision():
     [
         (
             "compile=fast",
-            "compile=fast: choose of default, reduce-overhead, max-autotune; or null",
+            "compile=fast: choose one of default, reduce-overhead, max-autotune, or null",
         ),
         ("channels_last=first", "channels_last=first: choose true, false or auto"),
     ],
@@ -269,7 +269,7 @@ def test_training_step_does_not_wait_for_the_device(run, monkeypatch, words):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("words", MODELS, ids=" ".join)
 def test_training_step_does_not_synchronise_a_gpu(run, monkeypatch, words):
-    """Its batch is made without waiting, too."""
+    """The batch of the step is made without waiting, too."""
 
     def on_train_batch_start(self, *args):
         start(self, *args)

@@ -108,7 +108,7 @@ def _draw_blit(draws: "_Draws", p: Tensor, *, height: int, width: int) -> _Blit:
     """Draw a flip along x, then quarter turns, then a shift.
 
     A quarter turn of an image whose height and width differ by an odd number would end between
-    pixels; it is rounded to whole ones.
+    pixels; the shift is rounded to whole pixels.
     """
     flip = draws.maybe(p, draws.integer(2), 0.0) == 1
     quarters = draws.maybe(p, draws.integer(4), 0.0)

@@ -72,7 +72,7 @@ class Translation:
 
 
 class Cutout:
-    """Rectangle around a random pixel that is filled with zeros.
+    """Cutout: a rectangle of zeros, centred at a random pixel.
 
     Args:
         fraction: Sides of the rectangle as a share of height and width, in [0, 1]; 1/2 in the

@@ -14,9 +14,9 @@ everything that a transformation can point to. This replaces the paper's padding
 have to be read from the device for each batch.
 
 Doubling and halving are products with banded matrices, which on a CPU are 5 to 10 times faster
-than depthwise convolutions for images of 32 and 64 pixels, and can be differentiated twice. All
-together takes 5 to 8 times as long as bilinear lookup in the image itself, and 7 to 14 times with
-the gradient: an update of a small GAN on CIFAR-10 takes a fifth longer.
+than depthwise convolutions for images of 32 and 64 pixels, and can be differentiated twice. A
+whole transformation takes 5 to 8 times as long as bilinear lookup in the image itself (7 to 14
+times with the gradient). An update of a small GAN on CIFAR-10 takes a fifth longer.
 """
 
 __all__ = ["CENTRE", "SYM6", "downsample", "fold", "upsample", "warp"]
@@ -34,7 +34,7 @@ SYM6 = (
 )  # fmt: skip
 """h: the orthonormal filter of 12 taps with 6 vanishing moments and the most linear phase."""
 CENTRE = sum(k * tap for k, tap in enumerate(SYM6)) / math.sqrt(2)
-"""The m at which pixel 0 lies: with it, lookup is exact for an image that is linear in x and y."""
+"""Position m of pixel 0, such that lookup is exact for an image that is linear in x and y."""
 
 
 def warp(images: Tensor, *, source: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def warp(images: Tensor, *, source: Tensor) -> Tensor:
     sizes = images.new_tensor([width, height])
     a, b, offset = (source.to(images.dtype) / sizes[:, None]).unbind(2)
     offset = offset + CENTRE / (2 * sizes)
-    # 0 and 2 are both ends of a period, and become -1 and 1, those of grid_sample
+    # one period reaches from 0 to 2; grid_sample needs positions from -1 to 1
     grid = a[..., None, None] * x + (b[..., None] * y + offset[..., None])[..., None]
     grid = grid.remainder_(2).sub_(1).movedim(1, -1)
     return downsample(grid_sample(upsample(images), grid, align_corners=True))

@@ -28,8 +28,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     forever if the first process raised an exception. So an error of writing is not raised, but
     stored in `failure` (test_full_disk_stops_neither_of_two_processes).
 
-    If the disk is full, older checkpoints are removed to make room for the new one, the oldest
-    first. The newest whole checkpoint and best.ckpt always stay.
+    If the disk is full, the oldest checkpoints are removed to make room for the new
+    checkpoint. The newest whole checkpoint and best.ckpt always stay.
 
     Args:
         folder: Run folder, which is created again if it was deleted; None to write without

@@ -31,7 +31,7 @@ MAX_SHARE = 0.02
 
 
 class Checkpoints(L.pytorch.callbacks.Checkpoint):
-    """Callback that keeps the last checkpoints, named after their updates, and the best one.
+    """Callback that keeps the last checkpoints, named after their updates, and the best.
 
     A checkpoint is written after `every_num_updates` updates or `every_num_minutes` minutes,
     whichever comes first, and at the end of training. If a checkpoint cannot be written, a warning
@@ -43,7 +43,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         every_num_minutes: Largest number of minutes between two checkpoints. This interval is
             extended if writing the last checkpoint took more than 2 % of it.
         keep_last: Number of checkpoints to keep beside the best, at least 1. An older checkpoint
-            is removed after a newer one is complete.
+            is removed after a newer checkpoint is complete.
         objective: Value by which best.ckpt is chosen whenever the value is measured, as
             {name, mode: min or max}; None for no best.ckpt.
     """
@@ -237,6 +237,7 @@ def _check_agreement(update: int, strategy: Strategy) -> None:
     first = strategy.broadcast(update)
     if not strategy.reduce_boolean_decision(update == first, all=True):
         raise UserError(
-            f"The processes resume from different checkpoints: the first from update {first}, "
-            f"this one from {update}. All nodes must see the same files in the run folder."
+            "The processes resume from different checkpoints: the first process from update "
+            f"{first}, this process from {update}. All nodes must see the same files in the run "
+            "folder."
         )

@@ -66,9 +66,10 @@ class CollapseWarning(L.Callback):
         accuracy = torch.stack(self._accuracies).mean().item()
         self._say(
             accuracy > self.max_accuracy,
-            f"The discriminator has won: it named {100 * accuracy:.1f} % of this epoch's images "
-            "rightly. The usual cures: model/penalty=r1, a smaller model.discriminator_lr, "
-            "network.spectral_norm=true, or model/augmentation=ada if there are few images.",
+            f"The discriminator is almost always right: it recognised {100 * accuracy:.1f} % of "
+            "this epoch's images correctly. The usual cures: model/penalty=r1, a smaller "
+            "model.discriminator_lr, network.spectral_norm=true, or model/augmentation=ada if "
+            "there are few images.",
         )
         if isinstance(model, Samples) and trainer.is_global_zero:
             distance = self._distance(trainer, model)

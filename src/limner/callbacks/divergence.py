@@ -37,7 +37,7 @@ def check_values(values: Mapping[str, float], update: int, strategy: Strategy) -
     """
     wrong = [f"{name} is {value:.4g}" for name, value in values.items() if _ran_away(name, value)]
     if not strategy.reduce_boolean_decision(not wrong, all=True):
-        what = wrong[0] if wrong else "A loss of another process has run away"
+        what = wrong[0] if wrong else "A loss of another process has diverged"
         raise Diverged(what, update=update, advice=ADVICE)
 
 

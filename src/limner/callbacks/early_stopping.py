@@ -44,7 +44,7 @@ class EarlyStopping(L.Callback):
         self.best: float | None = None
         self.num_worse = 0
         """Number of scorings since the best scoring."""
-        self._update: int | None = None  # of the scoring that was counted last
+        self._update: int | None = None  # update of the last counted scoring
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         if self.num_worse >= self.patience:  # resumed after the end was decided

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 NUM_ROWS, NUM_STEPS, REACH = 8, 11, 3.0
 MANIFOLD = 20  # images on each side of the manifold picture
-NAMED = 32  # dimensions that bars are named by; more names would overlap
+NAMED = 32  # largest number of bars with a name; more names would overlap
 SHARE = 0.1  # fraction of active units below which the posterior has collapsed
 
 

@@ -1,4 +1,4 @@
-"""Titles and labels around a grid of images, so that a picture says what it shows."""
+"""Titles and labels around a grid of images, so that a picture explains its content."""
 
 __all__ = ["with_labels"]
 
@@ -13,8 +13,8 @@ from limner.files.printable import printable
 
 SMALLEST_TEXT = 14  # font size in pixels; its capitals are 10 pixels high
 SMALLEST_WIDTH = 360  # pixels, so that a title at any update fits into one line
-SHARE = 60  # height or width of a grid, the smaller one, divided by the font size
-LONGEST = 12  # length of a row's label, in font sizes, from which it is cut
+SHARE = 60  # shorter side of a grid divided by the font size
+LONGEST = 12  # largest length of a row's label, in font sizes
 GREY = (96, 96, 96)
 
 
@@ -98,6 +98,6 @@ def _fitting(name: str, size: int, texts: Sequence[str], width: float) -> ImageF
 @functools.cache
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
     """Return one of matplotlib's fonts, which have Latin, Greek, Cyrillic and more letters."""
-    import matplotlib  # takes a while, for which commands that draw no text must not wait
+    import matplotlib  # slow, and only needed for text
 
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), size)

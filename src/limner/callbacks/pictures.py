@@ -17,7 +17,7 @@ from limner.randomness import generator_for
 from limner.warn_once import WarnOnce
 
 SMALLEST_TILE = 64  # pixels; smaller images are enlarged to be visible
-COLUMNS = 8  # of a grid of reconstructions
+COLUMNS = 8  # number of columns in a grid of reconstructions
 
 
 class Pictures(L.Callback):
@@ -135,7 +135,7 @@ def rows_of_classes(num_classes: int, num_images: int) -> tuple[Tensor, int]:
 
 
 def _class_labels(classes: list[int], names: list[str]) -> list[str]:
-    """Return the number and the name of each class; names such as "7" or "7 - seven" alone."""
+    """Return number and name of each class, or only a name that has the number ("7 - seven")."""
     found = []
     for number in classes:
         name = names[number] if number < len(names) else str(number)

@@ -26,6 +26,6 @@ class ProcessCounts(L.Callback):
         if not self.num_processes == trainer.world_size == group:
             raise UserError(
                 f"trainer.num_nodes x trainer.devices make {self.num_processes} processes, the "
-                f"trainer counts {trainer.world_size}, and {group} have connected: they would "
-                "not train together."
+                f"trainer counts {trainer.world_size}, and {group} processes have connected. "
+                "These three numbers must be equal."
             )

@@ -86,7 +86,7 @@ def _values(trainer: L.Trainer) -> dict[str, float]:
 
 
 def _num_updates(trainer: L.Trainer) -> float | None:
-    """Return the total number of updates, one for each batch; None if only a signal ends it."""
+    """Return the total number of updates (one for each batch); None without a limit."""
     limits = [trainer.max_steps] if trainer.max_steps >= 0 else []
     if trainer.max_epochs is not None and trainer.max_epochs >= 0:
         limits.append(trainer.num_training_batches * trainer.max_epochs)

@@ -41,7 +41,7 @@ class Rollbacks(L.Callback):
     """Callback that saves the earlier rollbacks of a run in each checkpoint.
 
     Args:
-        past: Rollbacks so far, the first one first.
+        past: Rollbacks so far, in order.
     """
 
     def __init__(self, past: Sequence[Rollback]) -> None:

@@ -12,7 +12,7 @@ from limner.files.atomic import atomic_file
 from limner.files.pictures import GRID
 
 SAMPLES = "samples"
-COMPRESSION = 3  # as small as PIL's default 6, in less than half of the time
+COMPRESSION = 3  # files as small as with PIL's default 6, in less than half the time
 
 
 def write_picture(

@@ -241,7 +241,7 @@ def _check_objective(name: str, scores: list[str], splits: list[str], suffix: st
     is_score = any(name == kind or name.startswith(f"{kind}_") for kind in kinds)
     if is_score and name not in computed and name.removesuffix("_std") not in computed:
         raise UserError(
-            f"metrics.objective.name={name} is not computed; by metrics.scores, "
-            "metrics.reference_split and the\nsuffix of metrics.features there are: "
+            f"metrics.objective.name={name} is not computed. metrics.scores, "
+            "metrics.reference_split\nand the suffix of metrics.features give: "
             f"{', '.join(sorted(computed))}"
         )

@@ -77,7 +77,7 @@ def stopping_at_once() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-# Lightning calls callbacks of the class Checkpoint last; this one must come after `Checkpoints`.
+# a Checkpoint, since Lightning calls those callbacks last: it must come after `Checkpoints`
 class StopOnSignal(L.pytorch.callbacks.Checkpoint):
     """Callback that stops training on SIGINT, SIGTERM or SIGUSR1, with a checkpoint.
 
@@ -166,7 +166,7 @@ class StopOnSignal(L.pytorch.callbacks.Checkpoint):
 
 
 def _may_handle_signals() -> bool:
-    """Return whether this is the main thread: Python lets no other one handle signals."""
+    """Return whether this is the main thread, the only thread that may handle signals."""
     return threading.current_thread() is threading.main_thread()
 
 

@@ -65,7 +65,7 @@ def run(words: Sequence[str]) -> int:
         return 0
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as partial:
-        folder = Path(partial, target.name)  # moved when it is complete
+        folder = Path(partial, target.name)  # the folder is moved when it is complete
         folder.mkdir()
         _write(model, folder, options)
         folder.replace(target)

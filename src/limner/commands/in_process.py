@@ -1,4 +1,4 @@
-"""What a call from Python leaves as it was: Hydra's state, log handlers and the environment."""
+"""State that a call from Python restores: Hydra's state, log handlers and the environment."""
 
 __all__ = ["alone", "logged_into", "messages_as_errors", "undisturbed"]
 
@@ -92,7 +92,7 @@ def logged_into(run_dir: Path) -> None:
 
 @contextlib.contextmanager
 def messages_as_errors(*, debug: bool = False) -> Iterator[None]:
-    """Raise `UserError`, with the command line's message, for what the command line explains.
+    """Turn exceptions that the command line explains into a `UserError` with the same message.
 
     Args:
         debug: Whether to pass every exception as it is.

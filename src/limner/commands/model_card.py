@@ -105,7 +105,7 @@ def _scores(scores: Mapping[str, Mapping[str, Any]], update: int | None) -> str:
     updates = {str(entry["protocol"].get("update")) for entry in scores.values()}
     if updates != {str(update)}:
         others = ", ".join(sorted(map(plain, updates)))
-        text += f"\n\nScored at update {others}; the weights here are those of update {update}."
+        text += f"\n\nScored at update {others}; these weights are from update {update}."
     protocols = {printable(name): _printable(entry["protocol"]) for name, entry in scores.items()}
     made = yaml.safe_dump(protocols, sort_keys=False, default_flow_style=None, width=200)
     return f"{text}\n\nHow each was made:\n\n" + fenced(made.rstrip("\n"), "yaml")

@@ -194,7 +194,7 @@ def refuse_keys(name: str, words: Sequence[str]) -> None:
     Raises:
         UserError: If a key is unknown or missing, or a value does not fit.
     """
-    if name == "compare":  # its words are folders
+    if name == "compare":  # words of compare are folders
         return
     keys = COMMANDS[name].options[0]
     known = {field.name for field in dataclasses.fields(keys)}
@@ -209,7 +209,9 @@ def refuse_unknown(command: str) -> None:
         return
     names, shown = ["train", *COMMANDS], printable(command)
     if "=" in command and not command.startswith("-"):
-        raise UsageError(f"{shown}: a command comes first; did you mean limner train {shown}?")
+        raise UsageError(
+            f"{shown}: the first word must be a command; did you mean limner train {shown}?"
+        )
     close = difflib.get_close_matches(command.lstrip("-").lower(), names, n=1)
     meant = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names)}"
     raise UsageError(f"there is no command {shown}; {meant}")

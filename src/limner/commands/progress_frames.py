@@ -32,7 +32,7 @@ def progress_frames(run: str) -> list[Image.Image]:
     files += [path for path in (folder / "final.png",) if path.is_file()]
     if len(files) < 2:
         raise UserError(
-            f"run={run}: a film needs two pictures of training or more, and there are "
+            f"run={run}: a film needs two or more pictures of training, but there are "
             f"{len(files)} (samples/update_*.png, final.png); runs draw them every "
             "callbacks.pictures.every_num_updates."
         )
@@ -50,7 +50,7 @@ def _read(files: Sequence[Path], *, root: Path) -> Iterator[Image.Image]:
         num_pixels += frame.width * frame.height
         if num_pixels > MAX_FILM_PIXELS:
             raise UserError(
-                f"{file.parent}: the pictures up to {file.name} have {num_pixels:,} pixels, and a "
-                f"film has {MAX_FILM_PIXELS:,} at most; move some of them elsewhere."
+                f"{file.parent}: the pictures up to {file.name} have {num_pixels:,} pixels, but "
+                f"the limit of a film is {MAX_FILM_PIXELS:,}; move some pictures elsewhere."
             )
         yield frame.convert("RGB")

@@ -55,7 +55,7 @@ def train(*words: str, config_dir: str | Path | None = None) -> TrainedRun:
     """Train and score a model, as `python train.py WORDS` does, in this process.
 
     The run gets the same folder, records and checks. `resume=FOLDER` and `resume=auto` resume a
-    run; of a run that has finished, `resume=auto` returns the results.
+    run. If the run has finished, `resume=auto` returns its results.
 
     Args:
         words: Overrides such as "model=gan" and "optimizer.lr=3e-4".
@@ -68,7 +68,7 @@ def train(*words: str, config_dir: str | Path | None = None) -> TrainedRun:
         UserError: For a mistake; the message names the key to change. Several processes
             (accelerator=ddp, trainer.devices=2) need the command line.
         Interrupted: If a signal (Ctrl-C, or a notebook's stop button) ended training. The last
-            checkpoint is saved; the message says how to resume.
+            checkpoint is saved; the message states how to resume.
     """
     words, debug = _words(words, config_dir), "debug=true" in words
     with alone("limner.train"), undisturbed(), messages_as_errors(debug=debug):
@@ -105,8 +105,8 @@ def build(*words: str, config_dir: str | Path | None = None) -> Parts:
     `trainer.callback_metrics` as `train/NAME`.
 
     Args:
-        words: Overrides, as for `train`. Those of the trainer, the loggers and the callbacks have
-            no effect.
+        words: Overrides, as for `train`. Overrides of the trainer, the loggers and the callbacks
+            have no effect.
         config_dir: Folder with config files and modules of your own; None for none.
 
     Raises:
@@ -159,7 +159,7 @@ def evaluate(run: str | Path | TrainedRun | None = None, *words: str) -> "dict[s
         The scores by name, each with `value`, `std` (or None) and `protocol`.
 
     Raises:
-        UserError: If nothing can be scored so.
+        UserError: If these words name nothing that can be scored.
     """
     from limner.commands.evaluate.command import measured
 
@@ -174,7 +174,7 @@ def evaluate(run: str | Path | TrainedRun | None = None, *words: str) -> "dict[s
 
 
 def _words(words: tuple[str, ...], config_dir: str | Path | None) -> list[str]:
-    """Return the words of a call; raise `UserError` for those that need the command line."""
+    """Return the words of a call; raise `UserError` for words that only train.py supports."""
     for word in words:
         if not isinstance(word, str):
             raise UserError(f"{word!r}: each override is a text, such as 'model=gan'.")

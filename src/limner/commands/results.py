@@ -1,4 +1,4 @@
-"""What the functions of `limner.commands.python` return."""
+"""Results of the functions of `limner.commands.python`."""
 
 __all__ = ["Parts", "TrainedRun", "packages_in", "scores_of"]
 
@@ -51,7 +51,7 @@ class TrainedRun:
         """The config of the run as plain data, with every `${...}` replaced.
 
         There is no key `network`: its parts are where the model reads them. For example,
-        `network.generator.depth` is `config["model"]["generator"]["depth"]`.
+        `network.generator.hidden_dims` is `config["model"]["generator"]["hidden_dims"]`.
         """
         return read_yaml(self.folder / "config.yaml")
 

@@ -31,11 +31,18 @@ def choose_metrics(config: DictConfig, data: RealImages) -> None:
     name = "inception" if on_gpu and colours else "classifier" if labelled else "none"
     if name == "none":
         config.metrics = {"objective": None}
-        log.info("metrics=none: no GPU for Inception, and no labels for a classifier.")
+        log.info(
+            "metrics=none, since there is no GPU for Inception and there are no labels for "
+            "a classifier."
+        )
         return
     config.metrics = {**common, **config.metrics.choices[name]}
     seconds = _scoring_seconds(config.metrics, data, name)
-    log.info("metrics=%s: about %.0f s for the first scoring, beside drawing.", name, seconds)
+    log.info(
+        "metrics=%s: about %.0f s for the first scoring, plus the time to draw samples.",
+        name,
+        seconds,
+    )
 
 
 def _scoring_seconds(metrics: DictConfig, data: RealImages, name: str) -> float:

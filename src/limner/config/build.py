@@ -91,7 +91,7 @@ def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
         config = OmegaConf.merge(config, {"num_updates": 1})
     values = composed(config)
     values["metrics"].pop("choices", None)
-    values["model"] = values.pop("model")  # last, since errors should name the keys that it reads
+    values["model"] = values.pop("model")  # last, since errors should name the keys it reads
     if only is not None:
         values = {key: value for key, value in values.items() if key in only}
     for path, node in _targets(values, written):

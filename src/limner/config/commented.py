@@ -32,8 +32,8 @@ class Entry:
     """One key of a config file.
 
     Args:
-        key: Dotted key; of an entry of the defaults list, the group.
-        value: Value as the file writes it, or None if keys below this one hold the values.
+        key: Dotted key; for an entry of the defaults list, the group.
+        value: Value as the file writes it, or None if keys below this key hold the values.
         comment: Comment behind the value, or None.
         is_choice: Whether the entry stands in the defaults list.
     """

@@ -21,7 +21,7 @@ from limner.files.printable import printable
 from limner.runs.shortages import shortage
 
 USAGE, FAILURE = 2, 1
-NETWORK_MOVED = "model/network: networks are a group of their own now: network=mlp, for example"
+NETWORK_MOVED = "model/network: the group of networks is now `network`: network=mlp, for example"
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
@@ -87,7 +87,7 @@ def _composition(error: ConfigCompositionException) -> str:
         message = f"{cause.full_key}: {cause.msg or cause}".splitlines()[0]
         return _place(text, str(cause.key)) + message
     if several := re.search(r"Sweep parameters '(.+)' requires --multirun", text):
-        return f"{several[1]}: this asks for several runs: add -m"
+        return f"{several[1]}: several values mean several runs: add -m"
     if re.search(r"Could not override 'model/network\b", text):
         return f"{_place(text, 'network')}{NETWORK_MOVED}; in a file: override /network: mlp"
     if group := re.search(r"Could not override '([\w/]+)(?:@[\w.]+)?'", text):
@@ -114,7 +114,7 @@ def _not_chosen(group: str, text: str) -> str:
         base = CONFIG_DIR / name.rpartition("/")[0]
         groups = [path.name for path in base.glob("*/")] if base.is_dir() else []
         return f"{where}there is no group {name}{similar(name.rpartition('/')[2], groups)}"
-    return f"{where}{name}=...: the chosen {head} has no such choice to make."
+    return f"{where}{name}=...: the chosen {head} has no such group."
 
 
 def _no_file(name: str, text: str) -> str:

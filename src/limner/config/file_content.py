@@ -45,8 +45,8 @@ def check_top_level(node: yaml.MappingNode) -> Mistake | None:
             continue
         if value.value == "" and value.style is None:
             return _line(key), (
-                f"{name} has nothing below it, which would empty it; write a key below it, "
-                "indented, or remove the line"
+                f"{name} has no keys below it, so the group would be empty; write a key below "
+                "it, indented, or remove the line"
             )
         if value.value not in ("null", "~"):
             return _line(key), f"{name}: {value.value} is no choice here; {_choice(name, value)}"

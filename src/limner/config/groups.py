@@ -43,8 +43,8 @@ def _check_named(key: str, config: DictConfig) -> None:
         value = OmegaConf.select(config, str(name), throw_on_missing=False)
         if not isinstance(value, DictConfig) or "_target_" not in value:
             raise UserError(
-                f"{key}.{name}={_short(value)}: must be a mapping with _target_; to take it away: "
-                f"~{key}.{name}"
+                f"{key}.{name}={_short(value)}: must be a mapping with _target_; to remove it: ~"
+                f"{key}.{name}"
             )
 
 

@@ -28,18 +28,18 @@ def check_protocol(key: str, name: Any, hint: Any) -> None:
     try:
         kind = get_object(name)
     except (ImportError, ValueError):
-        return  # the check of the node itself says so
+        return  # the check of the node itself raises the error
     if not inspect.isclass(kind):
         return
     if missing := missing_members(kind, protocol):
         raise UserError(
             f"{key}: {name} has no method {', '.join(missing)}.\n"
-            f"{protocol.__module__}.{protocol.__name__} says what each one takes and returns."
+            f"{protocol.__module__}.{protocol.__name__} documents each method."
         )
 
 
 def protocol_in(hint: Any) -> type | None:
-    """Return the protocol that a type hint is, or that it allows beside null; None for none."""
+    """Return the protocol in a type hint (a protocol, or a protocol or null), else None."""
     if getattr(hint, "_is_protocol", False):
         return hint
     if typing.get_origin(hint) in (typing.Union, types.UnionType):

@@ -108,15 +108,15 @@ def first_shape(pictures: Pictures) -> list[int]:
         if len(pictures) >= NUM_KEPT_FROM:
             text = json.dumps(shape)
             cached_folder(SHAPES, key, lambda into: (into / "shape.json").write_text(text))
-    log.info("data.image_shape=%s, after the first image (%s).", shape, MODES[shape[0]])
+    log.info("data.image_shape=%s is the shape of the first image (%s).", shape, MODES[shape[0]])
     return shape
 
 
 def shape_of(picture: Image.Image) -> list[int]:
     """Return [C, H, W] of a picture as displayed: turned upright, with 1 or 3 channels.
 
-    Transparency is no channel: pictures are composed on `data.background`. A shape of four
-    channels, which keeps the transparency, must be given as `data.image_shape`.
+    Transparency does not count as a channel: pictures are composed on `data.background`. To keep
+    the transparency, the user must set `data.image_shape` to a shape of four channels.
     """
     upright = ImageOps.exif_transpose(picture)
     grey = upright.mode in ("1", "F", "L", "LA", "La") or upright.mode.startswith("I")

@@ -69,7 +69,7 @@ def distrusted(factory: Callable[..., Any]) -> Iterator[None]:
 
 
 def item(dataset: Any, i: int) -> Any:
-    """Return `dataset[i]` with restricted pictures only; it is called for each picture.
+    """Return `dataset[i]`, with restricted pictures only. Call this function for each picture.
 
     A picture that torchvision opens from a file is decoded when its pixels are first used, so
     that several threads can decode at the same time.

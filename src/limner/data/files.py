@@ -24,7 +24,7 @@ class FileTree:
     Links below a folder are followed wherever they lead, since data sets often consist of links:
     the user who names a folder as data.path has its links read too. A link back to a folder that
     contains it is refused. No file of a .zip file is extracted, and names that lead out of the
-    archive are refused. If several entries have the same name, the last one counts, as in an
+    archive are refused. If several entries have the same name, the last entry counts, as in an
     extraction.
 
     Args:

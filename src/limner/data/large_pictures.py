@@ -16,7 +16,7 @@ from limner.data.sources import Pictures
 from limner.errors import UserError
 
 LARGE, TOO_LARGE = 128, 512
-"""Pixels of the longer side: sizes above the first are checked, above the second refused."""
+"""Longer sides in pixels: above the first, sizes are compared; above the second, refused."""
 NUM_LOOKED_AT = 16
 """Number of pictures, spread over the data set, whose sizes are compared."""
 

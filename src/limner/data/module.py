@@ -167,7 +167,7 @@ class ImageDataModule(L.LightningDataModule):
         return (store if self.binarisation is None else self._drawn(store, name)), indices
 
     def originals(self, name: str) -> tuple[Store, Tensor]:
-        """Return the store and the int64 indices of a split, as `split` but never binarised."""
+        """Return the store and the int64 indices of a split, like `split`, but never binarised."""
         store, indices = self._splits[name]
         return self._stores[store], indices
 

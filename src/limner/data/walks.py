@@ -11,7 +11,7 @@ from limner.errors import UserError
 log = logging.getLogger(__name__)
 
 MAX_FILES = 10_000_000
-"""Largest number of files and folders listed; links can make a few look like any number."""
+"""Largest number of files and folders to list; links can list the same file many times."""
 
 
 def walk(root: Path) -> list[tuple[str, int, int]]:
@@ -40,7 +40,7 @@ def walk(root: Path) -> list[tuple[str, int, int]]:
             if num_folders == 1:
                 reason = error.strerror or error
                 raise UserError(f"data.path={root} cannot be read ({reason}).") from error
-            log.warning("%s cannot be read (%s): skipped.", folder, error.strerror or error)
+            log.warning("%s cannot be read (%s), and is skipped.", folder, error.strerror or error)
             continue
         with entries:
             for entry in entries:

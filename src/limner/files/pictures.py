@@ -94,8 +94,8 @@ def open_picture(content: bytes) -> Image.Image:
         raise NotPlainError(f"is damaged ({_reason(error)})") from error
     if picture.width * picture.height > MAX_PIXELS:
         raise NotPlainError(
-            f"has {picture.width} x {picture.height} pixels, and {MAX_PIXELS:,} are the most that "
-            "are decoded; scale it down first"
+            f"has {picture.width} x {picture.height} pixels, but the limit is "
+            f"{MAX_PIXELS:,}; scale it down first"
         )
     return picture
 

@@ -6,7 +6,7 @@ import re
 
 import yaml
 
-TAB = "a tab stands where spaces must; indent with spaces"
+TAB = "a tab is used for indentation; indent with spaces"
 
 
 def yaml_mistake(error: Exception, text: str) -> tuple[int | None, str]:

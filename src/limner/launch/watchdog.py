@@ -51,7 +51,7 @@ def end_silently(*, after: float) -> NoReturn:
     """End a further process without a message; the first process prints the message.
 
     Args:
-        after: Seconds to wait, in which the first process may end this process itself.
+        after: Seconds to wait, since the first process may end this process in that time.
     """
     time.sleep(after)
     os._exit(1)

@@ -166,7 +166,7 @@ class CSVLogger(Logger):
     def _rewrite(
         self, columns: list[str], rows: Sequence[Mapping[str, Any]], *, lost: Sequence[str]
     ) -> None:
-        """Replace the file by a new one in one step.
+        """Replace the file by a new file in one step.
 
         Args:
             columns: Names of the columns.

@@ -11,7 +11,7 @@ from typing import Any
 Scalar = bool | int | float | str | None
 
 LEFT_OUT = ("debug", "logger", "resume", "run_dir", "sweep", "trust")
-"""Keys that say how a run was started and where it writes, not what it trains."""
+"""Keys that state how a run was started and where it writes, not what it trains."""
 
 ROOT = "outputs"
 """Folder in which runs are by default."""

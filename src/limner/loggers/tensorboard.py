@@ -25,7 +25,7 @@ from limner.loggers.flat_config import flat_config, run_name
 
 HPARAMS_FILE = "events.out.tfevents.0.hparams"
 """Name of the event file with the config; TensorBoard reads it before the others."""
-COMPRESSION = 3  # of PNGs; as small as PIL's default 6, in less than half of the time
+COMPRESSION = 3  # PNGs as small as with PIL's default 6, in less than half the time
 
 
 class TensorBoardLogger(Logger):
@@ -65,7 +65,7 @@ class TensorBoardLogger(Logger):
         """Writer of the event files, opened at the first use."""
         if self._writer is None:
             self._writer = SummaryWriter(self.log_dir, **self._options)
-            self._options = {}  # a writer that replaces a failed one must not purge
+            self._options = {}  # a writer that replaces a failed writer must not purge
         return self._writer
 
     def go_on_from(self, update: int) -> None:

@@ -70,7 +70,7 @@ class ToleratedLogger(Logger):
         self._get("after_save_checkpoint")(*args)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "logger":  # missing in an unfinished copy, where _get would recurse
+        if name == "logger":  # an unfinished copy lacks the logger, and _get would recurse
             raise AttributeError(name)
         return self._get(name)
 

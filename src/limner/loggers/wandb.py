@@ -72,7 +72,7 @@ class WandbLogger(lightning_loggers.WandbLogger):
         Lightning's logger would write into any run that is open. A run that a user has opened
         stays open, and gets the values.
         """
-        import wandb  # takes a second, for which a run without this logger must not wait
+        import wandb  # takes a second, and only this logger needs it
 
         if wandb.run is not None and wandb.run.id in _opened and wandb.run.id != self._id:
             wandb.finish()

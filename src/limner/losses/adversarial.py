@@ -1,7 +1,7 @@
-"""What the two players of a GAN minimise, as functions of D's logits for real and fake images.
+"""Losses of the two players of a GAN, as functions of D's logits for real and fake images.
 
-Each class follows `limner.interfaces.AdversarialLoss`. In formulas D(x) = sigmoid(logits) where
-probabilities are asked for, and softplus(-a) = -log sigmoid(a).
+Each class follows `limner.interfaces.AdversarialLoss`. If a formula needs probabilities, D(x) is
+sigmoid(logits). The code uses softplus(-a) = -log sigmoid(a).
 """
 
 __all__ = ["Hinge", "LeastSquares", "Minimax", "NonSaturating", "Relativistic", "Wasserstein"]
@@ -26,7 +26,7 @@ class Minimax:
 
 
 class NonSaturating(Minimax):
-    """As minimax for D, but G maximises log D(G(z)) (section 3 of the same paper)."""
+    """Minimax loss of D, while G maximises log D(G(z)) (section 3 of the same paper)."""
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return softplus(-fake_logits)
@@ -82,9 +82,9 @@ class Relativistic:
 
     D: softplus(D(G(z)) - D(x))        G: softplus(D(x) - D(G(z)))
 
-    Each fake image is judged against the real one beside it, so D gains nothing by moving all
-    logits alike. Huang et al. (2024), equation 2, https://arxiv.org/abs/2501.05441: it converges
-    with R1 and R2, and not without.
+    Each fake image is compared with the real image beside it, so D gains nothing if it moves
+    all logits by the same amount. The loss converges with R1 and R2, and not without: Huang et
+    al. (2024), equation 2, https://arxiv.org/abs/2501.05441.
     """
 
     needs_lipschitz, relativistic, threshold = False, True, None

@@ -77,7 +77,7 @@ class OptimalGaussian(nn.Module):
 
     def __init__(self, *, half_life: float) -> None:
         if half_life <= 0:
-            raise ValueError(f"model.likelihood.half_life={half_life}: images, above 0.")
+            raise ValueError(f"model.likelihood.half_life={half_life}: must be above 0.")
         super().__init__()
         self.half_life = half_life
         self.register_buffer("variance", torch.ones(()))
@@ -103,7 +103,7 @@ class OptimalGaussian(nn.Module):
         """Accept any images: every real value has a density."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "OptimalGaussian":
-        """Keep the average float32; in half precision its steps would round to nothing."""
+        """Keep the average float32; half precision would round its small changes to 0."""
         super()._apply(fn, recurse)
         self.variance = self.variance.float()
         return self

@@ -105,7 +105,7 @@ class ImportanceWeighted:
 
     def __init__(self, *, num_samples: int, doubly_reparameterised: bool) -> None:
         if num_samples < 1:
-            raise ValueError(f"model.objective.num_samples={num_samples}: codes, at least 1.")
+            raise ValueError(f"model.objective.num_samples={num_samples}: must be 1 or more.")
         self.num_samples, self.is_dreg = num_samples, doubly_reparameterised
         self.num_layers = 1 if doubly_reparameterised else None
 
@@ -136,7 +136,9 @@ class RegularisedAutoencoder:
 
     def __init__(self, *, decoder_weight: float) -> None:
         if decoder_weight < 0:
-            raise ValueError(f"model.objective.decoder_weight={decoder_weight}: 0 or more.")
+            raise ValueError(
+                f"model.objective.decoder_weight={decoder_weight}: must be 0 or more."
+            )
         self.decoder_weight = decoder_weight
 
     def __call__(self, sample: PosteriorSample, *, kl_weight: float) -> dict[str, Tensor]:

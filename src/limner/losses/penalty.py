@@ -103,8 +103,8 @@ class Penalties(nn.ModuleDict):
             d: The discriminator.
             pairs: The images and logits of the step.
             uniform: Random numbers (B, num_draws) from U[0, 1).
-            step: Number of steps of D before this one.
-            update: Number of updates before this one.
+            step: Number of earlier steps of D.
+            update: Number of earlier updates.
         """
         nums = [trait(each.function, Penalty, "num_draws") for each in self.values()]
         draws = uniform.split(nums, dim=1)

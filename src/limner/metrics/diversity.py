@@ -14,12 +14,12 @@ than real images.
            the W1 between their histograms; adding g to every pixel gives a distance of g.
 `texture`  The histogram of uniform rotation-invariant local binary patterns (8 neighbours at
            radius 1: 10 patterns) of the luminance; Ojala et al. (2002), section 2,
-           https://doi.org/10.1109/TPAMI.2002.1017623. Half the sum: the share of pixels, 0 to 1,
-           that have another pattern.
+           https://doi.org/10.1109/TPAMI.2002.1017623. `texture` is half the sum:
+           the share of pixels, 0 to 1, that have another pattern.
 `shape`    The histogram of 9 unsigned gradient orientations in each of 4x4 cells, weighted by the
            gradients' strength. It sums to 1 over the image (to 0 for a flat image); Dalal and
-           Triggs (2005), section 6, https://doi.org/10.1109/CVPR.2005.177. Half the sum: the
-           share of gradient, 0 to 1, at another place or angle.
+           Triggs (2005), section 6, https://doi.org/10.1109/CVPR.2005.177. `shape` is half
+           the sum: the share of gradient, 0 to 1, at another place or angle.
 
 Entries are compared one by one, so differences that only a combination of entries shows are
 missed. Two finite sets from the same distribution have distances above 0. To see which distances
@@ -81,7 +81,7 @@ def named_distances(generated: NamedFeatures, real: NamedFeatures) -> dict[str, 
     if channels[0] != channels[1]:
         raise UserError(
             f"Colour needs the same number of channels in both sets: these have {channels[0]}, "
-            f"the real ones {channels[1]}."
+            f"the real images {channels[1]}."
         )
     colours = (x.colour.reshape(len(x.colour), -1) for x in (generated, real))
     return {

@@ -69,8 +69,8 @@ def sampling_speed(
         draw: Function that draws the given number of images.
         batch_size: Number of images per batch.
         num_batches: Number of timed batches; each is timed until the device has finished.
-        num_warm_up: Number of batches before the timed batches. In these, kernels are chosen and
-            memory is allocated.
+        num_warm_up: Number of batches before the timed batches. During these first batches, torch
+            chooses kernels and allocates memory.
         device: Device on which `draw` runs.
     """
     for _ in range(num_warm_up):

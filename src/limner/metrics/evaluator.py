@@ -71,7 +71,7 @@ class Evaluator:
         if missing := missing_members(features, FeatureExtractor):
             raise UserError(
                 f"metrics.features: {type(features).__name__} has no {', '.join(missing)}.\n"
-                "limner.interfaces.FeatureExtractor says what each one is."
+                "limner.interfaces.FeatureExtractor documents each attribute."
             )
         own_code(features)  # the hash is of the code that was imported, not of a later edit
         suffix = features.suffix

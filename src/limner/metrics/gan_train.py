@@ -12,8 +12,7 @@ https://arxiv.org/abs/1807.09499:
 
 The classifier (`judge`) and its training are always the same, so that accuracies compare: five
 epochs of Adam in batches of 64, with a learning rate that falls linearly from 1e-3 to 0. Each
-accuracy is the mean
-of three trainings from different initial weights.
+accuracy is the mean of three trainings from different initial weights.
 """
 
 __all__ = ["Accuracy", "GanTrain", "gan_train", "judge"]

@@ -42,7 +42,7 @@ class Memorisation(NamedTuple):
     z: float
     """Mann-Whitney U of the samples' distances, standardised by its mean and standard deviation
     under equal distributions. Below -3 samples are too near, above 3 too far. Section 3 of the
-    paper, which computes it for each cell of a partition; here it is of the whole space."""
+    paper computes U for each cell of a partition; here U is computed for the whole space."""
     nearer: float
     """Probability in [0, 1] that a sample is nearer than a held-out image; ties count half."""
     quantiles: dict[str, dict[str, float]]

@@ -13,7 +13,7 @@ from limner.pixels import to_float
 from limner.randomness import generator_for
 
 BATCH = 512  # batch size of the test; does not affect the result
-TOLD_EVERY = 10  # updates; every report waits for the device
+TOLD_EVERY = 10  # interval in updates; every report waits for the device
 
 
 def fit_classifier(
@@ -45,7 +45,7 @@ def fit_classifier(
     """
     store, indices = data
     device = next(network.parameters()).device
-    network.cpu()  # on the CPU the same seed gives the same weights for any device
+    network.cpu()  # initialise on the CPU, so that the weights do not depend on the device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for module in network.modules():

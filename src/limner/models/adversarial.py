@@ -35,7 +35,7 @@ class PlayerLosses(NamedTuple):
     """Losses that a player minimises, and the discriminator's logits."""
 
     means: dict[str, Tensor]  # means over the pairs (), by name; their sum is minimised
-    logits: Tensor  # (B, 2), of the real and the fake image; in G's step (B, 1), of the fake
+    logits: Tensor  # D's step: (B, 2) for real and fake images; G's step: (B, 1) for fakes
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What is checked of two players before their training, and their losses outside of training."""
+"""Checks of the two players of a GAN before training, and their losses outside of training."""
 
 __all__ = ["check_players", "is_relativistic", "num_draws_of", "validation_losses"]
 
@@ -25,8 +25,8 @@ def check_players(discriminator: nn.Module, loss: AdversarialLoss, penalty: Pena
     for name, each in penalty.items():
         if mixes and trait(each.function, Penalty, "forbids_batch_norm"):
             raise ValueError(
-                f"model/penalty={name} is a penalty for each image, so a discriminator with "
-                "batch norm does not fit: network.discriminator_norm=layer"
+                f"model/penalty={name} is a penalty for each image, so the discriminator must "
+                "not have batch norm: network.discriminator_norm=layer"
             )
 
 

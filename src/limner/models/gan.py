@@ -1,8 +1,8 @@
 """Generative adversarial network, Goodfellow et al. (2014), https://arxiv.org/abs/1406.2661.
 
 In each update the discriminator D takes `num_discriminator_steps` steps, each on fresh real images
-x and fresh fake images G(z). Then the generator G takes one step. What each player minimises is in
-`limner.models.adversarial`.
+x and fresh fake images G(z). Then the generator G takes one step. `limner.models.adversarial`
+defines the losses of both players.
 """
 
 __all__ = ["GAN"]
@@ -62,8 +62,8 @@ class GAN(L.LightningModule):
             sampling, see `StandingStatistics`; None for the running averages of training.
     """
 
-    has_unused_parameters = True  # DDP must know: a player's step leaves out the other player
-    validates_in_training = False  # scores are more useful; `trainer.validate` does validate
+    has_unused_parameters = True  # for DDP: a step of a player does not use the other player
+    validates_in_training = False  # scores are more useful; `trainer.validate` still works
 
     def __init__(
         self,

@@ -9,8 +9,7 @@ class Gradients:
     Args:
         max_norm: Euclidean norm to which longer gradients are scaled down, above 0; None for no
             clipping. Each player of a GAN is clipped by itself.
-        accumulate: Number of equal micro-batches that a batch goes through the networks in, at
-            least 1.
+        accumulate: Number of equal micro-batches into which a batch is split, at least 1.
     """
 
     def __init__(self, *, max_norm: float | None, accumulate: int) -> None:

@@ -2,9 +2,9 @@
 
     max_p  E_x E_q(z|x)[log p(z)]
 
-The first stage is a regularised autoencoder, whose z is a function of x, see section 4 of Ghosh et
-al. (2020), https://arxiv.org/abs/1903.12436; or a VAE, whose codes may not be distributed as its
-own prior, see Dai and Wipf (2019), https://arxiv.org/abs/1903.05789.
+The first stage is a regularised autoencoder or a VAE. The code z of a regularised autoencoder is a
+function of x; see section 4 of Ghosh et al. (2020), https://arxiv.org/abs/1903.12436. The codes of
+a VAE may not follow its own prior; see Dai and Wipf (2019), https://arxiv.org/abs/1903.05789.
 """
 
 __all__ = ["LatentPrior"]
@@ -32,8 +32,8 @@ FITTED_AT_ONCE = 1000  # images per batch of the encoder
 class LatentPrior(L.LightningModule):
     """Density p(z) of codes, trained by maximum likelihood.
 
-    The density is trained by gradients, except a Gaussian mixture, which is fitted by EM. It is
-    fitted to the codes of all training images before the first update, which is the only update.
+    Gradients train the density, unless the density is a Gaussian mixture. A mixture is fitted by
+    EM to the codes of all training images before the first update, which is the only update.
 
     Args:
         first_stage: Trained autoencoder, which stays fixed.

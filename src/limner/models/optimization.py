@@ -1,6 +1,6 @@
 """One step of one optimizer: gradient accumulation and clipping.
 
-Every model of limner optimizes by hand (`automatic_optimization = False`) and steps through here.
+Every model of limner sets `automatic_optimization = False` and steps with this module.
 """
 
 __all__ = ["OptimizerStep", "micro_batches"]
@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from limner.losses.diagnostics import gradient_norm
 from limner.models.gradients import Gradients
+from limner.models.lightning_internals import backward
 
 
 class OptimizerStep:
@@ -29,7 +30,7 @@ class OptimizerStep:
     micro-batch. Several processes exchange their gradients once, with the last micro-batch.
 
     Args:
-        model: Model whose `manual_backward` is used.
+        model: Model in its `training_step`.
         optimizer: torch's own optimizer, without Lightning's wrapper.
         gradients: Options of gradient accumulation and clipping.
     """
@@ -53,7 +54,7 @@ class OptimizerStep:
         if len(self._values) < self.gradients.accumulate:
             share.backward()
         else:
-            self.model.manual_backward(share)
+            backward(self.model, share)
 
     def finish(self, *, norm_name: str | None = None) -> dict[str, Tensor]:
         """Clip the gradient, take the step, and return the mean of each value.

@@ -1,13 +1,13 @@
-"""Neural networks: tensors in, tensors out. A network knows no loss, no batch and no step.
+"""Neural networks: tensors in, tensors out. A network depends on no loss, batch or step.
 
 Every file offers the parts of one architecture, named by the roles that they play in a model:
 
     Generator(z) -> images in [-1, 1]           Discriminator(images) -> logits (B,)
     Decoder(z) -> raw images                    Encoder(images) -> mean, logvar
-    Classifier(images) -> logits (B, K)         MapEncoder(images) -> map of codes, MapDecoder back
+    Classifier(images) -> logits (B, K)         MapEncoder(images) -> map, MapDecoder(map)
 
 Other files hold the parts of latent-variable models: priors p(z) (priors.py, flow.py), a codebook
 (codebook.py), a transformer over codes (transformer.py) and latent layers (ladder.py). Generators,
 discriminators, encoders and decoders of vectors take labels (B,) as a second argument, which
-conditional ones need (conditions.py).
+conditional networks need (conditions.py).
 """

@@ -40,7 +40,7 @@ class CodeUse(NamedTuple):
     usage: Tensor
     """Share of the entries that were chosen at least once, in [0, 1]."""
     perplexity: Tensor
-    """exp of the entropy of the chosen entries, in [1, num_codes]: their effective number."""
+    """Effective number of entries: exp of the entropy of the choices, in [1, num_codes]."""
 
 
 def code_use(counts: Tensor) -> CodeUse:
@@ -102,14 +102,16 @@ class Codebook(nn.Module):
                 self._revive(rows.detach())
             nearest = self._nearest(rows.detach())
             counts = rows.new_zeros(len(self.codes))
-            counts.index_add_(0, nearest, torch.ones_like(rows[:, 0]))  # bincount would wait
-            chosen = self.codes[nearest]  # before the codebook is updated
+            counts.index_add_(
+                0, nearest, torch.ones_like(rows[:, 0])
+            )  # bincount would wait for the device
+            chosen = self.codes[nearest]  # read before the update of the codebook
             commitment = (rows - chosen).square().unflatten(0, (len(z), -1)).sum((1, 2))
             if self.training:
                 counts = self._follow(rows.detach(), nearest, counts)
         indices = nearest.unflatten(0, (len(z), *z.shape[2:]))
         quantised = _as_map(chosen, indices).to(z.dtype)
-        straight_through = quantised + (z - z.detach())  # its value is exactly the entry
+        straight_through = quantised + (z - z.detach())  # equal to the entry, to the bit
         return Quantised(straight_through, indices, commitment, counts)
 
     def use(self, counts: Tensor) -> CodeUse:
@@ -125,7 +127,7 @@ class Codebook(nn.Module):
         return torch.addmm(self.codes.square().sum(1), rows, self.codes.T, alpha=-2).argmin(1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Codebook":
-        """Keep the averages float32; in half precision their steps would round to nothing."""
+        """Keep the averages float32; half precision would round their small changes to 0."""
         super()._apply(fn, recurse)  # Lightning's bf16-true converts float buffers too
         # (test_codebook_averages_keep_their_precision_in_half_precision)
         for name in ("codes", "sizes", "sums"):

@@ -16,7 +16,9 @@ from torch import Generator, Tensor, nn
 
 from limner.networks.priors import Encoder
 
-MAX_LOG_SCALE = 2.0  # of a layer; larger scales make the inverse inexact in float32
+MAX_LOG_SCALE = (
+    2.0  # largest log-scale of a layer; the inverse of larger scales is inexact in float32
+)
 
 
 class FlowPrior(nn.Module):
@@ -57,7 +59,7 @@ class FlowPrior(nn.Module):
         return log_det - 0.5 * (noise.square() + math.log(2 * math.pi)).sum(-1)
 
     def sample(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
-        """Draw codes (num_codes, latent_dim); `generator` is one of the CPU."""
+        """Draw codes (num_codes, latent_dim); `generator` is a generator of the CPU."""
         noise = torch.randn(num_codes, self.latent_dim, generator=generator)
         return self.inverse(noise.to(self.shift))
 

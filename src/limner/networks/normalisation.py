@@ -33,7 +33,7 @@ def normalise_spectra(network: nn.Module) -> None:
     Miyato et al. (2018), equation 8, https://arxiv.org/abs/1802.05957, where the W of a
     convolution is reshaped to (C_out, C_in * k * k). Each forward pass in training mode does one
     power iteration for sigma (algorithm 1). So a discriminator step does two (real and fake
-    images), the pass of a gradient penalty does one more, and a generator step does another one.
+    images), the pass of a gradient penalty does one more, and a generator step does one more.
     In evaluation mode there is none. Inside `torch.nn.utils.parametrize.cached()` all passes share
     one iteration. The vectors of the iteration are buffers in the state dict.
 

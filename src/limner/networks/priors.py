@@ -56,7 +56,7 @@ class StandardNormal(nn.Module):
         return -0.5 * (z.square() + LOG_2PI).sum(-1)
 
     def sample(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
-        """Draw codes (num_codes, D); `generator` is one of the CPU."""
+        """Draw codes (num_codes, D); `generator` is a generator of the CPU."""
         return torch.randn(num_codes, self.latent_dim, generator=generator).to(self.anchor)
 
 
@@ -140,7 +140,7 @@ class NormalMixture:
         return _in_parts(of_some, z, terms=self.mean.numel())
 
     def sample(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
-        """Draw codes (num_codes, D); `generator` is one of the CPU."""
+        """Draw codes (num_codes, D); `generator` is a generator of the CPU."""
         which = torch.randint(len(self.mean), (num_codes,), generator=generator)
         eps = torch.randn(num_codes, self.mean.shape[1], generator=generator).to(self.mean)
         which = which.to(self.mean.device)
@@ -206,7 +206,7 @@ class GaussianMixture(nn.Module):
         return _in_parts(of_some, z, terms=self.means.numel())
 
     def sample(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
-        """Draw codes (num_codes, D); `generator` is one of the CPU."""
+        """Draw codes (num_codes, D); `generator` is a generator of the CPU."""
         weights = self.log_weights.exp().cpu()
         which = torch.multinomial(weights, num_codes, replacement=True, generator=generator)
         eps = torch.randn(num_codes, self.means.shape[1], generator=generator).to(self.means)

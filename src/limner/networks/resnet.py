@@ -224,7 +224,7 @@ def _xavier(layer: Layer, *, gain: float) -> Layer:
 
 def _check_depth(smallest: int, num_flat_blocks: int) -> None:
     if smallest < 1:
-        raise ValueError(f"network.discriminator.smallest={smallest}: pixels, 1 or more.")
+        raise ValueError(f"network.discriminator.smallest={smallest}: must be 1 or more.")
     if num_flat_blocks < 0:
         raise ValueError(
             f"network.discriminator.num_flat_blocks={num_flat_blocks}: must be 0 or more."

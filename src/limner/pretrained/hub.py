@@ -80,7 +80,8 @@ def _unreachable(address: str, error: Exception) -> UserError:
         status = error.response.status_code
         if status in (401, 403):
             return UserError(
-                f"{address}: refused ({status}); is the token valid, and may it write?"
+                f"{address}: the hub refused access ({status}). Check that the token is valid "
+                "and may write."
             )
         return UserError(f"{address}: the hub answered {status}: {str(error).splitlines()[0]}")
     reason = str(error).strip().splitlines() or [type(error).__name__]

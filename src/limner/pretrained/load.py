@@ -48,8 +48,8 @@ def load(
             ("hf://user/name@revision").
         device: Device of the model. None chooses a GPU (cuda, else mps) if there is one, else cpu.
         checkpoint: Checkpoint of a run: "best" by its objective, or "last" for the newest complete
-            one. None chooses the best if there is one (runs without scores have none), else the
-            last.
+            checkpoint. None chooses the best if there is one (runs without scores have none), else
+            the last.
         trust: Packages of your own whose classes the model uses. Their code is run.
 
     Returns:
@@ -72,7 +72,7 @@ def load(
     config = _config(folder)
     if "weights" in config:
         if checkpoint is not None:
-            raise UserError(f"checkpoint={checkpoint}: an exported model holds one only.")
+            raise UserError(f"checkpoint={checkpoint}: an exported model has only one checkpoint.")
         path = within(folder, _file_name(folder, config["weights"]), root=root)
         weights, update = read_safetensors(path), config.get("update")
     else:
@@ -167,8 +167,8 @@ def _checkpoints(folder: Path, choice: str | None) -> list[Path]:
     found = {name: paths for name, paths in there.items() if paths}
     if not found:
         raise UserError(
-            f"{folder}: the run has no checkpoint (checkpoints/best.ckpt or update_*.ckpt). One "
-            "is written when training ends or is stopped by Ctrl-C, and at intervals before."
+            f"{folder}: the run has no checkpoint (checkpoints/best.ckpt or update_*.ckpt). "
+            "Training writes a checkpoint at intervals, when it ends, and when Ctrl-C stops it."
         )
     if choice is None:
         return next(iter(found.values()))
@@ -195,9 +195,9 @@ def _read_checkpoint(
         return path, saved["state_dict"], saved.get("global_step")
     whole = newest(folder)
     hint = (
-        f"The newest whole one in {folder / 'checkpoints'} is {whole.name}: checkpoint=last"
+        f"The newest whole checkpoint in {folder / 'checkpoints'} is {whole.name}: checkpoint=last"
         if whole is not None
-        else f"There is no whole one in {folder / 'checkpoints'}."
+        else f"There is no whole checkpoint in {folder / 'checkpoints'}."
     )
     raise UserError("\n".join([*broken, hint]))
 

@@ -93,7 +93,7 @@ def _short_name(name: str) -> str:
 
 
 def _with_gradients(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Return a model's arguments with `gradients` instead of the two numbers of before."""
+    """Return a model's arguments with `gradients` instead of two separate numbers."""
     package, _, kind = name.rpartition(".")
     if package != "limner.models" or kind not in TRAINED or "gradients" in values:
         return values

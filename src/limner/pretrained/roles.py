@@ -51,7 +51,7 @@ NEVER_ASKED = {
     "hydra", "lightning", "limner", "numpy", "omegaconf", "pytorch_lightning", "scipy", "sklearn",
     "torch", "torchmetrics", "torchvision", "yaml",
 }  # fmt: skip
-"""Packages that no message suggests to trust, since their useful classes have a role already."""
+"""Packages that messages never suggest for trust=[...], since their useful classes have roles."""
 
 
 class Role(NamedTuple):

@@ -76,7 +76,7 @@ def build(node: Any, path: str, *, trust: Sequence[str] = ()) -> Any:
     known = role is not None and target.__module__.startswith(role.packages)
     if known and partial is not role.is_factory(target):
         raise UserError(
-            f"{path}._partial_: for optimizers only, not {target.__name__}."
+            f"{path}._partial_ is only for optimizers, not for {target.__name__}."
             if partial
             else f"{path}: {target.__name__} needs _partial_: true."
         )

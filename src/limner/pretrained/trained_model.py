@@ -65,8 +65,8 @@ class TrainedModel:
             label: Class of all images, for a conditional model.
             labels: Class of each image, instead of `label`. Without both, classes are drawn with
                 equal probability.
-            truncation: Factor of the latent codes, at least 0. Below 1, samples are closer to the
-                average image, better and less varied.
+            truncation: Factor of the latent codes, at least 0. With a factor below 1, samples are
+                better, less varied and closer to the average image.
 
         Returns:
             Images, uint8 (num_images, H, W, C).
@@ -224,7 +224,7 @@ class TrainedModel:
         if label is None and labels is None:
             return None
         if label is not None and labels is not None:
-            raise UserError(f"label={label} and labels: give one of the two.")
+            raise UserError(f"label={label} and labels are both set: choose one.")
         if not self.is_conditional:
             raise UserError(
                 f"This {self._name} was trained without labels (it is unconditional), so the "
@@ -232,9 +232,13 @@ class TrainedModel:
             )
         given = np.full(num_images, label) if labels is None else np.array(labels)
         if given.shape != (num_images,):
-            raise UserError(f"labels: one for each of {num_images} images, not {given.size}.")
+            raise UserError(
+                f"labels must have one label for each of {num_images} images, not {given.size}."
+            )
         if given.min() < 0 or given.max() >= self.num_classes:
-            raise UserError(f"labels: the classes are 0 to {self.num_classes - 1}.")
+            raise UserError(
+                f"labels must be classes: the classes are 0 to {self.num_classes - 1}."
+            )
         return torch.tensor(given, dtype=torch.int64, device=self._device)
 
     def _code(self, end: np.ndarray) -> np.ndarray:

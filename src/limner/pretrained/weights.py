@@ -60,8 +60,8 @@ def check_values(weights: Mapping[str, Tensor], path: Path) -> None:
     broken = [key for key, value in weights.items() if not bool(torch.isfinite(value).all())]
     if broken:
         raise UserError(
-            f"{path}: there are infinite numbers, or nan, in {_few(broken)}: training diverged "
-            "before it was written, or it is damaged."
+            f"{path}: {_few(broken)} have infinite numbers or nan. Training had diverged, or "
+            "the file is damaged."
         )
 
 

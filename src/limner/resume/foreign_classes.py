@@ -76,7 +76,7 @@ def _lies_in(name: str, folder: Path) -> bool:
 
 
 def _composed(words: Sequence[str]) -> DictConfig:
-    """Compose the user's overrides; return an empty config if they need those of the run."""
+    """Compose the user's overrides; return an empty config if they need overrides of the run."""
     try:
         return compose("train", overrides=list(words))
     except (HydraException, OmegaConfBaseException):

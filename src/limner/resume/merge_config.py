@@ -37,7 +37,7 @@ def with_saved_overrides(words: Sequence[str], saved: Sequence[str]) -> list[str
     flags, overrides = split_flags(words)
     kept = list(saved)
     for group in map(key_of, overrides):
-        # settings of the option chosen before mean nothing for the new option
+        # settings of the replaced option do not apply to the new option
         kept = [word for word in kept if not key_of(word).startswith((f"{group}.", f"{group}/"))]
     return flags + last_per_key([*kept, *overrides])
 

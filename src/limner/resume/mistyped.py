@@ -84,8 +84,9 @@ def refuse_mistyped(words: Sequence[str]) -> None:
             _refuse_number(word, groups[key_of(word)])
             if "," in value and "[" not in value and "(" not in value and not is_sweep(words):
                 raise UsageError(
-                    f"{printable(word)}: several options, for a single run.\n"
-                    f"  one run for each: add -m\n  all of them at once: '{key}=[{value}]'"
+                    f"{printable(word)}: a single run takes one option.\n"
+                    "  one run for each option: add -m\n"
+                    f"  all options in one run: '{key}=[{value}]'"
                 )
 
 
@@ -101,14 +102,14 @@ def clarified(error: ConfigCompositionException, words: Sequence[str]) -> Except
         key = present[1]
         value = next((w.partition("=")[2] for w in overrides if key_of(w) == key), "...")
         return UsageError(
-            f"+{key}={printable(value)}: a plus adds a key, and this one is there already.\n"
+            f"+{key}={printable(value)}: a plus adds a key, but this key exists already.\n"
             f"Without the plus: {key}={printable(value)}"
         )
     if chosen := re.search(r"Multiple values for ([\w/]+)\.", str(error)):
         wrong = next((w for w in overrides if key_of(w) == chosen[1] and w[0] == "+"), None)
         if wrong is not None:
             return UsageError(
-                f"{printable(wrong)}: a plus adds a group, and this one is chosen already.\n"
+                f"{printable(wrong)}: a plus adds a group, but this group is chosen already.\n"
                 f"Without the plus: {printable(wrong.lstrip('+'))}"
             )
     key = getattr(cause, "full_key", None)
@@ -130,7 +131,7 @@ def clarified(error: ConfigCompositionException, words: Sequence[str]) -> Except
 
 
 def _misplaced(name: str, dirs: Sequence[str]) -> str | None:
-    """Return advice on the file of an option that is there under another name or place.
+    """Return advice for an option whose file has another name or is in another place.
 
     Args:
         name: Group and option, such as "experiment/mine".

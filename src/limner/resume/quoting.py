@@ -203,7 +203,7 @@ def _unreadable(key: str, value: str, present: Any, *, sweep: bool) -> str:
 
 def _several(key: str, value: str, present: Any, *, may_sweep: bool) -> str:
     """Return the message about `a,b` where one value is expected."""
-    message = f"{printable(f'{key}={value}')}: several values, for a single run."
+    message = f"{printable(f'{key}={value}')}: a single run takes one value."
     sweep = "one run for each: add -m" if may_sweep else None
     as_list, as_text = f"a list: '{key}=[{value}]'", f"a text: {shown_quoted(key, value)}"
     if isinstance(present, list):

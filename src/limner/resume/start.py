@@ -48,7 +48,7 @@ class Start:
     Args:
         arguments: Words from which Hydra composes the config; None if there is nothing to do.
         words: Equivalent words for the further processes that Lightning starts.
-        folder: Folder of the run to resume, or of the one that has finished; None for a new run.
+        folder: Folder of the run to resume, or of a finished run; None for a new run.
         complete: Whether the composed config is the whole config of the resumed run. If not, only
             the changes that the command makes to the saved config count.
         note: Message about a choice that limner made; None if there is none.
@@ -100,7 +100,9 @@ def _sweep(words: Sequence[str]) -> Start:
     name, folder = last_value(words, "sweep"), last_value(words, "hydra.sweep.dir")
     rest = without_key(without_key(words, "sweep"), "hydra.sweep.dir")
     if name not in (None, "null") and not re.fullmatch(r"\w[\w.+-]*", name):
-        raise UserError(f"sweep={name}: a name of letters, digits, dots, dashes and underscores.")
+        raise UserError(
+            f"sweep={name}: a name may have letters, digits, dots, dashes and underscores."
+        )
     if folder is None:
         now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{suffix()}"
         folder = f"outputs/sweeps/{now if name in (None, 'null') else name}"

@@ -101,7 +101,7 @@ def refuse_odd(saved: Any, path: Path) -> None:
     if not wrong and not isinstance(saved.get("limner", {}), dict):
         wrong = ["limner"]
     if wrong:
-        raise UserError(f"{path} is no checkpoint of a run: its {wrong[0]} is not what runs save.")
+        raise UserError(f"{path} is not a checkpoint of a run: its {wrong[0]} has another form.")
 
 
 def write(checkpoint: dict[str, Any], path: Path) -> None:
@@ -128,7 +128,7 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
 
 
 def tidy(run_dir: Path, *, update: int, since: int, keep_last: int) -> None:
-    """Remove checkpoints that are no longer needed after a new one was written.
+    """Remove checkpoints that are no longer needed after a new checkpoint was written.
 
     Args:
         run_dir: Run folder.

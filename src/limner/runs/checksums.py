@@ -60,7 +60,9 @@ class SignedFile:
         if self._failure is not None:
             raise self._failure
         if not self._end.startswith(END) or not self._end.endswith(b"\0\0"):
-            raise RuntimeError("torch.save has made no zip archive without a comment.")
+            raise RuntimeError(
+                "torch.save has not written a zip archive that ends without a comment."
+            )
         self._file.seek(-2, os.SEEK_END)
         comment = PREFIX + self._digest.hexdigest().encode()
         self._file.write(struct.pack("<H", LENGTH) + comment)
@@ -89,4 +91,4 @@ def damage(path: Path) -> str | None:
             left -= len(chunk)
         digest.update(b"\0\0")
         same = digest.hexdigest().encode() == comment.removeprefix(PREFIX)
-        return None if same else "is damaged: its bytes are not those that were written (SHA-256)"
+        return None if same else "is damaged: its bytes differ from the written bytes (SHA-256)"

@@ -79,7 +79,7 @@ class RunFolder(contextlib.AbstractContextManager):
                 "%s was deleted or moved during training. Its files are lost. The next "
                 "checkpoint makes the folder again.", self.path,
             )  # fmt: skip
-        if state is _State.GONE and self.path.exists():  # empty; take it before another run does
+        if state is _State.GONE and self.path.exists():  # take the empty folder before another run
             with contextlib.suppress(OSError):
                 self._make_again()
 
@@ -141,8 +141,8 @@ class RunFolder(contextlib.AbstractContextManager):
         status = read_status(self.path)
         if status is None or (status.pid, status.host) != (os.getpid(), socket.gethostname()):
             return _State.OTHER
-        self._take()  # copied and moved back, or on a file system with changing inode numbers
-        with contextlib.suppress(UserError):  # with changing numbers, this process has the lock
+        self._take()  # the folder was moved back, or the file system changes inode numbers
+        with contextlib.suppress(UserError):  # if the numbers change, this process has the lock
             self._open.enter_context(locked(self.path))
         return _State.OURS
 

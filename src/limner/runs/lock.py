@@ -69,12 +69,14 @@ def _acquired(folder: Path) -> FileLock | None:
     except (OSError, NotImplementedError) as error:
         if isinstance(error, PermissionError):
             raise
-        log.warning("%s: no lock (%s): a second process would not be noticed.", folder, error)
+        log.warning(
+            "%s cannot be locked (%s), so a second process would not be noticed.", folder, error
+        )
         return None
     if isinstance(lock, SoftFileLock):  # filelock's substitute on a file system without locks,
         lock.release()  # a file that would outlive a killed process
         # test_run_is_trained_when_the_file_system_has_no_locks
-        log.warning("%s: the file system has no locks: a second process would not be noticed.",
+        log.warning("%s: the file system has no locks, so a second process would not be noticed.",
                     folder)  # fmt: skip
         return None
     return lock

@@ -13,7 +13,8 @@ import sys
 
 SMALLER = (
     "Choose a smaller batch (in training data.batch_size=..., or gradients.accumulate=2, which "
-    "computes the same update in two parts) or a smaller model; debug=true shows where it was."
+    "computes the same update in two parts) or a smaller model; debug=true shows where memory "
+    "ran out."
 )
 ALLOCATORS = re.compile(
     r"DefaultCPUAllocator: (?:can't allocate|not enough) memory|CUDA error: out of memory"
@@ -38,7 +39,7 @@ def shortage(error: BaseException) -> str | None:
     if re.search(r"Too many open files", text):
         return _open_files()
     if text.startswith("can't start new thread"):
-        return "The system starts no further thread: ulimit -u says how many it allows."
+        return "The system refuses to start another thread: `ulimit -u` shows the limit."
     if re.search(r"(?:allocate|open|creating) shared memory", text):
         return "There is not enough shared memory: /dev/shm must be larger (docker: --shm-size)."
     if _is(error, "distributed.DistNetworkError") and "failed to listen" in text:

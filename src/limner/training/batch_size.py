@@ -26,7 +26,7 @@ def fitting_batch_size(batch_size: int, *, saved: Mapping[str, Any], num_process
     """Return the batch size of one process that keeps the images of an optimizer step.
 
     Args:
-        batch_size: Batch size in the config. If it does not fit, another one is returned and
+        batch_size: Batch size in the config. If it does not fit, another size is returned and
             logged.
         saved: The entry "limner" of the checkpoint. Without a "batch_size" every size fits.
         num_processes: Number of processes of the resumed run.
@@ -45,8 +45,8 @@ def fitting_batch_size(batch_size: int, *, saved: Mapping[str, Any], num_process
         )
     fitting = total // num_processes
     log.info(
-        "data.batch_size=%d instead of %d: an optimizer step of this run takes %d images, now on "
-        "%s.", fitting, batch_size, total, _processes(num_processes),
+        "data.batch_size=%d instead of %d, since an optimizer step of this run takes %d images "
+        "on %s.", fitting, batch_size, total, _processes(num_processes),
     )  # fmt: skip
     return fitting
 

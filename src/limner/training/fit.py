@@ -82,7 +82,7 @@ def _fit_once(run: Run, last: Path | None) -> None:
         )
     except MisconfigurationException as error:
         raise UserError(str(error)) from error
-    except SystemExit as end:  # how Lightning ends on a KeyboardInterrupt
+    except SystemExit as end:  # Lightning ends in this way on a KeyboardInterrupt
         if not isinstance(end.__context__, KeyboardInterrupt):
             raise
         if trainer.global_step == update:

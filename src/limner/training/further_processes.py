@@ -3,7 +3,7 @@
 If one process is killed, the others end too, since none can train alone. Lightning would kill all
 processes by SIGKILL, or each would print the error of Gloo or NCCL about a lost connection. Here
 the first process prints which process ended and how, and writes this into the status of the run.
-If the first process was killed, the second one prints this instead.
+If the first process was killed, the second process prints this message.
 """
 
 __all__ = ["cluster", "forget_others", "others_told", "watch_others"]
@@ -47,8 +47,8 @@ _is_over = threading.Event()
 def cluster() -> list[ClusterEnvironment]:
     """Return SLURM's environment without requeueing; an empty list outside of SLURM.
 
-    By default, Lightning answers SIGUSR1 before training starts with a checkpoint of its own and a
-    requeue (scripts/slurm_test.py).
+    By default, if SIGUSR1 arrives before training starts, Lightning saves a checkpoint of its own
+    and requeues the job (scripts/slurm_test.py).
     """
     if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
         return []
@@ -60,9 +60,9 @@ def watch_others(trainer: L.Trainer, *, tell: Callable[[str], None]) -> None:
 
     Args:
         trainer: A trainer that has not been used yet.
-        tell: Function that gets the message about the process that ended. It is called only if
-            this process cannot end by itself, because it waits for the other one in the middle of
-            a computation.
+        tell: Function that gets the message about the process that ended. `tell` is called only
+            if this process waits for the ended process in the middle of a computation, and so
+            cannot end by itself.
     """
 
     def watch(processes: Sequence[subprocess.Popen]) -> None:
@@ -102,7 +102,7 @@ def others_told(run_dir: Path) -> Iterator[None]:
 
 
 def _watch(processes: Sequence[subprocess.Popen], tell: Callable[[str], None]) -> None:
-    """End this process if another process ended and this one does not end by itself."""
+    """End this process if another process ended and this process does not end by itself."""
     while (ended := _first_ended(processes)) is None:
         if all(process.returncode == 0 for process in processes):
             return
@@ -144,7 +144,10 @@ def _why(error: RuntimeError) -> str:
             return ended
         time.sleep(SECONDS / 5)
     said = str(error).strip().splitlines()[0][:200]
-    return f"The connection to another process of this run is lost, which may have ended ({said})."
+    return (
+        "The connection to another process of this run is lost; that process may have ended "
+        f"({said})."
+    )
 
 
 def _how_to_go_on(run_dir: Path) -> list[str]:

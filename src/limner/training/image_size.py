@@ -33,9 +33,11 @@ def judge_image_size(model: nn.Module, image_shape: Sequence[int]) -> None:
     smaller = f"data.image_shape=[{channels},{USUAL},{USUAL}]"
     if parameters > MAX_PARAMETERS:
         raise UserError(
-            f"data.image_shape=null takes the size of the first image, {width}x{height} pixels:\n"
-            f"a model of {parameters:,} parameters, and {MAX_PARAMETERS:,} is the most.\n"
-            f"Choose a size: {smaller}. This one: data.image_shape=[{channels},{height},{width}]"
+            f"data.image_shape=null takes the size of the first image, {width}x{height} pixels:"
+            "\n"
+            f"a model of {parameters:,} parameters, and {MAX_PARAMETERS:,} is the limit.\n"
+            f"Choose another size: {smaller}. To keep this size: data.image_shape=[{channels},"
+            f"{height},{width}]"
         )
     log.warning(
         "Training on %dx%d pixels, the size of the first image: %.0f times the values\n"

@@ -70,7 +70,7 @@ class Length:
         if readers and self._recorded not in (None, length):
             raise UserError(
                 f"{readers[0]} follows the length of training, which was {self._recorded} updates "
-                f"and is now {length}: this would make another run. To keep the schedule as it is: "
+                f"and is now {length}: this would make another run. To keep the schedule: "
                 f"{readers[0]}={self._recorded}. For a new run, leave out resume=."
             )
         self._config.num_updates = length
@@ -152,7 +152,8 @@ def refuse_intervals(config: DictConfig) -> None:
     if interval is not None and not isinstance(interval, int | float):
         raise UserError(
             f"trainer.val_check_interval={interval}: must be a whole number of updates, or a "
-            "share of an epoch; by the clock no two runs would be validated at the same updates."
+            "share of an epoch; with an interval in time, two runs would be validated at "
+            "different updates."
         )
     if interval is not None and interval <= 0:
         raise UserError(
@@ -206,7 +207,7 @@ def refuse_unreachable(
         raise UserError(
             f"trainer.min_{name}={given[f'min_{name}']}: training ends after "
             f"{min(epochs * updates, steps)} updates (trainer.max_epochs, trainer.max_steps; an "
-            f"epoch has {updates}), so make it smaller or those larger."
+            f"epoch has {updates}). Decrease trainer.min_{name}, or increase the length."
         )
 
 

@@ -114,7 +114,7 @@ def _length(
     by_epochs = None if epochs in ENDLESS else epochs * in_epoch
     ends = [end for end in (by_epochs, None if updates in ENDLESS else updates) if end is not None]
     if not ends:
-        told = "no end in updates or epochs"
+        told = "no limit in updates or epochs"
     else:
         last = min(ends)
         share = f", {last / in_epoch:,.4g} epochs" if in_epoch else ""

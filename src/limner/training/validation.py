@@ -32,14 +32,14 @@ REFUSED = {
     "gradient_clip_algorithm": "gradients.max_norm=... clips by the norm.",
     "overfit_batches": "trainer.limit_train_batches=N takes N batches of each epoch.",
     "reload_dataloaders_every_n_epochs": "the data are opened once.",
-    "callbacks": "they are chosen by callbacks.NAME=...",
+    "callbacks": "callbacks are chosen by callbacks.NAME=...",
     "logger": "loggers are chosen by logger=[...]",
-    "plugins": "limner brings its own.",
+    "plugins": "limner has its own plugins.",
     "default_root_dir": "the run folder is hydra.run.dir=DIR",
     "enable_progress_bar": "`~callbacks.progress` takes the bar away.",
     "enable_checkpointing": "`~callbacks.checkpoints` takes checkpoints away.",
     "enable_model_summary": "the number of parameters is always printed.",
-    "num_sanity_val_steps": "there are none.",
+    "num_sanity_val_steps": "limner runs no sanity validation.",
     "fast_dev_run": "trainer.max_steps=1 does the same.",
 }
 """Arguments of Lightning's Trainer that have no effect here or break the counting of updates."""
@@ -135,7 +135,7 @@ def refuse_parts(config: DictConfig) -> None:
 
 
 def refuse_length(config: DictConfig, saved: Mapping[str, Any]) -> None:
-    """Raise UserError for a length of 0, or one that the resumed run has passed.
+    """Raise UserError for a length of 0, or a length that the resumed run has passed.
 
     Args:
         config: Config of the run.

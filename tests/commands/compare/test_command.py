@@ -216,7 +216,7 @@ def test_compare_opens_no_lock_file_that_is_a_link(compare, tmp_path):
 def test_compare_reports_a_repeated_seed(compare, tmp_path):
     make_run(tmp_path / "a", fid=1.0)
     make_run(tmp_path / "b", fid=3.0)
-    assert "same config and seed as b: a" in compare("a", "b")
+    assert "Not counted: a has the same config and seed as b" in compare("a", "b")
 
 
 def test_compare_states_how_many_seeds_have_a_score_when_some_lack_it(compare, tmp_path):

@@ -100,7 +100,7 @@ def test_evaluate_scores_the_requested_checkpoint(vae, tmp_path):
         assert entries(copy)["fid_classifier"]["protocol"]["update"] == update
     with pytest.raises(UserError, match="checkpoint=first: choose best or last"):
         evaluate([f"run={copy}", "checkpoint=first"])
-    with pytest.raises(UserError, match="checkpoint=best is of a run"):
+    with pytest.raises(UserError, match="checkpoint=best needs a run"):
         evaluate(["generated=a", "reference=b", "checkpoint=best"])
 
 
@@ -212,7 +212,10 @@ def test_second_evaluation_reads_no_real_image(vae, tmp_path, monkeypatch):
         (["generated=b", "reference=digit"], "did you mean digits?"),
         (["generated=b", "reference=a", "measures=[beauty]"], "measures=beauty: there is no such"),
         (["generated=b", "reference=a", "speed=1"], "speed: there is no such key"),
-        (["generated=large", "reference=a"], "images are 3x16x16, the reference's are 1x8x8"),
+        (
+            ["generated=large", "reference=a"],
+            "the images are 3x16x16, but the reference images are 1x8x8",
+        ),
         (["generated=few", "reference=a", "metrics=classifier"], "1 generated images: "),
         (["generated=b", "reference=noise"], "metrics=inception"),
     ],

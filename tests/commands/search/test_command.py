@@ -252,7 +252,7 @@ def test_search_completes_when_one_of_three_workers_is_killed(search, storage, m
         ("", "", ["num_workers=0"], "num_workers=0: must be 1 or more"),
         ("", "", ["num_trials=0"], "num_trials=0: must be 1 or more"),
         ("", "", ["num_trial=3"], "num_trial: there is no such key"),
-        ("", "", ["study=a/b"], "study=a/b: letters"),
+        ("", "", ["study=a/b"], "study=a/b: a name may have letters"),
         ("", "", ["space=nowhere"], "space=nowhere: there is no such file. limner has: gan, vae"),
         ("", "", ["storage=nothing://here"], "storage=nothing://here: the database cannot be"),
     ],

@@ -150,7 +150,7 @@ def test_sweep_names_job_folders_by_the_values_that_differ(run, fakes):
 
 @pytest.mark.slow
 def test_sweep_resumes_jobs_whose_folders_name_all_overrides(run, fakes):
-    """Earlier versions named job folders so."""
+    """Earlier versions gave job folders such names."""
     grid = ["-m", "seed=1,2", "logger=none", "sweep=a"]
     whole = "hydra.job.config.override_dirname.exclude_keys=[]"
     assert run(*grid, whole).code == 0

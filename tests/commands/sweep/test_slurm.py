@@ -1,4 +1,4 @@
-"""Sweeps in SLURM's queue: requests to a fake SLURM, and jobs of a real one that get signals."""
+"""Sweeps in SLURM's queue: requests to a fake SLURM, and signals to jobs of a real SLURM."""
 
 import importlib.util
 import os
@@ -112,8 +112,8 @@ def test_shape_of_refuses_settings_that_slurm_must_know(trainer, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cpus": 0}, "hydra.launcher.cpus=0: a whole number"),
-        ({"time": 1}, "hydra.launcher.warning=90: seconds"),
+        ({"cpus": 0}, "hydra.launcher.cpus=0: must be a whole number"),
+        ({"time": 1}, "hydra.launcher.warning=90 (seconds"),
     ],
 )
 def test_launcher_settings_that_fit_no_job_are_refused(changes, message):
@@ -126,7 +126,7 @@ def test_launcher_settings_that_fit_no_job_are_refused(changes, message):
     ("words", "message"),
     [
         (["trainer.devices=9"], "--ntasks-per-node=9: Requested node config"),
-        (["hydra.launcher.time=1"], "hydra.launcher.warning=120: seconds"),
+        (["hydra.launcher.time=1"], "hydra.launcher.warning=120 (seconds"),
     ],
 )
 def test_sweep_queues_nothing_when_there_is_a_mistake(run, pretended, words, message):

@@ -106,10 +106,12 @@ def _cut(runs: Sequence[Run]) -> tuple[dict[Run, list[Image.Image]], list[str]]:
             without.append(f"Left out: {run.title}: {reason}")
         elif not os.path.lexists(run.folder / "final.png"):
             without.append(
-                f"Left out: {run.title}: has no final.png, which training writes at its end"
+                f"Left out: {run.title} has no final.png (training writes it at its end)"
             )
         elif pixels > MAX_PIXELS:
-            without.append(f"Left out: {run.title}: there are too many pictures before it")
+            without.append(
+                f"Left out: {run.title}, since the pictures of earlier runs reach the limit"
+            )
         else:
             try:
                 cut[run] = tiles(run)

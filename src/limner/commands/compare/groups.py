@@ -9,7 +9,7 @@ from limner.commands.compare.records import Run
 from limner.commands.compare.texts import label
 
 UNCOMPARED = ("seed", "run_dir", "num_updates", "resume", "sweep", "debug", "logger", "trust")
-"""Top-level keys that do not change a run's results, and the seed, over which groups average."""
+"""Top-level keys that do not distinguish groups: the seed, and keys without effect on results."""
 FIRST = ("model", "data")
 MOST = 30
 """Largest number of keys in the name of a group."""
@@ -25,7 +25,7 @@ class Group:
     Args:
         values: Config values that distinguish the group, as a user would type them.
         runs: Runs, one for each seed.
-        repeated: Other runs with a seed of `runs`.
+        repeated: Other runs whose seed a run in `runs` has already.
     """
 
     values: Mapping[str, str]

@@ -168,7 +168,7 @@ def likelihood(subject: Subject) -> Entries:
     split = subject.held_out() or "train"
     module = _module(subject, "log_weights")
     if not module.bounds_likelihood:
-        raise NotApplicable("its objective or its likelihood bounds no log p(x)")
+        raise NotApplicable("its objective or its likelihood gives no bound of log p(x)")
     bounds = likelihood_bounds(
         module, subject.labelled_batches(split), num_samples=CODES, decoded_at_once=2048,
         pixels="stored", seed=subject.seed, device=subject.device,

@@ -82,9 +82,9 @@ class Folder:
         found = shape_of(read_picture(pictures, 0))
         if not resized and found != list(image_shape):
             raise UserError(
-                f"generated={path}: images are {_shape(found)}, the reference's are "
-                f"{_shape(image_shape)}. To resize both: "
-                f"image_shape=[{image_shape[0]},{found[1]},{found[2]}]"
+                f"generated={path}: the images are {_shape(found)}, but the reference images "
+                f"are {_shape(image_shape)}. To resize both: image_shape=[{image_shape[0]},"
+                f"{found[1]},{found[2]}]"
             )
         self.path, self.classes = Path(path), list(pictures.classes)
         self.store: Store = open_store(

@@ -89,7 +89,10 @@ def run(words: Sequence[str]) -> int:
 def _checked(options: Options, space: Space) -> int:
     """Return the number of trials; raise UserError for invalid options."""
     if re.fullmatch(r"\w[\w.+-]*", options.study) is None:
-        raise UserError(f"study={options.study}: letters, digits, dots, dashes and underscores.")
+        raise UserError(
+            f"study={options.study}: a name may have letters, digits, dots, dashes "
+            "and underscores."
+        )
     for key, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
         if (given := getattr(options, key)) not in known:
             raise UserError(f"{key}={given}: there are: {', '.join(known)}")
@@ -116,8 +119,9 @@ def _objective(config: DictConfig, space: Space, flags: Sequence[str]) -> dict[s
     objective = config.metrics.objective
     if objective is None:
         raise UserError(
-            "A search needs an objective, and metrics=auto and none name none beforehand:\n"
-            "choose metrics=classifier, metrics=inception, or a value of the model's own:\n"
+            "A search needs an objective, but metrics=auto and metrics=none set none before "
+            "training.\n"
+            "Choose metrics=classifier, metrics=inception, or a value of the model's own:\n"
             "metrics=none 'metrics.objective={name: val/loss, mode: min}'"
         )
     if objective.get("mode") not in ("min", "max") or not objective.get("name"):
@@ -165,7 +169,10 @@ def _work(study: Study, options: Options, *, num_trials: int, flags: Sequence[st
     def on_signal(number: int, frame: object) -> None:
         stop.ask()
         if not stop.at_once.is_set():
-            wait = "Stopping: running trials finish their update and save. Again: stop at once.\n"
+            wait = (
+                "Stopping: running trials finish their update and save. A second signal "
+                "stops at once.\n"
+            )
             os.write(2, wait.encode())  # the signal may have interrupted the console
 
     previous = [signal.signal(number, on_signal) for number in STOP_SIGNALS]

@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from limner.errors import UserError
 
 HEARTBEAT, GRACE = 20, 60
-"""Seconds between heartbeats of a trial in a database; seconds without one until it is lost."""
+"""Seconds between heartbeats of a trial; seconds without a heartbeat until a trial is lost."""
 DEFINED = "limner"
 
 

@@ -110,7 +110,7 @@ def tell(sweep: Path) -> int:
     lines = [f"{len(jobs)} job{plural}: {printable(counted)}, in {shown(sweep.absolute())}"]
     if states["finished"] < len(jobs) and sweep.parent == Path("outputs/sweeps"):
         lines.append(
-            f"To run what has not finished: the same command, with sweep={printable(sweep.name)}"
+            f"To run the unfinished jobs: the same command with sweep={printable(sweep.name)}"
         )
     for line in lines:
         say(line)

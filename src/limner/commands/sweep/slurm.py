@@ -101,7 +101,10 @@ def refuse_without_slurm() -> None:
     if importlib.util.find_spec("submitit") is None:
         raise UserError("hydra/launcher=slurm needs: pip install limner[slurm]")
     if shutil.which("sbatch") is None:
-        raise UserError("hydra/launcher=slurm: there is no sbatch here; is this the cluster?")
+        raise UserError(
+            "hydra/launcher=slurm: there is no sbatch here; start the sweep on a "
+            "machine of the cluster."
+        )
 
 
 def shape_of(config: DictConfig) -> Shape:
@@ -172,7 +175,7 @@ def submit(jobs: Mapping[Shape, Sequence[QueuedJob]], settings: Settings, sweep:
         try:
             queued = executor.submit_array(list(alike))
         except submitit.core.utils.FailedJobError as error:
-            raise UserError(f"SLURM has taken no job: {str(error).splitlines()[-1]}") from error
+            raise UserError(f"SLURM has accepted no job: {str(error).splitlines()[-1]}") from error
         for job, made in zip(alike, queued, strict=True):
             write_queued(job.folder, made.job_id)
 

@@ -2,8 +2,8 @@
 
 At the end of an epoch a run is validated and scored, and its best checkpoint is chosen. This work
 takes long, and a signal may interrupt it. Its results depend only on the weights after the last
-update. So a checkpoint saved during this work states that the epoch's end is due, and a resumed run
-repeats the whole work. The same holds for a validation in the middle of an epoch.
+update. So a checkpoint saved during this work states that the epoch's end is due, and a resumed
+run repeats the whole work. The same holds for a validation in the middle of an epoch.
 tests/test_interruptions.py and tests/test_measured_values.py fail if Lightning changes this loop.
 """
 

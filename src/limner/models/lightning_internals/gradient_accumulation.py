@@ -1,6 +1,6 @@
 """Gradient accumulation for a model from outside limner that Lightning optimizes.
 
-tests/callbacks/test_automatic_optimization.py would detect a change of Lightning.
+tests/callbacks/test_automatic_optimization.py fails if Lightning changes this code.
 """
 
 __all__ = ["GradientAccumulation"]

@@ -1,6 +1,6 @@
 """Access to the processes that Lightning starts.
 
-tests/training/test_further_processes.py would detect a change of Lightning.
+tests/training/test_further_processes.py fails if Lightning changes this code.
 """
 
 __all__ = ["watch_launched"]

@@ -1,6 +1,6 @@
-"""Losses where Lightning's callbacks and loggers look (tests/models/test_plain_trainer.py)."""
+"""Report losses to Lightning's callbacks and loggers (tests/models/test_plain_trainer.py)."""
 
-__all__ = ["finish_update", "report_evaluation"]
+__all__ = ["backward", "finish_update", "report_evaluation"]
 
 from collections.abc import Mapping
 
@@ -9,6 +9,18 @@ from torch import Tensor
 
 from limner.models.lightning_internals.counting import count_update
 from limner.models.lightning_internals.fit_loop import FitLoop
+
+
+def backward(model: L.LightningModule, loss: Tensor) -> None:
+    """Compute the gradients of a loss (), through Lightning if it must be told of that.
+
+    Lightning's `manual_backward` calls two hooks of every callback.
+    """
+    loop = model.trainer.fit_loop
+    if isinstance(loop, FitLoop) and not loop.epoch_loop.overridden.sees_backward:
+        loss.backward()
+    else:
+        model.manual_backward(loss)
 
 
 def finish_update(model: L.LightningModule, values: dict[str, Tensor]) -> dict[str, Tensor]:
