@@ -40,6 +40,14 @@ def test_readme_of_examples_names_every_example():
     assert {re.search(r"examples/(\w+)", command)[1] for command in NEW} == folders
 
 
+@pytest.mark.parametrize("example", ["own_data", "own_metric"])
+def test_page_of_parts_includes_every_file_of_the_example(example):
+    page = EXAMPLES.parent / "docs" / "howto" / "parts.md"
+    included = re.findall(r"^```\{literalinclude\} (\S+)$", page.read_text(), re.M)
+    files = {f for f in (EXAMPLES / example).rglob("*") if f.suffix in (".py", ".yaml")}
+    assert files <= {(page.parent / path).resolve() for path in included}
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -160,13 +160,17 @@ def test_gan_step_is_read_in_four_short_files():
 def test_documents_name_only_files_and_tests_that_exist(document):
     """A path may leave out its first folders."""
     sources = [
-        path for name in ("src", "tests", "scripts") for path in (ROOT / name).rglob("*.py")
+        path
+        for name in ("src", "tests", "scripts", "examples")
+        for path in (ROOT / name).rglob("*.py")
     ]
     files = {f"/{path.relative_to(ROOT).as_posix()}" for path in [*sources, ROOT / "train.py"]}
     tests = "\n".join(path.read_text() for path in TESTS.rglob("*.py"))
     names = set(re.findall(r"def (test_\w+)", tests)) | {Path(file).stem for file in files}
     text = (ROOT / document).read_text()
     paths = {path for path in re.findall(r"[\w/]+\.py\b", text) if path not in OF_THE_READER}
-    gone = [path for path in paths if not any(file.endswith(f"/{path}") for file in files)]
+    gone = [
+        path for path in paths if not any(file.endswith(f"/{path.lstrip('/')}") for file in files)
+    ]
     gone += sorted(set(re.findall(r"(?<![.\w])test_\w+", text)) - names)
     assert not gone

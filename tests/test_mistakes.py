@@ -216,6 +216,10 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
         (["data.image_shape=[3,-8,8]"], "must be [channels, height, width], each 1 or more"),
         (["trainer.num_nodes=0"], "trainer.num_nodes=0: must be a whole number, 1 or more"),
         (["+trainer.val_check_interval=100"], "must be at most the 22 updates of an epoch"),
+        (
+            ["metrics.objective={name: loss, mode: min}"],
+            "metrics.objective.name=loss: the names of measured",
+        ),
         (["metrics.objective={}"], "must have a name, such as val/fid, and mode: min"),
         (["on_divergence=back"], "on_divergence=back: choose stop or rollback"),
         (["max_rollbacks=0"], "max_rollbacks=0: must be 1 or more"),

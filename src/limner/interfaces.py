@@ -11,29 +11,11 @@ model that has it: `limner.models.gan`, `limner.models.vae`, `limner.models.vaeg
 """
 
 __all__ = [
-    "AdversarialLoss",
-    "Augmentation",
-    "AuxiliaryLoss",
-    "Batch",
-    "DiscriminatorObserver",
-    "DiscriminatorStatistics",
-    "DrawsCodes",
-    "Encodes",
-    "FeatureExtractor",
-    "Features",
-    "Generates",
-    "ImageStore",
-    "LatentVariables",
-    "LogWeights",
-    "OptimizerFactory",
-    "RealImages",
-    "Reconstructs",
-    "Samples",
-    "Schedule",
-    "label_kwargs",
-    "missing_members",
-    "trait",
-]
+    "AdversarialLoss", "Augmentation", "AuxiliaryLoss", "Batch", "DiscriminatorObserver",
+    "DiscriminatorStatistics", "DrawsCodes", "Encodes", "FeatureExtractor", "Features",
+    "Generates", "ImageStore", "LatentVariables", "LogWeights", "OptimizerFactory", "RealImages",
+    "Reconstructs", "Samples", "Schedule", "label_kwargs", "missing_members", "trait",
+]  # fmt: skip
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, runtime_checkable
@@ -279,10 +261,16 @@ class Features(NamedTuple):
 
 
 class FeatureExtractor(Protocol):
-    """A network whose features compare generated with real images."""
+    """A network whose features compare generated with real images.
+
+    limner caches the statistics of the real images. The key of the cache contains `protocol()`,
+    and for a class outside limner the name of the class and a hash of its Python file. All else
+    that changes features must be in `protocol()`: arguments, files of weights, other modules.
+    """
 
     suffix: str
-    """End of the name of every score, so that scores of two networks have different names."""
+    """End of the name of every score, with its underscore: `_ink` gives `val/fid_ink`. The
+    empty suffix belongs to Inception."""
     num_features: int
     """Size D of the features."""
     num_logits: int
@@ -298,4 +286,7 @@ class FeatureExtractor(Protocol):
         """Return features and logits of uint8 images (B, C, H, W)."""
 
     def protocol(self) -> dict[str, Any]:
-        """Return the facts that make scores comparable: name, weights, resize."""
+        """Return the facts that make scores comparable, as plain JSON data: name, weights, resize.
+
+        Two networks with different features must have different facts.
+        """

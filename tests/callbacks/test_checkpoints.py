@@ -99,6 +99,21 @@ def test_checkpoints_keeps_the_last_few(tmp_path):
     assert updates(tmp_path / "alone") == [30]
 
 
+@pytest.mark.parametrize(("measured", "warns"), [("x", False), ("y", True)])
+def test_checkpoints_warns_once_if_validation_does_not_measure_the_objective(
+    tmp_path, caplog, measured, warns
+):
+    made = trainer(tmp_path)
+    for _ in range(2):
+        made.train_to(made.global_step + 1)
+        made.callbacks[1].add(made, {f"val/{measured}": 1.0})
+        made.callbacks[0].on_validation_end(made, made.lightning_module)
+    expected = ["metrics.objective.name=val/x was not measured by the first validation"]
+    found = [record.getMessage() for record in caplog.records]
+    assert [message[: len(expected[0])] for message in found] == expected * warns
+    assert all("There are: val/y." in message for message in found)
+
+
 def test_checkpoints_refuses_to_keep_none():
     with pytest.raises(ValueError, match=r"callbacks\.checkpoints\.keep_last must be 1 or more"):
         Checkpoints(every_num_updates=1, every_num_minutes=1, keep_last=0, objective=None)

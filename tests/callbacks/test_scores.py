@@ -99,6 +99,9 @@ def test_second_run_reads_no_real_image_for_its_scores(run, monkeypatch):
     [
         ({"reference_split": "test"}, "metrics.objective.name=val/fid_classifier is not"),
         ({"scores": ["kid"], "kid_subset_size": 9}, "give: val/kid_classifier"),
+        ({"objective.name": "val/fid_ink"}, "val/fid_ink is not computed"),
+        ({"objective.name": "val/fid"}, "val/fid is not computed"),
+        ({"objective.name": "val/fid_classifie"}, "val/fid_classifie is not computed"),
         ({"scores": ["fad"]}, "choose from fid, inception_score, kid, prdc"),
         ({"num_samples": 9}, "inception_score needs 10 images or more"),
         ({"scores": ["fid", "kid"]}, "metrics.num_samples=150: kid needs 1000 images or more"),

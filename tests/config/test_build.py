@@ -7,6 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from limner.config.build import build, check
+from limner.config.build import composed as as_data
 from limner.config.own_code import OwnModuleError
 from limner.config.schema import CONFIG_DIR, RunConfig
 from limner.errors import UserError
@@ -172,3 +173,9 @@ def test_build_turns_a_call_that_does_not_fit_into_a_message(composed, own):
                "def loss(a, /): ...\n")  # fmt: skip
     with pytest.raises(UserError, match="argument"):
         build(composed(f"+model.penalty._target_={name}.loss", "+model.penalty.a=1"), "model")
+
+
+def test_composed_config_has_the_parts_of_network_where_the_model_reads_them(composed):
+    plain = as_data(composed("model=gan", "network=mlp", "network.generator.hidden_dims=[12]"))
+    assert "network" not in plain
+    assert plain["model"]["generator"]["hidden_dims"] == [12]

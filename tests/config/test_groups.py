@@ -30,3 +30,11 @@ def test_check_groups_states_how_to_remove_a_logger_or_a_callback(composed, key)
 @pytest.mark.parametrize("override", ["logger=none", "metrics=none", "~callbacks"])
 def test_check_groups_accepts_groups_that_are_switched_off(composed, override):
     check_groups(composed(override))
+
+
+def test_check_groups_names_the_base_that_an_own_data_file_inherits(composed):
+    config = composed()
+    with open_dict(config):
+        config.data = {"name": "shapes", "image_shape": [1, 8, 8]}
+    with pytest.raises(UserError, match=r"(?s)defaults: \[base/images@_here_, .*data=celeba, "):
+        check_groups(config)

@@ -103,3 +103,16 @@ def test_evaluator_refuses_too_few_images_and_names_the_number_needed(score, num
     with pytest.raises(UserError, match=f"here: {score} needs {needed} images or more"):
         evaluator.check(num_images, "here")
     evaluator.check(needed, "here")
+
+
+@pytest.mark.parametrize("suffix", ["ink", "2", None])
+def test_evaluator_refuses_a_suffix_without_an_underscore(monkeypatch, suffix):
+    monkeypatch.setattr(PixelFeatures, "suffix", suffix)
+    with pytest.raises(UserError, match=r"PixelFeatures .*\n.*must begin with an underscore"):
+        Evaluator(features=PixelFeatures(), **OPTIONS)
+
+
+@pytest.mark.parametrize("suffix", ["", "_ink", "_"])
+def test_evaluator_accepts_an_empty_suffix_and_an_underscore(monkeypatch, suffix):
+    monkeypatch.setattr(PixelFeatures, "suffix", suffix)
+    assert Evaluator(features=PixelFeatures(), **OPTIONS)

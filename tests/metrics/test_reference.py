@@ -99,6 +99,33 @@ def test_reference_is_separate_for_each_feature_network(monkeypatch):
         made()
 
 
+def test_two_own_networks_with_equal_protocols_share_no_statistics():
+    class Brighter(PixelFeatures):
+        def __call__(self, images):
+            found = super().__call__(images)
+            return found._replace(features=found.features * 10)
+
+    plain, bright = made(), made(network=Brighter())
+    torch.testing.assert_close(bright.gaussian.mean, plain.gaussian.mean * 10)
+
+
+def test_statistics_are_computed_again_after_a_change_of_the_code(monkeypatch):
+    monkeypatch.setattr(module, "own_code", lambda network: [["Own", "1"]])
+    made()
+    monkeypatch.setattr(module, "own_code", lambda network: [["Own", "2"]])
+    network = PixelFeatures()
+    made(network=network)
+    assert network.num_seen == NUM
+
+
+def test_key_of_a_network_of_limner_is_unchanged(monkeypatch):
+    keys = []
+    monkeypatch.setattr(module, "own_code", lambda network: [])
+    monkeypatch.setattr(module, "cached_folder", lambda kind, key, build: keys.append(key))
+    made()
+    assert keys[0].keys() == {"images", "indices", "about", "network", "wanted"}
+
+
 def truncate(folder):
     path = folder / "statistics.pt"
     path.write_bytes(path.read_bytes()[:-100])

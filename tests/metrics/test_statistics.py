@@ -6,6 +6,8 @@ import torch.multiprocessing
 from torch import distributed
 
 from limner.console import Bar
+from limner.errors import UserError
+from limner.interfaces import Features
 from limner.metrics import statistics
 from limner.metrics.statistics import StatisticsRequest, compute_statistics
 from support.fakes import PixelFeatures, Store
@@ -22,6 +24,19 @@ def collected(store, batch_size=20, request=REQUEST, network=None):
         batch_size=batch_size,
         device=torch.device("cpu"),
     )
+
+
+@pytest.mark.parametrize("attribute", ["num_features", "num_logits"])
+def test_compute_statistics_refuses_another_width_than_the_network_states(monkeypatch, attribute):
+    network = PixelFeatures()
+    monkeypatch.setattr(PixelFeatures, attribute, 7)
+    monkeypatch.setattr(PixelFeatures, "__call__", lambda self, images: output(len(images)))
+
+    def output(num_images):
+        return Features(torch.zeros(num_images, 6), torch.zeros(num_images, 5))
+
+    with pytest.raises(UserError, match=rf"PixelFeatures.{attribute}=7, but its \w+ of 20 images"):
+        collected(Store(NUM), network=network)
 
 
 def same(a, b):

@@ -15,7 +15,7 @@ from lightning.pytorch.strategies import Strategy
 
 from limner.callbacks.divergence import check_weights
 from limner.callbacks.epochs import is_last_epoch, is_measured
-from limner.callbacks.measured import measured_of
+from limner.callbacks.measured import Measures, measured_of
 from limner.errors import UserError
 from limner.runs.checkpoints import best_path, read, tidy, update_path
 
@@ -63,6 +63,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         self.every_num_updates, self.every_num_minutes = every_num_updates, every_num_minutes
         self.keep_last, self.objective = keep_last, objective
         self.best: float | None = None
+        self._has_validated = False
         self.failure: str | None = None
         """Reason why the last attempt to write a checkpoint failed; None if it succeeded."""
         self._time, self._cost = time.monotonic(), 0.0  # end and duration of the last attempt, s
@@ -92,6 +93,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
             self.save_last(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        self._warn_of_objective(trainer)
         if trainer.fit_loop.epoch_end_is_due:
             return  # scores follow, and then on_train_epoch_end saves
         self._save_best(trainer)
@@ -141,6 +143,20 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         before = self.best
         if self._has_improved(trainer) and self._save(trainer, best_path(_folder(trainer))):
             self.best = before  # best.ckpt still has the earlier value
+
+    def _warn_of_objective(self, trainer: L.Trainer) -> None:
+        """Log a warning after the first validation if nothing seems to measure the objective."""
+        if self.objective is None or self._has_validated:
+            return
+        self._has_validated, name = True, self.objective["name"]
+        measured = measured_of(trainer).at(trainer.global_step)
+        scores = {each for c in trainer.callbacks if isinstance(c, Measures) for each in c.names}
+        if measured and not {name, name.removesuffix("_std")} & (measured.keys() | scores):
+            log.warning(
+                "metrics.objective.name=%s was not measured by the first validation, so there may "
+                "be no best checkpoint. There are: %s.",
+                name, ", ".join(sorted(measured.keys() | scores)),
+            )  # fmt: skip
 
     def _has_improved(self, trainer: L.Trainer) -> bool:
         """Return whether the objective was measured at the current update and is the best."""

@@ -4,7 +4,7 @@ Lightning's `callback_metrics` keeps values of earlier updates without their upd
 that log or report a `val/` value, or choose the best checkpoint by it, read this record instead.
 """
 
-__all__ = ["Follower", "Measured", "measured_of"]
+__all__ = ["Follower", "Measured", "Measures", "measured_of"]
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +17,14 @@ class Follower(Protocol):
     """Callback that receives each value as soon as it is measured."""
 
     def on_measured(self, trainer: L.Trainer, values: Mapping[str, float]) -> None: ...
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """Callback that measures values by itself, beside validation."""
+
+    names: set[str]
+    """Log keys of the values."""
 
 
 class Measured(L.Callback):

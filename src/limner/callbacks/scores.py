@@ -235,11 +235,13 @@ def _names(scores: list[str], splits: list[str], suffix: str) -> set[str]:
 
 
 def _check_objective(name: str, scores: list[str], splits: list[str], suffix: str) -> None:
-    """Raise `UserError` if the objective is a known score that is not computed."""
-    known = _names(list(SCORES), list(ENDINGS), suffix)
+    """Raise `UserError` if the objective has the name of a score that is not computed."""
     computed = _names(scores, splits, suffix)
-    if name in known - computed:
+    kinds = {f"val/{kind}" for names in SCORES.values() for kind in names}
+    is_score = any(name == kind or name.startswith(f"{kind}_") for kind in kinds)
+    if is_score and name not in computed and name.removesuffix("_std") not in computed:
         raise UserError(
-            f"metrics.objective.name={name} is not computed. metrics.scores and "
-            f"metrics.reference_split give: {', '.join(sorted(computed))}"
+            f"metrics.objective.name={name} is not computed. metrics.scores, "
+            "metrics.reference_split\nand the suffix of metrics.features give: "
+            f"{', '.join(sorted(computed))}"
         )

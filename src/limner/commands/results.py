@@ -48,7 +48,11 @@ class TrainedRun:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The config of the run as plain data, with every `${...}` replaced."""
+        """The config of the run as plain data, with every `${...}` replaced.
+
+        There is no key `network`: its parts are where the model reads them. For example,
+        `network.generator.hidden_dims` is `config["model"]["generator"]["hidden_dims"]`.
+        """
         return read_yaml(self.folder / "config.yaml")
 
     @cached_property

@@ -33,7 +33,7 @@ def check_groups(config: DictConfig) -> None:
         if not isinstance(value, DictConfig):
             raise UserError(f"{key}={_short(value)}: must be a mapping; {_advice(key)}.")
         if key in OBJECTS and "_target_" not in value:
-            raise UserError(f"{key} has no _target_; {_advice(key)}.")
+            raise UserError(f"{key} has no _target_; {_base(key) if value else _advice(key)}.")
         if key in NAMED:
             _check_named(key, value)
 
@@ -46,6 +46,18 @@ def _check_named(key: str, config: DictConfig) -> None:
                 f"{key}.{name}={_short(value)}: must be a mapping with _target_; to remove it: ~"
                 f"{key}.{name}"
             )
+
+
+def _base(key: str) -> str:
+    """Return the way to inherit `_target_` in a YAML file that sets other keys of a group."""
+    bases = sorted(file.stem for file in (CONFIG_DIR / key / "base").glob("*.yaml"))
+    if not bases:
+        return _advice(key)
+    return (
+        f"a file {key}/NAME.yaml of your own inherits it by the first line\n"
+        f"defaults: [base/{bases[0]}@_here_, augmentation: none, _self_]\n"
+        f"Or {_advice(key)}"
+    )
 
 
 def _advice(key: str) -> str:

@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from limner.cache import cached_folder, discard_folder, find_folder
 from limner.data.backgrounds import Colour, compose
 from limner.data.listings import NUM_KEPT_FROM
-from limner.data.sources import Pictures
+from limner.data.sources import Pictures, SourceError
 from limner.errors import UserError
 from limner.files.plain import NotPlainError, read_json
 from limner.files.printable import printable
@@ -69,9 +69,12 @@ def read_picture(pictures: Pictures, i: int) -> Image.Image:
 
     Raises:
         CorruptPicture: If the picture cannot be read.
+        SourceError: If the source returned no PIL image.
     """
     try:
         return pictures.read(i)
+    except SourceError:
+        raise
     except Exception as error:  # PIL and zipfile raise a dozen exception types for broken files
         raise CorruptPicture(pictures.names[i], _reason(error)) from error
 
@@ -210,7 +213,7 @@ def _first_readable(pictures: Pictures) -> Image.Image:
     for i in range(len(pictures)):
         try:
             return read_picture(pictures, i)
-        except UserError as error:
+        except CorruptPicture as error:
             first = first or error
     raise none_readable(pictures, first)
 

@@ -16,6 +16,7 @@ from limner.augmentations.chain import Chain
 from limner.data.backgrounds import parse_colour
 from limner.data.batches import EvaluationBatches, TrainingBatches
 from limner.data.binarisation import Binarisation, BinarisedStore, Coins
+from limner.data.checked_pictures import checked_pictures
 from limner.data.decode import first_shape
 from limner.data.large_pictures import refuse_photos
 from limner.data.sources import Pictures, Source, without_images
@@ -106,7 +107,7 @@ class ImageDataModule(L.LightningDataModule):
         """
         if self._stores:
             return
-        pictures = self._labelled(self.source.pictures())
+        pictures = self._labelled(checked_pictures(self.source))
         if not len(pictures["train"]):
             raise UserError(without_images(self.source))
         shape = self._image_shape

@@ -3,7 +3,7 @@
 A source does not handle image sizes, splits that it does not have, or batches.
 """
 
-__all__ = ["Digits", "ImageFolder", "Pictures", "Source", "without_images"]
+__all__ = ["Digits", "ImageFolder", "Pictures", "Source", "SourceError", "without_images"]
 
 import collections
 import difflib
@@ -40,20 +40,32 @@ MAX_LISTED = 8
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures of one split of a source."""
+    """The pictures of one split of a source.
+
+    limner checks them when it opens the data, and refuses values that break a rule below.
+    """
 
     names: Sequence[str]
-    """Name of each picture for messages."""
+    """Name of each picture for messages: a list of text."""
     read: Callable[[int], Image.Image]
-    """Function that returns the decoded picture of a number, or raises PIL's error if it is
-    corrupt."""
+    """Function that returns the decoded picture of a number as a PIL image, or raises PIL's error
+    if it is corrupt. PIL modes: 1, L, LA, P, RGB, RGBA, CMYK and others that PIL converts to RGB;
+    I and I;16 with values up to 65535, F with values from 0 to 1."""
     labels: Sequence[int] | None
+    """Class of each picture, integers 0 ... K - 1 for K `classes`; None for pictures without
+    labels."""
     classes: Sequence[str]
-    """Names of the classes; empty without labels."""
+    """Names of the K classes, the same in every split; empty without labels."""
     fingerprint: object
-    """Plain data that changes with the files: names, sizes, times."""
+    """Plain JSON data (lists, text, numbers) that changes whenever a picture or a label changes:
+    names, sizes and times of the files, and the arguments of the source.
+
+    It decides whether limner reads the decoded images from the cache. For a class outside limner,
+    its Python file, the names and the labels decide too. Without files, use a hash of the pixels,
+    such as `hashlib.sha256(array.tobytes()).hexdigest()`, or a version that you change by hand."""
     sizes: object
-    """Plain data that changes with the names and sizes, but not the times: equal for a copy."""
+    """Plain JSON data that changes with the names and sizes, but not the times: equal for a copy.
+    A resumed run compares it. Without files, use the fingerprint."""
     label_problem: str | None = None
     """Reason why the class folders give no usable labels; None if they do, or if there are
     none."""
@@ -66,10 +78,15 @@ class Source(Protocol):
     """A list of pictures for each split of a data set."""
 
     def pictures(self) -> Mapping[str, Pictures]:
-        """Return the existing splits among "train", "validation" and "test".
+        """Return a dict of the existing splits among "train", "validation" and "test".
 
-        Files are downloaded if necessary.
+        "train" must exist. limner cuts the other splits from "train" if they do not exist. Files
+        are downloaded if necessary.
         """
+
+
+class SourceError(UserError):
+    """A source that breaks a rule of `Pictures`, as opposed to a picture that is corrupt."""
 
 
 class Digits:

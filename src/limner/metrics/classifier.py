@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from limner.cache import cached_folder
 from limner.console import Bar
 from limner.errors import UserError
+from limner.files.own_code import own_code
 from limner.interfaces import Features, ImageStore, RealImages
 from limner.metrics.training import accuracy, fit_classifier
 from limner.metrics.weights import weights_hash
@@ -82,6 +83,7 @@ class ClassifierFeatures:
         num_updates = self._num_updates(len(train[1]))
         setting = [num_updates, self.batch_size, self.learning_rate, self.seed]
         key = [FORMAT, train[0].fingerprint, train[1].sum().item(), str(self._network), shapes]
+        key += own_code(self._network)
         folder = cached_folder(
             "classifiers",
             [*key, setting],

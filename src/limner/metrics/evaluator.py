@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from limner.errors import UserError
+from limner.files.own_code import own_code
 from limner.interfaces import FeatureExtractor, ImageStore, missing_members
 from limner.metrics.frechet import frechet_distance
 from limner.metrics.kid import kernel_distance
@@ -71,6 +72,14 @@ class Evaluator:
             raise UserError(
                 f"metrics.features: {type(features).__name__} has no {', '.join(missing)}.\n"
                 "limner.interfaces.FeatureExtractor documents each attribute."
+            )
+        own_code(features)  # the hash is of the code that was imported, not of a later edit
+        suffix = features.suffix
+        if not isinstance(suffix, str) or suffix[:1] not in ("", "_"):
+            raise UserError(
+                f"metrics.features: suffix={suffix!r} of {type(features).__name__} ends the names "
+                "of its scores\nand must begin with an underscore, such as "
+                f"{'_' + str(suffix)!r}: val/fid_{suffix}."
             )
         if not scores or set(scores) - SCORES.keys():
             raise UserError(f"metrics.scores={list(scores)}: choose from {', '.join(SCORES)}.")

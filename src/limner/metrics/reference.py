@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from limner.cache import cached_folder, discard_folder, find_folder
+from limner.files.own_code import own_code
 from limner.interfaces import FeatureExtractor, ImageStore
 from limner.metrics.frechet import FeatureMoments
 from limner.metrics.statistics import (
@@ -55,8 +56,11 @@ def reference(
 ) -> Reference:
     """Return the statistics of the images at `indices`.
 
-    If the cache has the statistics, no image is read. Every process of a group must call this
-    function: if any process lacks the cache entry, all processes compute the statistics together.
+    If the cache has the statistics, no image is read. The key of the cache contains the protocol
+    of the network, and for a class outside limner its name and its code too.
+
+    Every process of a group must call this function: if any process lacks the cache entry, all
+    processes compute the statistics together.
 
     Args:
         store: Store of the images.
@@ -75,6 +79,8 @@ def reference(
         "network": network.protocol(),
         "wanted": request._asdict(),  # keeps the key of entries from earlier versions
     }
+    if code := own_code(network):  # limner's networks state all that matters in protocol()
+        key["code"] = code
     found = _load(key)
     if _anywhere(found is None, sums_device(device)):
         found = compute_statistics(

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from limner.console import Bar
-from limner.interfaces import FeatureExtractor
+from limner.errors import UserError
+from limner.interfaces import FeatureExtractor, Features
 from limner.metrics.feature_buffer import FeatureBuffer
 from limner.metrics.frechet import FeatureMoments, Moments
 from limner.metrics.inception_score import InceptionScore
@@ -101,6 +102,7 @@ def compute_statistics(
                 pause()
             positions = torch.arange(start, min(start + batch_size, num_images))
             seen = network(images(start, start + len(positions)).to(device))
+            _check_widths(seen, network, len(positions), has_logits=score is not None)
             if moments is not None:
                 moments.update(seen.features.to(at))
             if kept is not None:
@@ -113,6 +115,23 @@ def compute_statistics(
         features=None if kept is None else kept.compute(),
         inception_score=None if score is None else tuple(v.item() for v in score.compute()),
     )
+
+
+def _check_widths(
+    seen: Features, network: FeatureExtractor, num_images: int, *, has_logits: bool
+) -> None:
+    """Raise UserError if the output of a network differs from the sizes that it states."""
+    sizes = {"features": ("num_features", network.num_features)}
+    if has_logits:
+        sizes["logits"] = ("num_logits", network.num_logits)
+    for name, (attribute, size) in sizes.items():
+        shape = tuple(getattr(seen, name).shape)
+        if shape != (num_images, size):
+            raise UserError(
+                f"metrics.features: {type(network).__name__}.{attribute}={size}, but its {name} "
+                f"of {num_images} images have\nthe shape {shape}. The shape must be "
+                f"(number of images, {attribute})."
+            )
 
 
 def sums_device(device: torch.device) -> torch.device:

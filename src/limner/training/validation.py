@@ -94,7 +94,7 @@ def refuse_values(config: DictConfig) -> None:
 
 
 def _refuse_objective(config: DictConfig) -> None:
-    """Raise UserError for an objective without a name or a direction."""
+    """Raise UserError for an objective without a direction, or whose name is no measured value."""
     objective = (config.metrics or {}).get("objective")
     if objective is None:
         return
@@ -103,6 +103,11 @@ def _refuse_objective(config: DictConfig) -> None:
         raise UserError(
             f"metrics.objective={objective}: must have a name, such as val/fid, and "
             "mode: min or max; null for none."
+        )
+    if not given["name"].startswith("val/"):
+        raise UserError(
+            f"metrics.objective.name={given['name']}: the names of measured values start with "
+            "val/,\nsuch as val/loss or val/fid."
         )
 
 

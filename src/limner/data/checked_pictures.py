@@ -1,0 +1,164 @@
+"""Checks of what a source returns: a mistake of the source is named by its class and the rule."""
+
+__all__ = ["checked_pictures"]
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+from PIL import Image
+
+from limner.data.sources import Pictures, Source, SourceError
+from limner.files.own_code import own_code
+
+SPLITS = ("train", "validation", "test")
+
+
+def checked_pictures(source: Source) -> dict[str, Pictures]:
+    """Return the splits of a source.
+
+    For a source that contains a class outside limner, the fingerprints contain its code, and a
+    hash of the names and labels, so that the cache is not read after a change of these.
+
+    Raises:
+        SourceError: If the source breaks a rule of `Source` or `Pictures`.
+    """
+    found, code = source.pictures(), own_code(source)
+
+    def refuse(text: str) -> NoReturn:
+        raise SourceError(f"data.source: {_name(source)}{text}")
+
+    values = list(found.values()) if isinstance(found, Mapping) else []
+    others = [type(value).__name__ for value in values if not isinstance(value, Pictures)]
+    if others or not isinstance(found, Mapping):
+        kind = type(found).__name__ + (f" with {others[0]}" if others else "")
+        refuse(
+            f".pictures() returned {kind}.\nIt must return a dict from the name of a split to "
+            'Pictures: {"train": Pictures(...)}.'
+        )
+    if "train" not in found or set(found) - set(SPLITS):
+        names = ", ".join(map(str, found)) or "none"
+        refuse(
+            f".pictures() has the splits {names}.\nThere must be train, and there may be "
+            "validation and test."
+        )
+    for split, pictures in found.items():
+        if problem := _problem(pictures, found["train"].classes, own=bool(code)):
+            refuse(f", {split}: {problem}")
+    if len(found["train"]) == 0:
+        refuse(", train: there are no pictures.\nCheck the folder or file that the source reads.")
+    return {
+        split: dataclasses.replace(
+            pictures,
+            read=_checked_read(source, pictures.read),
+            fingerprint=[pictures.fingerprint, code, _listed(pictures)]
+            if code
+            else pictures.fingerprint,
+        )
+        for split, pictures in found.items()
+    }
+
+
+def _problem(pictures: Pictures, classes: Sequence[str], *, own: bool) -> str | None:
+    """Return the first rule that the pictures of a split break, or None.
+
+    Args:
+        pictures: Pictures of the split.
+        classes: Names of the classes of the split "train".
+        own: Whether to check facts that limner's own sources always get right.
+    """
+    for key in ("names", "classes"):
+        words = getattr(pictures, key)
+        if isinstance(words, str) or not isinstance(words, Sequence):
+            return f"{key} must be a list of text, not {type(words).__name__}."
+        for word in words:
+            if not isinstance(word, str):
+                return f"{key} must be a list of text; it has {_short(word)}."
+    if not callable(pictures.read):
+        return f"read must be a function of a number, not {type(pictures.read).__name__}."
+    if pictures.labels is not None and classes and list(pictures.classes) != list(classes):
+        return "its classes differ from those of train.\nclasses must be equal in all splits."
+    if problem := _label_problem(pictures, len(pictures.classes)):
+        return problem
+    for key in ("fingerprint", "sizes") if own else ():
+        try:
+            json.dumps(getattr(pictures, key), sort_keys=True)
+        except (TypeError, ValueError) as error:
+            return (
+                f"{key} must be plain JSON data\n(lists, dicts, text, Python's numbers): {error}."
+            )
+    return None
+
+
+def _label_problem(pictures: Pictures, num_classes: int) -> str | None:
+    labels, num_names = pictures.labels, len(pictures.names)
+    if labels is None:
+        if pictures.classes and pictures.label_problem is None:
+            return (
+                f"labels is None, but classes has {len(pictures.classes)} names.\n"
+                "Pictures without labels have classes=[]."
+            )
+        return None
+    rule = f"labels must be integers from 0 to {num_classes - 1}\n(classes has "
+    rule += f"{num_classes} names), or None"
+    if not hasattr(labels, "__len__") or isinstance(labels, str):
+        return f"{rule}, not {type(labels).__name__}."
+    if len(labels) != num_names:
+        return (
+            f"labels has {len(labels):,} entries, but names has {num_names:,}.\n"
+            "Each picture must have one label."
+        )
+    if num_names == 0:
+        return None
+    if num_classes == 0:
+        return "labels has numbers, but classes is empty.\nclasses must name each class."
+    try:
+        array = np.asarray(labels)
+    except ValueError:  # lists of different lengths
+        return f"{rule}; the first is {_short(labels[0])}."
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        wrong = next(
+            (value for value in labels if not isinstance(value, int) or isinstance(value, bool)),
+            labels[0],
+        )
+        return f"{rule}; it contains {_short(wrong)}."
+    outside = (array < 0) | (array >= num_classes)
+    if outside.any():
+        i = int(outside.argmax())
+        return f"{rule}; {pictures.names[i]} has {array[i]}."
+    return None
+
+
+def _checked_read(
+    source: Source, read: Callable[[int], Image.Image]
+) -> Callable[[int], Image.Image]:
+    def checked(i: int) -> Image.Image:
+        picture = read(i)
+        if not isinstance(picture, Image.Image):
+            raise SourceError(
+                f"data.source: read({i}) of {_name(source)} returned "
+                f"{type(picture).__module__}.{type(picture).__name__}.\nIt must return a PIL "
+                "image; for a uint8 array: PIL.Image.fromarray(array)."
+            )
+        return picture
+
+    return checked
+
+
+def _listed(pictures: Pictures) -> str:
+    """Return a SHA-256 of the names and labels."""
+    labels = pictures.labels if pictures.labels is None else np.asarray(pictures.labels).tolist()
+    text = json.dumps([list(pictures.names), labels])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _name(source: Any) -> str:
+    return f"{type(source).__module__}.{type(source).__qualname__}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."

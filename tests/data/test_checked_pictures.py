@@ -1,0 +1,137 @@
+"""A source that breaks a rule is refused by one message that names its class and the rule."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from limner.data import Digits, ImageFolder
+from limner.data.checked_pictures import checked_pictures
+from limner.data.decode import first_shape
+from limner.data.sources import Pictures, SourceError
+from limner.data.store import open_store
+from support import fakes
+
+GOOD = Pictures(
+    names=["a", "b", "c"],
+    read=lambda i: Image.new("L", (8, 8), 10),
+    labels=[0, 1, 0],
+    classes=["x", "y"],
+    fingerprint=["v1"],
+    sizes=["v1"],
+)
+
+
+class Own:
+    """A source that returns what it was given."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def pictures(self):
+        return self.found
+
+
+def own(**changes):
+    return Own({"train": dataclasses.replace(GOOD, **changes)})
+
+
+def opened(source):
+    return open_store(
+        checked_pictures(source)["train"],
+        [1, 8, 8],
+        kind="memory",
+        memory_limit_gib=1.0,
+        on_corrupt="error",
+        background=(255, 255, 255),
+    )
+
+
+WRONG = {
+    "labels are too few": (own(labels=[0, 1]), "labels has 2 entries, but names has 3"),
+    "labels are text": (own(labels=["0", "1", "0"]), "integers from 0 to 1.*contains '0'"),
+    "labels are floats": (own(labels=[0.0, 1.0, 0.0]), "integers from 0 to 1.*contains 0.0"),
+    "labels are bools": (own(labels=[True, False, True]), "integers from 0 to 1.*contains True"),
+    "labels have None": (own(labels=[0, None, 1]), "integers from 0 to 1.*contains None"),
+    "labels are one-hot": (own(labels=np.eye(3, dtype=int)), "integers from 0 to 1"),
+    "labels are ragged": (own(labels=[[0], [0, 1], [1]]), "integers from 0 to 1"),
+    "a label is too large": (own(labels=[0, 2, 1]), "integers from 0 to 1.*; b has 2"),
+    "a label is negative": (own(labels=[0, 1, -1]), "integers from 0 to 1.*; c has -1"),
+    "labels are a generator": (own(labels=(i for i in range(3))), "not generator"),
+    "classes are missing": (own(classes=[]), "classes must name each class"),
+    "labels are missing": (own(labels=None), "labels is None, but classes has 2 names"),
+    "classes are one text": (own(classes="xy"), "classes must be a list of text, not str"),
+    "names are a generator": (own(names=(n for n in "abc")), "names must be a list.*generator"),
+    "names are paths": (own(names=[Path("a")] * 3), "names must be a list of text; it has"),
+    "names are empty": (own(names=[], labels=[]), "train: there are no pictures"),
+    "read is a list": (own(read=[]), "read must be a function of a number, not list"),
+    "the fingerprint is a path": (own(fingerprint=Path("a")), "fingerprint must be plain JSON"),
+    "the fingerprint is an array": (own(fingerprint=[np.int64(1)]), "fingerprint must be plain"),
+    "the sizes are a set": (own(sizes={1}), "sizes must be plain JSON"),
+    "there is no dict": (Own(GOOD), "returned Pictures.*must return a dict"),
+    "there is nothing": (Own(None), "returned NoneType.*must return a dict"),
+    "a split is a list": (Own({"train": []}), "returned dict with list.*must return a dict"),
+    "a split is misnamed": (Own({"training": GOOD}), "has the splits training.*must be train"),
+    "there is no split": (Own({}), "has the splits none.*must be train"),
+    "a split is unknown": (Own({"train": GOOD, "dev": GOOD}), "has the splits train, dev"),
+    "classes differ": (
+        Own({"train": GOOD, "test": dataclasses.replace(GOOD, classes=["y", "x"])}),
+        "test: its classes differ",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", sorted(WRONG))
+def test_checked_pictures_names_the_class_and_the_rule_when(mistake):
+    source, expected = WRONG[mistake]
+    with pytest.raises(SourceError, match=rf"(?s)^data.source: \S+\.Own\b.*{expected}"):
+        checked_pictures(source)
+
+
+@pytest.mark.parametrize(
+    "labels", [(0, 1, 0), np.array([0, 1, 0], np.uint8), [np.int64(0), np.int64(1), np.int64(0)]]
+)
+def test_checked_pictures_accepts_every_list_of_integers(labels):
+    assert opened(own(labels=labels)).labels.tolist() == [0, 1, 0]
+
+
+def test_checked_pictures_accepts_pictures_without_labels():
+    assert opened(own(labels=None, classes=[])).labels is None
+
+
+@pytest.mark.parametrize("opening", [opened, lambda s: first_shape(checked_pictures(s)["train"])])
+def test_read_that_returns_no_pil_image_is_named_by_its_class(opening):
+    source = own(read=lambda i: np.zeros((8, 8), np.uint8), fingerprint="arrays")
+    with pytest.raises(SourceError, match=r"(?s)read\(0\) of \S+\.Own returned numpy.*fromarray"):
+        opening(source)
+
+
+def test_cached_images_are_not_read_after_a_change_of_the_code(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path))
+    monkeypatch.setattr("limner.data.checked_pictures.own_code", lambda _: [["Own", "1"]])
+    assert opened(own()).images[0, 0, 0, 0] == 10
+    bright = own(read=lambda i: Image.new("L", (8, 8), 200))
+    assert opened(bright).images[0, 0, 0, 0] == 10
+    monkeypatch.setattr("limner.data.checked_pictures.own_code", lambda _: [["Own", "2"]])
+    assert opened(bright).images[0, 0, 0, 0] == 200
+
+
+@pytest.mark.parametrize("change", [{"labels": [1, 1, 0]}, {"names": ["a", "b", "d"]}])
+def test_fingerprint_of_an_own_source_changes_with_names_and_labels(change):
+    prints = [checked_pictures(each)["train"].fingerprint for each in (own(), own(**change))]
+    assert prints[0] != prints[1]
+
+
+def test_fingerprint_of_an_own_source_contains_its_code():
+    plain, code, _ = checked_pictures(own())["train"].fingerprint
+    assert plain == ["v1"]
+    assert code[0][0].endswith("Own")
+
+
+def test_fingerprints_of_limners_sources_are_unchanged(tmp_path):
+    folder = fakes.images(tmp_path / "photos", 4, classes=2)
+    for source in (Digits(), ImageFolder(path=str(folder))):
+        before = source.pictures()["train"].fingerprint
+        assert checked_pictures(source)["train"].fingerprint == before
