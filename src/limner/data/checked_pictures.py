@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 from PIL import Image
 
-from limner.data.sources import Pictures, Source, SourceError
+from limner.data.sources import Pictures, Source, SourceError, without_images
 from limner.files.own_code import own_code
 
 SPLITS = ("train", "validation", "test")
@@ -49,7 +49,7 @@ def checked_pictures(source: Source) -> dict[str, Pictures]:
         if problem := _problem(pictures, found["train"].classes, own=bool(code)):
             refuse(f", {split}: {problem}")
     if len(found["train"]) == 0:
-        refuse(", train: there are no pictures.\nCheck the folder or file that the source reads.")
+        raise SourceError(without_images(source))
     return {
         split: dataclasses.replace(
             pictures,

@@ -19,7 +19,7 @@ from limner.data.binarisation import Binarisation, BinarisedStore, Coins
 from limner.data.checked_pictures import checked_pictures
 from limner.data.decode import first_shape
 from limner.data.large_pictures import refuse_photos
-from limner.data.sources import Pictures, Source, without_images
+from limner.data.sources import Pictures, Source
 from limner.data.splits import check_fractions, cut
 from limner.data.store import (
     MemoryStore,
@@ -108,8 +108,6 @@ class ImageDataModule(L.LightningDataModule):
         if self._stores:
             return
         pictures = self._labelled(checked_pictures(self.source))
-        if not len(pictures["train"]):
-            raise UserError(without_images(self.source))
         shape = self._image_shape
         self.image_shape = list(shape) if shape is not None else first_shape(pictures["train"])
         if shape is None:
