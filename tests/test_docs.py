@@ -290,7 +290,8 @@ def test_indented_lines_of_docstrings_are_code_and_other_lines_are_text():
     assert "    limner.load(*x)" in converted
     assert "Draw a\\_b." in converted
     assert converted[-1] == "    z\\_1: A ``code`` of \\*."
-    assert markup._converted(["See `limner.models.gan`."]) == ["See :py:obj:`limner.models.gan`."]
+    linked = markup._converted(["See `limner.models.gan`."])
+    assert linked[0] == "See :py:obj:`limner.models.gan`."
     assert ".. code-block:: text" in markup._converted(["A sum:", "", "    p(x) = p(x | z) p(z)"])
     assert ".. code-block:: text" in markup._converted(["D: softplus(-x)    G: softplus(x)"])
     hanging = ["colour   The shares", "         of levels.", "shape    The edges."]

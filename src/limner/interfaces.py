@@ -4,10 +4,9 @@ A model knows a batch, an optimizer factory and its networks. A score knows a mo
 and a set of real images. No part knows the classes of the others.
 
 A part of your own is a class with the methods of its protocol; it need not inherit from it. An
-attribute with a value here may be left out. Sources of pictures have their protocol in
-`limner.data.sources`, penalties in `limner.losses.penalty`, the parts of a VAE in
-`limner.models.variational`. What a network (`torch.nn.Module`) takes and returns is stated by the
-model that has it: `limner.models.gan`, `limner.models.vae`, `limner.models.vaegan`.
+attribute with a value here may be left out. Further protocols are in `limner.data.sources`,
+`limner.losses.penalty` and `limner.models.variational`. What a network takes and returns is
+stated by its model: `limner.models.gan`, `limner.models.vae`, `limner.models.vaegan`.
 """
 
 __all__ = [
