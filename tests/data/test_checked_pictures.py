@@ -65,7 +65,7 @@ WRONG = {
     "classes are one text": (own(classes="xy"), "classes must be a list of text, not str"),
     "names are a generator": (own(names=(n for n in "abc")), "names must be a list.*generator"),
     "names are paths": (own(names=[Path("a")] * 3), "names must be a list of text; it has"),
-    "names are empty": (own(names=[], labels=[]), "train: there are no pictures"),
+    "names are empty": (own(names=[], labels=[]), "finds no training images"),
     "read is a list": (own(read=[]), "read must be a function of a number, not list"),
     "the fingerprint is a path": (own(fingerprint=Path("a")), "fingerprint must be plain JSON"),
     "the fingerprint is an array": (own(fingerprint=[np.int64(1)]), "fingerprint must be plain"),
@@ -86,7 +86,7 @@ WRONG = {
 @pytest.mark.parametrize("mistake", sorted(WRONG))
 def test_checked_pictures_names_the_class_and_the_rule_when(mistake):
     source, expected = WRONG[mistake]
-    with pytest.raises(SourceError, match=rf"(?s)^data.source: \S+\.Own\b.*{expected}"):
+    with pytest.raises(SourceError, match=rf"(?s)^data\.source(: |=)\S+\.Own\b.*{expected}"):
         checked_pictures(source)
 
 

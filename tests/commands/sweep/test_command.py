@@ -107,7 +107,7 @@ def test_longer_sweep_resumes_its_jobs(run, fakes):
     assert other.code == 1
     errors = [json.loads(file.read_text())["error"] for file in SWEEP.glob(".jobs/*.json")]
     assert len(errors) == 2
-    assert all("this would make another run" in error for error in errors)
+    assert all("changes would make another run" in error for error in errors)
     assert not fakes.begun
 
 
