@@ -170,9 +170,8 @@ def test_exception_of_an_own_network_keeps_the_traceback_of_own_code(tried):
         tried("model=gan", network("generator", fails))
     message = str(error.value)
     first = message.splitlines()[0]
-    assert first.startswith(
-        "network.generator: test_own_parts.Returning.forward on inputs (2, 64)"
-    )
+    called = f"network.generator: {__name__}.Returning.forward on inputs (2, 64)"
+    assert first.startswith(called)
     assert "test_own_parts.py, line " in first
     assert "return z @ z" in message
     assert "limner/training" not in message
