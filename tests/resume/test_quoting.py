@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -65,6 +65,8 @@ def folder_config():
 
 @settings(max_examples=100, deadline=None)
 @given(text=PATHS)
+@example(text="''00'")
+@example(text='"a"\'"')
 def test_with_quotes_passes_any_path_on_as_typed(folder_config, text):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quoting, "composed", lambda *_: folder_config)

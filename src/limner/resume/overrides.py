@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException, OverrideParseException
 
 CONFIG_DIRS = ("--config-dir", "-cd")
 VALUED = (
@@ -107,7 +107,7 @@ def quoted(value: object) -> str:
 def unquoted(value: str) -> str:
     """Return the text that Hydra reads from a value in quotes; return other values unchanged."""
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        with contextlib.suppress(OverrideParseException):
+        with contextlib.suppress(HydraException):  # parse_override does not wrap it
             text = OverridesParser.create().parse_override(f"x={value}").value()
             return text if isinstance(text, str) else value
     return value
