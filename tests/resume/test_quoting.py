@@ -37,8 +37,8 @@ def arrived(words: list[str], key: str):
 
 
 def means_something(text: str) -> bool:
-    """Return whether Hydra's grammar gives a text a meaning that must be kept."""
-    if "${" in text or text == "null" or text.startswith("~"):
+    """Return whether Hydra's grammar, or `~` for the home folder, gives a text a meaning."""
+    if "${" in text or text == "null" or any(part[:1] == "~" for part in text.split(",")):
         return True
     return text[0] in "[{'\""
 
