@@ -90,7 +90,7 @@ def _is_installed(file: str) -> bool:
 def _is_machinery(file: str) -> bool:
     """Return whether a file belongs to the import or the call itself.
 
-    Such files are those of Python's import, Hydra, torch's modules and limner.
+    These files belong to Python's import system, Hydra, torch and limner.
     """
     parts = Path(file).parts
     is_ours = Path(file).resolve().is_relative_to(_PACKAGE)

@@ -1,7 +1,7 @@
 """The overridden hooks of an update, which are the only hooks that are called.
 
-Lightning calls every hook of every callback, most of which do nothing, and opens the profiler for
-each. With a small network this takes longer than the update itself.
+Lightning calls every hook of every callback, and enters the profiler for each call. Most of these
+hooks do nothing. With a small network the calls take longer than the update itself.
 tests/models/test_overridden_hooks.py fails if Lightning changes its hooks.
 """
 
@@ -54,7 +54,7 @@ class Overridden:
             or is_overridden("backward", model)
             or any(self._callbacks(hook) or is_overridden(hook, model) for hook in BACKWARD)
         )
-        """Whether Lightning must be told of each backward pass."""
+        """Whether each backward pass must go through Lightning."""
 
     def call(self, hooks: list[Callable], name: str, *args: Any) -> None:
         """Call the callbacks' hooks of one name, in the order of the callbacks."""

@@ -12,7 +12,7 @@ from limner.models.lightning_internals.fit_loop import FitLoop
 
 
 def backward(model: L.LightningModule, loss: Tensor) -> None:
-    """Compute the gradients of a loss (), through Lightning if it must be told of that.
+    """Compute the gradients of a loss (), through Lightning only if that is necessary.
 
     Lightning's `manual_backward` calls two hooks of every callback.
     """
