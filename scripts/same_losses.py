@@ -1,4 +1,4 @@
-"""Compare the first losses of this working tree with those of another commit.
+"""Compare the first losses of this working tree with the losses of another commit.
 
     uv run python scripts/same_losses.py COMMIT [--updates 50] [--only gan ...]
 

@@ -99,7 +99,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Switch off checksums, because the fake files do not have those of the originals."""
+    """Switch off checksums, because the fake files differ from the originals."""
     monkeypatch.setattr(cifar, "check_integrity", lambda *a, **k: True)
     monkeypatch.setattr("torchvision.datasets.svhn.check_integrity", lambda *a, **k: True)
     monkeypatch.setattr(CelebA, "_check_integrity", lambda self: True)

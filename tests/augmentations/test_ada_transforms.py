@@ -144,7 +144,7 @@ def test_shift_moves_whole_pixels_and_mirrors_at_the_border():
     assert torch.allclose(result[..., :-2, 2:], images[..., 2:, :-2], atol=1e-4)
     assert torch.allclose(result[..., :-2, :2], images[..., 2:, :2].flip(-1), atol=1e-4)
     result = moved(images, (SHIFT, [0.5 + 0.4 / 4, 0.5]))
-    assert torch.allclose(result, images, atol=1e-5), "0.4 pixels are none"
+    assert torch.allclose(result, images, atol=1e-5), "0.4 pixels round to 0"
 
 
 @pytest.mark.parametrize(

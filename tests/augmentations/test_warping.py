@@ -34,7 +34,7 @@ def test_sym6_is_orthonormal_with_six_vanishing_moments():
     n = torch.arange(12, dtype=torch.float64) - 5.5
     for moment in range(6):
         assert ((-1) ** torch.arange(12) * n**moment * h).sum().abs() < 1e-11
-    assert ((-1) ** torch.arange(12) * n**6 * h).sum().abs() > 1, "there is no seventh"
+    assert ((-1) ** torch.arange(12) * n**6 * h).sum().abs() > 1, "moment 6 does not vanish"
 
 
 def test_sym6_has_an_almost_linear_phase():

@@ -143,7 +143,7 @@ def test_checkpoints_spends_a_small_share_of_the_time_when_saving_by_the_clock(
         made.train_to(update)
         if update in updates(tmp_path):
             written.append(update)
-    assert written == [1, 4, 7], "each minute, but for the three seconds that each one takes"
+    assert written == [1, 4, 7], "an update takes 61 s, and a save 3 s"
 
 
 def test_checkpoints_saves_the_end_of_training_once(tmp_path, monkeypatch):
@@ -151,7 +151,7 @@ def test_checkpoints_saves_the_end_of_training_once(tmp_path, monkeypatch):
     made = trainer(tmp_path)
     made.max_steps = 7
     made.train_to(7)
-    assert updates(tmp_path) == [], "its scores are still to come"
+    assert updates(tmp_path) == [], "the checkpoint waits for the scores of its update"
     made.end_epoch()
     before = numbered(tmp_path)[0].stat().st_ino
     assert made.callbacks[0].save_last(made)
@@ -179,7 +179,7 @@ def test_checkpoints_remembers_the_best_when_a_run_resumes(tmp_path):
     again = trainer(tmp_path)
     again.start(10)
     assert again.callbacks[0].best == 3.0
-    assert trainer(tmp_path).callbacks[0].best is None, "a run from its start has none"
+    assert trainer(tmp_path).callbacks[0].best is None, "a new run has no best score"
 
 
 def test_checkpoints_replaces_a_broken_best_by_the_next_one(tmp_path, caplog):
@@ -206,7 +206,7 @@ def test_checkpoints_does_not_count_a_broken_checkpoint_that_a_resume_skipped(
     assert update_of(newest(tmp_path)) == 5
     made = trainer(tmp_path)
     made.start(5)
-    assert updates(tmp_path) == [5, 10], "nothing is removed before another is whole"
+    assert updates(tmp_path) == [5, 10], "removed before a new one is saved"
     made.global_step = reached
     assert made.callbacks[0].save_last(made)
     assert updates(tmp_path) == stay
@@ -226,7 +226,7 @@ def test_checkpoints_reports_a_failed_save_and_tries_again_at_the_next_interval(
             "device). Training continues, and there is none before it."
         )
     made.train_to(19)
-    assert updates(tmp_path) == [], "not before the interval is over"
+    assert updates(tmp_path) == [], "saved before the interval is over"
     made.train_to(20)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", no_room)
@@ -465,7 +465,7 @@ def test_checkpoints_gives_up_the_oldest_when_the_disk_is_full(tmp_path, monkeyp
     assert len(caplog.messages) == 1
     made.global_step = 51
     made.end_epoch(x=1.0)
-    assert best.exists(), "room was made for the best, too"
+    assert best.exists(), "the best checkpoint was not saved"
     assert updates(tmp_path) == [40, 50]
     check_last(made)
 

@@ -40,7 +40,7 @@ def test_with_labels_draws_each_row_label_beside_its_row(count):
         assert len(part) >= 10, "readable"
         assert abs((part.min() + part.max()) / 2 - 32) < 4, "in the middle of the row"
     rows = drawn_rows(with_labels(bare, title="Samples", rows=["", *texts[1:]]))
-    assert not rows[2:66].any(), "the label of a row is at no other row"
+    assert not rows[2:66].any(), "a label is drawn at a row without one"
 
 
 def test_with_labels_draws_column_labels_above_their_columns():

@@ -44,12 +44,12 @@ FIRST_STAGES = {
 def assert_logger_has_all_pictures(folder: Path, keys: set[str]) -> None:
     logged = pictures(folder)
     files = [path for path in folder.rglob("*.png") if "wandb" not in path.parts]
-    assert len(files) == 2 * len(keys) == len(logged), "at update 2, and at the end"
+    assert len(files) == 2 * len(keys) == len(logged), "one at update 2, one at the end"
     for path in files:
         found = re.search(r"update_(\d+)", path.name)
         step, pixels = int(found[1]) if found else 3, np.asarray(Image.open(path).convert("RGB"))
         same = [s for s in logged if s.step == step and np.array_equal(s.pixels, pixels)]
-        assert same, f"{path.name} is in no event file"
+        assert same, f"no event file contains {path.name}"
     about = captions(folder)
     assert about.keys() == keys
     assert all(re.fullmatch(r"[A-Z].*\.", text) for text in about.values()), about

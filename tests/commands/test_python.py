@@ -143,7 +143,7 @@ def test_train_raises_a_mistake_and_leaves_no_folder(words, message, capfd):
         limner.train(*TINY, *words)
     assert state() == before
     assert list(Path().iterdir()) == []
-    assert capfd.readouterr() == ("", ""), "the exception says everything"
+    assert capfd.readouterr() == ("", ""), "only the exception reports the error"
 
 
 def test_train_works_in_a_thread():

@@ -78,7 +78,7 @@ WRONG = {
     "a split is unknown": (Own({"train": GOOD, "dev": GOOD}), "has the splits train, dev"),
     "classes differ": (
         Own({"train": GOOD, "test": dataclasses.replace(GOOD, classes=["y", "x"])}),
-        "test: its classes differ",
+        "test: its classes are not the classes of train",
     ),
 }
 

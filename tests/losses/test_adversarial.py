@@ -49,7 +49,7 @@ def test_adversarial_losses_return_one_value_per_pair_with_the_right_sign(loss):
     loss().discriminator(real, fake).sum().backward()
     assert (real.grad < 0).all(), "D raises the logits of real images"
     if loss is not LeastSquares:  # these logits equal its target for fakes
-        assert (fake.grad > 0).all(), "and lowers the logits of fakes"
+        assert (fake.grad > 0).all(), "D lowers the logits of fakes"
     fake.grad = None
     loss().generator(None, fake).sum().backward()
     assert (fake.grad < 0).all(), "G raises the logits of fakes"

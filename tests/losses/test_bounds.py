@@ -97,7 +97,7 @@ def test_importance_weighted_bound_is_the_exact_log_likelihood_within_its_standa
     # To first order, the bound lies below the log-likelihood by half the variance.
     slack = bounds.var().item() / 2
     assert abs(bounds.mean().item() + slack - log_likelihood()) < 4 * error
-    assert slack < 4 * error, "so that it would hold without, too"
+    assert slack < 4 * error, "the first-order correction is larger than the tolerance"
 
 
 def test_importance_weighted_bound_is_exact_with_one_code_when_q_is_the_true_posterior():
@@ -154,7 +154,7 @@ def test_doubly_reparameterised_gradient_has_the_same_mean_and_less_variance(num
         for dim in range(DIM):
             difference = a[:, dim] - b[:, dim]
             assert abs(difference.mean().item()) < 4 * standard_error(difference)
-            assert b[:, dim].mean().abs() > 4 * standard_error(b[:, dim]), "not just both 0"
+            assert b[:, dim].mean().abs() > 4 * standard_error(b[:, dim]), "both means are 0"
         assert (b.var(0) < a.var(0)).all()
     if num_codes > 1:
         assert (doubly[1].var(0) < usual[1].var(0) / 3).all()

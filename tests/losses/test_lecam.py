@@ -47,7 +47,7 @@ def test_lecam_gives_a_gradient_to_both_logits_and_none_to_the_averages():
     pairs = Pairs(IMAGES, IMAGES, *logits.unbind())
     lecam = LeCam(decay=0.5)
     lecam(None, pairs, uniform=NONE).sum().backward()
-    assert torch.allclose(logits.grad, 2 * logits.detach()), "towards 0, where averages begin"
+    assert torch.allclose(logits.grad, 2 * logits.detach()), "the averages begin at 0"
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0])

@@ -117,7 +117,7 @@ def test_bounds_are_in_order_and_approach_the_likelihood():
     assert bounds == sorted(bounds)
     assert gaps[0] > 0.3
     assert gaps[2] < 0.1 * gaps[0]
-    assert abs(gaps[3]) < 0.02, "within its noise"
+    assert abs(gaps[3]) < 0.02, "the gap exceeds the noise of the bound"
 
 
 def test_no_bound_exceeds_the_likelihood_by_more_than_its_noise():

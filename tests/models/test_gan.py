@@ -125,7 +125,7 @@ def test_generator_gets_gradients_through_augmented_fakes(made, condition, augme
     total.backward()
     assert all(p.grad.any() for p in model.generator.parameters())
     other = inputs._replace(for_fake=torch.rand_like(inputs.for_fake))
-    assert both_losses(model, other)[1] != total, "what D sees follows the draws"
+    assert both_losses(model, other)[1] != total, "other draws give the same augmented images"
 
 
 def test_generator_draws_the_class_it_is_given(made):
@@ -223,4 +223,4 @@ def test_values_of_an_update_are_means_over_its_discriminator_steps(tmp_path, mo
             values = [step[name] for step in pair if name in step]
             assert float(row[f"train/{name}"]) == pytest.approx(sum(values) / len(values)), name
         assert pair[0]["augmentation_p"] != pair[1]["augmentation_p"]
-    assert rows[2]["train/penalty_r1"] == "", "which counted at the steps 0 and 3"
+    assert rows[2]["train/penalty_r1"] == "", "R1 counts at steps 0 and 3 only"

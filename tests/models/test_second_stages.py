@@ -93,7 +93,7 @@ def test_second_stage_trains_and_samples_by_itself(first, tmp_path, stage, overr
     shutil.rmtree(moved)
     model = limner.load(second, device="cpu")
     for key, value in model.module.first_stage.state_dict().items():
-        assert torch.equal(value, before[key]), "the first stage is what it was"
+        assert torch.equal(value, before[key]), "the first stage has changed"
     draw = {"generator": torch.Generator().manual_seed(0)}
     images = model.module.sample(3, **draw)
     assert images.shape == (3, 1, 8, 8)

@@ -98,7 +98,7 @@ def test_importance_weighted_bound_is_the_log_likelihood_within_its_error():
     bound = log_weights.logsumexp(0) - math.log(num_samples)
     relative = (log_weights - bound).exp().std(0) / num_samples**0.5
     error = ((bound - exact(images)) / relative).square().mean().sqrt()
-    assert 0.8 < error < 1.2, "errors are as large as their standard errors say"
+    assert 0.8 < error < 1.2, "errors do not match the standard errors"
     assert (log_weights.mean(0) < bound).all()
 
 

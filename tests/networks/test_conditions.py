@@ -49,7 +49,7 @@ def test_conditional_discriminator_depends_on_the_class(name, condition, spectra
     logits = network(images, LABELS)
     if condition == "auxiliary":
         assert logits.shape == (len(LABELS), 1 + CLASSES)
-        assert torch.equal(network.eval()(images), network(images, LABELS)), "it is not told"
+        assert torch.equal(network.eval()(images), network(images, LABELS)), "it reads labels"
     else:
         assert logits.shape == (len(LABELS),)
         assert torch.allclose(logits[1], logits[3], atol=1e-5)

@@ -43,7 +43,7 @@ def test_ladder_has_the_right_shapes_and_gradients(shape, num_layers, latent_dim
     reached = [n for n, p in encoder.named_parameters() if p.grad is not None and p.grad.any()]
     unused = ("stages.0", "stages.1") if num_layers == [1, 0, 1] else ("stages.0",)
     assert any(name.startswith(f"stages.{len(encoder.stages) - 1}") for name in reached)
-    assert all(any(n.startswith(u) for n in reached) for u in unused), "by way of coarser maps"
+    assert all(any(n.startswith(u) for n in reached) for u in unused), "no gradient reaches them"
 
 
 def test_ladder_generates_from_its_code_what_was_inferred():
@@ -112,7 +112,7 @@ def test_ladder_trains():
         optimizer.zero_grad()
         (-bound / 64).backward()
         optimizer.step()
-    assert -25 < bound < -2.7, "independent pixels have -44"
+    assert -25 < bound < -2.7, "a model of independent pixels has -44"
     assert kl.mean() > 1
 
 

@@ -103,7 +103,7 @@ def test_newest_or_refuse_names_every_checkpoint_that_cannot_be_resumed(
     torch.save(state(3), folder / "update_00000003.ckpt")
     (folder / "update_00000004.ckpt").mkdir()  # a folder is no checkpoint
     assert newest(tmp_path) is None
-    assert not caplog.messages, "skipped for nothing"
+    assert not caplog.messages, "warned without a checkpoint to resume from"
     with pytest.raises(UserError) as error:
         newest_or_refuse(tmp_path)
     assert str(error.value).splitlines() == [
@@ -128,7 +128,7 @@ def test_newest_silently_ignores_a_folder_with_the_name_of_a_checkpoint(tmp_path
     assert newest(tmp_path) == path
     assert not caplog.messages
     assert problem(update_path(tmp_path, 8)) == "is no regular file"
-    assert written(tmp_path, 9)[0] == folder, "training, which passes the update, saves it"
+    assert written(tmp_path, 9)[0] == folder, "the save of update 9 must replace the folder"
     assert folder.is_file()
     assert [kept.name for kept in folder.parent.glob("*.aside/*")] == ["mine"]
     tidy(tmp_path, update=9, since=5, keep_last=1)
@@ -240,7 +240,7 @@ def test_killed_process_leaves_the_old_or_the_new_file_and_its_rest_is_removed(t
         os.waitpid(child, 0)
         leftovers += len(list((tmp_path / "checkpoints").glob("*.partial")))
         assert [problem(path) for path in numbered(tmp_path)] == [None] * len(numbered(tmp_path))
-    assert leftovers, "never killed while it wrote"
+    assert leftovers, "no process was killed while it wrote"
     written(tmp_path, 7)
     assert not list((tmp_path / "checkpoints").glob("*.partial"))
 

@@ -13,7 +13,7 @@ from limner.runs.lock import RunInUse, is_locked, locked
 
 def test_locked_allows_one_process_per_run(tmp_path):
     assert not is_locked(tmp_path)
-    assert not list(tmp_path.iterdir()), "to ask leaves nothing"
+    assert not list(tmp_path.iterdir()), "is_locked left a file"
     with locked(tmp_path):
         assert is_locked(tmp_path)
         with (

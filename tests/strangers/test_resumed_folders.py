@@ -204,10 +204,10 @@ def test_user_classes_are_trusted_only_by_the_command_line(run, tmp_path, trap):
     result = run("resume=plain")
     assert "callbacks.mine=trap.Part" in result.err
     assert "trust=[trap]" in result.err
-    assert not trap.exists(), "the name alone imports nothing"
+    assert not trap.exists(), "the class was imported"
     (trap.parent / "is_trusted").touch()
     assert JUDGED in run("resume=plain", "trust=[trap]").err
-    assert JUDGED in run("resume=plain", mine).err, "what the command names is its own"
+    assert JUDGED in run("resume=plain", mine).err, "the command names the class"
 
 
 def test_auto_accepts_user_classes_that_the_command_names(tmp_path, monkeypatch):
@@ -219,7 +219,7 @@ def test_auto_accepts_user_classes_that_the_command_names(tmp_path, monkeypatch)
     assert start.complete
     child = decide_start(start.words)  # DDP starts a further process in this way.
     assert child.folder == folder.resolve()
-    assert "+data.note=${oc.env:AWS_SECRET}" in child.arguments, "typed, not only saved"
+    assert "+data.note=${oc.env:AWS_SECRET}" in child.arguments, "a typed value was dropped"
 
 
 def test_auto_skips_an_untrusted_run(tmp_path, monkeypatch):

@@ -89,7 +89,7 @@ def test_diverged_run_is_rolled_back_and_reports_that(run, tmp_path, monkeypatch
     assert all(a != b for a, b in zip(losses(whole)[20:], losses(straight)[20:], strict=True))
     seconds = [float(row["time/seconds"]) for row in rows(whole)]
     assert seconds == sorted(seconds)
-    assert seconds[20] > seconds[19] + LOST, "time that was lost was time"
+    assert seconds[20] > seconds[19] + LOST, "the lost seconds are not counted"
     past = [{"why": "train/loss is nan", "update": 25, "to": 20}]
     assert last(whole)["callbacks"]["Rollbacks"] == {"past": past}
     assert find([str(whole)])[0].scores["val/loss"]["rollbacks"] == past

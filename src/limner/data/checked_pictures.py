@@ -80,7 +80,7 @@ def _problem(pictures: Pictures, classes: Sequence[str], *, own: bool) -> str | 
     if not callable(pictures.read):
         return f"read must be a function of a number, not {type(pictures.read).__name__}."
     if pictures.labels is not None and classes and list(pictures.classes) != list(classes):
-        return "its classes differ from those of train.\nclasses must be equal in all splits."
+        return "its classes are not the classes of train.\nAll splits must have the same classes."
     if problem := _label_problem(pictures, len(pictures.classes)):
         return problem
     for key in ("fingerprint", "sizes") if own else ():

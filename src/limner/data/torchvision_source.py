@@ -112,7 +112,7 @@ class TorchvisionSource:
                 return factory(root=str(self.root), download=False)
         except FileNotFoundError:
             return None
-        except Exception as error:  # each data set raises other exceptions for a damaged file
+        except Exception as error:  # data sets raise different exceptions for damaged files
             torchvisions = is_torchvisions(factory)
             if isinstance(error, RuntimeError) and ("not found" in str(error) or not torchvisions):
                 return None  # data sets report missing files in this way
@@ -120,8 +120,8 @@ class TorchvisionSource:
                 raise
             reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(
-                f"The files below {self.root / self.folder} are damaged, or are not those of "
-                f"this data set ({reason}).\n"
+                f"The files below {self.root / self.folder} are damaged, or belong to another "
+                f"data set ({reason}).\n"
                 "Remove them: the next run downloads them again."
             ) from error
 

@@ -14,9 +14,9 @@ from limner.warn_once import WarnOnce
 class ToleratedLogger(Logger):
     """Logger that turns all exceptions of another logger into one warning.
 
-    Lightning itself calls loggers, and reads `logger.experiment` before training, so the logger
-    that Lightning has must be safe (test_full_disk_and_lost_network_stop_nothing). Other
-    attributes of the wrapped logger, such as `log_image` or `experiment`, are available too.
+    Lightning calls its loggers itself, and reads `logger.experiment` before training. It therefore
+    receives this wrapper (test_full_disk_and_lost_network_stop_nothing). Other attributes of the
+    wrapped logger, such as `log_image` or `experiment`, are available too.
 
     Args:
         logger: Lightning logger, or an object with the same methods, to wrap.
@@ -70,7 +70,7 @@ class ToleratedLogger(Logger):
         self._get("after_save_checkpoint")(*args)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "logger":  # an unfinished copy lacks the logger, and _get would recurse
+        if name == "logger":  # not set yet when copy reads attributes; _get would recurse
             raise AttributeError(name)
         return self._get(name)
 

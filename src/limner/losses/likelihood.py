@@ -27,12 +27,13 @@ from limner.losses.gaussian import gaussian_log_prob
 
 
 class Bernoulli(nn.Module):
-    """Bernoulli likelihood of each value with P(1) = sigmoid(params); a grey value is read as P.
+    """Bernoulli likelihood of each value, with P(1) = sigmoid(params).
 
     log p(x | z) = sum  t log s(params) + (1 - t) log(1 - s(params)),   t = (x + 1) / 2
 
-    Kingma and Welling (2014), appendix C.1, https://arxiv.org/abs/1312.6114. For grey images it
-    is not a density. Compare its values only with values of other Bernoulli likelihoods.
+    Kingma and Welling (2014), appendix C.1, https://arxiv.org/abs/1312.6114. For a grey value, t
+    is between 0 and 1, and log p is not the logarithm of a density. Compare its values only with
+    values of other Bernoulli likelihoods.
     """
 
     is_density = False

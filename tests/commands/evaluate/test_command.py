@@ -118,7 +118,7 @@ def test_evaluate_computes_every_measure_of_a_vae(vae, tmp_path):
     assert evaluate(words) == 0
     values = {name: entry["value"] for name, entry in entries(tmp_path).items()}
     bounds = [values["elbo"], *(values[f"log_likelihood_iw{k}"] for k in (5, 50, 500))]
-    assert bounds == sorted(bounds), "the more codes, the tighter"
+    assert bounds == sorted(bounds), "more codes give a tighter bound"
     expected = values["elbo_reconstruction"] - values["elbo_kl"]
     assert values["elbo"] == pytest.approx(expected)
     assert 0 <= values["active_units"] <= 32
