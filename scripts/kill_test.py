@@ -238,17 +238,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", default=",".join(MODELS), help="of %(default)s")
+    parser.add_argument("--models", default=",".join(MODELS), help="some of %(default)s")
     parser.add_argument("--processes", default="1,2", help="numbers of processes: %(default)s")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--updates", type=int, default=800, help="length of each run")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--folder", type=Path, help="where the runs go; a temporary one")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments of the kills")
+    parser.add_argument("--folder", type=Path, help="folder of the runs; default: a temporary one")
     arguments = parser.parse_args()
     root = arguments.folder or Path(tempfile.mkdtemp(prefix="kill_test_"))
     table = Table("model", "processes", "kills", "in a checkpoint", "of one process",
                   "checkpoints", "rows", "differences", "another seed", "a batch off",
-                  title="compared with the run left alone")  # fmt: skip
+                  title="compared with the uninterrupted run")  # fmt: skip
     wrong = 0
     for model in arguments.models.split(","):
         for processes in map(int, arguments.processes.split(",")):

@@ -45,7 +45,7 @@ def strike(sweep: Path, num_updates: int) -> dict[Path, str]:
     }
     for command in done.values():
         subprocess.run(["scontrol", *command], check=True)
-    print(f"struck in mid-run, of {num_updates} updates", flush=True)
+    print(f"interrupted two jobs in the middle of their {num_updates} updates", flush=True)
     return {folder: f"scontrol {' '.join(command)}" for folder, command in done.items()}
 
 
@@ -65,7 +65,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--updates", type=int, default=6000, help="length of each run")
-    parser.add_argument("--folder", type=Path, help="where the runs go; a temporary one")
+    parser.add_argument("--folder", type=Path, help="folder of the runs; default: a temporary one")
     arguments = parser.parse_args()
     root = arguments.folder or Path(tempfile.mkdtemp(prefix="slurm_test_"))
     root.mkdir(exist_ok=True)
@@ -84,7 +84,7 @@ def main() -> None:
             raise SystemExit("A run without SLURM has failed.")
         result, starts = compare(whole, job.folder), read_status(job.folder).starts
         by = struck.get(job.folder, "nothing")
-        print(f"{' '.join(own)}: struck by {by}; starts: {starts}; {result}", flush=True)
+        print(f"{' '.join(own)}: interrupted by {by}; starts: {starts}; {result}", flush=True)
         wrong += result["differences"] != 0 or (starts > 1) != (job.folder in struck)
     print(f"{wrong} of 4 jobs are wrong. They are in {root}")
     raise SystemExit(wrong)

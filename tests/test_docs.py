@@ -300,7 +300,7 @@ def test_indented_lines_of_docstrings_are_code_and_other_lines_are_text():
     ]  # fmt: skip
 
 
-def test_text_of_a_value_is_kept_and_its_colon_names_no_type():
+def test_docstring_of_a_value_keeps_its_text_before_a_colon():
     markup = imported("docstring_markup")
     lines = ["Size: sizes above are refused."]
     markup.convert(None, "data", "limner.x.SIZE", 3, None, lines)

@@ -113,9 +113,9 @@ def test_values_belong_to_their_updates_for_all_intervals(composed, drawn):
 
 
 def check_values(composed, drawn) -> None:
-    """Train a run, and check its values, and that its validation leaves no trace in its weights.
+    """Train a run, maybe in two parts; check its values, and its weights.
 
-    This includes resumed runs.
+    The weights of an update must be the same for all intervals of validation.
     """
     batch_size, stop, given_lengths = drawn
     with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +149,7 @@ def test_values_belong_to_their_updates_when_few_batches_are_validated(make):
     run.train(max_steps=2, limit_val_batches=1)
     assert list(run.rows()) == [2]
     assert_true(run)
-    assert run.rows()[2] != pytest.approx(run.validated(1), rel=1e-3), "which could be seen"
+    assert run.rows()[2] != pytest.approx(run.validated(1), rel=1e-3), "no difference to see"
 
 
 @pytest.mark.slow

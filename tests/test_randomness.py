@@ -103,14 +103,14 @@ def test_copied_noise_draws_its_update_from_the_beginning(copied):
     noise, images = started(rank=1, world_size=2), torch.empty(5, 1)
     first = noise.normal(images, 2)
     assert torch.equal(copied(noise).normal(images, 2), first)
-    assert not torch.equal(noise.normal(images, 2), first), "the original goes on"
+    assert not torch.equal(noise.normal(images, 2), first), "the original must continue"
 
 
 def test_streams_and_positions_are_independent():
     places = [("a", 0, 0), ("a", 0, 1), ("a", 1, 0), ("a", 1, 1), ("b", 0, 0)]
     seeds = {seed_for(seed, *place) for seed in (0, 1) for place in places}
     assert len(seeds) == 2 * len(places)
-    assert seed_for(0, "a", 3) == seed_for(0, "a", 3, 0), "so a stream's positions have one length"
+    assert seed_for(0, "a", 3) == seed_for(0, "a", 3, 0), "a 0 at the end makes no difference"
     draws = torch.stack([torch.randn(10000, generator=generator_for(0, *p)) for p in places])
     between = torch.corrcoef(draws) - torch.eye(len(places))
     assert between.abs().max() < 0.05

@@ -9,7 +9,7 @@ SETTINGS = {"start": 2.0, "end": 0.5, "first": 10, "last": 30}
 def test_schedule_holds_then_changes_then_holds(schedule):
     assert [schedule(update) for update in (0, 10)] == [2.0, 2.0]
     assert [schedule(update) for update in (30, 31, 10**9)] == [0.5] * 3
-    assert schedule(20) == pytest.approx(1.25), "half-way at half the time"
+    assert schedule(20) == pytest.approx(1.25), "the mean of both ends"
     values = [schedule(update) for update in range(10, 31)]
     assert values == sorted(values, reverse=True)
 
@@ -19,7 +19,7 @@ def test_linear_is_straight_and_cosine_is_flat_at_its_ends():
     steps = [line(update) - line(update + 1) for update in range(10, 30)]
     assert steps == pytest.approx([1.5 / 20] * 20)
     assert curve(10) - curve(11) < 0.1 * 1.5 / 20 * 2
-    assert curve(11) - 2.0 == pytest.approx(0.5 - curve(29)), "and the same at both"
+    assert curve(11) - 2.0 == pytest.approx(0.5 - curve(29)), "not symmetric"
 
 
 def test_linear_may_grow():

@@ -217,7 +217,7 @@ def test_second_resume_has_the_overrides_of_the_first(run, tmp_path):
     less = run(f"resume={folder}", "trainer.max_epochs=1")
     assert less.code == 1
     assert "trainer.max_epochs=1: the run is in epoch 2." in less.err
-    assert run(f"resume={folder}").code == 0, "what was refused is not remembered"
+    assert run(f"resume={folder}").code == 0, "the refused override was saved"
 
 
 @pytest.mark.slow
@@ -392,7 +392,7 @@ def test_two_processes_train_like_one_and_one_process_resumes_their_run(tmp_path
         every = "callbacks.checkpoints.every_num_updates=5"
         assert run(*one, *extra, every, f"hydra.run.dir={folder}").code == 0
     assert difference("two", "one", 5) < 1e-5
-    assert difference("two", "seed", 5) > 1e-3, "the numbers make a difference"
+    assert difference("two", "seed", 5) > 1e-3, "the seed has no effect"
     resumed = run("resume=two", "accelerator=cpu", "trainer.max_steps=8")
     assert resumed.code == 0, resumed.err
     assert "data.batch_size=32 instead of 16" in resumed.out

@@ -3,7 +3,7 @@
 import re
 
 ALTERNATIVE = r"(?<![\w|(])(?<!\ba )[\w-]+(?=(?: \([^)]*\))? \|)|(?<= \| )\w[\w-]*(?![\w)-])"
-"""A value among others: `none | concat`."""
+"""A value in a list of alternatives: `none | concat`."""
 SETTING = r"(?:[a-z]\w*[./])*[a-z]\w*=(?:\[[^\]]*\]|[^\s'\[;:)]*[^\s'\[.,;:)])"
 COMMAND = rf"(?:python train\.py|limner (?:evaluate|search))(?: '?{SETTING}'?)+"
 WORD = (

@@ -88,7 +88,7 @@ def configuration_pages(conf: Path) -> dict[str, str]:
 
 
 def _known(conf: Path) -> Known:
-    """Return what is known of keys, for files that set a key of another file."""
+    """Return the type and meaning of all keys, for files that set a key of another file."""
     known: dict[str, tuple[str, str]] = {
         field.name: (describe(hint), "")
         for field, hint in zip(fields(RunConfig), get_type_hints(RunConfig).values(), strict=True)

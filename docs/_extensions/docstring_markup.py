@@ -111,6 +111,6 @@ def _escaped(text: str) -> str:
             r"\ " if parts[at + 1][:1].isalnum() else ""
         )  # reStructuredText allows no letter directly after code
         code = parts[at].strip("`")
-        is_name = re.fullmatch(r"limner(\.\w+)+", code)  # of an object that may have a page
+        is_name = re.fullmatch(r"limner(\.\w+)+", code)  # may be an object with a page
         escaped[at] = (f":py:obj:`{code}`" if is_name else f"``{code}``") + follows
     return "".join(escaped)

@@ -35,7 +35,7 @@ PYTHON = {
     "loggers": ("Loggers", ["loggers"]),
     "support": ("Random numbers, pixels, cache", ["randomness", "pixels", "cache"]),
 }
-"""Page: its title, and modules of limner, or a package, whose modules have a page each."""
+"""Page -> title, and modules of limner; a package stands for a page of each of its modules."""
 FUNCTIONS = """\
 Functions of limner
 ===================
@@ -50,7 +50,7 @@ MEMBERS = {
     "autofunction": ["train", "load", "evaluate", "compose", "build", "open_data"],
     "autoclass": ["TrainedRun", "TrainedModel", "Parts"],
 }
-"""What the page of functions shows, by the directive of autodoc."""
+"""Directive of autodoc -> names that the page of functions shows with this directive."""
 
 
 def setup(app: Sphinx) -> dict[str, object]:

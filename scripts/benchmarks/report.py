@@ -14,9 +14,9 @@ from rich.table import Table
 from benchmarks.cases import Case
 
 CAPTION = """\
-ms: of an update; x loop: by the loop's time, the median of the rounds, and its quartiles;
-start: to the end of the first update; draw: 1,000 samples; save: a checkpoint;
-MiB: of memory at the peak, beside the images that are trained on"""
+ms: time of an update; x loop: this time / the loop's time, median and quartiles of the rounds;
+start: time to the end of the first update; draw: time of 1,000 samples; save: time of a
+checkpoint; MiB: peak memory without the training images"""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def draw_picture(results: Sequence[Result], path: Path, *, title: str) -> None:
         axes.bar_label(bars, [f"{m:.2f}" for m, _, _ in ratios], padding=2, fontsize=8)
     axes.axhline(1, color="black", linewidth=0.8)
     axes.set_xticks(range(len(cases)), [case.name for case in cases])
-    axes.set_ylabel("time of an update, by the loop's")
+    axes.set_ylabel("time of an update / the loop's time")
     axes.set_title(title, fontsize=9)
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=120)

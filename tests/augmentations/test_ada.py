@@ -39,7 +39,7 @@ def test_ada_averages_a_few_steps_before_it_adjusts_p():
     ada = ADA(**SETTINGS)
     assert after(ada, [1.0] * 3) == 0.0
     ada.observe(Seen(0.3), step=3, num_images=10)
-    assert ada.p > 0, "the average of the four steps is 0.825"
+    assert ada.p > 0, "the average accuracy of the four steps is 0.825"
     assert after(ada, [0.9, 0.9, 0.9, 0.3]) == 0.0
 
 

@@ -15,7 +15,7 @@ from limner.augmentations.ada_transforms import (
 
 P = torch.tensor(0.5)
 NO, YES = 0.75, 0.25  # a draw above P and a draw below P
-# Each transformation has the columns of its values, and last the column that decides its use.
+# Columns of each transformation: the values first; the last column decides whether it is applied.
 FLIP, QUARTER, SHIFT, SCALE = (0, 1), (2, 3), (4, 5, 6), (7, 8)
 BEFORE, STRETCH, AFTER, FURTHER = (9, 10), (11, 12), (13, 14), (15, 16, 17)
 BRIGHTNESS, CONTRAST, LUMA, HUE, SATURATION = (0, 1), (2, 3), (4, 5), (6, 7), (8, 9)
@@ -162,7 +162,7 @@ def test_shift_moves_whole_pixels_and_mirrors_at_the_border():
     ],
 )
 def test_ramp_shows_the_source_of_each_pixel(applied, x, y):
-    """Filtering is exact on a linear image where the source and its filters lie inside."""
+    """On a linear image, a pixel is exact if its source is far enough inside the border."""
     images, (dx, dy) = ramps(33), ramps(33)[:, 0]
     result = moved(images, applied)[:, 0]
     for image, (a, b) in zip(result, (x, y), strict=True):
@@ -172,7 +172,7 @@ def test_ramp_shows_the_source_of_each_pixel(applied, x, y):
 
 
 def test_fractional_shift_is_a_share_of_the_side():
-    """The shift is N(0, 1/8) of the width: one deviation of 16 pixels is 2, half of it 1."""
+    """The standard deviation is 1/8 of the width of 16, so half of it is a shift by 1 pixel."""
     images = torch.randn(2, 1, 16, 16)
     result = moved(images, (FURTHER, [normal(0.5), normal(0.0)]))
     assert torch.allclose(result[..., 1:], images[..., :-1], atol=1e-4)

@@ -223,7 +223,7 @@ def test_checkpoints_reports_a_failed_save_and_tries_again_at_the_next_interval(
         (message,) = caplog.messages
         assert message == (
             f"The checkpoint {update_path(tmp_path, 10)} could not be written (No space left on "
-            "device). Training continues, and there is none before it."
+            "device). Training continues, and there is no earlier checkpoint."
         )
     made.train_to(19)
     assert updates(tmp_path) == [], "saved before the interval is over"
@@ -242,7 +242,7 @@ def test_checkpoints_reports_a_failed_save_and_tries_again_at_the_next_interval(
 def test_checkpoints_compares_with_the_old_best_when_saving_a_new_best_failed(
     tmp_path, monkeypatch, caplog
 ):
-    """The old best stays. A later score that beats it is saved, even if below the lost one."""
+    """A later score is saved if it beats the old best, even if it is worse than the lost best."""
     made, best = trainer(tmp_path), tmp_path / "checkpoints" / "best.ckpt"
     made.global_step = 1
     made.end_epoch(x=5.0)
@@ -251,7 +251,7 @@ def test_checkpoints_compares_with_the_old_best_when_saving_a_new_best_failed(
         made.global_step = 2
         made.end_epoch(x=3.0)
     assert "best.ckpt could not be written" in caplog.text
-    assert "the best before it stays" in caplog.text
+    assert "the old best.ckpt stays" in caplog.text
     made.global_step = 3
     made.end_epoch(x=4.0)
     saved = torch.load(best, weights_only=True)
@@ -500,7 +500,7 @@ def test_checkpoints_gives_up_none_when_that_would_not_free_enough(tmp_path, mon
 
 
 def test_run_keeps_its_newest_checkpoint_when_the_disk_holds_two(run, tmp_path, small_disk):
-    """Two kept checkpoints need room for three. Without it, the older is removed first."""
+    """To keep two checkpoints, a run needs room for three, or removes the older one first."""
     one = tmp_path / "one"
     assert run(*SMALL, "trainer.max_steps=1", f"hydra.run.dir={one}").code == 0
     size = numbered(one)[0].stat().st_size

@@ -99,7 +99,9 @@ def test_model_card_describes_the_model_and_its_scores(finished, export):
     with pytest.raises(UserError, match=r"scores\.json is damaged"):
         export("vae", "to=other")
     (finished["vae"] / "scores.json").unlink()
-    assert sorted(path.name for path in Path().iterdir()) == ["model"], "no half an export"
+    assert sorted(path.name for path in Path().iterdir()) == ["model"], (
+        "an incomplete export is left"
+    )
 
 
 def test_model_card_has_no_picture_when_the_model_cannot_draw(export):

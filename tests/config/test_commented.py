@@ -110,7 +110,7 @@ def test_cfg_job_shows_the_comments_of_a_users_own_files(run, tmp_path):
     assert behind(out, "  lr") == "by hand"
 
 
-def test_with_comments_keeps_values_that_look_like_comments_and_long_ones():
+def test_with_comments_keeps_long_values_and_values_that_look_like_comments():
     value = {"a": "x # y", "b": "one\ntwo # three\n", "c": {"d": ["# e", {"f": 1}]}, "g": "h" * 90}
     text = yaml.safe_dump(value)
     comments = dict.fromkeys(("a", "b", "c", "c.d", "c.d.f", "g"), "said: [of] it")

@@ -53,7 +53,7 @@ def test_zip_listing_is_parsed_once(archive, parsed):
     assert first["test"][1] == [0, 0, 1, 1, 2, 2]
 
 
-def test_fingerprint_and_sizes_equal_those_of_older_versions(archive):
+def test_fingerprint_and_sizes_are_the_same_as_in_older_versions(archive):
     """A resumed run compares fingerprints, and fingerprints are keys of the cache."""
     with zipfile.ZipFile(archive) as opened:
         sizes = {info.filename: info.file_size for info in opened.infolist()}

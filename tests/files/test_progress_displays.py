@@ -33,7 +33,7 @@ def output(monkeypatch):
 
 
 def rows_of(said: str, width: int) -> list[str]:
-    """Return the rows of a terminal after this text, by a small part of what terminals do."""
+    """Return the rows that a terminal shows after this text with cursor and erase sequences."""
     rows, at, column = [""], 0, 0
     for code, char in re.findall(r"\x1b\[([?0-9;]*[A-Za-z])|([^\x1b])", said):
         if code.endswith("A"):

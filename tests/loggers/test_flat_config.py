@@ -47,4 +47,4 @@ def test_run_name_is_the_folder_below_outputs(tmp_path, monkeypatch, folder, nam
     assert run_name(folder) == name
     (tmp_path / folder).mkdir(parents=True)
     monkeypatch.chdir(tmp_path / folder)
-    assert run_name(".") == name, "from any folder"
+    assert run_name(".") == name, "depends on the working folder"

@@ -16,7 +16,7 @@ GAN = {"seed": 1, "model": {"loss": {"margin": 1.0}}, "trainer": {"fast": True}}
 
 @pytest.fixture(autouse=True)
 def _first_writer(monkeypatch):
-    """Count writers from 0: within a second, TensorBoard reads number 10 before number 9."""
+    """Number writers from 0: files of one second are read by name, and "10" sorts before "9"."""
     monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
 
 

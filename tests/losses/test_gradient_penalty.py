@@ -80,7 +80,7 @@ def test_r1_and_r2_reuse_the_given_logits(penalty, images):
         return x.flatten(1).sum(1)
 
     value(penalty, d, *images)
-    assert calls == [5, 5], "the two passes of D's own step"
+    assert calls == [5, 5], "the penalty must not call D again"
 
 
 def test_gradient_penalty_points_lie_between_real_and_fake_images_at_the_given_shares():

@@ -96,7 +96,7 @@ def test_omitted_scores_state_the_reason():
 
 
 @pytest.mark.parametrize("size", [5, 6, 175, 176])
-def test_smallest_image_sizes_are_those_of_torchmetrics(size):
+def test_smallest_image_sizes_are_the_sizes_of_torchmetrics(size):
     found = pair_scores([(noise(1, 1, size, size), noise(1, 1, size, size, seed=1))])
     assert ("ssim" in found.mean) == (size >= 6)
     assert ("ms_ssim" in found.mean) == (size >= 176)

@@ -80,7 +80,7 @@ def test_bounds_with_the_exact_posterior_equal_the_likelihood_for_any_number_of_
 
 
 class Brighter(nn.Module):
-    """A decoder, or its encoder, of images that are brighter by their class."""
+    """A decoder of images that are brighter by 0.3 times their class, or its encoder."""
 
     def __init__(self, network: nn.Module, *, is_decoder: bool):
         super().__init__()
@@ -127,7 +127,7 @@ def test_no_bound_exceeds_the_likelihood_by_more_than_its_noise():
 
 
 def test_elbo_is_the_sum_of_its_terms_and_equals_the_closed_form():
-    """The terms: KL of two Gaussians and E log p(x|z) with the variance of z put through W."""
+    """The terms: KL of two Gaussians and E log p(x|z) with the variance of z times W squared."""
     model = vae(shift=0.3, widening=2.0)
     found = bounded(model, 4000)
     x = to_float(images())

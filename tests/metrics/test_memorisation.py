@@ -103,5 +103,5 @@ def test_memorisation_picture_shows_each_sample_beside_its_neighbours(channels):
     first = train[0].permute(1, 2, 0).expand(-1, -1, 3).repeat_interleave(2, 0)
     first = first.repeat_interleave(2, 1).numpy()
     assert (picture[2:66, 2:42] == first).all()
-    assert (picture[2:66, 54:94] == first).all(), "the nearest one, here the sample itself"
+    assert (picture[2:66, 54:94] == first).all(), "the nearest image is the sample itself"
     assert (picture[:, 42:54] == 255).all()

@@ -19,7 +19,7 @@ MODEL_HOOKS = [
 
 
 class Model(L.LightningModule):
-    """A line, trained by hand."""
+    """A linear model with manual optimization."""
 
     def __init__(self):
         super().__init__()

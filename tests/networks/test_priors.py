@@ -136,7 +136,7 @@ def test_gaussian_mixture_keeps_the_parameters_fitted_by_scikit_learn():
 
 
 @pytest.mark.parametrize("latent_dim", [2, 3, 6])
-def test_flow_is_inverted_and_its_determinant_equals_that_of_the_jacobian(latent_dim):
+def test_flow_is_inverted_and_its_determinant_is_the_determinant_of_the_jacobian(latent_dim):
     flow = bent(FlowPrior(latent_dim=latent_dim, num_layers=3, hidden_dim=12)).double()
     z = torch.randn(5, latent_dim, dtype=torch.float64)
     noise, log_det = flow(z)
@@ -154,7 +154,7 @@ def test_new_flow_is_the_standard_normal():
 
 
 def test_flow_learns_a_distribution_that_a_normal_cannot():
-    """On a ring of radius 2, log p of new points rises well above that of the best normal."""
+    """On a ring of radius 2, new points are much more likely than under the best normal."""
     angle = 6.2832 * torch.rand(2000, 1)
     radius = 2 + 0.1 * torch.randn(2000, 1)
     codes = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)

@@ -67,7 +67,9 @@ def test_larger_resnets_equal_tables_5_and_6(networks, side, more, linear, doubl
         [m for m in block.residual if isinstance(m, nn.Conv2d)] for block in judge.blocks[:-1]
     ]
     assert [last.out_channels for _, last in convs] == halved
-    assert [first.out_channels for first, _ in convs[1:]] == halved[:-1], "as wide as the input"
+    assert [first.out_channels for first, _ in convs[1:]] == halved[:-1], (
+        "first conv: channels of input"
+    )
     num_halvings = sum(isinstance(block.residual[-1], nn.AvgPool2d) for block in judge.blocks[:-1])
     assert num_halvings == len(halved) - 1
 

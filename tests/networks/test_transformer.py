@@ -99,7 +99,7 @@ def test_transformer_uses_dropout_only_in_training():
 
 @pytest.mark.slow
 def test_transformer_learns_a_rule_over_a_distance():
-    """The second half repeats the first, so log p falls to that of the first half alone."""
+    """The second half repeats the first half, so that only the first half costs nats."""
     network = CausalTransformer(
         num_codes=4, length=4, width=32, num_layers=2, num_heads=2, dropout=0.0, num_classes=None
     )

@@ -108,7 +108,7 @@ def test_checkpoint_of_a_newer_version_is_refused(run, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.usefixtures("forking")
 def test_two_processes_resume_the_run_that_auto_found(run, tmp_path):
-    """The first process replaces resume=auto by a folder, and starts the second with that word."""
+    """The first process replaces resume=auto by resume=FOLDER for the second process."""
     assert run(*COMMON, "trainer.max_steps=3", "data.batch_size=32", "hydra.run.dir=run").code == 0
     environment = {key: value for key, value in os.environ.items() if key != "LOCAL_RANK"}
     result = subprocess.run(

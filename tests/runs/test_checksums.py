@@ -56,7 +56,7 @@ def test_changed_byte_anywhere_is_noticed(tmp_path):
     whole, path = signed(CONTENT), tmp_path / "a.ckpt"
     assert said_of(path, whole) is None
     changes = [(at, 1 << at % 8) for at in range(len(whole))]
-    changes += [(at, 0x20) for at in range(len(whole) - 64, len(whole))]  # the byte of A becomes a
+    changes += [(at, 0x20) for at in range(len(whole) - 64, len(whole))]  # A becomes a
     for at, change in changes:
         changed = bytearray(whole)
         changed[at] ^= change

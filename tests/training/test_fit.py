@@ -117,7 +117,7 @@ def test_diverged_run_is_rolled_back_and_reports_that(run, tmp_path, monkeypatch
 
 
 def test_run_that_diverges_repeatedly_stops(run, monkeypatch):
-    """Rollbacks to the start, without a checkpoint, count too; each try has other numbers."""
+    """Rollbacks to the start, without a checkpoint, count too. Each try has another seed."""
     seeds, original = [], VAE.training_step
 
     def step(self, batch, batch_idx):

@@ -17,7 +17,7 @@ SMALL = ["network=mlp", "data.image_shape=[1,8,8]", "data.num_classes=10"]
 
 
 class Returning(nn.Module):
-    """A network that returns what a function makes of its input, and counts its calls."""
+    """A network that returns a given function of its input, and records its inputs."""
 
     def __init__(self, function):
         super().__init__()
@@ -32,7 +32,7 @@ class Returning(nn.Module):
 
 
 class Loss:
-    """A loss whose values a function makes of the logits."""
+    """A loss whose values are a given function of the logits."""
 
     def __init__(self, function=lambda logits: logits):
         self.function = function
@@ -145,7 +145,7 @@ def test_own_part_that_follows_its_interface_is_accepted(tried, caplog, words, r
 
 
 @pytest.mark.parametrize(("words", "replace", "expected"), WRONG)
-def test_output_of_the_wrong_shape_is_refused_with_the_shape_that_is_due(
+def test_output_of_the_wrong_shape_is_refused_with_the_required_shape(
     tried, words, replace, expected
 ):
     with pytest.raises(UserError) as error:

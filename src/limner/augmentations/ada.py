@@ -42,7 +42,7 @@ class ADA(nn.Module):
         if image_shape[0] not in (1, 3):
             raise ValueError(
                 f"model/augmentation=ada changes the colours of images with 1 or 3 channels, not "
-                f"{image_shape[0]}; model/augmentation=diffaugment takes any."
+                f"{image_shape[0]}; model/augmentation=diffaugment takes any number of channels."
             )
         if not -1 <= target <= 1:
             raise ValueError(f"model.augmentation.target={target}: must be in [-1, 1].")
@@ -68,7 +68,7 @@ class ADA(nn.Module):
 
     @torch.no_grad()
     def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
-        """Adapt p to D's statistics in its step number `step`, from 0, on `num_images` images."""
+        """Adapt p to the statistics of D's step number `step`, from 0, on `num_images` images."""
         self.signs += 2 * statistics.accuracy_real - 1
         if (step + 1) % self.every == 0:
             change = num_images * self.every / self.images_per_unit

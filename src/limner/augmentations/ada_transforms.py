@@ -1,14 +1,14 @@
 """ADA's pixel blitting, geometric and colour transformations, each with probability p.
 
-These are the transformations of Karras et al. (2020), appendix B,
-https://arxiv.org/abs/2006.06676, that the paper trains with. Random numbers are used in a fixed
-order, p is a tensor, and a transformation that is not applied takes its neutral value, so that no
+Karras et al. (2020), appendix B, https://arxiv.org/abs/2006.06676, defines more transformations.
+This module has only the transformations with which the paper trains. Random numbers are used in a
+fixed order, p is a tensor, and a transformation that is not applied takes its neutral value. So no
 step waits for the device.
 
 Blitting (flip, quarter turns, shift by whole pixels) copies pixels. The geometric transformations
 interpolate between pixels with the filters of `limner.augmentations.warping`. The paper does both
 in one lookup with filters that are not quite symmetric, so that a flip changes fine detail. Here a
-flip does not, and an image without a geometric transformation keeps its pixels exactly.
+flip keeps fine detail, and an image without a geometric transformation keeps its exact pixels.
 """
 
 __all__ = ["NUM_DRAWS_COLOUR", "NUM_DRAWS_GEOMETRY", "change_colour", "move"]

@@ -42,8 +42,9 @@ def warp(images: Tensor, *, source: Tensor) -> Tensor:
 
     Args:
         images: (B, C, H, W), float32 or float64.
-        source: (B, 2, 3), pixel position (x right, y down, 1) to the position (x, y) looked up.
-            The centre of the first pixel is at (0, 0). It takes no gradient.
+        source: Matrix (B, 2, 3) that maps the position (x right, y down, 1) of a pixel to the
+            position (x, y) that is looked up. The centre of the first pixel is at (0, 0).
+            `source` gets no gradient.
 
     Returns:
         Images (B, C, H, W).

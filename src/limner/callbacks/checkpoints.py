@@ -195,9 +195,9 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
     def _what_stays(self, path: Path) -> str:
         """Describe, for a warning, the checkpoint that stays after a failure to write `path`."""
         if path.name == "best.ckpt":
-            return "the best before it stays" if path.exists() else "there is none before it"
+            return "the old best.ckpt stays" if path.exists() else "there is no best.ckpt yet"
         if self.last_whole == 0:
-            return "there is none before it"
+            return "there is no earlier checkpoint"
         return f"{update_path(path.parent, self.last_whole).name} stays"
 
     def _tidy(self, folder: Path, update: int) -> None:

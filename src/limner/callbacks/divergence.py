@@ -28,7 +28,7 @@ ADVICE = (
 def check_values(values: Mapping[str, float], update: int, strategy: Strategy) -> None:
     """Raise `Diverged` in every process if a value of any process has diverged.
 
-    The error names the first such value of the process itself, if it has one.
+    The error names the first diverged value of its own process, if there is one.
 
     Args:
         values: Values of an update by log key.

@@ -45,7 +45,7 @@ class Walk(NamedTuple):
     kind: str
     """Name of the picture."""
     about: str
-    """Description for its second line and for loggers."""
+    """Description, for the second line of the picture and for loggers."""
     images: Tensor
     """Images (N, C, H, W) in [-1, 1], row by row."""
     rows: Sequence[str]
@@ -155,8 +155,8 @@ def _walks(model: Posterior, mean: Tensor, labels: list[Tensor], kl: Tensor) -> 
     if between:
         yield Walk(
             "interpolations",
-            "Each row goes from the code of a held-out image to the code of another. The numbers "
-            "are the weights of the other.",
+            "Each row goes from the code of one held-out image to the code of a second. The "
+            "numbers are the weights of the second code.",
             _drawn(model, between, of_first),
             rows=(),
             columns=[f"{weight:.1f}" for weight in steps.flatten().tolist()],

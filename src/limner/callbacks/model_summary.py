@@ -9,7 +9,7 @@ class ModelSummary(RichModelSummary):
     """Callback that prints the table when training starts, in the first process.
 
     Args:
-        max_depth: Number of levels of parts within parts that have a row; -1 for all.
+        max_depth: Number of levels of nested parts that have a row; -1 for all.
     """
 
     def __init__(self, *, max_depth: int) -> None:

@@ -162,7 +162,7 @@ class Scores(L.Callback):
     def _score(self, trainer: L.Trainer, model: L.LightningModule) -> dict[str, Score]:
         """Compute the scores and write scores.json; return the score of each log key."""
         start = time.monotonic()
-        check_weights(model, trainer.global_step)  # samples of such weights have no statistics
+        check_weights(model, trainer.global_step)  # nan features have no statistics
         pause = functools.partial(stop_if_asked, trainer)
         if not self._references:
             self._references = self.references(trainer.datamodule, model.device, pause=pause)

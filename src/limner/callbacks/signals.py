@@ -100,7 +100,7 @@ class StopOnSignal(L.pytorch.callbacks.Checkpoint):
     def install(self) -> None:
         """Install the signal handlers, which let training stop with a checkpoint.
 
-        A thread that is not the main thread cannot have handlers; there nothing changes.
+        Only the main thread can have handlers; in another thread this method does nothing.
         """
         if not _may_handle_signals():
             return

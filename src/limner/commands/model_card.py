@@ -82,7 +82,7 @@ def _model(model: TrainedModel, config: Mapping[str, Any]) -> str:
     facts = {
         "class": code(config["model"]["_target_"]),
         "weights": f"{sum(value.numel() for value in state.values()):,} numbers"
-        + (", an exponential moving average among them, which samples" if _has_ema(model) else ""),
+        + (", including the moving average that draws samples" if _has_ema(model) else ""),
         "update": plain(model.update),
         "seed": plain(config["seed"]),
         "limner": config["limner"],
@@ -121,7 +121,7 @@ def _scores(scores: Mapping[str, Mapping[str, Any]], update: int | None) -> str:
         text += f"\n\nScored at update {others}; these weights are from update {update}."
     protocols = {printable(name): _printable(entry["protocol"]) for name, entry in scores.items()}
     made = yaml.safe_dump(protocols, sort_keys=False, default_flow_style=None, width=200)
-    return f"{text}\n\nHow each was made:\n\n" + fenced(made.rstrip("\n"), "yaml")
+    return f"{text}\n\nThe protocol of each score:\n\n" + fenced(made.rstrip("\n"), "yaml")
 
 
 def _printable(value: Any) -> Any:

@@ -39,7 +39,7 @@ def export(model: TrainedModel, path: Path) -> None:
     N is free. The network of a conditional model takes (z, labels (N,)).
 
     Raises:
-        UserError: If the model has no such function, or if the images of ONNX and torch differ by
+        UserError: If the model does not map codes to images, or if the images of both differ by
             more than 1e-4.
     """
     if not isinstance(model.module, Generates):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from limner.config.command_options import MISSING, option
 
 TRUST = (
-    "packages of your own that the run uses; limner runs their code, which --config-dir DIR or "
+    "packages of your own that the run uses; limner runs their code; --config-dir DIR or "
     "PYTHONPATH=DIR lets Python find"
 )
 CHECKPOINT = "best or last checkpoint; null: the best if there is one, else the last"

@@ -208,7 +208,7 @@ def _composed(words: list[str], *, only: tuple[str, ...] | None = None) -> DictC
 
 
 def _run(start: Start) -> TrainedRun:
-    """Train what was decided, in the folder that Hydra makes."""
+    """Train the run that `start` decides on, in the folder that Hydra makes."""
     from limner.console import say
 
     if start.arguments is None:
@@ -267,7 +267,7 @@ def _hydra(flags: list[str]) -> Hydra:
 
 
 def _written(value: Any) -> str:
-    """Return a value as Hydra's grammar has it."""
+    """Return a value as text in Hydra's grammar for overrides."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -29,8 +29,8 @@ class TrainedRun:
 
     Args:
         folder: The run folder, absolute.
-        objective: The objective's value at the end; None if the metrics name none, or if the run
-            had finished before.
+        objective: The objective's value at the end; None if the metrics set no objective, or if
+            the run had finished before.
     """
 
     folder: Path
@@ -50,7 +50,7 @@ class TrainedRun:
     def config(self) -> dict[str, Any]:
         """The config of the run as plain data, with every `${...}` replaced.
 
-        There is no key `network`: its parts are where the model reads them. For example,
+        There is no key `network`. The networks that the model uses are below `model`: for example,
         `network.generator.hidden_dims` is `config["model"]["generator"]["hidden_dims"]`.
         """
         return read_yaml(self.folder / "config.yaml")

@@ -187,7 +187,7 @@ def _truncated(codes: np.ndarray, options: Options) -> np.ndarray:
 
 
 def _num_frames(options: Options) -> int:
-    """Return the number of frames of a film row; every SMOOTHNESS-th is also in the strip."""
+    """Return the number of GIF frames of a row; every SMOOTHNESS-th frame is in the strip too."""
     return (options.num_steps - 1) * SMOOTHNESS + 1
 
 

@@ -126,7 +126,7 @@ def _no_file(name: str, text: str) -> str:
     where = _place(text, option)
     if group and (CONFIG_DIR / group).is_dir():
         options = [path.stem for path in sorted((CONFIG_DIR / group).glob("*.yaml"))]
-        where = where if ", line " in where else ""  # else the option is one of several typed
+        where = where if ", line " in where else ""  # no line: it was typed in a list
         return f"{where}{group}={option}: there is no such option{similar(option, options)}"
     return f"{where}there is no config file {name}.yaml."
 

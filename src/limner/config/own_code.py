@@ -47,7 +47,7 @@ def _shown(what: str, cause: BaseException, *, of: str) -> str:
     Args:
         what: What raised the exception, the start of the message.
         cause: The exception.
-        of: Name of what the traceback is of.
+        of: Name of the import or call that raised the exception.
     """
     frames = traceback.extract_tb(cause.__traceback__)
     own = [i for i, frame in enumerate(frames) if not _is_machinery(frame.filename)]
@@ -88,7 +88,7 @@ def _is_installed(file: str) -> bool:
 
 
 def _is_machinery(file: str) -> bool:
-    """Return whether a file belongs to the import or the call itself.
+    """Return whether a file only carries out the import or the call of the user's code.
 
     These files belong to Python's import system, Hydra, torch and limner.
     """

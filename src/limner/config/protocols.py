@@ -18,7 +18,7 @@ def check_protocol(key: str, name: Any, hint: Any) -> None:
     Args:
         key: Dotted key of the node, such as model.loss.
         name: The node's `_target_`.
-        hint: Type hint of the parameter that gets the object: a protocol, or a choice with one.
+        hint: Type hint of the parameter that gets the object: a protocol, or a union with one.
     """
     from limner.interfaces import missing_members  # with torch
 

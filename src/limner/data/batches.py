@@ -91,7 +91,8 @@ class TrainingBatches:
     def __len__(self) -> int:
         """Return the updates per epoch.
 
-        Each epoch leaves out fewer images than one update has, and other images each time.
+        Each epoch leaves out fewer images than an update reads. Which images are left out differs
+        from epoch to epoch.
         """
         return len(self.indices) // self.images_per_update
 
@@ -125,7 +126,7 @@ class TrainingBatches:
         return generator_for(self.seed, "order", epoch)
 
     def _mine(self, rows: Tensor) -> Tensor:
-        """Return this rank's rows of an update's rows, which are over all ranks."""
+        """Return the rows of this rank, from the rows of all ranks for one update."""
         return rows.unflatten(0, self.block)[:, self.rank].flatten(0, 1)
 
     def _batch(self, indices: Tensor, update: int) -> Batch:

@@ -3,9 +3,9 @@
     dynamic    a new draw each time an image is trained on, Salakhutdinov and Murray (2008)
     static     one draw for each image of a data set, as in Larochelle and Murray (2011)
 
-The two define different data, so likelihoods do not compare between them. Under both, validation
+The two define different data, so likelihoods under them cannot be compared. Under both, validation
 and test images have one fixed draw. The draw of image i depends only on i and `data.split_seed`,
-so that runs compare. It differs from the draw in the published files of "binarized MNIST".
+so runs can be compared. It differs from the draw in the published files of "binarized MNIST".
 """
 
 __all__ = ["Binarisation", "BinarisedStore", "Coins"]

@@ -70,7 +70,7 @@ def decoded_folder(
 def _is_on(background: Colour, about: Mapping[str, Any], pictures: Pictures) -> bool:
     """Return whether cached images are the same as if decoded with this background."""
     num_transparent = about.get("num_transparent")
-    if num_transparent is None:  # an earlier version decoded the images without counting
+    if num_transparent is None:  # an earlier version did not count transparent pictures
         return not may_be_transparent(pictures.names, background)
     return num_transparent == 0 or about.get("background") == hexadecimal(background)
 
@@ -122,7 +122,7 @@ def _decode_all(
                 corrupt.append(found)
                 if len(corrupt) == 1 and on_corrupt == "error" and len(pictures) > CHUNK:
                     log.info("%s cannot be read: checking the remaining images ...", found.name)
-            elif not corrupt or on_corrupt == "skip":  # otherwise an error follows anyway
+            elif not corrupt or on_corrupt == "skip":  # else `_refuse` raises below
                 pixels = np.ascontiguousarray(found.array).data
                 file.write(pixels)
                 content.update(pixels)

@@ -16,7 +16,8 @@ from limner.data.sources import Pictures
 from limner.errors import UserError
 
 LARGE, TOO_LARGE = 128, 512
-"""Longer sides in pixels: above the first, sizes are compared; above the second, refused."""
+"""Limits of the longer side in pixels. Above the first, all pictures must have one size; above the
+second, pictures are refused."""
 NUM_LOOKED_AT = 16
 """Number of pictures, spread over the data set, whose sizes are compared."""
 

@@ -56,7 +56,7 @@ def parts_of(name: str) -> list[str]:
 
 
 def with_slashes(name: str) -> str:
-    r"""Return the name of an entry with `/` between folders, where it may have `\`."""
+    r"""Return the name of an entry with `/` in place of each `\`."""
     return name.replace("\\", "/")
 
 

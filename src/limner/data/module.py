@@ -161,7 +161,7 @@ class ImageDataModule(L.LightningDataModule):
     def split(self, name: str) -> tuple[ImageStore, Tensor]:
         """Return the store and the int64 indices of "train", "validation" or "test".
 
-        A split may have no images. Binarised images are in their one fixed draw.
+        A split may have no images. With binarisation, each image has one fixed draw.
         """
         store, indices = self.originals(name)
         return (store if self.binarisation is None else self._drawn(store, name)), indices
@@ -190,8 +190,8 @@ class ImageDataModule(L.LightningDataModule):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raise `UserError` if the training images differ from the images of `state`.
 
-        Images are equal if their pixels and labels are equal. A streamed store does not know its
-        pixels; then the names and sizes of the files are compared.
+        Images are equal if their pixels and labels are equal. A streamed store has no hash of its
+        pixels; for such a store, the names and sizes of the files are compared.
         """
         now = self.state_dict()
         known = "files" if None in (state["pixels"], now["pixels"]) else "pixels"

@@ -64,11 +64,12 @@ class Pictures:
     its Python file, the names and the labels decide too. Without files, use a hash of the pixels,
     such as `hashlib.sha256(array.tobytes()).hexdigest()`, or a version that you change by hand."""
     sizes: object
-    """Plain JSON data that changes with the names and sizes, but not the times: equal for a copy.
-    A resumed run compares it. Without files, use the fingerprint."""
+    """Plain JSON data that changes with the names and sizes of the files, but not with the times,
+    so that a copy of the files has equal data. A resumed run compares it. Without files, use the
+    fingerprint."""
     label_problem: str | None = None
-    """Reason why the class folders give no usable labels; None if they do, or if there are
-    none."""
+    """Reason why the class folders give no usable labels; None if the labels are usable, or if
+    there are no class folders."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -131,7 +132,7 @@ class ImageFolder:
         self.path = Path(path).expanduser()
 
     def pictures(self) -> dict[str, Pictures]:
-        """Return the pictures of each split; only "train" without folders of splits."""
+        """Return the pictures of each split; without folders of splits, all are "train"."""
         tree = FileTree(self.path)
         files = [name for name in tree.names if name.lower().endswith(SUFFIXES)]
         if not files:

@@ -31,8 +31,8 @@ def own_code(part: object) -> list[list[str | None]]:
 
     Returns:
         A list of [dotted name, SHA-256 of the file of its module], sorted by name. A class of an
-        installed package counts only as the class of the part itself, without a hash. The list
-        is empty for a part of limner that contains no class of the user.
+        installed package is listed only if it is the class of the part itself, and without a hash.
+        The list is empty for a part of limner that contains no class of the user.
     """
     kinds = {kind for value in _parts(part) for kind in type(value).__mro__ if _is_own(kind)}
     kinds |= set() if _is_limners(type(part)) else {type(part)}
@@ -79,7 +79,7 @@ def _hash(kind: type) -> str:
 
 
 def _compiled(kind: type) -> bytes:
-    """Return the compiled methods and the plain attributes of a class, such as a notebook's."""
+    """Return the compiled methods and plain attributes of a class, e.g. a class in a notebook."""
     content = b""
     for name, value in sorted(vars(kind).items()):
         function = getattr(value, "__func__", getattr(value, "fget", value))

@@ -143,8 +143,8 @@ def read_yaml(path: Path, *, max_bytes: int = MAX_YAML_BYTES) -> Any:
     """Return the value of a YAML file; tags, anchors and aliases are refused.
 
     Raises:
-        NotPlainError: If the file is not a small UTF-8 file, is not such YAML, or is nested too
-            deeply.
+        NotPlainError: If the file is not a small UTF-8 file, is not YAML of this kind, or is
+            nested too deeply.
     """
     text = read_text(path, max_bytes=max_bytes)
     try:

@@ -83,7 +83,7 @@ class Relativistic:
     D: softplus(D(G(z)) - D(x))        G: softplus(D(x) - D(G(z)))
 
     Each fake image is compared with the real image beside it, so D gains nothing if it moves
-    all logits by the same amount. The loss converges with R1 and R2, and not without: Huang et
+    all logits by the same amount. The loss converges only with R1 and R2: Huang et
     al. (2024), equation 2, https://arxiv.org/abs/2501.05441.
     """
 

@@ -22,8 +22,8 @@ def discriminator_statistics(
     Args:
         real_logits: D's logits (N,) for real images.
         fake_logits: D's logits (N,) for fake images.
-        threshold: Logit above which D takes an image for real; None for the middle between the
-            two means, where only differences of logits mean anything.
+        threshold: Logit above which D takes an image for real. None takes the middle between the
+            two means, for losses that depend only on differences of logits.
     """
     real, fake = real_logits.float(), fake_logits.float()
     middle = (real.mean() + fake.mean()) / 2 if threshold is None else threshold

@@ -1,8 +1,8 @@
 """Objectives of autoencoders: functions of the codes that were drawn for a batch of images.
 
 An objective is called with a `PosteriorSample` and the current weight of the KL. It returns named
-means over the images, in nats per image: `loss` is minimised; `reconstruction` and `kl` are its
-parts. Its attributes are
+means over the images, in nats per image: `loss` is minimised; `reconstruction` and `kl` are parts
+of `loss`. Every objective has the attributes
 
     num_samples       number K of codes for each image
     is_variational    whether codes are drawn from q(z | x) and bound log p(x); otherwise z = mean
@@ -125,8 +125,8 @@ class RegularisedAutoencoder:
     """RAE-L2: -log p(x | z) + kl_weight ||z||^2 / 2 + decoder_weight ||theta||^2 at z = mean(x).
 
     Ghosh et al. (2020), equations 9 to 11, https://arxiv.org/abs/1903.12436, where theta are
-    the weights of the decoder. There is no noise and no variance: `kl` is the mean's part of the
-    KL. To sample, fit a density to the codes afterwards (model=latent_prior).
+    the weights of the decoder. There is no noise and no variance: `kl` is ||z||^2 / 2. To sample,
+    fit a density to the codes afterwards (model=latent_prior).
 
     Args:
         decoder_weight: Factor of the decoder's squared weights, at least 0.

@@ -89,7 +89,7 @@ class Penalties(nn.ModuleDict):
         return sum(trait(each.function, Penalty, "num_draws") for each in self.values())
 
     def observe(self, statistics: DiscriminatorStatistics, *, step: int, num_images: int) -> None:
-        """Show D's statistics in its step number `step` to the penalties that follow them."""
+        """Pass D's statistics from its step number `step` to the penalties that use them."""
         for each in self.values():
             if isinstance(each.function, DiscriminatorObserver):
                 each.function.observe(statistics, step=step, num_images=num_images)

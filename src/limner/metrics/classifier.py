@@ -1,7 +1,7 @@
 """Features of a small classifier, trained on the labels of the data set in seconds.
 
 These features serve data on which Inception's features mean little (digits), and machines without
-Inception's weights. Their scores compare only between runs on the same data with the same
+Inception's weights. Compare these scores only between runs on the same data with the same
 classifier. So the scores have a name of their own (`fid_classifier`), and their protocol states
 the hash of the classifier's weights and its accuracy.
 """
@@ -34,7 +34,7 @@ MIN_UPDATES = 50
 
 
 def refuse_unlabelled(real: RealImages) -> None:
-    """Raise UserError for data without two classes, which train no classifier."""
+    """Raise UserError for data with fewer than two classes, which cannot train a classifier."""
     if real.num_classes < 2:
         raise UserError(
             f"metrics=classifier needs labels, and data={real.name} has none.\n"

@@ -175,9 +175,9 @@ class Evaluator:
             images: Function that returns a chunk of images; each chunk starts at a multiple of
                 `batch_size`.
             num_images: Number N of images.
-            references: Real images to compare with. The key is appended to the name of each score
-                that compares, e.g. "" and "_test" for `fid` and `fid_test`. The network's suffix
-                follows.
+            references: Mapping of name endings to real images. The scores of a comparison with the
+                images have this ending, e.g. "_test" in `fid_test`, and "" in `fid`. The network's
+                suffix follows the ending.
             device: Device for the computation.
             pause: Function called between chunks, or None.
         """

@@ -12,10 +12,10 @@ SHUFFLE = 2020
 
 
 class FeatureBuffer(Metric):
-    """Features (min(N, max_features), D) of images chosen by N and `max_features` only.
+    """Features (min(N, max_features), D); N and `max_features` alone determine the chosen images.
 
-    Each chosen image has its own row. So the features are in the order of the images, whichever
-    process computed them, and in whatever order.
+    Each chosen image has its own row. So the features are in the order of the images; it does not
+    matter which process computed them, or when.
 
     Args:
         num_images: N, the total number of images.

@@ -9,8 +9,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 SINGULAR = 1e-12
-"""Smallest variance of a direction, as a share of the largest variance; directions with less
-count as having none."""
+"""Smallest variance of a direction, as a share of the largest variance; a smaller variance counts
+as 0."""
 
 
 class FeatureMoments(NamedTuple):

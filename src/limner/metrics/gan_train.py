@@ -10,7 +10,7 @@ https://arxiv.org/abs/1807.09499:
                samples of a model that memorised the training images
     GAN-base   accuracy on real test images of the classifier trained on real images
 
-The classifier (`judge`) and its training are always the same, so that accuracies compare: five
+The classifier (`judge`) and its training are always the same, for comparable accuracies: five
 epochs of Adam in batches of 64, with a learning rate that falls linearly from 1e-3 to 0. Each
 accuracy is the mean of three trainings from different initial weights.
 """

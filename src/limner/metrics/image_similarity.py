@@ -149,7 +149,7 @@ def pair_scores(
 
 
 def random_pairs(num_images: int, *, num_pairs: int, seed: int) -> Tensor:
-    """Return indices (P, 2) of P different pairs of different images; of all pairs if fewer.
+    """Return indices (P, 2) of P pairs of different images; all pairs if there are fewer.
 
     `pair_scores` of such pairs of samples measures how similar the samples are. Its SSIM is 1 for
     a model that always draws the same image. Compare with the value for pairs of real images;

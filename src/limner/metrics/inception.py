@@ -1,7 +1,7 @@
 """Inception-v3 with the weights and the resize of published FID and IS values.
 
 The network, its weights (a port of TensorFlow's graph of 2015-12-05) and its TF1-style bilinear
-resize to 299x299 come from torch-fidelity, so that scores compare with scores of papers.
+resize to 299x299 come from torch-fidelity, so that scores are comparable with scores of papers.
 """
 
 __all__ = ["InceptionFeatures", "resize_clean"]
@@ -73,7 +73,7 @@ class InceptionFeatures:
         if images.shape[1] != 3:
             raise UserError(
                 f"Inception takes images of 1 or 3 channels, not {images.shape[1]}: "
-                "metrics=classifier takes any."
+                "metrics=classifier takes any number of channels."
             )
         with torch.no_grad():
             if self.resize == "tf1":

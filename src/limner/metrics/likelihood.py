@@ -69,9 +69,10 @@ def likelihood_bounds(
         decoded_at_once: Number of codes in the decoder at a time, for all images of a batch
             together.
         pixels: Definition of x. "stored": x / 127.5 - 1. "dequantised": uniform noise of one
-            grey level is added. Without it a density of 256 levels bounds nothing (Theis et al.,
-            2016, section 3.1, https://arxiv.org/abs/1511.01844). "binarised": each value is 1 with
-            the probability x / 255, else 0, as in published values for binary MNIST.
+            grey level is added. Without noise, a density on 256 levels can grow without limit
+            (Theis et al., 2016, section 3.1, https://arxiv.org/abs/1511.01844). "binarised": each
+            value is 1 with the probability x / 255, else 0, as in published values for binary
+            MNIST.
         seed: Seed of codes, noise and binarisation.
         device: Device of the model.
     """

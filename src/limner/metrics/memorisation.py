@@ -2,8 +2,8 @@
 
 The distance of a sample to its nearest training image has no meaning by itself. It is compared
 with the distance of held-out images to the same training images. Copies are nearer than held-out
-images, and samples of a model that only learnt the distribution are about as near; Meehan et al.
-(2020), https://arxiv.org/abs/2004.05675.
+images. Samples of a model that only learnt the distribution are about as near as held-out images;
+Meehan et al. (2020), https://arxiv.org/abs/2004.05675.
 """
 
 __all__ = ["Memorisation", "Nearest", "memorisation", "nearest", "neighbours_picture"]
@@ -85,7 +85,7 @@ def memorisation(samples: Tensor, held_out: Tensor, *, quantile: float) -> Memor
     """Compare distances of samples and held-out images to their nearest training images.
 
     Args:
-        samples: Distances (N,) of generated images, or the (N, k) of `nearest`.
+        samples: Distances (N,) of generated images, or the distances (N, k) of `nearest`.
         held_out: Distances of real images outside the training set to the same training images.
         quantile: Quantile in (0, 1) of the held-out distances below which a sample counts as near,
             e.g. 0.05.

@@ -84,8 +84,8 @@ class CodePrior(L.LightningModule):
     def train(self, mode: bool = True) -> "CodePrior":
         """Set the mode; the first stage stays in evaluation mode.
 
-        Lightning sets the mode of the LightningModule inside too, and a codebook in training mode
-        changes (test_second_stage_trains_and_samples_by_itself).
+        Lightning would put the first stage into training mode too, where its codebook changes
+        (test_second_stage_trains_and_samples_by_itself).
         """
         super().train(mode)
         self.first_stage.eval()

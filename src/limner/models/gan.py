@@ -47,8 +47,8 @@ class GAN(L.LightningModule):
             logits last.
         loss: Adversarial loss of both players.
         auxiliary: Weighted loss of D's predicted class; None for no prediction.
-        penalty: Penalties of D by name, see `limner.losses.penalty`; None for none.
-        augmentation: Change of all images that D sees; None for none.
+        penalty: Penalties of D by name, see `limner.losses.penalty`; None for no penalty.
+        augmentation: Change of all images that D sees; None for no change.
         latent_dim: Size of z, drawn from N(0, I).
         num_classes: Number of classes that the networks read; None for an unconditional model.
         num_discriminator_steps: Number of D's steps per update, at least 1.

@@ -46,7 +46,7 @@ class VAE(L.LightningModule):
         objective: Objective to minimise, in nats per image.
         latent_dim: D; None for a ladder, whose decoder has its own.
         kl_weight: Factor of the KL term, at least 0; 1 for the ELBO.
-        kl_schedule: Additional factor of the KL term that changes over training; None for none.
+        kl_schedule: Second factor of the KL term, which changes over training; None for 1.
         num_classes: Number of classes that condition encoder and decoder; None for no condition.
         optimizer: Factory of the optimizer.
         gradients: Options of gradient accumulation and clipping.
@@ -140,8 +140,8 @@ class VAE(L.LightningModule):
     def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance (B, latent_dim) of q(z | x).
 
-        For a ladder, mean and log-variance of each layer are given the means of the layers above
-        it. An RAE has no variance; its log-variance is 0.
+        For a ladder, each layer's mean and log-variance are computed from the means of the layers
+        above it. An RAE has no variance; its log-variance is 0.
 
         Args:
             images: Images (B, C, H, W) in [-1, 1].

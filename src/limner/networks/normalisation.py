@@ -37,8 +37,9 @@ def normalise_spectra(network: nn.Module) -> None:
     In evaluation mode there is none. Inside `torch.nn.utils.parametrize.cached()` all passes share
     one iteration. The vectors of the iteration are buffers in the state dict.
 
-    Initialise the weights before the call: afterwards `layer.weight` is computed. A norm that
-    follows a layer rescales its output, so the bound holds only for discriminators of norm "none".
+    Initialise the weights before the call: afterwards `layer.weight` is a computed tensor. A norm
+    that follows a layer rescales its output, so the bound holds only for discriminators of norm
+    "none".
     """
     # `nn.init` on a computed weight would change nothing, and each read of it in training mode is
     # a power iteration (test_weights_are_initialised_before_spectral_norm_is_applied).

@@ -178,7 +178,7 @@ class GaussianMixture(nn.Module):
 
     @torch.no_grad()
     def set(self, *, weights: Tensor, means: Tensor, covariances: Tensor) -> None:
-        """Set the parameters, e.g. to those that scikit-learn's GaussianMixture found.
+        """Set the parameters, e.g. to the result of scikit-learn's GaussianMixture.
 
         Args:
             weights: Weights (K,), which sum to 1.

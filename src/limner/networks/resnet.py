@@ -13,7 +13,7 @@ discriminator is (ReLU, 3x3, ReLU, 3x3, halve); its first block has no first ReL
 block is added to its input, which is doubled or halved and passes a 1x1 convolution. Doubling
 repeats pixels; halving averages them. The paper's other tables:
 
-    size      generator: linear, blocks           discriminator: halved, | as they are
+    size      generator: linear, blocks           discriminator: halving blocks | other blocks
     48x48     6x6x512,  256 128 64                64 128 256 512 | 1024
     128x128   4x4x1024, 1024 512 256 128 64       64 128 256 512 1024 | 1024
 

@@ -92,7 +92,7 @@ class CausalTransformer(nn.Module):
         labels: Tensor | None = None,
         generator: Generator | None = None,
     ) -> Tensor:
-        """Draw sequences int64 (num_sequences, L), the same ones on every device.
+        """Draw sequences int64 (num_sequences, L), the same sequences on every device.
 
         Keys and values of earlier positions are cached, so that each code costs one position.
 

@@ -1,4 +1,4 @@
-"""Building a model within limits on memory and work that the size of its weights file sets.
+"""Building a model within limits on memory and work, set by the size of its weights file.
 
 A config of one kilobyte can describe a model of a terabyte, or a loop of 10^12 layers. A model is
 therefore first built on torch's meta device, where tensors have shapes but no memory, and its

@@ -29,13 +29,14 @@ def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequen
             its text.
         folder: The run folder. Paths in the config must lie inside it, or name data.
         asked: First words of the message, such as the override that was given.
-        words: Overrides that the user gave. Classes and paths that they compose are the user's.
+        words: Overrides that the user gave. Classes and paths in the config that they compose
+            count as the user's.
     """
     from limner.pretrained.refusals import refuse_foreign, targets  # imports torch
 
     values = _resolved(config)
     for key, text in _texts(values):
-        if "${" in text:  # joined from parts; Hydra would resolve it once more
+        if "${" in text:  # assembled from parts; Hydra would resolve it again
             raise UserError(
                 f"{asked}: {key}={text} is refused: a run folder may not read this value."
             )

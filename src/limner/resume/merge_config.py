@@ -45,9 +45,9 @@ def with_saved_overrides(words: Sequence[str], saved: Sequence[str]) -> list[str
 def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig:
     """Return the config saved in `folder` with the changes of a command. Write nothing.
 
-    The files in conf/ may have changed since the run started. So this function takes from
-    `config`, which is composed from these files with `with_saved_overrides`, only the difference
-    that the new words make.
+    The files in conf/ may have changed since the run started. So this function does not use all
+    of `config`, which is composed from the present files with `with_saved_overrides`. It takes
+    only the values that the new words change.
 
     Args:
         config: Config composed from the command.
@@ -74,9 +74,9 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
     refuse_changes(saved, wanted, subject=asked, advice=advice)
     data = OmegaConf.select(wanted, "data")
     if isinstance(data, DictConfig) and "on_corrupt" in data and "background" not in data:
-        data.background = config.data.background  # a key that limner did not have then
+        data.background = config.data.background  # added to limner after the start
     for key in config.keys() - wanted.keys():
-        wanted[key] = config[key]  # a key that limner did not have when the run started
+        wanted[key] = config[key]  # added to limner after the run started
     own = split_flags(with_saved_overrides(words, choices(overrides)))[1]
     _check(wanted, folder, asked, own)
     tell_places(wanted, own)

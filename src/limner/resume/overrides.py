@@ -107,7 +107,7 @@ def quoted(value: object) -> str:
 def unquoted(value: str) -> str:
     """Return the text that Hydra reads from a value in quotes; return other values unchanged."""
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        with contextlib.suppress(HydraException):  # parse_override does not wrap it
+        with contextlib.suppress(HydraException):  # parse_override raises several kinds
             text = OverridesParser.create().parse_override(f"x={value}").value()
             return text if isinstance(text, str) else value
     return value

@@ -239,7 +239,7 @@ def _takes_text(config: DictConfig, key: str, depth: int = 0) -> bool:
         return False
     present = _present(config, key)
     if present is not ABSENT and isinstance(parent._get_node(name), StringNode):
-        return True  # our schema or Hydra's states it
+        return True  # limner's or Hydra's schema states the type
     if not isinstance(present, str | None) and present is not ABSENT:
         return False
     if "_target_" in parent and (hint := _hint(parent._target_, name)) is not None:

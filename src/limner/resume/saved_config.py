@@ -91,8 +91,8 @@ def read_config(folder: Path, present: DictConfig) -> DictConfig:
 
     Args:
         folder: The run folder.
-        present: Config of this command. A saved value that equals its value at the same key is
-            accepted. This config decides where the data are.
+        present: Config of this command. A saved value is accepted if `present` has an equal value
+            at the same key. `present` decides where the data are.
 
     Raises:
         NotWhole: If the config cannot be read.

@@ -133,9 +133,9 @@ def tidy(run_dir: Path, *, update: int, since: int, keep_last: int) -> None:
     Args:
         run_dir: Run folder.
         update: Update of the new checkpoint, which is complete.
-        since: Update of the previous checkpoint, from which training continued. Any other later
-            checkpoint is damaged, or belongs to a part of training that was rolled back; it is
-            removed.
+        since: Update of the previous checkpoint, from which training continued. Checkpoints after
+            this update, except the new checkpoint, are removed: they are damaged, or belong to a
+            part of training that was rolled back.
         keep_last: Number of checkpoints to keep.
     """
     ours = []

@@ -3,7 +3,7 @@
 The number of images in one optimizer step, over all processes, is fixed for a run, like its
 learning rate. The order of the images and the random numbers of each image are the same on any
 number of processes, see `limner.data.batches` and `limner.randomness`. Only layers that depend on
-the images of their own process alone, such as batch norm, compute something else.
+the images of their own process alone, such as batch norm, give other results.
 """
 
 __all__ = ["DeviceCounts", "fitting_batch_size", "inexact"]

@@ -59,7 +59,7 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
         with writing():
             write_scores(run_dir, entries)
         print_all(scores_table(entries))
-        log.info("How each was made: %s", shown(run_dir / "scores.json"))
+        log.info("Score protocols: %s", shown(run_dir / "scores.json"))
     if (run_dir / "final.png").exists():
         log.info("Samples: %s", shown(run_dir / "final.png"))
     check_last(trainer)

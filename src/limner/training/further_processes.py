@@ -117,7 +117,7 @@ def _watch(processes: Sequence[subprocess.Popen], tell: Callable[[str], None]) -
 
 
 def _first_ended(processes: Sequence[subprocess.Popen]) -> str | None:
-    """Return how a process failed, a killed process first; None if none failed."""
+    """Return how a process failed, preferably a killed process; None if no process failed."""
     codes = {i: p.poll() for i, p in enumerate(processes)}
     index = min((i for i, code in codes.items() if code), key=lambda i: codes[i], default=None)
     if index is None:

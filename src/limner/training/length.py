@@ -251,7 +251,7 @@ def _refuse_no_time(max_time: Any) -> None:
             "{hours: 1.5}."
         ) from error
     if seconds <= 0:
-        raise UserError(f"trainer.max_time={max_time}: must be longer than nothing.")
+        raise UserError(f"trainer.max_time={max_time}: must be above 0.")
 
 
 def _limited(kind: str, given: dict[str, Any], num_batches: int) -> int:

@@ -78,7 +78,7 @@ class _Part:
 
         Args:
             output: Output of the part; None if there was no trial.
-            shape: Shape that is due.
+            shape: Required shape.
             due: What the part must return, the end of the message.
             method: Name of the method, for the message; empty for `forward`.
         """

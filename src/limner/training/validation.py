@@ -94,7 +94,7 @@ def refuse_values(config: DictConfig) -> None:
 
 
 def _refuse_objective(config: DictConfig) -> None:
-    """Raise UserError for an objective without a direction, or whose name is no measured value."""
+    """Raise UserError for an objective without a direction, or whose name cannot be measured."""
     objective = (config.metrics or {}).get("objective")
     if objective is None:
         return

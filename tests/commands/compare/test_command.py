@@ -189,7 +189,7 @@ def test_compare_lists_runs_that_have_no_place_in_the_table(compare, tmp_path):
     ],
 )  # fmt: skip
 def test_compare_leaves_out_a_run_whose_status_is_unfinished(compare, tmp_path, status, reason):
-    """This also holds if scores and pictures are there, from an earlier end."""
+    """This also holds if the folder has scores and pictures of an earlier end of training."""
     for index, name in enumerate(("a", "b", "odd")):
         make_run(tmp_path / name, seed=index, fid=1.0)
     (tmp_path / "odd" / "status.json").write_text(json.dumps(status))

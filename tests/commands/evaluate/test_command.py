@@ -137,7 +137,7 @@ def test_evaluate_computes_every_measure_of_a_vae(vae, tmp_path):
 
 @pytest.mark.slow
 def test_evaluate_judges_labels_by_gan_train_and_gan_test(digits, tmp_path):
-    """Real images as samples teach a classifier, and are recognised by one, far above chance."""
+    """With real images in place of samples, both accuracies are far above chance."""
     words = [f"generated={digits / 'b'}", f"reference={digits / 'a'}", "metrics=classifier"]
     words += ["metrics.num_splits=2", "measures=[gan_train]"]
     evaluate([*words, runs.JUDGE, f"to={tmp_path}"])

@@ -99,7 +99,7 @@ def page(
 
 
 def _cut(runs: Sequence[Run]) -> tuple[dict[Run, list[Image.Image]], list[str]]:
-    """Return the pictures of each run that has some, and a line for each other run."""
+    """Return the pictures of each run that has pictures, and a line for each run that has none."""
     cut, without, pixels = {}, [], 0
     for run in runs:
         if (reason := run.refused or run.stage) is not None:

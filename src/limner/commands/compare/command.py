@@ -106,7 +106,7 @@ def _refusal(found: Sequence[Difference], groups: Sequence[Group]) -> str:
 
 
 def _told_apart(part: Sequence[Run], runs: Sequence[Run], ignore: Sequence[str]) -> str:
-    """Return the heading of one table of several: the protocol values that set it apart."""
+    """Return the heading of one of several tables: the protocol values that distinguish it."""
     values = {
         difference.key: value
         for difference in differences(runs, ignore)

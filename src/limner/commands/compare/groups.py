@@ -25,7 +25,7 @@ class Group:
     Args:
         values: Config values that distinguish the group, as a user would type them.
         runs: Runs, one for each seed.
-        repeated: Other runs whose seed a run in `runs` has already.
+        repeated: Other runs, each with the same seed as a run in `runs`.
     """
 
     values: Mapping[str, str]
@@ -34,7 +34,7 @@ class Group:
 
     @property
     def name(self) -> str:
-        """The words joined by spaces; the title of the first run if there are none."""
+        """The words joined by spaces; the title of the first run if there are no words."""
         return " ".join(self.words) or self.runs[0].title
 
     @property

@@ -43,7 +43,7 @@ def run(words: Sequence[str]) -> int:
     """
     entries, path = measured(words)
     get_console().print(scores_table(entries))
-    log.info("How each was made: %s", path)
+    log.info("Score protocols: %s", path)
     return 0
 
 

@@ -40,7 +40,7 @@ def of_run(
 
     Args:
         folder: The run folder.
-        here: Config that this command composes without the run, with its metrics.
+        here: Config that this command composes without the run, with the metrics of the command.
         overrides: Overrides such as `data.path=...`.
         has_metrics: Whether the command line chooses the metrics.
         trust: Packages whose classes may be built.
@@ -84,7 +84,7 @@ def of_run(
     _refuse_missing(values, asked)
     kind = allowed(values["data"]["_target_"], "data", trust=trust)
     for key in data.keys() - inspect.signature(kind).parameters.keys() - {"_target_"}:
-        del config.data[key]  # a key that only other keys read
+        del config.data[key]  # no parameter of the class; only other keys read its value
     check(config, only=USED)
     return config
 
@@ -105,7 +105,7 @@ def _model(plain: Mapping[str, Any], asked: str) -> Any:
 
 
 def _refuse_missing(values: Mapping[str, Any], asked: str) -> None:
-    """Raise UserError if a node that must have a class has none."""
+    """Raise UserError if a node that must have a `_target_` lacks it."""
     metrics = values["metrics"]
     nodes = {"data": values["data"], "data.source": values["data"].get("source")}
     choices = metrics.get("choices")
@@ -139,7 +139,7 @@ def _place(config: DictConfig, source: Mapping[str, Any], given: Mapping[str, An
 
 
 def _holds(root: Any, files: Any) -> bool:
-    """Return whether a root contains files of a pattern, which may name a few folders."""
+    """Return whether a root contains files that match a glob pattern, at most two folders deep."""
     if not isinstance(root, str) or not isinstance(files, str) or "\0" in root + files:
         return False
     parts = Path(files).parts

@@ -72,7 +72,7 @@ def write_pictures(study: optuna.Study, folder: Path, *, name: str) -> list[str]
         try:
             more = {} if file == "importance" else {"target_name": plot_label(name)}
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # about axes with a single value
+                warnings.simplefilter("ignore", UserWarning)  # warnings about axes with one value
                 drawn = getattr(optuna.visualization.matplotlib, function)(study, **more)
             axes = drawn if isinstance(drawn, Axes) else drawn.flat[0]
             axes.figure.savefig(path, dpi=150, bbox_inches="tight")

@@ -1,6 +1,6 @@
 """The outcomes of a sweep's jobs, from their folders, the sweep's `.jobs` and SLURM's queue.
 
-Outcomes are files, since a job of joblib's launcher keeps its memory in a worker process.
+Outcomes are stored in files, since joblib's launcher runs a job in another process.
 """
 
 __all__ = ["Job", "error_of", "jobs_in", "queued_as", "titles", "write_queued", "write_record"]
@@ -108,7 +108,7 @@ def queued_as(folder: Path) -> str | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return a record; replace a damaged record by one without overrides, and warn once."""
+    """Return a record; replace a damaged record by a record without overrides, and warn once."""
     try:
         record = read_json(path)
         if (
