@@ -178,7 +178,7 @@ def _told_of(sweep: Path) -> Iterator[None]:
         yield
     finally:
         if not jobs_in(sweep) and [path.name for path in sweep.glob("*")] == ["multirun.yaml"]:
-            remove_run(sweep)  # a mistake in the grid
+            remove_run(sweep)  # no job has started
         elif tell(sweep) != 0:
             _failures.append("some jobs have not finished")
 

@@ -40,7 +40,7 @@ def ring(num: int) -> torch.Tensor:
 
 
 def covered(points: torch.Tensor) -> tuple[int, float]:
-    """Count modes with 1/5 of their expected points; return the share of points in modes too."""
+    """Return the number of modes with at least 1/5 of their points, and the share inside modes."""
     distance, nearest = torch.cdist(points, CENTRES).min(1)
     inside = distance < 4 * DEVIATION
     counts = nearest[inside].bincount(minlength=8)

@@ -1,4 +1,4 @@
-"""Codes that carry information, and codes that do not."""
+"""Codes that carry information, and codes without information."""
 
 import pytest
 import torch

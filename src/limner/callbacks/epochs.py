@@ -29,7 +29,7 @@ class Scorer(Protocol):
         """Score the current weights, unless they have been scored."""
 
 
-class TrackEpochEnd(L.pytorch.callbacks.Checkpoint):  # so that it comes after scores and logs
+class TrackEpochEnd(L.pytorch.callbacks.Checkpoint):  # called after other callbacks
     """Callback that records in the `FitLoop` when validation or the end of an epoch is pending.
 
     This callback comes before `Checkpoints`, so that the checkpoint at the end of an epoch

@@ -1,7 +1,8 @@
 """The measured values of a model, each with the update at which it was measured.
 
-Lightning's `callback_metrics` keeps values of earlier updates without their update. So callbacks
-that log or report a `val/` value, or choose the best checkpoint by it, read this record instead.
+Lightning's `callback_metrics` keeps old values, but not the updates at which they were measured.
+So callbacks that log or report a `val/` value, or choose the best checkpoint by it, read this
+record instead.
 """
 
 __all__ = ["Follower", "Measured", "Measures", "measured_of"]
@@ -28,7 +29,7 @@ class Measures(Protocol):
 
 
 class Measured(L.Callback):
-    """Callback that records the newest value of each `val/` key, and the update of its weights.
+    """Callback that records the newest value of each `val/` key, and when it was measured.
 
     The values come from validation, at its end, and from other callbacks, by `add`. Checkpoints
     contain the record, so a resumed run has the earlier values.

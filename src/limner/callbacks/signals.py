@@ -116,7 +116,7 @@ class StopOnSignal(L.pytorch.callbacks.Checkpoint):
             signal.signal(number, handler)
 
     def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        self.install()  # Lightning has replaced the handlers by its own
+        self.install()  # Lightning has installed other handlers
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object

@@ -42,7 +42,7 @@ CHECKED_BY = ("limner", "lightning", "torchmetrics", "hydra")
 FACTS = ("image_shape", "num_classes")
 """Facts that only the data may know: null in the config until the data are read."""
 
-logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it raises the errors that it logs
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # Hydra also raises these errors
 
 
 def composed(config: DictConfig, *, only: str | None = None) -> dict[str, Any]:

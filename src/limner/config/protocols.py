@@ -20,7 +20,7 @@ def check_protocol(key: str, name: Any, hint: Any) -> None:
         name: The node's `_target_`.
         hint: Type hint of the parameter that gets the object: a protocol, or a union with one.
     """
-    from limner.interfaces import missing_members  # with torch
+    from limner.interfaces import missing_members  # imports torch
 
     protocol = protocol_in(hint)
     if protocol is None or not isinstance(name, str):

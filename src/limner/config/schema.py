@@ -45,7 +45,7 @@ class RunConfig:
 
 def register() -> None:
     """Register schema, file checks and resolvers with Hydra; repeated calls are harmless."""
-    from limner.config.config_files import use_checked_files  # a cycle if at the top
+    from limner.config.config_files import use_checked_files  # avoids a cycle
 
     use_checked_files()
     ConfigStore.instance().store(name="schema", node=RunConfig)

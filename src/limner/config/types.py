@@ -36,7 +36,7 @@ def _accepts(hint: Any, value: Any) -> bool:
     if origin is typing.Literal:
         return value in inner
     if hint is Any:
-        return True  # a class in Python 3.11
+        return True  # the code below would treat Any as a class
     if hint in (None, type(None)):
         return value is None
     if hint is bool:
@@ -48,7 +48,7 @@ def _accepts(hint: Any, value: Any) -> bool:
     if hint is str:
         return isinstance(value, str)
     if hint in (Callable, typing.Callable) or origin is Callable:
-        return False  # only a `_target_` makes a callable
+        return False  # plain data is never callable
     if origin is tuple and Ellipsis not in inner:
         return isinstance(value, list) and len(value) == len(inner) and all(
             map(_accepts, inner, value)

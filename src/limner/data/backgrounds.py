@@ -61,7 +61,7 @@ def compose(picture: Image.Image, colour: Colour) -> tuple[Image.Image, bool]:
     """
     if not picture.has_transparency_data:
         return picture, False
-    if picture.mode == "La":  # PIL converts it to LA only
+    if picture.mode == "La":  # PIL converts La to no other mode than LA
         picture = picture.convert("LA")
     above = picture.convert("RGBA")
     lowest, _ = above.getchannel("A").getextrema()

@@ -142,7 +142,7 @@ class ImageDataModule(L.LightningDataModule):
 
         "train" and "test" are the whole splits of the data set's authors, as in published scores:
         validation images that were cut from the training images belong to "train". If the authors
-        define no test images, "test" is the test split cut here, and "train" the other images.
+        define no test images, "test" is the test split cut here, and "train" has all other images.
         """
         if split not in ("train", "test"):
             raise UserError(f"metrics.reference_split={split}: choose train or test.")

@@ -99,7 +99,8 @@ def _columns(names: Sequence[str], rows: Sequence[_Row]) -> list[str]:
     """Return the columns of a file, with new names for columns whose names are lost.
 
     The number of fields in the first line may differ from the number in the rows. If two or more
-    rows agree with each other, the first line counts as damaged; otherwise the row does.
+    rows have the same number of fields, the first line counts as damaged; a single row that
+    differs from the first line counts as damaged itself.
     """
     widths = Counter(len(row.values) for row in rows)
     width, count = widths.most_common(1)[0] if widths else (1, 0)

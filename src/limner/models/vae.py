@@ -44,7 +44,7 @@ class VAE(L.LightningModule):
         likelihood: Distribution of images given those parameters.
         prior: Distribution of the codes.
         objective: Objective to minimise, in nats per image.
-        latent_dim: D; None for a ladder, whose decoder has its own.
+        latent_dim: Size D of a code; None for a ladder, whose decoder determines D.
         kl_weight: Factor of the KL term, at least 0; 1 for the ELBO.
         kl_schedule: Second factor of the KL term, which changes over training; None for 1.
         num_classes: Number of classes that condition encoder and decoder; None for no condition.

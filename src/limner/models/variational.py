@@ -122,7 +122,7 @@ def infer(
 def check_readable(likelihood: Likelihood, data: Any) -> None:
     """Raise UserError if the images of limner's data module are outside the likelihood's range."""
     if not hasattr(data, "split"):
-        return  # a user's own loaders of batches
+        return  # the batches come from the user's own loaders
     store, indices = data.split("train")
     try:
         likelihood.check(to_float(store.gather(indices[:64])))

@@ -17,9 +17,14 @@ repeats pixels; halving averages them. The paper's other tables:
     48x48     6x6x512,  256 128 64                64 128 256 512 | 1024
     128x128   4x4x1024, 1024 512 256 128 64       64 128 256 512 1024 | 1024
 
-`width` and `max_width` of the generator and of the discriminator choose the table: 256, 256 and
-128, 128 for 32x32; 64, 512 and 64, 1024 for 48x48; 64, 1024 and 64, 1024 for 128x128
-(network=resnet_large). Class conditions follow https://arxiv.org/abs/1802.05637.
+`width` and `max_width` choose the table:
+
+    size      generator: width, max_width         discriminator: width, max_width
+    32x32     256, 256                            128, 128
+    48x48     64, 512                             64, 1024
+    128x128   64, 1024 (network=resnet_large)     64, 1024
+
+Class conditions follow https://arxiv.org/abs/1802.05637.
 """
 
 __all__ = ["Discriminator", "Generator"]

@@ -2,7 +2,8 @@
 
 Each key may name only classes of the kind that conf/ has at this key.
 
-A list of allowed prefixes is no defence, since `torch.nn.parallel.distributed.os.system` resolves.
+A list of allowed prefixes is no defence: `torch.nn.parallel.distributed.os.system` begins with
+`torch.nn`, but is the function `os.system`, which a module of torch imports.
 So each key of a config has a role. A role states the packages in which its classes are defined,
 the condition that a class must meet, and whether a class is built or passed as a factory
 (`_partial_`). A name is imported only if it lies in one of these packages. The check then uses the

@@ -15,7 +15,7 @@ from limner.resume.own_paths import absolute
 
 
 class Kind(NamedTuple):
-    """Keys that may change, their name in messages, and the reason why they may."""
+    """Keys that may change, their name in messages, and the reason why a change is allowed."""
 
     name: str
     keys: tuple[str, ...]

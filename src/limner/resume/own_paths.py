@@ -53,7 +53,7 @@ def make_absolute(config: DictConfig, *, resolve: bool = False) -> None:
         try:
             value = OmegaConf.select(config, key)
             written = value if resolve else _written(config, key)
-        except OmegaConfBaseException:  # the value that it reads is not given
+        except OmegaConfBaseException:  # it reads a key that has no value
             continue
         if written == "" and key == "data.path":
             raise UserError("data.path= is empty: name a folder or a .zip file of pictures.")

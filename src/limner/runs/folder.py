@@ -79,7 +79,7 @@ class RunFolder(contextlib.AbstractContextManager):
                 "%s was deleted or moved during training. Its files are lost. The next "
                 "checkpoint makes the folder again.", self.path,
             )  # fmt: skip
-        if state is _State.GONE and self.path.exists():  # take the empty folder before another run
+        if state is _State.GONE and self.path.exists():  # claim it before another run does
             with contextlib.suppress(OSError):
                 self._make_again()
 

@@ -54,7 +54,7 @@ def fit(run: Run) -> L.Trainer:
                 seconds = _seconds(run.trainer)
             finally:
                 run.progress.has_trained = run.trainer.global_step > 0 or bool(past)
-            run.interrupts.install()  # the trainer removed our signal handlers with its own
+            run.interrupts.install()  # the trainer has removed all signal handlers
             log.warning(
                 "%s, with other random numbers (rollback %d of at most %d).",
                 past[-1], len(past), run.config.max_rollbacks,
@@ -97,7 +97,7 @@ def _fit_once(run: Run, last: Path | None) -> None:
 
 
 def _announce(run: Run, last: Path | None, *, seconds: float, again: bool) -> None:
-    """Prepare the loggers and the callback that counts the time for training from `last`."""
+    """Prepare loggers and the callback `Log` for training that starts from `last`."""
     config = composed(run.config)
     for logger in run.trainer.loggers:
         logger.log_hyperparams(config)

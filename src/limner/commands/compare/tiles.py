@@ -63,7 +63,7 @@ def _opened(path: Path) -> Image.Image:
     content = io.BytesIO(_content(path))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # an error below
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked below
             file = Image.open(content, formats=("PNG",))
         with file:
             width, height = file.size
@@ -97,7 +97,7 @@ def _cut(grid: Image.Image, height: int, width: int) -> list[Image.Image]:
     factor = max(1, -(-SMALLEST_TILE // max(height, width)))
     height, width = height * factor, width * factor
     if grid.size == (width, height):
-        return [grid]  # make_grid does not change a single image
+        return [grid]  # make_grid adds no padding to one image
     columns, rest = divmod(grid.width - PADDING, width + PADDING)
     rows, rest_below = divmod(grid.height - PADDING, height + PADDING)
     if rest or rest_below or min(columns, rows) < 1:
