@@ -436,7 +436,7 @@ def test_run_survives_a_disk_that_fills_up(run, tmp_path, small_disk):
 
 
 def full_for_one_more(made, monkeypatch, room: int) -> None:
-    """Return a disk that takes checkpoints while fewer than `room` of them are there."""
+    """Let the disk refuse a further checkpoint while it has `room` checkpoints or more."""
     fsync = os.fsync
 
     def limited(handle):

@@ -143,7 +143,7 @@ def test_start_that_was_killed_early_is_repeated_in_its_folder():
     assert not list(folder.iterdir())
 
 
-def test_start_that_was_killed_early_is_repeated_beside_all_files_that_training_writes():
+def test_repeated_start_removes_every_kind_of_file_that_training_writes():
     folder = pretended(Path("run"), update=0, state="running")
     for name in ("events.out.tfevents.0.hparams", "events.out.tfevents.1795931868.host.1.0",
                  "final_kl.png"):  # fmt: skip

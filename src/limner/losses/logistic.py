@@ -67,7 +67,7 @@ class LogisticMixture(nn.Module):
 
     def check(self, images: Tensor) -> None:
         """Raise ValueError for images outside [-1, 1]."""
-        check_range(images, "logistic_mixture")
+        check_range(images, "logistic")
 
     def _read(self, params: Tensor, num_channels: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits, means and log-scales, each (B, C, K, H, W)."""

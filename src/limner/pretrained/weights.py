@@ -33,7 +33,7 @@ def check_fit(module: Any, weights: Mapping[str, Any], path: Path) -> None:
     both = [key for key in expected if key in weights]
     plain = [key for key in both if _is_plain(weights[key])]
     differences = {
-        "are missing there": [key for key in expected if key not in weights],
+        "are missing in the file": [key for key in expected if key not in weights],
         "are not in the model": [str(key) for key in weights if key not in expected],
         "are no plain tensors": [key for key in both if key not in set(plain)],
         "have another shape": _unlike(_shape, plain, weights, expected),

@@ -121,7 +121,7 @@ def _measures(options: Options) -> list[str]:
 
 
 def _config(options: Options, overrides: Sequence[str]) -> DictConfig:
-    """Return the config of the data and the scores, from the run or for the reference."""
+    """Return the config of the data and the scores, from the run or else from `reference=`."""
     chosen = [f"metrics={options.metrics or 'auto'}"]
     if options.run is None:
         chosen += _reference(options)
