@@ -4,14 +4,15 @@
     python scripts/benchmark.py --quick            under two minutes; fails if limner is too slow
     python scripts/benchmark.py --cases vae_mlp_28 --opponents limner loop loop:plain
 
-All opponents train the same network on the same images, with the same batch size, loss and weight
-average:
+All opponents train the same network on the same images, with the same batch size, loss and, in
+most cases, weight average:
 
     limner     python train.py ..., with the callbacks and loggers of its config; limner:DIR uses
                another clone, to compare two versions
     loop       a handwritten loop: images on the device, one gather for a batch. This is the speed
-               limit. Its optimisations can be chosen: loop:plain, loop:channels_last,
-               loop:compile, loop:channels_last+compile
+               limit of the same work. Its optimisations can be chosen: loop:plain,
+               loop:channels_last, loop:compile, loop:channels_last+compile
+    loop:bare  the loop, which only trains: it averages no weights and logs nothing
     tutorial   the style of PyTorch's examples: pictures, transforms, a DataLoader, Adam
     lightning  a LightningModule with the same DataLoader
 
@@ -116,7 +117,8 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--to", metavar="DIR", help="folder for benchmark.csv and benchmark.png")
     options = parser.parse_args(words)
-    defaults = (["limner", "loop"], 5, 0.3) if options.quick else ([*OPPONENTS], 15, 1.5)
+    every = ["limner", "loop", "loop:bare", "tutorial", "lightning"]
+    defaults = (["limner", "loop"], 5, 0.3) if options.quick else (every, 15, 1.5)
     for name, value in zip(("opponents", "rounds", "seconds"), defaults, strict=True):
         if getattr(options, name) is None:
             setattr(options, name, value)

@@ -4,11 +4,16 @@ This loop is the speed limit that limner is measured against, so it has every op
 helped in measurements: a fused optimizer, and on a CPU channels_last (4 to 7 % of a convolutional
 network's time; compiling gained nothing there). Flags after the name choose other optimisations:
 "loop:channels_last", "loop:compile", "loop:channels_last+compile", or "loop:plain" for none.
+
+"loop" does the same work as limner: it also averages the weights, and writes the losses of every
+20th update into a file. "loop:bare" only trains.
 """
 
 __all__ = ["GANLoop", "VAELoop"]
 
 import copy
+import csv
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +24,8 @@ from torch.nn.functional import softplus
 from benchmarks.cases import EMA_HALF_LIFE, Setup
 from benchmarks.images import load_images
 
+EVERY = 20
+"""Number of updates between two logged updates."""
 DEFAULTS = {"cpu": ("channels_last",), "cuda": ("channels_last", "compile")}
 
 
@@ -36,6 +43,7 @@ class VAELoop:
         """Train without end, and yield after each update."""
         setup, network, optimizer = self.setup, self.network, self.optimizer
         weights, averages = list(network.parameters()), list(self.ema.parameters())
+        log = _Log(setup)
         for update, x in enumerate(_batches(setup)):
             with torch.autocast(setup.device, torch.bfloat16, enabled=setup.bf16):
                 mean, logvar = network["encoder"](x)
@@ -47,7 +55,9 @@ class VAELoop:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            torch._foreach_lerp_(averages, weights, 1 - _decay(setup, update))
+            if _averages(setup):
+                torch._foreach_lerp_(averages, weights, 1 - _decay(setup, update))
+            log.write(update, loss=loss, squares=squares, kl=kl)
             yield
 
     @torch.no_grad()
@@ -78,15 +88,18 @@ class GANLoop:
         generator_optimizer, discriminator_optimizer = self.optimizers
         weights, averages = list(generator.parameters()), list(self.ema.parameters())
         buffers, copies = list(generator.buffers()), list(self.ema.buffers())
-        judges = list(discriminator.parameters())
+        judges, log = list(discriminator.parameters()), _Log(setup)
         for update, real in enumerate(_batches(setup)):
             with torch.autocast(setup.device, torch.bfloat16, enabled=setup.bf16):
                 with torch.no_grad():
                     fake = generator(self._noise(len(real)))
-                loss = softplus(-discriminator(real)) + softplus(discriminator(fake))
-                loss = loss.mean()
+                real_loss, fake_loss = (
+                    softplus(-discriminator(real)),
+                    softplus(discriminator(fake)),
+                )
+                discriminator_loss = (real_loss + fake_loss).mean()
             discriminator_optimizer.zero_grad()
-            loss.backward()
+            discriminator_loss.backward()
             discriminator_optimizer.step()
 
             for parameter in judges:
@@ -99,8 +112,10 @@ class GANLoop:
             for parameter in judges:
                 parameter.requires_grad = True
 
-            torch._foreach_lerp_(averages, weights, 1 - _decay(setup, update))
-            torch._foreach_copy_(copies, buffers)
+            if _averages(setup):
+                torch._foreach_lerp_(averages, weights, 1 - _decay(setup, update))
+                torch._foreach_copy_(copies, buffers)
+            log.write(update, generator_loss=loss, discriminator_loss=discriminator_loss)
             yield
 
     @torch.no_grad()
@@ -115,6 +130,33 @@ class GANLoop:
 
     def _noise(self, num_images: int) -> Tensor:
         return torch.randn(num_images, self.setup.values["latent_dim"], device=self.setup.device)
+
+
+class _Log:
+    """File `losses.csv` in the current folder, with the losses of some updates.
+
+    Args:
+        setup: Setup of the program; a bare loop writes nothing.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._is_bare, self._start = "bare" in setup.flags, time.time()
+
+    def write(self, update: int, **losses: Tensor) -> None:
+        """Write the losses () of each 20th update; read them from the device only then."""
+        if self._is_bare or update % EVERY:
+            return
+        if update == 0:
+            self._file = open("losses.csv", "w", newline="")  # noqa: SIM115, open to the end
+            self._rows = csv.writer(self._file)
+            self._rows.writerow(["update", "seconds", *losses])
+        values = torch.stack([loss.detach().float() for loss in losses.values()]).tolist()
+        self._rows.writerow([update, time.time() - self._start, *values])
+        self._file.flush()
+
+
+def _averages(setup: Setup) -> bool:
+    return setup.averages and "bare" not in setup.flags
 
 
 def _batches(setup: Setup) -> Iterator[Tensor]:
@@ -145,7 +187,8 @@ def _adam(setup: Setup, network: nn.Module) -> torch.optim.Adam:
 
 
 def _has(setup: Setup, flag: str) -> bool:
-    return flag in (setup.flags or DEFAULTS[setup.device])
+    chosen = [each for each in setup.flags if each != "bare"]
+    return flag in (chosen or DEFAULTS[setup.device])
 
 
 def _decay(setup: Setup, update: int) -> float:

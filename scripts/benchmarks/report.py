@@ -84,12 +84,16 @@ def verdicts(results: Sequence[Result]) -> list[str]:
         ours = found.get((case.name, "limner"))
         loop, tutorial = found.get((case.name, "loop")), found.get((case.name, "tutorial"))
         template = found.get((case.name, "lightning"))
+        bare = found.get((case.name, "loop:bare"))
         if ours and loop:
             value = ratio(ours, loop)[0]
             lines.append(_verdict(case, "limner / loop", value, "<=", case.loop_target))
             lines.append(
                 _verdict(case, "memory, limner / loop", ours.memory / loop.memory, "<=", 1.10)
             )
+        if ours and bare:
+            value = ratio(ours, bare)[0]
+            lines.append(_verdict(case, "limner / loop:bare", value, "<=", case.bare_target))
         for other, name, target in (
             (tutorial, "tutorial / limner", case.tutorial_target),
             (template, "lightning / limner", None),

@@ -39,7 +39,8 @@ class VAETemplate(L.LightningModule):
         return loss
 
     def on_train_batch_end(self, *args: object) -> None:
-        self.ema.update_parameters(self.network)
+        if self.numbers.averages:
+            self.ema.update_parameters(self.network)
 
     @torch.no_grad()
     def sample(self, num_images: int) -> Tensor:

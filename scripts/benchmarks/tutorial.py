@@ -88,7 +88,8 @@ class VAETutorial:
                 loss.backward()
                 train_loss += loss.item()
                 self.optimizer.step()
-                self.ema.update_parameters(self.model)
+                if self.setup.averages:
+                    self.ema.update_parameters(self.model)
                 if batch_idx % LOG_INTERVAL == 0:
                     print(f"Train Epoch: {epoch} [{batch_idx}/{len(train_loader)}]\t"
                           f"Loss: {loss.item():.6f}")  # fmt: skip
