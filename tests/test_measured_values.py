@@ -134,6 +134,24 @@ def check_values(composed, drawn) -> None:
             assert all(torch.equal(known[name], value) for name, value in weights.items())
 
 
+@pytest.mark.parametrize("stop", [None, 7])
+def test_epochs_between_validations_grow_with_training(make, stop):
+    """The validated epochs are the same in a resumed run."""
+    run = make("data.batch_size=512", "interval_growth=0.5")
+    if stop is not None:
+        run.train(max_steps=stop)
+    run.train(max_epochs=10)
+    epochs = [1, 2, 3, 5, 8, 10]
+    assert set(run.rows()) == {2 * epoch for epoch in epochs} | ({stop} if stop else set())
+    assert_true(run)
+
+
+def test_interval_in_updates_does_not_grow(make):
+    run = make("data.batch_size=512", "interval_growth=2.0")
+    run.train(max_steps=9, check_val_every_n_epoch=None, val_check_interval=3)
+    assert list(run.rows()) == [3, 6, 9]
+
+
 KNOWN: dict[tuple[int, int], dict[str, torch.Tensor]] = {}
 """Weights by batch size and update, from the first run that reached that update."""
 

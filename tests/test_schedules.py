@@ -1,6 +1,10 @@
-import pytest
+import itertools
 
-from limner.schedules import Cosine, Cyclical, Linear, LinearWarmup
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limner.schedules import Cosine, Cyclical, Interval, Linear, LinearWarmup
 
 SETTINGS = {"start": 2.0, "end": 0.5, "first": 10, "last": 30}
 
@@ -72,3 +76,41 @@ def test_cyclical_with_a_ramp_of_one_grows_to_the_end_of_its_cycle():
 def test_kl_schedules_refuse_invalid_values(schedule, arguments, key):
     with pytest.raises(ValueError, match=key):
         schedule(**arguments)
+
+
+@given(every=st.integers(1, 9), growth=st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0]))
+def test_interval_is_the_least_multiple_that_is_a_share_of_the_count(every, growth):
+    interval = Interval(every=every, growth=growth)
+    due = [count for count in range(400) if interval.is_due(count)]
+    assert due[0] == every
+    for before, after in itertools.pairwise(due):
+        gap = after - before
+        assert gap % every == 0
+        assert gap >= growth * before
+        assert gap == every or gap - every < growth * before, "a smaller interval would do"
+
+
+@given(counts=st.lists(st.integers(0, 3000)), growth=st.sampled_from([0.0, 0.1, 2.0]))
+def test_interval_depends_on_the_count_only(counts, growth):
+    """A resumed run asks first about a late count, and gets the same answer."""
+    used = Interval(every=3, growth=growth)
+    for count in counts:
+        assert used.is_due(count) == Interval(every=3, growth=growth).is_due(count)
+
+
+def test_interval_without_growth_is_constant():
+    interval = Interval(every=4, growth=0.0)
+    assert [count for count in range(14) if interval.is_due(count)] == [4, 8, 12]
+
+
+def test_intervals_make_work_rare():
+    """The number of times grows like log(length) / log(1.1)."""
+    interval = Interval(every=1, growth=0.1)
+    times = [sum(interval.is_due(count) for count in range(end)) for end in (101, 1001, 10001)]
+    assert times == [30, 54, 78]
+
+
+@pytest.mark.parametrize("values", [{"every": 0, "growth": 0.1}, {"every": 1, "growth": -0.1}])
+def test_interval_refuses_odd_values(values):
+    with pytest.raises(ValueError, match="or more"):
+        Interval(**values)

@@ -174,6 +174,9 @@ def shown(path: Path) -> str:
     return printable(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path)
 
 
+Values = Mapping[str, float] | Callable[[], Mapping[str, float]]
+
+
 class Bar:
     """Progress bar on a terminal or in a notebook; otherwise lines of text at intervals.
 
@@ -198,6 +201,7 @@ class Bar:
     ) -> None:
         total = None if total is None or math.isinf(total) else total
         self._text = ProgressText(printable(description), completed, total, unit)
+        self._values: Values = {}
         self._display: Lines | Notebook | Terminal | None = None
         self._start = self._next = 0.0
         self._is_shown = False
@@ -222,16 +226,17 @@ class Bar:
             self._show(is_last=False)
         Bar._open.append(self)
 
-    def update(self, completed: int, values: Mapping[str, float] | None = None) -> None:
+    def update(self, completed: int, values: Values | None = None) -> None:
         """Set the count and the values; draw them at most every 0.1 seconds.
 
         Args:
             completed: Current count.
-            values: Value of each log key; None keeps the previous values.
+            values: Value of each log key, or a function that returns them and is called when the
+                bar is drawn; None keeps the previous values.
         """
         self._text.completed = completed
         if values is not None:
-            self._text.values = values
+            self._values = values
         now = time.monotonic()
         if self._first is None:
             self._first = (now, completed)  # leaves out the first update, which may be slow
@@ -266,6 +271,7 @@ class Bar:
         if self._display is None:
             return
         now, text, self._is_shown = time.monotonic(), self._text, True
+        text.values = self._values() if callable(self._values) else self._values
         text.seconds = now - self._start
         text.per_second = _speed(*self._recent[0], now, text.completed) or text.per_second
         if text.total is not None and self._first is not None:

@@ -8,10 +8,13 @@ warm-up; with start 1 and end 0 they are a decay.
 `LinearWarmup` and `Cyclical` are schedules of the KL against posterior collapse: a decoder that is
 first trained with a small KL weight ignores its codes less often than a decoder that is trained
 with the full weight from the start.
+
+An `Interval` decides when a run is validated, scored and pictured.
 """
 
-__all__ = ["Cosine", "Cyclical", "Linear", "LinearWarmup"]
+__all__ = ["Cosine", "Cyclical", "Interval", "Linear", "LinearWarmup"]
 
+import bisect
 import math
 
 
@@ -98,3 +101,35 @@ class Cyclical:
 
     def __call__(self, update: int) -> float:
         return min(1.0, (update % self.period) / self.period / self.ramp)
+
+
+class Interval:
+    """Times of repeated work, such as validation, that becomes rarer as training gets longer.
+
+    The work is due at `every`, and then after each further interval, which is the least multiple
+    of `every` that is at least `growth` times the count so far. So the work takes a share of the
+    time that falls with the length of training. Whether the work is due depends on the count only:
+    it is the same in every process, and in a resumed run.
+
+    Args:
+        every: First and smallest interval, at least 1 (updates, or epochs).
+        growth: Share of the count so far, at least 0; 0 for a constant interval.
+    """
+
+    def __init__(self, *, every: int, growth: float) -> None:
+        if every < 1:
+            raise ValueError(f"An interval of {every}: must be 1 or more.")
+        if growth < 0:
+            raise ValueError(f"interval_growth={growth}: must be 0 or more.")
+        self.every, self.growth = every, growth
+        self._due = [every]
+
+    def is_due(self, count: int) -> bool:
+        """Return whether the work is due at this number of updates or epochs, at least 0."""
+        if self.growth == 0:
+            return count > 0 and count % self.every == 0
+        while self._due[-1] < count:
+            last = self._due[-1]
+            steps = max(1, math.ceil(self.growth * last / self.every))
+            self._due.append(last + steps * self.every)
+        return self._due[bisect.bisect_left(self._due, count)] == count

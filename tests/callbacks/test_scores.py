@@ -3,10 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
+from limner.config.build import build
 from limner.errors import UserError
 from limner.training.train import prepare
 from support.runs import JUDGE
@@ -164,3 +167,33 @@ def test_metrics_auto_reports_its_choice(run):
     assert result.code == 0, result.err
     assert "metrics=classifier: about" in result.out
     assert "val/fid_classifier" in scores(result)
+
+
+@pytest.mark.parametrize(
+    ("every", "num_images", "expected"),
+    [("auto", 50_000, 20), ("auto", 2500, 20), ("auto", 2400, 40), ("auto", 600, 100),
+     (3, 600, 3)],
+)  # fmt: skip
+def test_small_data_sets_are_scored_less_often(composed, every, num_images, expected):
+    """The 10,000 samples of a scoring are at most a fifth of the images trained on."""
+    config = composed("model=gan", "metrics=classifier", f"metrics.every_num_epochs={every}")
+    scores = build(config, "metrics")
+    scores.features.prepare = lambda data: None
+    split = lambda name: (None, torch.arange(num_images))  # noqa: E731
+    data = SimpleNamespace(split=split, reference=split)
+    scored = []
+    scores.score_update = lambda trainer, model: scored.append(trainer.current_epoch + 1)
+    trainer = SimpleNamespace(datamodule=data, fit_loop=SimpleNamespace(is_over=lambda n: False))
+    scores.setup(trainer, Drawer(), "fit")
+    for trainer.current_epoch in range(expected + 1):
+        scores.on_train_epoch_end(trainer, None)
+    assert scored == ([3] if every == 3 else [expected])
+
+
+class Drawer:
+    """A model that could draw images."""
+
+    num_classes = None
+
+    def sample(self, num_images, *, generator=None, labels=None):
+        raise AssertionError("nothing is scored here")

@@ -100,12 +100,13 @@ class Run:
         )  # fmt: skip
         limit = self.trainer.limit_val_batches
         num_batches = limit if isinstance(limit, int) else int(limit * len(batches))
-        model.log_dict = lambda values, batch_size, **options: logged.append((values, batch_size))
+        loop = self.trainer.fit_loop.epoch_loop
+        loop.sum_up = lambda values, number: logged.append((values, number)) or {}
         seed_torch(seed_for(self.config.seed, "validation", update, 0), torch.device("cpu"))
         with torch.no_grad():
             for index, batch in enumerate(list(batches)[:num_batches]):
                 model.validation_step(batch, index)
-        del model.log_dict
+        del loop.sum_up
         total = sum(size for _, size in logged)
         return {
             name: sum(float(values[name]) * size for values, size in logged) / total

@@ -19,6 +19,7 @@ from limner.callbacks.pictures import grid
 from limner.callbacks.run_pictures import write_picture
 from limner.callbacks.validation_images import held_out
 from limner.metrics.latents import active_units
+from limner.schedules import Interval
 from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)
@@ -69,24 +70,26 @@ class Codes(L.Callback):
     Loggers that accept images get the pictures too. The callback also logs `val/active_units`.
 
     Args:
-        every_num_updates: Number of updates between pictures, at least 1; also the first update
-            at which to warn of a collapse.
+        every_num_updates: Smallest number of updates between pictures, at least 1; also the first
+            update at which to warn of a collapse.
         num_images: Number of held-out images to encode, at least 2.
+        growth: Growth of the interval between pictures, see `limner.schedules.Interval`.
     """
 
-    def __init__(self, *, every_num_updates: int, num_images: int) -> None:
+    def __init__(self, *, every_num_updates: int, num_images: int, growth: float = 0.0) -> None:
         if every_num_updates < 1 or num_images < 2:
             raise ValueError(
                 "callbacks.codes: every_num_updates must be 1 or more, num_images 2 or more."
             )
-        self.every_num_updates, self.num_images = every_num_updates, num_images
+        self.interval = Interval(every=every_num_updates, growth=growth)
+        self.num_images = num_images
         self.writing = WarnOnce("Writing pictures of codes", OSError)
         self._has_warned = False
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
-        if trainer.global_step % self.every_num_updates == 0:
+        if self.interval.is_due(trainer.global_step):
             self._look(trainer, model, f"samples/update_{trainer.global_step:08d}")
 
     def on_train_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
@@ -102,7 +105,7 @@ class Codes(L.Callback):
         for logger in trainer.loggers:
             logger.log_metrics({"val/active_units": active}, step=trainer.global_step)
         warning = collapse(active, model.latent_dim)
-        if warning and trainer.global_step >= self.every_num_updates and not self._has_warned:
+        if warning and trainer.global_step >= self.interval.every and not self._has_warned:
             log.warning("%s", warning)
             self._has_warned = True
         with self.writing():

@@ -14,6 +14,7 @@ from limner.callbacks.validation_images import held_out
 from limner.interfaces import Reconstructs, Samples
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
+from limner.schedules import Interval
 from limner.warn_once import WarnOnce
 
 SMALLEST_TILE = 64  # pixels; smaller images are enlarged to be visible
@@ -28,23 +29,27 @@ class Pictures(L.Callback):
     and their reconstructions below them. Loggers that accept images get the pictures too.
 
     Args:
-        every_num_updates: Number of updates between pictures, at least 1.
+        every_num_updates: Smallest number of updates between pictures, at least 1.
         num_images: Number of images in a grid of samples, at least 1.
         seed: Seed of the noise.
+        growth: Growth of the interval between pictures, see `limner.schedules.Interval`.
     """
 
-    def __init__(self, *, every_num_updates: int, num_images: int, seed: int) -> None:
+    def __init__(
+        self, *, every_num_updates: int, num_images: int, seed: int, growth: float = 0.0
+    ) -> None:
         if every_num_updates < 1 or num_images < 1:
             raise ValueError(
                 "callbacks.pictures: every_num_updates and num_images must be 1 or more."
             )
-        self.every_num_updates, self.num_images, self.seed = every_num_updates, num_images, seed
+        self.interval = Interval(every=every_num_updates, growth=growth)
+        self.num_images, self.seed = num_images, seed
         self.writing = WarnOnce("Writing pictures", OSError)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
-        if trainer.global_step % self.every_num_updates == 0:
+        if self.interval.is_due(trainer.global_step):
             self._draw(trainer, model, f"{SAMPLES}/update_{trainer.global_step:08d}")
 
     def on_train_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:

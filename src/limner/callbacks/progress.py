@@ -38,7 +38,7 @@ class Progress(L.Callback):
         self, trainer: L.Trainer, model: L.LightningModule, *args: object
     ) -> None:
         if self._bar is not None:
-            self._bar.update(trainer.global_step, _values(trainer))
+            self._bar.update(trainer.global_step, lambda: _values(trainer))
 
     def on_validation_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         if self._bar is not None:
@@ -74,7 +74,7 @@ class Progress(L.Callback):
 
     def _close(self, trainer: L.Trainer) -> None:
         if self._bar is not None:
-            self._bar.update(trainer.global_step, _values(trainer))
+            self._bar.update(trainer.global_step, lambda: _values(trainer))
             self._bar.stop()
             self._bar = None
 

@@ -5,10 +5,11 @@ __all__ = ["Scores", "entry", "write_scores"]
 import functools
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -28,12 +29,16 @@ from limner.metrics.reference import Reference
 from limner.metrics.statistics import Pause
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
+from limner.schedules import Interval
 from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)
 
 ENDINGS = {"train": "", "test": "_test"}
 """Ending of a score's name for each split of real images."""
+USUAL, SHARE = 20, 0.2
+"""Usual number of epochs between scores, and largest number of samples that are then drawn for
+scores, as a share of the images trained on."""
 
 
 class Scores(L.Callback):
@@ -47,7 +52,8 @@ class Scores(L.Callback):
         scores: Names of scores out of "fid", "inception_score", "kid" and "prdc".
         num_samples: Number of generated images for a score.
         batch_size: Number of images in a batch.
-        every_num_epochs: Number of epochs between scores.
+        every_num_epochs: Smallest number of epochs between scores, at least 1; "auto" for 20, or
+            for a multiple of 20 on a data set so small that drawing samples would take long.
         reference_split: Split of the real images to compare with: "train", "test" or a list of
             both. All images of a split are used. The name of a score against test images ends
             with `_test`, such as `val/fid_test`.
@@ -58,6 +64,7 @@ class Scores(L.Callback):
         num_neighbours: Number k of neighbours of PRDC.
         seed: Seed of the samples.
         objective: Score by which the best checkpoint is chosen, {name, mode: min or max}.
+        growth: Growth of the interval between scores, see `limner.schedules.Interval`.
     """
 
     def __init__(
@@ -67,7 +74,7 @@ class Scores(L.Callback):
         scores: list[str],
         num_samples: int,
         batch_size: int,
-        every_num_epochs: int,
+        every_num_epochs: int | Literal["auto"],
         reference_split: str | list[str],
         max_features: int,
         num_splits: int,
@@ -76,6 +83,7 @@ class Scores(L.Callback):
         num_neighbours: int,
         seed: int,
         objective: Mapping[str, str],
+        growth: float = 0.0,
     ) -> None:
         self.evaluator = Evaluator(
             features=features,
@@ -89,7 +97,8 @@ class Scores(L.Callback):
         )
         self.evaluator.check(num_samples, f"metrics.num_samples={num_samples}")
         self.features = features
-        self.num_samples, self.every_num_epochs, self.seed = num_samples, every_num_epochs, seed
+        self.every_num_epochs, self.growth = every_num_epochs, growth
+        self.num_samples, self.seed = num_samples, seed
         self.splits = [reference_split] if isinstance(reference_split, str) else reference_split
         _check_objective(objective["name"], scores, self.splits, features.suffix)
         self.objective = objective
@@ -120,6 +129,11 @@ class Scores(L.Callback):
             what = f"metrics.reference_split={split}: {num_images} images"
             self.evaluator.check(num_images, what, of=("fid", "kid", "prdc"))
         self.features.prepare(trainer.datamodule)
+        every = self.every_num_epochs
+        if every == "auto":
+            num_images = USUAL * len(trainer.datamodule.split("train")[1])
+            every = USUAL * max(1, math.ceil(self.num_samples / (SHARE * num_images)))
+        self._interval = Interval(every=every, growth=self.growth)
 
     def references(
         self, data: RealImages, device: torch.device, *, pause: Pause | None = None
@@ -143,7 +157,7 @@ class Scores(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        if epoch % self.every_num_epochs == 0 or is_last_epoch(trainer):
+        if self._interval.is_due(epoch) or is_last_epoch(trainer):
             self.score_update(trainer, model)
 
     def score_update(self, trainer: L.Trainer, model: L.LightningModule) -> None:

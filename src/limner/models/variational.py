@@ -92,7 +92,7 @@ def log_likelihood(likelihood: Likelihood, params: Tensor, images: Tensor) -> Te
     In training mode, a likelihood that fits its own variance is first updated by the batches of
     all processes together.
     """
-    if not (isinstance(likelihood, FindsVariance) and likelihood.training):
+    if not (likelihood.training and isinstance(likelihood, FindsVariance)):
         return likelihood.log_prob(params, images)
     mean_square = mean_over_processes(likelihood.mean_square(params, images))
     variance = likelihood.follow(mean_square, num_images=len(images) * world_size())

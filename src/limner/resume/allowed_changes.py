@@ -37,7 +37,7 @@ MAY_CHANGE = (
                                   "their own"),
     Kind("when to look",
          ("trainer.limit_val_batches", "trainer.limit_test_batches",
-          "trainer.check_val_every_n_epoch", "trainer.val_check_interval",
+          "trainer.check_val_every_n_epoch", "trainer.val_check_interval", "interval_growth",
           "trainer.log_every_n_steps", "trainer.enable_autolog_hparams", "trainer.profiler",
           "trainer.detect_anomaly"),
          "validation does not change training"),

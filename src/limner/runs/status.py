@@ -76,6 +76,7 @@ class StatusFile:
     def __init__(self, folder: Path, *, may_write: Callable[[], bool] | None = None) -> None:
         self.folder, self._may_write = folder, may_write
         self._status: Status | None = None
+        self._update = 0
         self._written = 0.0
 
     @contextlib.contextmanager
@@ -101,9 +102,8 @@ class StatusFile:
         Raises:
             OSError: If the file cannot be written. Later failures only cause a warning.
         """
-        before = read_status(self.folder) or Status()
+        self._update, before = update, read_status(self.folder) or Status()
         self._status = Status(
-            update=update,
             began=before.began or _now(),
             starts=before.starts + 1,
             version=__version__,
@@ -118,7 +118,7 @@ class StatusFile:
         """Record the current update; write it every `SECONDS` seconds."""
         if self._status is None:
             return
-        self._status = dataclasses.replace(self._status, update=update)
+        self._update = update
         if time.monotonic() - self._written > SECONDS:
             self._try_to_write(sync=False)
 
@@ -146,7 +146,7 @@ class StatusFile:
             self._written = float("inf")  # one warning is enough; the end tries again
 
     def _write(self, *, sync: bool) -> None:
-        self._status = dataclasses.replace(self._status, changed=_now())
+        self._status = dataclasses.replace(self._status, update=self._update, changed=_now())
         text = json.dumps(dataclasses.asdict(self._status), indent=2) + "\n"
         path = self.folder / NAME
         try:

@@ -23,6 +23,7 @@ from limner.loggers import ToleratedLogger
 from limner.models.lightning_internals import FitLoop, GradientAccumulation
 from limner.runs.folder import RunFolder
 from limner.runs.status import StatusFile
+from limner.schedules import Interval
 from limner.training.batch_size import DeviceCounts
 from limner.training.further_processes import cluster, watch_others
 from limner.training.performance import Unprofiled, skip_gpu_checks
@@ -70,6 +71,8 @@ def make_trainer(
         num_sanity_val_steps=0,
     )
     trainer.fit_loop = FitLoop(trainer)
+    validated = Interval(every=1, growth=config.interval_growth)
+    trainer.fit_loop.epoch_loop.validated_epochs = validated
     if model.automatic_optimization and config.gradients.accumulate > 1:
         loop = GradientAccumulation(trainer, accumulate=config.gradients.accumulate)
         trainer.fit_loop.epoch_loop.automatic_optimization = loop

@@ -12,6 +12,7 @@ __all__ = [
     "refuse_values",
 ]
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -61,6 +62,10 @@ def refuse_values(config: DictConfig) -> None:
         raise UserError(
             f"max_rollbacks={config.max_rollbacks}: must be 1 or more; on_divergence=stop never "
             "goes back."
+        )
+    if not 0 <= config.interval_growth < math.inf:
+        raise UserError(
+            f"interval_growth={config.interval_growth}: must be 0 or more; 0: constant intervals."
         )
     if config.channels_last not in (True, False, "auto"):
         raise UserError(f"channels_last={config.channels_last}: choose true, false or auto.")

@@ -6,7 +6,7 @@ tests/models/test_overridden_hooks.py fail if Lightning changes this loop.
 
 __all__ = ["EpochLoop"]
 
-from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -16,6 +16,7 @@ from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from torch import Tensor
 
 from limner.models.lightning_internals.overridden import Overridden
+from limner.schedules import Interval
 
 
 class EpochLoop(_TrainingEpochLoop):
@@ -35,6 +36,9 @@ class EpochLoop(_TrainingEpochLoop):
         """Whether validation follows the latest update."""
         self.overridden: Overridden | None = None
         """The hooks that somebody overrides; None before the first epoch."""
+        self.validated_epochs = Interval(every=1, growth=0.0)
+        """Epochs after which a run is validated, out of those that Lightning would validate."""
+        self._sums: dict[str, tuple[Tensor, int]] = {}
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         super().on_run_start(data_fetcher)
@@ -64,19 +68,51 @@ class EpochLoop(_TrainingEpochLoop):
         hooks.call(hooks.start, "on_train_batch_start", batch, index)
         trainer.strategy.on_train_batch_start(batch, index)
         progress.increment_started()
-        output = self.manual_optimization.run(OrderedDict(batch=batch, batch_idx=index))
+        output = self._step(batch, index)
         progress.increment_processed()
         hooks.call(hooks.end, "on_train_batch_end", output, batch, index)
-        trainer._logger_connector.on_batch_end()
+        has_logged = bool(self._results)  # whether somebody has called `model.log`
+        if has_logged:
+            trainer._logger_connector.on_batch_end()
         progress.increment_completed()
-        trainer._logger_connector.update_train_step_metrics()
+        if has_logged:
+            trainer._logger_connector.update_train_step_metrics()
+
+    def _step(self, batch: Any, index: int) -> dict[str, Any]:
+        """Call the model's `training_step` as Lightning does, and return its output."""
+        loop, trainer = self.manual_optimization, self.trainer
+        loop.on_run_start()
+        trainer.lightning_module.__dict__["_current_fx_name"] = "training_step"
+        output = trainer.strategy.training_step(batch, index)
+        loop._output = loop.output_result_cls.from_training_step_output(output).asdict()
+        return loop.on_run_end()
 
     def decide(self) -> bool:
         """Decide, after a batch, whether validation follows, and return the decision."""
         fit_loop = self.trainer.fit_loop
-        wanted = super()._should_check_val_fx(fit_loop._data_fetcher) or fit_loop.ends_run()
-        self.validates = wanted and self.can_validate()
+        wanted = super()._should_check_val_fx(fit_loop._data_fetcher) and self._is_due()
+        self.validates = (wanted or fit_loop.ends_run()) and self.can_validate()
+        self._sums = {}
         return self.validates
+
+    def sum_up(
+        self, values: Mapping[str, Tensor], num_images: int
+    ) -> dict[str, tuple[Tensor, int]]:
+        """Add the means of a validation batch; return the means of all batches with the last.
+
+        Args:
+            values: Means () over the images of the batch, by name.
+            num_images: Number of images in the batch.
+
+        Returns:
+            Mean and number of images of each name; empty before the last batch.
+        """
+        for name, value in values.items():
+            total, number = self._sums.get(name, (0.0, 0))
+            self._sums[name] = total + value.detach().float() * num_images, number + num_images
+        if not self.val_loop.batch_progress.is_last_batch:
+            return {}
+        return {name: (total / number, number) for name, (total, number) in self._sums.items()}
 
     def can_validate(self) -> bool:
         """Return whether the model is validated in training and has validation images."""
@@ -100,10 +136,29 @@ class EpochLoop(_TrainingEpochLoop):
         connector._first_loop_iter = first
 
     def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
-        if self.trainer.should_stop:
+        trainer = self.trainer
+        if trainer.should_stop:
             self.decide()  # the stop may have been requested after the last decision
-        super().on_advance_end(data_fetcher)
+        if (
+            trainer.should_stop
+            or self.validates
+            or self._skip_next_val
+            or trainer.received_sigterm
+            or trainer.strategy.lr_scheduler_configs
+            or trainer.lightning_module.automatic_optimization
+        ):
+            super().on_advance_end(data_fetcher)
+        else:
+            self._batches_that_stepped += 1
         self.validates = False
+
+    def _is_due(self) -> bool:
+        """Return whether a validation that Lightning would do is due; the user's own always is."""
+        trainer = self.trainer
+        if trainer.check_val_every_n_epoch is None or trainer.val_check_interval != 1.0:
+            return True
+        epoch = trainer.current_epoch + 1
+        return self.validated_epochs.is_due(epoch // trainer.check_val_every_n_epoch)
 
     def _should_check_val_fx(self, data_fetcher: _DataFetcher) -> bool:
         return self.validates

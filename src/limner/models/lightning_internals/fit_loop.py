@@ -65,8 +65,8 @@ class FitLoop(_FitLoop):
         Returns:
             Whether validation or the epoch's end follows.
         """
-        self.validation_is_due = self.epoch_loop.decide()
         self.epoch_end_is_due = self.trainer.is_last_batch or self.ends_run()
+        self.validation_is_due = self.epoch_loop.decide()
         is_due = self.validation_is_due or self.epoch_end_is_due
         self._after_batch = super().state_dict() if is_due else None
         return is_due

@@ -59,10 +59,11 @@ class Overridden:
     def call(self, hooks: list[Callable], name: str, *args: Any) -> None:
         """Call the callbacks' hooks of one name, in the order of the callbacks."""
         model = self._trainer.lightning_module
-        model._current_fx_name = name  # where `model.log` looks
+        attributes = model.__dict__  # torch's own setting of attributes is slow
+        attributes["_current_fx_name"] = name  # where `model.log` looks
         for hook in hooks:
             hook(self._trainer, model, *args)
-        model._current_fx_name = None
+        attributes["_current_fx_name"] = None
 
     def _callbacks(self, name: str) -> list[Callable]:
         callbacks = self._trainer.callbacks

@@ -59,9 +59,10 @@ def report_evaluation(
     """
     trainer = model.trainer
     stage = "test" if trainer.testing else "val"
-    model.log_dict(
-        {f"{stage}/{name}": value for name, value in values.items()},
-        batch_size=num_images,
-        sync_dist=True,
-        logger=not (trainer.state.fn == "fit" and isinstance(trainer.fit_loop, FitLoop)),
-    )
+    named = {f"{stage}/{name}": value for name, value in values.items()}
+    if trainer.state.fn != "fit" or not isinstance(trainer.fit_loop, FitLoop):
+        model.log_dict(named, batch_size=num_images, sync_dist=True)
+        return
+    means = trainer.fit_loop.epoch_loop.sum_up(named, num_images)
+    for name, (mean, number) in means.items():  # one call to Lightning for each value is slow
+        model.log(name, mean, batch_size=number, sync_dist=True, logger=False)
