@@ -16,7 +16,8 @@ __all__ = [
     "log_likelihood",
 ]
 
-from typing import Any, Protocol, runtime_checkable
+import functools
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -35,7 +36,6 @@ class Likelihood(Protocol):
     def check(self, images: Tensor) -> None: ...
 
 
-@runtime_checkable
 class FindsVariance(Protocol):
     """A likelihood whose variance is fitted to each batch, see `OptimalGaussian`."""
 
@@ -92,11 +92,17 @@ def log_likelihood(likelihood: Likelihood, params: Tensor, images: Tensor) -> Te
     In training mode, a likelihood that fits its own variance is first updated by the batches of
     all processes together.
     """
-    if not (likelihood.training and isinstance(likelihood, FindsVariance)):
+    if not (likelihood.training and _finds_variance(type(likelihood))):
         return likelihood.log_prob(params, images)
     mean_square = mean_over_processes(likelihood.mean_square(params, images))
     variance = likelihood.follow(mean_square, num_images=len(images) * world_size())
     return likelihood.log_prob(params, images, variance=variance)
+
+
+@functools.cache
+def _finds_variance(kind: type[Likelihood]) -> bool:
+    """Return whether likelihoods of a class are a `FindsVariance`, which is slow to look up."""
+    return all(hasattr(kind, name) for name in ("log_prob", "mean_square", "follow"))
 
 
 def infer(

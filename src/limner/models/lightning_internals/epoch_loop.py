@@ -55,7 +55,8 @@ class EpochLoop(_TrainingEpochLoop):
             super().advance(data_fetcher)
             return
         trainer, hooks, progress = self.trainer, self.overridden, self.batch_progress
-        self.val_loop.restarting = False
+        if self.val_loop.restarting:
+            self.val_loop.restarting = False
         batch, _, _ = next(data_fetcher)
         index = progress.current.ready
         progress.is_last_batch = data_fetcher.done
