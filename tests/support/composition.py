@@ -8,8 +8,8 @@ Hydra alone composes a config that reads a file of another folder.
 
 __all__ = ["keep_merged_files", "merge_every_time"]
 
-import copy
 import dataclasses
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,10 @@ from limner.config.schema import CONFIG_DIR
 _read_file = config_files.read_file
 _create_defaults_list = config_loader_impl.create_defaults_list
 _merge = config_loader_impl.ConfigLoaderImpl._compose_config_from_defaults_list
-_files: dict[Path, config_files.ReadFile] = {}
+_files: dict[Path, bytes] = {}
 _defaults: dict[tuple, DefaultsList] = {}
-_merged: dict[tuple, DictConfig] = {}
+_merged: dict[tuple, bytes] = {}
+"""What was read and merged, pickled: unpickling a config is six times faster than copying it."""
 
 
 def keep_merged_files(patch: pytest.MonkeyPatch) -> None:
@@ -54,8 +55,8 @@ def _file(path: Path) -> config_files.ReadFile:
     if CONFIG_DIR not in path.parents:
         return _read_file(path)
     if path not in _files:
-        _files[path] = _read_file(path)
-    return _files[path]._replace(config=copy.deepcopy(_files[path].config))
+        _files[path] = pickle.dumps(_read_file(path))
+    return pickle.loads(_files[path])
 
 
 def _defaults_list(
@@ -80,8 +81,8 @@ def _merged_files(
         return _merge(loader, defaults=defaults, repo=repo)
     key = tuple((d.config_path, d.package, d.parent, d.is_self) for d in defaults)
     if key not in _merged:
-        _merged[key] = _merge(loader, defaults=defaults, repo=repo)
-    return copy.deepcopy(_merged[key])
+        _merged[key] = pickle.dumps(_merge(loader, defaults=defaults, repo=repo))
+    return pickle.loads(_merged[key])
 
 
 def _reads_only_conf(repo: IConfigRepository) -> bool:
