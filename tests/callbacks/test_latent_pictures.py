@@ -50,8 +50,8 @@ def test_interpolation_ends_are_reconstructions(run):
 
 def test_posterior_collapse_is_reported_once_with_its_remedies(run):
     result = run(
-        *QUICK, "model.kl_weight=10000", "trainer.max_steps=160", "logger=none",
-        "callbacks.codes.every_num_updates=60",
+        *QUICK, "model.kl_weight=10000", "trainer.max_steps=90", "logger=none",
+        "callbacks.codes.every_num_updates=40",
     )  # fmt: skip
     assert result.code == 0, result.err
     told = [line for line in (result.out + result.err).splitlines() if CURES in line]
