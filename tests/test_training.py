@@ -453,7 +453,9 @@ def test_resume_refuses_other_images_and_accepts_moved_ones(run, tmp_path):
 def test_sweep_jobs_have_separate_folders(run):
     """Folders are named by overrides; the `/` of a group makes no nested folder."""
     quick = ["trainer.max_steps=1", "metrics=none", "logger=none", *NO_PICTURES]
-    result = run("-m", "model=gan", "model/loss=hinge,minimax", "network=mlp", *quick, "sweep=losses")
+    result = run(
+        "-m", "model=gan", "model/loss=hinge,minimax", "network=mlp", *quick, "sweep=losses"
+    )
     assert result.code == 0, result.err
     folders = sorted(path.parent for path in Path("outputs/sweeps/losses").glob("*/status.json"))
     assert ["loss=hinge" in folders[0].name, "loss=minimax" in folders[1].name] == [True, True]
@@ -497,7 +499,7 @@ def test_help_and_config_are_shown_without_a_run_folder(run):
     assert not Path("outputs").exists()
 
 
-@pytest.mark.slow  # it starts three real processes
+@pytest.mark.slow  # it starts two real processes
 def test_console_script_starts_ddp_processes_with_the_same_words(tmp_path):
     """This includes the user's config files."""
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
@@ -513,6 +515,3 @@ def test_console_script_starts_ddp_processes_with_the_same_words(tmp_path):
         env={k: v for k, v in os.environ.items() if k != "LOCAL_RANK"},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    wrong = subprocess.run([str(script), "trian"], capture_output=True, text=True, check=False)
-    assert wrong.returncode == 2
-    assert "there is no command trian" in wrong.stdout + wrong.stderr

@@ -11,7 +11,7 @@ QUICK = ["metrics=none", "accelerator=cpu", "network=mlp"]
 CURES = "The usual cures: model/kl_schedule=linear"
 
 
-@pytest.mark.parametrize("model", ["vae", "cvae"])
+@pytest.mark.parametrize("model", ["vae", pytest.param("cvae", marks=pytest.mark.slow)])
 def test_latent_pictures_are_written(run, model):
     result = run(
         f"model={model}", "model.latent_dim=2", *QUICK, "trainer.max_steps=4", "logger=csv",

@@ -42,6 +42,5 @@ def patch() -> None:
 
 if __name__ == "__main__":
     patch()
-    workers.SECONDS = 0.1
     SECONDS = 0.2  # long enough that a killed worker holds a trial
     sys.exit(command.run(sys.argv[1:]))
