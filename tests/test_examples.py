@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import limner
-from support import forking
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 README = (EXAMPLES / "README.md").read_text()
@@ -150,11 +149,9 @@ def test_part_without_a_method_is_named_before_training(run, tmp_path, kind):
     assert not Path("outputs").exists()
 
 
-@pytest.mark.slow
-def test_notebook_runs_to_its_end(tmp_path, monkeypatch):
+@pytest.mark.slow  # The notebook's kernel imports everything again.
+def test_notebook_runs_to_its_end(tmp_path):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
-    # The notebook's kernel is forked, too, which saves it the imports.
-    monkeypatch.setattr("jupyter_client.launcher.Popen", forking.Popen)
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
     client = nbclient.NotebookClient(
         notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}

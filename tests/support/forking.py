@@ -8,7 +8,6 @@ process is a child of the first, with the words and the environment that the lau
 
 __all__ = ["Popen"]
 
-import asyncio
 import atexit
 import os
 import pickle
@@ -24,7 +23,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 import limner.training.train  # noqa: F401  this import takes seconds
 
-MODULES = ("benchmarks.play", "torch.distributed.run", "ipykernel_launcher")
+MODULES = ("benchmarks.play", "torch.distributed.run")
 SEVERAL = ("accelerator=ddp_cpu", "trainer.devices=2")
 _spares: list[tuple[int, int]] = []
 """Processes that wait to become a further process of this run: their ids, and pipes to them."""
@@ -49,7 +48,11 @@ class Popen(subprocess.Popen):
         else:
             self.pid = os.fork()
             if self.pid == 0:
-                _become(start, pipes, new_session)
+                try:
+                    _become(start, pipes, new_session)
+                finally:
+                    os.write(2, traceback.format_exc().encode())
+                    os._exit(1)  # otherwise a second pytest would run the other tests
         self._child_created = True
         self._close_pipe_fds(*pipes)
 
@@ -65,10 +68,12 @@ def _become(start: tuple, pipes: Sequence[int], new_session: bool) -> None:
     if giving != -1:
         os.close(giving)  # the input must end when the parent closes its end
         sys.stdin = os.fdopen(0)
-    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+    # `closefd`: a process that this process forks replaces these files, which must stay open.
+    sys.stdout, sys.stderr = (
+        os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2)
+    )
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)  # torchrun handles them, and its processes do not
-    asyncio.set_event_loop(asyncio.new_event_loop())  # a notebook is started by a running loop
     atexit._clear()
     GlobalHydra.instance().clear()
     _spares.clear()
