@@ -285,6 +285,16 @@ def test_tests_compose_what_hydra_composes(composed, words):
         assert OmegaConf.to_yaml(composed(*words)) == expected
 
 
+def test_tests_notice_a_change_of_a_config_file_outside_of_conf(run):
+    file = Path("own/experiment/mine.yaml")
+    file.parent.mkdir(parents=True)
+    for seed in (3, 4):
+        file.write_text(f"# @package _global_\nseed: {seed}\n")
+        for _ in range(2):
+            result = run("--config-dir", "own", "experiment=mine", "--cfg", "job")
+            assert result.out.startswith(f"seed: {seed} "), result.err
+
+
 def test_no_value_is_an_interpolation_of_an_interpolation():
     for file in FILES:
         for line in file.read_text().splitlines():

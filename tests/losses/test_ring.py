@@ -112,7 +112,7 @@ class Game:
 def test_every_loss_finds_all_eight_modes(loss, penalties, num_discriminator_steps):
     game = Game(loss, penalties)
     assert covered(game.sample(2000))[0] <= 2
-    game.train(700, num_discriminator_steps)
+    game.train(500, num_discriminator_steps)
     num_modes, share = covered(game.sample(2000))
     assert num_modes == 8
     assert share > 0.35

@@ -75,7 +75,7 @@ def test_vqvae_reconstructs_from_its_codes_alone(first):
     [
         slow("vqvae", ["model=code_prior", *TINY_PRIOR]),
         ("vqvae", ["model=code_prior", *TINY_PRIOR, "model/condition=concat", "model.top_k=4"]),
-        ("rae", ["model=latent_prior"]),
+        slow("rae", ["model=latent_prior"]),  # test_gaussian_mixture_is_fitted_at_once is quick
         slow("vae", ["model=latent_prior", "model/prior=flow", "model.ema_half_life=100"]),
         slow(
             "cvae", ["model=latent_prior", "model/prior=mixture", "model.prior.num_components=3"]
