@@ -26,7 +26,7 @@ from limner.runs.status import StatusFile
 from limner.training.batch_size import DeviceCounts
 from limner.training.further_processes import cluster, watch_others
 from limner.training.performance import Unprofiled, skip_gpu_checks
-from limner.training.validation import refuse_other_precision
+from limner.training.validation import refuse_other_precision, refuse_sharding
 
 
 def make_trainer(
@@ -69,6 +69,7 @@ def make_trainer(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+    refuse_sharding(trainer)
     trainer.fit_loop = FitLoop(trainer)
     if model.automatic_optimization and config.gradients.accumulate > 1:
         loop = GradientAccumulation(trainer, accumulate=config.gradients.accumulate)
