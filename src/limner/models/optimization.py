@@ -39,6 +39,7 @@ class OptimizerStep:
         self, model: L.LightningModule, optimizer: Optimizer, gradients: Gradients
     ) -> None:
         self.model, self.optimizer, self.gradients = model, optimizer, gradients
+        self._weights = [w for group in optimizer.param_groups for w in group["params"]]
         self._values: list[dict[str, Tensor]] = []
         optimizer.zero_grad()
 
@@ -54,7 +55,7 @@ class OptimizerStep:
         if len(self._values) < self.gradients.accumulate:
             share.backward()
         else:
-            backward(self.model, share)
+            backward(self.model, share, self._weights)
 
     def finish(self, *, norm_name: str | None = None) -> dict[str, Tensor]:
         """Clip the gradient, take the step, and return the mean of each value.
@@ -63,8 +64,7 @@ class OptimizerStep:
             norm_name: Name under which the gradient norm before clipping is returned too; None to
                 leave out the norm.
         """
-        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
-        norms = {}
+        weights, norms = self._weights, {}
         if norm_name is not None or self.gradients.max_norm is not None:
             norm = gradient_norm(weights)
             norms = {} if norm_name is None else {norm_name: norm}

@@ -60,7 +60,6 @@ def make_trainer(
             *(build(config, "callbacks") or {}).values(),
             interrupts,
         ],
-        strategy=_strategy(config, model),
         logger=_loggers(config) or False,
         plugins=[AtomicCheckpointIO(folder), *cluster()],
         default_root_dir=config.run_dir,
@@ -117,15 +116,3 @@ def _is_clipped(config: DictConfig, model: L.LightningModule) -> bool:
 def _loggers(config: DictConfig) -> list[ToleratedLogger]:
     made = build(config, "logger") or {}
     return [ToleratedLogger(logger, name) for name, logger in made.items()]
-
-
-def _strategy(config: DictConfig, model: L.LightningModule) -> str:
-    # Lightning's "auto" becomes plain "ddp" on several devices. Plain "ddp" fails if a step leaves
-    # out parameters, as each step of a GAN does.
-    # test_devices_setting_alone_starts_several_processes
-    strategy = config.trainer.strategy
-    if strategy == "auto" and num_processes(config) > 1:
-        strategy = "ddp"
-    if strategy == "ddp" and getattr(model, "has_unused_parameters", False):
-        return "ddp_find_unused_parameters_true"
-    return strategy
