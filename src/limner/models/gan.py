@@ -33,6 +33,7 @@ from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.standing_statistics import make_standing_statistics
+from limner.processes import from_all_processes
 from limner.randomness import Noise, uniform_labels
 
 
@@ -62,7 +63,6 @@ class GAN(L.LightningModule):
             sampling, see `StandingStatistics`; None for the running averages of training.
     """
 
-    has_unused_parameters = True  # for DDP: a step of a player does not use the other player
     validates_in_training = False  # scores are more useful; `trainer.validate` still works
 
     def __init__(
@@ -164,7 +164,7 @@ class GAN(L.LightningModule):
 
     def _observe(self, logits: Tensor, step: int) -> dict[str, Tensor]:
         """Show all processes' logits to the parts that follow them; return statistics."""
-        real, fake = self.all_gather(logits).flatten(0, -2).unbind(-1)
+        real, fake = from_all_processes(logits).unbind(-1)
         threshold = trait(self.objective.loss, AdversarialLoss, "threshold")
         seen = discriminator_statistics(real, fake, threshold=threshold)
         self.penalty.observe(seen, step=step, num_images=len(real))

@@ -48,7 +48,6 @@ class VAEGAN(L.LightningModule):
             the average that samples and scores use; None for no average.
     """
 
-    has_unused_parameters = True
     batches_per_update = 1
     num_classes = None
 

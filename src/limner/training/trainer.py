@@ -27,7 +27,7 @@ from limner.schedules import Interval
 from limner.training.batch_size import DeviceCounts
 from limner.training.further_processes import cluster, watch_others
 from limner.training.performance import Unprofiled, skip_gpu_checks
-from limner.training.validation import refuse_other_precision
+from limner.training.validation import refuse_other_precision, refuse_sharding
 
 
 def make_trainer(
@@ -61,7 +61,6 @@ def make_trainer(
             *(build(config, "callbacks") or {}).values(),
             interrupts,
         ],
-        strategy=_strategy(config, model),
         logger=_loggers(config) or False,
         plugins=[AtomicCheckpointIO(folder), *cluster()],
         default_root_dir=config.run_dir,
@@ -70,6 +69,7 @@ def make_trainer(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+    refuse_sharding(trainer)
     trainer.fit_loop = FitLoop(trainer)
     validated = Interval(every=1, growth=config.interval_growth)
     trainer.fit_loop.epoch_loop.validated_epochs = validated
@@ -119,15 +119,3 @@ def _is_clipped(config: DictConfig, model: L.LightningModule) -> bool:
 def _loggers(config: DictConfig) -> list[ToleratedLogger]:
     made = build(config, "logger") or {}
     return [ToleratedLogger(logger, name) for name, logger in made.items()]
-
-
-def _strategy(config: DictConfig, model: L.LightningModule) -> str:
-    # Lightning's "auto" becomes plain "ddp" on several devices. Plain "ddp" fails if a step leaves
-    # out parameters, as each step of a GAN does.
-    # test_devices_setting_alone_starts_several_processes
-    strategy = config.trainer.strategy
-    if strategy == "auto" and num_processes(config) > 1:
-        strategy = "ddp"
-    if strategy == "ddp" and getattr(model, "has_unused_parameters", False):
-        return "ddp_find_unused_parameters_true"
-    return strategy
