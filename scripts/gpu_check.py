@@ -50,6 +50,9 @@ def main(words: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="limner-gpu-check-") as folder:
         calls = Calls(options, start=start, folder=Path(folder))
         found = calls.run(MACHINE, device=options.device, allowed=MACHINE.seconds)
+        if found.is_failure:  # a fork cannot use a GPU if an import has touched it
+            calls.method = "spawn"
+            found = calls.run(MACHINE, device=options.device, allowed=MACHINE.seconds)
         device = next((each.values["device"] for each in found.findings[:1]), None)
         if found.is_failure or device is None or options.device not in ("auto", device):
             print("\n".join(found.error) or "--device cuda: torch finds no GPU here.",
@@ -79,6 +82,7 @@ class Calls:
         self.options, self.start, self.folder = options, start, folder
         self.records: list[Record] = []
         self.about: dict[str, Any] = {}
+        self.method = "fork"
 
     def run(self, check: Check, *, device: str, allowed: float | None = None) -> Record:
         """Run a check if it has a meaning on the device and time is left.
@@ -96,7 +100,7 @@ class Calls:
             if left < (check.least if device == "cuda" else 1):
                 return Record(check.name, check.about, NO_TIME, limit=limit)
             allowed = min(limit, left)
-        own = self.folder / check.name
+        own = self.folder / f"{check.name}_{self.method}"
         own.mkdir()
         context = Context(
             device=device,
@@ -104,6 +108,7 @@ class Calls:
             folder=own,
             deadline=time.monotonic() + allowed,
             images=self.options.cifar,
+            method=self.method,
         )
         return run_check(
             check, context, limit=allowed, is_cut=allowed < limit,

@@ -1,5 +1,6 @@
 """gpu_check.py: each check ends in its time, stops no other, and leaves its record."""
 
+import contextlib
 import importlib.metadata
 import json
 import math
@@ -23,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import gpu_check
 from gpu_checks import each as each_module
 from gpu_checks import families, scoring, speed, stopwatch, waiting
-from gpu_checks.checks import CHECKS
+from gpu_checks.checks import CHECKS, MACHINE
 from gpu_checks.context import SCALES, Check, Context, Finding
 from gpu_checks.each import each
 from gpu_checks.records import Record, markdown
@@ -162,6 +163,28 @@ def test_check_that_the_whole_time_cuts_off_is_not_blamed(tmp_path):
     assert record.result == "no time left"
     assert not record.is_failure
     assert len(record.findings) == 1
+
+
+def test_checks_are_started_anew_where_a_fork_cannot_use_the_gpu(call, monkeypatch):
+    methods = []
+
+    def run(check, context, **options):
+        methods.append((check.name, context.method))
+        failed = context.method == "fork"
+        findings = [] if failed else list(cpu(context))
+        return Record(check.name, "", "failed" if failed else "passed", findings=findings)
+
+    monkeypatch.setattr(gpu_check, "run_check", run)
+    assert call(check(good))[0] == 0
+    assert methods == [("cpu", "fork"), ("cpu", "spawn"), ("good", "spawn")]
+
+
+@pytest.mark.slow  # a process that imports torch
+def test_check_runs_in_a_process_that_is_started_anew(tmp_path):
+    context = Context("cpu", True, tmp_path, time.monotonic() + LONG, method="spawn")
+    record = run_check(MACHINE, context, limit=LONG, is_cut=False, log=tmp_path / "log")
+    assert record.result == "passed", record.error
+    assert record.findings[0].values == {"device": "cpu"}
 
 
 def test_limits_of_checks_fit_the_time_on_a_gpu():
@@ -406,6 +429,35 @@ def test_score_at_leaves_out_scores_for_which_the_time_is_too_short(monkeypatch)
     callback = scoring.ScoreAt((5, 8, 60), lambda: clock.end - clock.now)
     assert clock.train(callback, at_most=100) == 8
     assert [update for _, update, _ in callback.found] == [5, 8]
+
+
+def test_captured_loop_replays_one_update_after_a_warm_up(monkeypatch):
+    done = []
+    fake = SimpleNamespace(
+        wait_stream=lambda stream: None, replay=lambda: done.append("replay"), param_groups=[{}]
+    )
+    for name in ("Stream", "current_stream", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, lambda: fake)
+    for name in ("stream", "graph"):
+        monkeypatch.setattr(torch.cuda, name, lambda given, name=name: noted(done, name))
+
+    def updates():
+        assert fake.param_groups == [{"capturable": True}], "set before the first update"
+        while True:
+            done.append("update")
+            yield
+
+    replays = speed.captured(SimpleNamespace(optimizer=fake, updates=updates))
+    next(replays)
+    next(replays)
+    warm_up = ["update"] * speed.NUM_CAPTURE_WARM_UP
+    assert done == ["stream", *warm_up, "graph", "update", "replay", "replay"]
+
+
+@contextlib.contextmanager
+def noted(done: list[str], name: str):
+    done.append(name)
+    yield
 
 
 def test_loop_has_the_memory_layout_that_limner_chooses(tmp_path, monkeypatch):

@@ -64,6 +64,8 @@ class Context:
     """Value of `time.monotonic()` at which the process of the check is killed."""
     images: Path | None = None
     """Folder or .zip file with class folders; None for synthetic images."""
+    method: str = "fork"
+    """How processes start: "fork" saves them the imports, "spawn" begins anew."""
 
     @property
     def scale(self) -> Scale:

@@ -33,18 +33,17 @@ def each(
         cases: Names of the cases, in order of worth.
         context: Surroundings of the check.
         seconds: Seconds that a case takes. A case is not started if less time is left.
-        at_once: Whether to try cases at the same time, in forks of this process. Choose this only
-            if no case measures a time, and if this process has not used the GPU.
+        at_once: Whether to try cases at the same time, in further processes. Choose this only if
+            no case measures a time, and if this process has not used the GPU.
     """
     num_processes = min(len(cases), (os.cpu_count() or 1) // CORES_PER_PROCESS)
     if not at_once or num_processes < 2:
         for case in cases:
             yield from _tried(work, context, case, seconds)
         return
-    fork = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(
         num_processes,
-        mp_context=fork,
+        mp_context=multiprocessing.get_context(context.method),
         initializer=torch.set_num_threads,  # more threads than cores only wait for each other
         initargs=(CORES_PER_PROCESS,),
     ) as pool:

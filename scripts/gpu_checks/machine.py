@@ -22,6 +22,7 @@ def machine(context: Context) -> Iterator[Finding]:
     has_gpu = context.device != "cpu" and torch.cuda.is_available()
     name = f"CPU, {os.cpu_count()} cores"
     if has_gpu:
+        torch.ones(1, device="cuda").add_(1).item()  # fails here rather than in every check
         facts = torch.cuda.get_device_properties(0)
         name = f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"
     yield Finding("device", name, values={"device": "cuda" if has_gpu else "cpu"})

@@ -1,7 +1,7 @@
 """Run one check in a process of its own, which ends at its time limit with all its children.
 
-The process is a fork of this process, which has imported everything and has not used the GPU: so
-a check starts at once, and a crash or a hang of it harms no other check.
+A crash or a hang of a check harms no other check. The process is a fork of this process, which has
+imported everything and has not used the GPU, so a check starts at once.
 """
 
 __all__ = ["run_check"]
@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from dataclasses import asdict
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from gpu_checks.context import Check, Context, Finding
@@ -21,7 +22,6 @@ from gpu_checks.records import FAILED, NO_TIME, PASSED, TIMED_OUT, Record
 
 NUM_LINES = 15
 """Number of lines of a failed check's output that its record quotes."""
-FORK = multiprocessing.get_context("fork")
 
 
 def run_check(check: Check, context: Context, *, limit: float, is_cut: bool, log: Path) -> Record:
@@ -36,7 +36,8 @@ def run_check(check: Check, context: Context, *, limit: float, is_cut: bool, log
         log: File to which the output of the check is appended.
     """
     rows, began, start = context.folder / "findings.jsonl", _size(log), time.monotonic()
-    process = FORK.Process(target=_child, args=(check, context, rows, log))
+    starter = multiprocessing.get_context(context.method)
+    process = starter.Process(target=_child, args=(check, context, rows, log))
     process.start()
     try:
         process.join(limit)
@@ -84,7 +85,7 @@ def _redirect(log: Path) -> None:
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
 
 
-def _end(process: multiprocessing.Process) -> None:
+def _end(process: BaseProcess) -> None:
     """Kill what is left of a check: its process, its group, and children in other groups."""
     children = _descendants(process.pid) if process.is_alive() else []
     with contextlib.suppress(ProcessLookupError):
