@@ -37,7 +37,7 @@ def _resumed(context: Context, family: str) -> list[Finding]:
 
     def train(name: str, num_updates: int, *more: str) -> Path:
         folder = context.folder / f"{family}_{name}"
-        given = [f"resume='{folder}'"] if folder.exists() else [
+        given = [f"resume='{folder}'", "trust=[benchmarks]"] if folder.exists() else [
             *words, f"hydra.run.dir='{folder}'"
         ]  # fmt: skip
         limner.train(*given, f"trainer.max_steps={num_updates}", *more)

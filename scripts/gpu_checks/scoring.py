@@ -124,12 +124,12 @@ def _scores_of(trainer: L.Trainer) -> Scores:
 def _timed(
     function: Callable[..., Any], name: str, seconds: dict[str, float]
 ) -> Callable[..., Any]:
-    """Return a function that also writes the seconds of its last call into `seconds`."""
+    """Return a function that also adds the seconds of each call to `seconds`."""
 
     def timed(*args: Any, **options: Any) -> Any:
         start = time.monotonic()
         result = function(*args, **options)
-        seconds[name] = time.monotonic() - start
+        seconds[name] = seconds.get(name, 0.0) + time.monotonic() - start
         return result
 
     return timed
