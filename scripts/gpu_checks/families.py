@@ -29,14 +29,19 @@ FAMILIES = sorted(path.stem for path in (CONFIG_DIR / "model").glob("*.yaml"))
 """Names of all model families: a new file in conf/model joins by itself."""
 FIRST_STAGES = {"code_prior": "vqvae", "latent_prior": "rae"}
 """Model of the first stage that a family builds on."""
-OTHER_WORDS: dict[str, tuple[str, ...]] = {}
-"""Further words of a family that does not train on ordinary images, such as "data=...".
-"""
+OTHER_WORDS: dict[str, tuple[str, ...]] = {
+    "latent_prior": ("model/prior=flow",),  # its default is computed in one update
+}
+"""Further words of a family, such as "data=..." if it needs other data than images with labels."""
 NUM_COMPARED = 10
 """Number of updates whose losses are compared."""
-TOLERANCES = {"32-true": 1e-3, "bf16-mixed": 0.1}
+TOLERANCES = {"32-true": 0.01, "bf16-mixed": 0.03}
 """Largest difference of a loss, relative to the largest value of this loss, in each precision.
-bfloat16 has 8 bits of precision; on a GPU float32 is compared without TF32."""
+
+On a CPU, another order of sums changed the losses of a DCGAN by 0.0025, and bfloat16 changed them
+by 0.009. Another seed changed the losses of every tried family by 0.03 or more. On a GPU, float32
+is compared without TF32.
+"""
 COMPILED_ON_CPU = ("vae", "gan")
 """Families that a CPU compiles: compiling takes it long, and gains nothing there."""
 COMPILE_SECONDS = 25.0
