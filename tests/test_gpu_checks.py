@@ -252,4 +252,5 @@ def test_loop_has_the_memory_layout_that_limner_chooses(tmp_path, monkeypatch):
         for precision in ("32-true", "bf16-mixed"):
             with pytest.raises(AttributeError):
                 speed._loop(replace(speed.CASES[0], precision=precision), context)
-    assert flags == [("channels_last",), ("channels_last",), ("contiguous",), ("channels_last",)]
+    layouts = ["channels_last", "channels_last", "contiguous", "channels_last"]
+    assert flags == [(layout, "bare") for layout in layouts]

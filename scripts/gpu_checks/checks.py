@@ -39,7 +39,7 @@ CHECKS = [
         _Function("resuming:resuming"), 50, 50,
     ),
     Check(
-        "speed", "time of an update, against a loop and a CUDA graph",
+        "speed", "time of an update, against a bare loop and a CUDA graph",
         _Function("speed:speed"), 90, 60,
     ),
     Check(

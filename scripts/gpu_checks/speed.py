@@ -1,4 +1,4 @@
-"""Time of an update of each case of the benchmark, against a loop, and the use of the GPU."""
+"""Time of an update of each case of the benchmark, against loops, and the use of the GPU."""
 
 __all__ = ["captured", "occupancy", "speed", "time_limner"]
 
@@ -24,7 +24,7 @@ SECONDS = 6.0
 
 
 def speed(context: Context) -> Iterator[Finding]:
-    """Compare limner with the loop, and with the loop captured as a CUDA graph."""
+    """Compare limner with the bare loop, and with this loop captured as a CUDA graph."""
     yield from each(_compared, _names(context), context, seconds=SECONDS)
 
 
@@ -92,7 +92,7 @@ def _compared(context: Context, name: str) -> list[Finding]:
     limner, loop = time_limner(case, context), _time(_loop(case, context).updates(), context)
     values = {"limner": limner.seconds, "loop": loop.seconds}
     ratio = limner.seconds / loop.seconds
-    found = f"limner {_ms(limner)}, loop {_ms(loop)}: {ratio:.2f} times the loop"
+    found = f"limner {_ms(limner)}, bare loop {_ms(loop)}: {ratio:.2f} times"
     if context.device == "cuda":
         graph = _time(captured(_loop(case, context)), context)
         values["captured"] = graph.seconds
@@ -115,12 +115,12 @@ def _used(context: Context, name: str) -> list[Finding]:
 
 
 def _loop(case: Case, context: Context) -> GANLoop | VAELoop:
-    """Return the plain loop, with the memory layout that limner chooses and without compiling."""
+    """Return the loop that only trains, with limner's memory layout and without compiling."""
     half = case.precision.startswith("bf16")
     layout = "channels_last" if half or context.device == "cpu" else "contiguous"
     torch.manual_seed(0)
     images = _images(case, context)
-    setup = compose_setup(case, images=images, device=context.device, flags=(layout,))
+    setup = compose_setup(case, images=images, device=context.device, flags=(layout, "bare"))
     return (GANLoop if setup.model == "GAN" else VAELoop)(setup, *make_networks(setup))
 
 
