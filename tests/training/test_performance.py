@@ -269,6 +269,7 @@ def test_training_step_does_not_wait_for_the_device(run, monkeypatch, words):
     assert len(steps) == 2
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("words", MODELS, ids=" ".join)
 def test_training_step_does_not_synchronise_a_gpu(run, monkeypatch, words):
