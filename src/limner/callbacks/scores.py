@@ -64,7 +64,6 @@ class Scores(L.Callback):
         num_neighbours: Number k of neighbours of PRDC.
         seed: Seed of the samples.
         objective: Score by which the best checkpoint is chosen, {name, mode: min or max}.
-        growth: Growth of the interval between scores, see `limner.schedules.Interval`.
     """
 
     def __init__(
@@ -83,7 +82,6 @@ class Scores(L.Callback):
         num_neighbours: int,
         seed: int,
         objective: Mapping[str, str],
-        growth: float = 0.0,
     ) -> None:
         self.evaluator = Evaluator(
             features=features,
@@ -97,7 +95,8 @@ class Scores(L.Callback):
         )
         self.evaluator.check(num_samples, f"metrics.num_samples={num_samples}")
         self.features = features
-        self.every_num_epochs, self.growth = every_num_epochs, growth
+        self.every_num_epochs = every_num_epochs
+        self.interval = Interval(every=1, growth=0.0)
         self.num_samples, self.seed = num_samples, seed
         self.splits = [reference_split] if isinstance(reference_split, str) else reference_split
         _check_objective(objective["name"], scores, self.splits, features.suffix)
@@ -133,7 +132,7 @@ class Scores(L.Callback):
         if every == "auto":
             num_images = USUAL * len(trainer.datamodule.split("train")[1])
             every = USUAL * max(1, math.ceil(self.num_samples / (SHARE * num_images)))
-        self._interval = Interval(every=every, growth=self.growth)
+        self.interval = Interval(every=every, growth=self.interval.growth)
 
     def references(
         self, data: RealImages, device: torch.device, *, pause: Pause | None = None
@@ -157,7 +156,7 @@ class Scores(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        if self._interval.is_due(epoch) or is_last_epoch(trainer):
+        if self.interval.is_due(epoch) or is_last_epoch(trainer):
             self.score_update(trainer, model)
 
     def score_update(self, trainer: L.Trainer, model: L.LightningModule) -> None:

@@ -71,8 +71,7 @@ def make_trainer(
     )
     refuse_sharding(trainer)
     trainer.fit_loop = FitLoop(trainer)
-    validated = Interval(every=1, growth=config.interval_growth)
-    trainer.fit_loop.epoch_loop.validated_epochs = validated
+    _let_intervals_grow(trainer, config.interval_growth)
     if model.automatic_optimization and config.gradients.accumulate > 1:
         loop = GradientAccumulation(trainer, accumulate=config.gradients.accumulate)
         trainer.fit_loop.epoch_loop.automatic_optimization = loop
@@ -80,6 +79,14 @@ def make_trainer(
     watch_others(trainer, tell=status.fail)
     skip_gpu_checks()
     return trainer
+
+
+def _let_intervals_grow(trainer: L.Trainer, growth: float) -> None:
+    """Let the intervals of validation, and of callbacks with an `interval`, grow."""
+    trainer.fit_loop.epoch_loop.validated_epochs = Interval(every=1, growth=growth)
+    for callback in trainer.callbacks:
+        if isinstance(interval := getattr(callback, "interval", None), Interval):
+            callback.interval = Interval(every=interval.every, growth=growth)
 
 
 def num_processes(config: DictConfig) -> int:
