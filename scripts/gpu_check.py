@@ -1,15 +1,16 @@
 """Check limner on a GPU within a given time, and write what was found.
 
-    python scripts/gpu_check.py --out outputs/gpu_check           all checks, at most 9 minutes
+    python scripts/gpu_check.py --out DIR                   9 minutes
     python scripts/gpu_check.py --out DIR --only families speed
-    python scripts/gpu_check.py --out DIR --device cpu            what has a meaning without a GPU
+    python scripts/gpu_check.py --out DIR --device cpu      without a GPU
 
-Each check runs in a process of its own with a time limit. A check that fails, crashes or hangs
-stops no other check. After each check, the results so far are in DIR/gpu_check.json and, as
-Markdown tables, in DIR/gpu_check.md; DIR/gpu_check.log has the output of all checks. The tables
-are printed last. The exit code is 1 if a check failed, and 2 if none could run.
+Each check runs in a process of its own with a time limit. A check that fails,
+crashes or hangs stops no other check. After each check, the results so far are
+in DIR/gpu_check.json and, as Markdown tables, in DIR/gpu_check.md, and the
+output of the checks in DIR/gpu_check.log. The tables are printed last. The
+exit code is 1 if a check failed, and 2 if none could run.
 
-scripts/README.md tells how to run this script on a machine without a network.
+scripts/README.md tells how to run this script without a network.
 """
 
 import argparse

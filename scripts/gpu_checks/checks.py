@@ -56,6 +56,6 @@ CHECKS = [
     ),
     Check(
         "time_to_score", "score of the best GAN after some seconds of training",
-        _Function("scoring:time_to_score"), 330, 50, least=110,
+        _Function("scoring:time_to_score"), 330, 80, least=110,
     ),
 ]  # fmt: skip
