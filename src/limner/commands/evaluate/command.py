@@ -135,7 +135,7 @@ def _config(options: Options, overrides: Sequence[str]) -> DictConfig:
             )  # fmt: skip
     config.run_dir = options.to or options.run or "."
     if options.run is None:
-        adopt(config, Path())
+        adopt(config, None)
         check(config)
     return config
 
