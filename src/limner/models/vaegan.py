@@ -50,6 +50,7 @@ class VAEGAN(L.LightningModule):
 
     has_unused_parameters = True
     batches_per_update = 1
+    loss_functions = ("_discriminator_losses", "_autoencoder_losses")
     num_classes = None
 
     def __init__(

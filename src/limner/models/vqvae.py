@@ -39,6 +39,7 @@ class VQVAE(L.LightningModule):
     """
 
     batches_per_update = 1
+    loss_functions = ("_losses",)
 
     def __init__(
         self,

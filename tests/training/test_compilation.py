@@ -1,0 +1,163 @@
+"""Every model compiles: each loss function is one graph, and training computes the same losses."""
+
+import copy
+import csv
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+from omegaconf import DictConfig, open_dict
+from torch import Tensor, nn
+from torch._dynamo.utils import counters
+
+from limner.training import train as train_module
+from limner.training.compilation import CompiledMethod, compile_training
+from test_configs import ALONE, COMBINATIONS
+
+NUM_UPDATES = 4
+QUICK = ("vae mlp", "gan mlp", "vqvae residual_map", "vaegan mlp")
+"""Models and networks that compile in a few seconds."""
+ALL = [getattr(row, "values", row) for row in COMBINATIONS]
+EXTRA = [
+    ("vae", "mlp", "kl_schedule=linear likelihood=optimal_gaussian"),
+    ("gan", "mlp", "penalty=r1 loss=wasserstein"),
+]
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let torch.compile capture graphs and derive their gradients, without a C++ compiler."""
+    compile_ = torch.compile
+
+    def captured(function, *, mode: str, fullgraph: bool = False):
+        return compile_(function, backend="aot_eager", fullgraph=fullgraph)
+
+    torch._dynamo.reset()
+    counters.clear()
+    monkeypatch.setattr(torch, "compile", captured)
+    yield
+    torch._dynamo.reset()
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.name.endswith("compilation")]
+
+
+def row(model: str, network: str, choices: str):
+    marks = [] if f"{model} {network}" in QUICK else [pytest.mark.slow]
+    return pytest.param(model, network, choices, marks=marks)
+
+
+def train(made: DictConfig, folder: Path) -> tuple[list[dict[str, str]], L.LightningModule]:
+    """Train a composed config; return the logged values of each update, and the model."""
+    made.run_dir = str(folder)
+    folder.mkdir()
+    with open_dict(made):
+        run = train_module.prepare(made)
+        train_module.train(run)
+    with open(folder / "metrics.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["train/images_seen"]]
+    assert len(rows) == NUM_UPDATES
+    return [{k: v for k, v in row.items() if k.startswith("train/")} for row in rows], run.model
+
+
+@pytest.mark.parametrize(("model", "network", "choices"), [row(*r) for r in [*ALL, *EXTRA]])
+def test_every_loss_is_compiled_as_one_graph_with_equal_values(
+    composed, compiler, caplog, tmp_path, model, network, choices
+):
+    made = composed(
+        f"model={model}", f"network={network}", *(f"model/{word}" for word in choices.split()),
+        "metrics=none", f"trainer.max_steps={NUM_UPDATES}", "trainer.limit_val_batches=1",
+        "data.batch_size=8", "callbacks.log.every_num_updates=1", *ALONE, "logger=csv",
+    )  # fmt: skip
+    normal, eager = train(copy.deepcopy(made), tmp_path / "eager")
+    assert not counters["stats"]
+    made.compile = "default"
+    values, compiled = train(made, tmp_path / "compiled")
+    assert warnings(caplog) == []
+    assert not counters["graph_break"]
+    assert counters["stats"]["unique_graphs"] >= len(compiled.loss_functions)
+    for before, after in zip(normal, values, strict=True):
+        for name, value in before.items():
+            assert float(after[name]) == pytest.approx(float(value), rel=1e-4, abs=1e-5), name
+    assert eager.state_dict().keys() == compiled.state_dict().keys()
+
+
+class Breaking(nn.Module):
+    """A user's model whose network has code that torch cannot capture."""
+
+    loss_functions = ("losses",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        self.num_calls = 0
+
+    def losses(self, x: Tensor) -> Tensor:
+        self.num_calls += 1
+        torch._dynamo.graph_break()
+        y = self.network(x)
+        if not x.requires_grad:
+            return y.square().mean()
+        (gradient,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        return gradient.square().mean()
+
+
+@pytest.mark.parametrize(
+    ("is_penalised", "outcome"), [(False, "compiled in pieces"), (True, "not compiled")]
+)
+def test_model_that_cannot_be_captured_trains_with_a_warning(
+    compiler, caplog, is_penalised, outcome
+):
+    """A gradient of a gradient cannot cross the border of two graphs, so nothing is compiled."""
+    eager, compiled = Breaking(), Breaking()
+    compiled.load_state_dict(eager.state_dict())
+    compile_training(compiled, "default")
+    x = torch.randn(5, 3)
+    for _ in range(2):
+        losses = []
+        for model in (eager, compiled):
+            losses.append(model.losses(x.clone().requires_grad_(is_penalised)))
+            losses[-1].backward()
+        assert losses[0] == losses[1]
+    for before, after in zip(eager.parameters(), compiled.parameters(), strict=True):
+        assert (before.grad is None) == (after.grad is None)
+        assert before.grad is None or torch.allclose(before.grad, after.grad)
+    assert compiled.num_calls == 2
+    (warning,) = warnings(caplog)
+    assert outcome in warning
+
+
+def test_validation_is_not_compiled(compiler):
+    model = Breaking()
+    compile_training(model, "default")
+    with torch.no_grad():
+        model.losses(torch.zeros(5, 3))
+    assert not counters["stats"]
+
+
+def test_copy_of_a_compiled_model_uses_its_own_weights(compiler):
+    model = Breaking()
+    compile_training(model, "default")
+    copied = copy.deepcopy(model)
+    nn.init.zeros_(copied.network[2].weight)
+    nn.init.ones_(copied.network[2].bias)
+    assert copied.losses(torch.randn(5, 3)) == 1
+    assert model.losses(torch.zeros(5, 3)) != 1
+
+
+def test_networks_of_a_model_from_outside_are_compiled_by_themselves(compiler):
+    model = L.LightningModule()
+    model.network = nn.Linear(3, 1)
+    names = list(model.state_dict())
+    compile_training(model, "default")
+    model.network(torch.randn(5, 3)).sum().backward()
+    assert counters["stats"]["unique_graphs"] == 1
+    assert list(model.state_dict()) == names
+
+
+def test_compile_null_changes_nothing():
+    model = Breaking()
+    compile_training(model, None)
+    assert not isinstance(model.losses, CompiledMethod)
