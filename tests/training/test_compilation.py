@@ -2,6 +2,9 @@
 
 import copy
 import csv
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import lightning as L
@@ -15,6 +18,7 @@ from limner.training import train as train_module
 from limner.training.compilation import CompiledMethod, compile_training
 from test_configs import ALONE, COMBINATIONS
 
+ROOT = Path(__file__).parents[2]
 NUM_UPDATES = 4
 QUICK = ("vae mlp", "gan mlp", "vqvae residual_map", "vaegan mlp")
 """Models and networks that compile in a few seconds."""
@@ -26,7 +30,7 @@ EXTRA = [
 
 
 @pytest.fixture
-def compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let torch.compile capture graphs and derive their gradients, without a C++ compiler."""
     compile_ = torch.compile
 
@@ -49,17 +53,29 @@ def row(model: str, network: str, choices: str):
     return pytest.param(model, network, choices, marks=marks)
 
 
-def train(made: DictConfig, folder: Path) -> tuple[list[dict[str, str]], L.LightningModule]:
+def train(made: DictConfig, folder: Path) -> tuple[list[dict[str, float]], L.LightningModule]:
     """Train a composed config; return the logged values of each update, and the model."""
     made.run_dir = str(folder)
     folder.mkdir()
     with open_dict(made):
         run = train_module.prepare(made)
         train_module.train(run)
+    return logged(folder), run.model
+
+
+def logged(folder: Path) -> list[dict[str, float]]:
+    """Return the logged values of each update."""
     with open(folder / "metrics.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["train/images_seen"]]
     assert len(rows) == NUM_UPDATES
-    return [{k: v for k, v in row.items() if k.startswith("train/")} for row in rows], run.model
+    names = [name for name, value in rows[0].items() if name.startswith("train/") and value]
+    return [{name: float(row[name]) for name in names} for row in rows]
+
+
+def assert_equal(before: list[dict[str, float]], after: list[dict[str, float]]) -> None:
+    """Assert that all values are equal up to rounding."""
+    for first, other in zip(before, after, strict=True):
+        assert other == pytest.approx(first, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.parametrize(("model", "network", "choices"), [row(*r) for r in [*ALL, *EXTRA]])
@@ -78,9 +94,7 @@ def test_every_loss_is_compiled_as_one_graph_with_equal_values(
     assert warnings(caplog) == []
     assert not counters["graph_break"]
     assert counters["stats"]["unique_graphs"] >= len(compiled.loss_functions)
-    for before, after in zip(normal, values, strict=True):
-        for name, value in before.items():
-            assert float(after[name]) == pytest.approx(float(value), rel=1e-4, abs=1e-5), name
+    assert_equal(normal, values)
     assert eager.state_dict().keys() == compiled.state_dict().keys()
 
 
@@ -161,3 +175,34 @@ def test_compile_null_changes_nothing():
     model = Breaking()
     compile_training(model, None)
     assert not isinstance(model.losses, CompiledMethod)
+
+
+@pytest.mark.slow  # two processes each compile all losses
+@pytest.mark.usefixtures("compiler", "forking")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=vae", "network=mlp", "model/likelihood=optimal_gaussian"],
+        ["model=vqvae"],
+        ["model=gan", "network=mlp", "model/penalty=gradient"],
+        ["model=vaegan", "network=mlp"],
+    ],
+    ids=" ".join,
+)
+def test_two_processes_compute_the_same_losses_when_compiled(tmp_path, words):
+    found = []
+    for mode in ("null", "default"):
+        done = subprocess.run(
+            [
+                sys.executable, str(ROOT / "train.py"), *words, f"compile={mode}",
+                "accelerator=ddp_cpu", "trainer.devices=2", f"hydra.run.dir=run_{mode}",
+                "metrics=none", "logger=csv", f"trainer.max_steps={NUM_UPDATES}",
+                "trainer.limit_val_batches=0", "callbacks.log.every_num_updates=1",
+                "data.batch_size=8", "~callbacks.pictures", "~callbacks.codes",
+            ],
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "torch cannot compile" not in done.stderr
+        found.append(logged(tmp_path / f"run_{mode}"))
+    assert_equal(*found)

@@ -41,6 +41,8 @@ def compile_training(model: nn.Module, mode: str | None) -> None:
 
     if hasattr(config, "trace_autograd_ops"):  # since torch 2.11
         config.trace_autograd_ops = True  # gradient penalties call torch.autograd.grad
+    config.optimize_ddp = False  # DDP would cut a graph in pieces, which a penalty does not allow
+    # (test_two_processes_compute_the_same_losses_when_compiled)
     for path in model.loss_functions:
         *owner, name = path.split(".")
         part = operator.attrgetter(".".join(owner))(model) if owner else model
