@@ -20,7 +20,7 @@ from test_configs import ALONE, COMBINATIONS
 
 ROOT = Path(__file__).parents[2]
 NUM_UPDATES = 4
-QUICK = ("vae mlp", "gan mlp", "vqvae residual_map", "vaegan mlp")
+QUICK = ("vae mlp", "gan mlp", "vqvae residual_map", "classifier mlp")
 """Models and networks that compile in a few seconds."""
 ALL = [getattr(row, "values", row) for row in COMBINATIONS]
 EXTRA = [

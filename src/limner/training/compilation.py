@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from limner.processes import world_size
+
 log = logging.getLogger(__name__)
 
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
@@ -43,10 +45,11 @@ def compile_training(model: nn.Module, mode: str | None) -> None:
         config.trace_autograd_ops = True  # gradient penalties call torch.autograd.grad
     config.optimize_ddp = False  # DDP would cut a graph in pieces, which a penalty does not allow
     # (test_two_processes_compute_the_same_losses_when_compiled)
+    on_several = getattr(model, "compiles_on_several_processes", True)
     for path in model.loss_functions:
         *owner, name = path.split(".")
         part = operator.attrgetter(".".join(owner))(model) if owner else model
-        setattr(part, name, CompiledMethod(getattr(part, name), mode))
+        setattr(part, name, CompiledMethod(getattr(part, name), mode, on_several=on_several))
 
 
 class CompiledMethod:
@@ -63,17 +66,19 @@ class CompiledMethod:
     Args:
         method: The bound method. It returns tensors, or containers of tensors.
         mode: One of `COMPILE_MODES`.
+        on_several: Whether the method is compiled if several processes train together.
     """
 
-    def __init__(self, method: Callable[..., Any], mode: str) -> None:
+    def __init__(self, method: Callable[..., Any], mode: str, *, on_several: bool = True) -> None:
         from torch._dynamo.exc import FailOnRecompileLimitHit, Unsupported
 
-        self.method, self.mode = method, mode
+        self.method, self.mode, self.on_several = method, mode, on_several
         self._refusals = Unsupported, FailOnRecompileLimitHit
         self._function: Callable[..., Any] | None = self._compiled(fullgraph=True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._function is None or not torch.is_grad_enabled():
+        is_compiled = self._function is not None and torch.is_grad_enabled()
+        if not is_compiled or not (self.on_several or world_size() == 1):
             return self.method(*args, **kwargs)
         try:
             made = self._function(self.method.__self__, *args, **kwargs)
