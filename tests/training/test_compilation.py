@@ -75,7 +75,7 @@ def logged(folder: Path) -> list[dict[str, float]]:
 def assert_equal(before: list[dict[str, float]], after: list[dict[str, float]]) -> None:
     """Assert that all values are equal up to rounding."""
     for first, other in zip(before, after, strict=True):
-        assert other == pytest.approx(first, rel=1e-4, abs=1e-5)
+        assert other == pytest.approx(first, rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize(("model", "network", "choices"), [row(*r) for r in [*ALL, *EXTRA]])
