@@ -14,6 +14,9 @@ from omegaconf import DictConfig, open_dict
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
+from limner.models import CodePrior, LatentPrior
+from limner.networks.flow import FlowPrior
+from limner.networks.transformer import CausalTransformer
 from limner.training import train as train_module
 from limner.training.compilation import CompiledMethod, compile_training
 from test_configs import ALONE, COMBINATIONS
@@ -206,3 +209,30 @@ def test_two_processes_compute_the_same_losses_when_compiled(tmp_path, words):
         assert "torch cannot compile" not in done.stderr
         found.append(logged(tmp_path / f"run_{mode}"))
     assert_equal(*found)
+
+
+@pytest.mark.parametrize("kind", ["latent_prior", "code_prior"])
+def test_loss_of_a_second_stage_is_compiled_as_one_graph(compiler, caplog, kind):
+    """The first stage runs outside of the graph."""
+    common = {"optimizer": None, "gradients": None, "ema_half_life": None}
+    first_stage = nn.Linear(1, 1)
+    first_stage.num_classes = None
+    if kind == "latent_prior":
+        prior = FlowPrior(latent_dim=4, num_layers=2, hidden_dim=8)
+        model = LatentPrior(first_stage=first_stage, prior=prior, latent_dim=4, **common)
+        inputs = (torch.randn(5, 4),)
+    else:
+        prior = CausalTransformer(
+            num_codes=6, length=4, width=8, num_layers=1, num_heads=2, dropout=0.0,
+            num_classes=None,
+        )  # fmt: skip
+        model = CodePrior(
+            first_stage=first_stage, prior=prior, temperature=1.0, top_k=None, num_classes=None,
+            **common,
+        )  # fmt: skip
+        inputs = torch.randint(6, (5, 4)), None
+    expected = model._loss(model.network, *inputs)
+    compile_training(model, "default")
+    assert torch.allclose(model._loss(model.network, *inputs), expected)
+    assert counters["stats"]["unique_graphs"] == 1
+    assert warnings(caplog) == []
