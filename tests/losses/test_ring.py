@@ -76,7 +76,8 @@ class Game:
         fake = self.g(torch.randn(BATCH, LATENT_DIM)).detach().requires_grad_()
         pairs = Pairs(real, fake, self.d(real), self.d(fake))
         uniform = torch.rand(BATCH, self.penalties.num_draws)
-        added = self.penalties(self.d, pairs, uniform=uniform, step=update, update=update)
+        factors = self.penalties.factors(step=update, update=update)
+        added = self.penalties(self.d, pairs, uniform=uniform, factors=factors)
         loss = self.loss.discriminator(pairs.real_logits, pairs.fake_logits)
         return sum(added.values(), loss).mean()
 

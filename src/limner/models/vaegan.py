@@ -49,6 +49,7 @@ class VAEGAN(L.LightningModule):
     """
 
     batches_per_update = 1
+    loss_functions = ("_discriminator_losses", "_autoencoder_losses")
     num_classes = None
 
     def __init__(

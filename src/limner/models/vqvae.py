@@ -40,6 +40,8 @@ class VQVAE(L.LightningModule):
     """
 
     batches_per_update = 1
+    loss_functions = ("_losses",)
+    compiles_on_several_processes = False  # the codes that the codebook chooses would differ
 
     def __init__(
         self,

@@ -28,8 +28,8 @@ from limner.config.unread import unread
 from limner.data.batches import refuse_few_images
 from limner.data.module import ImageDataModule
 from limner.errors import UserError
+from limner.training.compilation import COMPILE_MODES
 from limner.training.length import refuse_intervals, refuse_unreachable
-from limner.training.performance import COMPILE_MODES
 
 REFUSED = {
     "accumulate_grad_batches": "gradients.accumulate=N accumulates over N micro-batches.",
