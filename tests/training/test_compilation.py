@@ -23,13 +23,12 @@ from test_configs import ALONE, COMBINATIONS
 
 ROOT = Path(__file__).parents[2]
 NUM_UPDATES = 4
-QUICK = ("vae mlp", "gan mlp", "vqvae residual_map", "classifier mlp")
-"""Models and networks that compile in a few seconds."""
 ALL = [getattr(row, "values", row) for row in COMBINATIONS]
 EXTRA = [
     ("vae", "mlp", "kl_schedule=linear likelihood=optimal_gaussian"),
     ("gan", "mlp", "penalty=r1 loss=wasserstein"),
 ]
+"""Further rows, which compile in a few seconds."""
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def row(model: str, network: str, choices: str):
-    marks = [] if f"{model} {network}" in QUICK else [pytest.mark.slow]
+    marks = [] if (model, network, choices) in EXTRA else [pytest.mark.slow]
     return pytest.param(model, network, choices, marks=marks)
 
 
