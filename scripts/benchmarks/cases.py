@@ -89,9 +89,9 @@ def _large(size: int, precision: str) -> list[Case]:
 
 CASES = [
     # tiny, so that the overhead of an update dominates
-    Case("vae_width16_8", _mlp(16, 32), (1, 8, 8), 64, averages=False, bare_target=1.5),
+    Case("vae_tiny_8", _mlp(16, 32), (1, 8, 8), 64, averages=False, bare_target=1.5),
     # the size of PyTorch's example "vae"
-    Case("vae_example_28", _mlp(400, 20), (1, 28, 28), 128, averages=False, bare_target=1.10),
+    Case("vae_small_28", _mlp(400, 20), (1, 28, 28), 128, averages=False, bare_target=1.10),
     Case("vae_mlp_28", ("model=vae", "network=mlp"), (1, 28, 28), 128, tutorial_target=2.0),
     Case("vae_conv_32", ("model=vae",), (3, 32, 32), 128),
     Case("gan_dcgan_32", ("model=gan",), (3, 32, 32), 64, tutorial_target=1.2),

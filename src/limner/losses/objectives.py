@@ -61,7 +61,8 @@ class PosteriorSample:
         log q - log p over the codes, in one group.
         """
         if trait(self.prior, Density, "is_standard_normal"):
-            return kl_dimensions(self.mean, self.logvar).mean(0)
+            kl = kl_dimensions(self.mean, self.logvar)
+            return kl[0] if len(kl) == 1 else kl.mean(0)
         return (self.log_q - self.prior.log_prob(self.z)).mean(0)[:, None]
 
 

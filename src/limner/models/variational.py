@@ -77,7 +77,9 @@ def draw(
 ) -> PosteriorSample:
     """Draw codes of images (B, C, H, W) with noise `eps` (K, B, D); compute log-likelihoods."""
     params, z, mean, logvar = infer(network, images, labels, eps)
-    repeated = images.expand(len(eps), *images.shape).flatten(0, 1)
+    repeated = images
+    if len(eps) > 1:
+        repeated = images.expand(len(eps), *images.shape).flatten(0, 1)
     log_prob = log_likelihood(network["likelihood"], params, repeated)
     prior = network["prior"].given(network["encoder"])
     return PosteriorSample(
