@@ -138,13 +138,15 @@ class Scores(L.Callback):
         num_samples = self.num_compared(self.num_samples, trainer.datamodule)
         self.evaluator.check(num_samples, f"metrics.floor={self.floor}: {num_samples} images")
         self.features.prepare(trainer.datamodule)
-        if trainer.is_global_zero and trained_with(model, self.features.protocol()):
-            log.warning(ADVICE, self.features.suffix.strip("_") or "inception")
         every = self.every_num_epochs
         if every == "auto":
             num_images = USUAL * len(trainer.datamodule.split("train")[1])
             every = USUAL * max(1, math.ceil(num_samples / (SHARE * num_images)))
         self._interval = Interval(every=every, growth=self.growth)
+
+    def on_fit_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        if trainer.is_global_zero and trained_with(model, self.features.protocol()):
+            log.warning(ADVICE, self.features.suffix.strip("_") or "inception")
 
     def num_compared(self, num_samples: int, data: RealImages) -> int:
         """Return the number of samples to compare if there are `num_samples`, see `floor`."""

@@ -66,6 +66,7 @@ def of_run(
     source = _mapping(data, "source", asked)
     config = OmegaConf.create({
         "seed": plain.get("seed", 0),
+        "interval_growth": here.interval_growth,
         "trainer": {"accelerator": trainer.get("accelerator", "auto")},
         "data": data,
         "metrics": metrics,
