@@ -76,9 +76,12 @@ def test_gradient_flows_to_the_images_and_not_to_the_network(images):
     assert not measure._network.training
 
 
-def test_small_and_grey_images_are_accepted(images):
-    grey = images[:, :1, :8, :8]
-    assert (distance()(grey, -grey) > 0).all()
+def test_small_images_are_enlarged_by_a_whole_factor(images):
+    small, others = images[:, :1, :12, :20], images[:, :1, 12:24, :20]
+    large, larger = (x.repeat_interleave(3, 2).repeat_interleave(3, 3) for x in (small, others))
+    found = distance()(small, others)
+    assert (found > 0).all()
+    assert torch.allclose(found, distance()(large, larger))
 
 
 def test_a_copy_shares_the_network():

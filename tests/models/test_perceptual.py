@@ -105,23 +105,31 @@ def test_one_process_of_ddp_trains_like_a_plain_run(run):
 
 def test_scores_of_unlabelled_images_have_a_floor_and_state_what_trained_the_model(run):
     images(Path("photos"), 24)
-    words = (*QUICK, "data=image_folder", "data.path=photos", "trainer.max_steps=1")
+    words = (
+        *QUICK, "data=image_folder", "data.path=photos", "trainer.max_steps=1",
+        "metrics.scores=[kid]", "metrics.objective={name: val/kid_lite0, mode: min}",
+    )  # fmt: skip
     result = run(*words, "hydra.run.dir=perceptual")
     assert result.code == 0, result.err
     assert "metrics=lite0: about" in result.out
     assert "This model trains on the features of the network that scores it" in result.out
     found = json.loads(Path("perceptual/scores.json").read_text())
-    for name in ("val/fid_lite0", "val/kid_lite0"):
-        assert isinstance(found[name]["floor"], float)
-        assert found[name]["protocol"]["trained_with_this_network"] is True
-        assert found[name]["protocol"]["num_samples"] == 11
-        assert found[name]["protocol"]["reference"]["num_images"] == 11
+    assert isinstance(found["val/kid_lite0"]["floor"], float)
+    protocol = found["val/kid_lite0"]["protocol"]
+    assert protocol["trained_with_this_network"] is True
+    assert protocol["num_samples"] == protocol["reference"]["num_images"] == 11
     assert "real images" in result.out
     other = run(*words[1:], "model.kl_weight=2", "hydra.run.dir=gaussian")
     assert "trains on the features" not in other.out
     found = json.loads(Path("gaussian/scores.json").read_text())
-    assert "trained_with_this_network" not in found["val/fid_lite0"]["protocol"]
+    assert "trained_with_this_network" not in found["val/kid_lite0"]["protocol"]
     from limner.commands.compare.command import run as compare
+    from limner.commands.evaluate.command import run as evaluate
+
+    assert evaluate(["run=perceptual", "to=evaluated"]) == 0
+    found = json.loads(Path("evaluated/evaluation.json").read_text())["kid_lite0"]
+    assert found["protocol"]["trained_with_this_network"] is True
+    assert isinstance(found["floor"], float)
 
     with pytest.raises(UserError, match="trained_with_this_network: "):
         compare(["perceptual", "gaussian"])

@@ -42,7 +42,8 @@ class PerceptualDistance:
         network: Pretrained network of maps at several strides.
         stage_weights: Weight w_l of each stage, at least 0, with a sum above 0. Stages after the
             last weight above 0 are not computed.
-        min_size: Smallest height and width in pixels; smaller images are enlarged to it.
+        min_size: Smallest height and width in pixels; smaller images are enlarged by the smallest
+            whole factor that suffices.
     """
 
     def __init__(
@@ -106,9 +107,9 @@ class PerceptualDistance:
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         images = images.float()
-        size = [max(self.min_size, side) for side in images.shape[2:]]
-        if size != list(images.shape[2:]):
-            images = interpolate(images, size, mode="bilinear")
+        factor = -(-self.min_size // min(images.shape[2:]))
+        if factor > 1:  # by copies of pixels: on a GPU, only this mode has an exact gradient
+            images = interpolate(images, scale_factor=factor, mode="nearest")
         images = images.contiguous(memory_format=torch.channels_last)
         maps = self._network.stages(images, num_stages=self.num_stages)
         weighted = zip(self.stage_weights, maps, strict=False)
