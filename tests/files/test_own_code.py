@@ -1,6 +1,7 @@
 """The code of a class outside limner is part of the keys of the cache."""
 
 import importlib
+import pathlib
 import sys
 
 import pytest
@@ -9,7 +10,7 @@ from hydra.utils import instantiate
 
 from limner.config.schema import CONFIG_DIR
 from limner.data import Digits, ImageFolder
-from limner.files.own_code import own_code
+from limner.files.own_code import origin, own_code
 
 CODE = """
 from limner.data import ImageFolder
@@ -37,6 +38,22 @@ def module(tmp_path, monkeypatch):
 
     yield load
     sys.modules.pop("own_part", None)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (Digits, "limner"), (torch.nn.Linear, "library"), (instantiate, "library"),
+        (dict, "library"), (pathlib.Path, "library"), (len, "library"),
+    ],
+)  # fmt: skip
+def test_origin_of_classes_and_functions(target, expected):
+    assert origin(target) == expected
+
+
+def test_classes_in_files_and_notebooks_of_the_user_are_own(module):
+    assert origin(module().Folder) == "own"
+    assert origin(type("Own", (), {"__module__": "a_notebook"})) == "own"
 
 
 def test_own_code_changes_with_the_file_of_the_class(module):

@@ -30,12 +30,13 @@ from omegaconf.errors import (
 
 from limner.config.error_messages import shortened
 from limner.config.groups import check_groups
-from limner.config.own_code import OwnModuleError, is_from_library, is_library
+from limner.config.own_code import OwnModuleError, is_from_library
 from limner.config.ranges import check_finite, check_optimizer, check_range
 from limner.config.schema import CONFIG_DIR
 from limner.config.similar import similar
 from limner.config.types import check_type
 from limner.errors import UserError
+from limner.files.own_code import origin
 
 CHECKED_BY = ("limner", "lightning", "torchmetrics", "hydra")
 """Packages that check their arguments; Hydra raises if a call does not fit a signature."""
@@ -254,7 +255,7 @@ def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
     ]  # fmt: skip
     if missing and not node.get("_partial_"):
         raise UserError(f"{path} lacks {', '.join(missing)}, which {target.__name__} needs.")
-    if node.get("_partial_") and _is_optimizer(target) and is_library(target):
+    if node.get("_partial_") and _is_optimizer(target) and origin(target) == "library":
         check_optimizer(path, target, {key: given[key] for key in given if key in parameters})
 
 

@@ -1,19 +1,15 @@
 """The difference between installed libraries and the user's code, which keeps its tracebacks."""
 
-__all__ = ["OwnCallError", "OwnModuleError", "is_from_library", "is_library"]
+__all__ = ["OwnCallError", "OwnModuleError", "is_from_library"]
 
-import sys
-import sysconfig
 import traceback
 from pathlib import Path
 from typing import Any
 
 from limner.console import shown
 from limner.errors import UserError
+from limner.files.own_code import is_installed, origin
 
-_PLACES = tuple(
-    str(Path(sysconfig.get_path(name)).resolve()) for name in ("purelib", "platlib", "stdlib")
-)
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -63,28 +59,20 @@ def _shown(what: str, cause: BaseException, *, of: str) -> str:
     return f"{what} raises {type(cause).__name__} ({place}):\n{text.rstrip()}"
 
 
-def is_library(target: Any) -> bool:
-    """Return whether a class or function belongs to an installed library other than limner."""
-    name = getattr(target, "__module__", None) or ""
-    if name.partition(".")[0] == "limner":
-        return False
-    file = getattr(sys.modules.get(name), "__file__", None)
-    return file is None or _is_installed(file)
-
-
 def is_from_library(error: BaseException, target: Any) -> bool:
     """Return whether a library's constructor refused its arguments.
 
     This is true if the target belongs to a library and no code of the user is in the traceback.
     """
-    if not is_library(target):
+    if origin(target) != "library":
         return False
     frames = traceback.extract_tb(error.__traceback__)
     return all(_is_installed(frame.filename) for frame in frames if "limner" not in frame.filename)
 
 
 def _is_installed(file: str) -> bool:
-    return file.startswith("<") or str(Path(file).resolve()).startswith(_PLACES)
+    """Return whether a file of a traceback belongs to Python or to an installed package."""
+    return file.startswith("<") or is_installed(file)
 
 
 def _is_machinery(file: str) -> bool:

@@ -1,23 +1,49 @@
-"""Description of the code of a user's own class, for the keys of the cache.
+"""The origin of a class, and a description of a user's own class for the keys of the cache.
 
 limner's own classes state all that determines their results in `protocol()` and `fingerprint`.
 A class outside limner may forget to, so the keys of the cache contain its code too.
 """
 
-__all__ = ["own_code"]
+__all__ = ["is_installed", "origin", "own_code"]
 
 import functools
 import hashlib
 import marshal
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, Literal
 
 LIMNER = __name__.partition(".")[0]
 INSTALLED = {"site-packages", "dist-packages"}
 """Names of the folders of installed packages."""
+PLACES = tuple(
+    str(Path(sysconfig.get_path(name)).resolve()) for name in ("purelib", "platlib", "stdlib")
+)
+
+
+def origin(target: Any) -> Literal["limner", "library", "own"]:
+    """Return whether a class or function belongs to limner, to a library, or to the user.
+
+    Python's standard library and installed packages are libraries. The user's own classes are in
+    files anywhere else, or in a notebook.
+    """
+    module = getattr(target, "__module__", None) or "builtins"
+    package = module.partition(".")[0]
+    if package == LIMNER:
+        return "limner"
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if package in sys.stdlib_module_names or (file is not None and is_installed(file)):
+        return "library"
+    return "own"
+
+
+def is_installed(file: str) -> bool:
+    """Return whether a file belongs to Python or to an installed package."""
+    path = Path(file).resolve()
+    return str(path).startswith(PLACES) or not INSTALLED.isdisjoint(path.parts)
 
 
 def own_code(part: object) -> list[list[str | None]]:
@@ -34,9 +60,10 @@ def own_code(part: object) -> list[list[str | None]]:
         installed package is listed only if it is the class of the part itself, and without a hash.
         The list is empty for a part of limner that contains no class of the user.
     """
-    kinds = {kind for value in _parts(part) for kind in type(value).__mro__ if _is_own(kind)}
-    kinds |= set() if _is_limners(type(part)) else {type(part)}
-    return sorted([_name(kind), _hash(kind) if _is_own(kind) else None] for kind in kinds)
+    kinds = {kind for value in _parts(part) for kind in type(value).__mro__}
+    own = {kind for kind in kinds if origin(kind) == "own"}
+    listed = own if origin(type(part)) == "limner" else own | {type(part)}
+    return sorted([_name(kind), _hash(kind) if kind in own else None] for kind in listed)
 
 
 def _parts(part: object) -> Iterator[Any]:
@@ -48,18 +75,6 @@ def _parts(part: object) -> Iterator[Any]:
 
 def _name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _is_limners(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] == LIMNER
-
-
-def _is_own(kind: type) -> bool:
-    """Return whether a class belongs neither to limner nor to Python or an installed package."""
-    if _is_limners(kind) or kind.__module__.partition(".")[0] in sys.stdlib_module_names:
-        return False
-    file = _file(kind)
-    return file is None or not INSTALLED & set(file.parts)
 
 
 def _file(kind: type) -> Path | None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from limner.config.own_code import OwnCallError
 from limner.errors import UserError
+from limner.files.own_code import origin
 from limner.interfaces import label_kwargs, trait
 from limner.losses.penalty import Pairs, Penalty
 from limner.models import GAN, VAE, VAEGAN, Classifier
@@ -45,10 +46,6 @@ class _Part:
     @property
     def name(self) -> str:
         return f"{type(self.part).__module__}.{type(self.part).__qualname__}"
-
-    @property
-    def is_own(self) -> bool:
-        return not self.name.startswith("limner.")
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return the output of a method of a copy of the part; None if a trial is impossible.
@@ -131,7 +128,7 @@ def try_own_parts(
     for name, part in parts.items():
         group = "network" if name in (*ROLES, "classifier") else "model"
         named = _Part(f"{group}.{name}", part)
-        if part is not None and named.is_own:
+        if part is not None and origin(type(part)) != "limner":
             getattr(trials, name.partition(".")[0])(named)
 
 

@@ -106,14 +106,16 @@ class EpochLoop(_TrainingEpochLoop):
             num_images: Number of images in the batch.
 
         Returns:
-            Mean and number of images of each name; empty before the last batch.
+            Mean and number of images of each name; empty before the last batch. A later call, such
+            as at the end of the validation, returns its own values.
         """
         for name, value in values.items():
             total, number = self._sums.get(name, (0.0, 0))
             self._sums[name] = total + value.detach().float() * num_images, number + num_images
         if not self.val_loop.batch_progress.is_last_batch:
             return {}
-        return {name: (total / number, number) for name, (total, number) in self._sums.items()}
+        sums, self._sums = self._sums, {}
+        return {name: (total / number, number) for name, (total, number) in sums.items()}
 
     def can_validate(self) -> bool:
         """Return whether the model is validated in training and has validation images."""
