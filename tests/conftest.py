@@ -5,13 +5,14 @@ import gc
 
 gc.disable()  # off while tests are collected, which then takes a quarter less time
 
-import copy
 import functools
 import logging
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,19 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can use `import fakes`
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order files by their likely time, longest first, so that all workers end together."""
+    weights = Counter[Path]()
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        weights[item.path] += 1000 if "slurm" in marks else 10 if "slow" in marks else 1
+    items.sort(key=lambda item: -weights[item.path])
+
+
 def pytest_collection_finish() -> None:
     """Let the garbage collector ignore what the imports and the collection have made."""
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)  # Python's own collect so often that tests take 7 % longer
     gc.enable()
 
 
@@ -142,13 +153,14 @@ def small_disk() -> Iterator[Callable[[Path, int], None]]:
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
     """Return a function that composes the real config with overrides."""
-    return lambda *overrides: copy.deepcopy(_composed(overrides))
+    return lambda *overrides: pickle.loads(_composed(overrides))
 
 
 @functools.cache
-def _composed(overrides: tuple[str, ...]) -> DictConfig:
+def _composed(overrides: tuple[str, ...]) -> bytes:
+    """Return a pickled config, since unpickling is faster than copying."""
     register()
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         made = compose("train", overrides=list(overrides))
     made.run_dir = "unused"
-    return made
+    return pickle.dumps(made)

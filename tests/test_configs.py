@@ -67,8 +67,6 @@ ELSEWHERE = {
 """Options that tests of their own train."""
 
 
-ADDED = {"growth", "floor"}
-"""Parameters that runs of earlier versions lack; their defaults give the earlier behaviour."""
 OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
 """Groups whose options fit any model and data; metrics=auto is completed later."""
 ALONE = (
@@ -262,7 +260,7 @@ def check_parameters(made):
         if not target.__module__.startswith("limner."):
             continue
         parameters = inspect.signature(target).parameters
-        defaults = {n for n, p in parameters.items() if p.default is not p.empty} - ADDED
+        defaults = [n for n, p in parameters.items() if p.default is not p.empty]
         assert not defaults, f"{target.__name__} has defaults: {defaults}"
         keys = {key for key in node if not key.startswith("_")}
         shared = {"root", "path"} if path == ".data" else set()
@@ -286,6 +284,16 @@ def test_tests_compose_what_hydra_composes(composed, words):
         changed.data.batch_size = 7
         del changed.trainer
         assert OmegaConf.to_yaml(composed(*words)) == expected
+
+
+def test_tests_notice_a_change_of_a_config_file_outside_of_conf(run):
+    file = Path("own/experiment/mine.yaml")
+    file.parent.mkdir(parents=True)
+    for seed in (3, 4):
+        file.write_text(f"# @package _global_\nseed: {seed}\n")
+        for _ in range(2):
+            result = run("--config-dir", "own", "experiment=mine", "--cfg", "job")
+            assert result.out.startswith(f"seed: {seed} "), result.err
 
 
 def test_no_value_is_an_interpolation_of_an_interpolation():

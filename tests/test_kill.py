@@ -11,9 +11,9 @@ SPEC = importlib.util.spec_from_file_location("kill_test", SCRIPT)
 kill_test = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(kill_test)
 
-UPDATES = 30
+UPDATES = 14
 RUN = [*kill_test.COMMON, "metrics=none", "accelerator=cpu", f"trainer.max_steps={UPDATES}",
-       "callbacks.checkpoints.every_num_updates=4", "~callbacks.pictures"]  # fmt: skip
+       "callbacks.checkpoints.every_num_updates=3", "~callbacks.pictures"]  # fmt: skip
 
 
 @pytest.mark.slow  # test_training.py tests resumes without kills
@@ -30,5 +30,5 @@ def test_killed_run_equals_the_uninterrupted_run(run, tmp_path, model, kills):
     assert counts["kills"] == kills
     result = kill_test.compare(whole, killed)
     assert result["differences"] == 0
-    assert (result["checkpoints"], result["rows"]) == (UPDATES // 4 + 1, UPDATES)
+    assert (result["checkpoints"], result["rows"]) == (UPDATES // 3 + 1, UPDATES)
     assert kill_test.compare(whole, other)["differences"] > UPDATES

@@ -104,7 +104,7 @@ def test_values_belong_to_their_updates_for_an_interval(composed, drawn):
 
 @pytest.mark.slow
 @settings(
-    max_examples=10, deadline=None, derandomize=True, database=None,
+    max_examples=6, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(runs())

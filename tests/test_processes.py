@@ -12,11 +12,13 @@ from torch import distributed
 import limner
 from limner.processes import (
     STOP_SIGNALS,
+    from_all_processes,
     is_first_process,
     mean_over_processes,
     rank,
     world_size,
 )
+from support.two_processes import on_two
 
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 
@@ -41,6 +43,22 @@ def test_world_size_and_rank_follow_the_process_group(monkeypatch):
 def test_mean_over_processes_is_the_value_itself_in_one_process():
     value = torch.tensor(3.0)
     assert mean_over_processes(value) is value
+
+
+def rows(rank):
+    value = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True) * 10**rank
+    return from_all_processes(value.t())
+
+
+def test_from_all_processes_returns_all_rows_in_the_order_of_the_ranks(tmp_path):
+    for found in on_two(rows, tmp_path):
+        assert found.tolist() == [[1, 3], [2, 4], [10, 30], [20, 40]]
+        assert not found.requires_grad
+
+
+def test_from_all_processes_is_the_value_itself_in_one_process():
+    value = torch.ones(2, 3)
+    assert from_all_processes(value) is value
 
 
 def test_stop_signals_are_listed_once():

@@ -146,7 +146,7 @@ RESUMED = {
 def test_resumed_run_equals_the_uninterrupted_run(run, tmp_path, name, stops):
     """Stops in the middle of an epoch, at its end, and in a later epoch give equal bits."""
     common = [
-        *RESUMED[name], *NO_PICTURES, "data.batch_size=64", "trainer.limit_train_batches=4",
+        *RESUMED[name], *NO_PICTURES, "data.batch_size=16", "trainer.limit_train_batches=4",
         "trainer.limit_val_batches=2", "callbacks.log.every_num_updates=1",
     ]  # fmt: skip
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -321,7 +321,8 @@ def test_signal_stops_after_the_batch_and_resume_continues(tmp_path, run, model,
     assert updates == list(range(1, stopped + 6))
 
 
-@pytest.mark.parametrize(("model", "steps"), [("vae", 1), slow("gan", 2)])
+@pytest.mark.slow  # test_two_processes_train_like_one_and_one_process_resumes_their_run is quick
+@pytest.mark.parametrize(("model", "steps"), [("vae", 1), ("gan", 2)])
 @pytest.mark.usefixtures("forking")
 def test_two_processes_share_one_run(tmp_path, model, steps):
     """Every image once per epoch, one folder, and updates = images / (2 x batch x D steps)."""
@@ -452,7 +453,9 @@ def test_resume_refuses_other_images_and_accepts_moved_ones(run, tmp_path):
 def test_sweep_jobs_have_separate_folders(run):
     """Folders are named by overrides; the `/` of a group makes no nested folder."""
     quick = ["trainer.max_steps=1", "metrics=none", "logger=none", *NO_PICTURES]
-    result = run("-m", "model=gan", "model/loss=hinge,minimax", *quick, "sweep=losses")
+    result = run(
+        "-m", "model=gan", "model/loss=hinge,minimax", "network=mlp", *quick, "sweep=losses"
+    )
     assert result.code == 0, result.err
     folders = sorted(path.parent for path in Path("outputs/sweeps/losses").glob("*/status.json"))
     assert ["loss=hinge" in folders[0].name, "loss=minimax" in folders[1].name] == [True, True]
@@ -496,7 +499,7 @@ def test_help_and_config_are_shown_without_a_run_folder(run):
     assert not Path("outputs").exists()
 
 
-@pytest.mark.slow  # it starts three real processes
+@pytest.mark.slow  # it starts two real processes
 def test_console_script_starts_ddp_processes_with_the_same_words(tmp_path):
     """This includes the user's config files."""
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
@@ -512,6 +515,3 @@ def test_console_script_starts_ddp_processes_with_the_same_words(tmp_path):
         env={k: v for k, v in os.environ.items() if k != "LOCAL_RANK"},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    wrong = subprocess.run([str(script), "trian"], capture_output=True, text=True, check=False)
-    assert wrong.returncode == 2
-    assert "there is no command trian" in wrong.stdout + wrong.stderr

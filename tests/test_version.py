@@ -1,9 +1,12 @@
-"""Files of later versions of limner are refused."""
+"""Files of later versions of limner are refused, and files name the version."""
+
+import importlib.metadata
 
 import pytest
 
 import limner
 from limner.errors import UserError
+from limner.runs.records import write_records
 from limner.version import refuse_newer
 
 
@@ -21,3 +24,17 @@ def test_refuse_newer_refuses_newer_versions(version):
 @pytest.mark.parametrize("version", [limner.__version__, "0.0.1", "0.1.0.dev3", "", None, "?"])
 def test_refuse_newer_accepts_same_older_and_unknown_versions(version):
     refuse_newer(version, "outputs/run")
+
+
+def test_records_name_the_version_of_a_checkout_that_is_not_installed(tmp_path, monkeypatch):
+    """On a machine without a network, the folder src may only be in PYTHONPATH."""
+    installed = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "limner":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    write_records(tmp_path, config="seed: 0\n", device="cpu")
+    assert f"limner: {limner.__version__}\n" in (tmp_path / "environment.txt").read_text()

@@ -26,7 +26,7 @@ class ConfigFile:
 
     def __init__(self, path: Path, package: str) -> None:
         self.path, self.package = path, package
-        self.values = yaml.safe_load(path.read_text()) or {}
+        self.values = _parsed(path.read_text())
         self.bases = [
             path.parent / f"{entry.partition('@')[0]}.yaml"
             for entry in self.values.get("defaults", ())
@@ -126,6 +126,11 @@ def _type_of(value: Any) -> str:
             return "number"
         return "" if value.startswith("${") or value == "???" else "text"
     return NAMES.get(type(value), "")
+
+
+@functools.cache
+def _parsed(text: str) -> dict[str, Any]:
+    return yaml.safe_load(text) or {}
 
 
 def _value(values: Any, key: str) -> Any:

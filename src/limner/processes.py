@@ -1,6 +1,13 @@
 """The processes of a run: rank, number of processes, and the signals that stop them."""
 
-__all__ = ["STOP_SIGNALS", "is_first_process", "mean_over_processes", "rank", "world_size"]
+__all__ = [
+    "STOP_SIGNALS",
+    "from_all_processes",
+    "is_first_process",
+    "mean_over_processes",
+    "rank",
+    "world_size",
+]
 
 import os
 import signal
@@ -44,6 +51,21 @@ def mean_over_processes(value: "Tensor") -> "Tensor":
     value = value.clone()
     distributed.all_reduce(value)
     return value / world_size()
+
+
+def from_all_processes(value: "Tensor") -> "Tensor":
+    """Return the rows of a tensor (B, ...) of every process, as (processes * B, ...).
+
+    The tensors of all processes have the same shape. Gradients do not pass.
+    """
+    import torch
+    from torch import distributed
+
+    if world_size() == 1:
+        return value
+    parts = [torch.empty_like(value) for _ in range(world_size())]
+    distributed.all_gather(parts, value.detach().contiguous())
+    return torch.cat(parts)
 
 
 def _is_group() -> bool:

@@ -19,7 +19,9 @@ def test_collapse_warning_recognises_a_discriminator_that_is_always_right(run):
 
 def test_collapse_warning_recognises_a_collapse(run):
     """Weights that decay to 0 in every step draw the same image for every code."""
-    result = run(*SHORT, "optimizer=adamw", "optimizer.lr=1e-4", "optimizer.weight_decay=1e4")
+    short = ["trainer.max_epochs=2", "callbacks.game.first_update=30"]
+    decay = ["optimizer=adamw", "optimizer.lr=1e-4", "optimizer.weight_decay=1e4"]
+    result = run(*SHORT, *short, *decay)
     assert result.code == 0, result.err
     assert (result.out + result.err).count(COLLAPSED) == 1
 

@@ -11,7 +11,7 @@ QUICK = ["metrics=none", "accelerator=cpu", "network=mlp"]
 CURES = "The usual cures: model/kl_schedule=linear"
 
 
-@pytest.mark.parametrize("model", ["vae", "cvae"])
+@pytest.mark.parametrize("model", ["vae", pytest.param("cvae", marks=pytest.mark.slow)])
 def test_latent_pictures_are_written(run, model):
     result = run(
         f"model={model}", "model.latent_dim=2", *QUICK, "trainer.max_steps=4", "logger=csv",
@@ -50,8 +50,8 @@ def test_interpolation_ends_are_reconstructions(run):
 
 def test_posterior_collapse_is_reported_once_with_its_remedies(run):
     result = run(
-        *QUICK, "model.kl_weight=10000", "trainer.max_steps=160", "logger=none",
-        "callbacks.codes.every_num_updates=60",
+        *QUICK, "model.kl_weight=10000", "trainer.max_steps=90", "logger=none",
+        "callbacks.codes.every_num_updates=40",
     )  # fmt: skip
     assert result.code == 0, result.err
     told = [line for line in (result.out + result.err).splitlines() if CURES in line]

@@ -55,7 +55,10 @@ def assert_logger_has_all_pictures(folder: Path, keys: set[str]) -> None:
     assert all(re.fullmatch(r"[A-Z].*\.", text) for text in about.values()), about
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    ["cvae", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind != "cvae")],
+)
 def test_every_picture_of_a_run_is_in_its_event_file(tmp_path, kind):
     overrides, keys = KINDS[kind]
     if kind in FIRST_STAGES:

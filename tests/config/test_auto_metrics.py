@@ -53,6 +53,13 @@ def test_command_line_changes_the_choice(chosen):
     assert (metrics.num_samples, metrics.scores, metrics.floor) == (7, ["fid"], True)
 
 
+def test_resumed_run_of_an_earlier_version_without_lite0_gets_no_scores(composed):
+    config = composed("accelerator=cpu", "metrics=auto")
+    del config.metrics.choices.lite0
+    choose_metrics(config, data())
+    assert config.metrics == {"objective": None}
+
+
 def test_choice_builds_its_network(chosen):
     assert build(chosen(data()), "metrics").names == {"val/fid_lite0", "val/kid_lite0"}
 

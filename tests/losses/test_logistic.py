@@ -93,7 +93,7 @@ def test_logistic_mixture_learns_a_distribution_of_two_levels():
 
 
 def test_logistic_mixture_refuses_invalid_ranges_and_numbers_of_components():
-    with pytest.raises(ValueError, match="logistic_mixture reads images"):
+    with pytest.raises(ValueError, match="logistic reads images"):
         LogisticMixture(num_components=1).check(torch.tensor([0.0, 1.5]))
     with pytest.raises(ValueError, match=r"num_components=0"):
         LogisticMixture(num_components=0)

@@ -22,7 +22,8 @@ class Constant:
 
 def at(penalties, *, step, update=0):
     uniform = torch.rand(3, penalties.num_draws)
-    values = penalties(None, PAIRS, uniform=uniform, step=step, update=update)
+    factors = penalties.factors(step=step, update=update)
+    values = penalties(None, PAIRS, uniform=uniform, factors=factors)
     return {name: value.tolist() for name, value in values.items()}
 
 
@@ -58,7 +59,8 @@ def test_penalties_have_separate_random_numbers():
     })  # fmt: skip
     assert penalties.num_draws == 4
     uniform = torch.arange(12.0).view(3, 4)
-    penalties(None, PAIRS, uniform=uniform, step=0, update=0)
+    factors = penalties.factors(step=0, update=0)
+    penalties(None, PAIRS, uniform=uniform, factors=factors)
     assert torch.equal(torch.cat([first.uniform, second.uniform], 1), uniform)
 
 

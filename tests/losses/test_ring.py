@@ -76,7 +76,8 @@ class Game:
         fake = self.g(torch.randn(BATCH, LATENT_DIM)).detach().requires_grad_()
         pairs = Pairs(real, fake, self.d(real), self.d(fake))
         uniform = torch.rand(BATCH, self.penalties.num_draws)
-        added = self.penalties(self.d, pairs, uniform=uniform, step=update, update=update)
+        factors = self.penalties.factors(step=update, update=update)
+        added = self.penalties(self.d, pairs, uniform=uniform, factors=factors)
         loss = self.loss.discriminator(pairs.real_logits, pairs.fake_logits)
         return sum(added.values(), loss).mean()
 
@@ -112,7 +113,7 @@ class Game:
 def test_every_loss_finds_all_eight_modes(loss, penalties, num_discriminator_steps):
     game = Game(loss, penalties)
     assert covered(game.sample(2000))[0] <= 2
-    game.train(700, num_discriminator_steps)
+    game.train(500, num_discriminator_steps)
     num_modes, share = covered(game.sample(2000))
     assert num_modes == 8
     assert share > 0.35

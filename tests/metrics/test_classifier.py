@@ -25,9 +25,9 @@ def prepared(composed):
     return make
 
 
-@pytest.mark.slow  # 1,500 updates
+@pytest.mark.slow
 def test_classifier_learns_the_data(prepared):
-    features, _ = prepared()
+    features, _ = prepared("metrics.features.num_updates=500")
     protocol = features.protocol()
     assert protocol["classifier_accuracy"] > 0.93
     assert len(protocol["weights_sha256"]) == 64

@@ -144,5 +144,6 @@ def test_penalty_weight_is_a_number_or_a_schedule(made, weight):
     images = torch.randn(2, 1, 8, 8, requires_grad=True)
     logits = images.sum((1, 2, 3))  # The gradient of these logits is 1 in each of 64 pixels.
     pairs = Pairs(images, images, logits, logits)
-    values = model.penalty(None, pairs, uniform=torch.zeros(2, 0), step=2, update=2)
+    factors = model.penalty.factors(step=2, update=2)
+    values = model.penalty(None, pairs, uniform=torch.zeros(2, 0), factors=factors)
     assert values["r1"].tolist() == [1.5 * 64 / 2] * 2

@@ -1,9 +1,11 @@
 """VQ-VAEs, and models that are trained on the codes of a trained autoencoder."""
 
 import csv
+import math
 import shutil
 from functools import cache, partial
 
+import lightning as L
 import pytest
 import torch
 
@@ -75,7 +77,7 @@ def test_vqvae_reconstructs_from_its_codes_alone(first):
     [
         slow("vqvae", ["model=code_prior", *TINY_PRIOR]),
         ("vqvae", ["model=code_prior", *TINY_PRIOR, "model/condition=concat", "model.top_k=4"]),
-        ("rae", ["model=latent_prior"]),
+        slow("rae", ["model=latent_prior"]),  # test_gaussian_mixture_is_fitted_at_once is quick
         slow("vae", ["model=latent_prior", "model/prior=flow", "model.ema_half_life=100"]),
         slow(
             "cvae", ["model=latent_prior", "model/prior=mixture", "model.prior.num_components=3"]
@@ -103,6 +105,31 @@ def test_second_stage_trains_and_samples_by_itself(first, tmp_path, stage, overr
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        ("vqvae", ["model=code_prior", *TINY_PRIOR]),
+        slow("vae", ["model=latent_prior", "model/prior=flow"]),
+    ],
+)
+def test_second_stage_is_built_for_a_plain_trainer(first, tmp_path, stage, words):
+    words = [*words, f"model.first_stage={first(stage)}", "data.batch_size=300"]
+    assert limner.compose(*words).model.first_stage == str(first(stage))
+    model, data = limner.build(*words)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    plain = L.Trainer(
+        max_epochs=1, accelerator="cpu", enable_checkpointing=False, default_root_dir=tmp_path,
+        **quiet,
+    )  # fmt: skip
+    plain.fit(model, data)
+    assert torch.isfinite(plain.callback_metrics["train/loss"])
+    (validated,) = plain.validate(model, data, verbose=False)
+    assert math.isfinite(validated["val/loss"])
+    before = torch.load(last_checkpoint(first(stage)), weights_only=True)["state_dict"]
+    for key, value in model.first_stage.state_dict().items():
+        assert torch.equal(value, before[key]), "the first stage has changed, or is not loaded"
+
+
 def test_second_stage_resumes_without_the_first_stage(first, run, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     moved = shutil.copytree(first("rae"), tmp_path / "moved")

@@ -123,7 +123,8 @@ def test_two_processes_resume_the_run_that_auto_found(run, tmp_path):
     assert torch.load(newest(Path("run")), weights_only=True)["limner"]["world_size"] == 2
 
 
-@pytest.mark.slow  # it starts three real processes
+@pytest.mark.slow
+@pytest.mark.usefixtures("forking")
 def test_torchrun_with_another_number_of_processes_is_refused(tmp_path):
     result = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2",

@@ -95,7 +95,8 @@ def alike(one: Path, other: Path, tolerance: float) -> bool:
     return all((a - b).abs().max().item() <= tolerance for a, b in pairs)
 
 
-@pytest.mark.slow  # it starts four real processes
+@pytest.mark.slow
+@pytest.mark.usefixtures("forking")
 def test_two_nodes_of_torchrun_train_as_one_process(tmp_path, run):
     """They share one folder and train with the whole batch, without batch norm."""
     nodes = on_two_nodes(tmp_path, "trainer.max_steps=5")

@@ -135,7 +135,7 @@ class PixelFeatures:
 
 
 class SlowFeatures(PixelFeatures):
-    """A feature network as slow as a large network without a GPU; it leaves a file `scoring`.
+    """A feature network that takes time, and adds a line to the file `scoring` for each batch.
 
     Args:
         seconds: Seconds for each batch.
@@ -146,7 +146,8 @@ class SlowFeatures(PixelFeatures):
         self.seconds = seconds
 
     def __call__(self, images):
-        Path("scoring").touch()
+        with open("scoring", "a") as file:
+            file.write("a batch\n")
         time.sleep(self.seconds)
         return super().__call__(images)
 

@@ -1,9 +1,9 @@
 """Separate processes of `python PROGRAM.py` without the seconds that imports would take.
 
-This includes `python -m benchmarks.play`. The processes are forked from the process of the tests,
-which has imported everything. Each has its own words, folder, environment, output and signals. If
-Lightning's launcher starts a further process of a run, that process is a child of the first, with
-the words and the environment that the launcher passes.
+This includes `python -m MODULE` for the modules in `MODULES`. The processes are forked from the
+process of the tests, which has imported everything. Each has its own words, folder, environment,
+output and signals. If Lightning's launcher or torchrun starts a further process of a run, that
+process is a child of the first, with the words and the environment that the launcher passes.
 """
 
 __all__ = ["Popen"]
@@ -12,6 +12,7 @@ import atexit
 import os
 import pickle
 import runpy
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 import limner.training.train  # noqa: F401  this import takes seconds
 
+MODULES = ("benchmarks.play", "torch.distributed.run")
 SEVERAL = ("accelerator=ddp_cpu", "trainer.devices=2")
 _spares: list[tuple[int, int]] = []
 """Processes that wait to become a further process of this run: their ids, and pipes to them."""
@@ -31,12 +33,13 @@ class Popen(subprocess.Popen):
     """A `subprocess.Popen` that forks when it is to start a Python program."""
 
     def _execute_child(self, args, *rest):
-        is_program = str(args[1]).endswith(".py") or args[1:3] == ["-m", "benchmarks.play"]
+        words = [str(word) for word in args]
+        words = words[2:] if words[1] == "-u" else words[1:]  # torchrun asks for unbuffered output
+        is_program = words[0].endswith(".py") or (words[0] == "-m" and words[1] in MODULES)
         if not (args[0] == sys.executable and is_program):
             super()._execute_child(args, *rest)
             return
         cwd, environment, pipes, new_session = rest[4], rest[5], rest[9:15], rest[20]
-        words = [str(word) for word in args[1:]]
         start = words, cwd and str(cwd), dict(os.environ if environment is None else environment)
         if _spares and set(pipes) == {-1}:
             self.pid, pipe = _spares.pop()
@@ -45,7 +48,11 @@ class Popen(subprocess.Popen):
         else:
             self.pid = os.fork()
             if self.pid == 0:
-                _become(start, pipes, new_session)
+                try:
+                    _become(start, pipes, new_session)
+                finally:
+                    os.write(2, traceback.format_exc().encode())
+                    os._exit(1)  # otherwise a second pytest would run the other tests
         self._child_created = True
         self._close_pipe_fds(*pipes)
 
@@ -61,7 +68,12 @@ def _become(start: tuple, pipes: Sequence[int], new_session: bool) -> None:
     if giving != -1:
         os.close(giving)  # the input must end when the parent closes its end
         sys.stdin = os.fdopen(0)
-    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+    # `closefd`: a process that this process forks replaces these files, which must stay open.
+    sys.stdout, sys.stderr = (
+        os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2)
+    )
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)  # torchrun handles them, and its processes do not
     atexit._clear()
     GlobalHydra.instance().clear()
     _spares.clear()

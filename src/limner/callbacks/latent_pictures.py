@@ -73,15 +73,14 @@ class Codes(L.Callback):
         every_num_updates: Smallest number of updates between pictures, at least 1; also the first
             update at which to warn of a collapse.
         num_images: Number of held-out images to encode, at least 2.
-        growth: Growth of the interval between pictures, see `limner.schedules.Interval`.
     """
 
-    def __init__(self, *, every_num_updates: int, num_images: int, growth: float = 0.0) -> None:
+    def __init__(self, *, every_num_updates: int, num_images: int) -> None:
         if every_num_updates < 1 or num_images < 2:
             raise ValueError(
                 "callbacks.codes: every_num_updates must be 1 or more, num_images 2 or more."
             )
-        self.interval = Interval(every=every_num_updates, growth=growth)
+        self.interval = Interval(every=every_num_updates, growth=0.0)
         self.num_images = num_images
         self.writing = WarnOnce("Writing pictures of codes", OSError)
         self._has_warned = False

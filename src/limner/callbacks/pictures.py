@@ -32,17 +32,14 @@ class Pictures(L.Callback):
         every_num_updates: Smallest number of updates between pictures, at least 1.
         num_images: Number of images in a grid of samples, at least 1.
         seed: Seed of the noise.
-        growth: Growth of the interval between pictures, see `limner.schedules.Interval`.
     """
 
-    def __init__(
-        self, *, every_num_updates: int, num_images: int, seed: int, growth: float = 0.0
-    ) -> None:
+    def __init__(self, *, every_num_updates: int, num_images: int, seed: int) -> None:
         if every_num_updates < 1 or num_images < 1:
             raise ValueError(
                 "callbacks.pictures: every_num_updates and num_images must be 1 or more."
             )
-        self.interval = Interval(every=every_num_updates, growth=growth)
+        self.interval = Interval(every=every_num_updates, growth=0.0)
         self.num_images, self.seed = num_images, seed
         self.writing = WarnOnce("Writing pictures", OSError)
 

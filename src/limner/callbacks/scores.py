@@ -67,7 +67,6 @@ class Scores(L.Callback):
         num_neighbours: Number k of neighbours of PRDC.
         seed: Seed of the samples.
         objective: Score by which the best checkpoint is chosen, {name, mode: min or max}.
-        growth: Growth of the interval between scores, see `limner.schedules.Interval`.
         floor: Whether to compare n samples with n real images, and to give beside each score the
             score of n other real images. n is `num_samples`, or half of the real images of a split
             if that is smaller.
@@ -89,8 +88,7 @@ class Scores(L.Callback):
         num_neighbours: int,
         seed: int,
         objective: Mapping[str, str],
-        growth: float = 0.0,
-        floor: bool = False,
+        floor: bool,
     ) -> None:
         self.evaluator = Evaluator(
             features=features,
@@ -104,7 +102,8 @@ class Scores(L.Callback):
         )
         self.evaluator.check(num_samples, f"metrics.num_samples={num_samples}")
         self.features = features
-        self.every_num_epochs, self.growth = every_num_epochs, growth
+        self.every_num_epochs = every_num_epochs
+        self.interval = Interval(every=1, growth=0.0)
         self.num_samples, self.seed, self.floor = num_samples, seed, floor
         self.splits = [reference_split] if isinstance(reference_split, str) else reference_split
         _check_objective(objective["name"], scores, self.splits, features.suffix)
@@ -142,11 +141,11 @@ class Scores(L.Callback):
         if every == "auto":
             num_images = USUAL * len(trainer.datamodule.split("train")[1])
             every = USUAL * max(1, math.ceil(num_samples / (SHARE * num_images)))
-        self._interval = Interval(every=every, growth=self.growth)
+        self.interval = Interval(every=every, growth=self.interval.growth)
 
     def on_fit_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         if trainer.is_global_zero and trained_with(model, self.features.protocol()):
-            log.warning(ADVICE, self.features.suffix.strip("_") or "inception")
+            log.warning(ADVICE, f"metrics={self.features.suffix[1:] or 'inception'}")
 
     def num_compared(self, num_samples: int, data: RealImages) -> int:
         """Return the number of samples to compare if there are `num_samples`, see `floor`."""
@@ -184,7 +183,7 @@ class Scores(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        if self._interval.is_due(epoch) or is_last_epoch(trainer):
+        if self.interval.is_due(epoch) or is_last_epoch(trainer):
             self.score_update(trainer, model)
 
     def score_update(self, trainer: L.Trainer, model: L.LightningModule) -> None:

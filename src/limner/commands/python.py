@@ -114,14 +114,21 @@ def build(*words: str, config_dir: str | Path | None = None) -> Parts:
     """
     import torch
 
+    from limner.pretrained.first_stage import adopt, check_shape
+
     words = _words(words, config_dir)
     with alone("limner.build"), undisturbed(), messages_as_errors():
         config = _composed(_prepared(words))
+        first_stage = adopt(config, None)
         data = build_node(config, "data")
         data.open()
         config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
         torch.manual_seed(config.seed)
-        return Parts(build_node(config, "model"), data)
+        model = build_node(config, "model")
+        if first_stage is not None:
+            check_shape(first_stage, data.image_shape)
+            model.first_stage.load_state_dict(first_stage.module.state_dict())
+        return Parts(model, data)
 
 
 def open_data(name: str, **values: Any) -> "ImageDataModule":
@@ -203,6 +210,10 @@ def _composed(words: list[str], *, only: tuple[str, ...] | None = None) -> DictC
         raise clarified(error, words) from error.__cause__
     complete = copy.deepcopy(config)
     complete.run_dir = "."  # filled in when a run starts
+    if only is None:
+        from limner.pretrained.first_stage import adopt  # imports torch, so not at the top
+
+        adopt(complete, None)
     check(complete, only=only)
     return config
 

@@ -34,7 +34,7 @@ def choose_metrics(config: DictConfig, data: RealImages) -> None:
     on_gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     labelled, colours = data.num_classes > 1, data.image_shape[0] in (1, 3)
     name = "inception" if on_gpu and colours else "classifier" if labelled else "lite0"
-    if name == "lite0" and (problem := _problem_of_lite0(data)):
+    if name == "lite0" and (problem := _problem_of_lite0(config, data)):
         config.metrics = {"objective": None}
         log.info(
             "metrics=none, since there is no GPU for Inception, there are no labels for a "
@@ -51,8 +51,10 @@ def choose_metrics(config: DictConfig, data: RealImages) -> None:
     )
 
 
-def _problem_of_lite0(data: RealImages) -> str | None:
+def _problem_of_lite0(config: DictConfig, data: RealImages) -> str | None:
     """Return what EfficientNet-lite0 lacks to score these data on this machine, or None."""
+    if "lite0" not in config.metrics.choices:
+        return "a run that this version of limner has started."
     if data.image_shape[0] not in (1, 3):
         return f"1 or 3 channels, not {data.image_shape[0]}."
     if (num_images := len(data.reference("train")[1])) < FEWEST:

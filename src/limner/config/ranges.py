@@ -21,7 +21,7 @@ SIZE = re.compile(
     r"|features|heads|operators|discriminator_steps)"
 )
 """Names of whole numbers that must be 1 or more."""
-COUNT = re.compile(r"(.*_)?num_|first_update$|.*_gib$|growth$")
+COUNT = re.compile(r"(.*_)?num_|first_update$|.*_gib$")
 """Names of numbers that must be 0 or more."""
 RATE = re.compile(r"(.*_)?(lr|learning_rate)")
 

@@ -21,8 +21,8 @@ class GradientPenalty:
 
     def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor:
         """Return the penalty (B,) at a random point between each pair."""
-        real, fake = pairs.real.detach(), pairs.fake.detach()
-        between = torch.lerp(fake, real, uniform.to(real)[..., None, None]).requires_grad_()
+        # not a leaf: torch.compile cannot capture `requires_grad_` on a tensor that it computes
+        between = torch.lerp(pairs.fake, pairs.real, uniform.to(pairs.real)[..., None, None])
         return (_gradient(d(between), between).norm(dim=1) - 1).square()
 
 

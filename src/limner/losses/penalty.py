@@ -71,10 +71,12 @@ class Weighted(nn.Module):
         super().__init__()
         self.function, self.weight, self.every = function, weight, every
 
-    def forward(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor, update: int) -> Tensor:
-        """Return the weighted values (B,) in a step that has the penalty."""
+    def factor(self, *, step: int, update: int) -> float | None:
+        """Return the factor of the penalty in a step of D; None in a step without the penalty."""
+        if step % self.every != 0:
+            return None
         weight = self.weight(update) if callable(self.weight) else self.weight
-        return weight * self.every * self.function(d, pairs, uniform=uniform)
+        return weight * self.every
 
 
 class Penalties(nn.ModuleDict):
@@ -94,22 +96,34 @@ class Penalties(nn.ModuleDict):
             if isinstance(each.function, DiscriminatorObserver):
                 each.function.observe(statistics, step=step, num_images=num_images)
 
+    def factors(self, *, step: int, update: int) -> dict[str, float]:
+        """Return the factor of each penalty that is due in a step of D, by name.
+
+        The factors are plain numbers that are computed before the losses, so that the losses can
+        be compiled once for all steps.
+
+        Args:
+            step: Number of earlier steps of D.
+            update: Number of earlier updates.
+        """
+        factors = {name: each.factor(step=step, update=update) for name, each in self.items()}
+        return {name: factor for name, factor in factors.items() if factor is not None}
+
     def forward(
-        self, d: Discriminator, pairs: Pairs, *, uniform: Tensor, step: int, update: int
+        self, d: Discriminator, pairs: Pairs, *, uniform: Tensor, factors: Mapping[str, float]
     ) -> dict[str, Tensor]:
-        """Return the values (B,) of each penalty that is due in D's step number `step`, by name.
+        """Return the weighted values (B,) of each penalty that has a factor, by name.
 
         Args:
             d: The discriminator.
             pairs: The images and logits of the step.
             uniform: Random numbers (B, num_draws) from U[0, 1).
-            step: Number of earlier steps of D.
-            update: Number of earlier updates.
+            factors: Factors of the penalties, by name.
         """
         nums = [trait(each.function, Penalty, "num_draws") for each in self.values()]
         draws = uniform.split(nums, dim=1)
         return {
-            name: each(d, pairs, uniform=own, update=update)
+            name: factors[name] * each.function(d, pairs, uniform=own)
             for (name, each), own in zip(self.items(), draws, strict=True)
-            if step % each.every == 0
+            if name in factors
         }

@@ -8,10 +8,10 @@ from typing import Any
 from torch import nn
 
 ADVICE = (
-    "This model trains on the features of the network that scores it (%s). Its scores are better "
-    "than its images:\ncompare models by another network, metrics=classifier or metrics=inception."
+    "%s scores this model, which was trained on its features: the scores are too good.\n"
+    "Another network compares models: metrics=classifier or metrics=inception."
 )
-"""Warning, with a place for the name of the network."""
+"""Warning, with a place for the option of `metrics` that scores the model."""
 
 
 def trained_with(model: nn.Module, protocol: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class PlayerLosses(NamedTuple):
     logits: Tensor  # D's step: (B, 2) for real and fake images; G's step: (B, 1) for fakes
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class AdversarialObjective:
     """Losses of both players. `limner.models.GAN` describes the parts.
 
@@ -78,11 +78,16 @@ class AdversarialObjective:
 
     def discriminator_losses(self, inputs: Inputs, step: int, *, update: int) -> PlayerLosses:
         """Return D's losses in its step number `step`, which belongs to update `update`."""
-        with torch.no_grad():
-            fake = self._fake(inputs)
-        real = self._augment(inputs.real, inputs.for_real)
+        real, fake = (images.detach() for images in self.pairs(inputs))
         if len(self.penalty) > 0:
-            real, fake = real.detach().requires_grad_(), fake.requires_grad_()
+            real, fake = real.requires_grad_(), fake.requires_grad_()
+        factors = self.penalty.factors(step=step, update=update)
+        return self.losses_of_pairs(real, fake, inputs, factors)
+
+    def losses_of_pairs(
+        self, real: Tensor, fake: Tensor, inputs: Inputs, factors: dict[str, float]
+    ) -> PlayerLosses:
+        """Return D's losses on images (B, C, H, W), with penalties multiplied by `factors`."""
         real_logits, real_classes = self._judge(real, inputs)
         fake_logits, fake_classes = self._judge(fake, inputs)
         losses = {"loss_discriminator": self.loss.discriminator(real_logits, fake_logits)}
@@ -93,7 +98,7 @@ class AdversarialObjective:
         penalties = self.penalty(
             lambda images: self._judge(images, inputs)[0],
             Pairs(real, fake, real_logits, fake_logits),
-            uniform=inputs.for_penalty, step=step, update=update,
+            uniform=inputs.for_penalty, factors=factors,
         )  # fmt: skip
         losses |= {f"penalty_{name}": values for name, values in penalties.items()}
         means = {name: values.mean() for name, values in losses.items()}
@@ -110,6 +115,11 @@ class AdversarialObjective:
             losses = self.auxiliary.generator(fake_classes, labels=inputs.labels)
             means["auxiliary_generator"] = losses.mean()
         return PlayerLosses(means, fake_logits[:, None])
+
+    def pairs(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """Return T(x) and T(G(z)), without gradients."""
+        with torch.no_grad():
+            return self._augment(inputs.real, inputs.for_real), self._fake(inputs)
 
     def _fake(self, inputs: Inputs) -> Tensor:
         """Return T(G(z))."""

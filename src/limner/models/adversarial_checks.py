@@ -1,10 +1,11 @@
-"""Checks of the two players of a GAN before training, and their losses outside of training."""
+"""Checks of the two players of a GAN before training, their statistics, and validation losses."""
 
 __all__ = [
     "BatchNormError",
     "check_players",
     "is_relativistic",
     "num_draws_of",
+    "observe_logits",
     "validation_losses",
 ]
 
@@ -15,8 +16,17 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from limner.errors import UserError
-from limner.interfaces import AdversarialLoss, Augmentation, Batch, label_kwargs, trait
+from limner.interfaces import (
+    AdversarialLoss,
+    Augmentation,
+    Batch,
+    DiscriminatorObserver,
+    label_kwargs,
+    trait,
+)
+from limner.losses.diagnostics import discriminator_statistics
 from limner.losses.penalty import Penalties, Penalty
+from limner.processes import from_all_processes
 
 if TYPE_CHECKING:
     from limner.models.gan import GAN
@@ -49,6 +59,25 @@ def is_relativistic(loss: AdversarialLoss) -> bool:
 def num_draws_of(augmentation: Augmentation | None) -> int:
     """Return how many random numbers an augmentation needs per image."""
     return 0 if augmentation is None else trait(augmentation, Augmentation, "num_draws")
+
+
+def observe_logits(model: "GAN", logits: Tensor, step: int) -> dict[str, Tensor]:
+    """Pass statistics of all processes' logits to the parts that adapt to them; return them.
+
+    Args:
+        model: The GAN.
+        logits: D's logits (B, 2) for the real and fake images of this process, detached.
+        step: Number of earlier steps of D.
+    """
+    real, fake = from_all_processes(logits).unbind(-1)
+    threshold = trait(model.objective.loss, AdversarialLoss, "threshold")
+    seen = discriminator_statistics(real, fake, threshold=threshold)
+    model.penalty.observe(seen, step=step, num_images=len(real))
+    values = seen._asdict()
+    if isinstance(model.augmentation, DiscriminatorObserver):
+        model.augmentation.observe(seen, step=step, num_images=len(real))
+        values["augmentation_p"] = model.augmentation.p.clone()
+    return values
 
 
 def validation_losses(model: "GAN", batch: Batch) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ class Classifier(L.LightningModule):
     """
 
     batches_per_update = 1
+    loss_functions = ("_losses",)
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class CodePrior(L.LightningModule):
     """
 
     batches_per_update = 1
+    loss_functions = ("_loss",)
 
     def __init__(
         self,
@@ -119,8 +120,8 @@ class CodePrior(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         height, width = self.first_stage.map_size
         step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
-        for part in micro_batches(self.gradients, batch["image"], self._labels(batch)):
-            loss = self._loss(self.network, *part)
+        for images, labels in micro_batches(self.gradients, batch["image"], self._labels(batch)):
+            loss = self._loss(self.network, self._codes(images), labels)
             # in nats per code, so that one learning rate suits maps of any size
             step.backward(loss / (height * width), {"loss": loss})
         values = step.finish()
@@ -128,7 +129,7 @@ class CodePrior(L.LightningModule):
         return finish_update(self, values)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        loss = self._loss(best(self), batch["image"], self._labels(batch))
+        loss = self._loss(best(self), self._codes(batch["image"]), self._labels(batch))
         report_evaluation(self, {"loss": loss}, num_images=len(batch["image"]))
 
     test_step = validation_step
@@ -136,7 +137,10 @@ class CodePrior(L.LightningModule):
     def _labels(self, batch: Batch) -> Tensor | None:
         return None if self.num_classes is None else batch["label"]
 
-    def _loss(self, network: nn.ModuleDict, images: Tensor, labels: Tensor | None) -> Tensor:
-        """Return -log p of the codes of the images in nats, averaged over images."""
-        codes = self.first_stage.indices(images).flatten(1)
+    def _codes(self, images: Tensor) -> Tensor:
+        """Return the codes int64 (B, h * w) of images (B, C, H, W), row by row."""
+        return self.first_stage.indices(images).flatten(1)
+
+    def _loss(self, network: nn.ModuleDict, codes: Tensor, labels: Tensor | None) -> Tensor:
+        """Return -log p of codes (B, h * w) in nats, averaged over images."""
         return -network["prior"].log_prob(codes, labels).mean()

@@ -19,15 +19,13 @@ from limner.interfaces import (
     Augmentation,
     AuxiliaryLoss,
     Batch,
-    DiscriminatorObserver,
     OptimizerFactory,
     label_kwargs,
-    trait,
 )
-from limner.losses.diagnostics import discriminator_statistics, means
+from limner.losses.diagnostics import means
 from limner.losses.penalty import Penalties, Weighted
 from limner.models.adversarial import AdversarialObjective, Inputs
-from limner.models.adversarial_checks import validation_losses
+from limner.models.adversarial_checks import observe_logits, validation_losses
 from limner.models.ema import evaluating, follow, make_ema
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
@@ -62,7 +60,7 @@ class GAN(L.LightningModule):
             sampling, see `StandingStatistics`; None for the running averages of training.
     """
 
-    has_unused_parameters = True  # for DDP: a step of a player does not use the other player
+    loss_functions = ("objective.pairs", "objective.losses_of_pairs", "objective.generator_losses")
     validates_in_training = False  # scores are more useful; `trainer.validate` still works
 
     def __init__(
@@ -152,7 +150,7 @@ class GAN(L.LightningModule):
             optimizer_step.backward(sum(losses.means.values()), losses.means)
             logits.append(losses.logits.detach())
         values = optimizer_step.finish(norm_name="gradient_norm_discriminator")
-        return values | self._observe(torch.cat(logits), step)
+        return values | observe_logits(self, torch.cat(logits), step)
 
     def _generator_step(self, inputs: Inputs) -> dict[str, Tensor]:
         optimizer, _ = self.optimizers(use_pl_optimizer=False)
@@ -161,18 +159,6 @@ class GAN(L.LightningModule):
             losses = self.objective.generator_losses(part)
             optimizer_step.backward(sum(losses.means.values()), losses.means)
         return optimizer_step.finish(norm_name="gradient_norm_generator")
-
-    def _observe(self, logits: Tensor, step: int) -> dict[str, Tensor]:
-        """Show all processes' logits to the parts that follow them; return statistics."""
-        real, fake = self.all_gather(logits).flatten(0, -2).unbind(-1)
-        threshold = trait(self.objective.loss, AdversarialLoss, "threshold")
-        seen = discriminator_statistics(real, fake, threshold=threshold)
-        self.penalty.observe(seen, step=step, num_images=len(real))
-        values = seen._asdict()
-        if isinstance(self.augmentation, DiscriminatorObserver):
-            self.augmentation.observe(seen, step=step, num_images=len(real))
-            values["augmentation_p"] = self.augmentation.p.clone()
-        return values
 
     def _draw_codes(
         self, num_images: int, labels: Tensor | None, *, generator: Generator | None

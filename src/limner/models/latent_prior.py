@@ -46,6 +46,7 @@ class LatentPrior(L.LightningModule):
     """
 
     batches_per_update = 1
+    loss_functions = ("_loss",)
 
     def __init__(
         self,
@@ -139,12 +140,12 @@ class LatentPrior(L.LightningModule):
         images, labels = batch["image"], self._labels(batch)
         eps = self.noise.normal(images, self.latent_dim)
         if self.is_fitted:
-            values = {"loss": self._loss(self.network, images, labels, eps)}
+            values = {"loss": self._loss(self.network, self._codes(images, labels, eps))}
             self.trainer.should_stop = True
         else:
             step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
             for part in micro_batches(self.gradients, images, labels, eps):
-                loss = self._loss(self.network, *part)
+                loss = self._loss(self.network, self._codes(*part))
                 step.backward(loss, {"loss": loss})
             values = step.finish()
         follow(self, self.network)
@@ -153,7 +154,7 @@ class LatentPrior(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images = batch["image"]
         eps = torch.randn(len(images), self.latent_dim).to(images)
-        loss = self._loss(best(self), images, self._labels(batch), eps)
+        loss = self._loss(best(self), self._codes(images, self._labels(batch), eps))
         report_evaluation(self, {"loss": loss}, num_images=len(images))
 
     test_step = validation_step
@@ -166,11 +167,8 @@ class LatentPrior(L.LightningModule):
         is_drawn = self.first_stage.objective.is_variational
         return mean + torch.exp(logvar / 2) * eps if is_drawn else mean
 
-    def _loss(
-        self, network: nn.ModuleDict, images: Tensor, labels: Tensor | None, eps: Tensor
-    ) -> Tensor:
-        """Return -log p of the codes of the images in nats, averaged over images."""
-        codes = self._codes(images, labels, eps)
+    def _loss(self, network: nn.ModuleDict, codes: Tensor) -> Tensor:
+        """Return -log p of codes (B, latent_dim) in nats, averaged over images."""
         return -_density(network).log_prob(codes).mean()
 
     def _fit(self) -> None:

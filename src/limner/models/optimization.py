@@ -57,7 +57,7 @@ class OptimizerStep:
         if len(self._values) < self.gradients.accumulate:
             share.backward()
         else:
-            backward(self.model, share)
+            backward(self.model, share, self._weights)
 
     def finish(self, *, norm_name: str | None = None) -> dict[str, Tensor]:
         """Clip the gradient, take the step, and return the mean of each value.

@@ -55,6 +55,7 @@ class VAE(L.LightningModule):
     """
 
     batches_per_update = 1
+    loss_functions = ("_losses",)
     num_classes = None
 
     def __init__(

@@ -48,8 +48,8 @@ class VAEGAN(L.LightningModule):
             the average that samples and scores use; None for no average.
     """
 
-    has_unused_parameters = True
     batches_per_update = 1
+    loss_functions = ("_discriminator_losses", "_autoencoder_losses")
     num_classes = None
 
     def __init__(

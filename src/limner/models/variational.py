@@ -16,7 +16,6 @@ __all__ = [
     "log_likelihood",
 ]
 
-import functools
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -99,9 +98,11 @@ def log_likelihood(likelihood: Likelihood, params: Tensor, images: Tensor) -> Te
     return likelihood.log_prob(params, images, variance=variance)
 
 
-@functools.cache
 def _finds_variance(kind: type[Likelihood]) -> bool:
-    """Return whether likelihoods of a class are a `FindsVariance`, which is slow to look up."""
+    """Return whether likelihoods of a class are a `FindsVariance`.
+
+    `isinstance` is slow for protocols, and torch.compile warns about cached functions.
+    """
     return all(hasattr(kind, name) for name in ("log_prob", "mean_square", "follow"))
 
 

@@ -20,6 +20,7 @@ from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.variational import Likelihood, check_readable, log_likelihood
+from limner.processes import from_all_processes
 
 
 class VQVAE(L.LightningModule):
@@ -39,6 +40,8 @@ class VQVAE(L.LightningModule):
     """
 
     batches_per_update = 1
+    loss_functions = ("_losses",)
+    compiles_on_several_processes = False  # the codes that the codebook chooses would differ
 
     def __init__(
         self,
@@ -112,7 +115,7 @@ class VQVAE(L.LightningModule):
     test_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
-        counts = self.all_gather(self._counts).view(-1, self.num_codes).sum(0)
+        counts = from_all_processes(self._counts[None]).sum(0)
         report_evaluation(self, self._use(counts), num_images=1)
 
     on_test_epoch_start = on_validation_epoch_start

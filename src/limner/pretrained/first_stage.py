@@ -22,13 +22,14 @@ from limner.pretrained.safe_build import build, read_config
 from limner.pretrained.trained_model import TrainedModel
 
 
-def adopt(config: DictConfig, folder: Path) -> TrainedModel | None:
+def adopt(config: DictConfig, folder: Path | None) -> TrainedModel | None:
     """Insert the config of the first stage, and its facts, into the config of a run.
 
     Args:
         config: Config of a run. It is changed if its model names a first stage. This function
             imports the class of the model, so an untrusted config must be checked before.
-        folder: Folder of the run. If the run has started, its first stage is kept.
+        folder: Folder of the run, whose first stage is kept if the run has started; None for a
+            config without a run.
 
     Returns:
         The first stage with its trained weights. None if there is no first stage, or if the
@@ -43,7 +44,7 @@ def adopt(config: DictConfig, folder: Path) -> TrainedModel | None:
     if not isinstance(source := model.first_stage, str):
         return None
     trained, trust = None, list(config.trust)
-    if (folder / "config.yaml").is_file():
+    if folder is not None and (folder / "config.yaml").is_file():
         saved = read_config(folder / "config.yaml").get("model")
         node: Any = saved.get("first_stage") if isinstance(saved, Mapping) else None
         if not isinstance(node, Mapping) or "_target_" not in node:

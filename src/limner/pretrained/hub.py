@@ -1,12 +1,12 @@
-"""The Hugging Face Hub, where exported models are stored as hf://user/name."""
+"""The Hugging Face Hub, where exported models are stored as hf://user/name.
+
+huggingface_hub is imported when it is used: a training needs neither it nor its packages.
+"""
 
 __all__ = ["SCHEME", "download", "require_token", "upload"]
 
 import re
 from pathlib import Path
-
-import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
 from limner.errors import UserError
 
@@ -23,6 +23,9 @@ def download(address: str) -> Path:
     Raises:
         UserError: If there is no such model, or if the hub cannot be reached.
     """
+    import huggingface_hub
+    from huggingface_hub.errors import RepositoryNotFoundError
+
     name, revision = _parse(address)
     try:
         folder = huggingface_hub.snapshot_download(
@@ -40,6 +43,8 @@ def download(address: str) -> Path:
 
 def require_token(address: str) -> None:
     """Raise UserError if the address is malformed, or no token is stored."""
+    import huggingface_hub
+
     _parse(address)
     if huggingface_hub.get_token() is None:
         raise UserError(
@@ -54,6 +59,8 @@ def upload(folder: Path, address: str) -> str:
     Raises:
         UserError: If there is no token, no network, or no permission.
     """
+    import huggingface_hub
+
     require_token(address)
     name, revision = _parse(address)
     try:
@@ -76,6 +83,8 @@ def _parse(address: str) -> tuple[str, str | None]:
 
 def _unreachable(address: str, error: Exception) -> UserError:
     """Translate an exception of the hub, of HTTP or of a socket into a message for a user."""
+    from huggingface_hub.errors import HfHubHTTPError
+
     if isinstance(error, HfHubHTTPError) and error.response is not None:
         status = error.response.status_code
         if status in (401, 403):

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 from torch import Tensor
 
 from limner.errors import UserError
@@ -96,6 +94,8 @@ def build(node: Any, path: str, *, trust: Sequence[str] = ()) -> Any:
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a .safetensors file; raise UserError if it is missing or damaged."""
+    import safetensors.torch  # a training needs no such file
+
     try:
         if path.exists() and not path.is_file():
             raise OSError("it is no regular file")

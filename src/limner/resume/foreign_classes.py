@@ -1,6 +1,6 @@
 """Checks for code and paths in the config of a run folder that the user did not choose."""
 
-__all__ = ["refuse_strangers", "tell_places"]
+__all__ = ["composed_by_user", "refuse_strangers", "tell_places"]
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,15 @@ PLACES = {"data.source.path": "data.path", "data.source.root": "data.root"}
 """Keys of the places where images are read, and the key that chooses another place."""
 
 
-def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequence[str]) -> None:
+def composed_by_user(words: Sequence[str]) -> dict[str, Any]:
+    """Return plain data that the user's overrides compose; it is empty if they need the run's."""
+    try:
+        return _resolved(compose("train", overrides=list(words)))
+    except (HydraException, OmegaConfBaseException):
+        return {}
+
+
+def refuse_strangers(config: DictConfig, folder: Path, asked: str, own: dict[str, Any]) -> None:
     """Raise UserError if a config names classes or paths that are neither limner's nor the user's.
 
     Args:
@@ -29,8 +37,7 @@ def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequen
             its text.
         folder: The run folder. Paths in the config must lie inside it, or name data.
         asked: First words of the message, such as the override that was given.
-        words: Overrides that the user gave. Classes and paths in the config that they compose
-            count as the user's.
+        own: Result of `composed_by_user`. Classes and paths in it count as the user's.
     """
     from limner.pretrained.refusals import refuse_foreign, targets  # imports torch
 
@@ -40,7 +47,6 @@ def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequen
             raise UserError(
                 f"{asked}: {key}={text} is refused: a run folder may not read this value."
             )
-    own = _resolved(_composed(words))
     named = {(key, str(node["_target_"])) for key, node in targets(own)}
     refuse_foreign(values, asked, trust=list(config.trust), own=named)
     mine = set(_texts(own))
@@ -53,14 +59,14 @@ def refuse_strangers(config: DictConfig, folder: Path, asked: str, words: Sequen
         raise UserError(f"{asked}: config.yaml with the first stage is missing in the run folder.")
 
 
-def tell_places(config: DictConfig, words: Sequence[str]) -> None:
+def tell_places(config: DictConfig, own: dict[str, Any]) -> None:
     """Log the place where images will be read, if the run folder chooses it and not the user.
 
     Args:
         config: Config with which a run is to continue.
-        words: Overrides that the user gave.
+        own: Result of `composed_by_user`.
     """
-    mine = set(_texts(_resolved(_composed(words))))
+    mine = set(_texts(own))
     for key, text in _texts(_resolved(config)):
         if key in PLACES and (key, text) not in mine:
             log.info(
@@ -74,14 +80,6 @@ def _lies_in(name: str, folder: Path) -> bool:
         return Path(name).resolve().is_relative_to(folder.resolve())
     except (ValueError, OSError, RuntimeError):  # the path has a NUL, or links form a circle
         return False
-
-
-def _composed(words: Sequence[str]) -> DictConfig:
-    """Compose the user's overrides; return an empty config if they need overrides of the run."""
-    try:
-        return compose("train", overrides=list(words))
-    except (HydraException, OmegaConfBaseException):
-        return OmegaConf.create()
 
 
 def _resolved(config: DictConfig) -> dict[str, Any]:

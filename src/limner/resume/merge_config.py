@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra import compose
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -17,7 +18,7 @@ from limner.errors import UserError
 from limner.files.atomic import write_atomically
 from limner.files.plain import NotPlainError, read_yaml
 from limner.resume.allowed_changes import leaves, refuse_changes
-from limner.resume.foreign_classes import refuse_strangers, tell_places
+from limner.resume.foreign_classes import composed_by_user, refuse_strangers, tell_places
 from limner.resume.overrides import key_of, last_per_key, split_flags, without_key
 from limner.resume.own_paths import absolute_words
 from limner.resume.saved_config import choices, read_config, read_overrides
@@ -75,9 +76,12 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
     data = OmegaConf.select(wanted, "data")
     if isinstance(data, DictConfig) and "on_corrupt" in data and "background" not in data:
         data.background = config.data.background  # added to limner after the start
+    metrics = OmegaConf.select(wanted, "metrics")
+    if isinstance(metrics, DictConfig) and "num_neighbours" in metrics and "floor" not in metrics:
+        metrics.floor = False  # added to limner after the start
     for key in config.keys() - wanted.keys():
         wanted[key] = config[key]  # added to limner after the run started
-    own = split_flags(with_saved_overrides(words, choices(overrides)))[1]
+    own = composed_by_user(split_flags(with_saved_overrides(words, choices(overrides)))[1])
     _check(wanted, folder, asked, own)
     tell_places(wanted, own)
     return wanted
@@ -108,16 +112,16 @@ def save(config: DictConfig, folder: Path, hydra: DictConfig) -> None:
     _write(records / "hydra.yaml", OmegaConf.create(known))
 
 
-def _check(config: DictConfig, folder: Path, asked: str, words: Sequence[str]) -> None:
+def _check(config: DictConfig, folder: Path, asked: str, own: dict[str, Any]) -> None:
     """Raise UserError if this version cannot train the config, or if it names foreign code."""
     from limner.pretrained.first_stage import adopt  # imports torch, so not at the top
 
     checked = OmegaConf.merge(config, {"run_dir": str(folder)})
-    refuse_strangers(checked, folder, asked, words)
+    refuse_strangers(checked, folder, asked, own)
     try:
         adopt(checked, folder)
         if isinstance(OmegaConf.to_container(config.model).get("first_stage"), str):
-            refuse_strangers(checked, folder, asked, words)
+            refuse_strangers(checked, folder, asked, own)
         check(checked)
     except UserError as error:
         status = read_status(folder)

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 from limner.files.atomic import write_atomically
+from limner.version import __version__
 
-PACKAGES = ("limner", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "numpy")
+PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "numpy")
 
 
 def write_records(run_dir: Path, *, config: str, device: str) -> None:
@@ -29,6 +30,7 @@ def write_records(run_dir: Path, *, config: str, device: str) -> None:
         f"commit: {_commit() or 'not from a git clone'}",
         f"python: {platform.python_version()} on {platform.platform()}",
         f"device: {device}, {os.cpu_count()} cores",
+        f"limner: {__version__}",  # a checkout may be used without being installed
         *(f"{name}: {importlib.metadata.version(name)}" for name in PACKAGES),
     ]
     with open(run_dir / "environment.txt", "a") as file:

@@ -1,9 +1,7 @@
 """Optimisations that make the same training faster; docs/explanation/speed.md measures each."""
 
 __all__ = [
-    "COMPILE_MODES",
     "Unprofiled",
-    "compile_networks",
     "keep_freed_memory",
     "layout_for",
     "skip_gpu_checks",
@@ -16,10 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from lightning.pytorch.profilers import PassThroughProfiler
-from torch import nn
 
-COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
-"""Modes of torch.compile."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # constants of malloc.h
 _NOTHING = nullcontext()
 
@@ -47,19 +42,6 @@ def layout_for(
         half = str(precision).startswith(("16", "bf16"))
         channels_last = device.type == "cpu" or (device.type == "cuda" and half)
     return torch.channels_last if channels_last else torch.contiguous_format
-
-
-def compile_networks(model: nn.Module, mode: str | None) -> None:
-    """Compile the networks that a model trains, in place, when they are first called.
-
-    Args:
-        model: The model. The names of its weights do not change.
-        mode: One of `COMPILE_MODES`, or None to compile nothing.
-    """
-    for part in model.children() if mode is not None else ():
-        if any(parameter.requires_grad for parameter in part.parameters()):
-            for network in part.children() if isinstance(part, nn.ModuleDict) else [part]:
-                network.compile(mode=mode)
 
 
 def keep_freed_memory() -> None:

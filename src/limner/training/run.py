@@ -29,11 +29,12 @@ from limner.runs.newest_checkpoint import newest_or_refuse
 from limner.runs.records import write_records
 from limner.runs.status import StatusFile
 from limner.training.batch_size import fitting_batch_size
+from limner.training.compilation import compile_training
 from limner.training.image_size import judge_image_size
 from limner.training.length import Length, refuse_endless
 from limner.training.opening import opening, zero_rate
 from limner.training.own_parts import try_own_parts
-from limner.training.performance import compile_networks, keep_freed_memory, layout_for
+from limner.training.performance import keep_freed_memory, layout_for
 from limner.training.progress import Progress
 from limner.training.trainer import make_trainer, num_processes
 from limner.training.unread_classes import refuse_unread_classes
@@ -113,7 +114,7 @@ class Run:
         )
         self.model.to(memory_format=layout)
         self.data.layout = layout  # two tensors in different layouts are slow to subtract
-        compile_networks(self.model, config.compile)
+        compile_training(self.model, config.compile)
 
     def _build_model(self, seed: int) -> L.LightningModule:
         """Build the model, and build it again if the length of training changes.

@@ -27,7 +27,7 @@ from limner.schedules import Interval
 from limner.training.batch_size import DeviceCounts
 from limner.training.further_processes import cluster, watch_others
 from limner.training.performance import Unprofiled, skip_gpu_checks
-from limner.training.validation import refuse_other_precision
+from limner.training.validation import refuse_other_precision, refuse_sharding
 
 
 def make_trainer(
@@ -61,7 +61,6 @@ def make_trainer(
             *(build(config, "callbacks") or {}).values(),
             interrupts,
         ],
-        strategy=_strategy(config, model),
         logger=_loggers(config) or False,
         plugins=[AtomicCheckpointIO(folder), *cluster()],
         default_root_dir=config.run_dir,
@@ -70,9 +69,9 @@ def make_trainer(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+    refuse_sharding(trainer)
     trainer.fit_loop = FitLoop(trainer)
-    validated = Interval(every=1, growth=config.interval_growth)
-    trainer.fit_loop.epoch_loop.validated_epochs = validated
+    _let_intervals_grow(trainer, config.interval_growth)
     if model.automatic_optimization and config.gradients.accumulate > 1:
         loop = GradientAccumulation(trainer, accumulate=config.gradients.accumulate)
         trainer.fit_loop.epoch_loop.automatic_optimization = loop
@@ -80,6 +79,14 @@ def make_trainer(
     watch_others(trainer, tell=status.fail)
     skip_gpu_checks()
     return trainer
+
+
+def _let_intervals_grow(trainer: L.Trainer, growth: float) -> None:
+    """Let the intervals of validation, and of callbacks with an `interval`, grow."""
+    trainer.fit_loop.epoch_loop.validated_epochs = Interval(every=1, growth=growth)
+    for callback in trainer.callbacks:
+        if isinstance(interval := getattr(callback, "interval", None), Interval):
+            callback.interval = Interval(every=interval.every, growth=growth)
 
 
 def num_processes(config: DictConfig) -> int:
@@ -119,15 +126,3 @@ def _is_clipped(config: DictConfig, model: L.LightningModule) -> bool:
 def _loggers(config: DictConfig) -> list[ToleratedLogger]:
     made = build(config, "logger") or {}
     return [ToleratedLogger(logger, name) for name, logger in made.items()]
-
-
-def _strategy(config: DictConfig, model: L.LightningModule) -> str:
-    # Lightning's "auto" becomes plain "ddp" on several devices. Plain "ddp" fails if a step leaves
-    # out parameters, as each step of a GAN does.
-    # test_devices_setting_alone_starts_several_processes
-    strategy = config.trainer.strategy
-    if strategy == "auto" and num_processes(config) > 1:
-        strategy = "ddp"
-    if strategy == "ddp" and getattr(model, "has_unused_parameters", False):
-        return "ddp_find_unused_parameters_true"
-    return strategy

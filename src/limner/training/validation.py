@@ -9,6 +9,7 @@ __all__ = [
     "refuse_model",
     "refuse_other_precision",
     "refuse_parts",
+    "refuse_sharding",
     "refuse_values",
 ]
 
@@ -19,6 +20,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from limner.config.ranges import check_seed
@@ -26,8 +28,8 @@ from limner.config.unread import unread
 from limner.data.batches import refuse_few_images
 from limner.data.module import ImageDataModule
 from limner.errors import UserError
+from limner.training.compilation import COMPILE_MODES
 from limner.training.length import refuse_intervals, refuse_unreachable
-from limner.training.performance import COMPILE_MODES
 
 REFUSED = {
     "accumulate_grad_batches": "gradients.accumulate=N accumulates over N micro-batches.",
@@ -48,6 +50,8 @@ REFUSED = {
 """Arguments of Lightning's Trainer that have no effect here or break the counting of updates."""
 PRECISION_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 """Short names of precisions in Lightning, with their full names."""
+SHARDING = (FSDPStrategy, DeepSpeedStrategy, ModelParallelStrategy)
+"""Strategies of Lightning that split the weights or the optimizer's state over the devices."""
 ON_DIVERGENCE = ("stop", "rollback")
 FOR_DISCRIMINATORS = ("projection", "auxiliary")
 
@@ -94,8 +98,23 @@ def refuse_values(config: DictConfig) -> None:
             f"trainer.accelerator={accelerator}: torch finds no such device on this machine.\n"
             "Choose accelerator=cpu, or accelerator=auto for the best device here."
         )
-    if "fsdp" in str(config.trainer.strategy) and accelerator == "cpu":
-        raise UserError("accelerator=fsdp needs GPUs; for CPUs choose accelerator=ddp_cpu.")
+    _refuse_strategy(config.trainer.get("strategy"))
+
+
+def _refuse_strategy(strategy: str | DictConfig | None) -> None:
+    """Raise UserError for a strategy, as the config names it, that splits the weights."""
+    name = strategy.get("_target_") if OmegaConf.is_dict(strategy) else strategy
+    plain = str(name).lower().replace("_", "")
+    for kind in SHARDING:
+        if kind.__name__.lower().removesuffix("strategy") in plain:
+            raise UserError(_advice_on_sharding(str(name)))
+
+
+def _advice_on_sharding(name: str) -> str:
+    return (
+        f"trainer.strategy={name}: splits the model over the devices, but the\n"
+        "checkpoints and averages of limner need whole weights; choose accelerator=ddp."
+    )
 
 
 def _refuse_objective(config: DictConfig) -> None:
@@ -219,6 +238,16 @@ def _refuse_half_precision(config: DictConfig, model: L.LightningModule) -> None
             f"trainer.precision={config.trainer.precision}: limner's models step their optimizers "
             "without a loss scaler; choose bf16-mixed, which needs none, or 32-true."
         )
+
+
+def refuse_sharding(trainer: L.Trainer) -> None:
+    """Raise UserError if a strategy of another name splits the weights over the devices.
+
+    Args:
+        trainer: Trainer built from a config that `refuse_values` has accepted.
+    """
+    if isinstance(trainer.strategy, SHARDING):
+        raise UserError(_advice_on_sharding(type(trainer.strategy).__name__))
 
 
 def refuse_other_precision(precision: str | int, trainer: L.Trainer) -> None:

@@ -114,7 +114,7 @@ def test_evaluate_overrides_values_of_the_run_config(digits, untrained, tmp_path
 
 
 def test_evaluate_computes_every_measure_of_a_vae(vae, tmp_path):
-    words = [f"run={vae}", "measures=[all]", f"to={tmp_path}", "num_measured=100"]
+    words = [f"run={vae}", "measures=[all]", f"to={tmp_path}", "num_measured=50"]
     assert evaluate(words) == 0
     values = {name: entry["value"] for name, entry in entries(tmp_path).items()}
     bounds = [values["elbo"], *(values[f"log_likelihood_iw{k}"] for k in (5, 50, 500))]

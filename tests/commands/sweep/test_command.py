@@ -127,16 +127,16 @@ def test_stopped_sweep_states_how_many_jobs_it_started(run, fakes, monkeypatch):
 
     ended = command.wait_for
     monkeypatch.setattr(command, "wait_for", stopped)
-    fakes.fate = {"model=gan": "stopped"}
-    result = run("-m", "model=vae,gan,classifier", "sweep=a", "logger=none")
+    fakes.fate = {"seed=2": "stopped"}
+    result = run("-m", "seed=1,2,3", "sweep=a", "logger=none")
     assert result.code == 1
     assert "The sweep began 2 of 3 jobs.\n" in result.out
     assert "3 jobs: 1 finished, 1 stopped, 1 not begun, in outputs/sweeps/a" in result.out
 
     monkeypatch.setattr(command, "wait_for", ended)
     fakes.begun, fakes.fate = [], {}
-    assert run("-m", "model=vae,gan,classifier", "sweep=a", "logger=none").code == 0
-    assert fakes.begun == [f"model={name} logger=none" for name in ("gan", "classifier")]
+    assert run("-m", "seed=1,2,3", "sweep=a", "logger=none").code == 0
+    assert fakes.begun == [f"seed={seed} logger=none" for seed in (2, 3)]
 
 
 def test_sweep_names_job_folders_by_the_values_that_differ(run, fakes):

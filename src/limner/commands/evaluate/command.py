@@ -136,7 +136,7 @@ def _config(options: Options, overrides: Sequence[str]) -> DictConfig:
             )  # fmt: skip
     config.run_dir = options.to or options.run or "."
     if options.run is None:
-        adopt(config, Path())
+        adopt(config, None)
         check(config)
     return config
 
@@ -219,7 +219,7 @@ def _distances(subject: Subject) -> dict[str, dict[str, Any]]:
     if subject.model is not None:
         facts = trained_with(subject.model.module, subject.evaluator.features.protocol())
         if facts:
-            log.warning(ADVICE, subject.evaluator.features.suffix.strip("_") or "inception")
+            log.warning(ADVICE, f"metrics={subject.evaluator.features.suffix[1:] or 'inception'}")
         about |= facts
     entries = {}
     for name, (value, std, protocol, floor) in found.items():

@@ -63,10 +63,11 @@ def of_run(
     metrics, trainer = _mapping(plain, "metrics", asked), _mapping(plain, "trainer", asked)
     if "on_corrupt" in data:  # a run of an earlier version has no background
         data = {"background": here.data.background, **data}
+    if "num_neighbours" in metrics:  # a run of an earlier version has no floor
+        metrics = {"floor": False, **metrics}
     source = _mapping(data, "source", asked)
     config = OmegaConf.create({
         "seed": plain.get("seed", 0),
-        "interval_growth": here.interval_growth,
         "trainer": {"accelerator": trainer.get("accelerator", "auto")},
         "data": data,
         "metrics": metrics,

@@ -2,25 +2,34 @@
 
 __all__ = ["backward", "finish_update", "report_evaluation"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import lightning as L
 from torch import Tensor
 
+from limner.models.gradient_exchange import average_gradients
 from limner.models.lightning_internals.counting import count_update
 from limner.models.lightning_internals.fit_loop import FitLoop
+from limner.processes import world_size
 
 
-def backward(model: L.LightningModule, loss: Tensor) -> None:
-    """Compute the gradients of a loss (), through Lightning only if that is necessary.
+def backward(model: L.LightningModule, loss: Tensor, weights: Sequence[Tensor]) -> None:
+    """Compute the gradients of a loss (), averaged over the processes that train together.
 
-    Lightning's `manual_backward` calls two hooks of every callback.
+    DDP averages them if the model has one optimizer, else `average_gradients`.
+
+    Args:
+        model: The model, in its `training_step`.
+        loss: Loss of this process.
+        weights: Weights of the optimizer that steps next.
     """
-    loop = model.trainer.fit_loop
-    if isinstance(loop, FitLoop) and not loop.epoch_loop.overridden.sees_backward:
-        loss.backward()
+    trainer = model.trainer
+    if world_size() > 1 and len(trainer.optimizers) > 1:
+        with trainer.strategy.block_backward_sync():
+            _backward(model, loss)
+        average_gradients(weights)
     else:
-        model.manual_backward(loss)
+        _backward(model, loss)
 
 
 def finish_update(model: L.LightningModule, values: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -66,3 +75,15 @@ def report_evaluation(
     means = trainer.fit_loop.epoch_loop.sum_up(named, num_images)
     for name, (mean, number) in means.items():  # one call to Lightning for each value is slow
         model.log(name, mean, batch_size=number, sync_dist=True, logger=False)
+
+
+def _backward(model: L.LightningModule, loss: Tensor) -> None:
+    """Run a backward pass, through Lightning only if that is necessary.
+
+    Lightning's `manual_backward` calls two hooks of every callback.
+    """
+    loop = model.trainer.fit_loop
+    if isinstance(loop, FitLoop) and not loop.epoch_loop.overridden.sees_backward:
+        loss.backward()
+    else:
+        model.manual_backward(loss)
