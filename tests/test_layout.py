@@ -31,6 +31,7 @@ TESTED_THROUGH = {
     "callbacks/test_checkpoints.py": (
         "callbacks/checkpoint_io.py", "callbacks/measured.py", "callbacks/provenance.py",
     ),
+    "callbacks/test_scores.py": ("callbacks/score_names.py",),
     "callbacks/test_automatic_optimization.py": (
         "callbacks/clipping.py", "models/lightning_internals/gradient_accumulation.py",
     ),

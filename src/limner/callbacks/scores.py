@@ -19,12 +19,13 @@ from limner.callbacks.divergence import check_weights
 from limner.callbacks.epochs import is_last_epoch
 from limner.callbacks.measured import measured_of
 from limner.callbacks.rollbacks import Rollbacks
+from limner.callbacks.score_names import ENDINGS, check_objective, score_names
 from limner.callbacks.signals import stop_if_asked
 from limner.data.backgrounds import background_of
 from limner.errors import UserError
 from limner.files.atomic import write_atomically
 from limner.interfaces import FeatureExtractor, RealImages, Samples
-from limner.metrics.evaluator import SCORES, Evaluator, Score
+from limner.metrics.evaluator import Evaluator, Score
 from limner.metrics.floor import num_compared
 from limner.metrics.reference import Reference
 from limner.metrics.statistics import Pause
@@ -36,8 +37,6 @@ from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)
 
-ENDINGS = {"train": "", "test": "_test"}
-"""Ending of a score's name for each split of real images."""
 USUAL, SHARE = 20, 0.2
 """Usual number of epochs between scores, and largest number of samples that are then drawn for
 scores, as a share of the images trained on."""
@@ -106,7 +105,7 @@ class Scores(L.Callback):
         self.interval = Interval(every=1, growth=0.0)
         self.num_samples, self.seed, self.floor = num_samples, seed, floor
         self.splits = [reference_split] if isinstance(reference_split, str) else reference_split
-        _check_objective(objective["name"], scores, self.splits, features.suffix)
+        check_objective(objective["name"], scores, self.splits, features.suffix)
         self.objective = objective
         self.latest: dict[str, dict[str, Any]] = {}
         self._update: int | None = None  # last update that this process has scored
@@ -116,7 +115,7 @@ class Scores(L.Callback):
     @property
     def names(self) -> set[str]:
         """Log keys of the scores that are computed."""
-        return _names(self.evaluator.scores, self.splits, self.features.suffix)
+        return score_names(self.evaluator.scores, self.splits, self.features.suffix)
 
     def state_dict(self) -> dict[str, Any]:
         return {"latest": self.latest}
@@ -274,25 +273,3 @@ def write_scores(run_dir: Path, entries: Mapping[str, Any]) -> None:
         OSError: If the file cannot be written; the old file stays.
     """
     write_atomically(run_dir / "scores.json", json.dumps(entries, indent=2) + "\n")
-
-
-def _names(scores: list[str], splits: list[str], suffix: str) -> set[str]:
-    return {
-        f"val/{name}{'' if score == 'inception_score' else ENDINGS.get(split, '')}{suffix}"
-        for score in scores
-        for name in SCORES[score]
-        for split in splits
-    }
-
-
-def _check_objective(name: str, scores: list[str], splits: list[str], suffix: str) -> None:
-    """Raise `UserError` if the objective has the name of a score that is not computed."""
-    computed = _names(scores, splits, suffix)
-    kinds = {f"val/{kind}" for names in SCORES.values() for kind in names}
-    is_score = any(name == kind or name.startswith(f"{kind}_") for kind in kinds)
-    if is_score and name not in computed and name.removesuffix("_std") not in computed:
-        raise UserError(
-            f"metrics.objective.name={name} is not computed. metrics.scores, "
-            "metrics.reference_split\nand the suffix of metrics.features give: "
-            f"{', '.join(sorted(computed))}"
-        )
