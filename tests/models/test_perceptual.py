@@ -112,7 +112,7 @@ def test_scores_of_unlabelled_images_have_a_floor_and_state_what_trained_the_mod
     result = run(*words, "hydra.run.dir=perceptual")
     assert result.code == 0, result.err
     assert "metrics=lite0: about" in result.out
-    assert "metrics=lite0 scores this model, which was trained on its features" in result.out
+    assert "The network of metrics=lite0 trained this model" in result.out
     found = json.loads(Path("perceptual/scores.json").read_text())
     assert isinstance(found["val/kid_lite0"]["floor"], float)
     protocol = found["val/kid_lite0"]["protocol"]
@@ -120,7 +120,7 @@ def test_scores_of_unlabelled_images_have_a_floor_and_state_what_trained_the_mod
     assert protocol["num_samples"] == protocol["reference"]["num_images"] == 11
     assert "real images" in result.out
     other = run(*words[1:], "model.kl_weight=2", "hydra.run.dir=gaussian")
-    assert "trained on its features" not in other.out
+    assert "trained this model" not in other.out
     found = json.loads(Path("gaussian/scores.json").read_text())
     assert "trained_with_this_network" not in found["val/kid_lite0"]["protocol"]
     from limner.commands.compare.command import run as compare

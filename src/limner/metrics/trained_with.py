@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 ADVICE = (
-    "%s scores this model, which was trained on its features: the scores are too good.\n"
-    "Another network compares models: metrics=classifier or metrics=inception."
+    "The network of %s trained this model, so its scores are too good.\n"
+    "Compare models by another network: metrics=classifier or metrics=inception."
 )
 """Warning, with a place for the option of `metrics` that scores the model."""
 
