@@ -36,6 +36,7 @@ COMBINATIONS = [
     slow("vae", "conv", "likelihood=optimal_gaussian prior=flow kl_schedule=linear"),
     ("vae", "conv", "likelihood=logistic kl_schedule=cyclical"),
     slow("vae", "conv", "objective=rae"),
+    ("vae", "conv", "likelihood=perceptual"),
     ("cvae", "conv", ""),
     ("rae", "conv", ""),
     ("ladder_vae", "ladder", ""),
@@ -59,7 +60,7 @@ COMBINATIONS = [
 The test of a model that is added is one line here, and its name in `MODELS`.
 """
 ELSEWHERE = {
-    "model/likelihood": ["perceptual"],  # this option needs a download
+    "model/likelihood": ["lpips"],  # this option needs a download
     "model/prior": ["gaussian_mixture"],  # this option and the next options are for second stages
     "network": ["none", "transformer"],
 }

@@ -31,6 +31,7 @@ TESTED_THROUGH = {
     "callbacks/test_checkpoints.py": (
         "callbacks/checkpoint_io.py", "callbacks/measured.py", "callbacks/provenance.py",
     ),
+    "callbacks/test_scores.py": ("callbacks/score_names.py",),
     "callbacks/test_automatic_optimization.py": (
         "callbacks/clipping.py", "models/lightning_internals/gradient_accumulation.py",
     ),
@@ -77,7 +78,7 @@ TESTED_THROUGH = {
         "pretrained/first_stage.py",
     ),
     "models/test_vae.py": ("losses/objectives.py", "models/variational.py"),
-    "models/test_vaegan.py": ("files/downloaded_weights.py", "models/perceptual.py"),
+    "models/test_vaegan.py": ("files/downloaded_weights.py",),
     "networks/test_networks.py": (  # every network with every shape
         "networks/cnn.py", "networks/conv.py", "networks/dcgan.py", "networks/mlp.py",
     ),
@@ -94,7 +95,7 @@ TESTED_THROUGH = {
         "commands/evaluate/curves.py", "commands/evaluate/of_runs.py",
     ),
     "strangers/test_resumed_folders.py": ("resume/saved_config.py", "resume/foreign_classes.py"),
-    "test_configs.py": ("config/schema.py", "config/auto_metrics.py"),
+    "test_configs.py": ("config/schema.py",),
     "test_interruptions.py": (
         "callbacks/epochs.py", "launch/watchdog.py", "models/lightning_internals/fit_loop.py",
         "training/progress.py",

@@ -197,3 +197,16 @@ class Drawer:
 
     def sample(self, num_images, *, generator=None, labels=None):
         raise AssertionError("nothing is scored here")
+
+
+def test_run_of_an_earlier_version_without_a_floor_resumes_and_is_evaluated(run, tmp_path):
+    from limner.commands.evaluate.command import run as evaluate
+
+    assert run(*QUICK, "hydra.run.dir=run").code == 0
+    for path in (Path("run/.hydra/config.yaml"), Path("run/config.yaml")):
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if "floor:" not in line))
+    result = run("resume=run", "trainer.max_steps=3")
+    assert result.code == 0, result.err
+    assert json.loads(Path("run/scores.json").read_text())["val/fid_classifier"]["value"] > 0
+    assert evaluate(["run=run", "to=evaluated"]) == 0

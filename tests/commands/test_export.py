@@ -75,6 +75,7 @@ def test_model_card_describes_the_model_and_its_scores(finished, export):
         "val/fid": {
             "value": 12.345,
             "std": 0.5,
+            "floor": 3.25,
             "protocol": {"num_samples": 10, "reference": {"split": "train"}, "update": 9},
         }
     }
@@ -86,7 +87,7 @@ def test_model_card_describes_the_model_and_its_scores(finished, export):
     assert front["library_name"] == "limner"
     for said in (
         "VAE on digits",
-        "| `val/fid` | 12.345 ± 0.5 |",
+        "| `val/fid` | 12.345 ± 0.5 (real images: 3.25) |",
         "num_samples: 10",
         "samples.png",
     ):

@@ -88,9 +88,9 @@ def test_missing_weights_are_named_before_training(run, monkeypatch):
         raise URLError("no network")
 
     monkeypatch.setattr("torchmetrics.image.lpip.LearnedPerceptualImagePatchSimilarity", offline)
-    result = run("model/likelihood=perceptual", "metrics=none", "trainer.max_steps=1")
+    result = run("model/likelihood=lpips", "metrics=none", "trainer.max_steps=1")
     assert result.code == 1
-    assert "model/likelihood=perceptual needs the weights of torchvision's vgg" in result.err
+    assert "model/likelihood=lpips needs the weights of torchvision's vgg" in result.err
     assert "Traceback" not in result.err
 
 

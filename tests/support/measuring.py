@@ -125,7 +125,10 @@ class Run:
 
         device = torch.device("cpu")
         found = scorer.evaluator.score(
-            images, scorer.num_samples, references=scorer.references(data, device), device=device
+            images,
+            scorer.num_samples,
+            references=scorer.references(data, device, num_samples=scorer.num_samples),
+            device=device,
         )
         return {f"val/{name}": score.value for name, score in found.items()}
 

@@ -19,14 +19,17 @@ from limner.callbacks.divergence import check_weights
 from limner.callbacks.epochs import is_last_epoch
 from limner.callbacks.measured import measured_of
 from limner.callbacks.rollbacks import Rollbacks
+from limner.callbacks.score_names import ENDINGS, check_objective, score_names
 from limner.callbacks.signals import stop_if_asked
 from limner.data.backgrounds import background_of
 from limner.errors import UserError
 from limner.files.atomic import write_atomically
 from limner.interfaces import FeatureExtractor, RealImages, Samples
-from limner.metrics.evaluator import SCORES, Evaluator, Score
+from limner.metrics.evaluator import Evaluator, Score
+from limner.metrics.floor import num_compared
 from limner.metrics.reference import Reference
 from limner.metrics.statistics import Pause
+from limner.metrics.trained_with import ADVICE, trained_with
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
 from limner.schedules import Interval
@@ -34,8 +37,6 @@ from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)
 
-ENDINGS = {"train": "", "test": "_test"}
-"""Ending of a score's name for each split of real images."""
 USUAL, SHARE = 20, 0.2
 """Usual number of epochs between scores, and largest number of samples that are then drawn for
 scores, as a share of the images trained on."""
@@ -60,10 +61,14 @@ class Scores(L.Callback):
         max_features: Largest number of images of each set that KID and PRDC compare.
         num_splits: Number of splits of the inception score.
         kid_num_subsets: Number of random subsets of KID.
-        kid_subset_size: Number of images in each subset.
+        kid_subset_size: Number of images in each subset; "auto" for 1000, or for all images if
+            there are fewer.
         num_neighbours: Number k of neighbours of PRDC.
         seed: Seed of the samples.
         objective: Score by which the best checkpoint is chosen, {name, mode: min or max}.
+        floor: Whether to compare n samples with n real images, and to give beside each score the
+            score of n other real images. n is `num_samples`, or half of the real images of a split
+            if that is smaller.
     """
 
     def __init__(
@@ -78,10 +83,11 @@ class Scores(L.Callback):
         max_features: int,
         num_splits: int,
         kid_num_subsets: int,
-        kid_subset_size: int,
+        kid_subset_size: int | Literal["auto"],
         num_neighbours: int,
         seed: int,
         objective: Mapping[str, str],
+        floor: bool,
     ) -> None:
         self.evaluator = Evaluator(
             features=features,
@@ -97,9 +103,9 @@ class Scores(L.Callback):
         self.features = features
         self.every_num_epochs = every_num_epochs
         self.interval = Interval(every=1, growth=0.0)
-        self.num_samples, self.seed = num_samples, seed
+        self.num_samples, self.seed, self.floor = num_samples, seed, floor
         self.splits = [reference_split] if isinstance(reference_split, str) else reference_split
-        _check_objective(objective["name"], scores, self.splits, features.suffix)
+        check_objective(objective["name"], scores, self.splits, features.suffix)
         self.objective = objective
         self.latest: dict[str, dict[str, Any]] = {}
         self._update: int | None = None  # last update that this process has scored
@@ -109,7 +115,7 @@ class Scores(L.Callback):
     @property
     def names(self) -> set[str]:
         """Log keys of the scores that are computed."""
-        return _names(self.evaluator.scores, self.splits, self.features.suffix)
+        return score_names(self.evaluator.scores, self.splits, self.features.suffix)
 
     def state_dict(self) -> dict[str, Any]:
         return {"latest": self.latest}
@@ -127,21 +133,40 @@ class Scores(L.Callback):
             num_images = len(trainer.datamodule.reference(split)[1])
             what = f"metrics.reference_split={split}: {num_images} images"
             self.evaluator.check(num_images, what, of=("fid", "kid", "prdc"))
+        num_samples = self.num_compared(self.num_samples, trainer.datamodule)
+        self.evaluator.check(num_samples, f"metrics.floor={self.floor}: {num_samples} images")
         self.features.prepare(trainer.datamodule)
         every = self.every_num_epochs
         if every == "auto":
             num_images = USUAL * len(trainer.datamodule.split("train")[1])
-            every = USUAL * max(1, math.ceil(self.num_samples / (SHARE * num_images)))
+            every = USUAL * max(1, math.ceil(num_samples / (SHARE * num_images)))
         self.interval = Interval(every=every, growth=self.interval.growth)
 
+    def on_fit_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        if trainer.is_global_zero and trained_with(model, self.features.protocol()):
+            log.warning(ADVICE, f"metrics={self.features.suffix[1:] or 'inception'}")
+
+    def num_compared(self, num_samples: int, data: RealImages) -> int:
+        """Return the number of samples to compare if there are `num_samples`, see `floor`."""
+        if not self.floor:
+            return num_samples
+        sizes = [len(data.reference(split)[1]) for split in self.splits]
+        return num_compared(num_samples, sizes)
+
     def references(
-        self, data: RealImages, device: torch.device, *, pause: Pause | None = None
+        self,
+        data: RealImages,
+        device: torch.device,
+        *,
+        num_samples: int,
+        pause: Pause | None = None,
     ) -> dict[str, Reference]:
         """Return the reference of each split, by the ending of the names of its scores.
 
         Args:
             data: Data set with the real images.
             device: Device that computes the features.
+            num_samples: Number of samples that are compared, from `num_compared`.
             pause: Function that is called between two chunks; it may raise to stop.
         """
         found = {}
@@ -150,8 +175,9 @@ class Scores(L.Callback):
             about = {"data": data.name, "image_shape": list(data.image_shape), "split": split}
             about |= background_of(store)
             found[ENDINGS[split]] = self.evaluator.reference(
-                store, indices, about=about, device=device, pause=pause
-            )
+                store, indices, about=about, device=device,
+                half_size=num_samples if self.floor else None, pause=pause,
+            )  # fmt: skip
         return found
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
@@ -177,8 +203,11 @@ class Scores(L.Callback):
         start = time.monotonic()
         check_weights(model, trainer.global_step)  # nan features have no statistics
         pause = functools.partial(stop_if_asked, trainer)
+        num_samples = self.num_compared(self.num_samples, trainer.datamodule)
         if not self._references:
-            self._references = self.references(trainer.datamodule, model.device, pause=pause)
+            self._references = self.references(
+                trainer.datamodule, model.device, num_samples=num_samples, pause=pause
+            )
 
         def images(first: int, end: int) -> Tensor:
             chunk = first // self.evaluator.batch_size
@@ -187,7 +216,7 @@ class Scores(L.Callback):
 
         scores = self.evaluator.score(
             images,
-            self.num_samples,
+            num_samples,
             references=self._references,
             device=model.device,
             pause=pause,
@@ -196,11 +225,12 @@ class Scores(L.Callback):
             "weights": "raw" if getattr(model, "ema", None) is None else "ema",
             "seed": self.seed,
             "update": trainer.global_step,
+            **trained_with(model, self.features.protocol()),
         }
         named = {f"val/{name}": score for name, score in scores.items()}
         self.latest = {
-            name: entry(trainer, value, std=std, protocol=protocol | made_from)
-            for name, (value, std, protocol) in named.items()
+            name: entry(trainer, value, std=std, protocol=protocol | made_from, floor=floor)
+            for name, (value, std, protocol, floor) in named.items()
         }
         if trainer.is_global_zero:
             with self.writing():
@@ -210,7 +240,12 @@ class Scores(L.Callback):
 
 
 def entry(
-    trainer: L.Trainer, value: float, *, std: float | None, protocol: Mapping[str, Any]
+    trainer: L.Trainer,
+    value: float,
+    *,
+    std: float | None,
+    protocol: Mapping[str, Any],
+    floor: float | None = None,
 ) -> dict[str, Any]:
     """Return an entry of scores.json, with the rollbacks of the run if there were any.
 
@@ -219,11 +254,13 @@ def entry(
         value: Value of the score.
         std: Standard deviation of the score; None if the score has none.
         protocol: Protocol of the computation, as plain data.
+        floor: Score of real images; None if it was not computed.
     """
     past = [e for c in trainer.callbacks if isinstance(c, Rollbacks) for e in c.entries()]
     return {
         "value": value,
         **({} if std is None else {"std": std}),
+        **({} if floor is None else {"floor": floor}),
         "protocol": dict(protocol),
         **({"rollbacks": past} if past else {}),
     }
@@ -236,25 +273,3 @@ def write_scores(run_dir: Path, entries: Mapping[str, Any]) -> None:
         OSError: If the file cannot be written; the old file stays.
     """
     write_atomically(run_dir / "scores.json", json.dumps(entries, indent=2) + "\n")
-
-
-def _names(scores: list[str], splits: list[str], suffix: str) -> set[str]:
-    return {
-        f"val/{name}{'' if score == 'inception_score' else ENDINGS.get(split, '')}{suffix}"
-        for score in scores
-        for name in SCORES[score]
-        for split in splits
-    }
-
-
-def _check_objective(name: str, scores: list[str], splits: list[str], suffix: str) -> None:
-    """Raise `UserError` if the objective has the name of a score that is not computed."""
-    computed = _names(scores, splits, suffix)
-    kinds = {f"val/{kind}" for names in SCORES.values() for kind in names}
-    is_score = any(name == kind or name.startswith(f"{kind}_") for kind in kinds)
-    if is_score and name not in computed and name.removesuffix("_std") not in computed:
-        raise UserError(
-            f"metrics.objective.name={name} is not computed. metrics.scores, "
-            "metrics.reference_split\nand the suffix of metrics.features give: "
-            f"{', '.join(sorted(computed))}"
-        )

@@ -38,7 +38,7 @@ def refuse_unlabelled(real: RealImages) -> None:
     if real.num_classes < 2:
         raise UserError(
             f"metrics=classifier needs labels, and data={real.name} has none.\n"
-            "Choose metrics=inception, which downloads weights once, or metrics=none."
+            "Choose metrics=lite0, metrics=inception (downloads weights once), or metrics=none."
         )
 
 

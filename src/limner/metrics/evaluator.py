@@ -4,7 +4,7 @@ __all__ = ["SCORES", "Evaluator", "Score"]
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from limner.errors import UserError
 from limner.files.own_code import own_code
 from limner.interfaces import FeatureExtractor, ImageStore, missing_members
+from limner.metrics.floor import halves
 from limner.metrics.frechet import frechet_distance
 from limner.metrics.kid import kernel_distance
 from limner.metrics.prdc import prdc
@@ -31,6 +32,8 @@ SCORES = {
     "prdc": ("precision", "recall", "density", "coverage"),
 }
 """Name of a request in `metrics.scores`, and the names of the scores that it gives."""
+KID_SUBSET = 1000
+"""Usual number of images in a subset of KID."""
 
 
 class Score(NamedTuple):
@@ -39,6 +42,8 @@ class Score(NamedTuple):
     value: float
     std: float | None
     protocol: dict[str, Any]
+    floor: float | None = None
+    """Score of as many real images, see `limner.metrics.floor`; None if it was not computed."""
 
 
 class Evaluator:
@@ -52,7 +57,8 @@ class Evaluator:
             shuffle chooses the images.
         num_splits: Number of parts of the inception score.
         kid_num_subsets: Number of random subsets of KID.
-        kid_subset_size: Number of images per subset of KID.
+        kid_subset_size: Number of images per subset of KID; "auto" for `KID_SUBSET`, or for all
+            images if a set has fewer.
         num_neighbours: k of PRDC.
     """
 
@@ -65,7 +71,7 @@ class Evaluator:
         max_features: int,
         num_splits: int,
         kid_num_subsets: int,
-        kid_subset_size: int,
+        kid_subset_size: int | Literal["auto"],
         num_neighbours: int,
     ) -> None:
         if missing := missing_members(features, FeatureExtractor):
@@ -120,7 +126,7 @@ class Evaluator:
             "fid": (2, "for a covariance"),
             "inception_score": (self.num_splits, f"as metrics.num_splits={self.num_splits}"),
             "kid": (
-                max(2, self.kid_subset_size),
+                2 if self.kid_subset_size == "auto" else max(2, self.kid_subset_size),
                 f"as metrics.kid_subset_size={self.kid_subset_size}",
             ),
             "prdc": (self.num_neighbours + 1, f"as metrics.num_neighbours={self.num_neighbours}"),
@@ -137,6 +143,7 @@ class Evaluator:
         *,
         about: dict[str, Any],
         device: torch.device,
+        half_size: int | None = None,
         pause: Pause | None = None,
     ) -> Reference:
         """Return the statistics of the real images at `indices`, from the cache if possible.
@@ -146,19 +153,29 @@ class Evaluator:
             indices: int64 (N,): indices of the images in the store.
             about: Description of the images for the protocol, as plain JSON data.
             device: Device for the computation.
+            half_size: Number n of images of each of two disjoint halves: the first half becomes
+                the reference, and the second half gives the floor. None to use all images.
             pause: Function called between chunks, or None.
         """
         self.features.to(device)
-        return reference(
-            store,
-            indices,
-            about={**about, "num_images": len(indices)},
-            network=self.features,
-            request=self._request()._replace(num_splits=None),
-            batch_size=self.batch_size,
-            device=device,
-            pause=pause,
-        )
+        parts = [indices] if half_size is None else halves(indices, half_size)
+        made = [
+            reference(
+                store,
+                part,
+                about={**about, "num_images": len(part)} | half,
+                network=self.features,
+                request=self._request()._replace(num_splits=None),
+                batch_size=self.batch_size,
+                device=device,
+                pause=pause,
+            )
+            for part, half in zip(parts, _names_of(parts), strict=True)
+        ]
+        if half_size is None:
+            return made[0]
+        found = self._compare(made[1].statistics, made[0])
+        return made[0]._replace(floor={name: value for name, (value, *_) in found.items()})
 
     def score(
         self,
@@ -196,7 +213,7 @@ class Evaluator:
         for ending, real in references.items():
             for name, (value, std, options) in self._compare(generated, real).items():
                 made = {"reference": real.about, **protocol, **options}
-                found[name + ending] = Score(value, std, made)
+                found[name + ending] = Score(value, std, made, real.floor.get(name))
         if generated.inception_score is not None:
             splits = {"num_splits": self.num_splits}
             found["inception_score"] = Score(*generated.inception_score, protocol | splits)
@@ -213,14 +230,23 @@ class Evaluator:
             sizes = {"generated": len(generated.features), "reference": len(other.features)}
             compared = {"images_compared": sizes}
         if "kid" in self.scores:
-            subsets = {"num_subsets": self.kid_num_subsets, "subset_size": self.kid_subset_size}
-            kid = kernel_distance(generated.features, other.features, **subsets)
-            found["kid"] = (*kid, compared | subsets)
+            subsets = self._subsets(min(sizes.values()), max(sizes.values()))
+            mean, std = kernel_distance(generated.features, other.features, **subsets)
+            # the deviation of a single subset would be 0
+            found["kid"] = (mean, std if subsets["num_subsets"] > 1 else None, compared | subsets)
         if "prdc" in self.scores:
             k = {"num_neighbours": self.num_neighbours}
             values = prdc(generated.features, other.features, **k)
             found |= {name: (value, None, compared | k) for name, value in values.items()}
         return found
+
+    def _subsets(self, smaller: int, larger: int) -> dict[str, int]:
+        """Return number and size of the subsets of KID, for sets of these sizes."""
+        if self.kid_subset_size != "auto":
+            return {"num_subsets": self.kid_num_subsets, "subset_size": self.kid_subset_size}
+        size = min(KID_SUBSET, smaller)
+        # all subsets of the size of both sets are equal
+        return {"num_subsets": 1 if size == larger else self.kid_num_subsets, "subset_size": size}
 
     def _request(self) -> StatisticsRequest:
         vectors = {"kid", "prdc"} & set(self.scores)
@@ -229,3 +255,8 @@ class Evaluator:
             max_features=self.max_features if vectors else None,
             num_splits=self.num_splits if "inception_score" in self.scores else None,
         )
+
+
+def _names_of(parts: Sequence[Tensor]) -> list[dict[str, str]]:
+    """Return the entries of the protocol that distinguish the halves of the real images."""
+    return [{}] if len(parts) == 1 else [{"half": "first of two"}, {"half": "second of two"}]

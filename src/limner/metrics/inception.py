@@ -136,5 +136,6 @@ def _network() -> nn.Module:
         raise UserError(
             f"Inception's weights could not be downloaded ({problem}).\n"
             f"Fetch {url}\nby hand and put it at {file},\n"
-            "or score with a small classifier trained on the data: metrics=classifier"
+            "or score with a network that is installed (metrics=lite0) or trained on the data\n"
+            "(metrics=classifier)."
         ) from error

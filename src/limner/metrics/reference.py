@@ -9,7 +9,9 @@ __all__ = ["Reference", "reference"]
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -41,6 +43,8 @@ class Reference(NamedTuple):
     num_images: int
     about: dict[str, Any]
     """Description for the protocol: data, split, number, size."""
+    floor: Mapping[str, float] = MappingProxyType({})
+    """Score of as many other real images by name; empty if it was not computed."""
 
 
 def reference(

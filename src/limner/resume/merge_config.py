@@ -76,6 +76,9 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
     data = OmegaConf.select(wanted, "data")
     if isinstance(data, DictConfig) and "on_corrupt" in data and "background" not in data:
         data.background = config.data.background  # added to limner after the start
+    metrics = OmegaConf.select(wanted, "metrics")
+    if isinstance(metrics, DictConfig) and "num_neighbours" in metrics and "floor" not in metrics:
+        metrics.floor = False  # added to limner after the start
     for key in config.keys() - wanted.keys():
         wanted[key] = config[key]  # added to limner after the run started
     own = composed_by_user(split_flags(with_saved_overrides(words, choices(overrides)))[1])

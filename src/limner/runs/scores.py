@@ -21,8 +21,8 @@ MAX_BITS = 1000
 def read_scores(path: Path) -> dict[str, Mapping[str, Any]]:
     """Return the entries of a scores.json; {} if the file does not exist.
 
-    Each entry has a number `value`, a mapping `protocol` and optionally a number `std`. The
-    numbers may be nan or infinite, since a run can produce such scores.
+    Each entry has a number `value`, a mapping `protocol` and optionally numbers `std` and `floor`.
+    The numbers may be nan or infinite, since a run can produce such scores.
 
     Raises:
         NotPlainError: If the file does not have this form.
@@ -38,26 +38,37 @@ def read_scores(path: Path) -> dict[str, Mapping[str, Any]]:
             raise NotPlainError(f"{name} is no score with its protocol")
         if not isinstance(entry["protocol"].get("update"), int | None):
             raise NotPlainError(f"the update of {name} is no whole number")
-        for key in ("value", "std"):
+        for key in ("value", "std", "floor"):
             if key == "value" or key in entry:
                 _refuse_no_number(entry.get(key), f"the {key} of {name}")
     return dict(content)
 
 
 def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return a table of the entries of a scores.json: name, value with deviation, and images."""
+    """Return a table of the entries of a scores.json: name, value with deviation, and images.
+
+    If some scores have a floor, a column shows these scores of real images.
+    """
+    has_floor = any("floor" in entry for entry in entries.values())
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("score", overflow="fold")
     table.add_column("value", justify="right")
+    if has_floor:
+        table.add_column("real images", justify="right")
     table.add_column("of")
     for name, entry in entries.items():
-        whole = abs(entry["value"]) >= 1000 and float(entry["value"]).is_integer()
-        value = f"{entry['value']:,.0f}" if whole else f"{entry['value']:.4g}"
+        value = _number(entry["value"])
         if "std" in entry:
             value += f" ± {entry['std']:.2g}"
         images = _images(entry["protocol"])
-        table.add_row(Text(printable(name)), Text(value), Text(printable(images)))
+        floor = [Text(_number(entry["floor"]) if "floor" in entry else "")] if has_floor else []
+        table.add_row(Text(printable(name)), Text(value), *floor, Text(printable(images)))
     return table
+
+
+def _number(value: float) -> str:
+    whole = abs(value) >= 1000 and float(value).is_integer()
+    return f"{value:,.0f}" if whole else f"{value:.4g}"
 
 
 def _refuse_no_number(value: Any, name: str) -> None:

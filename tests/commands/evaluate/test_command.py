@@ -217,7 +217,7 @@ def test_second_evaluation_reads_no_real_image(vae, tmp_path, monkeypatch):
             "the images are 3x16x16, but the reference images are 1x8x8",
         ),
         (["generated=few", "reference=a", "metrics=classifier"], "1 generated images: "),
-        (["generated=b", "reference=noise"], "metrics=inception"),
+        (["generated=b", "reference=few"], "These images have no labels for a classifier"),
     ],
 )
 def test_evaluate_refuses_mistakes(digits, monkeypatch, words, message):
@@ -239,3 +239,16 @@ def test_evaluate_resizes_images_when_asked(digits, tmp_path):
 def test_evaluate_answers_the_old_name_of_a_measure_with_the_new_one():
     with pytest.raises(UserError, match="sameness: this measure is now called pairwise_sim"):
         evaluate(["run=nowhere", "measures=[sameness]"])
+
+
+def test_evaluate_gives_the_floor_of_real_images_for_folders_that_are_sorted_by_class(
+    digits, tmp_path, capfd
+):
+    """Both halves and the generated images are chosen by a shuffle, and are equally many."""
+    words = [f"generated={digits / 'b'}", f"reference={digits / 'a'}", f"to={tmp_path}"]
+    assert evaluate([*words, "metrics=lite0", "metrics.scores=[fid]"]) == 0
+    found = entries(tmp_path)["fid_lite0"]
+    assert found["protocol"]["num_samples"] == 250
+    assert found["protocol"]["reference"]["num_images"] == 250
+    assert 0.8 < found["value"] / found["floor"] < 1.25
+    assert "real images" in capfd.readouterr().out

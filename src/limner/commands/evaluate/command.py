@@ -25,6 +25,7 @@ from limner.config.schema import CONFIG_DIR, register
 from limner.console import Bar, ConsoleHandler
 from limner.errors import UserError
 from limner.metrics.image_similarity import LPIPS
+from limner.metrics.trained_with import ADVICE, trained_with
 from limner.pretrained.first_stage import adopt
 from limner.pretrained.load import load
 from limner.pretrained.safe_build import build as build_plain
@@ -167,7 +168,8 @@ def _subject(options: Options, config: DictConfig) -> Subject:
     choose_metrics(config, data)
     if "_target_" not in config.metrics:
         raise UserError(
-            "A classifier needs labels, and these images have none: choose metrics=inception."
+            "These images have no labels for a classifier: choose metrics=lite0 or "
+            "metrics=inception."
         )
     scores = _built(options, config, "metrics")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -184,13 +186,15 @@ def _subject(options: Options, config: DictConfig) -> Subject:
             options.generated, image_shape=data.image_shape, resized=resized,
             background=data.background,
         )  # fmt: skip
-    scores.evaluator.check(generated.num_images, f"{generated.num_images} generated images")
+    num_compared = scores.num_compared(generated.num_images, data)
+    scores.evaluator.check(num_compared, f"{num_compared} generated images")
     scores.features.prepare(data)
     folder = Path(config.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     return Subject(
         generated=generated, data=data, evaluator=scores.evaluator,
-        references=scores.references(data, device),
+        references=scores.references(data, device, num_samples=num_compared),
+        num_compared=num_compared,
         num_measured=options.num_measured, seed=options.seed, device=device, folder=folder,
         lpips=None if options.lpips is None else LPIPS(network=options.lpips),
     )  # fmt: skip
@@ -208,11 +212,19 @@ def _distances(subject: Subject) -> dict[str, dict[str, Any]]:
     if not subject.draws:
         return {}
     found = subject.evaluator.score(
-        subject.generated.at, subject.generated.num_images, references=subject.references,
-        device=subject.device,
+        subject.generated.chosen(subject.num_compared), subject.num_compared,
+        references=subject.references, device=subject.device,
     )  # fmt: skip
+    about = subject.generated.about()
+    if subject.model is not None:
+        facts = trained_with(subject.model.module, subject.evaluator.features.protocol())
+        if facts:
+            log.warning(ADVICE, f"metrics={subject.evaluator.features.suffix[1:] or 'inception'}")
+        about |= facts
     entries = {}
-    for name, (value, std, protocol) in found.items():
-        entry = {"value": value, "protocol": protocol | subject.generated.about()}
-        entries[name] = entry if std is None else entry | {"std": std}
+    for name, (value, std, protocol, floor) in found.items():
+        optional = {"std": std, "floor": floor}
+        entries[name] = {"value": value, "protocol": protocol | about} | {
+            key: number for key, number in optional.items() if number is not None
+        }
     return entries

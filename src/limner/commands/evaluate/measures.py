@@ -25,6 +25,7 @@ from limner.metrics.latents import active_units, latent_means, linear_probe
 from limner.metrics.likelihood import bits_per_dim, likelihood_bounds
 from limner.metrics.memorisation import memorisation, nearest, neighbours_picture
 from limner.metrics.reconstruction import reconstructed_pairs
+from limner.metrics.trained_with import trained_with
 from limner.pixels import to_float, to_uint8
 
 Entries = dict[str, dict[str, Any]]
@@ -123,7 +124,10 @@ def _reconstruction_fid(subject: Subject, module: Any, split: str) -> Entries:
     found = evaluator.score(
         images, len(indices), references={"": reference}, device=subject.device
     )
-    return {f"reconstruction_{n}": _entry(s.value, s.protocol) for n, s in found.items()}
+    return {
+        f"reconstruction_{name}": _entry(s.value, s.protocol | trained_with(module, s.protocol))
+        for name, s in found.items()
+    }
 
 
 def labelled(subject: Subject) -> Entries:

@@ -63,6 +63,8 @@ def of_run(
     metrics, trainer = _mapping(plain, "metrics", asked), _mapping(plain, "trainer", asked)
     if "on_corrupt" in data:  # a run of an earlier version has no background
         data = {"background": here.data.background, **data}
+    if "num_neighbours" in metrics:  # a run of an earlier version has no floor
+        metrics = {"floor": False, **metrics}
     source = _mapping(data, "source", asked)
     config = OmegaConf.create({
         "seed": plain.get("seed", 0),

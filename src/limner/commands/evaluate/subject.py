@@ -19,8 +19,10 @@ from limner.data.store import MemoryStore, Store, open_store
 from limner.errors import UserError
 from limner.interfaces import Samples
 from limner.metrics.evaluator import Evaluator
+from limner.metrics.feature_buffer import permutation
 from limner.metrics.image_similarity import LPIPS
 from limner.metrics.reference import Reference
+from limner.metrics.statistics import ImagesAt
 from limner.pixels import to_uint8
 from limner.pretrained.trained_model import TrainedModel
 from limner.randomness import generator_for
@@ -39,6 +41,10 @@ class ModelSamples:
         """Return samples first to end - 1, uint8 (N, C, H, W); `first` starts a chunk."""
         generator = generator_for(self.seed, "scores", first // self.batch_size)
         return to_uint8(self.model.module.sample(end - first, generator=generator))
+
+    def chosen(self, num_images: int) -> ImagesAt:
+        """Return a function from (first, end) to images of the first `num_images` samples."""
+        return self.at
 
     def some(self, num_images: int) -> Tensor:
         """Return the first `num_images` samples."""
@@ -97,6 +103,11 @@ class Folder:
         """Return images first to end - 1, uint8 (N, C, H, W)."""
         return self.store.gather(torch.arange(first, end))
 
+    def chosen(self, num_images: int) -> ImagesAt:
+        """Return a function from (first, end) to images of `num_images` that a shuffle chooses."""
+        chosen = permutation(self.num_images)[:num_images].sort().values
+        return lambda first, end: self.store.gather(chosen[first:end])
+
     def some(self, num_images: int) -> Tensor:
         """Return images spread over the whole folder, since they may be sorted by class."""
         return self.store.gather(_spread(self.num_images, num_images))
@@ -116,6 +127,8 @@ class Subject:
     evaluator: Evaluator
     references: dict[str, Reference]
     """Real images to compare with, by the ending of the names of the scores."""
+    num_compared: int
+    """Number of generated images that are compared with them."""
     num_measured: int
     """Largest number of images of each set, for measures of single images."""
     seed: int

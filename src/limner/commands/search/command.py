@@ -121,7 +121,8 @@ def _objective(config: DictConfig, space: Space, flags: Sequence[str]) -> dict[s
         raise UserError(
             "A search needs an objective, but metrics=auto and metrics=none set none before "
             "training.\n"
-            "Choose metrics=classifier, metrics=inception, or a value of the model's own:\n"
+            "Choose metrics=classifier, metrics=lite0, metrics=inception, or a value of the "
+            "model's own:\n"
             "metrics=none 'metrics.objective={name: val/loss, mode: min}'"
         )
     if objective.get("mode") not in ("min", "max") or not objective.get("name"):
