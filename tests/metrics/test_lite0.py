@@ -66,7 +66,10 @@ def test_fid_and_kid_grow_with_noise(network, images):
     for score in (fid, kid):
         values = [score(network, images, each) for each in changed]
         assert values == sorted(values)
-        assert values[0] > 0
+        assert len(set(values)) == len(values)
+    # KID of a set with slightly changed copies of its images may be negative: it is unbiased for
+    # independent sets.
+    assert fid(network, images, changed[0]) > 0
 
 
 def test_features_and_logits_do_not_depend_on_the_batch(network, images):
