@@ -15,9 +15,12 @@ import limner
 from limner.commands import export
 from limner.config.build import build
 from limner.models import Classifier
+from limner.models.classifier import _measures
 from limner.models.gradients import Gradients
+from limner.networks import imagenet_weights
 from limner.networks.imagenet_weights import load_imagenet_weights
 from support.runs import last_checkpoint
+from support.two_processes import on_two
 
 LITE0 = [
     "model=classifier", "network=lite0", "network.size=32", "accelerator=cpu",
@@ -75,6 +78,23 @@ def test_top5_accuracy_counts_the_five_largest_logits():
     assert values["val/top5_accuracy"] == pytest.approx(0.5)
 
 
+def test_measures_of_two_processes_count_the_images_of_both(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    probabilities = torch.rand(7, 6, generator=generator).softmax(1)
+    labels = torch.randint(6, (7,), generator=generator)
+
+    def values(chosen):
+        measures = _measures(6)
+        measures.update(probabilities[chosen], labels[chosen])
+        return measures.compute()
+
+    expected = values(slice(None))
+    for found in on_two(lambda rank: values(slice(rank, None, 2)), tmp_path):
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value)
+
+
 def test_classifiers_state_has_weights_only(composed):
     model = build(composed("model=classifier", "network=mlp"), "model")
     model.on_validation_epoch_start()
@@ -124,6 +144,14 @@ def test_frozen_network_trains_resumes_and_loads_with_the_published_tensors(run)
         weights = module.state_dict()
         assert all(torch.equal(value, weights[key]) for key, value in whole.items()), source
         assert not any(w.requires_grad for w in module.network.backbone.parameters())
+
+
+def test_missing_weights_are_reported_with_the_command_that_installs_them(run, monkeypatch):
+    monkeypatch.setattr(imagenet_weights, "_file", lambda: None)
+    result = run(*LITE0, "trainer.max_steps=1")
+    assert result.code == 1
+    assert imagenet_weights.INSTALL in result.err
+    assert "Traceback" not in result.err
 
 
 @pytest.mark.slow

@@ -31,10 +31,10 @@ class Backbone(nn.Module):
         return self.net(images).mean((2, 3))
 
 
-def made(*, backbone=None, frozen=True, factor=0.1, size=32):
+def made(*, backbone=None, frozen=True, factor=0.1, size=32, channels=3):
     return TransferClassifier(
-        backbone=backbone or Backbone(), num_classes=3, frozen=frozen, backbone_lr_factor=factor,
-        size=size,
+        backbone=backbone or Backbone(), image_shape=[channels, 20, 24], num_classes=3,
+        frozen=frozen, backbone_lr_factor=factor, size=size,
     )  # fmt: skip
 
 
@@ -103,7 +103,11 @@ def test_pretrained_weights_are_loaded_and_give_the_features():
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"size": 16}, r"network\.size=16"), ({"factor": 0}, r"network\.backbone_lr_factor=0")],
+    [
+        ({"size": 16}, r"network\.size=16"),
+        ({"factor": 0}, r"network\.backbone_lr_factor=0"),
+        ({"channels": 4}, r"data\.image_shape=\[4, 20, 24\]: .* 1 or 3 channels"),
+    ],
 )
 def test_values_out_of_range_are_refused(values, message):
     with pytest.raises(ValueError, match=message):

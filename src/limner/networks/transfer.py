@@ -2,6 +2,7 @@
 
 __all__ = ["PretrainedBackbone", "TransferClassifier"]
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -27,6 +28,7 @@ class TransferClassifier(nn.Module):
     Args:
         backbone: Network from images (B, 1 or 3, H, W) in [-1, 1] to features (B, num_features).
             Its pretrained weights are loaded here.
+        image_shape: Shape (C, H, W) of an image, with C = 1 or 3.
         num_classes: Number of classes, at least 2.
         frozen: Whether only the linear layer is trained.
         backbone_lr_factor: Learning rate of the backbone divided by the learning rate of the
@@ -41,12 +43,18 @@ class TransferClassifier(nn.Module):
         self,
         *,
         backbone: PretrainedBackbone,
+        image_shape: Sequence[int],
         num_classes: int,
         frozen: bool,
         backbone_lr_factor: float,
         size: int,
     ) -> None:
         super().__init__()
+        if image_shape[0] not in (1, 3):
+            raise ValueError(
+                f"data.image_shape={list(image_shape)}: a pretrained network takes 1 or 3 "
+                "channels.\nnetwork=cnn takes any number of channels."
+            )
         if size < 32:
             raise ValueError(f"network.size={size}: must be 32 or more (pixels).")
         if backbone_lr_factor <= 0:
