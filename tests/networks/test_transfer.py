@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from limner.models.optimization import grouped_optimizer
+from limner.models.parameter_groups import grouped_optimizer
 from limner.networks.efficientnet_lite import EfficientNetLite0
 from limner.networks.transfer import TransferClassifier
 

@@ -20,7 +20,8 @@ from torchmetrics.classification import (
 from limner.interfaces import Batch, OptimizerFactory
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
-from limner.models.optimization import OptimizerStep, grouped_optimizer, micro_batches
+from limner.models.optimization import OptimizerStep, micro_batches
+from limner.models.parameter_groups import grouped_optimizer
 
 
 class Classifier(L.LightningModule):
@@ -31,7 +32,7 @@ class Classifier(L.LightningModule):
 
     Args:
         network: Network from images (B, C, H, W) in [-1, 1] to logits (B, num_classes). It may
-            have `parameter_groups`, see `limner.models.optimization.grouped_optimizer`.
+            have `parameter_groups`, see `limner.models.parameter_groups.grouped_optimizer`.
         num_classes: Number of classes, at least 2.
         optimizer: Factory of the optimizer.
         gradients: Options of gradient accumulation and clipping.

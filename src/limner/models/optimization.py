@@ -3,7 +3,7 @@
 Every model of limner sets `automatic_optimization = False` and steps with this module.
 """
 
-__all__ = ["OptimizerStep", "grouped_optimizer", "micro_batches"]
+__all__ = ["OptimizerStep", "micro_batches"]
 
 from collections.abc import Mapping
 
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from limner.interfaces import OptimizerFactory
 from limner.losses.diagnostics import gradient_norm
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import backward
@@ -87,18 +86,3 @@ def micro_batches(
     number = gradients.accumulate
     cut = [[None] * number if column is None else column.chunk(number) for column in columns]
     return list(zip(*cut, strict=True))
-
-
-def grouped_optimizer(factory: OptimizerFactory, network: nn.Module) -> Optimizer:
-    """Return an optimizer of a network, with the learning rates that the network asks for.
-
-    A network may have a method `parameter_groups`, which returns the groups of its trained weights
-    as torch's optimizers take them. The key `lr_factor` of a group multiplies the learning rate of
-    the optimizer. Other networks train all their weights at the same rate.
-    """
-    if not hasattr(network, "parameter_groups"):
-        return factory(network.parameters())
-    optimizer = factory(network.parameter_groups())
-    for group in optimizer.param_groups:
-        group["lr"] = group["lr"] * group.get("lr_factor", 1.0)
-    return optimizer
