@@ -101,6 +101,17 @@ def test_pretrained_weights_are_loaded_and_give_the_features():
     assert network(images).shape == (2, 3)
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_every_trained_weight_has_a_gradient(frozen):
+    """Several processes refuse a trained weight that the loss does not use."""
+    network = made(backbone=EfficientNetLite0(), frozen=frozen)
+    network(torch.randn(4, 3, 32, 32)).square().mean().backward()
+    trained = [weight for weight in network.parameters() if weight.requires_grad]
+    assert all(weight.grad is not None for weight in trained)
+    grouped = [weight for group in network.parameter_groups() for weight in group["params"]]
+    assert set(grouped) == set(trained)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

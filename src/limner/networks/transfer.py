@@ -81,7 +81,7 @@ class TransferClassifier(nn.Module):
         """Return the trained weights, with the factor of the learning rate of each group."""
         groups = [{"params": list(self.head.parameters()), "lr_factor": 1.0}]
         if not self.frozen:
-            weights = list(self.backbone.parameters())
+            weights = [weight for weight in self.backbone.parameters() if weight.requires_grad]
             groups.append({"params": weights, "lr_factor": self.backbone_lr_factor})
         return groups
 
