@@ -54,6 +54,7 @@ COMBINATIONS = [
     ("cgan", "resnet", "augmentation=ada"),
     ("classifier", "cnn", ""),
     slow("classifier", "mlp", ""),
+    ("classifier", "lite0", ""),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
 

@@ -106,8 +106,9 @@ TESTED_THROUGH = {
     "test_mistakes.py": (  # every message of a refusal
         "config/error_messages.py", "runs/shortages.py",
     ),
+    "networks/test_transfer.py": ("models/parameter_groups.py",),
     "test_training.py": (
-        "models/classifier.py", "runs/records.py", "training/run.py",
+        "runs/records.py", "training/run.py",
         "training/train.py", "training/trainer.py",
     ),
     "training/test_further_processes.py": ("models/lightning_internals/launcher.py",),

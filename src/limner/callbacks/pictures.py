@@ -1,6 +1,8 @@
 """Grids of samples during training, always from the same noise, to show the progress."""
 
-__all__ = ["Pictures", "grid", "rows_of_classes"]
+__all__ = ["Pictures", "class_labels", "grid", "rows_of_classes"]
+
+from collections.abc import Iterable, Sequence
 
 import lightning as L
 import torch
@@ -72,7 +74,7 @@ class Pictures(L.Callback):
             labels, columns = rows_of_classes(model.num_classes, self.num_images)
             images = model.sample(len(labels), generator=generator, labels=labels)
             classes = labels[::columns].tolist()
-            rows = _class_labels(classes, getattr(trainer.datamodule, "class_names", []))
+            rows = class_labels(classes, getattr(trainer.datamodule, "class_names", []))
             some = len(rows) < model.num_classes
             first = f": the first {len(rows)} of {model.num_classes}" if some else ""
             about = [f"Each row shows one class{first}."]
@@ -136,7 +138,7 @@ def rows_of_classes(num_classes: int, num_images: int) -> tuple[Tensor, int]:
     return torch.arange(rows).repeat_interleave(columns), columns
 
 
-def _class_labels(classes: list[int], names: list[str]) -> list[str]:
+def class_labels(classes: Iterable[int], names: Sequence[str]) -> list[str]:
     """Return number and name of each class, or only a name that has the number ("7 - seven")."""
     found = []
     for number in classes:

@@ -1,4 +1,8 @@
-"""Image classifier, trained on the cross-entropy."""
+"""Image classifier, trained on the cross-entropy.
+
+Validation also measures the calibration: the expected calibration error of Guo et al. (2017),
+equation 3, https://arxiv.org/abs/1706.04599, with 15 bins.
+"""
 
 __all__ = ["Classifier"]
 
@@ -6,18 +10,29 @@ import lightning as L
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
+from torchmetrics import MetricCollection
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassCalibrationError,
+    MulticlassConfusionMatrix,
+)
 
 from limner.interfaces import Batch, OptimizerFactory
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
+from limner.models.parameter_groups import grouped_optimizer
 
 
 class Classifier(L.LightningModule):
     """Classifier of images, with a loss (cross-entropy) and an accuracy.
 
+    Validation reports `val/loss`, `val/accuracy`, `val/calibration_error` in [0, 1] and, for 5
+    classes or more, `val/top5_accuracy`.
+
     Args:
-        network: Network from images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
+        network: Network from images (B, C, H, W) in [-1, 1] to logits (B, num_classes). It may
+            have `parameter_groups`, see `limner.models.parameter_groups.grouped_optimizer`.
         num_classes: Number of classes, at least 2.
         optimizer: Factory of the optimizer.
         gradients: Options of gradient accumulation and clipping.
@@ -25,6 +40,9 @@ class Classifier(L.LightningModule):
 
     batches_per_update = 1
     loss_functions = ("_losses",)
+    confusion_matrix: Tensor | None = None
+    """Number of images of each true class (row) and predicted class (column) in the latest
+    validation, int64 (num_classes, num_classes); None before the first."""
 
     def __init__(
         self,
@@ -42,9 +60,10 @@ class Classifier(L.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.network, self.optimizer, self.gradients = network, optimizer, gradients
+        self.num_outputs = num_classes
 
     def configure_optimizers(self) -> Optimizer:
-        return self.optimizer(self.network.parameters())
+        return grouped_optimizer(self.optimizer, self.network)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, num_classes)."""
@@ -58,13 +77,40 @@ class Classifier(L.LightningModule):
         values = step.finish()
         return finish_update(self, values)
 
+    def on_validation_epoch_start(self) -> None:
+        self._measures = _measures(self.num_outputs).to(self.device)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        losses = self._losses(batch["image"], batch["label"])
+        logits = self.network(batch["image"])
+        losses = _losses(logits, batch["label"])
+        self._measures.update(logits.float().softmax(1), batch["label"])
         report_evaluation(self, losses, num_images=len(batch["image"]))
 
+    def on_validation_epoch_end(self) -> None:
+        values = self._measures.compute()  # of the images of all processes
+        self.confusion_matrix = values.pop("confusion_matrix")
+        report_evaluation(self, values, num_images=1)
+
     test_step = validation_step
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_epoch_end = on_validation_epoch_end
 
     def _losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        logits = self.network(images)
-        accuracy = (logits.argmax(1) == labels).float().mean()
-        return {"loss": cross_entropy(logits, labels), "accuracy": accuracy}
+        return _losses(self.network(images), labels)
+
+
+def _losses(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    accuracy = (logits.argmax(1) == labels).float().mean()
+    return {"loss": cross_entropy(logits, labels), "accuracy": accuracy}
+
+
+def _measures(num_classes: int) -> MetricCollection:
+    """Return the measures that are no means of batches; they are part of no checkpoint."""
+    options = {"num_classes": num_classes, "validate_args": False}
+    found = {
+        "calibration_error": MulticlassCalibrationError(n_bins=15, norm="l1", **options),
+        "confusion_matrix": MulticlassConfusionMatrix(**options),
+    }
+    if num_classes >= 5:
+        found["top5_accuracy"] = MulticlassAccuracy(top_k=5, average="micro", **options)
+    return MetricCollection(found, compute_groups=False)

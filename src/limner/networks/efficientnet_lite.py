@@ -63,10 +63,14 @@ class EfficientNetLite0(nn.Module):
     def load(self) -> "EfficientNetLite0":
         """Load the ImageNet weights, and return the network in evaluation mode.
 
+        The layer of ImageNet's classes gets no gradient, since no training uses it: several
+        processes refuse a trained weight without use.
+
         Raises:
             ValueError: If the weights are not installed, or have another hash.
         """
         self.load_state_dict(load_imagenet_weights(), strict=True, assign=True)
+        self._fc.requires_grad_(False)
         return self.eval()
 
     def stages(self, images: Tensor, *, num_stages: int = 4) -> list[Tensor]:

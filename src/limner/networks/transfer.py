@@ -1,0 +1,99 @@
+"""Classifier on the features of a pretrained network, for transfer learning."""
+
+__all__ = ["PretrainedBackbone", "TransferClassifier"]
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+
+class PretrainedBackbone(Protocol):
+    """A pretrained network with a vector of features, such as EfficientNet-lite0."""
+
+    num_features: int
+
+    def load(self) -> nn.Module: ...
+    def features(self, images: Tensor) -> Tensor: ...
+
+
+class TransferClassifier(nn.Module):
+    """Linear classifier of the features of a pretrained network, the backbone.
+
+    A frozen backbone never changes: its weights have no gradient, and it stays in evaluation mode,
+    so that batch norm neither uses nor updates the statistics of a batch.
+
+    Args:
+        backbone: Network from images (B, 1 or 3, H, W) in [-1, 1] to features (B, num_features).
+            Its pretrained weights are loaded here.
+        image_shape: Shape (C, H, W) of an image, with C = 1 or 3.
+        num_classes: Number of classes, at least 2.
+        frozen: Whether only the linear layer is trained.
+        backbone_lr_factor: Learning rate of the backbone divided by the learning rate of the
+            linear layer, above 0. It is not used if the backbone is frozen.
+        size: Height and width in pixels to which images are resized, at least 32.
+
+    Raises:
+        ValueError: If a value is out of its range, or if the weights are not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: PretrainedBackbone,
+        image_shape: Sequence[int],
+        num_classes: int,
+        frozen: bool,
+        backbone_lr_factor: float,
+        size: int,
+    ) -> None:
+        super().__init__()
+        if image_shape[0] not in (1, 3):
+            raise ValueError(
+                f"data.image_shape={list(image_shape)}: a pretrained network takes 1 or 3 "
+                "channels.\nnetwork=cnn takes any number of channels."
+            )
+        if size < 32:
+            raise ValueError(f"network.size={size}: must be 32 or more (pixels).")
+        if backbone_lr_factor <= 0:
+            raise ValueError(
+                f"network.backbone_lr_factor={backbone_lr_factor}: must be above 0. "
+                "network.frozen=true keeps\nthe pretrained weights."
+            )
+        self.frozen, self.backbone_lr_factor, self.size = frozen, backbone_lr_factor, size
+        self.backbone = backbone.load()
+        self.head = nn.Linear(backbone.num_features, num_classes)
+        if frozen:
+            self.backbone.requires_grad_(False)
+            self.backbone.to(memory_format=torch.channels_last)  # 2 to 4 times faster on a CPU
+        self.train()
+
+    def train(self, mode: bool = True) -> "TransferClassifier":
+        """Set the mode; a frozen backbone stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the trained weights, with the factor of the learning rate of each group."""
+        groups = [{"params": list(self.head.parameters()), "lr_factor": 1.0}]
+        if not self.frozen:
+            weights = [weight for weight in self.backbone.parameters() if weight.requires_grad]
+            groups.append({"params": weights, "lr_factor": self.backbone_lr_factor})
+        return groups
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the features (B, num_features) of images (B, 1 or 3, H, W) in [-1, 1]."""
+        size = (self.size, self.size)
+        if images.shape[2:] != size:
+            images = interpolate(images, size, mode="bilinear", antialias=True)
+        if self.frozen:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return self.backbone.features(images)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, num_classes)."""
+        return self.head(self.features(images))
