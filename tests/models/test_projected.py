@@ -68,6 +68,8 @@ def test_training_changes_the_heads_and_neither_the_features_nor_the_mixing(comp
 def test_losses_are_means_of_the_loss_of_each_logit(composed):
     """The hinge is computed before the mean, so that each head has its own margin."""
     model = build(composed(*NETWORK), "model").eval()
+    for bias, head in zip((3.0, -3.0, 0.0, 0.0), model.discriminator.heads, strict=True):
+        torch.nn.init.constant_(head.classify.bias, bias)
     inputs, loss = inputs_for(model), Hinge()
     real, fake = (model.discriminator(images) for images in model.objective.pairs(inputs))
     found = model.objective.discriminator_losses(inputs, 0, update=0)
@@ -76,6 +78,8 @@ def test_losses_are_means_of_the_loss_of_each_logit(composed):
         for each in zip(real.chunk(4, dim=1), fake.chunk(4, dim=1), strict=True)
     ]
     assert found.means["loss_discriminator"].allclose(sum(heads) / 4)
+    of_means = loss.discriminator(real.mean(1), fake.mean(1)).mean()
+    assert not found.means["loss_discriminator"].allclose(of_means)
     assert found.logits.shape == (*real.shape, 2)
     assert model.objective.generator_losses(inputs).means["loss_generator"].allclose(-fake.mean())
 
