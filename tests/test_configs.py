@@ -52,6 +52,7 @@ COMBINATIONS = [
     slow("gan", "dcgan", "penalty=r2"),
     slow("cgan", "dcgan", "augmentation=diffaugment"),
     ("cgan", "resnet", "augmentation=ada"),
+    ("gan", "projected", "loss=hinge augmentation=diffaugment condition=projection penalty=r1"),
     ("classifier", "cnn", ""),
     slow("classifier", "mlp", ""),
     ("classifier", "lite0", ""),

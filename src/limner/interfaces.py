@@ -49,7 +49,8 @@ class Augmentation(Protocol):
 class AdversarialLoss(Protocol):
     """The losses of both players of a GAN per pair of images, see `limner.losses.adversarial`.
 
-    Logits are large for images that the discriminator D takes for real.
+    Logits are large for images that the discriminator D takes for real. If D has K heads, logits
+    and losses are (B, K) instead of (B,).
     """
 
     needs_lipschitz: bool = False

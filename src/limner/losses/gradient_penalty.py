@@ -50,6 +50,9 @@ class R2:
 
 
 def _gradient(logits: Tensor, images: Tensor) -> Tensor:
-    """Return the gradient (B, C * H * W) of each logit with respect to its own image."""
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    """Return the gradient (B, C * H * W) of each logit with respect to its own image.
+
+    If an image has K logits, (B, K), this is the gradient of their mean.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(0).mean(), images, create_graph=True)
     return gradient.flatten(1)

@@ -1,10 +1,11 @@
 """Penalties that are added to the discriminator's loss, their weights and their intervals.
 
 A penalty is called with (d, pairs, uniform=...), where `d` maps images to logits (B,). It returns
-one value for each pair, (B,). It reads the augmented images, as D does. `uniform` (B, num_draws)
-holds random numbers from U[0, 1). The caller draws them, so that they depend on the pair and not
-on the process. A penalty with `forbids_batch_norm` needs a D whose logit of an image does not
-depend on the other images of the batch.
+one value for each pair, (B,); a D of K heads has logits (B, K), and the mean of all values counts.
+A penalty reads the augmented images, as D does. `uniform` (B, num_draws) holds random numbers from
+U[0, 1). The caller draws them, so that they depend on the pair and not on the process. A penalty
+with `forbids_batch_norm` needs a D whose logit of an image does not depend on the other images of
+the batch.
 """
 
 __all__ = ["Discriminator", "Pairs", "Penalties", "Penalty", "Weighted"]

@@ -35,7 +35,7 @@ class PlayerLosses(NamedTuple):
     """Losses that a player minimises, and the discriminator's logits."""
 
     means: dict[str, Tensor]  # means over the pairs (), by name; their sum is minimised
-    logits: Tensor  # D's step: (B, 2) for real and fake images; G's step: (B, 1) for fakes
+    logits: Tensor  # D's step: (..., 2) for real and fake images; G's step: (..., 1) for fakes
 
 
 @dataclass(eq=False)
@@ -102,7 +102,7 @@ class AdversarialObjective:
         )  # fmt: skip
         losses |= {f"penalty_{name}": values for name, values in penalties.items()}
         means = {name: values.mean() for name, values in losses.items()}
-        return PlayerLosses(means, torch.stack([real_logits, fake_logits], dim=1))
+        return PlayerLosses(means, torch.stack([real_logits, fake_logits], dim=-1))
 
     def generator_losses(self, inputs: Inputs) -> PlayerLosses:
         """Return G's losses. A relativistic loss reads the logits of real images too."""
@@ -114,7 +114,7 @@ class AdversarialObjective:
         if self.auxiliary is not None:
             losses = self.auxiliary.generator(fake_classes, labels=inputs.labels)
             means["auxiliary_generator"] = losses.mean()
-        return PlayerLosses(means, fake_logits[:, None])
+        return PlayerLosses(means, fake_logits[..., None])
 
     def pairs(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """Return T(x) and T(G(z)), without gradients."""
@@ -130,6 +130,6 @@ class AdversarialObjective:
         return images if self.augmentation is None else self.augmentation(images, uniform=uniform)
 
     def _judge(self, images: Tensor, inputs: Inputs) -> tuple[Tensor, Tensor | None]:
-        """Return D's logits (B,), and its class logits (B, num_classes) if D predicts classes."""
+        """Return D's logits (B,) or (B, K), and class logits (B, num_classes) if it has them."""
         logits = self.discriminator(images, **label_kwargs(inputs.labels))
         return (logits, None) if self.auxiliary is None else (logits[:, 0], logits[:, 1:])

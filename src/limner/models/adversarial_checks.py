@@ -4,6 +4,7 @@ __all__ = [
     "BatchNormError",
     "check_players",
     "is_relativistic",
+    "load_pretrained",
     "num_draws_of",
     "observe_logits",
     "validation_losses",
@@ -51,6 +52,19 @@ def check_players(discriminator: nn.Module, loss: AdversarialLoss, penalty: Pena
             )
 
 
+def load_pretrained(discriminator: nn.Module) -> None:
+    """Load the weights that a discriminator takes from an installed file, if there are any.
+
+    Raises:
+        UserError: If the weights are not installed, or are damaged.
+    """
+    if hasattr(discriminator, "load_pretrained"):
+        try:
+            discriminator.load_pretrained()
+        except ValueError as error:
+            raise UserError(f"network.discriminator: {error}") from error
+
+
 def is_relativistic(loss: AdversarialLoss) -> bool:
     """Return whether G's loss reads the logits of real images."""
     return trait(loss, AdversarialLoss, "relativistic")
@@ -66,10 +80,11 @@ def observe_logits(model: "GAN", logits: Tensor, step: int) -> dict[str, Tensor]
 
     Args:
         model: The GAN.
-        logits: D's logits (B, 2) for the real and fake images of this process, detached.
+        logits: D's logits (B, 2) for the real and fake images of this process, or (B, K, 2) if D
+            has K heads, detached.
         step: Number of earlier steps of D.
     """
-    real, fake = from_all_processes(logits).unbind(-1)
+    real, fake = from_all_processes(logits).unbind(-1)  # a statistic is over all heads
     threshold = trait(model.objective.loss, AdversarialLoss, "threshold")
     seen = discriminator_statistics(real, fake, threshold=threshold)
     model.penalty.observe(seen, step=step, num_images=len(real))

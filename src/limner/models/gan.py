@@ -25,7 +25,7 @@ from limner.interfaces import (
 from limner.losses.diagnostics import means
 from limner.losses.penalty import Penalties, Weighted
 from limner.models.adversarial import AdversarialObjective, Inputs
-from limner.models.adversarial_checks import observe_logits, validation_losses
+from limner.models.adversarial_checks import load_pretrained, observe_logits, validation_losses
 from limner.models.ema import evaluating, follow, make_ema
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
@@ -42,7 +42,7 @@ class GAN(L.LightningModule):
             (B, C, H, W) in [-1, 1].
         discriminator: Network from images, and labels if conditional, to logits (B,), large for
             real images. With an `auxiliary` loss the logits are (B, 1 + num_classes), the class
-            logits last.
+            logits last. With logits (B, K) of K heads, the mean of their losses is minimised.
         loss: Adversarial loss of both players.
         auxiliary: Weighted loss of D's predicted class; None for no prediction.
         penalty: Penalties of D by name, see `limner.losses.penalty`; None for no penalty.
@@ -99,6 +99,9 @@ class GAN(L.LightningModule):
         self.ema = make_ema(generator, ema_half_life, ramp=ema_ramp)
         self.standing = make_standing_statistics(num_standing_batches)
         self.noise = Noise()
+
+    def setup(self, stage: str) -> None:
+        load_pretrained(self.discriminator)
 
     def configure_optimizers(self) -> tuple[Optimizer, Optimizer]:
         own_lr = {} if self.discriminator_lr is None else {"lr": self.discriminator_lr}
