@@ -36,9 +36,6 @@ from benchmarks.players import OPPONENTS
 from benchmarks.race import Race
 from benchmarks.report import Result, draw_picture, ratio, table, verdicts, write_csv
 
-GROSS = 1.5
-"""Multiple of the loop's time that noise cannot explain."""
-
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; return 1 if `--quick` found limner far slower than the loop."""
@@ -86,7 +83,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     names = [case.name for case in CASES]
     parser.add_argument("--quick", action="store_true", help=(
         "measure limner and the loop only, in few and short rounds; the exit code is 1 only if "
-        f"limner takes more than {GROSS} times the loop's time"
+        "limner takes more than 1.5 times the loop's time (2.5 times for vae_tiny_8)"
     ))  # fmt: skip
     parser.add_argument(
         "--cases", nargs="+", choices=names, metavar="NAME", help=f"of: {', '.join(names)}"
@@ -145,7 +142,7 @@ def _machine(device: str, num_threads: int | None) -> str:
 def _is_far_behind(results: Sequence[Result]) -> bool:
     found = {(result.case, result.opponent): result for result in results}
     return any(
-        ratio(found[case, "limner"], found[case, "loop"])[0] > GROSS
+        ratio(found[case, "limner"], found[case, "loop"])[0] > case.gross
         for case in dict.fromkeys(result.case for result in results)
         if {(case, "limner"), (case, "loop")} <= found.keys()
     )
