@@ -65,7 +65,7 @@ class Context:
     images: Path | None = None
     """Folder or .zip file with class folders; None for synthetic images."""
     method: str = "fork"
-    """How processes start: "fork" saves them the imports, "spawn" begins anew."""
+    """How processes start: "fork" saves the imports, "spawn" imports again."""
 
     @property
     def scale(self) -> Scale:

@@ -1,4 +1,4 @@
-"""Every model family trains, and its first losses agree with those of the CPU in float32."""
+"""Every model family trains, and its first losses agree with the CPU's losses in float32."""
 
 __all__ = ["FAMILIES", "FIRST_STAGES", "TOLERANCES", "compiled", "eager", "family_words"]
 

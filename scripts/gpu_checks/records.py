@@ -73,7 +73,7 @@ def markdown(records: Sequence[Record], about: Mapping[str, Any]) -> str:
 
 
 def write(folder: Path, records: Sequence[Record], about: Mapping[str, Any]) -> None:
-    """Write gpu_check.json and gpu_check.md, each of which is complete at any time.
+    """Write gpu_check.json and gpu_check.md; each file is complete at any time.
 
     Args:
         folder: Existing folder.

@@ -91,7 +91,7 @@ def test_model_draws_without_the_weights_after_loading_and_export(run, monkeypat
     assert (load("exported").sample(4, seed=0) == expected).all()
 
 
-def test_one_process_of_ddp_trains_like_a_plain_run(run):
+def test_ddp_with_one_process_trains_like_a_plain_run(run):
     words = (*QUICK, "metrics=none", "trainer.max_steps=2")
     assert run(*words, "hydra.run.dir=plain").code == 0
     result = run(*words, "accelerator=ddp_cpu", "trainer.devices=1", "hydra.run.dir=ddp")

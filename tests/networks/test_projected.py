@@ -78,7 +78,7 @@ def test_class_changes_the_logits_only_with_a_projection():
     assert torch.equal(plain(images, labels), plain(images))
 
 
-def test_what_does_not_fit_is_refused(monkeypatch):
+def test_unsupported_conditions_channels_and_sizes_are_refused(monkeypatch):
     with pytest.raises(ValueError, match="1 or 3 channels, not 4"):
         made((4, 16, 16))
     with pytest.raises(ValueError, match=r"min_size=0: must be 1 or more"):

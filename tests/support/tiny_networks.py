@@ -47,7 +47,7 @@ def gradient_reaches_all(network, *outputs):
 
 
 def shaken(network):
-    """Return the network with noise on its parameters, of which some were exactly 0 or 1."""
+    """Add noise to the parameters, since some are exactly 0 or 1, and return the network."""
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)

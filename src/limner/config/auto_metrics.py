@@ -16,7 +16,7 @@ from limner.networks.imagenet_weights import INSTALL, is_installed
 log = logging.getLogger(__name__)
 
 FEWEST = 4
-"""Smallest number of real images of which two halves have a covariance."""
+"""Smallest number of real images whose two halves each have a covariance."""
 
 
 def choose_metrics(config: DictConfig, data: RealImages) -> None:
