@@ -22,6 +22,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra._internal.hydra import Hydra
 from omegaconf import DictConfig
+from torch import distributed
 
 from limner import cli
 from limner.config.schema import CONFIG_DIR, register
@@ -93,6 +94,15 @@ def _quick_composition() -> Iterator[None]:
 def _seed() -> None:
     """Seed the random numbers of each test, whatever ran before."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_process_group() -> Iterator[None]:
+    """Fail a test that leaves a process group, in which the forks of later tests would wait."""
+    yield
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+        pytest.fail("the test leaves a process group: train in a process of its own (`forking`)")
 
 
 @pytest.fixture
