@@ -96,10 +96,11 @@ def test_model_draws_without_the_weights_after_loading_and_export(run, monkeypat
 @pytest.mark.slow  # two processes
 @pytest.mark.usefixtures("forking")
 def test_two_processes_train_like_one(tmp_path, run):
-    words = (*QUICK, "metrics=none", "trainer.max_steps=2")
+    words = (*QUICK, "metrics=none", "optimizer=sgd", "optimizer.lr=1e-3", "trainer.max_steps=2")
     train = [sys.executable, str(Path(__file__).parents[2] / "train.py"), *words]
     two = subprocess.run(
-        [*train, "accelerator=ddp_cpu", "trainer.devices=2", "hydra.run.dir=two"],
+        [*train, "accelerator=ddp_cpu", "trainer.devices=2", "data.batch_size=8",
+         "hydra.run.dir=two"],
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert two.returncode == 0, two.stderr
