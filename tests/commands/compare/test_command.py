@@ -55,6 +55,18 @@ def test_compare_shows_groups_side_by_side_with_the_best_first(compare, tmp_path
     assert row.split() == ["val/fid", "10", "20"]
 
 
+def test_compare_states_the_scores_of_real_images(compare, tmp_path):
+    for name, floors in {"a": 7.25, "b": 7.25, "c": 8.0}.items():
+        folder = make_run(tmp_path / name, fid=20.0, seed=ord(name))
+        entries = json.loads((folder / "scores.json").read_text())
+        entries["val/fid"]["floor"] = floors
+        (folder / "scores.json").write_text(json.dumps(entries))
+    assert "The same scores of real images: val/fid 7.25\n" in compare("a", "b")
+    assert "val/fid 7.25 to 8\n" in compare("a", "b", "c")
+    make_run(tmp_path / "none", fid=20.0)
+    assert "real images" not in compare("none")
+
+
 @pytest.mark.parametrize("columns", ["80", "40"])
 def test_compare_shows_groups_one_below_the_other_when_they_are_many(
     compare, tmp_path, monkeypatch, columns

@@ -121,6 +121,8 @@ def _notes(runs: Sequence[Run], groups: Sequence[Group], ignore: Sequence[str]) 
     if any(len(group.runs) > 1 for group in groups):
         yield "± is the standard deviation over the seeds."
     scored = [run for group in groups for run in group.runs]
+    if floors := _floors(scored):
+        yield f"The same scores of real images: {', '.join(floors)}"
     apart = {difference.key for difference in differences(scored, ignore)}
     if mixed := {difference.key: 0 for difference in differences(scored)}.keys() - apart:
         yield f"These keys differ, but are ignored: {', '.join(map(label, sorted(mixed)))}"
@@ -130,6 +132,19 @@ def _notes(runs: Sequence[Run], groups: Sequence[Group], ignore: Sequence[str]) 
             yield f"Not counted: {run.title} has the same config and seed as {counted.title}"
     if missing := [run for run in runs if run.problem is not None]:
         yield "Not in the table:\n" + _listed(missing)
+
+
+def _floors(runs: Sequence[Run]) -> list[str]:
+    """Return the name and the floor of each score that has one; "A to B" if runs differ."""
+    found: dict[str, set[float]] = {}
+    for run in runs:
+        for name, entry in run.scores.items():
+            if "floor" in entry:
+                found.setdefault(name, set()).add(entry["floor"])
+    ends = {name: sorted({min(values), max(values)}) for name, values in found.items()}
+    return [
+        f"{label(name)} {' to '.join(f'{end:.4g}' for end in both)}" for name, both in ends.items()
+    ]
 
 
 def _listed(runs: Sequence[Run]) -> str:
