@@ -85,6 +85,9 @@ TESTED_THROUGH = {
     "networks/test_conditions.py": ("networks/learned_constant.py",),
     "networks/test_priors.py": ("networks/flow.py",),
     "networks/test_residual.py": ("networks/residual_blocks.py",),
+    "networks/test_restorers.py": (  # every network for image-to-image models
+        "networks/edsr.py", "networks/nafnet.py", "networks/span.py", "networks/srresnet.py",
+    ),
     "pretrained/test_load.py": ("pretrained/hub.py",),
     "pretrained/test_strange_weights.py": ("pretrained/bounded_build.py", "pretrained/weights.py"),
     "resume/test_start.py": ("resume/find_run.py",),
