@@ -114,6 +114,7 @@ TESTED_THROUGH = {
         "runs/records.py", "training/run.py",
         "training/train.py", "training/trainer.py",
     ),
+    "training/test_own_parts.py": ("training/tried_part.py",),
     "training/test_further_processes.py": ("models/lightning_internals/launcher.py",),
     "training/test_fit.py": ("callbacks/rollbacks.py", "warn_once.py"),
 }  # fmt: skip

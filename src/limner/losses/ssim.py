@@ -2,7 +2,7 @@
 
     SSIM = (2 m m' + c1) (2 s_xy + c2) / ((m^2 + m'^2 + c1) (s^2 + s'^2 + c2))
 
-averaged over places and channels, for images on the scale [0, 1], with c1 = 0.01^2 and c2 = 0.03^2.
+averaged over places and channels, for images on the scale [0, 1]; c1 = 0.01^2 and c2 = 0.03^2.
 Means, variances and covariance are taken under windows of 11x11 pixels, Gaussian with a standard
 deviation of 1.5 pixels. Equation 13, https://doi.org/10.1109/TIP.2003.819861. Images are reflected
 at their borders, as for the score.
