@@ -10,8 +10,6 @@ from PIL import Image
 from limner.data.decode import MODES, upright
 from limner.errors import UserError
 
-GREY = ("1", "L", "LA", "La", "I", "F")
-
 
 class PictureInput(NamedTuple):
     """A picture as a model reads it, and what its result needs."""
@@ -44,7 +42,8 @@ def picture_input(picture: Image.Image, *, channels: int, needs_mask: bool) -> P
     if mode.startswith(("I", "F")):
         changes.append("more than 8 bits to 8 bits")
     picture = upright(picture)
-    is_grey, alpha = mode.startswith(GREY), _alpha(picture)
+    is_grey = mode in ("1", "L", "LA", "La", "F") or mode.startswith("I")
+    alpha = _alpha(picture)
     if needs_mask and alpha is None:
         raise UserError(
             "it has no transparent pixels; this model fills holes, and transparent pixels are "

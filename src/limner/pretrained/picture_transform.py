@@ -61,6 +61,14 @@ class PictureTransform:
             output[rows, columns] = pixels
         return output
 
+    def check_size(self, height: int, width: int) -> None:
+        """Raise UserError if a picture or its output has too many pixels."""
+        for size, what in ((1, "it has"), (self.scale, f"x{self.scale} would give")):
+            if height * width * size**2 > MAX_PIXELS:
+                raise UserError(
+                    f"{what} {width * size} x {height * size} pixels; the limit is {MAX_PIXELS:,}"
+                )
+
     def tiles(self, height: int, width: int, *, tile: int | None) -> list[Tile]:
         """Return the tiles of a picture, after a check of the sizes and of the memory.
 
@@ -70,11 +78,7 @@ class PictureTransform:
         """
         if tile is not None and tile < 1:
             raise UserError(f"tile={tile}: must be 1 or more, or null for whole pictures.")
-        for size, what in ((1, "it has"), (self.scale, f"x{self.scale} would give")):
-            if height * width * size**2 > MAX_PIXELS:
-                raise UserError(
-                    f"{what} {width * size} x {height * size} pixels; the limit is {MAX_PIXELS:,}"
-                )
+        self.check_size(height, width)
         found = tiles(height, width, tile=tile, overlap=self.overlap, multiple=self.multiple)
         sizes = [[part.stop - part.start for part in each[2:]] for each in found]
         self._memory.check(
