@@ -5,7 +5,7 @@ module imports nothing slow, so that help appears at once.
 """
 # ruff: noqa: RUF009  `option` returns a field
 
-__all__ = ["Compare", "CompareBlind", "Evaluate", "Export", "Sample", "Search"]
+__all__ = ["Compare", "CompareBlind", "Evaluate", "Export", "Sample", "Search", "Transform"]
 
 from dataclasses import dataclass
 
@@ -94,6 +94,38 @@ class Sample:
     interpolation: str = option("spherical", "the path between codes: spherical or linear")
     reach: float = option(
         3.0, "the largest distance of traverse from code 0, in standard deviations"
+    )
+    checkpoint: str | None = option(None, CHECKPOINT)
+    device: str | None = option(None, "cpu, cuda or mps; null: the fastest device here")
+    trust: list[str] = option((), TRUST)
+
+
+@dataclass
+class Transform:
+    """Enlarge or restore pictures of any size with a trained model."""
+
+    run: str = option(
+        MISSING, "the folder of a run or of an export, or hf://user/name", form="RUN"
+    )
+    input: str = option(
+        MISSING,
+        "a picture, or a folder or .zip file of pictures; transparent pixels are the holes "
+        "that a model fills",
+        form="PATH",
+    )
+    output: str = option(
+        MISSING,
+        "the folder for the results, with the names of the pictures (.png instead of formats "
+        "with loss)",
+        form="FOLDER",
+    )
+    tile: int | None = option(
+        256,
+        "height and width of the parts in which large pictures are processed, in pixels of the "
+        "input; smaller parts need less memory; null: whole pictures; the results are the same",
+    )
+    existing: str = option(
+        "refuse", "what to do if results exist already: refuse, skip or overwrite"
     )
     checkpoint: str | None = option(None, CHECKPOINT)
     device: str | None = option(None, "cpu, cuda or mps; null: the fastest device here")
