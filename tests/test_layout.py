@@ -21,7 +21,10 @@ GAN_STEP = (
 )  # fmt: skip
 """The files that explain one training step of a GAN."""
 
-NO_LOGIC = ("interfaces.py", "errors.py", "models/gradients.py", "pixels.py")
+NO_LOGIC = (
+    "augmentations/degradations/protocols.py", "interfaces.py", "errors.py", "models/gradients.py",
+    "pixels.py",
+)  # fmt: skip
 """Protocols, exceptions, options and short conversions, covered by tests of other modules."""
 
 TESTED_THROUGH = {

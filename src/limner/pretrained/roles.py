@@ -93,7 +93,7 @@ ROLES = (
     Role("data", ("limner.data",), _is(LightningDataModule), _never),
     Role(r"data\.source", ("limner.data",), _has("pictures"), _never),
     Role(r"data\.source\.splits\.\w+", ("torchvision.datasets",), _is_data_set, _always),
-    Role(r"data\.augmentation(\W.*)?", ("limner.augmentations",), _is_part, _never),
+    Role(r"data\.(augmentation|degradation)(\W.*)?", ("limner.augmentations",), _is_part, _never),
     Role("optimizer", ("torch.optim",), _is_optimizer, _always),
     Role("lr_schedule", ("limner.schedules",), _is_part, _never),
     Role(_METRICS, _OF_METRICS, _is(Callback), _never),
