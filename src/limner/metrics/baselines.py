@@ -30,6 +30,7 @@ from skimage import exposure, filters, restoration
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from limner.augmentations.resampling import matlab_resize
 from limner.errors import UserError
 from limner.interfaces import Batch
 from limner.metrics.picture_quality import PictureQuality
@@ -165,8 +166,6 @@ def pairs_of(batch: Batch) -> Iterable[Pair]:
 
 def bicubic(pair: Pair) -> Tensor:
     """Return the bicubic enlargement (C, H, W) of the input of a pair."""
-    from limner.augmentations.resampling import matlab_resize
-
     return matlab_resize(pair.input[None], factor=pair.scale)[0]
 
 
