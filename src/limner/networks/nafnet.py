@@ -75,7 +75,8 @@ class NAFNet(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         height, width = inputs.shape[2:]
-        bottom, right = -height % self.multiple, -width % self.multiple
+        multiple = self.multiple
+        bottom, right = ((multiple - side % multiple) % multiple for side in (height, width))
         h = self.head(pad(inputs, (0, right, 0, bottom)))
         skips = []
         for encoder, halve in zip(self.encoders, self.halvings, strict=True):
