@@ -64,7 +64,8 @@ The test of a model that is added is one line here, and its name in `MODELS`.
 ELSEWHERE = {
     "model/likelihood": ["lpips"],  # this option needs a download
     "model/prior": ["gaussian_mixture"],  # this option and the next options are for second stages
-    "network": ["none", "transformer"],
+    "model/losses": ["perceptual", "pixel", "ssim"],
+    "network": ["edsr", "nafnet", "none", "span", "srresnet", "transformer"],
 }
 """Options that tests of their own train."""
 
