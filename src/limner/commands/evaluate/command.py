@@ -32,7 +32,7 @@ from limner.pretrained.load import load
 from limner.pretrained.safe_build import build as build_plain
 from limner.resume.overrides import quoted
 from limner.resume.quoting import with_quotes
-from limner.runs.scores import scores_table
+from limner.runs.scores import scores_tables
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,8 @@ def run(words: Sequence[str]) -> int:
         UserError: If a word does not fit, or if there is nothing to evaluate.
     """
     entries, path = measured(words)
-    get_console().print(scores_table(entries))
+    for table in scores_tables(entries):
+        get_console().print(table)
     log.info("Score protocols: %s", path)
     return 0
 
@@ -223,7 +224,7 @@ def _distances(subject: Subject) -> dict[str, dict[str, Any]]:
             log.warning(ADVICE, f"metrics={subject.evaluator.features.suffix[1:] or 'inception'}")
         about |= facts
     entries = {}
-    for name, (value, std, protocol, floor) in found.items():
+    for name, (value, std, protocol, floor, _) in found.items():
         optional = {"std": std, "floor": floor}
         entries[name] = {"value": value, "protocol": protocol | about} | {
             key: number for key, number in optional.items() if number is not None
