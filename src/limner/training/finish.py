@@ -12,10 +12,11 @@ from omegaconf import DictConfig
 
 from limner.callbacks.checkpoints import check_last
 from limner.callbacks.measured import measured_of
+from limner.callbacks.pair_scores import PairScores
 from limner.callbacks.scores import Scores, entry, write_scores
 from limner.console import print_all, shown
+from limner.data import ImageDataModule, PictureDataModule
 from limner.data.backgrounds import background_of
-from limner.data.module import ImageDataModule
 from limner.errors import UserError
 from limner.loggers import CSVLogger
 from limner.runs.scores import scores_table
@@ -45,13 +46,13 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
     entries: dict[str, Any] = {}
     writing = WarnOnce("Writing scores.json", OSError)
     for callback in trainer.callbacks:
-        if isinstance(callback, Scores):
+        if isinstance(callback, Scores | PairScores):
             entries = {name: each for name, each in callback.latest.items() if name in values}
             writing = callback.writing
     protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
     if (kind := config.data.get("binarisation")) is not None:
         protocol["binarisation"] = kind
-    if isinstance(trainer.datamodule, ImageDataModule):
+    if isinstance(trainer.datamodule, ImageDataModule | PictureDataModule):
         protocol |= background_of(trainer.datamodule.originals("validation")[0])
     for name in sorted(n for n in values if n.removesuffix("_std") not in entries):
         entries[name] = entry(trainer, values[name], std=None, protocol=protocol)
