@@ -61,7 +61,7 @@ def test_version_flag_prints_the_version_of_limner(limner, words):
         (["trian"], "there is no command trian; did you mean train?"),
         (["Sample"], "did you mean sample?"),
         (["--evaluate"], "did you mean evaluate?"),
-        (["zzz"], "there are: train, evaluate, sample, export, compare, search"),
+        (["zzz"], "there are: train, evaluate, sample, transform, export"),
         (["model=gan"], "did you mean limner train model=gan?"),
         (["evaluate", "--run", "a"], "--run: there is no such flag; keys have no dashes: run=a"),
         (["sample", "--num-images=9"], "keys have no dashes: num_images=9"),

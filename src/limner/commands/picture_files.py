@@ -1,10 +1,12 @@
 """Picture files that `limner transform` reads and writes: their names, metadata and formats."""
 
-__all__ = ["OpenedPicture", "PictureFiles", "open_file", "output_names", "save_picture"]
+__all__ = [
+    "OpenedPicture", "PictureFiles", "metadata_of", "open_file", "output_names", "save_picture",
+]  # fmt: skip
 
 import collections
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -33,6 +35,8 @@ LOST_TAGS = (
     ExifTags.Base.ExifInteroperabilityOffset,
 )  # fmt: skip
 """EXIF tags of an exposure that would be wrong in a result."""
+TURNED = (5, 6, 7, 8)
+"""Values of EXIF's orientation of pictures that are turned by 90 degrees."""
 
 
 class PictureFiles:
@@ -79,6 +83,8 @@ class OpenedPicture(NamedTuple):
     """Whether the file has more than 8 bits per channel, which PIL reads as 8 bits."""
     is_animated: bool
     """Whether the file has further pictures, which are not read."""
+    orientation: int | None
+    """EXIF's orientation of a TIFF, which PIL turns and then forgets; None for other formats."""
 
 
 def open_file(content: bytes) -> OpenedPicture:
@@ -91,7 +97,8 @@ def open_file(content: bytes) -> OpenedPicture:
     with contextlib.suppress(Exception):  # counting pictures of a damaged file may raise any
         is_animated = getattr(open_picture(content), "is_animated", False)
     deep = any(_is_deep(codec, args) for codec, _, _, args in picture.tile)
-    return OpenedPicture(picture, deep, is_animated)
+    orientation = getattr(picture, "tag_v2", {}).get(ExifTags.Base.Orientation)
+    return OpenedPicture(picture, deep, is_animated, orientation)
 
 
 def output_names(names: Sequence[str]) -> dict[str, str]:
@@ -116,34 +123,52 @@ def output_names(names: Sequence[str]) -> dict[str, str]:
     return made
 
 
-def save_picture(
-    made: Image.Image, path: Path, *, source: Image.Image, scale: int, is_turned: bool
-) -> None:
-    """Write a result in one step, with the metadata of its source that are still true.
+def metadata_of(opened: OpenedPicture, scale: int) -> dict[str, Any]:
+    """Return the metadata of a decoded picture that are still true of its result, for PIL's save.
 
-    Kept are the ICC profile if it fits the colours; the resolution times the scale, so that a
-    print has the same size; and the EXIF tags that do not depend on the pixels.
+    Kept are the ICC profile; the resolution times the scale, so that a print has the same size;
+    and the EXIF tags that do not depend on the pixels. Damaged metadata are left out.
+
+    Args:
+        opened: Picture whose pixels are decoded.
+        scale: Height of the result divided by the height of the picture.
+    """
+    found: dict[str, Any] = {}
+    for part in (_profile, lambda opened: _resolution(opened, scale), _exif):
+        with contextlib.suppress(Exception):  # metadata of a stranger's file may be anything
+            found |= part(opened)
+    return found
+
+
+def save_picture(made: Image.Image, path: Path, metadata: Mapping[str, Any]) -> None:
+    """Write a result in one step, in the format of its ending.
 
     Args:
         made: The result.
-        path: File to write, in a format of `FORMATS`.
-        source: Picture as read from its file.
-        scale: Height of the result divided by the height of the source.
-        is_turned: Whether the source was turned by 90 degrees.
+        path: File to write, with an ending of `FORMATS`.
+        metadata: Metadata that `metadata_of` returns. A profile of other colours is left out.
 
     Raises:
         OSError: If the file cannot be written.
     """
-    kind = FORMATS[path.suffix.lower()]
+    kind, options = FORMATS[path.suffix.lower()], dict(metadata)
     if made.mode in ("LA", "RGBA") and kind not in WITH_ALPHA:
         made = made.convert(made.mode[:-1])
-    options: dict[str, Any] = {"compression": "tiff_adobe_deflate"} if kind == "TIFF" else {}
-    with contextlib.suppress(Exception):  # metadata of a stranger's file may be damaged
-        options |= _profile(source, made) | _resolution(source, scale, is_turned)
-    with contextlib.suppress(Exception):
-        options |= _exif(source)
+    space = {"L": b"GRAY", "LA": b"GRAY"}.get(made.mode, b"RGB ")
+    if options.get("icc_profile", b"")[16:20] != space:
+        options.pop("icc_profile", None)
+    compression = {"compression": "tiff_adobe_deflate"} if kind == "TIFF" else {}
+    if kind == "TIFF" and "exif" in options:
+        options["exif"] = _without_exposure(options["exif"])
     with atomic_file(path, sync=False) as file:
-        made.save(file, format=kind, **options)
+        try:
+            made.save(file, format=kind, **compression, **options)
+        except (OSError, MemoryError):
+            raise
+        except Exception:  # PIL cannot write the metadata of a stranger's file
+            file.seek(0)
+            file.truncate()
+            made.save(file, format=kind, **compression)
 
 
 def _as_png(name: str) -> str:
@@ -158,22 +183,21 @@ def _is_deep(codec: str, args: Any) -> bool:
     return codec.startswith("ppm") and isinstance(values[-1], int) and values[-1] > 255
 
 
-def _profile(source: Image.Image, made: Image.Image) -> dict[str, Any]:
-    profile = source.info.get("icc_profile")
-    space = {"L": b"GRAY", "LA": b"GRAY"}.get(made.mode, b"RGB ")
-    fits = isinstance(profile, bytes) and profile[16:20] == space
-    return {"icc_profile": profile} if fits else {}
+def _profile(opened: OpenedPicture) -> dict[str, Any]:
+    profile = opened.picture.info.get("icc_profile")
+    return {"icc_profile": profile} if isinstance(profile, bytes) and profile else {}
 
 
-def _resolution(source: Image.Image, scale: int, is_turned: bool) -> dict[str, Any]:
-    across, down = (float(each) * scale for each in source.info["dpi"])
-    if not (0 < across < 1e6 and 0 < down < 1e6):
+def _resolution(opened: OpenedPicture, scale: int) -> dict[str, Any]:
+    across, down = (float(each) * scale for each in opened.picture.info["dpi"])
+    if not (scale < across < 1e6 and scale < down < 1e6):  # 1 is PIL's value for "unknown"
         return {}
-    return {"dpi": (down, across) if is_turned else (across, down)}
+    orientation = opened.orientation or opened.picture.getexif().get(ExifTags.Base.Orientation)
+    return {"dpi": (down, across) if orientation in TURNED else (across, down)}
 
 
-def _exif(source: Image.Image) -> dict[str, Any]:
-    found, kept = source.getexif(), Image.Exif()
+def _exif(opened: OpenedPicture) -> dict[str, Any]:
+    found, kept = opened.picture.getexif(), Image.Exif()
     for tag in KEPT_TAGS:
         if tag in found:
             kept[tag] = found[tag]
@@ -181,5 +205,14 @@ def _exif(source: Image.Image) -> dict[str, Any]:
         values = {tag: value for tag, value in found.get_ifd(ifd).items() if tag not in LOST_TAGS}
         if values:
             kept[ifd] = values
-    kept.tobytes()  # raises for values that cannot be written
-    return {"exif": kept} if len(kept) else {}
+    return {"exif": kept.tobytes()} if len(kept) else {}
+
+
+def _without_exposure(exif: bytes) -> Image.Exif:
+    """Return the tags that a compressed TIFF can hold: PIL writes no tags of tags into it."""
+    found, kept = Image.Exif(), Image.Exif()
+    found.load(exif)
+    for tag in KEPT_TAGS:
+        if tag in found:
+            kept[tag] = found[tag]
+    return kept

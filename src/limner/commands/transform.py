@@ -11,17 +11,23 @@ import contextlib
 import errno
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
 from limner.commands.options import Transform as Options
-from limner.commands.picture_files import PictureFiles, open_file, output_names, save_picture
+from limner.commands.picture_files import (
+    PictureFiles,
+    metadata_of,
+    open_file,
+    output_names,
+    save_picture,
+)
 from limner.config.command_options import parse
 from limner.console import Bar, say
 from limner.data.decode import MODES
 from limner.errors import UserError, is_out_of_memory
-from limner.files.plain import NotPlainError
 from limner.files.printable import printable
 from limner.pretrained.load import load
 from limner.pretrained.picture_input import PictureInput, picture_input
@@ -30,8 +36,6 @@ from limner.pretrained.picture_transform import PictureTransform
 EXISTING = ("refuse", "skip", "overwrite")
 SHOWN = 20
 """Largest number of pictures that a message names."""
-TURNED = (5, 6, 7, 8)
-"""Values of EXIF's orientation of pictures that are turned by 90 degrees."""
 
 
 class _Failure(Exception):
@@ -48,6 +52,8 @@ def run(words: Sequence[str]) -> int:
     options = parse(words, Options)
     if options.existing not in EXISTING:
         raise UserError(f"existing={options.existing}: choose {', '.join(EXISTING)}.")
+    if options.tile is not None and options.tile < 1:
+        raise UserError(f"tile={options.tile}: must be 1 or more, or null for whole pictures.")
     files, folder = PictureFiles(Path(options.input)), Path(options.output)
     paths = {name: folder / other for name, other in output_names(files.names).items()}
     left = _left(paths, options)
@@ -56,9 +62,9 @@ def run(words: Sequence[str]) -> int:
     )
     transform = model.picture_transform
     if files.num_others:
-        say(f"{files.num_others:,} files of other kinds are left out.")
+        say(f"Left out, since they are no pictures: {files.num_others:,} of the files.")
     if len(left) < len(paths):
-        say(f"{len(paths) - len(left):,} results exist already and are left as they are.")
+        say(f"Left as they are: {len(paths) - len(left):,} existing results.")
     changes: collections.Counter[str] = collections.Counter()
     failures: dict[str, str] = {}
     with _bar(len(left)) as bar:
@@ -105,7 +111,7 @@ def _transform(
     transform: PictureTransform, files: PictureFiles, name: str, path: Path, options: Options
 ) -> list[str]:
     """Write the result of one picture; return what was changed or left out in reading it."""
-    picture, given, changes = _read(transform, files, name)
+    given, metadata, changes = _read(transform, files, name)
     try:
         made = _made(transform, given, name, options.tile)
     except UserError as error:
@@ -114,12 +120,9 @@ def _transform(
         if not is_out_of_memory(error):
             raise
         raise _Failure("there is not enough memory; choose a smaller tile=") from error
-    orientation = picture.getexif().get(ExifTags.Base.Orientation)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_picture(
-            made, path, source=picture, scale=transform.scale, is_turned=orientation in TURNED
-        )
+        save_picture(made, path, metadata)
     except OSError as error:
         reason = f"{path} cannot be written ({error.strerror or error})"
         if error.errno in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
@@ -130,8 +133,8 @@ def _transform(
 
 def _read(
     transform: PictureTransform, files: PictureFiles, name: str
-) -> tuple[Image.Image, PictureInput, list[str]]:
-    """Return a picture with its metadata but without pixels, its arrays, and what was changed."""
+) -> tuple[PictureInput, dict[str, Any], list[str]]:
+    """Return a picture, its metadata for PIL, and what was changed or left out."""
     try:
         opened = open_file(files.content(name))
         picture = opened.picture
@@ -139,8 +142,7 @@ def _read(
         given = picture_input(
             picture, channels=transform.channels, needs_mask=transform.needs_mask
         )
-    except NotPlainError as error:
-        raise _Failure(str(error)) from error
+        metadata = metadata_of(opened, transform.scale)
     except Exception as error:  # PIL and zipfile raise a dozen exception types for broken files
         if is_out_of_memory(error):
             raise
@@ -153,8 +155,7 @@ def _read(
         changes.append("only the first picture of the file is read")
     if given.alpha is not None:
         changes.append("transparency is enlarged by bicubic interpolation, not by the model")
-    picture.im = None  # frees the pixels; the metadata stay
-    return picture, given, changes
+    return given, metadata, changes
 
 
 def _made(
