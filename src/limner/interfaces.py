@@ -31,6 +31,14 @@ class Batch(TypedDict):
     """Images float32 (B, C, H, W) in [-1, 1]."""
     label: NotRequired[Tensor]
     """Classes int64 (B,) in [0, num_classes); absent if the data have no labels."""
+    input: NotRequired[Tensor]
+    """What a model reads to make `image`, (B, C, H / data.scale, W / data.scale), not clipped."""
+    mask: NotRequired[Tensor]
+    """(B, 1, H, W): 1 where a pixel of `input` is known, 0 in a hole."""
+    index: NotRequired[Tensor]
+    """Number of each whole picture in its split of the source, int64 (B,)."""
+    weight: NotRequired[Tensor]
+    """Weight of each whole picture in a mean, float32 (B,): 1, or 0 for a repeated picture."""
 
 
 class Augmentation(Protocol):

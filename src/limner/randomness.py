@@ -7,7 +7,9 @@ of processes either. The random numbers that torch draws by itself, for example 
 depend on the rank.
 """
 
-__all__ = ["Noise", "generator_for", "seed_for", "seed_torch", "uniform_labels"]
+__all__ = [
+    "Noise", "PictureNoise", "generator_for", "seed_for", "seed_torch", "uniform_labels",
+]  # fmt: skip
 
 import zlib
 from collections.abc import Callable
@@ -103,6 +105,27 @@ class Noise:
         if self._generator is None or self._generator.device != device:
             self._generator = torch.Generator(device).manual_seed(self._seed)
         return self._generator
+
+
+class PictureNoise:
+    """Random numbers for images that are computed once, the same on every kind of device.
+
+    The numbers are drawn on the CPU and copied, which is too slow for training.
+
+    Args:
+        seed: Seed of the numbers.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def normal(self, images: Tensor, *shape: int) -> Tensor:
+        """Draw N(0, 1) numbers (B, *shape) for B images, on their device and with their dtype."""
+        return torch.randn(len(images), *shape, generator=self._generator).to(images)
+
+    def uniform(self, images: Tensor, *shape: int) -> Tensor:
+        """Draw uniform numbers in [0, 1); the arguments are the same as for `normal`."""
+        return torch.rand(len(images), *shape, generator=self._generator).to(images)
 
 
 def seed_for(seed: int, stream: str, *position: int) -> int:

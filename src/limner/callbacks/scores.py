@@ -22,6 +22,7 @@ from limner.callbacks.rollbacks import Rollbacks
 from limner.callbacks.score_names import ENDINGS, check_objective, score_names
 from limner.callbacks.signals import stop_if_asked
 from limner.data.backgrounds import background_of
+from limner.data.batches import images_per_epoch
 from limner.errors import UserError
 from limner.files.atomic import write_atomically
 from limner.interfaces import FeatureExtractor, RealImages, Samples
@@ -138,7 +139,7 @@ class Scores(L.Callback):
         self.features.prepare(trainer.datamodule)
         every = self.every_num_epochs
         if every == "auto":
-            num_images = USUAL * len(trainer.datamodule.split("train")[1])
+            num_images = USUAL * images_per_epoch(trainer.datamodule)
             every = USUAL * max(1, math.ceil(num_samples / (SHARE * num_images)))
         self.interval = Interval(every=every, growth=self.interval.growth)
 

@@ -29,10 +29,10 @@ from omegaconf.errors import (
 )
 
 from limner.config.error_messages import shortened
+from limner.config.facts import FACTS, options_with, refuse_missing_input, with_placeholders
 from limner.config.groups import check_groups
 from limner.config.own_code import OwnModuleError, is_from_library
 from limner.config.ranges import check_finite, check_optimizer, check_range
-from limner.config.schema import CONFIG_DIR
 from limner.config.similar import similar
 from limner.config.types import check_type
 from limner.errors import UserError
@@ -40,8 +40,6 @@ from limner.files.own_code import origin
 
 CHECKED_BY = ("limner", "lightning", "torchmetrics", "hydra")
 """Packages that check their arguments; Hydra raises if a call does not fit a signature."""
-FACTS = ("image_shape", "num_classes")
-"""Facts that only the data may know: null in the config until the data are read."""
 
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # Hydra also raises these errors
 
@@ -61,14 +59,13 @@ def composed(config: DictConfig, *, only: str | None = None) -> dict[str, Any]:
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} must be given: {error.full_key}=...") from error
     except InterpolationKeyError as error:
+        refuse_missing_input(config, error)
         role = re.search(r"'network\.(\w+)'", str(error))
         if role is None:
             raise UserError(shortened(error, lines=1)) from error
-        networks = sorted((CONFIG_DIR / "network").glob("*.yaml"))
-        fitting = [file.stem for file in networks if role[1] in OmegaConf.load(file)]
         raise UserError(
-            f"This model needs a network with the part {role[1]}; choose one of network="
-            + ", ".join(fitting)
+            f"This model needs a network with the part {role[1]}; choose one of "
+            + options_with("network", role[1])
         ) from error
     except OmegaConfBaseException as error:
         raise UserError(shortened(error, lines=1)) from error
@@ -87,10 +84,8 @@ def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
     """
     if only is None:
         check_groups(config)
-    read = _read_keys(written := OmegaConf.to_container(config))
-    if config.get("num_updates", 1) is None:  # not known before the data are open
-        config = OmegaConf.merge(config, {"num_updates": 1})
-    values = composed(config)
+    config = with_placeholders(config)
+    read, values = _read_keys(written := OmegaConf.to_container(config)), composed(config)
     values["metrics"].pop("choices", None)
     values["model"] = values.pop("model")  # last, since errors should name the keys it reads
     if only is not None:

@@ -1,7 +1,12 @@
 """Image data: from files and arrays to batches."""
 
 from limner.data.module import ImageDataModule
+from limner.data.picture_folder import PictureFolder
+from limner.data.picture_module import PictureDataModule
 from limner.data.sources import Digits, ImageFolder
 from limner.data.torchvision_source import TorchvisionSource
 
-__all__ = ["Digits", "ImageDataModule", "ImageFolder", "TorchvisionSource"]
+__all__ = [
+    "Digits", "ImageDataModule", "ImageFolder", "PictureDataModule", "PictureFolder",
+    "TorchvisionSource",
+]  # fmt: skip

@@ -6,7 +6,9 @@ random numbers of an augmentation are drawn for the global batch, and cut in the
 images.
 """
 
-__all__ = ["EvaluationBatches", "TrainingBatches", "read_ahead", "refuse_few_images"]
+__all__ = [
+    "EvaluationBatches", "TrainingBatches", "images_per_epoch", "read_ahead", "refuse_few_images",
+]  # fmt: skip
 
 import collections
 import itertools
@@ -25,6 +27,12 @@ from limner.randomness import generator_for
 
 NUM_AHEAD = 2
 T = TypeVar("T")
+
+
+def images_per_epoch(data: Any) -> int:
+    """Return the number of images that an epoch reads: the training images, or several crops."""
+    number = getattr(data, "images_per_epoch", None)
+    return len(data.split("train")[1]) if number is None else number
 
 
 def refuse_few_images(

@@ -80,15 +80,17 @@ def read_picture(pictures: Pictures, i: int) -> Image.Image:
 
 
 def decode(
-    pictures: Pictures, i: int, image_shape: Sequence[int], *, background: Colour
+    pictures: Pictures, i: int, image_shape: Sequence[int | None], *, background: Colour
 ) -> Decoded:
-    """Return picture number i in the shape (C, H, W).
+    """Return picture number i in the shape (C, H, W), or at its own size for (C, None, None).
 
     Raises:
         CorruptPicture: If the picture cannot be read, or its values cannot be scaled to 8 bits.
     """
     picture = read_picture(pictures, i)
     try:
+        if image_shape[1] is None:
+            image_shape = [image_shape[0], *shape_of(picture)[1:]]
         array, composed = _converted(picture, image_shape, background)
     except Exception as error:  # PIL cannot convert a few rare modes
         raise CorruptPicture(pictures.names[i], _reason(error)) from error

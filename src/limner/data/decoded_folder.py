@@ -1,4 +1,7 @@
-"""Cache folder with the decoded images of a split: images.bin, labels.npy and about.json."""
+"""Cache folder with the decoded images of a split: images.bin, labels.npy and about.json.
+
+Pictures that keep their own sizes, of the image shape (C, None, None), have a sizes.npy too.
+"""
 
 __all__ = ["NUM_THREADS", "OnCorrupt", "decoded_folder"]
 
@@ -36,7 +39,7 @@ MAX_SHOWN = 20
 
 def decoded_folder(
     pictures: Pictures,
-    image_shape: Sequence[int],
+    image_shape: Sequence[int | None],
     *,
     on_corrupt: OnCorrupt,
     background: Colour,
@@ -48,7 +51,7 @@ def decoded_folder(
 
     Args:
         pictures: Pictures of the split.
-        image_shape: (C, H, W) of the images.
+        image_shape: (C, H, W) of the images, or (C, None, None) to keep the sizes of pictures.
         on_corrupt: "error" to raise for pictures that cannot be read, "skip" to leave them out.
         background: Colour behind transparent pixels.
         key: Other data that determines the content. Pictures without transparent pixels share one
@@ -76,7 +79,7 @@ def _is_on(background: Colour, about: Mapping[str, Any], pictures: Pictures) -> 
 
 
 def _kept_or_made(
-    key: list, build: Any, image_shape: Sequence[int]
+    key: list, build: Any, image_shape: Sequence[int | None]
 ) -> tuple[Path, dict[str, Any], Tensor | None]:
     folder = cached_folder("images", key, build)
     try:
@@ -88,11 +91,13 @@ def _kept_or_made(
     return folder, *_checked(folder, image_shape)
 
 
-def _checked(folder: Path, image_shape: Sequence[int]) -> tuple[dict[str, Any], Tensor | None]:
+def _checked(
+    folder: Path, image_shape: Sequence[int | None]
+) -> tuple[dict[str, Any], Tensor | None]:
     about = read_json(folder / "about.json")
     images, labels = folder / "images.bin", None
     check_regular(images, max_bytes=None)
-    if images.stat().st_size != about["num_images"] * math.prod(image_shape):
+    if images.stat().st_size != _num_bytes(folder, about["num_images"], image_shape):
         raise ValueError("the size of images.bin differs from about.json")
     if about["labels"]:
         check_regular(folder / "labels.npy", max_bytes=None)
@@ -102,9 +107,20 @@ def _checked(folder: Path, image_shape: Sequence[int]) -> tuple[dict[str, Any], 
     return about, labels
 
 
+def _num_bytes(folder: Path, num_images: int, image_shape: Sequence[int | None]) -> int:
+    """Return the due size of images.bin."""
+    if image_shape[1] is not None:
+        return num_images * math.prod(image_shape)
+    check_regular(folder / "sizes.npy", max_bytes=None)
+    sizes = np.load(folder / "sizes.npy", allow_pickle=False)
+    if sizes.shape != (num_images, 2) or sizes.dtype != np.int64:
+        raise ValueError("the size of sizes.npy differs from about.json")
+    return image_shape[0] * int(sizes.prod(axis=1).sum())
+
+
 def _decode_all(
     pictures: Pictures,
-    image_shape: Sequence[int],
+    image_shape: Sequence[int | None],
     on_corrupt: OnCorrupt,
     background: Colour,
     into: Path,
@@ -112,6 +128,7 @@ def _decode_all(
     """Write images.bin, labels.npy and about.json into a folder."""
     start, changed, composed = time.monotonic(), 0, 0
     kept: list[int] = []
+    sizes: list[tuple[int, int]] = []
     corrupt: list[CorruptPicture] = []
     content = hashlib.sha256(json.dumps(list(image_shape)).encode())
     if len(pictures) > CHUNK:
@@ -127,6 +144,7 @@ def _decode_all(
                 file.write(pixels)
                 content.update(pixels)
                 kept.append(i)
+                sizes.append(found.array.shape[1:])
                 changed += found.converted
                 composed += found.composed
     if len(corrupt) == len(pictures):
@@ -135,9 +153,12 @@ def _decode_all(
         _refuse(corrupt, len(pictures)) if on_corrupt == "error" else _tell(corrupt)
     if pictures.labels is not None:
         labels = np.asarray(pictures.labels, np.int64)[kept]
-        np.save(buffer := io.BytesIO(), labels)
-        (into / "labels.npy").write_bytes(buffer.getvalue())  # a full disk raises OSError here
+        _save(labels, into / "labels.npy")
         content.update(labels.data)
+    if image_shape[1] is None:
+        heights_and_widths = np.asarray(sizes, np.int64)
+        _save(heights_and_widths, into / "sizes.npy")
+        content.update(heights_and_widths.data)
     about = {
         "num_images": len(kept),
         "num_converted": changed,
@@ -147,9 +168,16 @@ def _decode_all(
         "labels": pictures.labels is not None,
         "sha256": content.hexdigest(),
     }
+    if image_shape[1] is None and corrupt:  # messages name pictures by their number
+        about["kept"] = kept
     (into / "about.json").write_text(json.dumps(about))
     if len(pictures) > CHUNK:
         log.info("Decoded in %.1f s.", time.monotonic() - start)
+
+
+def _save(array: np.ndarray, path: Path) -> None:
+    np.save(buffer := io.BytesIO(), array)
+    path.write_bytes(buffer.getvalue())  # a full disk raises OSError here
 
 
 def _refuse(corrupt: Sequence[CorruptPicture], total: int) -> None:
@@ -176,7 +204,7 @@ def _listed(corrupt: Sequence[CorruptPicture]) -> list[str]:
 
 
 def _decoded(
-    pictures: Pictures, image_shape: Sequence[int], background: Colour
+    pictures: Pictures, image_shape: Sequence[int | None], background: Colour
 ) -> Iterator[tuple[int, Decoded | CorruptPicture]]:
     """Yield the number of each picture and its decoded image or error, in order."""
 
@@ -187,11 +215,11 @@ def _decoded(
             return CorruptPicture(error.name, error.reason)  # its traceback would keep the pixels
 
     with ThreadPoolExecutor(NUM_THREADS) as pool:
-        for chunk in _chunks(pictures):
+        for chunk in _chunks(len(pictures), CHUNK if image_shape[1] is not None else NUM_THREADS):
             yield from zip(chunk, pool.map(attempt, chunk), strict=True)
 
 
-def _chunks(pictures: Pictures) -> Iterator[range]:
+def _chunks(total: int, size: int) -> Iterator[range]:
     """Yield ranges of numbers, so that at most one range of decoded pictures is in memory."""
-    for start in range(0, len(pictures), CHUNK):
-        yield range(start, min(start + CHUNK, len(pictures)))
+    for start in range(0, total, size):
+        yield range(start, min(start + size, total))

@@ -3,8 +3,6 @@
 __all__ = ["ImageDataModule"]
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,20 +17,20 @@ from limner.data.binarisation import Binarisation, BinarisedStore, Coins
 from limner.data.checked_pictures import checked_pictures
 from limner.data.decode import first_shape
 from limner.data.large_pictures import refuse_photos
+from limner.data.same_images import hash_of_files, refuse_other_images
 from limner.data.sources import Pictures, Source
-from limner.data.splits import check_fractions, cut
+from limner.data.splits import check_fractions, cut, published
 from limner.data.store import (
     MemoryStore,
     OnCorrupt,
     Store,
     StoreKind,
     StreamedStore,
+    fits_device,
     open_store,
 )
 from limner.errors import UserError
 from limner.interfaces import Augmentation, ImageStore
-
-DEVICE_SHARE = 0.25  # largest share of an accelerator's memory for the images of a data set
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -129,7 +127,7 @@ class ImageDataModule(L.LightningDataModule):
             )
         if len({store.labels is None for store in self._stores.values()}) > 1:
             raise UserError(f"Some splits of {self.name} have class folders and some have none.")
-        self._files = hashlib.sha256(json.dumps(pictures["train"].sizes).encode()).hexdigest()
+        self._files = hash_of_files(pictures["train"])
         self._splits = cut(
             {split: len(store) for split, store in self._stores.items()},
             validation_fraction=self.validation_fraction,
@@ -140,23 +138,11 @@ class ImageDataModule(L.LightningDataModule):
     def reference(self, split: str) -> tuple[Store, Tensor]:
         """Return the store and the indices of the images that scores compare with.
 
-        "train" and "test" are the whole splits of the data set's authors, as in published scores:
-        validation images that were cut from the training images belong to "train". If the authors
-        define no test images, "test" is the test split cut here, and "train" has all other images.
+        They are the split "train" or "test" of the data set's authors, see
+        `limner.data.splits.published`.
         """
-        if split not in ("train", "test"):
-            raise UserError(f"metrics.reference_split={split}: choose train or test.")
-        if split == "test" and not len(self._splits["test"][1]) and "validation" in self._stores:
-            split = "validation"  # as for ImageNet, whose test labels are secret
-        store, indices = self._splits[split]
-        if split == "train":
-            indices = torch.cat([i for at, i in self._splits.values() if at == "train"])
-            if self._splits["test"][0] == "train":
-                indices = indices[~torch.isin(indices, self._splits["test"][1])]
-            indices = indices.sort().values
-        if len(indices) == 0:
-            raise UserError(f"metrics.reference_split={split}: {self.name} has no such images.")
-        return self._stores[store], indices
+        source, indices = published(self._splits, self._stores, split, name=self.name)
+        return self._stores[source], indices
 
     def split(self, name: str) -> tuple[ImageStore, Tensor]:
         """Return the store and the int64 indices of "train", "validation" or "test".
@@ -188,22 +174,8 @@ class ImageDataModule(L.LightningDataModule):
         return {"num_images": len(store), "pixels": pixels, "files": self._files}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raise `UserError` if the training images differ from the images of `state`.
-
-        Images are equal if their pixels and labels are equal. A streamed store has no hash of its
-        pixels; for such a store, the names and sizes of the files are compared.
-        """
-        now = self.state_dict()
-        known = "files" if None in (state["pixels"], now["pixels"]) else "pixels"
-        if state[known] == now[known]:
-            return
-        before, here = state["num_images"], now["num_images"]
-        numbers = f"{before:,} before, {here:,} now" if before != here else f"{here:,}, as before"
-        raise UserError(
-            f"The training images of {self.name} differ from those at the start of this run "
-            f"({numbers}): the files have changed, or another version of Pillow decodes them "
-            "differently.\nRestore the files, or start a new run."
-        )
+        """Raise `UserError` if the training images differ from the images of `state`."""
+        refuse_other_images(self.name, before=state, now=self.state_dict())
 
     def train_dataloader(self) -> TrainingBatches:
         store, indices = self.originals("train")
@@ -273,7 +245,6 @@ class ImageDataModule(L.LightningDataModule):
         """Return the store on the accelerator if it is small enough, else the store itself."""
         if self._on_device is None:
             self._on_device = store
-            if device.type == "cuda" and isinstance(store, MemoryStore):
-                room = DEVICE_SHARE * torch.cuda.get_device_properties(device).total_memory
-                self._on_device = store.to(device) if store.images.nbytes < room else store
+            if isinstance(store, MemoryStore) and fits_device(store.images.nbytes, device):
+                self._on_device = store.to(device)
         return self._on_device

@@ -139,6 +139,7 @@ class ImageFolder:
             what = "has no image" if tree.names else "is empty"
             raise UserError(f"data.path={self.path} {what}; images end in {', '.join(SUFFIXES)}.")
         self._tell_others(tree.names)
+        files = self.chosen(files)
         folders = [name[: name.rfind("/") + 1] for name in files]
         below = _below_common_folder(set(folders))
         in_split = {
@@ -159,6 +160,10 @@ class ImageFolder:
             )
             for split, at in splits.items()
         }
+
+    def chosen(self, files: Sequence[str]) -> Sequence[str]:
+        """Return the files to read, by default all; a subclass may leave some out."""
+        return files
 
     def _pictures(
         self,

@@ -1,8 +1,8 @@
 """Assignment of images to the training, validation and test splits that a source lacks."""
 
-__all__ = ["check_fractions", "cut"]
+__all__ = ["check_fractions", "cut", "published"]
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import torch
 from torch import Tensor
@@ -47,3 +47,36 @@ def cut(
             splits[name] = ("train", rest[:size].sort().values)
             rest = rest[size:]
     return {"train": ("train", rest.sort().values), **splits}
+
+
+def published(
+    splits: Mapping[str, tuple[str, Tensor]], sources: Container[str], split: str, *, name: str
+) -> tuple[str, Tensor]:
+    """Return the source's split and the indices of the images that scores compare with.
+
+    "train" and "test" are the whole splits of the data set's authors, as in published scores:
+    validation images that were cut from the training images belong to "train". If the authors
+    define no test images, "test" is the test split cut here, and "train" has all other images.
+
+    Args:
+        splits: Result of `cut`.
+        sources: Names of the splits of the source.
+        split: "train" or "test".
+        name: Name of the data set, for messages.
+
+    Raises:
+        UserError: For another split, or if the data set has no such images.
+    """
+    if split not in ("train", "test"):
+        raise UserError(f"metrics.reference_split={split}: choose train or test.")
+    if split == "test" and not len(splits["test"][1]) and "validation" in sources:
+        split = "validation"  # as for ImageNet, whose test labels are secret
+    source, indices = splits[split]
+    if split == "train":
+        indices = torch.cat([i for at, i in splits.values() if at == "train"])
+        if splits["test"][0] == "train":
+            indices = indices[~torch.isin(indices, splits["test"][1])]
+        indices = indices.sort().values
+    if len(indices) == 0:
+        raise UserError(f"metrics.reference_split={split}: {name} has no such images.")
+    return source, indices

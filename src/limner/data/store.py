@@ -12,6 +12,7 @@ __all__ = [
     "Store",
     "StoreKind",
     "StreamedStore",
+    "fits_device",
     "open_store",
 ]
 
@@ -38,7 +39,16 @@ from limner.errors import UserError
 log = logging.getLogger(__name__)
 
 FORMAT = 3
+DEVICE_SHARE = 0.25
+"""Largest share of an accelerator's memory for the images of a data set."""
 StoreKind = Literal["auto", "memory", "mapped", "streamed"]
+
+
+def fits_device(num_bytes: int, device: torch.device) -> bool:
+    """Return whether images of so many bytes should be kept in the memory of an accelerator."""
+    if device.type != "cuda":
+        return False
+    return num_bytes < DEVICE_SHARE * torch.cuda.get_device_properties(device).total_memory
 
 
 class MemoryStore:

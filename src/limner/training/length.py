@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
+from limner.data.batches import images_per_epoch
 from limner.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Length:
         saved: Mapping[str, Any],
     ) -> None:
         self._config = config
-        self._images = len(data.split("train")[1]) // max(1, num_processes)
+        self._images = images_per_epoch(data) // max(1, num_processes)
         self._is_resumed = bool(saved)
         self._recorded = saved.get("limner", {}).get("num_updates")
         _read_length(config)
@@ -184,10 +185,11 @@ def refuse_unreachable(
         return  # Lightning raises the error
     given = OmegaConf.to_container(config.trainer)
     per_update = config.data.batch_size * num_processes * getattr(model, "batches_per_update", 1)
-    updates = _limited("train", given, len(data.split("train")[1]) // per_update)
+    updates = _limited("train", given, images_per_epoch(data) // per_update)
     num_images = len(data.split("validation")[1])
+    size = getattr(data, "evaluation_batch_size", lambda _: config.data.batch_size)(model)
     in_a_share = -(-num_images // num_processes)
-    batches = min(-(-in_a_share // config.data.batch_size), num_images // num_processes)
+    batches = min(-(-in_a_share // size), num_images // num_processes)
     batches = _limited("val", given, batches)
     if updates == 0:
         return  # the data raise the error

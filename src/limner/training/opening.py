@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from limner.console import shown
+from limner.data.batches import images_per_epoch
 
 WIDTH = 80
 PLAYERS = ("generator", "discriminator")
@@ -107,9 +108,7 @@ def _length(
     trainer = config.trainer
     batch = config.data.batch_size * num_processes
     per_update = batch * getattr(model, "batches_per_update", 1)
-    in_epoch = _limited(
-        trainer.get("limit_train_batches"), len(data.split("train")[1]), per_update
-    )
+    in_epoch = _limited(trainer.get("limit_train_batches"), images_per_epoch(data), per_update)
     epochs, updates = trainer.get("max_epochs"), trainer.get("max_steps")
     by_epochs = None if epochs in ENDLESS else epochs * in_epoch
     ends = [end for end in (by_epochs, None if updates in ENDLESS else updates) if end is not None]

@@ -15,6 +15,7 @@ from limner.callbacks.rollbacks import Rollback, rollbacks_of, seed_after
 from limner.callbacks.signals import StopOnSignal, stopping_at_once
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed
+from limner.config.facts import fill_facts
 from limner.config.groups import check_groups
 from limner.console import quieten, shown
 from limner.errors import Interrupted, UserError
@@ -201,7 +202,7 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
     length = Length(config, data, num_processes=num_processes(config), saved=saved)
     length.fill()
     del saved
-    config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
+    fill_facts(config, data)
     if first_stage is not None:
         check_shape(first_stage, data.image_shape)
     choose_metrics(config, data)

@@ -23,10 +23,11 @@ import torch
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from omegaconf import DictConfig, OmegaConf
 
+from limner.config.facts import options_with
 from limner.config.ranges import check_seed
 from limner.config.unread import unread
-from limner.data.batches import refuse_few_images
-from limner.data.module import ImageDataModule
+from limner.data import ImageDataModule, PictureDataModule
+from limner.data.batches import images_per_epoch, refuse_few_images
 from limner.errors import UserError
 from limner.training.compilation import COMPILE_MODES
 from limner.training.length import refuse_intervals, refuse_unreachable
@@ -194,9 +195,16 @@ def refuse_model(
     """
     _refuse_half_precision(config, model)
     _refuse_processes(model, num_processes)
-    if isinstance(data, ImageDataModule):
+    if getattr(model, "reads_input", False) and not hasattr(data, "input_shape"):
+        raise UserError(
+            f"{type(model).__name__} reads an input beside each image: choose one of "
+            f"{options_with('data', 'input_shape')}"
+        )
+    if isinstance(data, PictureDataModule):
+        data.refuse(model)
+    if isinstance(data, ImageDataModule | PictureDataModule):
         refuse_few_images(
-            len(data.split("train")[1]),
+            images_per_epoch(data),
             batch_size=config.data.batch_size,
             batches_per_update=getattr(model, "batches_per_update", 1),
             num_processes=num_processes,

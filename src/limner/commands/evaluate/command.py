@@ -21,6 +21,7 @@ from limner.commands.options import Evaluate as Options
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed, similar
 from limner.config.command_options import parse
+from limner.config.facts import fill_facts
 from limner.config.schema import CONFIG_DIR, register
 from limner.console import Bar, ConsoleHandler
 from limner.errors import UserError
@@ -164,7 +165,7 @@ def _reference(options: Options) -> list[str]:
 def _subject(options: Options, config: DictConfig) -> Subject:
     data = _built(options, config, "data")
     data.open()
-    config.data.image_shape, config.data.num_classes = data.image_shape, data.num_classes
+    fill_facts(config, data)
     choose_metrics(config, data)
     if "_target_" not in config.metrics:
         raise UserError(

@@ -1,0 +1,173 @@
+"""Batches of pictures of different sizes: random crops to train on, and whole pictures.
+
+A loader gives uint8 pixels. Its `finish` makes the model's batch of them on the device: it
+augments the targets, converts them to float32, and computes the inputs. So that several processes
+and a resumed run see the same numbers, each crop, augmentation and degradation is a pure function
+of (seed, update, position in the update). A whole picture has one fixed degradation, the same in
+every validation, in every run and on every device.
+"""
+
+__all__ = ["CropBatches", "PictureBatches", "RawBatch"]
+
+from collections.abc import Iterator
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor
+
+from limner.augmentations.degradations import Degradation
+from limner.data.batches import TrainingBatches, read_ahead
+from limner.data.picture_store import PictureStore
+from limner.interfaces import Augmentation, Batch, trait
+from limner.pixels import to_float
+from limner.randomness import Noise, PictureNoise, generator_for, seed_for
+
+
+class RawBatch(TypedDict, total=False):
+    """What a loader gives: pixels, and the numbers by which `finish` draws."""
+
+    image: Tensor
+    """Crops or one picture, uint8 (B, C, H, W)."""
+    update: int
+    """Number of the update, of a training batch."""
+    index: Tensor
+    """Number of the whole picture, int64 (1,)."""
+    weight: Tensor
+    """1.0 for the whole picture; 0.0 if another process has it too, float32 (1,)."""
+
+
+class CropBatches(TrainingBatches):
+    """Endless stream of random crops, one batch per update, starting at the current update.
+
+    An epoch reads every training picture `crops_per_picture` times, in random order.
+
+    Args:
+        store: Store with the pictures of the split, and possibly other pictures.
+        indices: int64 (N,): numbers of the training pictures.
+        crop_size: Height and width of a crop.
+        crops_per_picture: Number of crops of each picture in an epoch.
+        augmentation: Augmentation of the uint8 crops, or None.
+        degradation: Degradation that makes the inputs of the crops; None for batches without
+            inputs.
+        others: Other arguments of `TrainingBatches`.
+    """
+
+    def __init__(
+        self,
+        store: PictureStore,
+        indices: Tensor,
+        *,
+        crop_size: int,
+        crops_per_picture: int,
+        augmentation: Augmentation | None,
+        degradation: Degradation | None,
+        **others: Any,
+    ) -> None:
+        super().__init__(store, indices.repeat(crops_per_picture), augmentation=None, **others)
+        self.crop_size, self.changes, self.degradation = crop_size, augmentation, degradation
+
+    def finish(self, batch: RawBatch) -> Batch:
+        """Return the batch of a model from the crops of a loader, on their device."""
+        images, update = batch["image"], batch["update"]
+        if self.changes is not None:
+            uniform = self._uniform(
+                "augmentation", update, trait(self.changes, Augmentation, "num_draws")
+            )
+            images = self.changes(images, uniform=uniform.to(images.device, non_blocking=True))
+        images = to_float(images, layout=self.layout)
+        if self.degradation is None:
+            return {"image": images}
+        num_steps, world_size, _ = self.block
+        parts = []
+        for step, part in enumerate(images.chunk(num_steps)):
+            noise = Noise()
+            seed = seed_for(self.seed, "degradation", update, step)
+            noise.start(seed, rank=self.rank, world_size=world_size)
+            parts.append(_with_input(part, self.degradation, noise))
+        if num_steps == 1:
+            return parts[0]
+        return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+    def _batch(self, indices: Tensor, update: int) -> RawBatch:
+        room = self.store.sizes[indices] - self.crop_size + 1
+        boxes = (self._uniform("crops", update, 2).double() * room).long()
+        size = self.crop_size, self.crop_size
+        return {"image": self.store.gather(indices, boxes, size=size), "update": update}
+
+    def _uniform(self, stream: str, update: int, num_draws: int) -> Tensor:
+        """Return numbers (B, num_draws) from U[0, 1) for the crops of this rank."""
+        generator = generator_for(self.seed, stream, update)
+        return self._mine(torch.rand(self.images_per_update, num_draws, generator=generator))
+
+
+class PictureBatches:
+    """Whole pictures of a split once and in order, one in each batch.
+
+    Height and width are cut at the bottom and at the right to multiples of the scale. The pictures
+    are split among the ranks. Every rank gets the same number of batches, as collective operations
+    require: a rank with one picture less repeats its last one with `weight` 0.
+
+    Args:
+        store: Store with the pictures of the split, and possibly other pictures.
+        indices: int64 (N,): numbers of the pictures, at least one for each rank.
+        scale: Height of a target divided by the height of its input.
+        degradation: Degradation that makes the inputs; None for batches without inputs.
+        split_seed: Seed of the degradation of each picture.
+        rank: Number of this process.
+        world_size: Number of processes.
+        layout: Memory layout of the images.
+    """
+
+    def __init__(
+        self,
+        store: PictureStore,
+        indices: Tensor,
+        *,
+        scale: int,
+        degradation: Degradation | None,
+        split_seed: int,
+        rank: int,
+        world_size: int,
+        layout: torch.memory_format,
+    ) -> None:
+        store.refuse_small(indices, scale, key="scale")
+        shares = [share.tolist() for share in torch.tensor_split(indices, world_size)]
+        mine = shares[rank]
+        self.store, self.scale, self.degradation = store, scale, degradation
+        self.split_seed, self.layout = split_seed, layout
+        self.pictures = [(i, 1.0) for i in mine]
+        self.pictures += [(mine[-1], 0.0)] * (len(shares[0]) - len(mine))
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __iter__(self) -> Iterator[RawBatch]:
+        if self.store.waits:
+            return read_ahead(self._picture, iter(self.pictures))
+        return (self._picture(*each) for each in self.pictures)
+
+    def finish(self, batch: RawBatch) -> Batch:
+        """Return the batch of a model from one whole picture of a loader, on its device."""
+        images = to_float(batch["image"], layout=self.layout)
+        about = {"index": batch["index"], "weight": batch["weight"]}
+        if self.degradation is None:
+            return {"image": images, **about}
+        noise = PictureNoise(seed_for(self.split_seed, "degradation", int(batch["index"])))
+        return {**_with_input(images, self.degradation, noise), **about}
+
+    def _picture(self, i: int, weight: float) -> RawBatch:
+        picture = self.store.picture(i)
+        height, width = (size - size % self.scale for size in picture.shape[1:])
+        return {
+            "image": picture[None, :, :height, :width].clone(),
+            "index": torch.tensor([i]),
+            "weight": torch.tensor([weight]),
+        }
+
+
+def _with_input(images: Tensor, degradation: Degradation, noise: Noise | PictureNoise) -> Batch:
+    degraded = degradation(images, draws=noise)
+    batch: Batch = {"image": images, "input": degraded.input}
+    if degraded.mask is not None:
+        batch["mask"] = degraded.mask
+    return batch

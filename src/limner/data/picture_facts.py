@@ -1,0 +1,70 @@
+"""Checks of the arguments of a data module of pictures, and the shapes that follow from them."""
+
+__all__ = ["check_arguments", "refuse_other_facts", "shape_of_inputs"]
+
+from typing import Any
+
+from limner.augmentations.degradations import Degradation
+from limner.errors import UserError
+from limner.interfaces import trait
+
+
+def check_arguments(*, num_channels: int, store: str, **sizes: int) -> None:
+    """Raise `UserError` for values that no pictures fit.
+
+    Args:
+        num_channels: Number of channels of the pictures.
+        store: Kind of the store.
+        sizes: Values that must be 1 or more, among them crop_size and scale.
+    """
+    for key, value in sizes.items():
+        if value < 1:
+            raise UserError(f"data.{key}={value}: must be 1 or more.")
+    if num_channels not in (1, 3):
+        raise UserError(f"data.num_channels={num_channels}: must be 1 (grey) or 3 (RGB).")
+    crop_size, scale = sizes["crop_size"], sizes["scale"]
+    if crop_size % scale != 0:
+        raise UserError(
+            f"data.crop_size={crop_size}: must be a multiple of data.scale={scale}, such as "
+            f"{max(1, round(crop_size / scale)) * scale}."
+        )
+    if store == "streamed":
+        raise UserError(
+            "data.store=streamed: whole pictures are decoded once; choose auto, memory or mapped."
+        )
+
+
+def shape_of_inputs(
+    *, num_channels: int, crop_size: int, scale: int, degradation: Degradation | None
+) -> list:
+    """Return (C, H, W) of the input of a crop, with its mask as a channel.
+
+    Raises:
+        UserError: If the degradation changes the size by another factor than the scale.
+    """
+    size = crop_size // scale
+    if degradation is None:
+        return [num_channels, size, size]
+    factor = trait(degradation, Degradation, "factor")
+    if factor != scale:
+        raise UserError(
+            f"data.scale={scale}: data.degradation makes inputs of 1/{factor} of the size:\n"
+            f"choose data.scale={factor}, or another data/degradation."
+        )
+    return [num_channels + trait(degradation, Degradation, "adds_mask"), size, size]
+
+
+def refuse_other_facts(data: Any, **given: Any) -> None:
+    """Raise `UserError` for a fact in the config that differs from the data's attribute.
+
+    Args:
+        data: Data module whose attributes are the facts.
+        given: Value of each fact in the config; None before the data are open.
+    """
+    for key, value in given.items():
+        true = getattr(data, key)
+        if value not in (None, true):
+            raise UserError(
+                f"data.{key}={value}: it is {true}, by the other keys of data (crop_size,\n"
+                "scale, degradation). Leave it null."
+            )

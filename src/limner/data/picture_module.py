@@ -1,0 +1,299 @@
+"""Data module for pictures of any size: crops to train on, whole pictures to validate on."""
+
+__all__ = ["PictureDataModule"]
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from limner.augmentations.degradations import Degradation
+from limner.data.backgrounds import parse_colour
+from limner.data.batches import EvaluationBatches
+from limner.data.checked_pictures import checked_pictures
+from limner.data.picture_batches import CropBatches, PictureBatches
+from limner.data.picture_facts import check_arguments, refuse_other_facts, shape_of_inputs
+from limner.data.picture_store import CentreCrops, PictureStore, open_pictures
+from limner.data.same_images import hash_of_files, refuse_other_images
+from limner.data.sources import Source
+from limner.data.splits import check_fractions, cut, published
+from limner.data.store import OnCorrupt, StoreKind, fits_device
+from limner.errors import UserError
+from limner.interfaces import Augmentation, Batch
+
+SPLITS = ("train", "validation", "test")
+
+
+class PictureDataModule(L.LightningDataModule):
+    """Training, validation and test batches of pictures that keep their sizes.
+
+    A model that reads an input beside each image (`reads_input`) is trained on random crops and
+    their inputs, and validated on whole pictures, one in each batch. Any other model is trained on
+    random crops, and validated and scored on the centre crop of each picture.
+
+    Splits that the source lacks are cut from its training pictures by `split_seed`, so they are
+    the same in every run.
+
+    Args:
+        name: Name of the data set in messages, folders and scores.
+        source: Source of the pictures, the targets of a model.
+        num_channels: Number of channels of the pictures: 1 (grey) or 3 (RGB).
+        crop_size: Height and width of the crops of the targets.
+        crops_per_picture: Number of crops of each training picture in an epoch.
+        scale: Height of a target divided by the height of its input.
+        degradation: Degradation that makes an input of a target; None for no inputs.
+        image_shape: (C, H, W) of a crop, null or as the other arguments determine it.
+        input_shape: (C, H, W) of the input of a crop and its mask, likewise.
+        num_classes: 0, the number of classes.
+        batch_size: Number of crops per optimizer step on one device.
+        augmentation: Augmentation of the uint8 crops of a batch, or None.
+        validation_fraction: Share in [0, 1) of the training pictures to validate on, if the
+            source has no validation pictures.
+        test_fraction: Share in [0, 1) of the training pictures to test on, if the source has no
+            test pictures.
+        split_seed: Seed of the choice of validation and test pictures, and of their degradation.
+        seed: Seed of the run, for the order and the places of the crops.
+        store: "auto", "memory" or "mapped": see `limner.data.picture_store`.
+        memory_limit_gib: Largest size in GiB of a decoded split that "auto" keeps in memory.
+        on_corrupt: Treatment of a picture that cannot be read: "error" or "skip".
+        background: Colour behind transparent pixels: a name, "#rrggbb", or [R, G, B] from 0 to
+            255.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        source: Source,
+        num_channels: int,
+        crop_size: int,
+        crops_per_picture: int,
+        scale: int,
+        degradation: Degradation | None,
+        image_shape: Sequence[int] | None,
+        input_shape: Sequence[int] | None,
+        num_classes: int | None,
+        batch_size: int,
+        augmentation: Augmentation | None,
+        validation_fraction: float,
+        test_fraction: float,
+        split_seed: int,
+        seed: int,
+        store: StoreKind,
+        memory_limit_gib: float,
+        on_corrupt: OnCorrupt,
+        background: str | Sequence[int],
+    ) -> None:
+        check_fractions(validation_fraction, test_fraction)
+        check_arguments(
+            num_channels=num_channels, store=store, crop_size=crop_size, scale=scale,
+            crops_per_picture=crops_per_picture, batch_size=batch_size,
+        )  # fmt: skip
+        super().__init__()
+        self.name, self.source, self.num_channels = name, source, num_channels
+        self.crop_size, self.crops_per_picture, self.scale = crop_size, crops_per_picture, scale
+        self.degradation, self.augmentation, self.batch_size = (
+            degradation,
+            augmentation,
+            batch_size,
+        )
+        self.validation_fraction, self.test_fraction = validation_fraction, test_fraction
+        self.split_seed, self.seed = split_seed, seed
+        self.store, self.memory_limit_gib, self.on_corrupt = store, memory_limit_gib, on_corrupt
+        self.background = parse_colour(background)
+        self.binarisation: None = None
+        self.class_names: list[str] = []
+        self.num_classes = 0
+        self.image_shape = [num_channels, crop_size, crop_size]
+        self.input_shape = shape_of_inputs(
+            num_channels=num_channels, crop_size=crop_size, scale=scale, degradation=degradation
+        )
+        refuse_other_facts(
+            self, image_shape=image_shape, input_shape=input_shape, num_classes=num_classes
+        )
+        self._stores: dict[str, PictureStore] = {}
+        self._crops: dict[str, CentreCrops] = {}
+        self._splits: dict[str, tuple[str, Tensor]] = {}
+        self._on_device: PictureStore | None = None
+        self._training: CropBatches | None = None
+        self._whole: PictureBatches | None = None
+        self.layout = torch.contiguous_format
+        """Memory layout of the images of a batch."""
+
+    def open(self) -> None:
+        """Find and decode the pictures, and set the splits.
+
+        Several processes may call it at the same time. Once a call has finished on this machine,
+        later calls are fast.
+        """
+        if self._stores:
+            return
+        pictures = checked_pictures(self.source)
+        self._files = hash_of_files(pictures["train"])
+        stores = {
+            split: open_pictures(
+                found,
+                self.num_channels,
+                kind=self.store,
+                memory_limit_gib=self.memory_limit_gib,
+                on_corrupt=self.on_corrupt,
+                background=self.background,
+            )
+            for split, found in pictures.items()
+        }
+        self._splits = cut(
+            {split: len(store) for split, store in stores.items()},
+            validation_fraction=self.validation_fraction,
+            test_fraction=self.test_fraction,
+            seed=self.split_seed,
+        )
+        self._crops = {name: CentreCrops(store, self.crop_size) for name, store in stores.items()}
+        self._stores = stores
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Number of crops that an epoch reads."""
+        return len(self._splits["train"][1]) * self.crops_per_picture
+
+    def refuse(self, model: object) -> None:
+        """Raise `UserError` if a model cannot be trained on these pictures."""
+        if _reads_input(model) and self.degradation is None:
+            raise UserError(
+                f"{type(model).__name__} reads an input beside each image, and "
+                "data/degradation=none makes none: choose another data/degradation."
+            )
+        for split in SPLITS[:1] if _reads_input(model) else SPLITS:
+            store, indices = self.pictures(split)
+            store.refuse_small(indices, self.crop_size)
+
+    def evaluation_batch_size(self, model: object) -> int:
+        """Return the number of images in a validation batch of a model."""
+        return 1 if _reads_input(model) else self.batch_size
+
+    def pictures(self, split: str) -> tuple[PictureStore, Tensor]:
+        """Return the store of whole pictures, and the int64 numbers of a split's pictures."""
+        source, indices = self._splits[split]
+        return self._stores[source], indices
+
+    def whole_pictures(self, split: str, *, device: torch.device) -> Iterator[Batch]:
+        """Yield the batch of each whole picture of a split, with its input, on a device."""
+        batches = self._batches(split, rank=0, world_size=1)
+        for batch in batches:
+            yield batches.finish({**batch, "image": batch["image"].to(device)})
+
+    def reference(self, split: str) -> tuple[CentreCrops, Tensor]:
+        """Return the store and the indices of the centre crops that scores compare with."""
+        source, indices = published(self._splits, self._stores, split, name=self.name)
+        return self._crops[source], indices
+
+    def split(self, name: str) -> tuple[CentreCrops, Tensor]:
+        """Return the centre crops and the int64 indices of "train", "validation" or "test".
+
+        A split may have no pictures.
+        """
+        source, indices = self._splits[name]
+        return self._crops[source], indices
+
+    def originals(self, name: str) -> tuple[CentreCrops, Tensor]:
+        """Return the same as `split`, since pictures are never binarised."""
+        return self.split(name)
+
+    def describe(self) -> str:
+        """Return a description of the data set in one line."""
+        sizes = ", ".join(f"{len(i):,} {name}" for name, (_, i) in self._splits.items() if len(i))
+        told = f"{self.name}: {sizes} pictures, {self.images_per_epoch:,} crops of "
+        told += f"{'x'.join(map(str, self.image_shape))} an epoch"
+        if self.degradation is None:
+            return f"{told}, no inputs"
+        return f"{told}, inputs of {'x'.join(map(str, self.input_shape))}"
+
+    def protocol(self) -> dict[str, Any]:
+        """Return how inputs are made of targets, as plain data for the protocol of a score."""
+        made = None if self.degradation is None else self.degradation.protocol()
+        return {"scale": self.scale, "degradation": made}
+
+    def setup(self, stage: str) -> None:
+        self.open()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a description of the training pictures, by which a resumed run sees changes."""
+        store = self._stores["train"]
+        return {"num_images": len(store), "pixels": store.fingerprint, "files": self._files}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raise `UserError` if the training pictures differ from the pictures of `state`."""
+        refuse_other_images(self.name, before=state, now=self.state_dict())
+
+    def train_dataloader(self) -> CropBatches:
+        store, indices = self.pictures("train")
+        trainer = self.trainer
+        self._training = CropBatches(
+            self._near(store, trainer.strategy.root_device),
+            indices,
+            crop_size=self.crop_size,
+            crops_per_picture=self.crops_per_picture,
+            augmentation=self.augmentation,
+            degradation=self.degradation if _reads_input(trainer.lightning_module) else None,
+            batch_size=self.batch_size,
+            batches_per_update=getattr(trainer.lightning_module, "batches_per_update", 1),
+            seed=self.seed,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            layout=self.layout,
+            update=lambda: trainer.global_step,
+        )
+        return self._training
+
+    def val_dataloader(self) -> EvaluationBatches | PictureBatches | list:
+        return self._evaluation("validation")
+
+    def test_dataloader(self) -> EvaluationBatches | PictureBatches | list:
+        return self._evaluation("test")
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Make the batch of the model on the device, see `limner.data.picture_batches`."""
+        made = batch
+        if "update" in batch:
+            made = self._training.finish(batch)
+        elif "weight" in batch:
+            made = self._whole.finish(batch)
+        return made if made is batch else self.trainer.precision_plugin.convert_input(made)
+
+    def _evaluation(self, split: str) -> EvaluationBatches | PictureBatches | list:
+        trainer = self.trainer
+        ranks = {"rank": trainer.global_rank, "world_size": trainer.world_size}
+        crops, indices = self.split(split)
+        if len(indices) < trainer.world_size:
+            return []
+        if _reads_input(trainer.lightning_module):
+            self._whole = self._batches(split, **ranks)
+            return self._whole
+        return EvaluationBatches(
+            crops, indices, batch_size=self.batch_size, layout=self.layout, **ranks
+        )
+
+    def _batches(self, split: str, **ranks: int) -> PictureBatches:
+        store, indices = self.pictures(split)
+        return PictureBatches(
+            store,
+            indices,
+            scale=self.scale,
+            degradation=self.degradation,
+            split_seed=self.split_seed,
+            layout=self.layout,
+            **ranks,
+        )
+
+    def _near(self, store: PictureStore, device: torch.device) -> PictureStore:
+        """Return the store on the accelerator if it is small enough, else the store itself."""
+        if self._on_device is None:
+            is_moved = not store.waits and fits_device(store.pixels.nbytes, device)
+            self._on_device = store.to(device) if is_moved else store
+        return self._on_device
+
+
+def _reads_input(model: object) -> bool:
+    """Return whether a model reads `input` of a batch."""
+    return getattr(model, "reads_input", False)

@@ -1,0 +1,41 @@
+from types import SimpleNamespace
+
+import pytest
+from omegaconf import OmegaConf
+
+from limner.config.build import check
+from limner.config.facts import fill_facts, options_with, with_placeholders
+from limner.errors import UserError
+
+
+def test_fill_facts_writes_what_the_data_know():
+    config = OmegaConf.create({"data": {"image_shape": None, "num_classes": None, "scale": 2}})
+    fill_facts(config, SimpleNamespace(image_shape=[3, 8, 8], num_classes=0))
+    assert config.data == {"image_shape": [3, 8, 8], "num_classes": 0, "scale": 2}
+
+
+def test_options_with_names_the_files_that_have_a_key():
+    assert options_with("data", "input_shape") == "data=restoration, super_resolution"
+
+
+def test_placeholders_allow_a_part_of_a_fact_to_be_read():
+    config = OmegaConf.create(
+        {
+            "num_updates": None,
+            "data": {"image_shape": [3, 8, 8], "input_shape": None},
+            "model": "${data.input_shape[0]}",
+        }
+    )
+    filled = with_placeholders(config)
+    assert (filled.num_updates, filled.model, filled.data.image_shape) == (1, 1, [3, 8, 8])
+    assert config.data.input_shape is None
+
+
+@pytest.mark.parametrize("key", ["input_shape[0]", "scale"])
+def test_model_that_reads_inputs_is_refused_on_data_without_with_the_options_that_fit(
+    composed, key
+):
+    made = composed("model=vae", "data=digits")
+    made.model.latent_dim = f"${{data.{key}}}"
+    with pytest.raises(UserError, match=r"data=digits has none;\n.* data=restoration, super"):
+        check(made)
