@@ -15,6 +15,7 @@ class PretrainedBackbone(Protocol):
 
     num_features: int
 
+    def check_channels(self, num_channels: int, *, user: str, advice: str) -> None: ...
     def load(self) -> nn.Module: ...
     def features(self, images: Tensor) -> Tensor: ...
 
@@ -50,11 +51,7 @@ class TransferClassifier(nn.Module):
         size: int,
     ) -> None:
         super().__init__()
-        if image_shape[0] not in (1, 3):
-            raise ValueError(
-                f"data.image_shape={list(image_shape)}: a pretrained network takes 1 or 3 "
-                "channels.\nnetwork=cnn takes any number of channels."
-            )
+        backbone.check_channels(image_shape[0], user="network=lite0", advice="choose network=cnn.")
         if size < 32:
             raise ValueError(f"network.size={size}: must be 32 or more (pixels).")
         if backbone_lr_factor <= 0:
