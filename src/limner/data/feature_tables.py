@@ -25,7 +25,7 @@ from limner.pixels import to_float
 log = logging.getLogger(__name__)
 
 CHUNK = 128
-NUM_TIMED = 8  # number of chunks from which the time is estimated
+NUM_TIMED = 3  # number of chunks from which the time is estimated
 FORMAT = 1
 
 
