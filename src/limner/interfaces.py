@@ -31,6 +31,8 @@ class Batch(TypedDict):
     """Images float32 (B, C, H, W) in [-1, 1]."""
     label: NotRequired[Tensor]
     """Classes int64 (B,) in [0, num_classes); absent if the data have no labels."""
+    features: NotRequired[Tensor]
+    """Features float32 (B, F) that a frozen network has of the images, if they are known."""
 
 
 class Augmentation(Protocol):
