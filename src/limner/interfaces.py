@@ -40,6 +40,8 @@ class Batch(TypedDict):
     """Number of each whole picture in its split of the source, int64 (B,)."""
     weight: NotRequired[Tensor]
     """Weight of each whole picture in a mean, float32 (B,): 1, or 0 for a repeated picture."""
+    features: NotRequired[Tensor]
+    """Features float32 (B, F) that a frozen network has of the images, if they are known."""
 
 
 class Augmentation(Protocol):

@@ -16,8 +16,9 @@ def numbered(num_images: int) -> MemoryStore:
 
 
 def training(
-    num_images=100, *, update=0, rank=0, world_size=1, steps=1, seed=0, batch_size=8, augment=None
-):
+    num_images=100, *, update=0, rank=0, world_size=1, steps=1, seed=0, batch_size=8, augment=None,
+    features=None,
+):  # fmt: skip
     return TrainingBatches(
         numbered(num_images),
         torch.arange(num_images),
@@ -29,6 +30,7 @@ def training(
         augmentation=augment,
         layout=torch.contiguous_format,
         update=lambda: update,
+        features=features,
     )
 
 
@@ -110,6 +112,25 @@ def test_augmentation_of_an_image_does_not_depend_on_the_number_of_processes(ste
     ranks = [mirrored(7, steps=steps, rank=rank, world_size=3) for rank in range(3)]
     assert len(one) == 7 * steps * 24 == sum(map(len, ranks))
     assert ranks[0] | ranks[1] | ranks[2] == one
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_batches_have_the_features_of_their_images(world_size):
+    """The features of image i are [i, -i]."""
+    numbers = torch.arange(40.0)
+    table = torch.stack([numbers, -numbers], dim=1)
+    chosen = torch.arange(5, 40)
+    for rank in range(world_size):
+        shares = {"rank": rank, "world_size": world_size}
+        ordered = EvaluationBatches(
+            numbered(40), chosen, batch_size=8, layout=torch.contiguous_format, features=table,
+            **shares,
+        )  # fmt: skip
+        drawn = training(40, features=table, **shares)
+        for batch in [*ordered, *itertools.islice(drawn, 7)]:
+            assert torch.equal(batch["features"][:, 0], batch["label"].float())
+            assert torch.equal(batch["features"][:, 1], -batch["label"].float())
+        assert "features" not in next(iter(training(40, **shares)))
 
 
 def test_batch_larger_than_the_data_is_refused():

@@ -3,6 +3,7 @@ import dataclasses
 import functools
 import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
 
+from limner.augmentations import HorizontalFlip
 from limner.config.build import build
 from limner.config.schema import CONFIG_DIR, register
 from limner.data import ImageDataModule, ImageFolder
@@ -175,3 +177,37 @@ def test_open_with_no_classes_drops_labels_and_keeps_the_stores_apart(tmp_path):
 def test_background_is_checked_before_the_data_is_read(tmp_path):
     with pytest.raises(UserError, match=r"data\.background=whitish: must be a colour"):
         folder_module(tmp_path / "nowhere", background="whitish")
+
+
+class Brightness:
+    """Frozen network whose feature is the mean of an image."""
+
+    num_features = 1
+
+    def facts(self):
+        return ["brightness"]
+
+    def features(self, images):
+        return images.mean((1, 2, 3))[:, None]
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [({}, True), ({"augmentation": HorizontalFlip(probability=0.5)}, False),
+     ({"binarisation": "static"}, False)],
+)  # fmt: skip
+def test_features_are_kept_only_if_images_are_the_same_in_every_epoch(digits, options, kept):
+    data = digits()
+    for name, value in options.items():
+        setattr(data, name, value)
+    assert data.keep_features(Brightness(), torch.device("cpu")) is kept
+    data.trainer = SimpleNamespace(
+        strategy=SimpleNamespace(root_device=torch.device("cpu")), lightning_module=None,
+        global_rank=0, world_size=1, global_step=0,
+    )  # fmt: skip
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        batch = next(iter(loader))
+        assert ("features" in batch) is kept
+        if kept:
+            expected = batch["image"].mean((1, 2, 3))[:, None]
+            torch.testing.assert_close(batch["features"], expected)

@@ -60,6 +60,11 @@ def test_grey_images_are_repeated_and_other_channels_are_refused(network):
     assert torch.equal(network(grey), network(grey.expand(-1, 3, -1, -1)))
     with pytest.raises(ValueError, match="1 or 3 channels, not 4"):
         network(torch.zeros(1, 4, 32, 32))
+    with pytest.raises(
+        ValueError, match=r"^network=x takes images of 1 or 3 .* 2: choose another"
+    ):
+        EfficientNetLite0.check_channels(2, user="network=x", advice="choose another.")
+    assert all(EfficientNetLite0.check_channels(n, user="") is None for n in (1, 3))
 
 
 @pytest.mark.parametrize(("size", "stride", "kernel_size"), [(8, 2, 3), (7, 2, 3), (9, 2, 5)])

@@ -14,12 +14,16 @@ from limner.networks.transfer import TransferClassifier
 class Backbone(nn.Module):
     """A small network with batch norm; `load` sets known weights, as a pretrained network does."""
 
-    num_features = 4
+    num_features, weights_sha256 = 4, "none"
 
     def __init__(self):
         super().__init__()
         self.net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
         self.sizes = []
+
+    def check_channels(self, num_channels, *, user, advice):
+        if num_channels != 3:
+            raise ValueError(f"{user}: 3 channels, not {num_channels}: {advice}")
 
     def load(self):
         for parameter in self.parameters():
@@ -31,10 +35,11 @@ class Backbone(nn.Module):
         return self.net(images).mean((2, 3))
 
 
-def made(*, backbone=None, frozen=True, factor=0.1, size=32, channels=3):
+def made(*, backbone=None, frozen=True, normalise=True, factor=0.1, size=32, channels=3):
     return TransferClassifier(
         backbone=backbone or Backbone(), image_shape=[channels, 20, 24], num_classes=3,
-        frozen=frozen, backbone_lr_factor=factor, size=size,
+        frozen=frozen, normalise_features=normalise, cache_features=True,
+        backbone_lr_factor=factor, size=size,
     )  # fmt: skip
 
 
@@ -64,6 +69,39 @@ def test_frozen_backbone_stays_in_evaluation_mode_below_a_model_in_training_mode
     assert not any(module.training for module in network.backbone.modules())
     assert model["network"].backbone.net[1].num_batches_tracked == 0
     assert all(m.training for m in made(frozen=False).backbone.modules())
+
+
+def test_normalised_features_have_no_scale_and_train_statistics_only():
+    network = made()
+    features = torch.randn(64, 4)
+    network.train()
+    logits = network.logits(features)
+    torch.testing.assert_close(network.logits(1000 * features - 50), logits, rtol=1e-3, atol=1e-3)
+    assert set(network.norm.state_dict()) == {"running_mean", "running_var", "num_batches_tracked"}
+    assert not list(network.norm.parameters())
+    plain = made(normalise=False)
+    assert torch.equal(plain.logits(features), plain.head(features))
+
+
+def test_statistics_of_normalised_features_are_used_in_evaluation():
+    """Evaluation of an image does not depend on the other images of its batch."""
+    network = made()
+    for _ in range(200):
+        network.logits(3 + 2 * torch.randn(64, 4))
+    network.eval()
+    torch.testing.assert_close(network.norm.running_mean, torch.full((4,), 3.0), atol=0.3, rtol=0)
+    torch.testing.assert_close(network.norm.running_var, torch.full((4,), 4.0), atol=1, rtol=0)
+    features = torch.randn(5, 4)
+    torch.testing.assert_close(network.logits(features)[:1], network.logits(features[:1]))
+
+
+def test_facts_change_with_all_that_determines_the_features():
+    class Other(Backbone):
+        weights_sha256 = "other"
+
+    networks = made(), made(size=40), made(backbone=Other())
+    assert len({str(network.facts()) for network in networks}) == 3
+    assert made().facts() == made(normalise=False, factor=0.5).facts()
 
 
 def test_images_have_gradients_through_a_frozen_backbone():
@@ -117,7 +155,7 @@ def test_every_trained_weight_has_a_gradient(frozen):
     [
         ({"size": 16}, r"network\.size=16"),
         ({"factor": 0}, r"network\.backbone_lr_factor=0"),
-        ({"channels": 4}, r"data\.image_shape=\[4, 20, 24\]: .* 1 or 3 channels"),
+        ({"channels": 4}, r"network=lite0: 3 channels, not 4: choose network=cnn"),
     ],
 )
 def test_values_out_of_range_are_refused(values, message):

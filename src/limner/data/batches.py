@@ -69,6 +69,8 @@ class TrainingBatches:
         augmentation: Augmentation of the uint8 images of a batch, or None.
         layout: Memory layout of the images.
         update: Function that returns the number of completed updates.
+        features: Features float32 (N, F) of all images of the store, for an augmentation of None;
+            None if they are not known.
     """
 
     def __init__(
@@ -84,7 +86,9 @@ class TrainingBatches:
         augmentation: Augmentation | None,
         layout: torch.memory_format,
         update: Callable[[], int],
+        features: Tensor | None = None,
     ) -> None:
+        self.features = features
         self.store, self.indices, self.seed, self.rank = store, indices, seed, rank
         self.augmentation, self.layout, self.update = augmentation, layout, update
         self.block = (batches_per_update, world_size, batch_size)
@@ -146,7 +150,7 @@ class TrainingBatches:
             images = self.augmentation(
                 images, uniform=uniform.to(images.device, non_blocking=True)
             )
-        return _batch(images, self.store.labels, indices, self.layout)
+        return _batch(images, self.store.labels, indices, self.layout, self.features)
 
 
 class EvaluationBatches:
@@ -165,7 +169,9 @@ class EvaluationBatches:
         rank: int,
         world_size: int,
         layout: torch.memory_format,
+        features: Tensor | None = None,
     ) -> None:
+        self.features = features
         shares = torch.tensor_split(indices, world_size)
         num_batches = min(-(-len(shares[0]) // batch_size), len(shares[-1]))
         self.store, self.layout = store, layout
@@ -175,8 +181,8 @@ class EvaluationBatches:
         return len(self.parts)
 
     def __iter__(self) -> Iterator[Batch]:
-        store, layout = self.store, self.layout
-        return (_batch(store.gather(part), store.labels, part, layout) for part in self.parts)
+        store, others = self.store, (self.layout, self.features)
+        return (_batch(store.gather(part), store.labels, part, *others) for part in self.parts)
 
 
 def read_ahead(make: Callable[..., T], arguments: Iterator[tuple]) -> Iterator[T]:
@@ -195,9 +201,15 @@ def read_ahead(make: Callable[..., T], arguments: Iterator[tuple]) -> Iterator[T
 
 
 def _batch(
-    images: Tensor, labels: Tensor | None, indices: Tensor, layout: torch.memory_format
+    images: Tensor,
+    labels: Tensor | None,
+    indices: Tensor,
+    layout: torch.memory_format,
+    features: Tensor | None,
 ) -> Batch:
     batch: Batch = {"image": to_float(images, layout=layout)}
     if labels is not None:
         batch["label"] = labels[indices].to(images.device)
+    if features is not None:
+        batch["features"] = features[indices.to(features.device)].to(images.device)
     return batch

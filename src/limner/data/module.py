@@ -16,6 +16,7 @@ from limner.data.batches import EvaluationBatches, TrainingBatches
 from limner.data.binarisation import Binarisation, BinarisedStore, Coins
 from limner.data.checked_pictures import checked_pictures
 from limner.data.decode import first_shape
+from limner.data.feature_tables import FrozenNetwork, feature_table
 from limner.data.large_pictures import refuse_photos
 from limner.data.same_images import hash_of_files, refuse_other_images
 from limner.data.sources import Pictures, Source
@@ -94,6 +95,7 @@ class ImageDataModule(L.LightningDataModule):
         self._stores: dict[str, Store] = {}
         self._splits: dict[str, tuple[str, Tensor]] = {}
         self._on_device: Store | None = None
+        self._features: dict[str, Tensor] = {}
         self.layout = torch.contiguous_format
         """Memory layout of the images of a batch."""
 
@@ -157,6 +159,18 @@ class ImageDataModule(L.LightningDataModule):
         store, indices = self._splits[name]
         return self._stores[store], indices
 
+    def keep_features(self, network: FrozenNetwork, device: torch.device) -> bool:
+        """Compute the features of a frozen network once, for all batches to come.
+
+        Returns whether the batches of training and validation have features from now on. They have
+        none if the images change from epoch to epoch, by augmentation or binarisation.
+        """
+        if self.augmentation is not None or self.binarisation is not None:
+            return False
+        for split in {self._splits[name][0] for name in ("train", "validation")}:
+            self._features[split] = feature_table(self._stores[split], network, device=device)
+        return True
+
     def describe(self) -> str:
         """Return a description of the data set in one line."""
         sizes = ", ".join(f"{len(i):,} {name}" for name, (_, i) in self._splits.items() if len(i))
@@ -192,6 +206,7 @@ class ImageDataModule(L.LightningDataModule):
             augmentation=self._changes(),
             layout=self.layout,
             update=lambda: trainer.global_step,
+            features=self._features.get("train"),
         )
 
     def val_dataloader(self) -> EvaluationBatches | list:
@@ -229,6 +244,7 @@ class ImageDataModule(L.LightningDataModule):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
             layout=self.layout,
+            features=self._features.get(self._splits[split][0]),
         )
 
     def _drawn(self, store: Store, name: str) -> ImageStore:

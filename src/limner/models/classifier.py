@@ -32,7 +32,8 @@ class Classifier(L.LightningModule):
 
     Args:
         network: Network from images (B, C, H, W) in [-1, 1] to logits (B, num_classes). It may
-            have `parameter_groups`, see `limner.models.parameter_groups.grouped_optimizer`.
+            have `parameter_groups`, see `limner.models.parameter_groups.grouped_optimizer`. If
+            batches have features of the network, it needs a method `logits` that takes them.
         num_classes: Number of classes, at least 2.
         optimizer: Factory of the optimizer.
         gradients: Options of gradient accumulation and clipping.
@@ -71,8 +72,9 @@ class Classifier(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
-        for images, labels in micro_batches(self.gradients, batch["image"], batch["label"]):
-            losses = self._losses(images, labels)
+        columns = batch["image"], batch["label"], batch.get("features")
+        for parts in micro_batches(self.gradients, *columns):
+            losses = self._losses(*parts)
             step.backward(losses["loss"], losses)
         values = step.finish()
         return finish_update(self, values)
@@ -81,7 +83,7 @@ class Classifier(L.LightningModule):
         self._measures = _measures(self.num_outputs).to(self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        logits = self.network(batch["image"])
+        logits = self._logits(batch["image"], batch.get("features"))
         losses = _losses(logits, batch["label"])
         self._measures.update(logits.float().softmax(1), batch["label"])
         report_evaluation(self, losses, num_images=len(batch["image"]))
@@ -95,8 +97,18 @@ class Classifier(L.LightningModule):
     on_test_epoch_start = on_validation_epoch_start
     on_test_epoch_end = on_validation_epoch_end
 
-    def _losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        return _losses(self.network(images), labels)
+    @property
+    def frozen_network(self) -> nn.Module | None:
+        """The network, if batches may have its features; None if training changes them."""
+        return self.network if getattr(self.network, "has_fixed_features", False) else None
+
+    def _logits(self, images: Tensor, features: Tensor | None) -> Tensor:
+        return self.network(images) if features is None else self.network.logits(features)
+
+    def _losses(
+        self, images: Tensor, labels: Tensor, features: Tensor | None
+    ) -> dict[str, Tensor]:
+        return _losses(self._logits(images, features), labels)
 
 
 def _losses(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -32,6 +32,7 @@ STAGES = (  # t, channels, number of blocks, stride of the first block, kernel
     (6, 320, 1, 1, 3),
 )
 STEM, HEAD, NUM_CLASSES = 32, 1280, 1000
+CHANNELS = (1, 3)
 ENDS = (2, 4, 10, 15)
 """Index of the last block at each of the strides 4, 8, 16 and 32."""
 
@@ -59,6 +60,19 @@ class EfficientNetLite0(nn.Module):
             self._conv_head = nn.Conv2d(STAGES[-1][1], HEAD, 1, bias=False)
             self._bn1 = _norm(HEAD)
             self._fc = nn.Linear(HEAD, NUM_CLASSES)
+
+    @staticmethod
+    def check_channels(num_channels: int, *, user: str, advice: str = "") -> None:
+        """Raise `ValueError` if images do not have 1 or 3 channels.
+
+        Args:
+            num_channels: Number of channels of the images.
+            user: What takes the images, for the message, such as "network=lite0".
+            advice: What to choose for such images, for the message.
+        """
+        if num_channels not in CHANNELS:
+            end = f": {advice}" if advice else "."
+            raise ValueError(f"{user} takes images of 1 or 3 channels, not {num_channels}{end}")
 
     def load(self) -> "EfficientNetLite0":
         """Load the ImageNet weights, and return the network in evaluation mode.
@@ -103,10 +117,7 @@ class EfficientNetLite0(nn.Module):
         return self.logits(self.features(images))
 
     def _stem(self, images: Tensor) -> Tensor:
-        if images.shape[1] not in (1, 3):
-            raise ValueError(
-                f"EfficientNet-lite0 takes images of 1 or 3 channels, not {images.shape[1]}."
-            )
+        self.check_channels(images.shape[1], user="EfficientNet-lite0")
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
         levels = (images + 1) * 127.5  # in [0, 255]; the network was trained on (levels - 127)/128

@@ -60,11 +60,9 @@ class Discriminator(nn.Module):
         check_condition(
             "discriminator", condition, num_classes=num_classes, fitting=("none", "projection")
         )
-        if image_shape[0] not in (1, 3):
-            raise ValueError(
-                f"network=projected takes images of 1 or 3 channels, not {image_shape[0]}: "
-                "choose network=dcgan."
-            )
+        features.check_channels(
+            image_shape[0], user="network=projected", advice="choose network=dcgan."
+        )
         if min_size < 1:
             raise ValueError(f"network.discriminator.min_size={min_size}: must be 1 or more.")
         self.factor = -(-min_size // min(image_shape[1:]))

@@ -1,4 +1,11 @@
-"""Classifier on the features of a pretrained network, for transfer learning."""
+"""Classifier on the features of a pretrained network, for transfer learning.
+
+    logits = W bn(f(x)) + b
+
+with the pretrained network f and, before the linear layer, a batch norm bn without weights, as in
+the linear probes of He et al. (2022), appendix A.1, https://arxiv.org/abs/2111.06377. It brings
+all features to one scale, so that one learning rate suits them.
+"""
 
 __all__ = ["PretrainedBackbone", "TransferClassifier"]
 
@@ -14,7 +21,9 @@ class PretrainedBackbone(Protocol):
     """A pretrained network with a vector of features, such as EfficientNet-lite0."""
 
     num_features: int
+    weights_sha256: str
 
+    def check_channels(self, num_channels: int, *, user: str, advice: str) -> None: ...
     def load(self) -> nn.Module: ...
     def features(self, images: Tensor) -> Tensor: ...
 
@@ -31,6 +40,10 @@ class TransferClassifier(nn.Module):
         image_shape: Shape (C, H, W) of an image, with C = 1 or 3.
         num_classes: Number of classes, at least 2.
         frozen: Whether only the linear layer is trained.
+        normalise_features: Whether batch norm without weights comes before the linear layer. Its
+            statistics are trained also if the backbone is frozen.
+        cache_features: Whether the features of a frozen backbone may be computed once for all
+            epochs.
         backbone_lr_factor: Learning rate of the backbone divided by the learning rate of the
             linear layer, above 0. It is not used if the backbone is frozen.
         size: Height and width in pixels to which images are resized, at least 32.
@@ -46,15 +59,13 @@ class TransferClassifier(nn.Module):
         image_shape: Sequence[int],
         num_classes: int,
         frozen: bool,
+        normalise_features: bool,
+        cache_features: bool,
         backbone_lr_factor: float,
         size: int,
     ) -> None:
         super().__init__()
-        if image_shape[0] not in (1, 3):
-            raise ValueError(
-                f"data.image_shape={list(image_shape)}: a pretrained network takes 1 or 3 "
-                "channels.\nnetwork=cnn takes any number of channels."
-            )
+        backbone.check_channels(image_shape[0], user="network=lite0", advice="choose network=cnn.")
         if size < 32:
             raise ValueError(f"network.size={size}: must be 32 or more (pixels).")
         if backbone_lr_factor <= 0:
@@ -63,8 +74,13 @@ class TransferClassifier(nn.Module):
                 "network.frozen=true keeps\nthe pretrained weights."
             )
         self.frozen, self.backbone_lr_factor, self.size = frozen, backbone_lr_factor, size
+        self.has_fixed_features = frozen and cache_features
         self.backbone = backbone.load()
-        self.head = nn.Linear(backbone.num_features, num_classes)
+        self.num_features = num_features = backbone.num_features
+        self.norm = (
+            nn.BatchNorm1d(num_features, affine=False) if normalise_features else nn.Identity()
+        )
+        self.head = nn.Linear(num_features, num_classes)
         if frozen:
             self.backbone.requires_grad_(False)
             self.backbone.to(memory_format=torch.channels_last)  # 2 to 4 times faster on a CPU
@@ -85,6 +101,11 @@ class TransferClassifier(nn.Module):
             groups.append({"params": weights, "lr_factor": self.backbone_lr_factor})
         return groups
 
+    def facts(self) -> list[Any]:
+        """Return all that determines the features of a frozen backbone, for the cache."""
+        backbone = type(self.backbone).__qualname__, self.backbone.weights_sha256
+        return [*backbone, self.size, "bilinear, antialiased"]
+
     def features(self, images: Tensor) -> Tensor:
         """Return the features (B, num_features) of images (B, 1 or 3, H, W) in [-1, 1]."""
         size = (self.size, self.size)
@@ -94,6 +115,10 @@ class TransferClassifier(nn.Module):
             images = images.contiguous(memory_format=torch.channels_last)
         return self.backbone.features(images)
 
+    def logits(self, features: Tensor) -> Tensor:
+        """Return logits (B, num_classes) of features (B, num_features)."""
+        return self.head(self.norm(features))
+
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, num_classes)."""
-        return self.head(self.features(images))
+        return self.logits(self.features(images))

@@ -5,6 +5,7 @@ __all__ = ["prepare", "train"]
 from limner.callbacks.checkpoints import check_last
 from limner.callbacks.signals import stopping_at_once
 from limner.errors import Interrupted
+from limner.training.features import keep_features
 from limner.training.finish import finish
 from limner.training.fit import fit
 from limner.training.further_processes import forget_others, others_told
@@ -27,6 +28,7 @@ def train(run: Run) -> float | None:
     with stopping_at_once(), run.folder, run.status.kept(), others_told(run.folder.path):
         try:
             run.record()
+            keep_features(run)
             trainer = fit(run)
             run.progress.has_trained = True
             forget_others()
