@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor
 
+from limner.augmentations.degradations import Degradation
 from limner.data.batches import TrainingBatches, read_ahead
 from limner.data.picture_store import PictureStore
 from limner.interfaces import Augmentation, Batch, trait
@@ -59,7 +60,7 @@ class CropBatches(TrainingBatches):
         crop_size: int,
         crops_per_picture: int,
         augmentation: Augmentation | None,
-        degradation: Any,
+        degradation: Degradation | None,
         **others: Any,
     ) -> None:
         super().__init__(store, indices.repeat(crops_per_picture), augmentation=None, **others)
@@ -123,7 +124,7 @@ class PictureBatches:
         indices: Tensor,
         *,
         scale: int,
-        degradation: Any,
+        degradation: Degradation | None,
         split_seed: int,
         rank: int,
         world_size: int,
@@ -164,7 +165,7 @@ class PictureBatches:
         }
 
 
-def _with_input(images: Tensor, degradation: Any, noise: Noise | PictureNoise) -> Batch:
+def _with_input(images: Tensor, degradation: Degradation, noise: Noise | PictureNoise) -> Batch:
     degraded = degradation(images, draws=noise)
     batch: Batch = {"image": images, "input": degraded.input}
     if degraded.mask is not None:

@@ -4,7 +4,9 @@ __all__ = ["check_arguments", "refuse_other_facts", "shape_of_inputs"]
 
 from typing import Any
 
+from limner.augmentations.degradations import Degradation
 from limner.errors import UserError
+from limner.interfaces import trait
 
 
 def check_arguments(*, num_channels: int, store: str, **sizes: int) -> None:
@@ -32,7 +34,9 @@ def check_arguments(*, num_channels: int, store: str, **sizes: int) -> None:
         )
 
 
-def shape_of_inputs(*, num_channels: int, crop_size: int, scale: int, degradation: Any) -> list:
+def shape_of_inputs(
+    *, num_channels: int, crop_size: int, scale: int, degradation: Degradation | None
+) -> list:
     """Return (C, H, W) of the input of a crop, with its mask as a channel.
 
     Raises:
@@ -41,13 +45,13 @@ def shape_of_inputs(*, num_channels: int, crop_size: int, scale: int, degradatio
     size = crop_size // scale
     if degradation is None:
         return [num_channels, size, size]
-    factor = getattr(degradation, "factor", 1)
+    factor = trait(degradation, Degradation, "factor")
     if factor != scale:
         raise UserError(
             f"data.scale={scale}: data.degradation makes inputs of 1/{factor} of the size:\n"
             f"choose data.scale={factor}, or another data/degradation."
         )
-    return [num_channels + bool(getattr(degradation, "adds_mask", False)), size, size]
+    return [num_channels + trait(degradation, Degradation, "adds_mask"), size, size]
 
 
 def refuse_other_facts(data: Any, **given: Any) -> None:

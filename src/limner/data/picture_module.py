@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from limner.augmentations.degradations import Degradation
 from limner.data.backgrounds import parse_colour
 from limner.data.batches import EvaluationBatches
 from limner.data.checked_pictures import checked_pictures
@@ -70,7 +71,7 @@ class PictureDataModule(L.LightningDataModule):
         crop_size: int,
         crops_per_picture: int,
         scale: int,
-        degradation: Any,
+        degradation: Degradation | None,
         image_shape: Sequence[int] | None,
         input_shape: Sequence[int] | None,
         num_classes: int | None,

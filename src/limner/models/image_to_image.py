@@ -127,7 +127,9 @@ class ImageToImage(L.LightningModule):
         output = self.transform(batch["input"], batch.get("mask"))
         losses = self._losses(output, batch["image"])
         means = {name: values.mean() for name, values in losses.items()}
-        report_evaluation(self, means, num_images=len(output))
+        # a picture of weight 0 belongs to another process, see limner.data.picture_batches
+        num_images = int(batch["weight"].sum()) if "weight" in batch else len(output)
+        report_evaluation(self, means, num_images=num_images)
         return {"output": output}
 
     test_step = validation_step
