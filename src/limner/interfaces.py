@@ -12,9 +12,8 @@ stated by its model: `limner.models.gan`, `limner.models.vae`, `limner.models.va
 __all__ = [
     "AdversarialLoss", "Augmentation", "AuxiliaryLoss", "Batch", "DiscriminatorObserver",
     "DiscriminatorStatistics", "DrawsCodes", "Encodes", "FeatureExtractor", "Features",
-    "Generates", "ImageStore", "LatentVariables", "LogWeights", "OptimizerFactory",
-    "PictureNetwork", "RealImages", "Reconstructs", "Samples", "Schedule", "Transforms",
-    "label_kwargs", "missing_members", "trait",
+    "Generates", "ImageStore", "LatentVariables", "LogWeights", "OptimizerFactory", "RealImages",
+    "Reconstructs", "Samples", "Schedule", "label_kwargs", "missing_members", "trait",
 ]  # fmt: skip
 
 from collections.abc import Iterable
@@ -177,39 +176,6 @@ class Reconstructs(Protocol):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Return reconstructions (B, C, H, W) in [-1, 1] of images of this shape and range."""
-
-
-class PictureNetwork(Protocol):
-    """A network that maps a picture of any size to a picture.
-
-    Numbers of pixels are counted in the input.
-    """
-
-    scale: int
-    """Height of the output divided by the height of the input."""
-    overlap: int | None = None
-    """Largest distance in pixels from which an input pixel changes an output pixel; None if each
-    output pixel depends on the whole picture."""
-    multiple: int = 1
-    """Number of pixels by which an input may be shifted so that the output is shifted alike."""
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Return pictures (B, C, scale * H, scale * W) of inputs (B, C_in, H, W)."""
-
-
-@runtime_checkable
-class Transforms(Protocol):
-    """A model that maps a picture of any size to another picture."""
-
-    network: PictureNetwork
-
-    def transform(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return pictures (B, C, scale * H, scale * W) in [-1, 1], with the EMA weights.
-
-        Args:
-            inputs: Pictures float32 (B, C, H, W); [-1, 1] is the range of files.
-            mask: 1 where a pixel is known, 0 in a hole, (B, 1, H, W), for models that read it.
-        """
 
 
 def trait(part: object, protocol: type, name: str) -> Any:

@@ -95,7 +95,9 @@ def test_config_dir_makes_the_modules_of_a_folder_importable(
     monkeypatch.setattr(sys, "path", sys.path[:])
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "unnamed.py").write_text("raise RuntimeError('imported')\n")
-    words = ["run=none", *(["to=x"] if name == "export" else [])]
+    (tmp_path / "a.png").touch()
+    needed = {"export": ["to=x"], "transform": ["input=a.png", "output=x"]}
+    words = ["run=none", *needed.get(name, [])]
     assert parser.read_words(name, [*words, *flag]) == words
     code, _, err = limner(name, words[0], *flag, *words[1:])
     assert code == 1

@@ -138,7 +138,7 @@ class Export:
 
     run: str = option(MISSING, "the folder of a run", form="RUN")
     to: str = option(MISSING, "a new folder, or hf://user/name", form="DIR")
-    onnx: bool = option(False, "true: also write the sampling network as model.onnx")
+    onnx: bool = option(False, "true: also write the network as model.onnx")
     license: str | None = option(None, "an identifier for the model card, such as mit")
     checkpoint: str | None = option(None, CHECKPOINT)
     trust: list[str] = option((), TRUST)

@@ -1,19 +1,22 @@
 """A trained network as a function of pictures of any size, in tiles."""
 
-__all__ = ["TILE", "PictureTransform", "Pictures", "transformed"]
+__all__ = [
+    "TILE", "PictureNetwork", "PictureTransform", "Pictures", "Transforms", "transformed",
+]  # fmt: skip
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from limner.data.decode import MODES
 from limner.errors import UserError
 from limner.files.pictures import MAX_PIXELS
 from limner.files.plain import NotPlainError
-from limner.interfaces import PictureNetwork, Transforms, trait
+from limner.interfaces import trait
 from limner.pretrained.activation_memory import ActivationMemory
 from limner.pretrained.picture_input import picture_input
 from limner.pretrained.tiling import Tile, tiles, transformed_tiles
@@ -23,6 +26,39 @@ TILE = 256
 
 Picture = np.ndarray | Image.Image
 Pictures = Picture | Sequence[Picture]
+
+
+class PictureNetwork(Protocol):
+    """A network that maps a picture of any size to a picture.
+
+    Numbers of pixels are counted in the input.
+    """
+
+    scale: int
+    """Height of the output divided by the height of the input."""
+    overlap: int | None = None
+    """Largest distance in pixels from which an input pixel changes an output pixel; None if each
+    output pixel depends on the whole picture."""
+    multiple: int = 1
+    """Number of pixels by which an input may be shifted so that the output is shifted alike."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return pictures (B, C, scale * H, scale * W) of inputs (B, C_in, H, W)."""
+
+
+@runtime_checkable
+class Transforms(Protocol):
+    """A model that maps a picture of any size to another picture."""
+
+    network: PictureNetwork
+
+    def transform(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return pictures (B, C, scale * H, scale * W) in [-1, 1], with the EMA weights.
+
+        Args:
+            inputs: Pictures float32 (B, C, H, W); [-1, 1] is the range of files.
+            mask: 1 where a pixel is known, 0 in a hole, (B, 1, H, W), for models that read it.
+        """
 
 
 class PictureTransform:

@@ -22,12 +22,11 @@ from limner.interfaces import (
     Generates,
     Reconstructs,
     Samples,
-    Transforms,
 )
 from limner.pretrained.arrays import to_numpy, to_tensor
 from limner.pretrained.chosen_labels import chosen_labels
 from limner.pretrained.code_paths import linear, spherical
-from limner.pretrained.picture_transform import TILE, Pictures, PictureTransform, transformed
+from limner.pretrained.picture_transform import TILE, PictureTransform, Transforms, transformed
 from limner.randomness import generator_for, uniform_labels
 
 BATCH = 64  # number of images in a batch
@@ -157,9 +156,7 @@ class TrainedModel:
             self._by_batch(self.module.reconstruct, to_tensor(images, self.image_shape))
         )
 
-    def transform(
-        self, images: Pictures, mask: Pictures | None = None, *, tile: int | None = TILE
-    ) -> Any:
+    def transform(self, images: Any, mask: Any = None, *, tile: int | None = TILE) -> Any:
         """Return the pictures that the model makes of pictures of any size.
 
         Args:

@@ -86,7 +86,8 @@ def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
 def _table_of_pictures(entries: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return a table with a column for each score, and the baselines below the model."""
     how = next(iter(entries.values()))["protocol"]
-    facts = [f"{how['num_pictures']} {how.get('split', '')} pictures", str(how.get("colour", ""))]
+    split = f"{how['split']} " if how.get("split", "all") != "all" else ""
+    facts = [f"{how['num_pictures']} {split}pictures", str(how.get("colour", ""))]
     facts += [f"border {how['border']}"] if how.get("border") else []
     table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title_justify="left",
