@@ -23,12 +23,16 @@ FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = [
     "vae", "cvae", "ladder_vae", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
 ]  # fmt: skip
-DATA = sorted(path.stem for path in (CONFIG_DIR / "data").glob("*.yaml"))
+PICTURES = ["restoration", "super_resolution"]
+"""Models that change pictures, and the data sets of pictures that they need."""
+DATA = sorted({path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")} - {*PICTURES})
 KINDS = ["digits", "cifar100", "celeba", "imagenet"]
 """Data sets of each size, number of channels and kind of labels; the others are like these."""
 PAIRS = [
     (MODELS[i % len(MODELS)], DATA[i % len(DATA)]) for i in range(max(len(MODELS), len(DATA)))
 ]
+PAIRS += [(name, name) for name in PICTURES]
+PAIRS += [("vae", "super_resolution"), ("gan", "restoration")]
 """Pairs in which each model and each data set occurs."""
 COMBINATIONS = [
     ("vae", "conv", "likelihood=bernoulli prior=standard_normal objective=elbo kl_schedule=none"),
@@ -57,6 +61,10 @@ COMBINATIONS = [
     ("classifier", "cnn", ""),
     slow("classifier", "mlp", ""),
     ("classifier", "lite0", ""),
+    ("super_resolution", "srresnet", "losses=pixel"),
+    slow("super_resolution", "edsr", "losses=[pixel,perceptual]"),
+    ("restoration", "span", "losses=[pixel,ssim]"),
+    slow("restoration", "nafnet", ""),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
 
@@ -98,6 +106,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes.celeba(root)
     fakes.imagenet(root / "imagenet")
     fakes.images(root / "folder", 40, size=(20, 24), classes=2)
+    fakes.images(root / "pictures", 20, size=(36, 41))
     return root
 
 
@@ -112,7 +121,12 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 def files_of(data: str, root: Path) -> list[str]:
     own = {"digits": [], "image_folder": [f"data.path={root}/folder"]}
     own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
+    own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in PICTURES}
     return own.get(data, [f"data.root={root}"])
+
+
+def narrow(model: str) -> list[str]:
+    return ["network.restorer.width=8"] if model in PICTURES else []
 
 
 def train(made: DictConfig, folder: Path) -> None:
@@ -144,7 +158,10 @@ def test_every_model_trains_a_batch_of_every_kind_of_data_set(
 @pytest.mark.parametrize(("model", "data"), PAIRS)
 @pytest.mark.usefixtures("unchecked")
 def test_every_model_and_every_data_set_makes_a_run(run, composed, data_root, model, data):
-    words = [f"model={model}", f"data={data}", *files_of(data, data_root), "metrics=none"]
+    words = [
+        f"model={model}", f"data={data}", *files_of(data, data_root), *narrow(model),
+        "metrics=none",
+    ]  # fmt: skip
     check_parameters(composed(*words))
     result = run(
         *words, "trainer.max_steps=1", "logger=csv", "data.batch_size=8", "accelerator=cpu",
@@ -152,7 +169,7 @@ def test_every_model_and_every_data_set_makes_a_run(run, composed, data_root, mo
     )  # fmt: skip
     assert result.code == 0, result.err
     assert (result.only_run() / "checkpoints" / "update_00000001.ckpt").is_file()
-    if model not in ("vqvae", "classifier"):
+    if model not in ("vqvae", "classifier", *PICTURES):
         assert (result.only_run() / "final.png").is_file()
 
 
@@ -175,24 +192,30 @@ def test_every_optimizer_steps_every_model(composed, model):
 
 
 @pytest.mark.parametrize(("model", "network", "choices"), COMBINATIONS)
-def test_every_choice_inside_a_model_trains(composed, tmp_path, model, network, choices):
+def test_every_choice_inside_a_model_trains(
+    composed, data_root, tmp_path, model, network, choices
+):
     """The run draws its pictures, too."""
+    data = [f"data={model}", *files_of(model, data_root)] if model in PICTURES else []
+    data += narrow(model)
     made = composed(
         f"model={model}", f"network={network}", *(f"model/{word}" for word in choices.split()),
+        *data,
         "metrics=none", "trainer.max_steps=2", "trainer.limit_val_batches=1", "data.batch_size=8",
         "callbacks.pictures.num_images=4",
         *(word for word in ALONE if word != "~callbacks.pictures"),
     )  # fmt: skip
     check_parameters(made)
     train(made, tmp_path)
-    assert (tmp_path / "final.png").is_file() == (model not in ("classifier", "vqvae"))
+    assert (tmp_path / "final.png").is_file() == (model not in ("classifier", "vqvae", *PICTURES))
 
 
 def test_combinations_contain_every_model_and_every_option():
     rows = [getattr(row, "values", row) for row in COMBINATIONS]
-    assert {model for model, *_ in rows} == set(MODELS)
+    assert {model for model, *_ in rows} == {*MODELS, *PICTURES}
     found = {f"network={network}" for _, network, _ in rows}
-    found |= {f"model/{word}" for *_, choices in rows for word in choices.split()}
+    for group, names in (word.split("=") for *_, choices in rows for word in choices.split()):
+        found |= {f"model/{group}={name}" for name in names.strip("[]").split(",")}
     folders = [path for path in (CONFIG_DIR / "model").iterdir() if path.is_dir()]
     for group in ["network", *(f"model/{folder.name}" for folder in folders)]:
         missing = [name for name in options(group) if f"{group}={name}" not in found]
@@ -281,7 +304,7 @@ def check_parameters(made):
         defaults = [n for n, p in parameters.items() if p.default is not p.empty]
         assert not defaults, f"{target.__name__} has defaults: {defaults}"
         keys = {key for key in node if not key.startswith("_")}
-        shared = {"root", "path"} if path == ".data" else set()
+        shared = {"root", "path", "folder"} if path == ".data" else set()
         assert keys - shared == set(parameters), path
 
 

@@ -88,6 +88,9 @@ TESTED_THROUGH = {
     "networks/test_conditions.py": ("networks/learned_constant.py",),
     "networks/test_priors.py": ("networks/flow.py",),
     "networks/test_residual.py": ("networks/residual_blocks.py",),
+    "networks/test_restorers.py": (  # every network for image-to-image models
+        "networks/edsr.py", "networks/nafnet.py", "networks/span.py", "networks/srresnet.py",
+    ),
     "pretrained/test_load.py": ("pretrained/hub.py",),
     "pretrained/test_strange_weights.py": ("pretrained/bounded_build.py", "pretrained/weights.py"),
     "resume/test_start.py": ("resume/find_run.py",),
@@ -114,6 +117,7 @@ TESTED_THROUGH = {
         "runs/records.py", "training/run.py",
         "training/train.py", "training/trainer.py",
     ),
+    "training/test_own_parts.py": ("training/tried_part.py",),
     "training/test_further_processes.py": ("models/lightning_internals/launcher.py",),
     "training/test_fit.py": ("callbacks/rollbacks.py", "warn_once.py"),
 }  # fmt: skip

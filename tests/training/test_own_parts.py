@@ -9,8 +9,8 @@ from torch import nn
 from limner.config.build import build
 from limner.config.own_code import OwnCallError
 from limner.errors import UserError
-from limner.training import own_parts
 from limner.training.own_parts import try_own_parts
+from limner.training.tried_part import TriedPart
 
 SHAPE = [1, 8, 8]
 SMALL = ["network=mlp", "data.image_shape=[1,8,8]", "data.num_classes=10"]
@@ -90,7 +90,25 @@ def codes(*shape):
     return lambda x: (torch.zeros(len(x), *shape), torch.zeros(len(x), *shape))
 
 
+PAIRS = "model=super_resolution network=span +data.scale=2 +data.input_shape=[1,4,4]"
+
+
+def double(x):
+    return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def pair_loss(function):
+    """Return a function that replaces the loss of an image-to-image model."""
+
+    def replace(model):
+        model.losses = {"own": lambda output, target: function(output - target)}
+
+    return replace
+
+
 FITTING = [
+    (PAIRS, network("network", double)),
+    (PAIRS, pair_loss(lambda d: d.square().mean((1, 2, 3)))),
     ("model=gan", network("generator", images)),
     ("model=gan", network("discriminator", lambda x: x.mean((1, 2, 3)))),
     ("model=cgan", network("generator", images)),
@@ -110,6 +128,9 @@ FITTING = [
     ("model=vaegan", loss(lambda logits: logits)),
 ]
 WRONG = [
+    (PAIRS, network("network", lambda x: x), "network.restorer (2, 1, 6, 8) (2, 1, 3, 4)"),
+    (PAIRS, network("network", images), "network.restorer (2, 1, 6, 8) data.scale=2"),
+    (PAIRS, pair_loss(torch.mean), "model.losses.own () (2,): leave out the mean"),
     ("model=gan", network("generator", lambda z: z), "(2, 64) images (2, 1, 8, 8)"),
     ("model=gan", network("generator", lambda z: (z, z)), "tuple images (2, 1, 8, 8)"),
     ("model=vaegan", network("generator", lambda z: z), "images (2, 1, 8, 8) data.image_shape"),
@@ -203,8 +224,14 @@ def test_trial_changes_neither_random_numbers_nor_the_part(composed):
 
 
 def test_run_with_only_limners_own_parts_tries_nothing(tried, monkeypatch):
-    monkeypatch.setattr(own_parts._Part, "call", lambda *_, **__: pytest.fail("a trial"))
-    for words in ("model=cgan model/penalty=r1", "model=vae", "model=vaegan", "model=classifier"):
+    monkeypatch.setattr(TriedPart, "call", lambda *_, **__: pytest.fail("a trial"))
+    for words in (
+        "model=cgan model/penalty=r1",
+        "model=vae",
+        "model=vaegan",
+        "model=classifier",
+        PAIRS,
+    ):
         tried(words, lambda model: None)
 
 

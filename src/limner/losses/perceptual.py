@@ -11,7 +11,7 @@ learned weights. Style by Gram matrices: Gatys et al. (2016), equations 3 to 5,
 https://doi.org/10.1109/CVPR.2016.265.
 """
 
-__all__ = ["PerceptualDistance", "StagedNetwork", "gram"]
+__all__ = ["Perceptual", "PerceptualDistance", "StagedNetwork", "gram"]
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -119,6 +119,36 @@ class PerceptualDistance:
         weights = [w for w in self.stage_weights if w > 0]
         total = sum(w * d for w, d in zip(weights, distances, strict=True))
         return (total / sum(weights)).to(images.dtype)
+
+
+class Perceptual:
+    """Perceptual distance as a loss of image-to-image models.
+
+    Args:
+        weight: Factor of the loss in the model's sum, at least 0.
+        distance: Distance of two batches of images.
+    """
+
+    def __init__(self, *, weight: float, distance: PerceptualDistance) -> None:
+        self.weight, self.distance = weight, distance
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the pretrained weights that train the model."""
+        return self.distance.weights_sha256
+
+    def check(self, images: Tensor) -> None:
+        """Load the network; raise ValueError unless images have 1 or 3 channels."""
+        if images.shape[1] not in (1, 3):
+            raise ValueError(
+                f"model/losses=perceptual compares images of 1 or 3 channels, not "
+                f"{images.shape[1]}: leave it out."
+            )
+        self.distance.load()
+
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the distances (B,) of outputs (B, C, H, W) and targets in [-1, 1]."""
+        return self.distance(output, target)
 
 
 def gram(maps: Tensor) -> Tensor:

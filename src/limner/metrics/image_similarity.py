@@ -23,6 +23,7 @@ from torchmetrics.functional.image import (
 from limner.errors import UserError
 from limner.randomness import seed_for
 
+SSIM_WINDOW = 11  # pixels
 SMALLEST_SSIM, SMALLEST_MS_SSIM = 6, 176  # pixels; torchmetrics pads by 5 and halves 4 times
 SMALLEST_LPIPS = {"alex": 31, "vgg": 16, "squeeze": 17}
 
@@ -50,7 +51,7 @@ def psnr(images: Tensor, others: Tensor) -> Tensor:
     return -10 * torch.log10(errors)
 
 
-def ssim(images: Tensor, others: Tensor) -> Tensor:
+def ssim(images: Tensor, others: Tensor, *, whole_windows: bool = False) -> Tensor:
     """Return the structural similarity in [-1, 1], (B,).
 
     (2 m m' + c1) (2 s_xy + c2) / ((m^2 + m'^2 + c1) (s^2 + s'^2 + c2)),  c1 = .01^2, c2 = .03^2
@@ -58,11 +59,21 @@ def ssim(images: Tensor, others: Tensor) -> Tensor:
     The value is averaged over places and channels. Means, variances and covariance are taken under
     an 11x11 Gaussian window of standard deviation 1.5; Wang et al. (2004), equation 13,
     https://doi.org/10.1109/TIP.2003.819861. As in torchmetrics, images are reflected at their
-    edges; the authors instead leave out places whose window is not fully inside.
+    edges.
+
+    Args:
+        images: Images (B, C, H, W).
+        others: Images of the same shape.
+        whole_windows: Whether to leave out the places whose window is not fully inside the image,
+            as the authors do. Images then need 11 pixels or more in height and width.
     """
-    return structural_similarity_index_measure(
-        _unit(images), _unit(others), data_range=1.0, reduction="none"
-    )
+    pair = _unit(images), _unit(others)
+    options = {"data_range": 1.0, "reduction": "none"}
+    if not whole_windows:
+        return structural_similarity_index_measure(*pair, **options)
+    _, places = structural_similarity_index_measure(*pair, **options, return_full_image=True)
+    edge = SSIM_WINDOW // 2
+    return places[..., edge:-edge, edge:-edge].flatten(1).mean(1)
 
 
 def ms_ssim(images: Tensor, others: Tensor) -> Tensor:

@@ -8,9 +8,19 @@ device. Random numbers for each image come from its attribute `noise` (`limner.r
 from limner.models.classifier import Classifier
 from limner.models.code_prior import CodePrior
 from limner.models.gan import GAN
+from limner.models.image_to_image import ImageToImage
 from limner.models.latent_prior import LatentPrior
 from limner.models.vae import VAE
 from limner.models.vaegan import VAEGAN
 from limner.models.vqvae import VQVAE
 
-__all__ = ["GAN", "VAE", "VAEGAN", "VQVAE", "Classifier", "CodePrior", "LatentPrior"]
+__all__ = [
+    "GAN",
+    "VAE",
+    "VAEGAN",
+    "VQVAE",
+    "Classifier",
+    "CodePrior",
+    "ImageToImage",
+    "LatentPrior",
+]

@@ -86,6 +86,7 @@ def _is_data_set(kind: type) -> bool:
 
 
 _METRICS = r"metrics(\.choices\.\w+)?"
+_OF_METRICS = ("limner.callbacks.scores", "limner.callbacks.pair_scores")
 _OF_MODELS = (*PARTS, "torch.nn", "torch.optim")
 ROLES = (
     Role("trainer", ("lightning.pytorch",), _is(Trainer), _never),
@@ -95,7 +96,8 @@ ROLES = (
     Role(r"data\.(augmentation|degradation)(\W.*)?", ("limner.augmentations",), _is_part, _never),
     Role("optimizer", ("torch.optim",), _is_optimizer, _always),
     Role("lr_schedule", ("limner.schedules",), _is_part, _never),
-    Role(_METRICS, ("limner.callbacks.scores",), _is(Callback), _never),
+    Role(_METRICS, _OF_METRICS, _is(Callback), _never),
+    Role(rf"{_METRICS}\.perceptual(\W.*)?", _OF_MODELS, _is_part, _never),
     Role(rf"{_METRICS}\.features", ("limner.metrics",), _has("prepare"), _never),
     Role(rf"{_METRICS}\.features\.network(\W.*)?", _OF_MODELS, _is_part, _is_optimizer),
     Role(r"callbacks\.\w+", ("limner.callbacks",), _is(Callback), _never),

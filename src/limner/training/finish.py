@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from limner.callbacks.checkpoints import check_last
 from limner.callbacks.measured import measured_of
+from limner.callbacks.pair_scores import PairScores
 from limner.callbacks.scores import Scores, entry, write_scores
 from limner.console import print_all, shown
 from limner.data import ImageDataModule, PictureDataModule
@@ -45,7 +46,7 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
     entries: dict[str, Any] = {}
     writing = WarnOnce("Writing scores.json", OSError)
     for callback in trainer.callbacks:
-        if isinstance(callback, Scores):
+        if isinstance(callback, Scores | PairScores):
             entries = {name: each for name, each in callback.latest.items() if name in values}
             writing = callback.writing
     protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}

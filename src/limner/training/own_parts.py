@@ -10,92 +10,27 @@ import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import lightning as L
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from limner.config.own_code import OwnCallError
 from limner.errors import UserError
 from limner.files.own_code import origin
 from limner.interfaces import label_kwargs, trait
 from limner.losses.penalty import Pairs, Penalty
-from limner.models import GAN, VAE, VAEGAN, Classifier
+from limner.models import GAN, VAE, VAEGAN, Classifier, ImageToImage
 from limner.models.adversarial_checks import is_relativistic, num_draws_of
 from limner.models.variational import is_ladder
+from limner.training.tried_part import NUM_IMAGES, TriedPart
 
 log = logging.getLogger(__name__)
 
-NUM_IMAGES = 2
 TOLERANCE = 0.05
 """Largest excess of a generator's values over [-1, 1] that gives no warning."""
 ROLES = ("generator", "discriminator", "encoder", "decoder")
-OF_DEVICES = ("cuda", "cpu", "device", "triton")
-"""Words of exceptions that may be due to the device of the trial, which is the CPU."""
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A part of the model, with the key that names the part in messages."""
-
-    key: str
-    part: Any
-
-    @property
-    def name(self) -> str:
-        return f"{type(self.part).__module__}.{type(self.part).__qualname__}"
-
-    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Return the output of a method of a copy of the part; None if a trial is impossible.
-
-        Raises:
-            OwnCallError: If the method raises an exception.
-        """
-        try:
-            copied = copy.deepcopy(self.part)
-        except Exception:  # such as a part that holds a lock: only training can show its output
-            return None
-        if isinstance(copied, nn.Module):
-            copied.eval()
-        try:
-            with torch.random.fork_rng(devices=[]):
-                call = copied if method == "forward" else getattr(copied, method)
-                return call(*args, **kwargs)
-        except Exception as error:
-            if any(word in str(error).lower() for word in OF_DEVICES):
-                return None  # training may be on a device where the call works
-            shapes = ", ".join(str(tuple(x.shape)) for x in args if isinstance(x, Tensor))
-            called = f"{self.key}: {self.name}.{method}" + (shapes and f" on inputs {shapes}")
-            raise OwnCallError(called, error) from error
-
-    def check(self, output: Any, shape: Sequence[int], due: str, *, method: str = "") -> None:
-        """Raise UserError if an output is not a tensor of this shape.
-
-        Args:
-            output: Output of the part; None if there was no trial.
-            shape: Required shape.
-            due: What the part must return, the end of the message.
-            method: Name of the method, for the message; empty for `forward`.
-        """
-        if output is None or (isinstance(output, Tensor) and output.shape == tuple(shape)):
-            return
-        self.refuse(output, due, method=method)
-
-    def check_values(self, method: str, *args: Any, **kwargs: Any) -> None:
-        """Raise UserError if a method does not return one value for each image, (2,)."""
-        values, shape = self.call(method, *args, **kwargs), (NUM_IMAGES,)
-        is_mean = isinstance(values, Tensor) and values.dim() == 0
-        due = f"one value for each image, {shape}" + is_mean * ": leave out the mean" + "."
-        self.check(values, shape, due, method=method)
-
-    def refuse(self, output: Any, due: str, *, method: str = "") -> NoReturn:
-        """Raise UserError for an output; the arguments are the same as for `check`."""
-        raise UserError(
-            f"{self.key}: {self.name}{method and f'.{method}'} returned {_described(output)} "
-            f"for {NUM_IMAGES} images.\nIt must return {due}"
-        )
 
 
 def try_own_parts(
@@ -113,7 +48,8 @@ def try_own_parts(
     Raises:
         UserError: If an output has the wrong shape, or a part raises an exception.
     """
-    trials = _Trials(model, config.model, tuple(image_shape))
+    input_shape = tuple(config.data.get("input_shape") or image_shape)
+    trials = _Trials(model, config.model, tuple(image_shape), input_shape)
     parts = {role: part_of(model, role) for role in ROLES}
     if isinstance(model, Classifier):
         parts["classifier"] = model.network
@@ -125,9 +61,12 @@ def try_own_parts(
         parts["loss"], parts["auxiliary"] = model.objective.loss, model.objective.auxiliary
         parts["augmentation"] = model.augmentation
         parts |= {f"penalty.{name}": each.function for name, each in model.penalty.items()}
+    if isinstance(model, ImageToImage):
+        parts["restorer"] = model.network
+        parts |= {f"losses.{name}": loss for name, loss in model.losses.items()}
     for name, part in parts.items():
-        group = "network" if name in (*ROLES, "classifier") else "model"
-        named = _Part(f"{group}.{name}", part)
+        group = "network" if name in (*ROLES, "classifier", "restorer") else "model"
+        named = TriedPart(f"{group}.{name}", part)
         if part is not None and origin(type(part)) != "limner":
             getattr(trials, name.partition(".")[0])(named)
 
@@ -148,13 +87,15 @@ class _Trials:
         model: The model.
         config: Config of the model.
         image_shape: Shape (C, H, W) of an image.
+        input_shape: Shape (C_in, h, w) of what an image-to-image model reads.
     """
 
     model: Any
     config: DictConfig
     image_shape: tuple[int, ...]
+    input_shape: tuple[int, ...]
 
-    def generator(self, part: _Part) -> None:
+    def generator(self, part: TriedPart) -> None:
         images = part.call("forward", self._codes(), **self._labels())
         self._check_images(part, images)
         if images is not None and (largest := images.detach().abs().max()) > 1 + TOLERANCE:
@@ -164,7 +105,7 @@ class _Trials:
                 part.key, part.name, largest,
             )  # fmt: skip
 
-    def discriminator(self, part: _Part) -> None:
+    def discriminator(self, part: TriedPart) -> None:
         logits = part.call("forward", self._images(), **self._labels())
         if isinstance(self.model, GAN) and self.model.objective.auxiliary is not None:
             num_classes = self.model.num_classes
@@ -184,7 +125,7 @@ class _Trials:
                 "model=vaegan compares these features (B, ...) of two images."
             )
 
-    def encoder(self, part: _Part) -> None:
+    def encoder(self, part: TriedPart) -> None:
         if isinstance(self.model, VAE) and is_ladder(self.model.network["decoder"]):
             return
         found = part.call("forward", self._images(), **self._labels())
@@ -198,7 +139,7 @@ class _Trials:
             return
         part.refuse(found, f"mean and logvar, both {shape}: model.latent_dim={latent_dim}.")
 
-    def decoder(self, part: _Part) -> None:
+    def decoder(self, part: TriedPart) -> None:
         if is_ladder(part.part):
             return
         params = part.call("forward", self._codes(), **self._labels())
@@ -214,25 +155,38 @@ class _Trials:
             f"data.image_shape={list(self.image_shape)}, and model/likelihood sets {num}.",
         )
 
-    def classifier(self, part: _Part) -> None:
+    def classifier(self, part: TriedPart) -> None:
         num_classes = self.config.num_classes
         shape = NUM_IMAGES, num_classes
         due = f"logits {shape}: model.num_classes={num_classes}."
         part.check(part.call("forward", self._images()), shape, due)
 
-    def loss(self, part: _Part) -> None:
+    def restorer(self, part: TriedPart) -> None:
+        """Try another height than the height of the crops: validation has pictures of any size."""
+        channels, height, width = self.input_shape
+        inputs = torch.linspace(-1, 1, NUM_IMAGES * channels * (height - 1) * width)
+        inputs = inputs.view(NUM_IMAGES, channels, height - 1, width)
+        scale = self.model.scale
+        shape = NUM_IMAGES, self.image_shape[0], scale * (height - 1), scale * width
+        due = f"{shape} for inputs {tuple(inputs.shape)}: data.scale={scale}."
+        part.check(part.call("forward", inputs), shape, due)
+
+    def losses(self, part: TriedPart) -> None:
+        part.check_values("__call__", self._images(), -self._images())
+
+    def loss(self, part: TriedPart) -> None:
         real, fake = torch.tensor([0.5, -0.5]), torch.tensor([-0.25, 0.25])
         part.check_values("discriminator", real, fake)
         part.check_values("generator", real if is_relativistic(part.part) else None, fake)
 
-    def auxiliary(self, part: _Part) -> None:
+    def auxiliary(self, part: TriedPart) -> None:
         count = NUM_IMAGES * self.model.num_classes
         logits = torch.linspace(-1, 1, count).view(NUM_IMAGES, -1)
         part.check_values("discriminator", logits, -logits, **self._labels())
         part.check_values("generator", logits, **self._labels())
 
-    def likelihood(self, part: _Part) -> None:
-        decoder = _Part("network.decoder", self.model.network["decoder"])
+    def likelihood(self, part: TriedPart) -> None:
+        decoder = TriedPart("network.decoder", self.model.network["decoder"])
         if is_ladder(decoder.part):
             return
         params = decoder.call("forward", self._codes(), **self._labels())
@@ -240,11 +194,11 @@ class _Trials:
             part.check_values("log_prob", params, self._images())
             self._check_images(part, part.call("mean", params), method="mean")
 
-    def augmentation(self, part: _Part) -> None:
+    def augmentation(self, part: TriedPart) -> None:
         uniform = torch.full((NUM_IMAGES, num_draws_of(part.part)), 0.5)
         self._check_images(part, part.call("__call__", self._images(), uniform=uniform))
 
-    def penalty(self, part: _Part) -> None:
+    def penalty(self, part: TriedPart) -> None:
         discriminator = copy.deepcopy(self.model.discriminator).eval()
 
         def d(images: Tensor) -> Tensor:
@@ -256,7 +210,7 @@ class _Trials:
         uniform = torch.full((NUM_IMAGES, trait(part.part, Penalty, "num_draws")), 0.5)
         part.check_values("__call__", d, pairs, uniform=uniform)
 
-    def _check_images(self, part: _Part, images: Any, *, method: str = "") -> None:
+    def _check_images(self, part: TriedPart, images: Any, *, method: str = "") -> None:
         shape = NUM_IMAGES, *self.image_shape
         due = f"images {shape}: data.image_shape={list(self.image_shape)}."
         part.check(images, shape, due, method=method)
@@ -273,12 +227,3 @@ class _Trials:
     def _labels(self) -> dict[str, Tensor]:
         is_conditional = self.model.num_classes is not None
         return label_kwargs(torch.zeros(NUM_IMAGES, dtype=torch.int64) if is_conditional else None)
-
-
-def _described(output: Any) -> str:
-    """Return the shape of a tensor, the shapes in a tuple, or the name of another class."""
-    if isinstance(output, Tensor):
-        return str(tuple(output.shape))
-    if isinstance(output, tuple | list):
-        return f"a {type(output).__name__} of {', '.join(map(_described, output))}"
-    return f"a {type(output).__name__}"

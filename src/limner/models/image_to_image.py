@@ -1,0 +1,195 @@
+"""Image-to-image model: one network from an input to a target, and a sum of losses.
+
+    loss(x, y) = sum_k weight_k loss_k(network(x), y)       the mean over the patches of a batch
+
+Super-resolution and restoration differ only in the network's scale and in the data.
+"""
+
+__all__ = ["ImageToImage", "PairLoss"]
+
+import math
+from collections.abc import Mapping
+from typing import Protocol
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from limner.errors import UserError
+from limner.interfaces import Batch, OptimizerFactory
+from limner.models.ema import best, evaluating, follow, make_ema
+from limner.models.gradients import Gradients
+from limner.models.lightning_internals import finish_update, report_evaluation
+from limner.models.optimization import OptimizerStep, micro_batches
+from limner.processes import from_all_processes, world_size
+
+
+class PairLoss(Protocol):
+    """Loss of an output and its target; `check(images)`, if there is one, runs before training.
+
+    `check` gets some targets (B, C, H, W), and raises ValueError if the loss cannot read them.
+    """
+
+    weight: float
+    """Factor of the loss in the sum, at least 0."""
+
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the losses (B,) of outputs (B, C, H, W) and targets of this shape in [-1, 1]."""
+
+
+class ImageToImage(L.LightningModule):
+    """Model that changes images: the network learns the target `image` of each `input`.
+
+    If a batch has a `mask` (1 where a pixel is known), the network reads it as one more channel of
+    the input, 1 or -1. A patch whose loss or gradient is not finite is left out of the mean, and
+    `train/num_skipped` counts such patches of all processes.
+
+    Args:
+        network: Network from inputs (B, C_in, h, w) to images (B, C, scale * h, scale * w), with
+            the attributes `scale`; `overlap`, the number of input pixels on each side on which an
+            output pixel depends, None for all pixels; and `multiple`, by which the borders of
+            tiles must divide.
+        losses: Losses by name.
+        scale: Height of a target divided by the height of its input, at least 1.
+        optimizer: Factory of the optimizer.
+        gradients: Options of gradient accumulation and clipping.
+        ema_half_life: Number of images after which an old weight counts half in the average that
+            `transform` and scores use; None for no average.
+    """
+
+    reads_input = True
+    batches_per_update = 1
+    loss_functions = ("_sums",)
+
+    def __init__(
+        self,
+        *,
+        network: nn.Module,
+        losses: Mapping[str, PairLoss],
+        scale: int,
+        optimizer: OptimizerFactory,
+        gradients: Gradients,
+        ema_half_life: float | None,
+    ) -> None:
+        _check(network, losses, scale)
+        super().__init__()
+        self.automatic_optimization = False
+        self.network, self.losses, self.scale = network, dict(losses), scale
+        self.optimizer, self.gradients = optimizer, gradients
+        self.ema = make_ema(network, ema_half_life, ramp=None)
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """SHA-256 of the pretrained weights that train the model; None without such weights."""
+        found = [getattr(loss, "weights_sha256", None) for loss in self.losses.values()]
+        return next((sha256 for sha256 in found if sha256 is not None), None)
+
+    def setup(self, stage: str) -> None:
+        images = torch.zeros(1, *getattr(self.trainer.datamodule, "image_shape", (3, 64, 64)))
+        try:
+            for loss in self.losses.values():
+                getattr(loss, "check", lambda images: None)(images)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+    def configure_optimizers(self) -> Optimizer:
+        return self.optimizer(self.network.parameters())
+
+    def transform(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return images (B, C, scale * h, scale * w) in [-1, 1], with the EMA weights.
+
+        Args:
+            inputs: Inputs (B, C, h, w).
+            mask: Mask (B, 1, h, w), 1 where a pixel is known, for a model trained with holes.
+        """
+        with evaluating(best(self)) as network:
+            read = _joined(inputs, mask).to(self.device, self.dtype)
+            return network(read).clamp(-1, 1)
+
+    forward = transform
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        inputs, targets = _joined(batch["input"], batch.get("mask")), batch["image"]
+        step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
+        for read, target in micro_batches(self.gradients, inputs, targets):
+            surrogate, sums = self._sums(read, target)
+            sums = _over_processes(sums)
+            step.backward(surrogate * (world_size() / sums["kept"].clamp(min=1)), sums)
+        sums = step.finish()
+        kept = sums.pop("kept")  # the mean over the micro-batches, like the other sums
+        num_skipped = len(targets) * world_size() - self.gradients.accumulate * kept
+        values = {name: value / kept for name, value in sums.items()}
+        follow(self, self.network)
+        return finish_update(self, values | {"num_skipped": num_skipped})
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        output = self.transform(batch["input"], batch.get("mask"))
+        losses = self._losses(output, batch["image"])
+        means = {name: values.mean() for name, values in losses.items()}
+        # a picture of weight 0 belongs to another process, see limner.data.picture_batches
+        num_images = int(batch["weight"].sum()) if "weight" in batch else len(output)
+        report_evaluation(self, means, num_images=num_images)
+        return {"output": output}
+
+    test_step = validation_step
+
+    def _losses(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Return the sum of the losses, and each loss by its name, (B,)."""
+        found = {name: loss(output, target) for name, loss in self.losses.items()}
+        total = sum(self.losses[name].weight * values for name, values in found.items())
+        return {"loss": total} | found
+
+    def _sums(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return a number with the gradient of the summed loss, and the sums of all losses.
+
+        Patches that are not finite are left out; `kept` counts the others. The gradient of such a
+        patch ends at the network's output, since 0 times NaN further back would be NaN.
+        """
+        readable = _are_finite(inputs) & _are_finite(targets)
+        inputs, targets = _where(readable, inputs), _where(readable, targets)
+        output = self.network(inputs)
+        leaf = output.detach().requires_grad_()
+        losses = self._losses(leaf, targets)
+        (gradients,) = torch.autograd.grad(losses["loss"].sum(), leaf)
+        kept = readable & losses["loss"].detach().isfinite() & _are_finite(gradients)
+        surrogate = (output * _where(kept, gradients)).sum()
+        sums = {name: _where(kept, values.detach()).sum() for name, values in losses.items()}
+        return surrogate, sums | {"kept": kept.sum().to(surrogate.dtype)}
+
+
+def _joined(inputs: Tensor, mask: Tensor | None) -> Tensor:
+    """Return what the network reads: the inputs, and the mask as a channel in [-1, 1]."""
+    return inputs if mask is None else torch.cat([inputs, 2 * mask.to(inputs) - 1], 1)
+
+
+def _are_finite(values: Tensor) -> Tensor:
+    """Return for each image whether all its values are finite, (B,)."""
+    return values.isfinite().flatten(1).all(1)
+
+
+def _where(kept: Tensor, values: Tensor) -> Tensor:
+    """Return values (B, ...) with zeros for the images that are not kept."""
+    return torch.where(kept.view(-1, *[1] * (values.dim() - 1)), values, 0)
+
+
+def _over_processes(sums: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the sums over all processes."""
+    if world_size() == 1:
+        return sums
+    total = from_all_processes(torch.stack(list(sums.values()))[None]).sum(0)
+    return dict(zip(sums, total, strict=True))
+
+
+def _check(network: nn.Module, losses: Mapping[str, PairLoss], scale: int) -> None:
+    if not losses:
+        raise ValueError("model.losses has no loss: choose model/losses=pixel, or several.")
+    for name, loss in losses.items():
+        if not 0 <= loss.weight < math.inf:
+            raise ValueError(f"model.losses.{name}.weight={loss.weight}: must be 0 or more.")
+        if name in ("loss", "kept", "num_skipped"):
+            raise ValueError(f"model.losses.{name}: this name is taken; choose another name.")
+    if network.scale != scale:
+        raise ValueError(
+            f"model.scale={scale}: the network enlarges by {network.scale}; both are data.scale."
+        )
