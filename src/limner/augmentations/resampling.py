@@ -22,8 +22,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-LARGEST_CACHED = 2**20
-"""Number of values of the largest matrix that is kept, 4 MiB in float32."""
+LARGEST_CACHED = 2**18
+"""Number of values of the largest matrix that is kept, 1 MiB in float32."""
 
 
 class Kernel(NamedTuple):
