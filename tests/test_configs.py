@@ -206,7 +206,7 @@ def test_every_choice_inside_a_model_trains(
     )  # fmt: skip
     check_parameters(made)
     train(made, tmp_path)
-    assert (tmp_path / "final.png").is_file() == (model not in ("classifier", "vqvae", *PICTURES))
+    assert (tmp_path / "final.png").is_file() == (model not in ("classifier", "vqvae"))
 
 
 def test_combinations_contain_every_model_and_every_option():
