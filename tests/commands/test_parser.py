@@ -61,7 +61,7 @@ def test_version_flag_prints_the_version_of_limner(limner, words):
         (["trian"], "there is no command trian; did you mean train?"),
         (["Sample"], "did you mean sample?"),
         (["--evaluate"], "did you mean evaluate?"),
-        (["zzz"], "there are: train, evaluate, sample, export, compare, search"),
+        (["zzz"], "there are: train, evaluate, sample, transform, export"),
         (["model=gan"], "did you mean limner train model=gan?"),
         (["evaluate", "--run", "a"], "--run: there is no such flag; keys have no dashes: run=a"),
         (["sample", "--num-images=9"], "keys have no dashes: num_images=9"),
@@ -95,7 +95,9 @@ def test_config_dir_makes_the_modules_of_a_folder_importable(
     monkeypatch.setattr(sys, "path", sys.path[:])
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "unnamed.py").write_text("raise RuntimeError('imported')\n")
-    words = ["run=none", *(["to=x"] if name == "export" else [])]
+    (tmp_path / "a.png").touch()
+    needed = {"export": ["to=x"], "transform": ["input=a.png", "output=x"]}
+    words = ["run=none", *needed.get(name, [])]
     assert parser.read_words(name, [*words, *flag]) == words
     code, _, err = limner(name, words[0], *flag, *words[1:])
     assert code == 1

@@ -3,7 +3,7 @@
 DIR/model.safetensors   all weights, including the EMA
 DIR/config.yaml         the config for loading: the model, and the facts of the data
 DIR/README.md           the model card; DIR/samples.png is its picture
-DIR/model.onnx          onnx=true only: the network z (N, latent_dim) -> images in [-1, 1]
+DIR/model.onnx          onnx=true only: the network from codes or pictures to images in [-1, 1]
 """
 
 __all__ = ["run"]
@@ -31,6 +31,7 @@ from limner.interfaces import Samples
 from limner.pixels import to_float
 from limner.pretrained import hub
 from limner.pretrained.load import load
+from limner.pretrained.picture_transform import Transforms
 from limner.pretrained.trained_model import TrainedModel
 from limner.runs.scores import read_scores
 from limner.version import __version__
@@ -98,7 +99,10 @@ def _weights(model: TrainedModel) -> dict[str, torch.Tensor]:
 
 
 def _config(model: TrainedModel) -> dict[str, Any]:
-    data = {key: model.config["data"].get(key) for key in ("name", "image_shape", "num_classes")}
+    facts = model.config["data"]
+    data = {key: facts.get(key) for key in ("name", "image_shape", "num_classes")}
+    if isinstance(model.module, Transforms):
+        data["input_shape"] = facts.get("input_shape") or facts["image_shape"]
     return {
         "limner": __version__,
         "weights": WEIGHTS,

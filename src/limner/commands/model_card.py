@@ -12,6 +12,7 @@ from limner.commands.results import packages_in
 from limner.files.markdown import code, fenced, plain
 from limner.files.printable import printable
 from limner.interfaces import Encodes, Generates, Samples
+from limner.pretrained.picture_transform import Transforms
 from limner.pretrained.trained_model import TrainedModel
 
 UNCHOSEN = "Not chosen by the person who exported this model."
@@ -38,7 +39,7 @@ def model_card(
     front = {
         "library_name": "limner",
         "license": printable(license or "unknown"),
-        **({} if model.is_conditional else {"pipeline_tag": "unconditional-image-generation"}),
+        **_task(model),
         "tags": ["limner", type(model.module).__name__.lower()],
     }
     sections = [
@@ -54,6 +55,13 @@ def model_card(
     return "\n\n".join(sections) + "\n"
 
 
+def _task(model: TrainedModel) -> dict[str, str]:
+    """Return the hub's name of what the model does."""
+    if isinstance(model.module, Transforms):
+        return {"pipeline_tag": "image-to-image"}
+    return {} if model.is_conditional else {"pipeline_tag": "unconditional-image-generation"}
+
+
 def _use(model: TrainedModel, address: str, *, own: Sequence[str]) -> str:
     """Return how to load the model; `own` are the packages of its classes that limner lacks."""
     literal = printable(address.replace("\\", r"\\").replace('"', r"\""))
@@ -61,6 +69,9 @@ def _use(model: TrainedModel, address: str, *, own: Sequence[str]) -> str:
     lines = ["import limner", f'model = limner.load("{literal}"{trust})']
     if isinstance(model.module, Samples):
         lines.append("images = model.sample(16, seed=0)  # uint8 (16, H, W, C)")
+    if isinstance(model.module, Transforms):
+        more = ", mask" if model.picture_transform.needs_mask else ""
+        lines.append(f"picture = model.transform(picture{more})  # uint8 (H, W, C), of any size")
     if model.is_conditional:
         lines.append("images = model.sample(16, seed=0, label=0)  # of one class")
     if isinstance(model.module, Encodes):
@@ -82,13 +93,15 @@ def _model(model: TrainedModel, config: Mapping[str, Any]) -> str:
     facts = {
         "class": code(config["model"]["_target_"]),
         "weights": f"{sum(value.numel() for value in state.values()):,} numbers"
-        + (", including the moving average that draws samples" if _has_ema(model) else ""),
+        + (", including the moving average that makes the images" if _has_ema(model) else ""),
         "update": plain(model.update),
         "seed": plain(config["seed"]),
         "limner": config["limner"],
     }
     if isinstance(model.module, Generates):
         facts["latent codes"] = f"{model.module.latent_dim} numbers from N(0, 1)"
+    if isinstance(model.module, Transforms):
+        facts["scale"] = f"{model.picture_transform.scale} (output size / input size)"
     return "## Model\n\n" + _table(("", ""), facts.items())
 
 

@@ -1,4 +1,8 @@
-"""Export of the sampling network as ONNX, checked against torch."""
+"""Export of a model's network as ONNX with sizes that are free, checked against torch.
+
+A model that draws becomes z (N, latent_dim) -> images; N is free. A model that transforms pictures
+becomes input (N, C, H, W) -> image; N, H and W are free. Both have the EMA weights.
+"""
 
 __all__ = ["export", "require"]
 
@@ -8,18 +12,21 @@ import io
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from limner.errors import UserError
 from limner.interfaces import Generates
+from limner.pretrained.picture_transform import PictureTransform, Transforms
 from limner.pretrained.trained_model import TrainedModel
 from limner.randomness import uniform_labels
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-4  # largest difference of pixels in [-1, 1]
 CHECKED = (1, 5)  # batch sizes of the check
+CHECKED_SIZES = ((24, 40), (57, 33))  # heights and widths of the pictures of the check
 
 
 def require() -> None:
@@ -34,28 +41,43 @@ def require() -> None:
 
 
 def export(model: TrainedModel, path: Path) -> None:
-    """Write the network z (N, latent_dim) -> images (N, C, H, W) in [-1, 1] with EMA weights.
+    """Write the network of a model: codes or pictures -> images (N, C, H, W) in [-1, 1].
 
-    N is free. The network of a conditional model takes (z, labels (N,)).
+    A model that draws takes `z` (N, latent_dim), and `labels` (N,) if it is conditional. A model
+    that transforms pictures takes `input` (N, C, H, W) in [-1, 1], and `mask` (N, 1, H, W) if it
+    fills holes.
 
     Raises:
-        UserError: If the model does not map codes to images, or if the images of both differ by
-            more than 1e-4.
+        UserError: If the model is no such function, if ONNX cannot express it, or if the images
+            of both differ by more than 1e-4.
     """
-    if not isinstance(model.module, Generates):
+    if isinstance(model.module, Transforms):
+        _export_transform(model, path)
+    elif isinstance(model.module, Generates):
+        _export_generate(model, path)
+    else:
         raise UserError(
-            f"onnx=true: {type(model.module).__name__} is not a function of a latent code."
+            f"onnx=true: {type(model.module).__name__} is neither a function of a latent code "
+            "nor of a picture."
         )
+
+
+def _export_generate(model: TrainedModel, path: Path) -> None:
     network = _Generate(model.module)
     num_classes = model.num_classes if model.is_conditional else None
-    example = _inputs(model.module, 3, num_classes)
-    with _quiet():
-        torch.onnx.export(
-            network, tuple(example.values()), path, dynamo=True, external_data=False,
-            input_names=list(example), output_names=["images"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},) * len(example),
-        )  # fmt: skip
-    _check(network, path, num_classes)
+    example = _codes(model.module, 3, num_classes)
+    _write(network, example, path, output="images", free={0: torch.export.Dim("batch")})
+    for num_images in CHECKED:
+        _check(network, path, _codes(model.module, num_images, num_classes))
+
+
+def _export_transform(model: TrainedModel, path: Path) -> None:
+    network, transform = _Transform(model.module), model.picture_transform
+    free = dict(zip((0, 2, 3), map(torch.export.Dim, ("batch", "height", "width")), strict=True))
+    example = _pictures(transform, 2, 40, 48)
+    _write(network, example, path, output="image", free=free)
+    for num_images, size in zip(CHECKED, CHECKED_SIZES, strict=True):
+        _check(network, path, _pictures(transform, num_images, *size))
 
 
 class _Generate(nn.Module):
@@ -69,26 +91,66 @@ class _Generate(nn.Module):
         return self.module.generate(z) if labels is None else self.module.generate(z, labels)
 
 
-def _inputs(module: Generates, num_images: int, num_classes: int | None) -> dict[str, Tensor]:
-    """Return random inputs of the network, by their names."""
+class _Transform(nn.Module):
+    """Module that calls `transform` of another module in its forward pass."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module.eval()
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.module.transform(input, mask)
+
+
+def _codes(module: Generates, num_images: int, num_classes: int | None) -> dict[str, Tensor]:
+    """Return random inputs of a network that draws, by their names."""
     generator = torch.Generator().manual_seed(num_images)
     z = torch.randn(num_images, module.latent_dim, generator=generator)
     labels = uniform_labels(num_images, num_classes, generator=generator)
     return {"z": z} if labels is None else {"z": z, "labels": labels}
 
 
-def _check(network: _Generate, path: Path, num_classes: int | None) -> None:
+def _pictures(
+    transform: PictureTransform, num_images: int, height: int, width: int
+) -> dict[str, Tensor]:
+    """Return random inputs of a network that transforms pictures, by their names."""
+    generator = torch.Generator().manual_seed(num_images)
+    shape = num_images, transform.channels, height, width
+    images = torch.rand(shape, generator=generator) * 2 - 1
+    if not transform.needs_mask:
+        return {"input": images}
+    known = (torch.rand(num_images, 1, height, width, generator=generator) < 0.8).float()
+    return {"input": images * known, "mask": known}
+
+
+def _write(
+    network: nn.Module, example: dict[str, Tensor], path: Path, *, output: str, free: Any
+) -> None:
+    try:
+        with _quiet(), torch.no_grad():
+            torch.onnx.export(
+                network, tuple(example.values()), path, dynamo=True, external_data=False,
+                input_names=list(example), output_names=[output],
+                dynamic_shapes=(free,) * len(example),
+            )  # fmt: skip
+    except torch.onnx.OnnxExporterError as error:
+        lines = [line.strip() for line in str(error.__cause__ or error).splitlines()]
+        reason = next(filter(None, lines), type(error).__name__)
+        raise UserError(f"onnx=true: ONNX cannot express this network: {reason}") from error
+
+
+def _check(network: nn.Module, path: Path, inputs: dict[str, Tensor]) -> None:
+    """Raise UserError, and remove the file, if ONNX's images differ from torch's."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    for num_images in CHECKED:
-        inputs = _inputs(network.module, num_images, num_classes)
-        (images,) = session.run(None, {name: each.numpy() for name, each in inputs.items()})
+    (images,) = session.run(None, {name: each.numpy() for name, each in inputs.items()})
+    with torch.no_grad():
         expected = network(**inputs)
-        difference = (torch.from_numpy(images) - expected).abs().max().item()
-        if not difference <= TOLERANCE:  # true for nan too
-            path.unlink()
-            raise UserError(f"onnx=true: ONNX's images differ from torch's by {difference:.2g}.")
+    difference = (torch.from_numpy(images) - expected).abs().max().item()
+    if not difference <= TOLERANCE:  # true for nan too
+        path.unlink()
+        raise UserError(f"onnx=true: ONNX's images differ from torch's by {difference:.2g}.")
 
 
 @contextlib.contextmanager

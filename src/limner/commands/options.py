@@ -5,7 +5,7 @@ module imports nothing slow, so that help appears at once.
 """
 # ruff: noqa: RUF009  `option` returns a field
 
-__all__ = ["Compare", "CompareBlind", "Evaluate", "Export", "Sample", "Search"]
+__all__ = ["Compare", "CompareBlind", "Evaluate", "Export", "Sample", "Search", "Transform"]
 
 from dataclasses import dataclass
 
@@ -101,12 +101,44 @@ class Sample:
 
 
 @dataclass
+class Transform:
+    """Enlarge or restore pictures of any size with a trained model."""
+
+    run: str = option(
+        MISSING, "the folder of a run or of an export, or hf://user/name", form="RUN"
+    )
+    input: str = option(
+        MISSING,
+        "a picture, or a folder or .zip file of pictures; transparent pixels are the holes "
+        "that a model fills",
+        form="PATH",
+    )
+    output: str = option(
+        MISSING,
+        "the folder for the results, with the names of the pictures (.png instead of formats "
+        "with loss)",
+        form="FOLDER",
+    )
+    tile: int | None = option(
+        256,
+        "height and width of the parts in which large pictures are processed, in pixels of the "
+        "input; smaller parts need less memory; null: whole pictures; the results are the same",
+    )
+    existing: str = option(
+        "refuse", "what to do if results exist already: refuse, skip or overwrite"
+    )
+    checkpoint: str | None = option(None, CHECKPOINT)
+    device: str | None = option(None, "cpu, cuda or mps; null: the fastest device here")
+    trust: list[str] = option((), TRUST)
+
+
+@dataclass
 class Export:
     """Write weights, config and model card for others to load."""
 
     run: str = option(MISSING, "the folder of a run", form="RUN")
     to: str = option(MISSING, "a new folder, or hf://user/name", form="DIR")
-    onnx: bool = option(False, "true: also write the sampling network as model.onnx")
+    onnx: bool = option(False, "true: also write the network as model.onnx")
     license: str | None = option(None, "an identifier for the model card, such as mit")
     checkpoint: str | None = option(None, CHECKPOINT)
     trust: list[str] = option((), TRUST)

@@ -55,7 +55,7 @@ class Command:
         return (self.options[0].__doc__ or "").splitlines()[0]
 
 
-OWN_CODE = ("evaluate", "sample", "export")
+OWN_CODE = ("evaluate", "sample", "transform", "export")
 """Commands that build classes of the user's packages, which --config-dir makes importable."""
 COMMANDS = {
     "evaluate": Command(
@@ -75,6 +75,15 @@ COMMANDS = {
         (
             "limner sample run=outputs/vae_digits/... mode=interpolate",
             "limner sample run=outputs/cgan_mnist/... 'labels=[7]' to=sevens.png",
+        ),
+    ),
+    "transform": Command(
+        "limner.commands.transform",
+        (options.Transform,),
+        "run=RUN input=PATH output=FOLDER [KEY=VALUE ...]",
+        (
+            "limner transform run=outputs/super_resolution/... input=photos output=enlarged",
+            "limner transform run=my_export input=photo.jpg output=. tile=128",
         ),
     ),
     "export": Command(
@@ -152,7 +161,7 @@ def top_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=VERSION)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND ...")
     commands.add_parser("train", help=TRAIN, add_help=False)
     for name, command in COMMANDS.items():
         description = command.description

@@ -8,7 +8,7 @@ has four channels. Values of 16 bits are scaled to 8 bits; float values range fr
 
 __all__ = [
     "MODES", "RESIZE", "CorruptPicture", "Decoded", "decode", "first_shape", "fits",
-    "none_readable", "read_picture", "shape_of", "to_array",
+    "none_readable", "read_picture", "shape_of", "to_array", "upright",
 ]  # fmt: skip
 
 import json
@@ -145,13 +145,22 @@ def to_array(
     return _converted(picture, image_shape, background)[0]
 
 
+def upright(picture: Image.Image) -> Image.Image:
+    """Return a picture with 8 bits per channel, turned as its EXIF orientation states.
+
+    Raises:
+        NotPlainError: If the picture has values that cannot be scaled, see `_eight_bits`.
+    """
+    bits = _bits(picture)
+    return _eight_bits(ImageOps.exif_transpose(picture), bits)
+
+
 def _converted(
     picture: Image.Image, image_shape: Sequence[int], background: Colour
 ) -> tuple[np.ndarray, bool]:
     """Return the array, and whether transparent pixels were composed over the background."""
     channels, height, width = image_shape
-    bits = _bits(picture)
-    picture = _eight_bits(ImageOps.exif_transpose(picture), bits)
+    picture = upright(picture)
     picture, composed = (picture, False) if channels == 4 else compose(picture, background)
     if picture.mode != MODES[channels]:
         picture = picture.convert(MODES[channels])

@@ -11,8 +11,8 @@ from PIL import Image
 from limner.data.listings import with_slashes, zip_listing
 from limner.data.walks import walk
 from limner.errors import UserError
-from limner.files.pictures import MAX_BYTES, decode_picture, load_picture
-from limner.files.plain import NotPlainError
+from limner.files.pictures import MAX_BYTES, decode_picture
+from limner.files.plain import NotPlainError, read_bytes
 
 ZIP_BEGINNINGS = (b"PK\3\4", b"PK\7\10")
 """First bytes of a .zip file with entries: its first entry, or the marker of a split archive."""
@@ -64,9 +64,18 @@ class FileTree:
             NotPlainError: If the file is not a picture that `limner.files.pictures` reads.
             Exception: Any exception of zipfile for a damaged entry.
         """
+        return decode_picture(self.content(name))
+
+    def content(self, name: str) -> bytes:
+        """Return the content of a file, up to the size of a picture file.
+
+        Raises:
+            NotPlainError: If the file is not regular, or too large.
+            Exception: Any exception of zipfile for a damaged entry.
+        """
         if self._is_folder:
-            return load_picture(self.path / name)
-        return decode_picture(_unpacked(self._archive(), self._entries.get(name, name)))
+            return read_bytes(self.path / name, max_bytes=MAX_BYTES)
+        return _unpacked(self._archive(), self._entries.get(name, name))
 
     def _list_zip(self) -> None:
         _refuse_other(self.path)

@@ -37,11 +37,11 @@ SUFFIXES = (
 )  # fmt: skip
 """Endings of the names of picture files, in lower case."""
 
-MAX_BYTES = 2**28
-"""Largest size of a picture file, or of an unpacked picture from a .zip file: 256 MiB."""
+MAX_BYTES = 2**29
+"""Largest size of a picture file, or of an unpacked picture from a .zip file: 512 MiB."""
 
-MAX_PIXELS = 2**26
-"""Largest number of pixels of a picture, 8192 x 8192, checked before decoding."""
+MAX_PIXELS = 100_000_000
+"""Largest number of pixels of a picture that limner reads or writes, checked before decoding."""
 
 GRID = "limner:grid"
 """Key of the text "left,top,right,bottom" in a PNG: the box of the grid within its labels."""

@@ -157,18 +157,22 @@ def _config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: there is no model in it (model._target_).")
     if not isinstance(data, Mapping) or not {"image_shape", "num_classes"} <= data.keys():
         raise UserError(f"{path}: data.image_shape and data.num_classes are missing.")
-    shape, num_classes = data["image_shape"], data["num_classes"]
-    if not isinstance(shape, list) or [type(size) for size in shape] != [int] * 3:
-        raise UserError(f"{path}: data.image_shape={shape}: must be [C, H, W].")
-    if not all(1 <= size <= most for size, most in zip(shape, MAX_SHAPE, strict=True)):
-        raise UserError(
-            f"{path}: data.image_shape: each size must lie between 1 and {list(MAX_SHAPE)}."
-        )
+    _check_shape(path, "image_shape", data["image_shape"])
+    if data.get("input_shape") is not None:  # the data of models that transform pictures
+        _check_shape(path, "input_shape", data["input_shape"])
+    num_classes = data["num_classes"]
     if type(num_classes) is not int:
         raise UserError(f"{path}: data.num_classes={num_classes}: must be a whole number.")
     if not 0 <= num_classes <= MAX_CLASSES:
         raise UserError(f"{path}: data.num_classes must lie between 0 and {MAX_CLASSES:,}.")
     return config
+
+
+def _check_shape(path: Path, key: str, shape: Any) -> None:
+    if not isinstance(shape, list) or [type(size) for size in shape] != [int] * 3:
+        raise UserError(f"{path}: data.{key}={shape}: must be [C, H, W].")
+    if not all(1 <= size <= most for size, most in zip(shape, MAX_SHAPE, strict=True)):
+        raise UserError(f"{path}: data.{key}: each size must lie between 1 and {list(MAX_SHAPE)}.")
 
 
 def _checkpoints(folder: Path, choice: str | None) -> list[Path]:

@@ -1,11 +1,12 @@
 """A trained model with numpy images as inputs and outputs.
 
-Images are uint8 (N, H, W, C). The model uses its EMA weights if it has them. All work is done in
-batches of one size, so that image i of a seed does not depend on the number of images.
+Images are uint8 (N, H, W, C). The model uses its EMA weights if it has them. All drawing is done
+in batches of one size, so that image i of a seed does not depend on the number of images.
 """
 
 __all__ = ["TrainedModel"]
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -15,8 +16,17 @@ from torch import Tensor, nn
 
 from limner.errors import UserError
 from limner.files.printable import printable
-from limner.interfaces import DrawsCodes, Encodes, Generates, Reconstructs, Samples
-from limner.pixels import to_float, to_uint8
+from limner.interfaces import (
+    DrawsCodes,
+    Encodes,
+    Generates,
+    Reconstructs,
+    Samples,
+)
+from limner.pretrained.arrays import to_numpy, to_tensor
+from limner.pretrained.chosen_labels import chosen_labels
+from limner.pretrained.code_paths import linear, spherical
+from limner.pretrained.picture_transform import TILE, PictureTransform, Transforms, transformed
 from limner.randomness import generator_for, uniform_labels
 
 BATCH = 64  # number of images in a batch
@@ -42,9 +52,12 @@ class TrainedModel:
 
     def __repr__(self) -> str:
         channels, height, width = self.image_shape
+        images = f"{height}x{width}x{channels} images"
+        if isinstance(self.module, Transforms):
+            images = f"images of any size with {channels} channels"
         parameters = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
         return (
-            f"<{self._name} of {height}x{width}x{channels} images, {parameters:,} parameters, "
+            f"<{self._name} of {images}, {parameters:,} parameters, "
             f"update {self.update}, from {printable(self.source)}>"
         )
 
@@ -92,7 +105,7 @@ class TrainedModel:
         _at_least("num_images", num_images, 1)
         _at_least("seed", seed, 0)
         if not isinstance(self.module, Samples):
-            raise UserError(f"{self._name} draws no images.")
+            raise UserError(f"{self._name} draws no images{self._instead()}.")
         if truncation is not None:
             _at_least("truncation", truncation, 0)
             self._needs(Generates, "no latent codes to truncate")
@@ -129,17 +142,45 @@ class TrainedModel:
         if given is None and self.is_conditional:
             raise UserError(f"Codes of this {self._name} need labels: it is conditional.")
         more = [] if given is None else [given]
-        return _to_numpy(self._by_batch(self.module.generate, codes, *more))
+        return to_numpy(self._by_batch(self.module.generate, codes, *more))
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Return the mean codes, float32 (N, latent_dim), of uint8 images (N, H, W, C)."""
         self._needs(Encodes, "no encoder")
-        return self._by_batch(self.module.encode, self._to_tensor(images)).numpy()
+        return self._by_batch(self.module.encode, to_tensor(images, self.image_shape)).numpy()
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
         """Return uint8 reconstructions of uint8 images, both (N, H, W, C)."""
         self._needs(Reconstructs, "no encoder")
-        return _to_numpy(self._by_batch(self.module.reconstruct, self._to_tensor(images)))
+        return to_numpy(
+            self._by_batch(self.module.reconstruct, to_tensor(images, self.image_shape))
+        )
+
+    def transform(self, images: Any, mask: Any = None, *, tile: int | None = TILE) -> Any:
+        """Return the pictures that the model makes of pictures of any size.
+
+        Args:
+            images: Picture uint8 (H, W, C) or PIL image; an array of several (N, H, W, C); or a
+                list of pictures of different sizes.
+            mask: For a model that fills holes: bool or uint8 (H, W), 0 in a hole, or a mask for
+                each picture. The transparent pixels of a PIL image are holes.
+            tile: Height and width in pixels of the parts in which a large input is processed; None
+                for whole pictures. The result does not depend on it.
+
+        Returns:
+            Picture uint8 (scale * H, scale * W, C), or an array or list of as many as `images`.
+
+        Raises:
+            UserError: If the model draws pictures instead, or a picture does not fit it.
+        """
+        return transformed(self.picture_transform, images, mask, tile=tile)
+
+    @functools.cached_property
+    def picture_transform(self) -> PictureTransform:
+        """Function behind `transform`, for one picture; raises UserError if there is none."""
+        if not isinstance(self.module, Transforms):
+            raise UserError(f"{self._name} transforms no pictures{self._instead()}.")
+        return PictureTransform(self.module, self.config["data"])
 
     def interpolate(
         self,
@@ -168,7 +209,7 @@ class TrainedModel:
         if mode not in ("linear", "spherical"):
             raise UserError(f"mode={mode}: choose linear or spherical.")
         ends = [self._code(end) for end in (a, b)]
-        path = _linear if mode == "linear" else _spherical
+        path = linear if mode == "linear" else spherical
         return self.decode(path(*ends, np.linspace(0, 1, num_steps)[:, None]), label=label)
 
     @property
@@ -183,6 +224,13 @@ class TrainedModel:
     @property
     def _device(self) -> torch.device:
         return next(self.module.parameters()).device
+
+    def _instead(self) -> str:
+        """Return which command fits the model, for a message."""
+        if isinstance(self.module, Transforms):
+            return "; it transforms pictures: limner transform, or transform() in Python"
+        can_draw = isinstance(self.module, Samples)
+        return "; it draws them: limner sample, or sample() in Python" if can_draw else ""
 
     def _needs(self, protocol: type, lack: str) -> None:
         if not isinstance(self.module, protocol):
@@ -215,7 +263,7 @@ class TrainedModel:
                 generator = generator_for(seed, "samples", block)
                 more = {} if given is None else {"labels": given}
                 images = self.module.sample(size, generator=generator, **more)
-            yield _to_numpy(images.cpu())
+            yield to_numpy(images.cpu())
 
     def _labels(
         self, label: int | None, labels: Sequence[int] | None, num_images: int
@@ -223,22 +271,12 @@ class TrainedModel:
         """Return labels, int64 (num_images,) on the device; None if none are given."""
         if label is None and labels is None:
             return None
-        if label is not None and labels is not None:
-            raise UserError(f"label={label} and labels are both set: choose one.")
         if not self.is_conditional:
             raise UserError(
                 f"This {self._name} was trained without labels (it is unconditional), so the "
                 "class of its images cannot be chosen."
             )
-        given = np.full(num_images, label) if labels is None else np.array(labels)
-        if given.shape != (num_images,):
-            raise UserError(
-                f"labels must have one label for each of {num_images} images, not {given.size}."
-            )
-        if given.min() < 0 or given.max() >= self.num_classes:
-            raise UserError(
-                f"labels must be classes: the classes are 0 to {self.num_classes - 1}."
-            )
+        given = chosen_labels(label, labels, num_images, num_classes=self.num_classes)
         return torch.tensor(given, dtype=torch.int64, device=self._device)
 
     def _code(self, end: np.ndarray) -> np.ndarray:
@@ -250,41 +288,7 @@ class TrainedModel:
         batches = zip(*(each.to(self._device).split(BATCH) for each in inputs), strict=True)
         return torch.cat([function(*batch).float().cpu() for batch in batches])
 
-    def _to_tensor(self, images: np.ndarray) -> Tensor:
-        """Return float images (N, C, H, W) in [-1, 1]."""
-        channels, height, width = self.image_shape
-        images = np.asarray(images)
-        if images.dtype != np.uint8 or images.shape[1:] != (height, width, channels):
-            raise UserError(
-                f"Images for this model are uint8 (N, {height}, {width}, {channels}), not "
-                f"{images.dtype} {images.shape}."
-            )
-        if len(images) == 0:
-            raise UserError("There are no images in this array.")
-        return to_float(torch.tensor(images).permute(0, 3, 1, 2))
-
 
 def _at_least(name: str, value: float, least: int) -> None:
     if value < least:
         raise UserError(f"{name}={value}: must be {least} or more.")
-
-
-def _to_numpy(images: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(to_uint8(images).permute(0, 2, 3, 1).numpy())
-
-
-def _linear(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    return (1 - t) * a + t * b
-
-
-def _spherical(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Return sin((1 - t) w) / sin w * a + sin(t w) / sin w * b; w is the angle between a and b.
-
-    Shoemake (1985), https://doi.org/10.1145/325165.325242. If a and b are (anti)parallel, this is
-    the straight line.
-    """
-    norms = np.linalg.norm(a) * np.linalg.norm(b)
-    angle = np.arccos(np.clip(a @ b / max(norms, 1e-12), -1, 1))
-    if np.sin(angle) < 1e-6:
-        return _linear(a, b, t)
-    return (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)

@@ -1,0 +1,315 @@
+"""`limner transform` writes the model's result of each picture, with its name and metadata."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+import limner
+from limner.commands import sample as sample_command
+from limner.commands import transform as transform_command
+from limner.errors import UserError
+from limner.pretrained.load import load
+from support.picture_models import Enlarger, Nearest, export_of
+from support.runs import trained
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exports")
+    export_of(Nearest, {"scale": 2}, folder / "twice")
+    export_of(Nearest, {"scale": 1}, folder / "filler", channels=4)
+    export_of(Enlarger, {"scale": 2}, folder / "enlarger")
+    export_of(Enlarger, {"scale": 1, "channels": 1, "outputs": 1}, folder / "grey",
+              channels=1, outputs=1)  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def transform(exports, tmp_path, monkeypatch, capsys):
+    """Run `limner transform` in an empty folder; return the lines that it prints."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words: str, run: str = "twice") -> list[str]:
+        words = [f"run={exports / run}", "device=cpu", "trust=[support]", *words]
+        assert transform_command.run(words) == 0
+        return capsys.readouterr().out.splitlines()
+
+    return command
+
+
+def pixels(height, width, *channels, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, *channels), dtype=np.uint8)
+
+
+def picture(path, array=None, **options):
+    array = pixels(5, 7, 3) if array is None else array
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+    return array
+
+
+def twice(array):
+    return array.repeat(2, 0).repeat(2, 1)
+
+
+def content(path):
+    return np.asarray(Image.open(path))
+
+
+def test_transform_keeps_names_and_folders_and_writes_png_for_formats_with_loss(transform):
+    for name in ("a.png", "sub/b.bmp", "sub/deep/c.tif", "d.PPM"):
+        picture(f"in/{name}")
+    picture("in/e.jpg")
+    Path("in/notes.txt").write_text("no picture")
+    lines = transform("input=in", "output=out")
+    assert lines == ["Left out, since they are no pictures: 1 of the files.", "out"]
+    found = {path.relative_to("out").as_posix() for path in Path("out").rglob("*.*")}
+    assert found == {"a.png", "sub/b.bmp", "sub/deep/c.tif", "d.PPM", "e.png"}
+    for name in found - {"e.png"}:
+        assert np.array_equal(content(f"out/{name}"), twice(pixels(5, 7, 3)))
+    assert np.array_equal(content("out/e.png"), twice(content("in/e.jpg")))
+
+
+def test_transform_of_a_file_and_of_a_zip_file_equals_the_transform_of_a_folder(transform):
+    picture("in/a.png")
+    picture("in/b/c.png", pixels(9, 4, 3, seed=1))
+    with zipfile.ZipFile("in.zip", "w") as archive:
+        for name in ("a.png", "b/c.png"):
+            archive.write(f"in/{name}", name.replace("/", "\\"))
+    transform("input=in", "output=folder")
+    transform("input=in.zip", "output=archive")
+    transform("input=in/a.png", "output=one")
+    for name in ("a.png", "b/c.png"):
+        assert Path("archive", name).read_bytes() == Path("folder", name).read_bytes()
+    assert Path("one/a.png").read_bytes() == Path("folder/a.png").read_bytes()
+
+
+def test_transform_equals_load_and_transform_in_tiles_of_any_size(transform, exports):
+    picture("in/a.png", pixels(40, 50, 3))
+    model = load(exports / "enlarger", device="cpu", trust=["support"])
+    expected = model.transform(pixels(40, 50, 3), tile=None).astype(int)
+    for tile in ("16", "null"):
+        transform("input=in", f"output=in_{tile}", f"tile={tile}", run="enlarger")
+        assert np.abs(content(f"in_{tile}/a.png") - expected).max() <= 1
+
+
+def test_transform_gives_pictures_of_one_name_two_names(transform):
+    picture("in/a.png", seed := pixels(5, 7, 3, seed=1))
+    picture("in/a.jpg")
+    transform("input=in", "output=out")
+    assert np.array_equal(content("out/a.png"), twice(seed))
+    assert np.array_equal(content("out/a.jpg.png"), twice(content("in/a.jpg")))
+    picture("in/a.jpg.png")
+    with pytest.raises(UserError, match=r"a\.jpg\.png and a\.jpg|a\.jpg and a\.jpg\.png"):
+        transform("input=in", "output=other")
+    assert not Path("other").exists()
+
+
+def profile(space):
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+def test_transform_turns_pictures_upright_and_keeps_true_metadata(transform, ending):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"  # turned to the right
+    if ending != "tif":
+        exif[0x8769] = {0x9003: "2020:01:02 03:04:05", 0xA002: 7, 0xA003: 5}
+        exif[0x8825] = {1: "N", 2: (1.0, 2.0, 3.0)}
+    options = {"icc_profile": profile("sRGB"), "dpi": (100, 50)}
+    if ending == "jpg":
+        options |= {"quality": 100, "subsampling": 0}
+    array = picture(f"in/a.{ending}", exif=exif.tobytes(), **options)
+    transform("input=in", "output=out")
+    (path,) = Path("out").iterdir()
+    made = Image.open(path)
+    difference = np.asarray(made).astype(int) - twice(np.rot90(array, -1))
+    assert np.abs(difference).mean() < (2 if ending == "jpg" else 1e-9)
+    found = made.getexif()
+    assert found.get(0x0112, 1) == 1
+    assert found[0x010F] == "Maker"
+    assert made.info["icc_profile"] == profile("sRGB")
+    assert np.allclose([float(each) for each in made.info["dpi"]], (100, 200), atol=0.5)
+    if ending != "tif":
+        assert found.get_ifd(0x8769) == {0x9003: "2020:01:02 03:04:05"}
+        assert found.get_ifd(0x8825)[1] == "N"
+
+
+def test_transform_converts_deep_grey_and_cmyk_pictures_and_says_so(transform):
+    deep = np.random.default_rng(0).integers(0, 2**16, (5, 7)).astype(np.uint16)
+    picture("in/deep.png", deep)
+    grey = picture("in/grey.png", pixels(5, 7), icc_profile=profile("sRGB"))
+    colour = np.random.default_rng(0).integers(0, 2**16, (2, 3, 3)).astype(np.uint16)
+    header = b"P6 3 2 65535\n"
+    Path("in/colour.ppm").write_bytes(header + colour.astype(">u2").tobytes())
+    Image.fromarray(pixels(5, 7, 4), mode="CMYK").save("in/cmyk.tif")
+    *lines, last = transform("input=in", "output=out")
+    assert sorted(lines) == [
+        "1 of 4 pictures: CMYK to RGB.",
+        "2 of 4 pictures: grey to colour for the model, and the result to grey.",
+        "2 of 4 pictures: more than 8 bits to 8 bits.",
+    ]
+    assert last == "out"
+    assert np.array_equal(content("out/deep.png"), twice((deep >> 8).astype(np.uint8)))
+    assert np.array_equal(content("out/grey.png"), twice(grey))
+    assert "icc_profile" not in Image.open("out/grey.png").info, "a profile of other colours"
+    assert content("out/colour.ppm").shape == (4, 6, 3)
+
+
+def test_transform_of_colours_by_a_grey_model_gives_grey_and_says_so(transform):
+    picture("in/a.png")
+    lines = transform("input=in", "output=out", run="grey")
+    assert lines[0] == "1 of 1 pictures: colour to grey."
+    assert Image.open("out/a.png").mode == "L"
+
+
+@pytest.mark.parametrize("ending", ["png", "webp", "tif"])
+def test_transform_enlarges_transparency_by_bicubic_interpolation(transform, ending):
+    array = picture(f"in/a.{ending}", pixels(5, 7, 4), lossless=True)
+    lines = transform("input=in", "output=out")
+    assert "transparency is enlarged by bicubic interpolation" in lines[0]
+    (path,) = Path("out").iterdir()
+    made = content(path)
+    alpha = Image.fromarray(array[..., 3]).resize((14, 10), Image.Resampling.BICUBIC)
+    assert np.array_equal(made[..., 3], np.asarray(alpha))
+    if ending != "webp":  # whose encoder changes the colours of invisible pixels
+        assert np.array_equal(made[..., :3], twice(array[..., :3]))
+
+
+def test_transform_fills_transparent_pixels_with_a_model_of_holes(transform):
+    array = pixels(5, 7, 4)
+    array[..., 3] = np.where(pixels(5, 7, seed=1) < 128, 0, 255)
+    picture("in/a.png", array)
+    transform("input=in", "output=out", run="filler")
+    made = content("out/a.png")
+    known = array[..., 3] == 255
+    assert np.array_equal(made[known], array[known][:, :3])
+    assert (made[~known] == 128).all(), "the colour of a hole does not reach the model"
+    picture("in/a.png")
+    with pytest.raises(UserError, match=r"a\.png: it has no transparent pixels"):
+        transform("input=in", "output=other", run="filler")
+
+
+def test_transform_reports_damaged_pictures_after_the_others(transform, capsys):
+    for name in ("a.png", "z.png"):
+        picture(f"in/{name}")
+    whole = Path("in/a.png").read_bytes()
+    Path("in/b.png").write_bytes(whole[: len(whole) // 2])
+    Path("in/c.jpg").write_bytes(b"no picture")
+    with pytest.raises(UserError) as error:
+        transform("input=in", "output=out")
+    first, *lines = str(error.value).splitlines()
+    assert first == "2 of 4 pictures have no result:"
+    assert [line.split(":")[0] for line in lines] == ["  b.png", "  c.jpg"]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "z.png"]
+    assert "out" in capsys.readouterr().out
+
+
+def test_transform_reads_one_picture_at_a_time(transform, monkeypatch):
+    for i in range(3):
+        picture(f"in/{i}.png")
+    order, files = [], transform_command.PictureFiles
+    read, save = files.content, transform_command.save_picture
+
+    def reading(self, name):
+        order.append(f"read {name}")
+        return read(self, name)
+
+    def saving(made, path, metadata):
+        order.append(f"write {path.name}")
+        save(made, path, metadata)
+
+    monkeypatch.setattr(files, "content", reading)
+    monkeypatch.setattr(transform_command, "save_picture", saving)
+    transform("input=in", "output=out")
+    assert order == [f"{what} {i}.png" for i in range(3) for what in ("read", "write")]
+
+
+def test_transform_refuses_skips_or_overwrites_existing_results(transform):
+    for name in ("a", "b"):
+        picture(f"in/{name}.png")
+    picture("out/a.png", old := pixels(2, 2, 3, seed=5))
+    with pytest.raises(UserError, match=r"has 1 of the 2 results already, such as a\.png"):
+        transform("input=in", "output=out")
+    assert not Path("out/b.png").exists()
+    assert transform("input=in", "output=out", "existing=skip")[0].startswith(
+        "Left as they are: 1"
+    )
+    assert np.array_equal(content("out/a.png"), old)
+    assert np.array_equal(content("out/b.png"), twice(pixels(5, 7, 3)))
+    transform("input=in", "output=out", "existing=overwrite")
+    assert np.array_equal(content("out/a.png"), twice(pixels(5, 7, 3)))
+
+
+def test_transform_keeps_the_old_result_when_writing_fails(transform, monkeypatch):
+    picture("in/a.png")
+    transform("input=in", "output=out")
+    before = Path("out/a.png").read_bytes()
+
+    def fail(self, file, **options):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(UserError, match=r"output=out: out/a\.png cannot be written \(No space"):
+        transform("input=in", "output=out", "existing=overwrite")
+    assert [path.name for path in Path("out").iterdir()] == ["a.png"]
+    assert Path("out/a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["input=none", "output=out"], "input=none does not exist"),
+        (["input=in", "output=in"], "output=in is input=in or lies in it"),
+        (["input=in", "output=in/out"], "lies in it: choose a folder outside"),
+        (["input=in/a.png", "output=in", "existing=overwrite"], "would replace input="),
+        (["input=in", "output=in/a.png"], "lies in it"),
+        (["input=in", "output=file"], "output=file is a file: name a folder"),
+        (["input=empty", "output=out"], "input=empty has no picture"),
+        (["input=in", "output=out", "existing=yes"], "choose refuse, skip, overwrite"),
+        (["input=in", "output=out", "tile=0"], "tile=0: must be 1 or more"),
+        (["input=in"], "output must be given"),
+    ],
+)
+def test_transform_refuses_a_mistake_before_it_loads_the_model(
+    transform, monkeypatch, words, message
+):
+    picture("in/a.png")
+    Path("empty").mkdir()
+    Path("file").write_text("")
+    monkeypatch.setattr(transform_command, "load", lambda *_, **__: pytest.fail("it loads"))
+    with pytest.raises(UserError, match=message.replace("(", r"\(")):
+        transform(*words)
+
+
+def test_transform_refuses_pictures_beyond_the_limit_before_decoding(transform, monkeypatch):
+    picture("in/a.png", pixels(10, 10, 3))
+    monkeypatch.setattr("limner.pretrained.picture_transform.MAX_PIXELS", 399)
+    monkeypatch.setattr(
+        transform_command, "picture_input", lambda *_, **__: pytest.fail("decodes")
+    )
+    with pytest.raises(UserError, match=r"a\.png: x2 would give 20 x 20 pixels; the limit is 399"):
+        transform("input=in", "output=out")
+
+
+def test_commands_name_the_command_that_fits_the_model(exports, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    picture("in/a.png")
+    drawing = trained(
+        tmp_path / "run", "network=mlp", "trainer.max_steps=1", "~callbacks.pictures"
+    )
+    with pytest.raises(
+        UserError, match="VAE transforms no pictures; it draws them: limner sample"
+    ):
+        transform_command.run([f"run={drawing}", "input=in", "output=out", "device=cpu"])
+    assert not Path("out").exists()
+    words = [f"run={exports / 'twice'}", "trust=[support]", "device=cpu"]
+    with pytest.raises(UserError, match="draws no images; it transforms pictures: limner transf"):
+        sample_command.run(words)
+    assert isinstance(limner.load(drawing), limner.TrainedModel)
+    shutil.rmtree(drawing)
