@@ -1,7 +1,8 @@
 """Image data: from files and arrays to batches."""
 
 from limner.data.module import ImageDataModule
+from limner.data.shapes import Shapes
 from limner.data.sources import Digits, ImageFolder
 from limner.data.torchvision_source import TorchvisionSource
 
-__all__ = ["Digits", "ImageDataModule", "ImageFolder", "TorchvisionSource"]
+__all__ = ["Digits", "ImageDataModule", "ImageFolder", "Shapes", "TorchvisionSource"]
