@@ -128,15 +128,11 @@ class PictureDataModule(L.LightningDataModule):
         """Memory layout of the images of a batch."""
 
     def open(self) -> None:
-        """Find and decode the pictures, and set the splits.
-
-        Several processes may call it at the same time. Once a call has finished on this machine,
-        later calls are fast.
-        """
+        """Find and decode the pictures, and set the splits; several processes may call it."""
         if self._stores:
             return
         pictures = checked_pictures(self.source)
-        self._files = hash_of_files(pictures["train"])
+        self._files = hash_of_files(pictures["train"].sizes)
         stores = {
             split: open_pictures(
                 found, self.num_channels, kind=self.store, on_corrupt=self.on_corrupt,
@@ -250,6 +246,10 @@ class PictureDataModule(L.LightningDataModule):
             update=lambda: trainer.global_step,
         )
         return self._training
+
+    def before_and_after(self) -> tuple[Tensor, Tensor]:
+        """Return the next training crops before and after the augmentation, in [-1, 1]."""
+        return self._training.before_and_after()
 
     def val_dataloader(self) -> EvaluationBatches | PictureBatches | list:
         return self._evaluation("validation")
