@@ -14,11 +14,16 @@ from limner.data.backgrounds import parse_colour
 from limner.data.batches import EvaluationBatches
 from limner.data.checked_pictures import checked_pictures
 from limner.data.picture_batches import CropBatches, PictureBatches
-from limner.data.picture_facts import check_arguments, refuse_other_facts, shape_of_inputs
+from limner.data.picture_facts import (
+    check_arguments,
+    check_degradation,
+    refuse_other_facts,
+    shape_of_inputs,
+)
 from limner.data.picture_store import CentreCrops, PictureStore, open_pictures
 from limner.data.same_images import hash_of_files, refuse_other_images
 from limner.data.sources import Source
-from limner.data.splits import check_fractions, cut, published
+from limner.data.splits import at_least_one, check_fractions, cut, published
 from limner.data.store import OnCorrupt, StoreKind, fits_device
 from limner.errors import UserError
 from limner.interfaces import Augmentation, Batch
@@ -49,8 +54,8 @@ class PictureDataModule(L.LightningDataModule):
         num_classes: 0, the number of classes.
         batch_size: Number of crops per optimizer step on one device.
         augmentation: Augmentation of the uint8 crops of a batch, or None.
-        validation_fraction: Share in [0, 1) of the training pictures to validate on, if the
-            source has no validation pictures.
+        validation_fraction: Share in [0, 1) of the training pictures to validate on, one picture
+            or more unless it is 0, if the source has no validation pictures.
         test_fraction: Share in [0, 1) of the training pictures to test on, if the source has no
             test pictures.
         split_seed: Seed of the choice of validation and test pictures, and of their degradation.
@@ -123,30 +128,22 @@ class PictureDataModule(L.LightningDataModule):
         """Memory layout of the images of a batch."""
 
     def open(self) -> None:
-        """Find and decode the pictures, and set the splits.
-
-        Several processes may call it at the same time. Once a call has finished on this machine,
-        later calls are fast.
-        """
+        """Find and decode the pictures, and set the splits; several processes may call it."""
         if self._stores:
             return
         pictures = checked_pictures(self.source)
-        self._files = hash_of_files(pictures["train"])
+        self._files = hash_of_files(pictures["train"].sizes)
         stores = {
             split: open_pictures(
-                found,
-                self.num_channels,
-                kind=self.store,
-                memory_limit_gib=self.memory_limit_gib,
-                on_corrupt=self.on_corrupt,
-                background=self.background,
+                found, self.num_channels, kind=self.store, on_corrupt=self.on_corrupt,
+                memory_limit_gib=self.memory_limit_gib, background=self.background,
             )
             for split, found in pictures.items()
-        }
+        }  # fmt: skip
         self._splits = cut(
             {split: len(store) for split, store in stores.items()},
-            validation_fraction=self.validation_fraction,
-            test_fraction=self.test_fraction,
+            validation_fraction=at_least_one(self.validation_fraction, len(stores["train"])),
+            test_fraction=at_least_one(self.test_fraction, len(stores["train"])),
             seed=self.split_seed,
         )
         self._crops = {name: CentreCrops(store, self.crop_size) for name, store in stores.items()}
@@ -163,6 +160,10 @@ class PictureDataModule(L.LightningDataModule):
             raise UserError(
                 f"{type(model).__name__} reads an input beside each image, and "
                 "data/degradation=none makes none: choose another data/degradation."
+            )
+        if _reads_input(model):
+            check_degradation(
+                self.degradation, image_shape=self.image_shape, input_shape=self.input_shape
             )
         for split in SPLITS[:1] if _reads_input(model) else SPLITS:
             store, indices = self.pictures(split)
@@ -246,6 +247,10 @@ class PictureDataModule(L.LightningDataModule):
         )
         return self._training
 
+    def before_and_after(self) -> tuple[Tensor, Tensor]:
+        """Return the next training crops before and after the augmentation, in [-1, 1]."""
+        return self._training.before_and_after()
+
     def val_dataloader(self) -> EvaluationBatches | PictureBatches | list:
         return self._evaluation("validation")
 
@@ -277,14 +282,9 @@ class PictureDataModule(L.LightningDataModule):
     def _batches(self, split: str, **ranks: int) -> PictureBatches:
         store, indices = self.pictures(split)
         return PictureBatches(
-            store,
-            indices,
-            scale=self.scale,
-            degradation=self.degradation,
-            split_seed=self.split_seed,
-            layout=self.layout,
-            **ranks,
-        )
+            store, indices, scale=self.scale, degradation=self.degradation,
+            split_seed=self.split_seed, layout=self.layout, **ranks,
+        )  # fmt: skip
 
     def _near(self, store: PictureStore, device: torch.device) -> PictureStore:
         """Return the store on the accelerator if it is small enough, else the store itself."""
