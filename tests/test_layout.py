@@ -65,6 +65,10 @@ TESTED_THROUGH = {
     ),
     "commands/test_parser.py": ("commands/options.py",),
     "commands/test_export.py": ("commands/model_card.py", "commands/onnx.py"),
+    "commands/test_transform.py": ("commands/picture_files.py",),
+    "pretrained/test_trained_model.py": (
+        "pretrained/arrays.py", "pretrained/chosen_labels.py", "pretrained/code_paths.py",
+    ),
     "commands/test_sample.py": ("commands/latent_walks.py", "commands/progress_frames.py"),
     "data/test_hostile_files.py": ("data/files.py",),
     "data/test_torchvision_source.py": ("data/distrust.py",),

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from limner.networks.edsr import EDSR
+from limner.networks.span import SPAN
+from limner.networks.srresnet import SRResNet
 from limner.pretrained.tiling import tiles, transform_tiled
 from support.picture_models import Enlarger, UNet, model_of
 
@@ -23,12 +26,18 @@ def difference(a, b):
     return int(np.abs(a.astype(int) - b).max())
 
 
+SHAPES = {"input_shape": [3, 8, 8], "image_shape": [3, 8, 8], "width": 8, "num_blocks": 2}
 NETWORKS = {
     "x2": lambda: Enlarger(scale=2),
     "x3": lambda: Enlarger(scale=3),
     "restorer": lambda: Enlarger(scale=1),
     "u-net, zeros": lambda: UNet(mode="constant"),
     "u-net, reflection": lambda: UNet(),
+    "srresnet x4": lambda: SRResNet(scale=4, **SHAPES),
+    "srresnet x1": lambda: SRResNet(scale=1, **SHAPES),
+    "edsr x3": lambda: EDSR(scale=3, **SHAPES, residual_scaling=1.0, enlargement="steps"),
+    "edsr x2, direct": lambda: EDSR(scale=2, **SHAPES, residual_scaling=0.1, enlargement="direct"),
+    "span x2": lambda: SPAN(scale=2, **SHAPES),
 }
 
 

@@ -56,7 +56,7 @@ def picture_input(picture: Image.Image, *, channels: int, needs_mask: bool) -> P
         changes.append("colour to grey")
     if target != "L" and is_grey:
         changes.append("grey to colour for the model, and the result to grey")
-    if mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+    if mode in ("CMYK", "YCbCr", "HSV"):
         changes.append(f"{mode} to RGB")
     if picture.mode != target:
         picture = picture.convert(target)

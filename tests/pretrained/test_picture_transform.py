@@ -1,0 +1,127 @@
+"""`TrainedModel.transform`: which pictures it takes, and what it returns and refuses."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from torch import nn
+
+from limner.errors import UserError
+from limner.pretrained import activation_memory, picture_transform
+from support.picture_models import Enlarger, Nearest, Pooled, model_of
+
+
+def pixels(height, width, *channels, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, *channels), dtype=np.uint8)
+
+
+def twice(array):
+    return array.repeat(2, 0).repeat(2, 1)
+
+
+@pytest.fixture
+def nearest():
+    return model_of(Nearest())
+
+
+def test_transform_gives_equal_results_in_two_calls_and_after_training(monkeypatch):
+    model, picture = model_of(Enlarger()), pixels(20, 30, 3)
+    first = model.transform(picture)
+    assert np.array_equal(model.transform(picture), first)
+    statistics = model.module.network.layers[1].running_mean.clone()
+    model.module.train()  # dropout and batch norm would now change each call
+    assert np.array_equal(model.transform(picture), first)
+    assert (model.module.network.layers[1].running_mean == statistics).all()
+
+
+def test_transform_takes_arrays_lists_and_pil_images_of_any_size(nearest):
+    a, b = pixels(5, 7, 3), pixels(4, 9, 3, seed=1)
+    assert np.array_equal(nearest.transform(a), twice(a))
+    assert np.array_equal(nearest.transform(Image.fromarray(a)), twice(a))
+    made = nearest.transform([a, Image.fromarray(b)])
+    assert isinstance(made, list)
+    assert all(np.array_equal(*pair) for pair in zip(made, (twice(a), twice(b)), strict=True))
+    batch = nearest.transform(np.stack([a, a]))
+    assert batch.shape == (2, 10, 14, 3)
+    assert batch.dtype == np.uint8
+
+
+def test_transform_takes_grey_pictures_without_a_channel_axis():
+    model = model_of(Enlarger(channels=1, outputs=1), channels=1, outputs=1)
+    grey = pixels(5, 7)
+    assert np.array_equal(model.transform(grey), model.transform(grey[..., None]))
+    assert model.transform(grey).shape == (10, 14, 1)
+
+
+def test_transform_reads_holes_from_the_mask_or_from_transparent_pixels():
+    model = model_of(Nearest(scale=1), channels=4)
+    picture, known = pixels(5, 7, 3), pixels(5, 7, seed=1) > 99
+    expected = np.where(known[..., None], picture, 128)
+    assert np.array_equal(model.transform(picture, known), expected)
+    assert np.array_equal(model.transform(picture, known.astype(np.uint8)), expected)
+    assert np.array_equal(model.transform([picture], [known])[0], expected)
+    transparent = Image.fromarray(picture)
+    transparent.putalpha(Image.fromarray(255 * known.astype(np.uint8)))
+    assert np.array_equal(model.transform(transparent), expected)
+    with pytest.raises(UserError, match="This model fills holes: mask= must state 0"):
+        model.transform(picture)
+    with pytest.raises(UserError, match=r"is bool or uint8 \(5, 7\), not bool \(7, 5\)"):
+        model.transform(picture, known.T)
+    with pytest.raises(UserError, match="it has no transparent pixels"):
+        model.transform(Image.fromarray(picture))
+    with pytest.raises(UserError, match="1 masks for 2 images"):
+        model.transform([picture, picture], [known])
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (pixels(5, 7, 3) / 255, r"are uint8 \(H, W, 3\), not float64 \(5, 7, 3\)"),
+        (pixels(5, 7), r"not uint8 \(5, 7, 1\)"),
+        (pixels(5, 7, 4), r"not uint8 \(5, 7, 4\)"),
+        (pixels(0, 7, 3), "has no pixels"),
+        ([], "There are no images"),
+        (Image.fromarray(pixels(5, 7, 4)), "transparent pixels, which this model does not read"),
+        (Image.fromarray(np.float32(pixels(5, 7))), "A picture has values from"),
+    ],
+)
+def test_transform_refuses_what_is_no_picture_of_the_model(nearest, images, message):
+    with pytest.raises(UserError, match=message):
+        nearest.transform(images)
+
+
+def test_transform_refuses_a_mask_and_a_tile_that_mean_nothing(nearest):
+    with pytest.raises(UserError, match="This model reads no mask"):
+        nearest.transform(pixels(5, 7, 3), pixels(5, 7) > 0)
+    with pytest.raises(UserError, match="tile=0: must be 1 or more"):
+        nearest.transform(pixels(5, 7, 3), tile=0)
+
+
+def test_transform_refuses_pictures_and_results_beyond_the_limit(nearest, monkeypatch):
+    monkeypatch.setattr(picture_transform, "MAX_PIXELS", 399)
+    nearest.transform(pixels(9, 10, 3))
+    with pytest.raises(UserError, match="x2 would give 20 x 20 pixels; the limit is 399"):
+        nearest.transform(pixels(10, 10, 3))
+    with pytest.raises(UserError, match="it has 20 x 20 pixels; the limit is 399"):
+        nearest.transform(pixels(20, 20, 3))
+
+
+def test_transform_runs_networks_of_whole_pictures_whole_or_refuses_their_memory(monkeypatch):
+    model, picture = model_of(Pooled()), pixels(200, 300, 3)
+    assert np.array_equal(model.transform(picture, tile=16), model.transform(picture, tile=None))
+    monkeypatch.setattr(activation_memory, "free_bytes", lambda _: 1000)
+    with pytest.raises(UserError, match=r"300 x 200 pixels at once need .*scale the picture down"):
+        model.transform(picture, tile=16)
+    tiled = model_of(Nearest())
+    tiled.transform(picture, tile=16)
+    with pytest.raises(UserError, match=r"at once need .*Choose a smaller tile="):
+        tiled.transform(picture, tile=None)
+
+
+def test_models_without_pictures_or_without_drawing_name_what_fits(nearest):
+    with pytest.raises(UserError, match=r"PictureModel draws no images; it transforms pictures"):
+        nearest.sample(1)
+    with pytest.raises(UserError, match="PictureModel has no latent codes"):
+        nearest.latents(1)
+    nearest.module = nn.Linear(1, 1)
+    with pytest.raises(UserError, match=r"Linear transforms no pictures\."):
+        nearest.transform(pixels(5, 7, 3))
