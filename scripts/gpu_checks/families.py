@@ -20,6 +20,7 @@ from gpu_checks.trainings import (
     device_words,
     narrow,
     new_folder,
+    picture_words,
     train,
 )
 from limner.config.schema import CONFIG_DIR
@@ -29,10 +30,12 @@ FAMILIES = sorted(path.stem for path in (CONFIG_DIR / "model").glob("*.yaml"))
 """Names of all model families: a new file in conf/model joins by itself."""
 FIRST_STAGES = {"code_prior": "vqvae", "latent_prior": "rae"}
 """Model of the first stage that a family builds on."""
+OF_PICTURES = ("restoration", "super_resolution")
+"""Families that change pictures; the data sets that they need have the same names."""
 OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "latent_prior": ("model/prior=flow",),  # its default is computed in one update
 }
-"""Further words of a family, such as "data=..." if it needs other data than images with labels."""
+"""Further words of a family."""
 NUM_COMPARED = 10
 """Number of updates whose losses are compared."""
 TOLERANCES = {"32-true": 0.01, "bf16-mixed": 0.03}
@@ -71,7 +74,8 @@ def compiled(context: Context) -> Iterator[Finding]:
 
 def family_words(family: str, context: Context) -> list[str]:
     """Return the words of limner's command line that train a family on a small scale."""
-    words = [f"model={family}", *data_words(context), *QUIET, *OTHER_WORDS.get(family, ())]
+    data = picture_words(family, context) if family in OF_PICTURES else data_words(context)
+    words = [f"model={family}", *data, *QUIET, *OTHER_WORDS.get(family, ())]
     if family in FIRST_STAGES:
         words.append(f"model.first_stage='{_first_stage(FIRST_STAGES[family], context)}'")
     return [*words, *narrow(words, context.scale.width)]

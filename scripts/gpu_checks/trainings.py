@@ -8,6 +8,7 @@ __all__ = [
     "device_words",
     "narrow",
     "new_folder",
+    "picture_words",
     "train",
 ]
 
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 from hydra import compose as compose_config
 from hydra import initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
+from PIL import Image
 from torch import Tensor
 
 from benchmarks.images import save_images
@@ -34,6 +37,7 @@ QUIET = (
 )  # fmt: skip
 """Words that switch off everything except the training itself."""
 NUM_CLASSES = 10
+NUM_PICTURES = 64
 WIDTHS = ("width", "max_width", "num_features", "code_dim")
 """Keys of conf/network with the size of a layer."""
 
@@ -107,6 +111,24 @@ def data_words(context: Context) -> list[str]:
         "data=image_folder", "data.source._target_=benchmarks.images.SavedImages",
         f"data.path='{path}'", f"data.image_shape={list(scale.image_shape)}",
         f"data.num_classes={NUM_CLASSES}", f"data.batch_size={scale.batch_size}",
+    ]  # fmt: skip
+
+
+def picture_words(family: str, context: Context) -> list[str]:
+    """Return the words for training a family that changes pictures, on synthetic pictures."""
+    channels, side, _ = context.scale.image_shape
+    data_words(context)
+    folder = context.folder / "pictures"
+    if not folder.exists():
+        folder.mkdir()
+        for i, image in enumerate(np.load(context.folder / "images.npy")[:NUM_PICTURES]):
+            pixels = image.transpose(1, 2, 0)
+            Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels).save(
+                folder / f"{i}.png"
+            )
+    return [
+        f"data={family}", f"data.path='{folder}'", f"data.crop_size={side // 2 // 4 * 4}",
+        f"data.num_channels={channels}", f"data.batch_size={context.scale.batch_size}",
     ]  # fmt: skip
 
 

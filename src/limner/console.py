@@ -15,7 +15,7 @@ import time
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -142,10 +142,11 @@ class FileHandler(logging.FileHandler):
                 say(text, style="yellow")
 
 
-def print_all(table: Table) -> None:
-    """Print a table; do nothing if the output cannot be written any more."""
+def print_all(tables: Iterable[Table]) -> None:
+    """Print tables; do nothing if the output cannot be written any more."""
     with contextlib.suppress(OSError, SystemExit):  # rich raises SystemExit for a broken pipe
-        get_console().print(table)
+        for table in tables:
+            get_console().print(table)
 
 
 def quieten() -> None:

@@ -33,3 +33,10 @@ def test_prime_factors_multiply_to_the_scale(scale, factors):
 )
 def test_reach_before_adds_a_pixel_for_each_convolution(factors, reach, expected):
     assert reach_before(factors, reach=reach) == expected
+
+
+def test_bicubic_enlargement_keeps_float32_under_autocast():
+    images = torch.randn(1, 3, 6, 6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = Bicubic(scale=2)(images)
+    assert torch.equal(found, Bicubic(scale=2)(images))

@@ -4,9 +4,10 @@ import json
 import math
 
 import pytest
+from rich.console import Console
 
 from limner.files.plain import NotPlainError
-from limner.runs.scores import read_scores, scores_table
+from limner.runs.scores import read_scores, scores_table, scores_tables
 
 
 def test_read_scores_returns_nothing_without_a_file(tmp_path):
@@ -45,3 +46,42 @@ def test_table_has_a_column_of_real_images_if_a_score_has_a_floor():
     scores["fid"]["floor"] = 2.5
     column = scores_table(scores).columns[2]
     assert (column.header, [str(cell) for cell in column.cells]) == ("real images", ["2.5", ""])
+
+
+def pictures(value, **changes):
+    protocol = {"num_pictures": 5, "split": "test", "colour": "y of BT.601", "border": 4}
+    protocol["baselines"] = {"blur": "sigma 0.5 (best of 0.5, 1)"}
+    return {"value": value, "protocol": protocol, **changes}
+
+
+@pytest.mark.parametrize("baselines", [[1.0], {"bicubic": "28"}, {"bicubic": {"value": 28.0}}])
+def test_read_scores_refuses_baselines_that_are_no_numbers(tmp_path, baselines):
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps({"val/psnr": pictures(30.0, baselines=baselines)}))
+    with pytest.raises(NotPlainError, match="baseline"):
+        read_scores(path)
+
+
+def test_scores_of_pictures_have_a_table_with_their_baselines_within_80_columns():
+    names = ["val/psnr", "val/ssim", "val/mae", "val/perceptual"]
+    entries = {"val/loss": {"value": 0.1, "protocol": {"split": "validation"}}}
+    entries |= {n: pictures(30.12, baselines={"bicubic": 28.4, "blur": 2.5}) for n in names}
+    ordinary, table = scores_tables(entries)
+    assert ordinary.row_count == 1
+    assert str(table.title) == "5 test pictures, y of BT.601, border 4"
+    assert [str(column.header) for column in table.columns[1:]] == names
+    cells = [[str(cell) for cell in column.cells] for column in table.columns[:2]]
+    assert cells == [["this model", "bicubic", "blur (sigma 0.5)"], ["30.12", "28.4", "2.5"]]
+    console = Console(width=80)
+    console.begin_capture()
+    console.print(table)
+    lines = console.end_capture().splitlines()
+    assert len(lines) == 6  # nothing is folded
+    assert max(map(len, lines)) <= 80
+
+
+def test_scores_without_baselines_have_one_table():
+    (table,) = scores_tables({"val/psnr": pictures(30.0)})
+    assert table.row_count == 1
+    (table,) = scores_tables({"fid": {"value": 3.0, "protocol": {}}})
+    assert table.columns[0].header == "score"

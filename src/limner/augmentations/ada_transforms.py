@@ -11,15 +11,16 @@ in one lookup with filters that are not quite symmetric, so that a flip changes 
 flip keeps fine detail, and an image without a geometric transformation keeps its exact pixels.
 """
 
-__all__ = ["NUM_DRAWS_COLOUR", "NUM_DRAWS_GEOMETRY", "change_colour", "move"]
+__all__ = ["NUM_DRAWS_COLOUR", "NUM_DRAWS_GEOMETRY", "change_colour", "colour_matrix", "move"]
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from limner.augmentations.matrices import rotation, scaling, translation
+from limner.augmentations.random_columns import RandomColumns
 from limner.augmentations.warping import fold, warp
 
 NUM_DRAWS_GEOMETRY, NUM_DRAWS_COLOUR = 18, 10
@@ -34,11 +35,11 @@ def move(images: Tensor, *, uniform: Tensor, p: Tensor) -> Tensor:
         p: Probability of each transformation, () in [0, 1].
     """
     height, width = images.shape[2:]
-    draws = _Draws(uniform)
+    draws = RandomColumns(uniform)
     blit = _draw_blit(draws, p, height=height, width=width)
     geometry = _draw_geometry(draws, p, height=height, width=width)
     x, y = (geometry.new_full((1,), (size - 1) / 2) for size in (width, height))
-    source = (_translation(x, y) @ geometry @ _translation(-x, -y))[:, :2]
+    source = (translation(x, y) @ geometry @ translation(-x, -y))[:, :2]
     source = torch.where(blit.swaps[:, None, None], source.flip(1), source)
     source = torch.cat([source[..., :2], source[..., 2:] + blit.offset[..., None]], dim=-1)
     is_moved = (geometry != torch.eye(3, device=geometry.device)).flatten(1).any(1)
@@ -50,20 +51,14 @@ def move(images: Tensor, *, uniform: Tensor, p: Tensor) -> Tensor:
 def change_colour(images: Tensor, *, uniform: Tensor, p: Tensor) -> Tensor:
     """Change brightness, contrast, hue and saturation of images with 1 or 3 channels.
 
-    Let P be the projection onto the grey axis and K the cross product with its unit vector. Then
-    contrast c, luma flip f = +-1, hue angle h and saturation s together are the matrix
-
-        c (f P + s (cos(h) (I - P) + sin(h) K))
-
-    which is applied to x + b. Each of the four acts separately on the grey axis and on the plane
-    perpendicular to it.
+    The matrix of `colour_matrix` is applied to x + b, with brightness b.
 
     Args:
         images: Images (B, C, H, W) in [-1, 1].
         uniform: Random numbers (B, NUM_DRAWS_COLOUR) from U[0, 1).
         p: Probability of each transformation, () in [0, 1].
     """
-    draws = _Draws(uniform)
+    draws = RandomColumns(uniform)
     brightness = draws.maybe(p, 0.2 * draws.normal(), 0.0)
     contrast = draws.maybe(p, torch.exp2(0.5 * draws.normal()), 1.0)
     luma = draws.maybe(p, 1 - 2 * draws.integer(2), 1.0)
@@ -72,13 +67,32 @@ def change_colour(images: Tensor, *, uniform: Tensor, p: Tensor) -> Tensor:
     images = images + brightness.to(images.dtype)[:, None, None, None]
     if images.shape[1] == 1:
         return images * (contrast * luma).to(images.dtype)[:, None, None, None]
-    identity = torch.eye(3, device=images.device)
+    matrix = colour_matrix(contrast=contrast, luma=luma, hue=hue, saturation=saturation)
+    return (matrix.to(images.dtype) @ images.flatten(2)).view_as(images)
+
+
+def colour_matrix(*, contrast: Tensor, luma: Tensor, hue: Tensor, saturation: Tensor) -> Tensor:
+    """Return the matrices (B, 3, 3) that change the colours (red, green, blue) of each image.
+
+    Let P be the projection onto the grey axis and K the cross product with its unit vector. Then
+    contrast c, luma flip f = +-1, hue angle h and saturation s together are the matrix
+
+        c (f P + s (cos(h) (I - P) + sin(h) K))
+
+    Each of the four acts separately on the grey axis and on the plane perpendicular to it.
+
+    Args:
+        contrast: Factor c of each image, (B,).
+        luma: Factor f of each image, (B,): 1, or -1 for inverted brightness.
+        hue: Angle h of each image in radians, (B,).
+        saturation: Factor s of each image, (B,).
+    """
+    identity = torch.eye(3, device=contrast.device)
     grey = torch.full_like(identity, 1 / 3)
     across = (identity.roll(1, 0) - identity.roll(-1, 0)) / math.sqrt(3)
     luma, hue, saturation = (each[:, None, None] for each in (luma, hue, saturation))
     turned = torch.cos(hue) * (identity - grey) + torch.sin(hue) * across
-    matrix = contrast[:, None, None] * (luma * grey + saturation * turned)
-    return (matrix.to(images.dtype) @ images.flatten(2)).view_as(images)
+    return contrast[:, None, None] * (luma * grey + saturation * turned)
 
 
 class _Blit(NamedTuple):
@@ -104,7 +118,7 @@ class _Blit(NamedTuple):
         return images.flatten(2).gather(2, pixels).view_as(images)
 
 
-def _draw_blit(draws: "_Draws", p: Tensor, *, height: int, width: int) -> _Blit:
+def _draw_blit(draws: RandomColumns, p: Tensor, *, height: int, width: int) -> _Blit:
     """Draw a flip along x, then quarter turns, then a shift.
 
     A quarter turn of an image whose height and width differ by an odd number would end between
@@ -121,7 +135,7 @@ def _draw_blit(draws: "_Draws", p: Tensor, *, height: int, width: int) -> _Blit:
     return _Blit(swaps, torch.stack([x_offset, y_offset], 1))
 
 
-def _draw_geometry(draws: "_Draws", p: Tensor, *, height: int, width: int) -> Tensor:
+def _draw_geometry(draws: RandomColumns, p: Tensor, *, height: int, width: int) -> Tensor:
     """Draw where each pixel comes from: (B, 3, 3), in pixels (x right, y down) around the centre.
 
     The matrix is the product of the inverse transformations, in their order.
@@ -134,60 +148,9 @@ def _draw_geometry(draws: "_Draws", p: Tensor, *, height: int, width: int) -> Te
     further_x, further_y = (draws.normal() * size / 8 for size in (width, height))
     further_x, further_y = draws.maybe_both(p, further_x, further_y)
     return (
-        _scaling(1 / scale, 1 / scale)
-        @ _rotation(-before)
-        @ _scaling(1 / stretch, stretch)
-        @ _rotation(-after)
-        @ _translation(-further_x, -further_y)
+        scaling(1 / scale, 1 / scale)
+        @ rotation(-before)
+        @ scaling(1 / stretch, stretch)
+        @ rotation(-after)
+        @ translation(-further_x, -further_y)
     )
-
-
-class _Draws:
-    """Reader of the random numbers, column by column; each result is (B,)."""
-
-    def __init__(self, uniform: Tensor) -> None:
-        self._columns: Iterator[Tensor] = iter(uniform.float().unbind(1))
-
-    def maybe(self, p: Tensor, value: Tensor, neutral: float) -> Tensor:
-        return torch.where(next(self._columns) < p, value, neutral)
-
-    def maybe_both(self, p: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        applied = next(self._columns) < p
-        return torch.where(applied, first, 0.0), torch.where(applied, second, 0.0)
-
-    def signed(self) -> Tensor:
-        """Return numbers from U[-1, 1)."""
-        return 2 * next(self._columns) - 1
-
-    def angle(self) -> Tensor:
-        """Return angles from U[-pi, pi)."""
-        return math.pi * self.signed()
-
-    def integer(self, num: int) -> Tensor:
-        """Return whole numbers 0 .. num - 1, as floats."""
-        return (next(self._columns) * num).floor().clamp(max=num - 1)
-
-    def normal(self) -> Tensor:
-        """Return numbers from N(0, 1), clipped near 5 standard deviations."""
-        return math.sqrt(2) * torch.erfinv(self.signed().clamp(-1 + 1e-6, 1 - 1e-6))
-
-
-def _rotation(angle: Tensor) -> Tensor:
-    cos, sin, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
-    return _matrix((cos, -sin, zero), (sin, cos, zero))
-
-
-def _scaling(x: Tensor, y: Tensor) -> Tensor:
-    zero = torch.zeros_like(x)
-    return _matrix((x, zero, zero), (zero, y, zero))
-
-
-def _translation(x: Tensor, y: Tensor) -> Tensor:
-    zero, one = torch.zeros_like(x), torch.ones_like(x)
-    return _matrix((one, zero, x), (zero, one, y))
-
-
-def _matrix(*rows: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Return matrices (B, 3, 3) with the last row of an affine map."""
-    zero, one = torch.zeros_like(rows[0][0]), torch.ones_like(rows[0][0])
-    return torch.stack([torch.stack(row, -1) for row in (*rows, (zero, zero, one))], 1)

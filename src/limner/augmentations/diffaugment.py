@@ -5,7 +5,7 @@ of G passes through them. Images are float (B, C, H, W) in [-1, 1] with any C; c
 leave that range. `uniform` (B, num_draws) holds random numbers from U[0, 1).
 """
 
-__all__ = ["Colour", "Cutout", "Translation"]
+__all__ = ["Colour", "Cutout", "Translation", "hole"]
 
 import torch
 from torch import Tensor
@@ -88,19 +88,32 @@ class Cutout:
 
     def __call__(self, images: Tensor, *, uniform: Tensor) -> Tensor:
         """Return the changed images (B, C, H, W); `uniform` is (B, num_draws)."""
-        rows, columns = (
-            self._lines(size, draws)
-            for size, draws in zip(images.shape[2:], uniform.unbind(1), strict=True)
-        )
-        hole = rows[:, None, :, None] & columns[:, None, None, :]
-        return images.masked_fill(hole, 0)
+        cut = hole(*images.shape[2:], *uniform.unbind(1), fraction=self.fraction)
+        return images.masked_fill(cut[:, None], 0)
 
-    def _lines(self, size: int, draws: Tensor) -> Tensor:
-        """Return whether each of `size` lines is in the rectangle, (B, size)."""
-        length = round(self.fraction * size)
-        first = _integers(draws, size)[:, None] - length // 2
-        lines = torch.arange(size, device=draws.device)
-        return (first <= lines) & (lines < first + length)
+
+def hole(
+    height: int, width: int, vertical: Tensor, horizontal: Tensor, *, fraction: float
+) -> Tensor:
+    """Return which pixels lie in a rectangle that is centred at a random pixel, (B, H, W).
+
+    Args:
+        height: Number of rows H.
+        width: Number of columns W.
+        vertical: Random numbers (B,) from U[0, 1) for the row of the centre.
+        horizontal: Random numbers (B,) from U[0, 1) for the column of the centre.
+        fraction: Sides of the rectangle as a share of height and width.
+    """
+    rows = _lines(height, vertical, fraction)
+    return rows[:, :, None] & _lines(width, horizontal, fraction)[:, None]
+
+
+def _lines(size: int, draws: Tensor, fraction: float) -> Tensor:
+    """Return whether each of `size` lines is in the rectangle, (B, size)."""
+    length = round(fraction * size)
+    first = _integers(draws, size)[:, None] - length // 2
+    lines = torch.arange(size, device=draws.device)
+    return (first <= lines) & (lines < first + length)
 
 
 def _integers(uniform: Tensor, num: int) -> Tensor:

@@ -231,7 +231,7 @@ class Scores(L.Callback):
         named = {f"val/{name}": score for name, score in scores.items()}
         self.latest = {
             name: entry(trainer, value, std=std, protocol=protocol | made_from, floor=floor)
-            for name, (value, std, protocol, floor) in named.items()
+            for name, (value, std, protocol, floor, _) in named.items()
         }
         if trainer.is_global_zero:
             with self.writing():

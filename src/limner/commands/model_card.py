@@ -128,6 +128,8 @@ def _scores(scores: Mapping[str, Mapping[str, Any]], update: int | None) -> str:
         deviation = f" ± {entry['std']:.2g}" if "std" in entry else ""
         floor = f" (real images: {entry['floor']:.5g})" if "floor" in entry else ""
         rows.append((code(name), f"{entry['value']:.5g}{deviation}{floor}"))
+        for baseline, value in entry.get("baselines", {}).items():
+            rows.append((f"{code(name)}, {plain(baseline)}", f"{value:.5g}"))
     text = "## Scores\n\n" + _table(("score", "value"), rows)
     updates = {str(entry["protocol"].get("update")) for entry in scores.values()}
     if updates != {str(update)}:

@@ -38,7 +38,7 @@ class TrainedRun:
 
     @property
     def scores(self) -> "dict[str, Score]":
-        """The last scores by name, each with `value`, `std`, `floor` (or None) and `protocol`."""
+        """The last scores by name, with `value`, `std`, `floor`, `baselines` and `protocol`."""
         return scores_of(read_scores(self.folder / "scores.json"))
 
     @property
@@ -81,7 +81,13 @@ def scores_of(entries: Mapping[str, Mapping[str, Any]]) -> "dict[str, Score]":
     from limner.metrics.evaluator import Score
 
     return {
-        name: Score(entry["value"], entry.get("std"), dict(entry["protocol"]), entry.get("floor"))
+        name: Score(
+            entry["value"],
+            entry.get("std"),
+            dict(entry["protocol"]),
+            entry.get("floor"),
+            entry.get("baselines"),
+        )
         for name, entry in entries.items()
     }
 

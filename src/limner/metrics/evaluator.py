@@ -44,6 +44,8 @@ class Score(NamedTuple):
     protocol: dict[str, Any]
     floor: float | None = None
     """Score of as many real images, see `limner.metrics.floor`; None if it was not computed."""
+    baselines: dict[str, float] | None = None
+    """Scores of methods without training, see `limner.metrics.baselines`; None without them."""
 
 
 class Evaluator:

@@ -22,7 +22,8 @@ class Bicubic(nn.Module):
     """Bicubic enlargement of images (B, C, h, w) to (B, C, scale * h, scale * w).
 
     Each of the scale^2 positions within a pixel is one kernel of a 5x5 convolution. Pixels beyond
-    the border repeat the pixel at the border. With scale 1, the images do not change.
+    the border repeat the pixel at the border. With scale 1, the images do not change. In mixed
+    precision the enlargement keeps the precision of the images.
 
     Args:
         scale: Whole factor, at least 1.
@@ -41,7 +42,8 @@ class Bicubic(nn.Module):
         channels = images.shape[1]
         padded = pad(images, (REACH,) * 4, mode="replicate")
         kernels = self.kernels.to(images.dtype).repeat(channels, 1, 1, 1)
-        return pixel_shuffle(conv2d(padded, kernels, groups=channels), self.scale)
+        with torch.autocast(images.device.type, enabled=False):
+            return pixel_shuffle(conv2d(padded, kernels, groups=channels), self.scale)
 
 
 def enlarging(

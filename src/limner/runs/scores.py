@@ -1,6 +1,6 @@
-"""Reading of scores.json as untrusted data, and a table of its entries."""
+"""Reading of scores.json as untrusted data, and tables of its entries."""
 
-__all__ = ["read_scores", "scores_table"]
+__all__ = ["read_scores", "scores_table", "scores_tables"]
 
 import os
 from collections.abc import Mapping
@@ -21,8 +21,9 @@ MAX_BITS = 1000
 def read_scores(path: Path) -> dict[str, Mapping[str, Any]]:
     """Return the entries of a scores.json; {} if the file does not exist.
 
-    Each entry has a number `value`, a mapping `protocol` and optionally numbers `std` and `floor`.
-    The numbers may be nan or infinite, since a run can produce such scores.
+    Each entry has a number `value`, a mapping `protocol` and optionally numbers `std` and `floor`
+    and a mapping `baselines` of names to numbers. The numbers may be nan or infinite, since a run
+    can produce such scores.
 
     Raises:
         NotPlainError: If the file does not have this form.
@@ -41,7 +42,23 @@ def read_scores(path: Path) -> dict[str, Mapping[str, Any]]:
         for key in ("value", "std", "floor"):
             if key == "value" or key in entry:
                 _refuse_no_number(entry.get(key), f"the {key} of {name}")
+        baselines = entry.get("baselines", {})
+        if not isinstance(baselines, Mapping):
+            raise NotPlainError(f"the baselines of {name} are no mapping of names to numbers")
+        for baseline, value in baselines.items():
+            _refuse_no_number(value, f"the baseline {baseline} of {name}")
     return dict(content)
+
+
+def scores_tables(entries: Mapping[str, Mapping[str, Any]]) -> list[Table]:
+    """Return one table or two: scores of sets of images, and scores of single pictures.
+
+    The second table has a row for the model and a row for each baseline.
+    """
+    single = {n: entry for n, entry in entries.items() if "num_pictures" in entry["protocol"]}
+    others = {name: entry for name, entry in entries.items() if name not in single}
+    tables = [scores_table(others)] if others or not single else []
+    return [*tables, _table_of_pictures(single)] if single else tables
 
 
 def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -64,6 +81,36 @@ def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
         floor = [Text(_number(entry["floor"]) if "floor" in entry else "")] if has_floor else []
         table.add_row(Text(printable(name)), Text(value), *floor, Text(printable(images)))
     return table
+
+
+def _table_of_pictures(entries: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return a table with a column for each score, and the baselines below the model."""
+    how = next(iter(entries.values()))["protocol"]
+    split = f"{how['split']} " if how.get("split", "all") != "all" else ""
+    facts = [f"{how['num_pictures']} {split}pictures", str(how.get("colour", ""))]
+    facts += [f"border {how['border']}"] if how.get("border") else []
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title_justify="left",
+        title=Text(printable(", ".join(facts))), title_style="",
+    )  # fmt: skip
+    table.add_column("")
+    for name in entries:
+        table.add_column(Text(printable(name)), justify="right")
+    table.add_row("this model", *(_number(entry["value"]) for entry in entries.values()))
+    made = [entry.get("baselines", {}) for entry in entries.values()]
+    for baseline in dict.fromkeys(name for each in made for name in each):
+        cells = [_number(each[baseline]) if baseline in each else "" for each in made]
+        table.add_row(Text(printable(_described(baseline, how))), *cells)
+    return table
+
+
+def _described(baseline: str, protocol: Mapping[str, Any]) -> str:
+    """Return the name of a baseline with its strength, such as "blur (sigma 1)"."""
+    strengths = protocol.get("baselines")
+    strength = strengths.get(baseline) if isinstance(strengths, Mapping) else None
+    if not strength:
+        return baseline
+    return f"{baseline} ({str(strength).partition(' (')[0]})"
 
 
 def _number(value: float) -> str:

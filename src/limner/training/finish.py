@@ -19,7 +19,7 @@ from limner.data import ImageDataModule, PictureDataModule
 from limner.data.backgrounds import background_of
 from limner.errors import UserError
 from limner.loggers import CSVLogger
-from limner.runs.scores import scores_table
+from limner.runs.scores import scores_tables
 from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
     if entries:
         with writing():
             write_scores(run_dir, entries)
-        print_all(scores_table(entries))
+        print_all(scores_tables(entries))
         log.info("Score protocols: %s", shown(run_dir / "scores.json"))
     if (run_dir / "final.png").exists():
         log.info("Samples: %s", shown(run_dir / "final.png"))

@@ -15,7 +15,13 @@ from limner.commands.compare.pictures import panels, write_picture
 from limner.commands.compare.protocols import Difference, differences, protocol, separated
 from limner.commands.compare.records import Run
 from limner.commands.compare.runs import find
-from limner.commands.compare.tables import Row, blocks, objective_of, summaries
+from limner.commands.compare.tables import (
+    Row,
+    baseline_rows,
+    blocks,
+    objective_of,
+    summaries,
+)
 from limner.commands.compare.texts import label
 from limner.commands.options import Compare as Options
 from limner.config.command_options import parse
@@ -71,7 +77,7 @@ def _compare(runs: Sequence[Run], options: Options) -> int:
     for part, rows in zip(parts, tables, strict=True):
         if len(parts) > 1:
             say(_told_apart(part, counted, options.ignore), style="bold")
-        for table in blocks(rows, width=console.width):
+        for table in blocks([*rows, *baseline_rows(part)], width=console.width):
             console.print(table)
             console.print()
     for line in _notes(runs, groups, options.ignore):

@@ -11,6 +11,8 @@ from limner.commands.compare.texts import leaves
 
 FREE = ("seed", "update")
 """Protocol keys that may differ between compared scores: the samples, and the training length."""
+BASELINES = "baselines"
+"""Protocol key of the strengths of the baselines, which do not change the score of a model."""
 ABSENT = "not there"
 
 
@@ -35,6 +37,7 @@ def protocol(entry: Mapping[str, Any], ignore: Sequence[str] = ()) -> dict[str, 
         key: value
         for key, value in leaves(entry["protocol"]).items()
         if key.rpartition(".")[2] not in FREE
+        and key.partition(".")[0] != BASELINES
         and not any(key == name or key.startswith(f"{name}.") for name in ignore)
     }
 

@@ -178,6 +178,7 @@ def _unfinished(folder: Path, config: Mapping[str, str], scores: Mapping[str, An
     if os.path.lexists(folder / "final.png"):
         return None if scores else "no scores.json: it was not scored"
     draws = any(value.endswith(".Pictures") for value in config.values())
-    if not scores or (draws and "metrics._target_" in config):  # scored during training
+    kind = config.get("metrics._target_", ".PairScores")
+    if not scores or (draws and not kind.endswith(".PairScores")):  # scored during training
         return "unfinished: in training, stopped, or not scored"
     return None

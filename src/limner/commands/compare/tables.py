@@ -1,6 +1,6 @@
 """Scores of groups of runs as tables that fit the terminal."""
 
-__all__ = ["Row", "Summary", "blocks", "objective_of", "summaries"]
+__all__ = ["Row", "Summary", "baseline_rows", "blocks", "objective_of", "summaries"]
 
 import math
 import re
@@ -16,6 +16,7 @@ from rich.text import Text
 from limner.commands.compare.groups import MOST, Group
 from limner.commands.compare.records import Run
 from limner.commands.compare.texts import label
+from limner.files.printable import printable
 
 GAP = 3
 """Number of characters between two columns."""
@@ -52,11 +53,24 @@ class Summary:
 
 @dataclass(frozen=True)
 class Row:
-    """A group and its scores by name."""
+    """A group and its scores by name.
+
+    Args:
+        group: The group; for a baseline, a group without config values.
+        num_seeds: Number of runs of the group in the table.
+        scores: Scores by name.
+        baseline: Name of a baseline of these scores, safe to print; None for runs.
+    """
 
     group: Group
     num_seeds: int
     scores: Mapping[str, Summary]
+    baseline: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the group or the baseline."""
+        return self.group.name if self.baseline is None else f"baseline: {self.baseline}"
 
 
 def summaries(groups: Sequence[Group], runs: Sequence[Run]) -> list[Row]:
@@ -69,6 +83,17 @@ def summaries(groups: Sequence[Group], runs: Sequence[Run]) -> list[Row]:
             scores = {name: _summary(name, members) for name in names}
             rows.append(Row(group, len(members), scores))
     return _best_first(rows)
+
+
+def baseline_rows(runs: Sequence[Run]) -> list[Row]:
+    """Return a row for each baseline that stands beside the scores of comparable runs."""
+    found: dict[str, dict[str, Summary]] = {}
+    for run in runs:
+        for score, entry in run.scores.items():
+            for name, value in entry.get("baselines", {}).items():
+                mean = Summary(float(value), None, [run])
+                found.setdefault(printable(name), {}).setdefault(score, mean)
+    return [Row(Group({}, runs), 0, scores, name) for name, scores in found.items()]
 
 
 def objective_of(rows: Sequence[Row]) -> str | None:
@@ -96,8 +121,11 @@ def blocks(rows: Sequence[Row], *, width: int) -> list[Table]:
     keys = list(dict.fromkeys(key for row in rows for key in row.group.values))[:MOST]
     names = [[label(key), *(label(row.group.values.get(key, "")) for row in rows)] for key in keys]
     if not keys:
-        names = [["run", *(row.group.name for row in rows)]]
-    names.append(["seeds", *(str(row.num_seeds) for row in rows)])
+        names = [["run", *(row.name for row in rows)]]
+    for index, row in enumerate(rows, start=1):
+        if row.baseline is not None:
+            names[0][index] = label(row.name)
+    names.append(["seeds", *(str(row.num_seeds or "") for row in rows)])
     scores_across = _laid_out(names, [_broken(name) for name in labels], cells, width)
     if len(rows) <= FEW and len(groups_across) in range(1, max(2, len(scores_across))):
         return groups_across
@@ -130,6 +158,8 @@ def _cell(row: Row, name: str) -> str:
 
 
 def _heading(row: Row) -> str:
+    if row.baseline is not None:
+        return f"baseline:\n{label(row.baseline)}"
     seeds = f"{row.num_seeds} seed{'s' if row.num_seeds > 1 else ''}"
     return "\n".join([*(row.group.words or [row.group.name]), f"({seeds})"])
 

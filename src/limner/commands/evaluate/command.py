@@ -15,6 +15,12 @@ from omegaconf import DictConfig
 from rich import get_console
 
 from limner.commands.evaluate.measures import MEASURES, RENAMED, Entries, NotApplicable
+from limner.commands.evaluate.of_pictures import (
+    changes_pictures,
+    default_metrics,
+    score_pictures,
+    whole_path,
+)
 from limner.commands.evaluate.of_runs import of_run
 from limner.commands.evaluate.subject import Folder, ModelSamples, Subject
 from limner.commands.options import Evaluate as Options
@@ -32,7 +38,7 @@ from limner.pretrained.load import load
 from limner.pretrained.safe_build import build as build_plain
 from limner.resume.overrides import quoted
 from limner.resume.quoting import with_quotes
-from limner.runs.scores import scores_table
+from limner.runs.scores import scores_tables
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +50,8 @@ def run(words: Sequence[str]) -> int:
         UserError: If a word does not fit, or if there is nothing to evaluate.
     """
     entries, path = measured(words)
-    get_console().print(scores_table(entries))
+    for table in scores_tables(entries):
+        get_console().print(table)
     log.info("Score protocols: %s", path)
     return 0
 
@@ -68,17 +75,34 @@ def measured(words: Sequence[str]) -> tuple[dict[str, dict[str, Any]], Path]:
         raise UserError(f"checkpoint={options.checkpoint} needs a run: run=FOLDER")
     measures = _measures(options)
     overrides = [word for word in words if word not in own]
-    config = _config(options, with_quotes(overrides, may_sweep=False))
-    subject = _subject(options, config)
+    overrides = with_quotes(overrides, may_sweep=False)
+    if options.run is not None and changes_pictures(Path(options.run), trust=options.trust):
+        return _of_pictures(options, overrides)
+    subject = _subject(options, _config(options, overrides))
     if not subject.draws and not measures:
         raise UserError(
             f"run={options.run}: this model draws no images. Choose measures=[reconstruction]."
         )
     entries = _distances(subject)
     entries |= _measured(subject, measures, warn=options.measures != ["all"])
-    path = subject.folder / "evaluation.json"
+    return entries, _written(entries, subject.folder)
+
+
+def _of_pictures(options: Options, overrides: Sequence[str]) -> tuple[Entries, Path]:
+    """Score a run whose model changes pictures, and write evaluation.json."""
+    folder = Path(options.run)
+    options = dataclasses.replace(options, metrics=options.metrics or default_metrics(folder))
+    overrides = whole_path(folder, overrides)
+    config = _config(options, overrides)
+    entries = score_pictures(options, config, overrides)
+    Path(config.run_dir).mkdir(parents=True, exist_ok=True)
+    return entries, _written(entries, Path(config.run_dir))
+
+
+def _written(entries: Entries, folder: Path) -> Path:
+    path = folder / "evaluation.json"
     path.write_text(json.dumps(entries, indent=2) + "\n")
-    return entries, path
+    return path
 
 
 def _measured(subject: Subject, measures: Sequence[str], *, warn: bool) -> Entries:
@@ -223,7 +247,7 @@ def _distances(subject: Subject) -> dict[str, dict[str, Any]]:
             log.warning(ADVICE, f"metrics={subject.evaluator.features.suffix[1:] or 'inception'}")
         about |= facts
     entries = {}
-    for name, (value, std, protocol, floor) in found.items():
+    for name, (value, std, protocol, floor, _) in found.items():
         optional = {"std": std, "floor": floor}
         entries[name] = {"value": value, "protocol": protocol | about} | {
             key: number for key, number in optional.items() if number is not None

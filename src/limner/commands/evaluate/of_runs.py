@@ -80,6 +80,8 @@ def of_run(
         key, _, value = word.lstrip("+").partition("=")
         given[key] = OmegaConf.from_dotlist([f"x={value}"]).x
         OmegaConf.update(config, key, given[key], force_add=True)
+    if "folder" in source and "data.folder" in given:
+        OmegaConf.update(config, "data.source.folder", given["data.folder"])
     _place(config, source, given)
     values = {key: OmegaConf.to_container(config[key], resolve=True) for key in USED}
     refuse_foreign(values | {"model": _model(plain, asked)}, asked, trust=trust)
@@ -114,7 +116,7 @@ def _refuse_missing(values: Mapping[str, Any], asked: str) -> None:
     for name, node in choices.items() if isinstance(choices, dict) else ():
         nodes[f"metrics.choices.{name}"] = node
         nodes[f"metrics.choices.{name}.features"] = isinstance(node, dict) and node.get("features")
-    if "_target_" in metrics:
+    if "_target_" in metrics and "baselines" not in metrics:
         nodes["metrics.features"] = metrics.get("features")
     for key, node in nodes.items():
         if not isinstance(node, dict) or "_target_" not in node:

@@ -69,12 +69,14 @@ def report_evaluation(
     trainer = model.trainer
     stage = "test" if trainer.testing else "val"
     named = {f"{stage}/{name}": value for name, value in values.items()}
+    # Lightning averages the numbers of images over the processes, whole numbers with a wrong
+    # rounding, so they are given as floats (tests/test_picture_runs.py, two processes)
     if trainer.state.fn != "fit" or not isinstance(trainer.fit_loop, FitLoop):
-        model.log_dict(named, batch_size=num_images, sync_dist=True)
+        model.log_dict(named, batch_size=float(num_images), sync_dist=True)
         return
     means = trainer.fit_loop.epoch_loop.sum_up(named, num_images)
     for name, (mean, number) in means.items():  # one call to Lightning for each value is slow
-        model.log(name, mean, batch_size=number, sync_dist=True, logger=False)
+        model.log(name, mean, batch_size=float(number), sync_dist=True, logger=False)
 
 
 def _backward(model: L.LightningModule, loss: Tensor) -> None:
