@@ -132,7 +132,7 @@ def check_other(name: str, words: list[str]) -> None:
     if name == "search":
         check_train(tuple(beside))
     elif name == "evaluate":
-        assert all(re.match(r"metrics\.\w", word) for word in beside)
+        assert all(re.match(r"(data|metrics)\.\w", word) for word in beside)
     else:
         assert not beside
     options = COMMANDS[name].options[1 if "--blind" in words else 0]

@@ -62,7 +62,9 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
         print_all(scores_tables(entries))
         log.info("Score protocols: %s", shown(run_dir / "scores.json"))
     if (run_dir / "final.png").exists():
-        log.info("Samples: %s", shown(run_dir / "final.png"))
+        changes = getattr(trainer.lightning_module, "reads_input", False)
+        what = "Pictures" if changes else "Samples"
+        log.info("%s: %s", what, shown(run_dir / "final.png"))
     check_last(trainer)
     check_files(trainer, writing)
     if (objective := config.metrics.objective) is None:
