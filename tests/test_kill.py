@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from support.photos import write_photos
+
 SCRIPT = Path(__file__).parents[1] / "scripts" / "kill_test.py"
 SPEC = importlib.util.spec_from_file_location("kill_test", SCRIPT)
 kill_test = importlib.util.module_from_spec(SPEC)
@@ -32,3 +34,22 @@ def test_killed_run_equals_the_uninterrupted_run(run, tmp_path, model, kills):
     assert result["differences"] == 0
     assert (result["checkpoints"], result["rows"]) == (UPDATES // 3 + 1, UPDATES)
     assert kill_test.compare(whole, other)["differences"] > UPDATES
+
+
+@pytest.mark.slow  # test_picture_runs.py tests resumes without kills
+@pytest.mark.usefixtures("forking")
+def test_killed_run_on_crops_of_pictures_equals_the_uninterrupted_run(run, tmp_path):
+    folder = write_photos(tmp_path / "photos", 12, sizes=[(30, 26), (25, 40)])
+    words = [
+        *RUN, "model=restoration", "data=restoration", f"data.path={folder}", "metrics=loss",
+        "data.crop_size=16", "data.batch_size=8", "data.crops_per_picture=3",
+        "data/degradation=[noise,holes]", "network.restorer.width=8",
+        "network.restorer.num_blocks=1",
+    ]  # fmt: skip
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run(*words, f"hydra.run.dir={whole}").code == 0
+    counts = kill_test.kill_and_resume(
+        killed, words, num_updates=UPDATES, kills=2, dice=random.Random(1)
+    )
+    assert counts["kills"] == 2
+    assert kill_test.compare(whole, killed)["differences"] == 0

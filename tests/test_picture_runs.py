@@ -5,14 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import limner
 from limner.runs.checkpoints import update_path
-from support.photos import photos
+from support.photos import write_photos
 from support.runs import last_checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -24,13 +22,7 @@ PAIRS = ["network.restorer.width=8", "network.restorer.num_blocks=1", "model.ema
 @pytest.fixture
 def folder(tmp_path):
     """Write a folder of 15 photos of five sizes."""
-    path = tmp_path / "photos"
-    path.mkdir()
-    for i, photo in enumerate(photos(15, size=55)):
-        height, width = SIZES[i % len(SIZES)]
-        pixels = photo[:, :height, :width].permute(1, 2, 0).numpy()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(path / f"{i:02d}.png")
-    return path
+    return write_photos(tmp_path / "photos", 15, sizes=SIZES)
 
 
 def words_of(kind: str, folder: Path, *, batch_size: int = 8) -> list[str]:

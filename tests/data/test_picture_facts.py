@@ -1,6 +1,6 @@
 import pytest
 
-from limner.data.picture_facts import check_arguments, shape_of_inputs
+from limner.data.picture_facts import check_arguments, check_degradation, shape_of_inputs
 from limner.errors import UserError
 from support.degradations import Grain
 
@@ -36,3 +36,22 @@ def test_shape_of_inputs_is_the_crop_by_the_scale_and_a_mask():
 def test_shape_of_inputs_refuses_another_factor_than_the_scale():
     with pytest.raises(UserError, match=r"data\.scale=4: .* 1/2 of the size"):
         shape_of_inputs(num_channels=3, crop_size=12, scale=4, degradation=Grain(factor=2))
+
+
+@pytest.mark.parametrize(
+    ("degradation", "input_shape", "fits"),
+    [
+        (Grain(factor=2), [3, 4, 4], True),
+        (Grain(factor=2), [3, 8, 8], False),
+        (Grain(adds_mask=True), [4, 8, 8], True),
+        (Grain(adds_mask=True), [3, 8, 8], False),
+    ],
+)
+def test_check_degradation_compares_the_inputs_with_the_stated_shape(
+    degradation, input_shape, fits
+):
+    if fits:
+        check_degradation(degradation, image_shape=[3, 8, 8], input_shape=input_shape)
+        return
+    with pytest.raises(UserError, match=r"data\.degradation returned \(2, 3, .* for 2 images"):
+        check_degradation(degradation, image_shape=[3, 8, 8], input_shape=input_shape)

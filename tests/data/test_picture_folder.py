@@ -22,7 +22,7 @@ def pairs(tmp_path):
 def test_pairs_give_the_pictures_of_high_resolution_and_a_line(pairs, caplog):
     with caplog.at_level(logging.INFO):
         assert names_in(pairs) == {"train": ["HR/0000.png", "HR/0001.png"]}
-    assert "read the 2 pictures in HR, not the 2 beside them" in caplog.text
+    assert "the 2 pictures in HR are read,\nand the 2 beside them are not" in caplog.text
 
 
 def test_pairs_in_a_zip_file_and_with_long_names_are_found(tmp_path):

@@ -31,6 +31,8 @@ from limner.files.plain import check_regular, read_json
 log = logging.getLogger(__name__)
 
 CHUNK = 1024
+MANY = 100
+"""Number of whole pictures whose decoding takes long enough to be announced."""
 OnCorrupt = Literal["error", "skip"]
 NUM_THREADS = min(8, os.cpu_count() or 1)
 MAX_SHOWN = 20
@@ -131,13 +133,14 @@ def _decode_all(
     sizes: list[tuple[int, int]] = []
     corrupt: list[CorruptPicture] = []
     content = hashlib.sha256(json.dumps(list(image_shape)).encode())
-    if len(pictures) > CHUNK:
+    is_long = len(pictures) > (CHUNK if image_shape[1] is not None else MANY)
+    if is_long:
         log.info("Decoding %s images, once ...", f"{len(pictures):,}")
     with open(into / "images.bin", "wb") as file:
         for i, found in _decoded(pictures, image_shape, background):
             if isinstance(found, CorruptPicture):
                 corrupt.append(found)
-                if len(corrupt) == 1 and on_corrupt == "error" and len(pictures) > CHUNK:
+                if len(corrupt) == 1 and on_corrupt == "error" and is_long:
                     log.info("%s cannot be read: checking the remaining images ...", found.name)
             elif not corrupt or on_corrupt == "skip":  # else `_refuse` raises below
                 pixels = np.ascontiguousarray(found.array).data
@@ -171,7 +174,7 @@ def _decode_all(
     if image_shape[1] is None and corrupt:  # messages name pictures by their number
         about["kept"] = kept
     (into / "about.json").write_text(json.dumps(about))
-    if len(pictures) > CHUNK:
+    if is_long:
         log.info("Decoded in %.1f s.", time.monotonic() - start)
 
 

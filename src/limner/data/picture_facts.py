@@ -1,12 +1,16 @@
 """Checks of the arguments of a data module of pictures, and the shapes that follow from them."""
 
-__all__ = ["check_arguments", "refuse_other_facts", "shape_of_inputs"]
+__all__ = ["check_arguments", "check_degradation", "refuse_other_facts", "shape_of_inputs"]
 
+from collections.abc import Sequence
 from typing import Any
+
+import torch
 
 from limner.augmentations.degradations import Degradation
 from limner.errors import UserError
 from limner.interfaces import trait
+from limner.randomness import PictureNoise
 
 
 def check_arguments(*, num_channels: int, store: str, **sizes: int) -> None:
@@ -52,6 +56,31 @@ def shape_of_inputs(
             f"choose data.scale={factor}, or another data/degradation."
         )
     return [num_channels + trait(degradation, Degradation, "adds_mask"), size, size]
+
+
+def check_degradation(
+    degradation: Degradation, *, image_shape: Sequence[int], input_shape: Sequence[int]
+) -> None:
+    """Raise `UserError` if the inputs of two grey crops do not have the shape that is stated.
+
+    Args:
+        degradation: The degradation, perhaps a class outside limner.
+        image_shape: (C, H, W) of a crop.
+        input_shape: (C, H, W) of its input, with its mask as a channel.
+    """
+    num_images = 2
+    found = degradation(torch.zeros(num_images, *image_shape), draws=PictureNoise(0))
+    parts = [found.input] if found.mask is None else [found.input, found.mask]
+    shapes = [tuple(part.shape) for part in parts]
+    channels, height, width = input_shape
+    if [shape[0] for shape in shapes] != [num_images] * len(parts) or any(
+        shape[2:] != (height, width) for shape in shapes
+    ) or sum(shape[1] for shape in shapes) != channels:  # fmt: skip
+        raise UserError(
+            f"data.degradation returned {' and '.join(map(str, shapes))} for {num_images} images "
+            f"{tuple(image_shape)}.\nBy data.scale and its attributes factor and adds_mask, "
+            f"it must return {channels} channels of {height}x{width} in all."
+        )
 
 
 def refuse_other_facts(data: Any, **given: Any) -> None:

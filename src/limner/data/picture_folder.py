@@ -68,7 +68,8 @@ class PictureFolder(ImageFolder):
             return list(files)
         found = [name for name in files if large & set(folders[name])]
         log.info(
-            "%s: read the %s pictures in %s, not the %s beside them (data.folder=NAME: others).",
+            "%s: the %s pictures in %s are read,\n"
+            "and the %s beside them are not; to choose others: data.folder=NAME",
             self.path, f"{len(found):,}", ", ".join(map(printable, sorted(large))),
             f"{len(files) - len(found):,}",
         )  # fmt: skip

@@ -14,7 +14,12 @@ from limner.data.backgrounds import parse_colour
 from limner.data.batches import EvaluationBatches
 from limner.data.checked_pictures import checked_pictures
 from limner.data.picture_batches import CropBatches, PictureBatches
-from limner.data.picture_facts import check_arguments, refuse_other_facts, shape_of_inputs
+from limner.data.picture_facts import (
+    check_arguments,
+    check_degradation,
+    refuse_other_facts,
+    shape_of_inputs,
+)
 from limner.data.picture_store import CentreCrops, PictureStore, open_pictures
 from limner.data.same_images import hash_of_files, refuse_other_images
 from limner.data.sources import Source
@@ -134,15 +139,11 @@ class PictureDataModule(L.LightningDataModule):
         self._files = hash_of_files(pictures["train"])
         stores = {
             split: open_pictures(
-                found,
-                self.num_channels,
-                kind=self.store,
-                memory_limit_gib=self.memory_limit_gib,
-                on_corrupt=self.on_corrupt,
-                background=self.background,
+                found, self.num_channels, kind=self.store, on_corrupt=self.on_corrupt,
+                memory_limit_gib=self.memory_limit_gib, background=self.background,
             )
             for split, found in pictures.items()
-        }
+        }  # fmt: skip
         self._splits = cut(
             {split: len(store) for split, store in stores.items()},
             validation_fraction=self.validation_fraction,
@@ -163,6 +164,10 @@ class PictureDataModule(L.LightningDataModule):
             raise UserError(
                 f"{type(model).__name__} reads an input beside each image, and "
                 "data/degradation=none makes none: choose another data/degradation."
+            )
+        if _reads_input(model):
+            check_degradation(
+                self.degradation, image_shape=self.image_shape, input_shape=self.input_shape
             )
         for split in SPLITS[:1] if _reads_input(model) else SPLITS:
             store, indices = self.pictures(split)
@@ -277,14 +282,9 @@ class PictureDataModule(L.LightningDataModule):
     def _batches(self, split: str, **ranks: int) -> PictureBatches:
         store, indices = self.pictures(split)
         return PictureBatches(
-            store,
-            indices,
-            scale=self.scale,
-            degradation=self.degradation,
-            split_seed=self.split_seed,
-            layout=self.layout,
-            **ranks,
-        )
+            store, indices, scale=self.scale, degradation=self.degradation,
+            split_seed=self.split_seed, layout=self.layout, **ranks,
+        )  # fmt: skip
 
     def _near(self, store: PictureStore, device: torch.device) -> PictureStore:
         """Return the store on the accelerator if it is small enough, else the store itself."""

@@ -192,7 +192,7 @@ def open_pictures(
 def _say_what_was_done(about: dict, num_channels: int) -> None:
     if about["num_converted"]:
         log.info(
-            "%s of %s pictures with another mode or orientation were converted to %s, upright.",
+            "%s of %s pictures were converted to %s or turned upright.",
             f"{about['num_converted']:,}", f"{about['num_images']:,}", MODES[num_channels],
         )  # fmt: skip
     if about.get("num_transparent"):

@@ -263,3 +263,55 @@ def test_compare_fails_when_the_table_cannot_be_written(tmp_path):
     folder = make_run(tmp_path / "a", fid=1.0)
     with pytest.raises(UserError, match=r"nowhere/x\.csv: cannot be written"):
         run([str(folder), f"to={tmp_path}/nowhere/x.csv"])
+
+
+def restored(folder, psnr, *, width, blur="sigma 1 (best of 0.5, 1)", **protocol):
+    """Write a run of a model that changes pictures, with the scores of two baselines."""
+    made = make_run(folder, values={
+        "network.width": width, "metrics.objective": {"name": "val/psnr", "mode": "max"},
+        "metrics._target_": "limner.callbacks.pair_scores.PairScores",
+    })  # fmt: skip
+    how = {
+        "num_pictures": 5,
+        "colour": "rgb",
+        "border": 0,
+        "baselines": {"blur": blur},
+        **protocol,
+    }
+    entries = {
+        "val/psnr": {"value": psnr, "protocol": how, "baselines": {"input": 20.25, "blur": 24.5}}
+    }
+    (made / "scores.json").write_text(json.dumps(entries))
+    return made
+
+
+def test_compare_shows_the_baselines_below_the_runs(compare, tmp_path):
+    restored(tmp_path / "a", 28.5, width=8)
+    restored(tmp_path / "b", 29.5, width=16)
+    out = compare("a", "b")  # so few columns stand side by side
+    assert ["val/psnr", "29.5", "28.5", "20.25", "24.5"] in map(str.split, out.splitlines())
+    assert "baseline:" in out
+    for width in (9, 10, 11):
+        restored(tmp_path / str(width), 20 + width, width=width)
+    lines = [line.split() for line in compare("a", "b", "9", "10", "11").splitlines()]
+    assert ["baseline:", "input", "20.25"] in lines
+    assert [line[-1] for line in lines if len(line) > 1][-2:] == ["20.25", "24.5"]
+    alone = compare("a")
+    assert "baseline" in alone
+    assert "24.5" in alone
+
+
+def test_compare_separates_pictures_of_other_colours_but_not_of_other_baselines(compare, tmp_path):
+    runs = restored(tmp_path / "a", 28.5, width=8), restored(tmp_path / "b", 29, width=9, blur="")
+    compare(*runs)
+    other = restored(tmp_path / "c", 30.1, width=10, colour="y of BT.601")
+    with pytest.raises(UserError, match="colour: rgb"):
+        compare(*runs, other)
+
+
+def test_compare_takes_a_run_without_a_last_picture_if_it_has_scores_of_pictures(
+    compare, tmp_path
+):
+    made = restored(tmp_path / "a", 28.5, width=8)
+    (made / "final.png").unlink()
+    assert "28.5" in compare("a")
