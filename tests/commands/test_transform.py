@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageCms
 
 import limner
+from limner.commands import export as export_command
 from limner.commands import sample as sample_command
 from limner.commands import transform as transform_command
 from limner.errors import UserError
+from limner.pixels import to_float, to_uint8
 from limner.pretrained.load import load
 from support.picture_models import Enlarger, Nearest, export_of
 from support.runs import trained
@@ -313,3 +316,39 @@ def test_commands_name_the_command_that_fits_the_model(exports, tmp_path, monkey
         sample_command.run(words)
     assert isinstance(limner.load(drawing), limner.TrainedModel)
     shutil.rmtree(drawing)
+
+
+@pytest.mark.parametrize(
+    ("words", "network"),
+    [
+        (["model=super_resolution", "data=super_resolution", "data.scale=2"], "span"),
+        (["model=restoration", "data=restoration", "data/degradation=holes"], "nafnet"),
+    ],
+)
+def test_transform_and_export_of_a_trained_run_equal_its_model(
+    tmp_path, monkeypatch, words, network
+):
+    for i in range(4):
+        picture(tmp_path / f"photos/{i}.png", pixels(40, 44, 3, seed=i))
+    small = ["width=8", *(["num_blocks=2"] if network == "span" else ["middle_blocks=1",
+             "encoder_blocks=[1,1]", "decoder_blocks=[1,1]"])]  # fmt: skip
+    run = trained(
+        tmp_path / "runs", *words, f"network={network}", f"data.path={tmp_path / 'photos'}",
+        "data.crop_size=16", "data.batch_size=2", "optimizer.lr=0.01",
+        *(f"network.restorer.{each}" for each in small),
+    )  # fmt: skip
+    model, given = load(run, device="cpu"), pixels(30, 37, 3, seed=9)
+    mask = pixels(30, 37) > 99 if network == "nafnet" else None
+    made = model.transform(given, mask, tile=16)
+    with torch.no_grad():
+        known = None if mask is None else torch.from_numpy(mask)[None, None].float()
+        inputs = to_float(torch.from_numpy(given).permute(2, 0, 1)[None])
+        whole = model.module.transform(inputs if known is None else inputs * known, known)
+    assert np.abs(to_uint8(whole[0]).permute(1, 2, 0).numpy().astype(int) - made).max() <= 1
+    monkeypatch.chdir(tmp_path)
+    export_command.run([f"run={run}", "to=exported"])
+    assert np.array_equal(load("exported", device="cpu").transform(given, mask, tile=16), made)
+    alpha = [] if mask is None else [255 * mask[..., None].astype(np.uint8)]
+    picture("in/a.png", np.concatenate([given, *alpha], 2))
+    transform_command.run(["run=exported", "input=in", "output=out", "tile=16", "device=cpu"])
+    assert np.array_equal(content("out/a.png"), made)
