@@ -5,14 +5,15 @@ and a set of real images. No part knows the classes of the others.
 
 A part of your own is a class with the methods of its protocol; it need not inherit from it. An
 attribute with a value here may be left out. Further protocols are in `limner.data.sources`,
-`limner.losses.penalty` and `limner.models.variational`. What a network takes and returns is
-stated by its model: `limner.models.gan`, `limner.models.vae`, `limner.models.vaegan`.
+`limner.losses.bounds`, `limner.losses.penalty`, `limner.models.variational` and
+`limner.models.image_to_image`. What a network takes and returns is stated by its model:
+`limner.models.gan`, `limner.models.vae`, `limner.models.vaegan`.
 """
 
 __all__ = [
     "AdversarialLoss", "Augmentation", "AuxiliaryLoss", "Batch", "DiscriminatorObserver",
     "DiscriminatorStatistics", "DrawsCodes", "Encodes", "FeatureExtractor", "Features",
-    "Generates", "ImageStore", "LatentVariables", "LogWeights", "OptimizerFactory", "RealImages",
+    "Generates", "ImageStore", "OptimizerFactory", "RealImages",
     "Reconstructs", "Samples", "Schedule", "label_kwargs", "missing_members", "trait",
 ]  # fmt: skip
 
@@ -206,28 +207,6 @@ def label_kwargs(labels: Tensor | None) -> dict[str, Tensor]:
     A network or model without classes need not have a parameter `labels`.
     """
     return {} if labels is None else {"labels": labels}
-
-
-class LogWeights(NamedTuple):
-    """The two parts of log p(x|z) + log p(z) - log q(z|x) of K codes for each of B images."""
-
-    reconstruction: Tensor
-    """log p(x | z), (K, B), in nats."""
-    kl: Tensor
-    """log q(z | x) - log p(z), (K, B), in nats; its mean over codes estimates the KL."""
-
-
-@runtime_checkable
-class LatentVariables(Protocol):
-    """A model p(x | z) p(z) with an approximate posterior q(z | x), which bounds log p(x)."""
-
-    def encode(self, images: Tensor) -> Tensor:
-        """Return mean codes E_q(z|x)[z] (B, D) of images (B, C, H, W) in [-1, 1]."""
-
-    def log_weights(
-        self, images: Tensor, *, num_samples: int, generator: Generator | None
-    ) -> LogWeights:
-        """Return the log-weights of `num_samples` codes from q(z | x) for each image."""
 
 
 class ImageStore(Protocol):

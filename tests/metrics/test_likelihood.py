@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from limner.interfaces import LatentVariables
+from limner.losses.bounds import LatentVariables
 from limner.losses.likelihood import Bernoulli, GaussianLikelihood
 from limner.losses.objectives import Elbo
 from limner.metrics.likelihood import bits_per_dim, likelihood_bounds

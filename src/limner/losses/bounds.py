@@ -5,11 +5,41 @@
 All bounds are maximised. They get tighter in this order: ELBO = IW(1) <= IW(K) <= log p(x).
 """
 
-__all__ = ["doubly_reparameterised", "elbo", "free_bits", "importance_weighted"]
+__all__ = [
+    "LatentVariables",
+    "LogWeights",
+    "doubly_reparameterised",
+    "elbo",
+    "free_bits",
+    "importance_weighted",
+]
 
 import math
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Generator, Tensor
+
+
+class LogWeights(NamedTuple):
+    """The two parts of log p(x|z) + log p(z) - log q(z|x) of K codes for each of B images."""
+
+    reconstruction: Tensor
+    """log p(x | z), (K, B), in nats."""
+    kl: Tensor
+    """log q(z | x) - log p(z), (K, B), in nats; its mean over codes estimates the KL."""
+
+
+@runtime_checkable
+class LatentVariables(Protocol):
+    """A model p(x | z) p(z) with an approximate posterior q(z | x), which bounds log p(x)."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return mean codes E_q(z|x)[z] (B, D) of images (B, C, H, W) in [-1, 1]."""
+
+    def log_weights(
+        self, images: Tensor, *, num_samples: int, generator: Generator | None
+    ) -> LogWeights:
+        """Return the log-weights of `num_samples` codes from q(z | x) for each image."""
 
 
 def elbo(log_weights: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from limner.interfaces import LatentVariables, label_kwargs
+from limner.interfaces import label_kwargs
+from limner.losses.bounds import LatentVariables
 from limner.pixels import to_float
 
 

@@ -20,7 +20,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from limner.interfaces import LatentVariables, label_kwargs
+from limner.interfaces import label_kwargs
+from limner.losses.bounds import LatentVariables
 from limner.pixels import to_float
 from limner.randomness import generator_for
 

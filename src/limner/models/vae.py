@@ -14,7 +14,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from limner.interfaces import Batch, LogWeights, OptimizerFactory, Schedule, label_kwargs, trait
+from limner.interfaces import Batch, OptimizerFactory, Schedule, label_kwargs, trait
+from limner.losses.bounds import LogWeights
 from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
