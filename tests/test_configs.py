@@ -128,6 +128,12 @@ def narrow(model: str) -> list[str]:
     return ["network.restorer.width=8"] if model in PICTURES else []
 
 
+def pictures_of(model: str, root: Path) -> list[str]:
+    """Return the words of the data of a model that changes pictures; none for other models."""
+    own = [f"data={model}", *files_of(model, root), *narrow(model)]
+    return own if model in PICTURES else []
+
+
 def train(made: DictConfig, folder: Path) -> None:
     """Train a composed config as the command line does."""
     made.run_dir = str(folder)
@@ -195,11 +201,9 @@ def test_every_choice_inside_a_model_trains(
     composed, data_root, tmp_path, model, network, choices
 ):
     """The run draws its pictures, too."""
-    data = [f"data={model}", *files_of(model, data_root)] if model in PICTURES else []
-    data += narrow(model)
     made = composed(
         f"model={model}", f"network={network}", *(f"model/{word}" for word in choices.split()),
-        *data,
+        *pictures_of(model, data_root),
         "metrics=none", "trainer.max_steps=2", "trainer.limit_val_batches=1", "data.batch_size=8",
         "callbacks.pictures.num_images=4",
         *(word for word in ALONE if word != "~callbacks.pictures"),

@@ -206,12 +206,13 @@ def test_validation_reports_the_losses_of_whole_pictures_and_returns_the_outputs
     assert tested.keys() == {"test/loss", "test/pixel"}
 
 
-def test_compiled_training_gives_the_same_weights():
+def test_compiled_training_is_one_graph_and_gives_the_same_weights(caplog):
     models = made(), made()
     compile_training(models[1], "default")
     values = [trained(model, pair(), pair(seed=1)) for model in models]
     assert values[0] == pytest.approx(values[1], rel=1e-4)
     torch.testing.assert_close(weights(models[0]), weights(models[1]), rtol=1e-4, atol=1e-5)
+    assert "cannot compile" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ class ImageToImage(L.LightningModule):
 
     reads_input = True
     batches_per_update = 1
-    loss_functions = ("_sums",)
+    loss_functions = ("_output", "_losses")
 
     def __init__(
         self,
@@ -134,6 +134,9 @@ class ImageToImage(L.LightningModule):
 
     test_step = validation_step
 
+    def _output(self, inputs: Tensor) -> Tensor:
+        return self.network(inputs)
+
     def _losses(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Return the sum of the losses, and each loss by its name, (B,)."""
         found = {name: loss(output, target) for name, loss in self.losses.items()}
@@ -148,7 +151,7 @@ class ImageToImage(L.LightningModule):
         """
         readable = _are_finite(inputs) & _are_finite(targets)
         inputs, targets = _where(readable, inputs), _where(readable, targets)
-        output = self.network(inputs)
+        output = self._output(inputs)
         leaf = output.detach().requires_grad_()
         losses = self._losses(leaf, targets)
         (gradients,) = torch.autograd.grad(losses["loss"].sum(), leaf)
