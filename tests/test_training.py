@@ -133,6 +133,10 @@ RESUMED = {
         "model=classifier", "lr_schedule=linear", "lr_schedule.last=30", "gradients.accumulate=4",
     ],
     "classifier": ["model=classifier"],
+    "shapes": [
+        "model=vae", "network=mlp", "data=shapes", "data/augmentation=strong", "metrics=none",
+        "data.image_shape=[3,16,16]", "data.source.num_train=100", "data.source.num_validation=40",
+    ],
 }  # fmt: skip
 
 
@@ -140,7 +144,7 @@ RESUMED = {
     ("name", "stops"),
     [
         ("vae", (4, 5)), ("gan", (2, 4)), slow("penalties", (5,)), slow("ada", (3,)),
-        slow("schedule", (2,)), slow("classifier", (4,)),
+        slow("schedule", (2,)), slow("classifier", (4,)), ("shapes", (4,)),
     ],
 )  # fmt: skip
 def test_resumed_run_equals_the_uninterrupted_run(run, tmp_path, name, stops):

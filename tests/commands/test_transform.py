@@ -19,6 +19,9 @@ from limner.pretrained.load import load
 from support.picture_models import Enlarger, Nearest, export_of
 from support.runs import trained
 
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+"""A profile of RGB colours; it contains the second of its creation."""
+
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory):
@@ -112,10 +115,6 @@ def test_transform_gives_pictures_of_one_name_two_names(transform):
     assert not Path("other").exists()
 
 
-def profile(space):
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
-
-
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
 def test_transform_turns_pictures_upright_and_keeps_true_metadata(transform, ending):
     exif = Image.Exif()
@@ -123,7 +122,7 @@ def test_transform_turns_pictures_upright_and_keeps_true_metadata(transform, end
     if ending != "tif":
         exif[0x8769] = {0x9003: "2020:01:02 03:04:05", 0xA002: 7, 0xA003: 5}
         exif[0x8825] = {1: "N", 2: (1.0, 2.0, 3.0)}
-    options = {"icc_profile": profile("sRGB"), "dpi": (100, 50)}
+    options = {"icc_profile": PROFILE, "dpi": (100, 50)}
     if ending == "jpg":
         options |= {"quality": 100, "subsampling": 0}
     array = picture(f"in/a.{ending}", exif=exif.tobytes(), **options)
@@ -135,7 +134,7 @@ def test_transform_turns_pictures_upright_and_keeps_true_metadata(transform, end
     found = made.getexif()
     assert found.get(0x0112, 1) == 1
     assert found[0x010F] == "Maker"
-    assert made.info["icc_profile"] == profile("sRGB")
+    assert made.info["icc_profile"] == PROFILE
     assert np.allclose([float(each) for each in made.info["dpi"]], (100, 200), atol=0.5)
     if ending != "tif":
         assert found.get_ifd(0x8769) == {0x9003: "2020:01:02 03:04:05"}
@@ -145,7 +144,7 @@ def test_transform_turns_pictures_upright_and_keeps_true_metadata(transform, end
 def test_transform_converts_deep_grey_and_cmyk_pictures_and_says_so(transform):
     deep = np.random.default_rng(0).integers(0, 2**16, (5, 7)).astype(np.uint16)
     picture("in/deep.png", deep)
-    grey = picture("in/grey.png", pixels(5, 7), icc_profile=profile("sRGB"))
+    grey = picture("in/grey.png", pixels(5, 7), icc_profile=PROFILE)
     colour = np.random.default_rng(0).integers(0, 2**16, (2, 3, 3)).astype(np.uint16)
     header = b"P6 3 2 65535\n"
     Path("in/colour.ppm").write_bytes(header + colour.astype(">u2").tobytes())

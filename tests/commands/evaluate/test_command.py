@@ -136,6 +136,16 @@ def test_evaluate_computes_every_measure_of_a_vae(vae, tmp_path):
 
 
 @pytest.mark.slow
+def test_evaluate_measures_a_run_on_rendered_images(untrained, tmp_path):
+    """The images of data=shapes are in no file and no store."""
+    few = [f"data.source.num_{split}=80" for split in ("train", "validation", "test")]
+    folder = untrained("network=mlp", "data=shapes", "data.image_shape=[3,16,16]", *few)
+    words = ["measures=[memorisation,diversity,reconstruction]", "num_measured=60"]
+    assert evaluate([f"run={folder}", f"to={tmp_path}", *words]) == 0
+    found = entries(tmp_path)
+    assert {"memorisation_z", "reconstruction_psnr"} <= set(found)
+
+
 def test_evaluate_judges_labels_by_gan_train_and_gan_test(digits, tmp_path):
     """With real images in place of samples, both accuracies are far above chance."""
     words = [f"generated={digits / 'b'}", f"reference={digits / 'a'}", "metrics=classifier"]
