@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from limner.data.shapes import KINDS, Shapes
+from limner.data.shape_kinds import KINDS
+from limner.data.shapes import Shapes
 from limner.errors import UserError
 
 GIVEN = {
