@@ -110,7 +110,7 @@ class Shapes:
             UserError: If `image_shape` is None, or has another number of channels than 1, 3, 4.
         """
         if image_shape is None or image_shape[0] not in (1, 3, 4):
-            shown = None if image_shape is None else list(image_shape)
+            shown = "null" if image_shape is None else list(image_shape)
             raise UserError(
                 f"data.image_shape={shown}: shapes are rendered with 1 (grey), 3 (RGB) or 4 "
                 "(RGBA) channels\nin any size, such as data.image_shape=[3,64,64]."
