@@ -197,6 +197,11 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
             ["model=gan", "model/condition=projection", "network=mlp"],
             "this network has no batch norm; choose one of none, concat",
         ),
+        (["data=shapes", "data.image_shape=null"], "data.image_shape=null: shapes are rendered"),
+        (
+            ["data/augmentation=strong", "data.augmentation.parts.blur.max_sigma=3"],
+            "data.augmentation.parts.blur.max_sigma=3: must be in [0, 0.25].",
+        ),
         (["model=gan", "model/augmentation=ada", *RGBA], "with 1 or 3 channels, not 4"),
         (
             ["model=gan", "model.num_standing_batches=0"],

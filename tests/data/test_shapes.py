@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from limner.data.shapes import KINDS, Shapes
+from limner.data.shape_kinds import KINDS
+from limner.data.shapes import Shapes
 from limner.errors import UserError
 
 GIVEN = {
@@ -177,7 +178,7 @@ def test_store_on_another_device_shows_the_same_images():
         ({"num_train": 0}, "data.source.num_train=0: must be 1 or more"),
         ({"num_test": -1}, "data.source.num_test=-1: must be 0 or more"),
         ({"background": "nowhere"}, "data.background=nowhere"),
-        ({"shape": None}, "data.image_shape=None"),
+        ({"shape": None}, "data.image_shape=null"),
         ({"shape": (2, 8, 8)}, "data.image_shape=.2, 8, 8.: shapes are rendered with 1"),
     ],
 )

@@ -5,19 +5,20 @@ never stored. A pixel at a signed distance d (in pixels, negative inside) from t
 shape has the share clip(1/2 - d, 0, 1) of the shape's colour, which smooths the edges.
 """
 
-__all__ = ["KINDS", "RenderedStore", "ShapeAttributes", "Shapes"]
+__all__ = ["RenderedStore", "ShapeAttributes", "Shapes"]
 
 import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from limner.data.backgrounds import parse_colour
+from limner.data.shape_kinds import KINDS, distances
 from limner.data.sources import OpenedSource
 from limner.errors import UserError
 from limner.randomness import hashed, seed_for
@@ -55,7 +56,7 @@ class Shapes:
         num_validation: Number of validation images.
         num_test: Number of test images.
         seed: Seed of the images.
-        kinds: Kinds of the shapes, names in `KINDS`; the kind is the label.
+        kinds: Kinds of the shapes, names in `limner.data.shape_kinds`; the kind is the label.
         colours: Red, green and blue from 0 to 255, or a CSS colour, of each colour's name.
         min_size: Smallest radius as a share of the shorter side, in (0, 0.5].
         max_size: Largest radius as a share of the shorter side, in [min_size, 0.5].
@@ -109,7 +110,7 @@ class Shapes:
             UserError: If `image_shape` is None, or has another number of channels than 1, 3, 4.
         """
         if image_shape is None or image_shape[0] not in (1, 3, 4):
-            shown = None if image_shape is None else list(image_shape)
+            shown = "null" if image_shape is None else list(image_shape)
             raise UserError(
                 f"data.image_shape={shown}: shapes are rendered with 1 (grey), 3 (RGB) or 4 "
                 "(RGBA) channels\nin any size, such as data.image_shape=[3,64,64]."
@@ -184,7 +185,7 @@ class RenderedStore:
         y = (y - drawn.y[:, None, None] * height) / radius
         cos, sin = (f(drawn.angle)[:, None, None] for f in (torch.cos, torch.sin))
         x, y = cos * x + sin * y, cos * y - sin * x
-        share = (0.5 - _distances(self.shapes.kinds, drawn.kind, x, y) * radius).clamp_(0, 1)
+        share = (0.5 - distances(self.shapes.kinds, drawn.kind, x, y) * radius).clamp_(0, 1)
         table = torch.tensor(list(self.shapes.colours.values()), device=self.device).float()
         colours = table[drawn.colour]
         if channels == 4:
@@ -246,67 +247,3 @@ class _Drawn:
 
 def _integers(uniform: Tensor, num: int) -> Tensor:
     return (uniform * num).long().clamp(max=num - 1)  # (1 - 2^-24) * num may be rounded up
-
-
-def _distances(names: Sequence[str], kinds: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Return the signed distances (B, H, W) of points from the shapes of their images."""
-    if kinds.device.type != "cpu":  # the rows of each kind would have to be read from the device
-        every = torch.stack([KINDS[name](x, y) for name in names])
-        return every.gather(0, kinds[None, :, None, None].expand(1, *x.shape))[0]
-    distances = torch.empty_like(x)
-    for number, name in enumerate(names):
-        rows = (kinds == number).nonzero()[:, 0]
-        distances[rows] = KINDS[name](x[rows], y[rows])
-    return distances
-
-
-def _circle(x: Tensor, y: Tensor) -> Tensor:
-    return torch.hypot(x, y) - 1
-
-
-def _ring(x: Tensor, y: Tensor) -> Tensor:
-    return (torch.hypot(x, y) - 0.75).abs() - 0.25
-
-
-def _crescent(x: Tensor, y: Tensor) -> Tensor:
-    return torch.maximum(torch.hypot(x, y) - 1, 0.8 - torch.hypot(x - 0.45, y))
-
-
-def _cross(x: Tensor, y: Tensor) -> Tensor:
-    x, y = x.abs(), y.abs()
-    return torch.maximum(torch.minimum(x, y) - 0.3, torch.maximum(x, y) - 0.95)
-
-
-def _star(num: int, inner: float) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the distance of a star with `num` corners at radius 1, the first at the top.
-
-    Args:
-        num: Number of corners.
-        inner: Radius of the corners between them; cos(pi / num) gives a regular polygon.
-    """
-    half = math.pi / num
-    tip, notch = (1.0, 0.0), (inner * math.cos(half), inner * math.sin(half))
-    normal = (notch[1] - tip[1], tip[0] - notch[0])
-    length = math.hypot(*normal)
-
-    def distance(x: Tensor, y: Tensor) -> Tensor:
-        radius, angle = torch.hypot(x, y), torch.atan2(x, -y)
-        angle = (angle.add_(half).remainder_(2 * half) - half).abs_()  # from the nearest corner
-        along, across = radius * torch.cos(angle), radius * torch.sin(angle)
-        return ((along - tip[0]) * normal[0] + across * normal[1]) / length
-
-    return distance
-
-
-KINDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "circle": _circle,
-    "triangle": _star(3, math.cos(math.pi / 3)),
-    "square": _star(4, math.cos(math.pi / 4)),
-    "pentagon": _star(5, math.cos(math.pi / 5)),
-    "hexagon": _star(6, math.cos(math.pi / 6)),
-    "star": _star(5, 0.4),
-    "cross": _cross,
-    "ring": _ring,
-    "crescent": _crescent,
-}
-"""Signed distance from the border of each shape, which lies in the circle of radius 1."""

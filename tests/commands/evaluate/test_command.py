@@ -136,6 +136,7 @@ def test_evaluate_computes_every_measure_of_a_vae(vae, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_evaluate_measures_a_run_on_rendered_images(untrained, tmp_path):
     """The images of data=shapes are in no file and no store."""
     few = [f"data.source.num_{split}=80" for split in ("train", "validation", "test")]
