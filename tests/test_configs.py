@@ -81,7 +81,7 @@ OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
 """Groups whose options fit any model and data; metrics=auto is completed later."""
 ALONE = (
     "accelerator=cpu", "logger=none", "~callbacks.progress", "~callbacks.pictures",
-    "~callbacks.codes", "~callbacks.checkpoints",
+    "~callbacks.codes", "~callbacks.augmentation", "~callbacks.checkpoints",
 )  # fmt: skip
 """Overrides that switch off everything except the training itself."""
 
@@ -118,7 +118,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def files_of(data: str, root: Path) -> list[str]:
-    own = {"digits": [], "image_folder": [f"data.path={root}/folder"]}
+    own = {"digits": [], "shapes": [], "image_folder": [f"data.path={root}/folder"]}
     own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
     own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in PICTURES}
     return own.get(data, [f"data.root={root}"])

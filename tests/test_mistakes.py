@@ -107,6 +107,10 @@ def test_train_refuses_a_typo_in_an_experiment_file(run, tmp_path, text, code, m
         (["accelerator=cpu", "trainer.devices=-5"], "trainer.devices=-5: must be a number, 1 or"),
         (["run_dir=here"], "hydra.run.dir=DIR"),
         (["model=vqvae", "metrics=classifier"], "draws no images to score"),
+        (["model=vae", "metrics=pictures"], "VAE does not: choose metrics=auto"),
+        (["model=vae", "metrics=pictures", "metrics.colour=lab"], "must be auto or y or rgb"),
+        (["metrics=pictures", "metrics.baselines=[nearest]"], "nearest: choose from input"),
+        (["metrics=pictures", "callbacks.strips.num_images=0"], "must be 1 or more"),
         (["model=classifier", "metrics=classifier"], "Classifier draws no images to score"),
     ],
 )

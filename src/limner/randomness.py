@@ -8,7 +8,8 @@ depend on the rank.
 """
 
 __all__ = [
-    "Noise", "PictureNoise", "generator_for", "seed_for", "seed_torch", "uniform_labels",
+    "Noise", "PictureNoise", "generator_for", "hashed", "seed_for", "seed_torch",
+    "uniform_labels",
 ]  # fmt: skip
 
 import zlib
@@ -175,3 +176,25 @@ def uniform_labels(
     if num_classes is None:
         return None
     return torch.randint(num_classes, (num_images,), generator=generator)
+
+
+def hashed(numbers: Tensor) -> Tensor:
+    """Return 24 random bits of each int64 number, by SplitMix64's mixing function.
+
+    The bits are the same on every device.
+
+    Steele et al. (2014), https://doi.org/10.1145/2660193.2660195
+    """
+    x = numbers * _signed(0x9E3779B97F4A7C15)
+    x = (x ^ _shifted(x, 30)) * _signed(0xBF58476D1CE4E5B9)
+    x = (x ^ _shifted(x, 27)) * _signed(0x94D049BB133111EB)
+    return _shifted(x, 40)
+
+
+def _shifted(x: Tensor, places: int) -> Tensor:
+    """Shift to the right, filling with zeros from the left."""
+    return (x >> places) & ((1 << (64 - places)) - 1)
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64)

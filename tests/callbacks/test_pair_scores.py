@@ -120,3 +120,26 @@ def test_model_that_draws_images_is_refused_with_the_option_to_choose():
     model.reads_input = False
     with pytest.raises(UserError, match="Darker does not: choose metrics=auto"):
         L.Trainer(callbacks=[callback()], **CPU).validate(model, Data(), verbose=False)
+
+
+class Distance:
+    """A perceptual distance without a network."""
+
+    weights_sha256, stage_weights, min_size = "abc", [1.0], 32
+
+    def load(self):
+        """Do nothing; there are no weights."""
+
+    def __call__(self, images, others):
+        return (images - others).abs().mean((1, 2, 3))
+
+
+@pytest.mark.parametrize("sha256", ["abc", "other"])
+def test_score_by_the_network_that_trained_the_model_is_marked(tmp_path, caplog, sha256):
+    model = Darker()
+    model.weights_sha256 = sha256
+    fitted(tmp_path, callback(scores=["psnr", "perceptual"], perceptual=Distance()), model=model)
+    found = json.loads((tmp_path / "scores.json").read_text())
+    marked = {n for n, e in found.items() if "trained_with_this_network" in e["protocol"]}
+    assert marked == ({"val/perceptual"} if sha256 == "abc" else set())
+    assert ("so this score is too good" in caplog.text) == (sha256 == "abc")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from limner.callbacks.pictures import _interleave, grid, rows_of_classes
+from limner.callbacks.pictures import grid, interleave, rows_of_classes
 from support.grids import grid_of
 
 
@@ -23,7 +23,7 @@ def test_grid_enlarges_tiny_images():
 
 def test_grid_shows_originals_above_their_reconstructions():
     above, below = torch.zeros(5, 1, 2, 2), torch.ones(5, 1, 2, 2)
-    rows = _interleave(above, below, columns=2)[:, 0, 0, 0].tolist()
+    rows = interleave(above, below, columns=2)[:, 0, 0, 0].tolist()
     assert rows == [0, 0, 1, 1, 0, 0, 1, 1]
 
 

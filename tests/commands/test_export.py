@@ -76,6 +76,7 @@ def test_model_card_describes_the_model_and_its_scores(finished, export):
             "value": 12.345,
             "std": 0.5,
             "floor": 3.25,
+            "baselines": {"bicubic": 28.4},
             "protocol": {"num_samples": 10, "reference": {"split": "train"}, "update": 9},
         }
     }
@@ -88,6 +89,7 @@ def test_model_card_describes_the_model_and_its_scores(finished, export):
     for said in (
         "VAE on digits",
         "| `val/fid` | 12.345 ± 0.5 (real images: 3.25) |",
+        "| `val/fid`, bicubic | 28.4 |",
         "num_samples: 10",
         "samples.png",
     ):

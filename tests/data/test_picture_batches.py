@@ -140,6 +140,14 @@ def test_augmentation_changes_targets_before_their_inputs_are_made():
     assert torch.allclose(flipped["input"], expected, atol=1e-6)
 
 
+def test_before_and_after_are_the_first_crops_without_and_with_the_augmentation():
+    batches = crops(augmentation=HorizontalFlip(probability=0.5))
+    before, after = batches.before_and_after()
+    assert torch.equal(before, first(crops(), 1)[0]["image"])
+    assert torch.equal(after, first(batches, 1)[0]["image"])
+    assert not torch.equal(before, after)
+
+
 def test_reading_ahead_gives_the_same_batches():
     mapped = first(crops(store=store_of_places(waits=True)), 6)
     assert all(equal(a, b) for a, b in zip(first(crops(), 6), mapped, strict=True))

@@ -118,6 +118,12 @@ def test_splits_cover_all_pictures_and_scores_compare_with_centre_crops(opened):
     assert data.originals("train")[0] is data.split("train")[0]
 
 
+@pytest.mark.parametrize(("fraction", "number"), [(0.0, 0), (0.01, 1), (0.25, 3)])
+def test_share_above_zero_gives_a_validation_picture(opened, fraction, number):
+    data = opened(validation_fraction=fraction, test_fraction=fraction)
+    assert [len(data.split(name)[1]) for name in ("validation", "test")] == [number, number]
+
+
 def test_epoch_counts_crops(opened):
     data = opened(crops_per_picture=5)
     assert data.images_per_epoch == 45

@@ -89,6 +89,16 @@ class PairScores(L.Callback):
             )
         self._quality = self.pictures.quality(trainer.datamodule)
 
+    def on_fit_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        perceptual = self._quality.perceptual
+        if perceptual is None or not trainer.is_global_zero:
+            return
+        if trained_with(model, {"weights_sha256": perceptual.weights_sha256}):
+            log.warning(
+                "The network of val/perceptual trained this model, so this score is too good.\n"
+                "Compare models by val/psnr and val/ssim."
+            )
+
     def on_validation_epoch_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._tally = Tally(self._quality)
 

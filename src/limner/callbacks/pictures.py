@@ -1,6 +1,6 @@
 """Grids of samples during training, always from the same noise, to show the progress."""
 
-__all__ = ["Pictures", "class_labels", "grid", "rows_of_classes"]
+__all__ = ["Pictures", "class_labels", "grid", "interleave", "rows_of_classes"]
 
 from collections.abc import Iterable, Sequence
 
@@ -95,7 +95,7 @@ class Pictures(L.Callback):
         originals, labels = held_out(trainer, model, max(1, self.num_images // 2))
         columns = min(COLUMNS, len(originals))
         about = "The reconstructions of held-out images are below the originals."
-        images = _interleave(originals, model.reconstruct(originals, *labels), columns=columns)
+        images = interleave(originals, model.reconstruct(originals, *labels), columns=columns)
         picture = with_labels(
             grid(images, columns=columns),
             title=f"Reconstructions, update {trainer.global_step:,}",
@@ -147,7 +147,7 @@ def class_labels(classes: Iterable[int], names: Sequence[str]) -> list[str]:
     return found
 
 
-def _interleave(above: Tensor, below: Tensor, *, columns: int) -> Tensor:
+def interleave(above: Tensor, below: Tensor, *, columns: int) -> Tensor:
     """Return the rows of `above`, each followed by its row of `below`; leave out partial rows."""
     pairs = zip(above.split(columns), below.split(columns), strict=True)
     return torch.cat([part for pair in pairs for part in pair if len(part) == columns])

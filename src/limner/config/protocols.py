@@ -22,8 +22,8 @@ def check_protocol(key: str, name: Any, hint: Any) -> None:
     """
     from limner.interfaces import missing_members  # imports torch
 
-    protocol = protocol_in(hint)
-    if protocol is None or not isinstance(name, str):
+    protocols = _protocols_in(hint)
+    if not protocols or not isinstance(name, str):
         return
     try:
         kind = get_object(name)
@@ -31,20 +31,32 @@ def check_protocol(key: str, name: Any, hint: Any) -> None:
         return  # the check of the node itself raises the error
     if not inspect.isclass(kind):
         return
-    if missing := missing_members(kind, protocol):
+    missing = [missing_members(kind, protocol) for protocol in protocols]
+    if all(missing):
         raise UserError(
-            f"{key}: {name} has no method {', '.join(missing)}.\n"
-            f"{protocol.__module__}.{protocol.__name__} documents each method."
+            f"{key}: {name} has no method {', '.join(missing[0])}.\n"
+            f"{protocols[0].__module__}.{protocols[0].__name__} documents each method."
         )
+
+
+def _protocols_in(hint: Any) -> list[type]:
+    """Return the protocols in a hint, of which a class needs one; [] for other hints."""
+    options = typing.get_args(hint) if _is_union(hint) else (hint,)
+    found = [protocol_in(option) for option in options if option is not type(None)]
+    return [] if None in found else found
 
 
 def protocol_in(hint: Any) -> type | None:
     """Return the protocol in a type hint (a protocol, or a protocol or null), else None."""
     if getattr(hint, "_is_protocol", False):
         return hint
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+    if _is_union(hint):
         found = [protocol_in(option) for option in typing.get_args(hint)]
         protocols = [each for each in found if each is not None]
         parts = [option for option in typing.get_args(hint) if option is not type(None)]
         return protocols[0] if len(protocols) == len(parts) == 1 else None
     return None
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)

@@ -3,10 +3,11 @@
 from limner.data.module import ImageDataModule
 from limner.data.picture_folder import PictureFolder
 from limner.data.picture_module import PictureDataModule
+from limner.data.shapes import Shapes
 from limner.data.sources import Digits, ImageFolder
 from limner.data.torchvision_source import TorchvisionSource
 
 __all__ = [
-    "Digits", "ImageDataModule", "ImageFolder", "PictureDataModule", "PictureFolder",
+    "Digits", "ImageDataModule", "ImageFolder", "PictureDataModule", "PictureFolder", "Shapes",
     "TorchvisionSource",
 ]  # fmt: skip

@@ -19,11 +19,12 @@ TRANSPARENT = (".bmp", ".gif", ".png", ".tif", ".tiff", ".webp")
 """Suffixes of the file formats that can hold transparent pixels."""
 
 
-def parse_colour(value: str | Sequence[int]) -> Colour:
-    """Return the colour of `data.background`.
+def parse_colour(value: str | Sequence[int], key: str = "data.background") -> Colour:
+    """Return a colour from a config.
 
     Args:
         value: CSS name, "#rrggbb", or red, green and blue from 0 to 255.
+        key: Key of the value, for the message.
 
     Raises:
         UserError: If the value is not such a colour.
@@ -35,7 +36,7 @@ def parse_colour(value: str | Sequence[int]) -> Colour:
     if len(found) != 3 or not all(_is_byte(part) for part in found):
         shown = value if isinstance(value, str) else list(value)
         raise UserError(
-            f"data.background={shown}: must be a colour: a name such as white or black, "
+            f"{key}={shown}: must be a colour: a name such as white or black, "
             "'#rrggbb', or [R,G,B] of whole numbers from 0 to 255."
         )
     red, green, blue = found

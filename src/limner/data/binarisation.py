@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from limner.data.store import Store
-from limner.randomness import seed_for
+from limner.randomness import hashed, seed_for
 
 Binarisation = Literal["dynamic", "static"]
 
@@ -63,25 +63,5 @@ class BinarisedStore:
         images = self.store.gather(indices)
         values = torch.arange(images[0].numel(), device=images.device)
         first = indices.to(images.device)[:, None] * len(values)
-        random = _hashed(first + values + self._seed).view(images.shape)
+        random = hashed(first + values + self._seed).view(images.shape)
         return (random * 255 < images.long() << 24).to(torch.uint8) * 255
-
-
-def _hashed(numbers: Tensor) -> Tensor:
-    """Return 24 random bits of each int64 number, by SplitMix64's mixing function.
-
-    Steele et al. (2014), https://doi.org/10.1145/2660193.2660195
-    """
-    x = numbers * _signed(0x9E3779B97F4A7C15)
-    x = (x ^ _shifted(x, 30)) * _signed(0xBF58476D1CE4E5B9)
-    x = (x ^ _shifted(x, 27)) * _signed(0x94D049BB133111EB)
-    return _shifted(x, 40)
-
-
-def _shifted(x: Tensor, places: int) -> Tensor:
-    """Shift to the right, filling with zeros from the left."""
-    return (x >> places) & ((1 << (64 - places)) - 1)
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 64)

@@ -18,10 +18,9 @@ from limner.data.checked_pictures import checked_pictures
 from limner.data.decode import first_shape
 from limner.data.large_pictures import refuse_photos
 from limner.data.same_images import hash_of_files, refuse_other_images
-from limner.data.sources import Pictures, Source
+from limner.data.sources import OpenedSource, Pictures, Source, StoreSource
 from limner.data.splits import check_fractions, cut, published
 from limner.data.store import (
-    MemoryStore,
     OnCorrupt,
     Store,
     StoreKind,
@@ -64,7 +63,7 @@ class ImageDataModule(L.LightningDataModule):
         self,
         *,
         name: str,
-        source: Source,
+        source: Source | StoreSource,
         image_shape: Sequence[int] | None,
         num_classes: int | None,
         batch_size: int,
@@ -105,29 +104,19 @@ class ImageDataModule(L.LightningDataModule):
         """
         if self._stores:
             return
-        pictures = self._labelled(checked_pictures(self.source))
-        shape = self._image_shape
-        self.image_shape = list(shape) if shape is not None else first_shape(pictures["train"])
-        if shape is None:
-            refuse_photos(pictures["train"], self.image_shape)
-        self.class_names = list(pictures["train"].classes)
+        opened = (
+            self.source.open_stores(self._image_shape, with_labels=self._num_classes != 0)
+            if isinstance(self.source, StoreSource)
+            else self._open_pictures()
+        )
+        self.image_shape, self.class_names = opened.image_shape, opened.classes
         self.num_classes = len(self.class_names)
         if self._num_classes is not None and self._num_classes != self.num_classes:
             raise UserError(
                 f"data.num_classes={self._num_classes}, but {self.name} has {self.num_classes}."
             )
-        for split, found in pictures.items():
-            self._stores[split] = open_store(
-                found,
-                self.image_shape,
-                kind=self.store,
-                memory_limit_gib=self.memory_limit_gib,
-                on_corrupt=self.on_corrupt,
-                background=self.background,
-            )
-        if len({store.labels is None for store in self._stores.values()}) > 1:
-            raise UserError(f"Some splits of {self.name} have class folders and some have none.")
-        self._files = hash_of_files(pictures["train"])
+        self._stores = dict(opened.stores)
+        self._files = hash_of_files(opened.description)
         self._splits = cut(
             {split: len(store) for split, store in self._stores.items()},
             validation_fraction=self.validation_fraction,
@@ -200,6 +189,28 @@ class ImageDataModule(L.LightningDataModule):
     def test_dataloader(self) -> EvaluationBatches | list:
         return self._evaluation("test")
 
+    def _open_pictures(self) -> OpenedSource:
+        pictures = self._labelled(checked_pictures(self.source))
+        shape = self._image_shape
+        image_shape = list(shape) if shape is not None else first_shape(pictures["train"])
+        if shape is None:
+            refuse_photos(pictures["train"], image_shape)
+        stores = {
+            split: open_store(
+                found,
+                image_shape,
+                kind=self.store,
+                memory_limit_gib=self.memory_limit_gib,
+                on_corrupt=self.on_corrupt,
+                background=self.background,
+            )
+            for split, found in pictures.items()
+        }
+        if len({store.labels is None for store in stores.values()}) > 1:
+            raise UserError(f"Some splits of {self.name} have class folders and some have none.")
+        train = pictures["train"]
+        return OpenedSource(image_shape, list(train.classes), stores, train.sizes)
+
     def _labelled(self, pictures: Mapping[str, Pictures]) -> dict[str, Pictures]:
         """Return the splits after a check of their labels, or without labels for 0 classes."""
         if self._num_classes == 0:
@@ -245,6 +256,6 @@ class ImageDataModule(L.LightningDataModule):
         """Return the store on the accelerator if it is small enough, else the store itself."""
         if self._on_device is None:
             self._on_device = store
-            if isinstance(store, MemoryStore) and fits_device(store.images.nbytes, device):
+            if fits_device(store.num_bytes, device):
                 self._on_device = store.to(device)
         return self._on_device

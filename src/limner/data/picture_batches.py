@@ -68,13 +68,8 @@ class CropBatches(TrainingBatches):
 
     def finish(self, batch: RawBatch) -> Batch:
         """Return the batch of a model from the crops of a loader, on their device."""
-        images, update = batch["image"], batch["update"]
-        if self.changes is not None:
-            uniform = self._uniform(
-                "augmentation", update, trait(self.changes, Augmentation, "num_draws")
-            )
-            images = self.changes(images, uniform=uniform.to(images.device, non_blocking=True))
-        images = to_float(images, layout=self.layout)
+        update = batch["update"]
+        images = to_float(self._augmented(batch["image"], update), layout=self.layout)
         if self.degradation is None:
             return {"image": images}
         num_steps, world_size, _ = self.block
@@ -87,6 +82,19 @@ class CropBatches(TrainingBatches):
         if num_steps == 1:
             return parts[0]
         return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+    def before_and_after(self) -> tuple[Tensor, Tensor]:
+        """Return the next crops before and after the augmentation, float32 (B, C, H, W)."""
+        batch = next(iter(self))
+        after = self._augmented(batch["image"], batch["update"])
+        return to_float(batch["image"]), to_float(after)
+
+    def _augmented(self, images: Tensor, update: int) -> Tensor:
+        if self.changes is None:
+            return images
+        num_draws = trait(self.changes, Augmentation, "num_draws")
+        uniform = self._uniform("augmentation", update, num_draws)
+        return self.changes(images, uniform=uniform.to(images.device, non_blocking=True))
 
     def _batch(self, indices: Tensor, update: int) -> RawBatch:
         room = self.store.sizes[indices] - self.crop_size + 1

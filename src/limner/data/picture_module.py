@@ -23,7 +23,7 @@ from limner.data.picture_facts import (
 from limner.data.picture_store import CentreCrops, PictureStore, open_pictures
 from limner.data.same_images import hash_of_files, refuse_other_images
 from limner.data.sources import Source
-from limner.data.splits import check_fractions, cut, published
+from limner.data.splits import at_least_one, check_fractions, cut, published
 from limner.data.store import OnCorrupt, StoreKind, fits_device
 from limner.errors import UserError
 from limner.interfaces import Augmentation, Batch
@@ -54,8 +54,8 @@ class PictureDataModule(L.LightningDataModule):
         num_classes: 0, the number of classes.
         batch_size: Number of crops per optimizer step on one device.
         augmentation: Augmentation of the uint8 crops of a batch, or None.
-        validation_fraction: Share in [0, 1) of the training pictures to validate on, if the
-            source has no validation pictures.
+        validation_fraction: Share in [0, 1) of the training pictures to validate on, one picture
+            or more unless it is 0, if the source has no validation pictures.
         test_fraction: Share in [0, 1) of the training pictures to test on, if the source has no
             test pictures.
         split_seed: Seed of the choice of validation and test pictures, and of their degradation.
@@ -128,15 +128,11 @@ class PictureDataModule(L.LightningDataModule):
         """Memory layout of the images of a batch."""
 
     def open(self) -> None:
-        """Find and decode the pictures, and set the splits.
-
-        Several processes may call it at the same time. Once a call has finished on this machine,
-        later calls are fast.
-        """
+        """Find and decode the pictures, and set the splits; several processes may call it."""
         if self._stores:
             return
         pictures = checked_pictures(self.source)
-        self._files = hash_of_files(pictures["train"])
+        self._files = hash_of_files(pictures["train"].sizes)
         stores = {
             split: open_pictures(
                 found, self.num_channels, kind=self.store, on_corrupt=self.on_corrupt,
@@ -146,8 +142,8 @@ class PictureDataModule(L.LightningDataModule):
         }  # fmt: skip
         self._splits = cut(
             {split: len(store) for split, store in stores.items()},
-            validation_fraction=self.validation_fraction,
-            test_fraction=self.test_fraction,
+            validation_fraction=at_least_one(self.validation_fraction, len(stores["train"])),
+            test_fraction=at_least_one(self.test_fraction, len(stores["train"])),
             seed=self.split_seed,
         )
         self._crops = {name: CentreCrops(store, self.crop_size) for name, store in stores.items()}
@@ -250,6 +246,10 @@ class PictureDataModule(L.LightningDataModule):
             update=lambda: trainer.global_step,
         )
         return self._training
+
+    def before_and_after(self) -> tuple[Tensor, Tensor]:
+        """Return the next training crops before and after the augmentation, in [-1, 1]."""
+        return self._training.before_and_after()
 
     def val_dataloader(self) -> EvaluationBatches | PictureBatches | list:
         return self._evaluation("validation")

@@ -7,13 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from limner.data.sources import Pictures
 from limner.errors import UserError
 
 
-def hash_of_files(pictures: Pictures) -> str:
-    """Return a SHA-256 of the names and sizes of the files, which copies of the files share."""
-    return hashlib.sha256(json.dumps(pictures.sizes).encode()).hexdigest()
+def hash_of_files(sizes: object) -> str:
+    """Return a SHA-256 of names and sizes of files as plain data; copies have the same hash."""
+    return hashlib.sha256(json.dumps(sizes).encode()).hexdigest()
 
 
 def refuse_other_images(name: str, *, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

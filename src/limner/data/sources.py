@@ -3,7 +3,16 @@
 A source does not handle image sizes, splits that it does not have, or batches.
 """
 
-__all__ = ["Digits", "ImageFolder", "Pictures", "Source", "SourceError", "without_images"]
+__all__ = [
+    "Digits",
+    "ImageFolder",
+    "OpenedSource",
+    "Pictures",
+    "Source",
+    "SourceError",
+    "StoreSource",
+    "without_images",
+]
 
 import collections
 import difflib
@@ -11,7 +20,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -21,6 +30,7 @@ from limner.data.listings import parts_of
 from limner.errors import UserError
 from limner.files.pictures import SUFFIXES
 from limner.files.printable import printable
+from limner.interfaces import ImageStore
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +42,6 @@ SPLIT_NAMES = {
     "validation": "validation",
     "test": "test",
 }
-
-
 MAX_LISTED = 8
 """Largest number of class folders or suffixes that a message lists."""
 
@@ -83,6 +91,32 @@ class Source(Protocol):
 
         "train" must exist. limner cuts the other splits from "train" if they do not exist. Files
         are downloaded if necessary.
+        """
+
+
+class OpenedSource(NamedTuple):
+    """What a source with stores of its own returns."""
+
+    image_shape: list[int]
+    """Shape [C, H, W] of the images."""
+    classes: list[str]
+    """Names of the classes; [] without labels."""
+    stores: Mapping[str, ImageStore]
+    """Store of each split; "train" must exist. A store has the attributes of
+    `limner.data.store.MemoryStore` except `images`."""
+    description: object
+    """Plain JSON data that changes whenever a training image changes."""
+
+
+@runtime_checkable
+class StoreSource(Protocol):
+    """A source with stores of its own, such as images that are computed when they are read."""
+
+    def open_stores(self, image_shape: Sequence[int] | None, *, with_labels: bool) -> OpenedSource:
+        """Return the stores of images of a shape (C, H, W); None for a shape that it chooses.
+
+        Raises:
+            UserError: If the source has no images of this shape.
         """
 
 

@@ -1,6 +1,6 @@
 """Assignment of images to the training, validation and test splits that a source lacks."""
 
-__all__ = ["check_fractions", "cut", "published"]
+__all__ = ["at_least_one", "check_fractions", "cut", "published"]
 
 from collections.abc import Container, Mapping
 
@@ -18,6 +18,14 @@ def check_fractions(validation: float, test: float) -> None:
             f"data.validation_fraction={validation} and data.test_fraction={test}: must be 0 or "
             "more each, and below 1 together, so that images are left to train on."
         )
+
+
+def at_least_one(fraction: float, total: int) -> float:
+    """Return a share of `total` images, raised so that it gives one image if it is above 0.
+
+    Fewer than three images have no share to spare.
+    """
+    return max(fraction, 0.6 / total) if fraction > 0 and total >= 3 else fraction
 
 
 def cut(

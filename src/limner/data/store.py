@@ -69,6 +69,11 @@ class MemoryStore:
         return len(self.images)
 
     @property
+    def num_bytes(self) -> int:
+        """Memory that the images take on a device."""
+        return self.images.nbytes
+
+    @property
     def device(self) -> torch.device:
         """Device of the images, on which `gather` takes the indices without a copy."""
         return self.images.device
@@ -102,6 +107,7 @@ class StreamedStore:
     """
 
     waits = True
+    num_bytes = 0
     device = torch.device("cpu")
 
     def __init__(

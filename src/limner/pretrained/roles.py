@@ -73,8 +73,14 @@ def _is_part(kind: type) -> bool:
     return ours or issubclass(kind, nn.Module | torch.optim.Optimizer)
 
 
-def _has(method: str) -> Callable[[type], bool]:
-    return lambda kind: hasattr(kind, method) and not getattr(kind, "_is_protocol", False)
+def _has(*methods: str) -> Callable[[type], bool]:
+    """Return the condition that a class is no protocol, and has one of the methods."""
+
+    def fits(kind: type) -> bool:
+        is_protocol = getattr(kind, "_is_protocol", False)
+        return any(hasattr(kind, name) for name in methods) and not is_protocol
+
+    return fits
 
 
 def _is(base: type) -> Callable[[type], bool]:
@@ -91,7 +97,7 @@ _OF_MODELS = (*PARTS, "torch.nn", "torch.optim")
 ROLES = (
     Role("trainer", ("lightning.pytorch",), _is(Trainer), _never),
     Role("data", ("limner.data",), _is(LightningDataModule), _never),
-    Role(r"data\.source", ("limner.data",), _has("pictures"), _never),
+    Role(r"data\.source", ("limner.data",), _has("pictures", "open_stores"), _never),
     Role(r"data\.source\.splits\.\w+", ("torchvision.datasets",), _is_data_set, _always),
     Role(r"data\.(augmentation|degradation)(\W.*)?", ("limner.augmentations",), _is_part, _never),
     Role("optimizer", ("torch.optim",), _is_optimizer, _always),

@@ -46,7 +46,10 @@ def values(entries):
 
 
 def test_evaluate_gives_the_scores_of_training_for_the_held_out_pictures(denoiser, tmp_path):
-    found, path = measured([f"run={denoiser}", f"to={tmp_path}", "checkpoint=last"])
+    found, path = measured([f"run={denoiser}", f"to={tmp_path}/new", "checkpoint=last"])
+    with Image.open(tmp_path / "new" / "evaluation_worst_and_best.png") as picture:
+        assert picture.width > 3 * 258
+        assert picture.height > 2 * 258
     assert json.loads(path.read_text()) == found
     scores = json.loads((denoiser / "scores.json").read_text())
     scores = {name: scores[f"val/{name}"] for name in ("psnr", "ssim", "mae")}

@@ -95,7 +95,6 @@ def _of_pictures(options: Options, overrides: Sequence[str]) -> tuple[Entries, P
     overrides = whole_path(folder, overrides)
     config = _config(options, overrides)
     entries = score_pictures(options, config, overrides)
-    Path(config.run_dir).mkdir(parents=True, exist_ok=True)
     return entries, _written(entries, Path(config.run_dir))
 
 

@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from limner.callbacks.pair_scores import PairScores
+from limner.callbacks.strips import Gallery
 from limner.commands.options import Evaluate as Options
 from limner.config.build import composed
 from limner.console import Bar
@@ -20,6 +21,7 @@ from limner.pretrained.load import load
 from limner.pretrained.roles import allowed
 from limner.pretrained.safe_build import build, read_config
 
+PICTURE = "evaluation_worst_and_best.png"
 SPLITS = ("test", "validation", "train")
 """Splits in the order in which they are preferred."""
 FRACTIONS = ("data.validation_fraction", "data.test_fraction")
@@ -55,7 +57,9 @@ def whole_path(folder: Path, overrides: Sequence[str]) -> list[str]:
 def score_pictures(
     options: Options, config: DictConfig, overrides: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Return the scores of a run's model, with the scores of the baselines.
+    """Return the scores of a run's model and of the baselines, and draw two of its pictures.
+
+    The two are the pictures with the smallest and the largest PSNR.
 
     Raises:
         UserError: If the data do not fit the model, or if there is nothing to score.
@@ -80,11 +84,13 @@ def score_pictures(
     model = load(options.run, device=device, checkpoint=options.checkpoint, trust=options.trust)
     split = next((name for name in SPLITS if len(data.pictures(name)[1])), "train")
     quality = scorer.pictures.quality(data)
-    tally = Tally(quality)
+    tally, gallery = Tally(quality), Gallery(quality, 0)
     total = len(data.pictures(split)[1])
     with Bar("Scoring", total=total, unit="pictures") as bar:
         for done, batch in enumerate(data.whole_pictures(split, device=device), start=1):
-            tally.add(model.module.transform(batch["input"], batch.get("mask")), batch)
+            output = model.module.transform(batch["input"], batch.get("mask"))
+            tally.add(output, batch)
+            gallery.add(output, batch)
             bar.update(done)
     baselines = scorer.pictures.of_baselines(data, split, quality, device=device)
     facts = _facts(data, split, options, overrides, num_pictures=int(tally.sums[0]))
@@ -93,6 +99,11 @@ def score_pictures(
     found = entries(tally.means(), quality, baselines=baselines, facts=facts)
     for each in found.values():
         each["protocol"] |= trained_with(model.module, each["protocol"])
+    folder = Path(config.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    if gallery.extremes:
+        picture = gallery.picture(gallery.extremes, title="Worst and best picture")
+        picture.save(folder / PICTURE)
     return found
 
 

@@ -1,0 +1,79 @@
+"""Picture of what a model sees: the first training images before and after the augmentation."""
+
+__all__ = ["AugmentationPicture", "first_images"]
+
+import copy
+
+import lightning as L
+import torch
+from PIL import Image
+from torch import Tensor
+
+from limner.callbacks.picture_labels import with_labels
+from limner.callbacks.pictures import COLUMNS, grid, interleave
+from limner.callbacks.run_pictures import write_picture
+from limner.warn_once import WarnOnce
+
+ABOUT = "The first training images are above the same images as the model sees them."
+
+
+class AugmentationPicture(L.Callback):
+    """Callback that writes `augmentation.png` into the run folder when a new run starts.
+
+    The first process writes it, and loggers that accept images get it too. Without an
+    augmentation of the data, the callback does nothing.
+
+    Args:
+        num_images: Largest number of images, at least 1.
+    """
+
+    def __init__(self, *, num_images: int) -> None:
+        if num_images < 1:
+            raise ValueError(f"callbacks.augmentation.num_images={num_images}: must be 1 or more.")
+        self.num_images = num_images
+        self.writing = WarnOnce("Writing augmentation.png", OSError)
+
+    def on_train_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        if trainer.global_step > 0 or not trainer.is_global_zero:
+            return
+        images = first_images(trainer)
+        if images is None:
+            return
+        picture = _picture(*(each[: self.num_images] for each in images))
+        with self.writing():
+            write_picture(trainer, picture, "augmentation", key="augmentation", caption=ABOUT)
+
+
+def first_images(trainer: L.Trainer) -> tuple[Tensor, Tensor] | None:
+    """Return the first training images before and after the augmentation; None without one.
+
+    A data module may have a method `before_and_after()` that returns them. Otherwise the images
+    are those of `trainer.train_dataloader`, if it has an attribute `augmentation`.
+
+    Returns:
+        Two tensors of images float32 (B, C, H, W) in [-1, 1].
+    """
+    if getattr(trainer.datamodule, "augmentation", None) is None:
+        return None
+    own = getattr(trainer.datamodule, "before_and_after", None)
+    if own is not None:
+        return own()
+    batches = trainer.train_dataloader
+    if not hasattr(batches, "augmentation"):
+        return None
+    without = copy.copy(batches)
+    without.augmentation = None
+    before, after = (next(iter(each))["image"] for each in (without, batches))
+    return before, after
+
+
+def _picture(before: Tensor, after: Tensor) -> Image.Image:
+    columns = min(COLUMNS, len(before))
+    whole = len(before) // columns * columns
+    images = interleave(before[:whole], after[:whole].to(torch.float32), columns=columns)
+    return with_labels(
+        grid(images, columns=columns),
+        title="Augmentation, update 0",
+        about=ABOUT,
+        rows=["before", "after"] * (whole // columns),
+    )

@@ -1,0 +1,312 @@
+"""Rendered images of coloured shapes, whose kind, colour, size, position and angle are known.
+
+An image is a pure function of (seed, number of the image). It is rendered when it is read and
+never stored. A pixel at a signed distance d (in pixels, negative inside) from the border of the
+shape has the share clip(1/2 - d, 0, 1) of the shape's colour, which smooths the edges.
+"""
+
+__all__ = ["KINDS", "RenderedStore", "ShapeAttributes", "Shapes"]
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from limner.data.backgrounds import parse_colour
+from limner.data.sources import OpenedSource
+from limner.errors import UserError
+from limner.randomness import hashed, seed_for
+
+VERSION = 1  # part of the fingerprint: changes if the same arguments give other images
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in grey images, as in PIL."""
+NUM_COLUMNS = 8
+"""Number of random numbers per image, of which some are not used."""
+STRIDE = 2**40
+"""Distance between the first numbers of two splits, so that no split contains another's images."""
+SPLITS = ("train", "validation", "test")
+
+
+class ShapeAttributes(NamedTuple):
+    """What B images show."""
+
+    kind: list[str]
+    """Name of each shape's kind."""
+    colour: list[str]
+    """Name of each shape's colour."""
+    size: Tensor
+    """Radius of the circle around each shape as a share of the image's shorter side, (B,)."""
+    position: Tensor
+    """Centre (x from the left, y from the top) as shares of width and height, (B, 2)."""
+    angle: Tensor
+    """Clockwise rotation in degrees, in [0, 360), (B,)."""
+
+
+class Shapes:
+    """Source of images that each show one coloured shape.
+
+    Args:
+        num_train: Number of training images.
+        num_validation: Number of validation images.
+        num_test: Number of test images.
+        seed: Seed of the images.
+        kinds: Kinds of the shapes, names in `KINDS`; the kind is the label.
+        colours: Red, green and blue from 0 to 255, or a CSS colour, of each colour's name.
+        min_size: Smallest radius as a share of the shorter side, in (0, 0.5].
+        max_size: Largest radius as a share of the shorter side, in [min_size, 0.5].
+        background: Colour behind the shape; transparent for images of 4 channels.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_train: int,
+        num_validation: int,
+        num_test: int,
+        seed: int,
+        kinds: Sequence[str],
+        colours: Mapping[str, str | Sequence[int]],
+        min_size: float,
+        max_size: float,
+        background: str | Sequence[int],
+    ) -> None:
+        unknown = [kind for kind in kinds if kind not in KINDS]
+        if unknown or not kinds or len(set(kinds)) < len(kinds):
+            raise UserError(
+                f"data.source.kinds={list(kinds)}: must be different names of shapes.\n"
+                f"limner has {', '.join(KINDS)}."
+            )
+        if not colours:
+            raise UserError("data.source.colours is empty: name a colour or more.")
+        if not 0 < min_size <= max_size <= 0.5:
+            raise UserError(
+                f"data.source.min_size={min_size} and data.source.max_size={max_size}: must be "
+                "above 0,\nat most 0.5, and the first not above the second."
+            )
+        self.sizes = {"train": num_train, "validation": num_validation, "test": num_test}
+        for split, size in self.sizes.items():
+            if not (split == "train") <= size < STRIDE:
+                raise UserError(
+                    f"data.source.num_{split}={size}: must be {int(split == 'train')} or more."
+                )
+        self.seed, self.kinds = seed, list(kinds)
+        self.colours = {
+            name: parse_colour(value, f"data.source.colours.{name}")
+            for name, value in colours.items()
+        }
+        self.min_size, self.max_size = min_size, max_size
+        self.background = parse_colour(background)
+
+    def open_stores(self, image_shape: Sequence[int] | None, *, with_labels: bool) -> OpenedSource:
+        """Return the stores of the splits, for images of any size.
+
+        Raises:
+            UserError: If `image_shape` is None, or has another number of channels than 1, 3, 4.
+        """
+        if image_shape is None or image_shape[0] not in (1, 3, 4):
+            shown = None if image_shape is None else list(image_shape)
+            raise UserError(
+                f"data.image_shape={shown}: shapes are rendered with 1 (grey), 3 (RGB) or 4 "
+                "(RGBA) channels\nin any size, such as data.image_shape=[3,64,64]."
+            )
+        stores = {
+            split: RenderedStore(
+                self,
+                image_shape,
+                first=STRIDE * i,
+                size=self.sizes[split],
+                with_labels=with_labels,
+            )
+            for i, split in enumerate(SPLITS)
+        }
+        classes = self.kinds if with_labels else []
+        return OpenedSource(list(image_shape), classes, stores, stores["train"].fingerprint)
+
+
+class RenderedStore:
+    """Store that renders the images of each batch on request, on any device.
+
+    Args:
+        shapes: Source whose arguments determine the images.
+        image_shape: (C, H, W), where C is 1, 3 or 4.
+        first: Number of the first image.
+        size: Number of images.
+        with_labels: Whether the images have labels, the numbers of their kinds.
+    """
+
+    waits = False
+    background: str | None = None
+    num_bytes = 0
+    """Memory that the images take."""
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        image_shape: Sequence[int],
+        *,
+        first: int,
+        size: int,
+        with_labels: bool,
+    ) -> None:
+        self.shapes, self.image_shape = shapes, tuple(image_shape)
+        self.first, self.size = first, size
+        self.device = torch.device("cpu")
+        self._seed = seed_for(shapes.seed, "shapes")
+        key = [VERSION, {**vars(shapes), "sizes": size}, self.image_shape, first, with_labels]
+        self.fingerprint = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+        self.labels = self._draw(torch.arange(size)).kind if with_labels else None
+
+    def __len__(self) -> int:
+        return self.size
+
+    def to(self, device: torch.device) -> "RenderedStore":
+        """Return a store that renders on `device`."""
+        moved = object.__new__(RenderedStore)
+        moved.__dict__ |= vars(self)
+        moved.device = device
+        moved.labels = None if self.labels is None else self.labels.to(device)
+        return moved
+
+    def gather(self, indices: Tensor) -> Tensor:
+        """Render the images, uint8 (B, C, H, W), at int64 `indices` (B,)."""
+        drawn = self._draw(indices.to(self.device))
+        channels, height, width = self.image_shape
+        side = min(height, width)
+        x = (torch.arange(width, device=self.device) + 0.5)[None, None]
+        y = (torch.arange(height, device=self.device) + 0.5)[None, :, None]
+        radius = (drawn.size * side)[:, None, None]
+        x = (x - drawn.x[:, None, None] * width) / radius
+        y = (y - drawn.y[:, None, None] * height) / radius
+        cos, sin = (f(drawn.angle)[:, None, None] for f in (torch.cos, torch.sin))
+        x, y = cos * x + sin * y, cos * y - sin * x
+        share = (0.5 - _distances(self.shapes.kinds, drawn.kind, x, y) * radius).clamp_(0, 1)
+        table = torch.tensor(list(self.shapes.colours.values()), device=self.device).float()
+        colours = table[drawn.colour]
+        if channels == 4:
+            colours = colours[:, :, None, None].expand(-1, -1, height, width)
+            return torch.cat([colours, 255 * share[:, None]], 1).round_().byte()
+        ground = colours.new_tensor(self.shapes.background)
+        if channels == 1:
+            luma = colours.new_tensor(LUMA)
+            colours, ground = (colours @ luma)[:, None], (ground @ luma)[None]
+        over = (colours - ground)[..., None, None] * share[:, None]
+        return over.add_(ground[:, None, None]).round_().byte()
+
+    def attributes(self, indices: Tensor) -> ShapeAttributes:
+        """Return what the images at int64 `indices` (B,) show."""
+        drawn = self._draw(indices.to(self.device))
+        names = list(self.shapes.colours)
+        return ShapeAttributes(
+            kind=[self.shapes.kinds[i] for i in drawn.kind.tolist()],
+            colour=[names[i] for i in drawn.colour.tolist()],
+            size=drawn.size,
+            position=torch.stack([drawn.x, drawn.y], 1),
+            angle=torch.rad2deg(drawn.angle),
+        )
+
+    def _draw(self, indices: Tensor) -> "_Drawn":
+        """Draw the attributes; the whole shape lies within the image."""
+        numbers = (self.first + indices)[:, None] * NUM_COLUMNS
+        columns = torch.arange(NUM_COLUMNS, device=indices.device)
+        uniform = hashed(numbers + columns + self._seed).float() / 2**24
+        kind, colour, size, x, y, angle, *_ = uniform.unbind(1)
+        low, high = self.shapes.min_size, self.shapes.max_size
+        size = low + (high - low) * size
+        _, height, width = self.image_shape
+        x, y = (
+            share + (1 - 2 * share) * draw
+            for draw, share in (
+                (x, size * min(height, width) / width),
+                (y, size * min(height, width) / height),
+            )
+        )
+        return _Drawn(
+            _integers(kind, len(self.shapes.kinds)),
+            _integers(colour, len(self.shapes.colours)),
+            size, x, y, 2 * math.pi * angle,
+        )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class _Drawn:
+    """Attributes of B images, each (B,): numbers of kind and colour, shares, and radians."""
+
+    kind: Tensor
+    colour: Tensor
+    size: Tensor
+    x: Tensor
+    y: Tensor
+    angle: Tensor
+
+
+def _integers(uniform: Tensor, num: int) -> Tensor:
+    return (uniform * num).long().clamp(max=num - 1)  # (1 - 2^-24) * num may be rounded up
+
+
+def _distances(names: Sequence[str], kinds: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return the signed distances (B, H, W) of points from the shapes of their images."""
+    if kinds.device.type != "cpu":  # the rows of each kind would have to be read from the device
+        every = torch.stack([KINDS[name](x, y) for name in names])
+        return every.gather(0, kinds[None, :, None, None].expand(1, *x.shape))[0]
+    distances = torch.empty_like(x)
+    for number, name in enumerate(names):
+        rows = (kinds == number).nonzero()[:, 0]
+        distances[rows] = KINDS[name](x[rows], y[rows])
+    return distances
+
+
+def _circle(x: Tensor, y: Tensor) -> Tensor:
+    return torch.hypot(x, y) - 1
+
+
+def _ring(x: Tensor, y: Tensor) -> Tensor:
+    return (torch.hypot(x, y) - 0.75).abs() - 0.25
+
+
+def _crescent(x: Tensor, y: Tensor) -> Tensor:
+    return torch.maximum(torch.hypot(x, y) - 1, 0.8 - torch.hypot(x - 0.45, y))
+
+
+def _cross(x: Tensor, y: Tensor) -> Tensor:
+    x, y = x.abs(), y.abs()
+    return torch.maximum(torch.minimum(x, y) - 0.3, torch.maximum(x, y) - 0.95)
+
+
+def _star(num: int, inner: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the distance of a star with `num` corners at radius 1, the first at the top.
+
+    Args:
+        num: Number of corners.
+        inner: Radius of the corners between them; cos(pi / num) gives a regular polygon.
+    """
+    half = math.pi / num
+    tip, notch = (1.0, 0.0), (inner * math.cos(half), inner * math.sin(half))
+    normal = (notch[1] - tip[1], tip[0] - notch[0])
+    length = math.hypot(*normal)
+
+    def distance(x: Tensor, y: Tensor) -> Tensor:
+        radius, angle = torch.hypot(x, y), torch.atan2(x, -y)
+        angle = (angle.add_(half).remainder_(2 * half) - half).abs_()  # from the nearest corner
+        along, across = radius * torch.cos(angle), radius * torch.sin(angle)
+        return ((along - tip[0]) * normal[0] + across * normal[1]) / length
+
+    return distance
+
+
+KINDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "circle": _circle,
+    "triangle": _star(3, math.cos(math.pi / 3)),
+    "square": _star(4, math.cos(math.pi / 4)),
+    "pentagon": _star(5, math.cos(math.pi / 5)),
+    "hexagon": _star(6, math.cos(math.pi / 6)),
+    "star": _star(5, 0.4),
+    "cross": _cross,
+    "ring": _ring,
+    "crescent": _crescent,
+}
+"""Signed distance from the border of each shape, which lies in the circle of radius 1."""
