@@ -68,6 +68,7 @@ def test_onnx_picture_model_equals_torch_at_any_size(tmp_path, network, channels
         assert (torch.from_numpy(image) - expected).abs().max() <= 1e-4
 
 
+@pytest.mark.slow
 def test_onnx_refuses_a_network_that_it_cannot_express(tmp_path):
     pytest.importorskip("onnxscript")
     with pytest.raises(UserError, match=r"onnx=true: ONNX cannot express this network: .+"):

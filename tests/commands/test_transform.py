@@ -6,15 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageCms
 
 import limner
+from limner.commands import export as export_command
 from limner.commands import sample as sample_command
 from limner.commands import transform as transform_command
 from limner.errors import UserError
+from limner.pixels import to_float, to_uint8
 from limner.pretrained.load import load
 from support.picture_models import Enlarger, Nearest, export_of
 from support.runs import trained
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+"""A profile of RGB colours; it contains the second of its creation."""
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +115,6 @@ def test_transform_gives_pictures_of_one_name_two_names(transform):
     assert not Path("other").exists()
 
 
-def profile(space):
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
-
-
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
 def test_transform_turns_pictures_upright_and_keeps_true_metadata(transform, ending):
     exif = Image.Exif()
@@ -120,7 +122,7 @@ def test_transform_turns_pictures_upright_and_keeps_true_metadata(transform, end
     if ending != "tif":
         exif[0x8769] = {0x9003: "2020:01:02 03:04:05", 0xA002: 7, 0xA003: 5}
         exif[0x8825] = {1: "N", 2: (1.0, 2.0, 3.0)}
-    options = {"icc_profile": profile("sRGB"), "dpi": (100, 50)}
+    options = {"icc_profile": PROFILE, "dpi": (100, 50)}
     if ending == "jpg":
         options |= {"quality": 100, "subsampling": 0}
     array = picture(f"in/a.{ending}", exif=exif.tobytes(), **options)
@@ -132,7 +134,7 @@ def test_transform_turns_pictures_upright_and_keeps_true_metadata(transform, end
     found = made.getexif()
     assert found.get(0x0112, 1) == 1
     assert found[0x010F] == "Maker"
-    assert made.info["icc_profile"] == profile("sRGB")
+    assert made.info["icc_profile"] == PROFILE
     assert np.allclose([float(each) for each in made.info["dpi"]], (100, 200), atol=0.5)
     if ending != "tif":
         assert found.get_ifd(0x8769) == {0x9003: "2020:01:02 03:04:05"}
@@ -142,7 +144,7 @@ def test_transform_turns_pictures_upright_and_keeps_true_metadata(transform, end
 def test_transform_converts_deep_grey_and_cmyk_pictures_and_says_so(transform):
     deep = np.random.default_rng(0).integers(0, 2**16, (5, 7)).astype(np.uint16)
     picture("in/deep.png", deep)
-    grey = picture("in/grey.png", pixels(5, 7), icc_profile=profile("sRGB"))
+    grey = picture("in/grey.png", pixels(5, 7), icc_profile=PROFILE)
     colour = np.random.default_rng(0).integers(0, 2**16, (2, 3, 3)).astype(np.uint16)
     header = b"P6 3 2 65535\n"
     Path("in/colour.ppm").write_bytes(header + colour.astype(">u2").tobytes())
@@ -313,3 +315,39 @@ def test_commands_name_the_command_that_fits_the_model(exports, tmp_path, monkey
         sample_command.run(words)
     assert isinstance(limner.load(drawing), limner.TrainedModel)
     shutil.rmtree(drawing)
+
+
+@pytest.mark.parametrize(
+    ("words", "network"),
+    [
+        (["model=super_resolution", "data=super_resolution", "data.scale=2"], "span"),
+        (["model=restoration", "data=restoration", "data/degradation=holes"], "nafnet"),
+    ],
+)
+def test_transform_and_export_of_a_trained_run_equal_its_model(
+    tmp_path, monkeypatch, words, network
+):
+    for i in range(4):
+        picture(tmp_path / f"photos/{i}.png", pixels(40, 44, 3, seed=i))
+    small = ["width=8", *(["num_blocks=2"] if network == "span" else ["middle_blocks=1",
+             "encoder_blocks=[1,1]", "decoder_blocks=[1,1]"])]  # fmt: skip
+    run = trained(
+        tmp_path / "runs", *words, f"network={network}", f"data.path={tmp_path / 'photos'}",
+        "data.crop_size=16", "data.batch_size=2", "optimizer.lr=0.01",
+        *(f"network.restorer.{each}" for each in small),
+    )  # fmt: skip
+    model, given = load(run, device="cpu"), pixels(30, 37, 3, seed=9)
+    mask = pixels(30, 37) > 99 if network == "nafnet" else None
+    made = model.transform(given, mask, tile=16)
+    with torch.no_grad():
+        known = None if mask is None else torch.from_numpy(mask)[None, None].float()
+        inputs = to_float(torch.from_numpy(given).permute(2, 0, 1)[None])
+        whole = model.module.transform(inputs if known is None else inputs * known, known)
+    assert np.abs(to_uint8(whole[0]).permute(1, 2, 0).numpy().astype(int) - made).max() <= 1
+    monkeypatch.chdir(tmp_path)
+    export_command.run([f"run={run}", "to=exported"])
+    assert np.array_equal(load("exported", device="cpu").transform(given, mask, tile=16), made)
+    alpha = [] if mask is None else [255 * mask[..., None].astype(np.uint8)]
+    picture("in/a.png", np.concatenate([given, *alpha], 2))
+    transform_command.run(["run=exported", "input=in", "output=out", "tile=16", "device=cpu"])
+    assert np.array_equal(content("out/a.png"), made)

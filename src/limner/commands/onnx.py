@@ -156,12 +156,15 @@ def _check(network: nn.Module, path: Path, inputs: dict[str, Tensor]) -> None:
 @contextlib.contextmanager
 def _quiet():
     """Hide the exporter's log lines, warnings and prints, which are meant for its developers."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
+    disabled = logging.root.manager.disable
     try:
-        logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        logging.disable(logging.CRITICAL)
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)
