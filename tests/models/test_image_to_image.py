@@ -15,7 +15,6 @@ from limner.models import ImageToImage
 from limner.models import image_to_image as module
 from limner.models.gradients import Gradients
 from limner.networks.efficientnet_lite import EfficientNetLite0
-from limner.training.compilation import compile_training
 from support.pairs import BATCH, Linear, Pairs, pair
 from support.two_processes import on_two
 
@@ -206,15 +205,6 @@ def test_validation_reports_the_losses_of_whole_pictures_and_returns_the_outputs
     assert tested.keys() == {"test/loss", "test/pixel"}
 
 
-def test_compiled_training_is_one_graph_and_gives_the_same_weights(caplog):
-    models = made(), made()
-    compile_training(models[1], "default")
-    values = [trained(model, pair(), pair(seed=1)) for model in models]
-    assert values[0] == pytest.approx(values[1], rel=1e-4)
-    torch.testing.assert_close(weights(models[0]), weights(models[1]), rtol=1e-4, atol=1e-5)
-    assert "cannot compile" not in caplog.text
-
-
 @pytest.mark.parametrize(
     ("losses", "scale", "message"),
     [
@@ -222,12 +212,23 @@ def test_compiled_training_is_one_graph_and_gives_the_same_weights(caplog):
         ({"pixel": l1(-1.0)}, 2, r"model\.losses\.pixel\.weight=-1\.0: must be 0 or more"),
         ({"pixel": l1(float("nan"))}, 2, "weight=nan: must be 0 or more"),
         ({"loss": l1()}, 2, "this name is taken"),
-        ({"pixel": l1()}, 4, r"model\.scale=4: the network enlarges by 2"),
+        ({"pixel": l1()}, 4, r"model\.scale=4: the attribute `scale` of the network is 2"),
     ],
 )
 def test_invalid_values_are_refused(losses, scale, message):
     with pytest.raises(ValueError, match=message):
         made(Linear(2), losses, scale=scale)
+
+
+def test_network_that_does_not_state_its_scale_is_refused():
+    with pytest.raises(ValueError, match="the attribute `scale` of the network is None"):
+        made(nn.Identity())
+
+
+def test_losses_are_summed_in_float32_if_the_model_computes_in_bfloat16():
+    batch = {name: values.bfloat16() for name, values in pair().items()}
+    _, sums = made().bfloat16()._sums(batch["input"], batch["image"])
+    assert {value.dtype for value in sums.values()} == {torch.float32}
 
 
 def test_loss_that_cannot_read_the_targets_is_refused_before_training():

@@ -157,8 +157,13 @@ class ImageToImage(L.LightningModule):
         (gradients,) = torch.autograd.grad(losses["loss"].sum(), leaf)
         kept = readable & losses["loss"].detach().isfinite() & _are_finite(gradients)
         surrogate = (output * _where(kept, gradients)).sum()
-        sums = {name: _where(kept, values.detach()).sum() for name, values in losses.items()}
-        return surrogate, sums | {"kept": kept.sum().to(surrogate.dtype)}
+        dtype = torch.promote_types(
+            output.dtype, torch.float32
+        )  # sums in bfloat16 would be rounded
+        sums = {
+            name: _where(kept, values.detach()).sum(dtype=dtype) for name, values in losses.items()
+        }
+        return surrogate, sums | {"kept": kept.sum().to(dtype)}
 
 
 def _joined(inputs: Tensor, mask: Tensor | None) -> Tensor:
@@ -192,7 +197,9 @@ def _check(network: nn.Module, losses: Mapping[str, PairLoss], scale: int) -> No
             raise ValueError(f"model.losses.{name}.weight={loss.weight}: must be 0 or more.")
         if name in ("loss", "kept", "num_skipped"):
             raise ValueError(f"model.losses.{name}: this name is taken; choose another name.")
-    if network.scale != scale:
+    found = getattr(network, "scale", None)
+    if found != scale:
         raise ValueError(
-            f"model.scale={scale}: the network enlarges by {network.scale}; both are data.scale."
+            f"model.scale={scale}: the attribute `scale` of the network is {found}; both must be "
+            "data.scale."
         )
