@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra.utils import get_object
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torchvision.datasets import CelebA, cifar
 
 from limner.config.build import build, check
 from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
+from limner.randomness import Noise
 from limner.resume.allowed_changes import leaves
 from limner.training import train as train_module
 from support import composition, fakes
@@ -223,6 +224,21 @@ def test_combinations_contain_every_model_and_every_option():
     for group in ["network", *(f"model/{folder.name}" for folder in folders)]:
         missing = [name for name in options(group) if f"{group}={name}" not in found]
         assert missing == ELSEWHERE.get(group, []), group
+
+
+@pytest.mark.parametrize("name", [n for n in options("data/degradation") if n != "none"])
+def test_every_degradation_is_built_from_its_file_alone_and_in_a_list(composed, name):
+    data = "super_resolution" if name == "resize" else "restoration"
+    other = "blur" if name == "noise" else "noise"
+    for parts in ([name], [other, name]):
+        made = composed(f"data={data}", f"data/degradation=[{','.join(parts)}]", "data.path=x")
+        check(made)
+        check_parameters(made)
+        assert list(made.data.degradation.parts) == parts
+        degradation = instantiate(made.data.degradation, _convert_="all")
+        assert list(degradation.protocol()) == parts
+        assert degradation.factor == made.data.scale
+        assert degradation(torch.zeros(1, 3, 8, 8), draws=Noise()).input.shape[:2] == (1, 3)
 
 
 @pytest.mark.parametrize("accelerator", options("accelerator"))

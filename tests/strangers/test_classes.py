@@ -50,6 +50,8 @@ OPTIONS = {
     group: sorted(file.stem for file in (CONFIG_DIR / group).glob("*.yaml")) for group in GROUPS
 }
 NEEDED = {
+    "restoration": ["data.path=x"],
+    "super_resolution": ["data.path=x"],
     "code_prior": ["model.first_stage=x"],
     "image_folder": ["data.path=x"],
     "imagenet": ["data.root=x"],
@@ -71,7 +73,10 @@ def test_foreign_classes_accepts_every_option_of_conf(composed, i):
     "words",
     [["model=gan", "model/penalty=consistency", "callbacks=profiler", "logger=wandb"],
      ["model/prior=flow", "model/likelihood=logistic", "model/kl_schedule=linear",
-      "data/augmentation=flip"]],
+      "data/augmentation=flip"],
+     ["data=restoration", "data.path=x",
+      "data/degradation=[noise,blur,low_light,jpeg,downscale,holes]"],
+     ["data=super_resolution", "data.path=x", "data/degradation=resize"]],
 )  # fmt: skip
 def test_foreign_classes_accepts_the_parts_of_conf(composed, words):
     assert not foreign_classes(plain(composed(*words)), trust=[])

@@ -5,10 +5,11 @@ Along an axis of n pixels, the result of size m at the scale s = m / n is a weig
     y[i] = sum_j w[i, j] x[j],   w[i, j] = k(t (u[i] - j)) / sum_l k(t (u[i] - l)),
     u[i] = (i + 1/2) / s - 1/2,  t = min(s, 1) with antialias, else 1
 
-Beyond its border, the image is its own mirror image (the outermost pixel appears twice). The cubic
-kernel k is that of Keys (1981), https://doi.org/10.1109/TASSP.1981.1163711, with a = -1/2.
-`torch.nn.functional.interpolate` leaves out the pixels beyond the border instead, and without
-antialias its cubic kernel has a = -3/4.
+Beyond its border, the image repeats its outermost pixel, as in the versions of MATLAB that made
+the usual test sets. (Later versions mirror the image, which changes only pixels at the border.)
+The cubic kernel k is that of Keys (1981), https://doi.org/10.1109/TASSP.1981.1163711, with
+a = -1/2. `torch.nn.functional.interpolate` leaves out the pixels beyond the border instead, and
+without antialias its cubic kernel has a = -3/4.
 """
 
 __all__ = ["KERNELS", "matlab_resize", "round_to_8_bits"]
@@ -21,8 +22,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-LARGEST_CACHED = 2**20
-"""Number of values of the largest matrix that is kept, 4 MiB in float32."""
+LARGEST_CACHED = 2**18
+"""Number of values of the largest matrix that is kept, 1 MiB in float32."""
 
 
 class Kernel(NamedTuple):
@@ -39,10 +40,12 @@ def matlab_resize(
     size: tuple[int, int] | None = None,
     kernel: str = "cubic",
     antialias: bool = True,
+    quantise: bool = False,
 ) -> Tensor:
     """Resize images as MATLAB's `imresize` does.
 
-    Values are not rounded and not clipped: a cubic or Lanczos kernel overshoots at edges.
+    Without `quantise`, values are not rounded and not clipped: a cubic or Lanczos kernel
+    overshoots at edges.
 
     Args:
         images: Images (B, C, H, W), float.
@@ -51,6 +54,8 @@ def matlab_resize(
         size: Height and width of the result; give either `factor` or `size`.
         kernel: Name of a kernel in `KERNELS`.
         antialias: Whether shrinking widens the kernel, so that every pixel counts.
+        quantise: Whether images in [-1, 1] are treated as files of 8 bits: rounded and clipped at
+            first and after each axis, as `imresize` does with uint8 images.
 
     Returns:
         Images of the same dtype.
@@ -68,17 +73,27 @@ def matlab_resize(
     # Autocast would multiply in bfloat16, which has fewer digits than an 8-bit pixel needs
     # (test_matlab_resize_keeps_all_digits_when_networks_use_half_precision).
     with torch.autocast(images.device.type, enabled=False):
-        wide = images.to(torch.promote_types(images.dtype, torch.float32))
-        rows, columns = rows.to(wide.dtype), columns.to(wide.dtype)
-        smaller_first = size[0] <= height
-        wide = rows @ wide if smaller_first else wide @ columns.T
-        wide = wide @ columns.T if smaller_first else rows @ wide
-    return wide.to(images.dtype)
+        result = images.to(torch.promote_types(images.dtype, torch.float32))
+        rows, columns = rows.to(result.dtype), columns.to(result.dtype)
+        if quantise:
+            result = _levels(result.add(1.0).mul_(127.5))
+        for axis in (2, 3) if scales[0] <= scales[1] else (3, 2):
+            result = rows @ result if axis == 2 else result @ columns.T
+            if quantise:
+                result = _levels(result)
+        if quantise:
+            result = result.div_(127.5).sub_(1.0)
+    return result.to(images.dtype)
 
 
 def round_to_8_bits(images: Tensor) -> Tensor:
     """Round images in [-1, 1] to the 256 values that a file can hold, and clip other values."""
-    return images.add(1.0).mul_(127.5).round_().clamp_(0, 255).div_(127.5).sub_(1.0)
+    return _levels(images.add(1.0).mul_(127.5)).div_(127.5).sub_(1.0)
+
+
+def _levels(values: Tensor) -> Tensor:
+    """Round to the levels 0 ... 255 in place; halves, which are frequent, up as MATLAB does."""
+    return values.add_(0.5).floor_().clamp_(0, 255)
 
 
 def _matrix_on(
@@ -105,8 +120,7 @@ def _matrix(before: int, after: int, scale: float, kernel: Kernel, antialias: bo
     taps = torch.floor(centres - width / 2)[:, None] + torch.arange(num_taps)
     weights = kernel.function(shrink * (centres[:, None] - taps))
     weights = weights / weights.sum(1, keepdim=True)
-    pixels = taps.long() % (2 * before)
-    pixels = torch.minimum(pixels, 2 * before - 1 - pixels)
+    pixels = taps.long().clamp(0, before - 1)
     zeros = torch.zeros(after, before, dtype=torch.float64)
     return zeros.scatter_add_(1, pixels, weights)
 

@@ -30,12 +30,15 @@ def test_amount_of_whole_numbers_draws_each_equally_often():
 
 
 class Largest:
+    """The largest number below 1, rounded as the images of half precision are."""
+
     def uniform(self, images, *shape):
-        return torch.full((len(images), *shape), 1 - 2**-24)
+        return torch.full((len(images), *shape), 1 - 2**-24).to(images.dtype)
 
 
-def test_amount_of_whole_numbers_never_exceeds_its_interval():
-    found = Amount([0, 100], key="x", whole=True).draw(IMAGES[:1], Largest())
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_amount_of_whole_numbers_never_exceeds_its_interval(dtype):
+    found = Amount([0, 100], key="x", whole=True).draw(IMAGES[:1].to(dtype), Largest())
     assert found.item() == 100
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from limner.augmentations.degradations import Downscale, Resize
-from limner.augmentations.resampling import matlab_resize, round_to_8_bits
+from limner.augmentations.resampling import matlab_resize
 from support.draws import OwnDraws, pictures
 
 
@@ -12,7 +12,7 @@ def test_resize_makes_the_copy_that_a_file_holds():
     found = part(images, draws=OwnDraws())
     assert part.factor == 3
     assert found.input.shape == (4, 3, 8, 12)
-    assert torch.equal(found.input, round_to_8_bits(matlab_resize(images, factor=1 / 3)))
+    assert torch.equal(found.input, matlab_resize(images, factor=1 / 3, quantise=True))
     levels = (found.input + 1) * 127.5
     assert torch.allclose(levels, levels.round(), atol=1e-3)
 

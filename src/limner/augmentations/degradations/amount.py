@@ -54,6 +54,6 @@ class Amount:
             return torch.full((len(images), 1, 1, 1), float(self.max), device=images.device)
         uniform = draws.uniform(images, 1).float()[..., None, None]
         if self.whole:
-            num = self.max - self.min + 1  # 0.99999994 * num may be rounded up to num
+            num = self.max - self.min + 1  # a number of half precision may be rounded up to 1
             return self.min + (uniform * num).floor().clamp(max=num - 1)
         return self.min + (self.max - self.min) * uniform

@@ -87,7 +87,7 @@ class Holes:
         y, x = y * height, x * width
         step = _between(self.stroke_length, length) * min(height, width) / SEGMENTS
         radius = _between(self.stroke_width, thickness) * min(height, width) / 2
-        radius = torch.where(is_used[..., None, None, None], radius, -1.0)
+        radius = torch.where(is_used[..., None, None, None], radius, torch.nan)  # equals nothing
         rows = torch.arange(height, device=images.device)[:, None] + 0.5
         columns = torch.arange(width, device=images.device) + 0.5
         angle = 2 * math.pi * turns[0]
@@ -98,8 +98,8 @@ class Holes:
                 down, right = rows - y[:, k], columns - x[:, k]
                 along = (down * dy[:, k] + right * dx[:, k]).clamp_(min=0)
                 along = torch.minimum(along, step[:, k])
-                far = torch.hypot(down - along * dy[:, k], right - along * dx[:, k])
-                is_hole |= far <= radius[:, k]
+                far = (down - along * dy[:, k]).square_() + (right - along * dx[:, k]).square_()
+                is_hole |= far <= radius[:, k] ** 2
             y, x = y + step * dy, x + step * dx
         return is_hole
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from limner.augmentations.degradations.protocols import Degraded, Draws
-from limner.augmentations.resampling import KERNELS, matlab_resize, round_to_8_bits
+from limner.augmentations.resampling import KERNELS, matlab_resize
 
 
 class Resize:
@@ -17,7 +17,7 @@ class Resize:
         factor: Height of the picture / height of the copy, a whole number from 1 on.
         kernel: Kernel: cubic | box | linear | lanczos3.
         antialias: Whether the kernel is as wide as `factor` pixels, so that every pixel counts.
-        quantise: Whether to round to 8 bits and to clip, as a file does.
+        quantise: Whether to round to 8 bits and to clip, as MATLAB does with pictures of files.
     """
 
     adds_mask = False
@@ -33,9 +33,10 @@ class Resize:
     def __call__(self, images: Tensor, *, draws: Draws) -> Degraded:
         """Return copies (B, C, ceil(H / factor), ceil(W / factor)); `draws` is not used."""
         small = matlab_resize(
-            images, factor=1 / self.factor, kernel=self.kernel, antialias=self.antialias
-        )
-        return Degraded(round_to_8_bits(small) if self.quantise else small, None)
+            images, factor=1 / self.factor, kernel=self.kernel, antialias=self.antialias,
+            quantise=self.quantise,
+        )  # fmt: skip
+        return Degraded(small, None)
 
     def protocol(self) -> dict[str, Any]:
         """Return how the copy is made."""
