@@ -198,7 +198,9 @@ def test_export_names_mistakes(export):
         with pytest.raises(UserError) as error:
             export("gan", *words)
         assert message in str(error.value), words
-    with pytest.raises(UserError, match="Classifier is not a function of a latent code"):
+    with pytest.raises(
+        UserError, match="Classifier is neither a function of a latent code nor of a pic"
+    ):
         export("classifier", "to=x", "onnx=true")
     assert [path.name for path in Path().iterdir()] == ["full"]
 

@@ -31,6 +31,8 @@ def exports(tmp_path_factory):
     export_of(Enlarger, {"scale": 2}, folder / "enlarger")
     export_of(Enlarger, {"scale": 1, "channels": 1, "outputs": 1}, folder / "grey",
               channels=1, outputs=1)  # fmt: skip
+    export_of(Enlarger, {"scale": 2, "channels": 2, "outputs": 2}, folder / "two",
+              channels=2, outputs=2)  # fmt: skip
     return folder
 
 
@@ -287,6 +289,12 @@ def test_transform_refuses_a_mistake_before_it_loads_the_model(
     monkeypatch.setattr(transform_command, "load", lambda *_, **__: pytest.fail("it loads"))
     with pytest.raises(UserError, match=message.replace("(", r"\(")):
         transform(*words)
+
+
+def test_transform_refuses_models_whose_pictures_are_no_files(transform):
+    picture("in/a.png")
+    with pytest.raises(UserError, match="pictures of 2 channels to pictures of 2 are no files"):
+        transform("input=in", "output=out", run="two")
 
 
 def test_transform_refuses_pictures_beyond_the_limit_before_decoding(transform, monkeypatch):

@@ -219,6 +219,11 @@ def test_load_reads_weights_of_another_precision(tmp_path, dtype):
             {"data": DATA | {"image_shape": [1, 0, 8]}},
             "data.image_shape: each size must lie between 1 and",
         ),
+        (
+            {"data": DATA | {"input_shape": [1, 8, 10**9]}},
+            "data.input_shape: each size must lie between 1 and",
+        ),
+        ({"data": DATA | {"input_shape": 8}}, "data.input_shape=8: must be "),
         ({"data": DATA | {"num_classes": 10**12}}, "between 0 and 1,000,000"),
         ({"data": DATA | {"num_classes": -1}}, "between 0 and 1,000,000"),
         ({"update": "7"}, "its update must be a whole number"),

@@ -61,6 +61,11 @@ def run(words: Sequence[str]) -> int:
         options.run, device=options.device, checkpoint=options.checkpoint, trust=options.trust
     )
     transform = model.picture_transform
+    if not {transform.channels, transform.out_channels} <= MODES.keys():
+        raise UserError(
+            f"run={options.run}: pictures of {transform.channels} channels to pictures of "
+            f"{transform.out_channels} are no files; use limner.load(...).transform(array)."
+        )
     if files.num_others:
         say(f"Left out, since they are no pictures: {files.num_others:,} of the files.")
     if len(left) < len(paths):
