@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limner.schedules import Cosine, Cyclical, Interval, Linear, LinearWarmup
+from limner.schedules import Cosine, Cyclical, Interval, Linear, LinearWarmup, WarmupCosine
 
 SETTINGS = {"start": 2.0, "end": 0.5, "first": 10, "last": 30}
 
@@ -24,6 +24,26 @@ def test_linear_is_straight_and_cosine_is_flat_at_its_ends():
     assert steps == pytest.approx([1.5 / 20] * 20)
     assert curve(10) - curve(11) < 0.1 * 1.5 / 20 * 2
     assert curve(11) - 2.0 == pytest.approx(0.5 - curve(29)), "not symmetric"
+
+
+def test_warmup_grows_in_equal_steps_and_then_follows_the_cosine():
+    schedule = WarmupCosine(warmup=0.1, end=0.5, last=100)
+    assert [schedule(update) for update in range(10)] == pytest.approx(
+        [0.1 * (1 + update) for update in range(10)]
+    )
+    cosine = Cosine(start=1.0, end=0.5, first=9, last=100)
+    assert all(schedule(update) == cosine(update) for update in range(9, 120))
+
+
+@pytest.mark.parametrize("last", [1, 2, 3, 30])
+def test_warmup_starts_above_0_however_short_the_training(last):
+    assert all(WarmupCosine(warmup=0.02, end=0.1, last=last)(update) > 0 for update in range(last))
+
+
+@pytest.mark.parametrize("warmup", [-0.1, 1.0, 200])
+def test_warmup_refuses_what_is_no_share(warmup):
+    with pytest.raises(ValueError, match="lr_schedule.warmup="):
+        WarmupCosine(warmup=warmup, end=0.0, last=100)
 
 
 def test_linear_may_grow():

@@ -20,6 +20,7 @@ TITLES = {
     "callbacks": "what happens around training",
     "data": "data sets",
     "data/augmentation": "changes of training images",
+    "data/degradation": "changes that a model learns to undo",
     "experiment": "recipes of papers",
     "hydra": "launchers of sweeps, and messages",
     "hydra/hydra_logging": "messages of Hydra itself",
@@ -35,6 +36,7 @@ TITLES = {
     "model/kl_schedule": "weight of a VAE's KL over time",
     "model/likelihood": "likelihoods of a VAE",
     "model/loss": "losses of a GAN",
+    "model/losses": "losses of models that change pictures",
     "model/objective": "objectives of a VAE",
     "model/penalty": "penalties of a discriminator",
     "model/prior": "priors of latent codes",
@@ -153,7 +155,8 @@ def _page(conf: Path, part: str, within: Sequence[str], default: str | None, kno
         lines += [f"{name[len(part) - len(up) :]}" for name in within]
         lines += ["```", ""]
     for path in shared:
-        lines += [f"({_label(part, path)})=", f"## Keys of `{part}` that options share", ""]
+        of = f": {path.stem}" if len(shared) > 1 else ""
+        lines += [f"({_label(part, path)})=", f"## Keys of `{part}` that options share{of}", ""]
         lines += _body(f"{part}/base", path, known)
     for path in paths:
         lines += [f"({_label(part, path)})=", f"## `{part}={path.stem}`", ""]
@@ -291,7 +294,7 @@ def _summary(path: Path) -> str:
 
 
 def _label(part: str, path: Path) -> str:
-    name = "shared" if path.parent.name == "base" else path.stem
+    name = f"shared-{path.stem}" if path.parent.name == "base" else path.stem
     return f"config-{part.removesuffix('/base')}-{name}".replace("/", "-").replace("_", "-")
 
 

@@ -12,7 +12,7 @@ with the full weight from the start.
 An `Interval` decides when a run is validated, scored and pictured.
 """
 
-__all__ = ["Cosine", "Cyclical", "Interval", "Linear", "LinearWarmup"]
+__all__ = ["Cosine", "Cyclical", "Interval", "Linear", "LinearWarmup", "WarmupCosine"]
 
 import bisect
 import math
@@ -56,6 +56,29 @@ class Cosine(Linear):
     def __call__(self, update: int) -> float:
         share = (1 - math.cos(math.pi * self._progress(update))) / 2
         return self.start + (self.end - self.start) * share
+
+
+class WarmupCosine(Cosine):
+    """Linear growth from 0 to 1 in w updates, then half a cosine from 1 to another value.
+
+    (update + 1) / w,  before update w = max(1, round(warmup * last)); then as `Cosine`
+
+    Goyal et al. (2017), section 2.2, https://arxiv.org/abs/1706.02677.
+
+    Args:
+        warmup: Share of the updates in which the value grows, in [0, 1).
+        end: Value from update `last` on.
+        last: Update at which the cosine ends, at least 1.
+    """
+
+    def __init__(self, *, warmup: float, end: float, last: int) -> None:
+        if not 0 <= warmup < 1:
+            raise ValueError(f"lr_schedule.warmup={warmup}: must be in [0, 1), a share.")
+        self.num_warmup = max(1, round(warmup * last))
+        super().__init__(start=1.0, end=end, first=self.num_warmup - 1, last=last)
+
+    def __call__(self, update: int) -> float:
+        return min((update + 1) / self.num_warmup, super().__call__(update))
 
 
 class LinearWarmup(Linear):
