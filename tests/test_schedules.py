@@ -42,7 +42,7 @@ def test_warmup_starts_above_0_however_short_the_training(last):
 
 @pytest.mark.parametrize("warmup", [-0.1, 1.0, 200])
 def test_warmup_refuses_what_is_no_share(warmup):
-    with pytest.raises(ValueError, match="lr_schedule.warmup="):
+    with pytest.raises(ValueError, match=r"lr_schedule\.warmup="):
         WarmupCosine(warmup=warmup, end=0.0, last=100)
 
 
