@@ -99,6 +99,8 @@ def test_unsupported_conditions_channels_and_sizes_are_refused(monkeypatch):
         made((4, 16, 16))
     with pytest.raises(ValueError, match=r"min_size=0: must be 1 or more"):
         made(min_size=0)
+    with pytest.raises(ValueError, match="discriminator_norm=batsh: choose one of"):
+        made(norm="batsh")
     with pytest.raises(ValueError, match="choose one of none, projection"):
         made(num_classes=3, condition="auxiliary")
     monkeypatch.setattr(imagenet_weights, "PACKAGE", "no_such_package")

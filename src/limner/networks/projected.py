@@ -6,8 +6,7 @@ convolutions, which are never trained, mix the channels of each map and then the
     c_l = conv1x1_l(f_l)       m_L = c_L       m_l = c_l + conv3x3_l(enlarge(m_{l+1}))
 
 A small head with spectral norm maps each m_l to logits on the same grid of places, of 4x4 at most.
-Batch norm follows each hidden layer. It removes the scale of the maps, which differ by a factor of
-10, and since real and fake images are separate batches, it hides what only their means differ in.
+Batch norm follows each hidden layer, since the maps differ in size by a factor of up to 10.
 An image has a logit for each head and place. A loss is computed for each logit, and its mean is
 minimised: this is the paper's sum over the heads, of the mean over places, divided by L.
 """
