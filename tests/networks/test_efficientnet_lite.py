@@ -88,3 +88,13 @@ def test_construction_draws_no_random_numbers():
     torch.manual_seed(0)
     EfficientNetLite0()
     assert torch.rand(()) == expected
+
+
+def test_folded_network_computes_the_same_maps_without_batch_norm(network):
+    folded = EfficientNetLite0().load().fold_norms()
+    images = torch.rand(2, 3, 40, 56) * 2 - 1
+    with torch.no_grad():
+        for one, other in zip(network.stages(images), folded.stages(images), strict=True):
+            assert torch.allclose(one, other, atol=1e-3 * one.std())
+    in_stages = [folded._bn0, *folded._blocks.modules()]
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in in_stages)

@@ -11,7 +11,7 @@ from limner.networks.projected import Discriminator, _enlarge
 
 def made(shape=(3, 16, 16), *, seed=0, **changed) -> Discriminator:
     torch.manual_seed(seed)
-    rest = {"width": 8, "min_size": 32, "num_classes": None, "condition": "none"}
+    rest = {"width": 8, "min_size": 32, "norm": "none", "num_classes": None, "condition": "none"}
     return Discriminator(image_shape=shape, features=EfficientNetLite0(), **{**rest, **changed})
 
 
@@ -62,6 +62,22 @@ def test_coarse_map_reaches_every_finer_map():
     assert torch.equal(2 * before[3], after[3])
 
 
+@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
+def test_norm_removes_the_scale_of_the_maps_and_batch_norm_mixes_images(norm):
+    images = torch.rand(4, 3, 16, 16)
+
+    def logits(factor: float) -> torch.Tensor:
+        d = made(norm=norm, seed=2).train()
+        for i in range(4):
+            d.get_buffer(f"channels_{i}").mul_(factor)
+        return d(images)
+
+    small, large = logits(1), logits(10)
+    assert torch.allclose(small, large, atol=0.02) == (norm != "none")
+    alone = made(norm=norm, seed=2).train()(images[:2])
+    assert torch.allclose(small[:2], alone, atol=1e-3) == (norm != "batch")
+
+
 @pytest.mark.parametrize("size", [(5, 3), (4, 6), (3, 3)])
 def test_enlarge_is_bilinear(size):
     maps = torch.randn(2, 4, 3, 3)
@@ -83,6 +99,8 @@ def test_unsupported_conditions_channels_and_sizes_are_refused(monkeypatch):
         made((4, 16, 16))
     with pytest.raises(ValueError, match=r"min_size=0: must be 1 or more"):
         made(min_size=0)
+    with pytest.raises(ValueError, match="discriminator_norm=batsh: choose one of"):
+        made(norm="batsh")
     with pytest.raises(ValueError, match="choose one of none, projection"):
         made(num_classes=3, condition="auxiliary")
     monkeypatch.setattr(imagenet_weights, "PACKAGE", "no_such_package")

@@ -6,6 +6,7 @@ convolutions, which are never trained, mix the channels of each map and then the
     c_l = conv1x1_l(f_l)       m_L = c_L       m_l = c_l + conv3x3_l(enlarge(m_{l+1}))
 
 A small head with spectral norm maps each m_l to logits on the same grid of places, of 4x4 at most.
+Batch norm follows each hidden layer, since the maps differ in size by a factor of up to 10.
 An image has a logit for each head and place. A loss is computed for each logit, and its mean is
 minimised: this is the paper's sum over the heads, of the mean over places, divided by L.
 """
@@ -21,7 +22,7 @@ from torch.nn.functional import conv2d, interpolate
 
 from limner.networks.conditions import check_condition
 from limner.networks.efficientnet_lite import EfficientNetLite0
-from limner.networks.normalisation import normalise_spectra
+from limner.networks.normalisation import check_norm, norm_layer, normalise_spectra
 
 LARGEST_GRID = 4
 
@@ -39,6 +40,8 @@ class Discriminator(nn.Module):
         width: Number of channels of the hidden layers of each head.
         min_size: Smallest height and width in pixels for the frozen network; smaller images are
             enlarged by the smallest whole factor that suffices.
+        norm: "batch", "layer" or "none", after each hidden layer of a head. A gradient penalty
+            needs a norm that does not mix the images of a batch: "layer" or "none".
         num_classes: Number of classes; None for an unconditional network.
         condition: "none" or "projection", see `limner.networks.conditions`.
 
@@ -53,10 +56,12 @@ class Discriminator(nn.Module):
         features: EfficientNetLite0,
         width: int,
         min_size: int,
+        norm: str,
         num_classes: int | None,
         condition: str,
     ) -> None:
         super().__init__()
+        check_norm(norm)
         check_condition(
             "discriminator", condition, num_classes=num_classes, fitting=("none", "projection")
         )
@@ -74,7 +79,7 @@ class Discriminator(nn.Module):
         while grid > LARGEST_GRID:
             grid, further = -(-grid // 2), further + 1
         self.heads = nn.ModuleList(
-            _Head(c, width, num_halvings=further + i, num_classes=num_classes)
+            _Head(c, width, norm=norm, num_halvings=further + i, num_classes=num_classes)
             for i, c in zip(reversed(range(len(channels))), channels, strict=True)
         )
         normalise_spectra(self.heads)
@@ -113,7 +118,7 @@ class Discriminator(nn.Module):
             ValueError: If the weights are not installed, or are damaged.
         """
         if not self._is_loaded:
-            network = self._features[0].load().requires_grad_(False).eval()
+            network = self._features[0].load().fold_norms().requires_grad_(False)
             network.to(memory_format=torch.channels_last)  # 2 to 4 times faster on a CPU
             self._is_loaded = True
 
@@ -134,15 +139,22 @@ class Discriminator(nn.Module):
 
 
 class _Head(nn.Module):
-    """Small convolutional discriminator of a map, without a norm of activations."""
+    """Small convolutional discriminator of a map."""
 
     def __init__(
-        self, num_channels: int, width: int, *, num_halvings: int, num_classes: int | None
+        self,
+        num_channels: int,
+        width: int,
+        *,
+        norm: str,
+        num_halvings: int,
+        num_classes: int | None,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for stride in [2] * num_halvings + [1]:
-            layers += [nn.Conv2d(num_channels, width, 3, stride, padding=1), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(num_channels, width, 3, stride, padding=1)]
+            layers += [norm_layer(norm, width), nn.LeakyReLU(0.2)]
             num_channels = width
         self.layers = nn.Sequential(*layers)
         self.classify = nn.Conv2d(width, 1, 1)
