@@ -45,27 +45,29 @@ def test_foreign_classes_accepts_only_plain_values_in_a_trainer():
         assert foreign_classes({"trainer": trainer | more}, trust=[])
 
 
-GROUPS = ["data", "metrics", "model", "lr_schedule", "optimizer"]
+GROUPS = ["model", "data", "metrics", "lr_schedule", "optimizer"]
 OPTIONS = {
     group: sorted(file.stem for file in (CONFIG_DIR / group).glob("*.yaml")) for group in GROUPS
 }
 NEEDED = {
-    "restoration": ["data.path=x"],
-    "super_resolution": ["data.path=x"],
-    "code_prior": ["model.first_stage=x"],
-    "image_folder": ["data.path=x"],
-    "imagenet": ["data.root=x"],
-    "latent_prior": ["model.first_stage=x"],
+    "data=restoration": {"data.path": "x"},
+    "data=super_resolution": {"data.path": "x"},
+    "data=image_folder": {"data.path": "x"},
+    "data=imagenet": {"data.root": "x"},
+    "model=code_prior": {"model.first_stage": "x"},
+    "model=latent_prior": {"model.first_stage": "x"},
+    "model=restoration": {"data": "restoration", "data.path": "x"},
+    "model=super_resolution": {"data": "super_resolution", "data.path": "x"},
 }
 
 
 @pytest.mark.parametrize("i", range(max(map(len, OPTIONS.values()))))
 def test_foreign_classes_accepts_every_option_of_conf(composed, i):
     """Config i has the i-th option of each group, so that every option occurs."""
-    words = []
-    for group, options in OPTIONS.items():
-        option = options[i % len(options)]
-        words += [f"{group}={option}", *NEEDED.get(option, [])]
+    chosen = {group: options[i % len(options)] for group, options in OPTIONS.items()}
+    for group, option in list(chosen.items()):
+        chosen |= NEEDED.get(f"{group}={option}", {})
+    words = [f"{key}={value}" for key, value in chosen.items()]
     assert not foreign_classes(plain(composed(*words)), trust=[]), words
 
 
@@ -76,7 +78,8 @@ def test_foreign_classes_accepts_every_option_of_conf(composed, i):
       "data/augmentation=flip"],
      ["data=restoration", "data.path=x",
       "data/degradation=[noise,blur,low_light,jpeg,downscale,holes]"],
-     ["data=super_resolution", "data.path=x", "data/degradation=resize"]],
+     ["data=super_resolution", "data.path=x", "data/degradation=resize"],
+     ["data=shapes", "data/augmentation=strong"]],
 )  # fmt: skip
 def test_foreign_classes_accepts_the_parts_of_conf(composed, words):
     assert not foreign_classes(plain(composed(*words)), trust=[])

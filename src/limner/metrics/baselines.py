@@ -26,7 +26,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from skimage import exposure, filters, restoration
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -218,15 +217,20 @@ def _on_arrays(
 
 
 def _blurred(pixels: np.ndarray, sigma: float) -> np.ndarray:
+    from skimage import filters
+
     return filters.gaussian(pixels, sigma, channel_axis=-1, mode="mirror", preserve_range=True)
 
 
 def _median(pixels: np.ndarray, side: float) -> np.ndarray:
-    window = np.ones((int(side), int(side), 1))
-    return filters.median(pixels, window, mode="mirror")
+    from skimage import filters
+
+    return filters.median(pixels, np.ones((int(side), int(side), 1)), mode="mirror")
 
 
 def _unsharp(pixels: np.ndarray, amount: float) -> np.ndarray:
+    from skimage import filters
+
     # channel_axis=-1 would sharpen three rows and leave the others uninitialised in scikit-image
     # 0.26 (test_unsharp_masking_adds_the_difference_from_the_blurred_picture).
     return filters.unsharp_mask(
@@ -235,21 +239,26 @@ def _unsharp(pixels: np.ndarray, amount: float) -> np.ndarray:
 
 
 def _nl_means(pixels: np.ndarray, level: float) -> np.ndarray:
+    from skimage import restoration
+
     return restoration.denoise_nl_means(
         pixels, patch_size=5, patch_distance=6, h=level / 255, channel_axis=-1
     )
 
 
 def _gamma(pixels: np.ndarray, gamma: float) -> np.ndarray:
+    from skimage import exposure
+
     return exposure.adjust_gamma(pixels.clip(0, 1), gamma)
 
 
 def _biharmonic(pair: Pair, _: float) -> Tensor:
+    from skimage.restoration import inpaint_biharmonic
+
     holes = pair.mask[0].cpu().numpy() < 0.5
-    inpaint = restoration.inpaint_biharmonic
 
     def filled(pixels: np.ndarray, _: float) -> np.ndarray:
-        return inpaint(pixels, holes, channel_axis=-1, split_into_regions=True)
+        return inpaint_biharmonic(pixels, holes, channel_axis=-1, split_into_regions=True)
 
     return _on_arrays(filled)(pair, 0.0) if holes.any() else pair.input
 
