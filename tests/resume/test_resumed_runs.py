@@ -137,4 +137,5 @@ def test_torchrun_with_another_number_of_processes_is_refused(tmp_path):
     )
     assert "Choose trainer.num_nodes=1 trainer.devices=2" in result.stderr
     assert "VAE of" not in result.stdout
-    assert not (tmp_path / "outputs").exists()
+    # torchrun may kill the slower process before this process removes the folder that Hydra made
+    assert not list(tmp_path.rglob("status.json"))
