@@ -86,6 +86,8 @@ def test_refuse_small_names_the_picture_its_size_and_the_key(pictures):
         store.refuse_small(torch.arange(3), 6)
     with pytest.raises(UserError, match=r"8: picture 0 .* \(and 2 more are too small\)"):
         store.refuse_small(torch.arange(3), 8)
+    with pytest.raises(UserError, match=r"Choose a data\.crop_size of 4 at most"):
+        store.refuse_small(torch.arange(3), 8, multiple=4)
 
 
 @pytest.mark.parametrize("kind", ["memory", "mapped"])

@@ -167,7 +167,7 @@ class PictureDataModule(L.LightningDataModule):
             )
         for split in SPLITS[:1] if _reads_input(model) else SPLITS:
             store, indices = self.pictures(split)
-            store.refuse_small(indices, self.crop_size)
+            store.refuse_small(indices, self.crop_size, multiple=self.scale)
 
     def evaluation_batch_size(self, model: object) -> int:
         """Return the number of images in a validation batch of a model."""

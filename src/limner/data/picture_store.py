@@ -84,19 +84,22 @@ class PictureStore:
             into.copy_(self.picture(i)[:, top : top + height, left : left + width])
         return found
 
-    def refuse_small(self, indices: Tensor, size: int, *, key: str = "crop_size") -> None:
+    def refuse_small(
+        self, indices: Tensor, size: int, *, key: str = "crop_size", multiple: int = 1
+    ) -> None:
         """Raise `UserError` if one of the pictures is smaller than a square.
 
         Args:
             indices: int64 (N,): numbers of the pictures.
             size: Height and width of the square.
             key: Key of `data` that sets the size, for the message.
+            multiple: Number by which a size must divide, for the advice of the message.
         """
         small = indices[(self.sizes[indices] < size).any(dim=1)].tolist()
         if not small:
             return
         height, width = self._sizes[small[0]]
-        least = int(self.sizes[indices].min())
+        least = int(self.sizes[indices].min()) // multiple * multiple
         more = f" (and {len(small) - 1:,} more are too small)" if small[1:] else ""
         raise UserError(
             f"data.{key}={size}: {printable(self.names[small[0]])} has only {width}x{height} "
