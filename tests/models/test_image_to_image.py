@@ -20,7 +20,7 @@ from support.two_processes import on_two
 
 
 class Own:
-    """A user's loss, whose values for a patch are those of a function of the difference."""
+    """Loss of a user's own: a function of the difference of output and target."""
 
     def __init__(self, function, weight=1.0):
         self.function, self.weight = function, weight

@@ -48,7 +48,7 @@ def first_images(trainer: L.Trainer) -> tuple[Tensor, Tensor] | None:
     """Return the first training images before and after the augmentation; None without one.
 
     A data module may have a method `before_and_after()` that returns them. Otherwise the images
-    are those of `trainer.train_dataloader`, if it has an attribute `augmentation`.
+    come from `trainer.train_dataloader`, if it has an attribute `augmentation`.
 
     Returns:
         Two tensors of images float32 (B, C, H, W) in [-1, 1].

@@ -23,7 +23,7 @@ def fill_facts(config: DictConfig, data: Any) -> None:
 
 
 def with_placeholders(config: DictConfig) -> DictConfig:
-    """Return the config with values of the right type for facts of which a part may be read."""
+    """Return the config with placeholders for an unknown length and unknown shapes."""
     found: dict[str, Any] = {}
     if config.get("num_updates", 1) is None:
         found["num_updates"] = 1

@@ -40,7 +40,7 @@ def check_protocol(key: str, name: Any, hint: Any) -> None:
 
 
 def _protocols_in(hint: Any) -> list[type]:
-    """Return the protocols in a hint, of which a class needs one; [] for other hints."""
+    """Return the protocols in a hint, [] if there are none; a class needs only one of them."""
     options = typing.get_args(hint) if _is_union(hint) else (hint,)
     found = [protocol_in(option) for option in options if option is not type(None)]
     return [] if None in found else found

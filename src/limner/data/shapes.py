@@ -27,7 +27,7 @@ VERSION = 1  # part of the fingerprint: changes if the same arguments give other
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey images, as in PIL."""
 NUM_COLUMNS = 8
-"""Number of random numbers per image, of which some are not used."""
+"""Number of random numbers per image; the last two are spare."""
 STRIDE = 2**40
 """Distance between the first numbers of two splits, so that no split contains another's images."""
 SPLITS = ("train", "validation", "test")

@@ -59,7 +59,7 @@ class ActivationMemory:
         if free is not None and needed > SHARE * free:
             raise UserError(
                 f"{width} x {height} pixels at once need about {needed / 2**30:.1f} GiB of "
-                f"memory, of which {free / 2**30:.1f} GiB are free. {advice}"
+                f"memory, but only {free / 2**30:.1f} GiB are free. {advice}"
             )
 
     @functools.cached_property
