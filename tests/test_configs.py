@@ -65,6 +65,7 @@ COMBINATIONS = [
     slow("super_resolution", "edsr", "losses=[pixel,perceptual]"),
     ("restoration", "span", "losses=[pixel,ssim]"),
     slow("restoration", "nafnet", ""),
+    ("restoration", "nafnet_holes", ""),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
 
@@ -129,9 +130,12 @@ def narrow(model: str) -> list[str]:
     return ["network.restorer.width=8"] if model in PICTURES else []
 
 
-def pictures_of(model: str, root: Path) -> list[str]:
+def pictures_of(model: str, network: str, root: Path) -> list[str]:
     """Return the words of the data of a model that changes pictures; none for other models."""
-    own = [f"data={model}", *files_of(model, root), *narrow(model)]
+    small = narrow(model)
+    if network == "nafnet_holes":
+        small = ["data/degradation=holes", "network.restorer.network.width=8"]
+    own = [f"data={model}", *files_of(model, root), *small]
     return own if model in PICTURES else []
 
 
@@ -204,7 +208,7 @@ def test_every_choice_inside_a_model_trains(
     """The run draws its pictures, too."""
     made = composed(
         f"model={model}", f"network={network}", *(f"model/{word}" for word in choices.split()),
-        *pictures_of(model, data_root),
+        *pictures_of(model, network, data_root),
         "metrics=none", "trainer.max_steps=2", "trainer.limit_val_batches=1", "data.batch_size=8",
         "callbacks.pictures.num_images=4",
         *(word for word in ALONE if word != "~callbacks.pictures"),

@@ -76,17 +76,18 @@ def test_unsharp_masking_helps_where_the_input_is_blurred():
     assert found.values["unsharp"]["psnr"] > found.values["input"]["psnr"] + 1
 
 
-def test_biharmonic_inpainting_changes_only_the_holes():
+@pytest.mark.parametrize("name", ["biharmonic", "pull_push"])
+def test_inpainting_changes_only_the_holes(name):
     target = smooth(32, 32)
     mask = torch.ones(1, 32, 32)
     mask[:, 10:16, 5:9] = 0
-    made = BASELINES["biharmonic"].apply(Pair(target * mask, mask, target), 0.0)
+    made = BASELINES[name].apply(Pair(target * mask, mask, target), 0.0)
     known = mask.bool().expand_as(target)
     torch.testing.assert_close(made[known], target[known], atol=1e-6, rtol=0)
     errors = [(x - target).abs().max().item() for x in (made, target * mask)]
-    assert errors[0] < 0.3 * errors[1]
+    assert errors[0] < 0.5 * errors[1]
     whole = Pair(target, torch.ones(1, 32, 32), target)
-    assert torch.equal(BASELINES["biharmonic"].apply(whole, 0.0), target)
+    assert torch.equal(BASELINES[name].apply(whole, 0.0), target)
 
 
 def test_slow_baselines_are_left_out_with_a_warning_above_the_limit(caplog):
@@ -102,7 +103,7 @@ def test_baselines_that_fit_depend_on_the_scale_and_the_degradation():
     assert fitting(names, scale=4, kinds=["resize"]) == ["input", "bicubic", "blur"]
     restoring = ["input", "blur", "median", "unsharp", "nl_means"]
     assert fitting(names, scale=1, kinds=["gaussian noise"]) == restoring
-    assert fitting(names, scale=1, kinds=["holes"]) == [*restoring, "biharmonic"]
+    assert fitting(names, scale=1, kinds=["holes"]) == [*restoring, "biharmonic", "pull_push"]
     assert fitting(names, scale=1, kinds=["low light"]) == [*restoring, "gamma"]
     with pytest.raises(UserError, match="bicubics: choose from input, bicubic"):
         fitting(["bicubics"], scale=4, kinds=[])

@@ -7,9 +7,10 @@
     unsharp     unsharp masking, which sharpens
     nl_means    non-local means, which removes noise; Buades et al. (2005)
     biharmonic  biharmonic inpainting of the holes, for inputs with a mask only
+    pull_push   a smooth fill of the holes; Gortler et al. (1996)
     gamma       a brighter picture x^gamma, for low light only
 
-The last six are functions of scikit-image. A baseline with a strength has the strength with the
+Most are functions of scikit-image. A baseline with a strength has the strength with the
 largest mean PSNR over the pictures, so it is the best of its kind. For this choice only the centre
 of each picture counts. The strength is part of the baseline's facts.
 """
@@ -29,6 +30,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from limner.augmentations.filling import pull_push
 from limner.augmentations.resampling import matlab_resize
 from limner.errors import UserError
 from limner.interfaces import Batch
@@ -280,6 +282,10 @@ BASELINES: Mapping[str, Baseline] = {
     ),
     "biharmonic": Baseline(
         _biharmonic, is_slow=True, fits=lambda scale, kinds: scale == 1 and "holes" in kinds
+    ),
+    "pull_push": Baseline(
+        lambda pair, _: pull_push(pair.input[None], pair.mask[None] > 0.5)[0],
+        fits=lambda scale, kinds: scale == 1 and "holes" in kinds,
     ),
     "gamma": Baseline(
         _on_arrays(_gamma), "gamma", (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
