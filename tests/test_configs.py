@@ -87,6 +87,10 @@ ALONE = (
 """Overrides that switch off everything except the training itself."""
 
 
+SHARED = {"root", "path", "folder", "layout", "input_folder", "target_folder", "input_side"}
+"""Keys of data that its source reads."""
+
+
 def mark_slow(values: list[str], *, except_for: tuple[str, ...]) -> list:
     return [v if v in except_for else pytest.param(v, marks=pytest.mark.slow) for v in values]
 
@@ -107,6 +111,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes.imagenet(root / "imagenet")
     fakes.images(root / "folder", 40, size=(20, 24), classes=2)
     fakes.images(root / "pictures", 20, size=(36, 41))
+    for side in ("before", "after"):
+        fakes.images(root / "pairs" / side, 20, size=(36, 41))
     return root
 
 
@@ -120,6 +126,10 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def files_of(data: str, root: Path) -> list[str]:
     own = {"digits": [], "shapes": [], "image_folder": [f"data.path={root}/folder"]}
+    own["paired_folder"] = [
+        f"data.path={root}/pairs", "data.input_folder=before", "data.target_folder=after",
+        "data.crop_size=24",
+    ]  # fmt: skip
     own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
     own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in PICTURES}
     return own.get(data, [f"data.root={root}"])
@@ -310,7 +320,7 @@ def check_parameters(made):
         defaults = [n for n, p in parameters.items() if p.default is not p.empty]
         assert not defaults, f"{target.__name__} has defaults: {defaults}"
         keys = {key for key in node if not key.startswith("_")}
-        shared = {"root", "path", "folder"} if path == ".data" else set()
+        shared = SHARED if path == ".data" else set()
         assert keys - shared == set(parameters), path
 
 

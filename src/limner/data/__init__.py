@@ -1,6 +1,8 @@
 """Image data: from files and arrays to batches."""
 
 from limner.data.module import ImageDataModule
+from limner.data.paired_folder import PairedFolder
+from limner.data.paired_module import PairedDataModule
 from limner.data.picture_folder import PictureFolder
 from limner.data.picture_module import PictureDataModule
 from limner.data.shapes import Shapes
@@ -8,6 +10,6 @@ from limner.data.sources import Digits, ImageFolder
 from limner.data.torchvision_source import TorchvisionSource
 
 __all__ = [
-    "Digits", "ImageDataModule", "ImageFolder", "PictureDataModule", "PictureFolder", "Shapes",
-    "TorchvisionSource",
+    "Digits", "ImageDataModule", "ImageFolder", "PairedDataModule", "PairedFolder",
+    "PictureDataModule", "PictureFolder", "Shapes", "TorchvisionSource",
 ]  # fmt: skip
