@@ -5,11 +5,12 @@ from limner.data.paired_folder import PairedFolder
 from limner.data.paired_module import PairedDataModule
 from limner.data.picture_folder import PictureFolder
 from limner.data.picture_module import PictureDataModule
+from limner.data.shape_edges import ShapeEdges
 from limner.data.shapes import Shapes
 from limner.data.sources import Digits, ImageFolder
 from limner.data.torchvision_source import TorchvisionSource
 
 __all__ = [
     "Digits", "ImageDataModule", "ImageFolder", "PairedDataModule", "PairedFolder",
-    "PictureDataModule", "PictureFolder", "Shapes", "TorchvisionSource",
+    "PictureDataModule", "PictureFolder", "ShapeEdges", "Shapes", "TorchvisionSource",
 ]  # fmt: skip
