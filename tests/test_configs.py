@@ -25,14 +25,22 @@ MODELS = [
 ]  # fmt: skip
 PICTURES = ["restoration", "super_resolution"]
 """Models that change pictures, and the data sets of pictures that they need."""
-DATA = sorted({path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")} - {*PICTURES})
+DOMAINS = ["shapes_styles", "unpaired_folders"]
+"""Data sets of two domains, which only models of two domains read."""
+STORED_PAIRS = ["paired_folder", "shapes_edges"]
+"""Data sets of stored inputs and targets, for models that change pictures."""
+DATA = sorted(
+    {path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")}
+    - {*PICTURES, *DOMAINS, *STORED_PAIRS}
+)
 KINDS = ["digits", "cifar100", "celeba", "imagenet"]
 """Data sets of each size, number of channels and kind of labels; the others are like these."""
 PAIRS = [
     (MODELS[i % len(MODELS)], DATA[i % len(DATA)]) for i in range(max(len(MODELS), len(DATA)))
 ]
 PAIRS += [(name, name) for name in PICTURES]
-PAIRS += [("vae", "super_resolution"), ("gan", "restoration")]
+PAIRS += [("vae", "super_resolution"), ("gan", "restoration"), ("vae", "shapes_edges")]
+PAIRS += [("restoration", name) for name in STORED_PAIRS]
 """Pairs in which each model and each data set occurs."""
 COMBINATIONS = [
     ("vae", "conv", "likelihood=bernoulli prior=standard_normal objective=elbo kl_schedule=none"),
@@ -78,6 +86,11 @@ ELSEWHERE = {
 """Options that tests of their own train."""
 
 
+SHARED = {
+    "root", "path", "folder", "path_b", "folder_a", "folder_b", "shapes",
+    "layout", "input_folder", "target_folder", "input_side",
+}  # fmt: skip
+"""Keys of data that serve only other keys of data."""
 OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
 """Groups whose options fit any model and data; metrics=auto is completed later."""
 ALONE = (
@@ -85,10 +98,6 @@ ALONE = (
     "~callbacks.codes", "~callbacks.augmentation", "~callbacks.checkpoints",
 )  # fmt: skip
 """Overrides that switch off everything except the training itself."""
-
-
-SHARED = {"root", "path", "folder", "layout", "input_folder", "target_folder", "input_side"}
-"""Keys of data that its source reads."""
 
 
 def mark_slow(values: list[str], *, except_for: tuple[str, ...]) -> list:
@@ -111,8 +120,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes.imagenet(root / "imagenet")
     fakes.images(root / "folder", 40, size=(20, 24), classes=2)
     fakes.images(root / "pictures", 20, size=(36, 41))
-    for side in ("before", "after"):
-        fakes.images(root / "pairs" / side, 20, size=(36, 41))
+    for part in ("pairs/before", "pairs/after", "domains/A", "domains/B"):
+        fakes.images(root / part, 20, size=(36, 41))
     return root
 
 
@@ -126,12 +135,15 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def files_of(data: str, root: Path) -> list[str]:
     own = {"digits": [], "shapes": [], "image_folder": [f"data.path={root}/folder"]}
+    own["shapes_edges"] = ["data.crop_size=24", "data.input_channels=3"]
     own["paired_folder"] = [
         f"data.path={root}/pairs", "data.input_folder=before", "data.target_folder=after",
         "data.crop_size=24",
     ]  # fmt: skip
     own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
     own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in PICTURES}
+    own["unpaired_folders"] = [f"data.path={root}/domains", "data.crop_size=24"]
+    own["shapes_styles"] = ["data.crop_size=24"]
     return own.get(data, [f"data.root={root}"])
 
 
@@ -249,6 +261,18 @@ def test_every_degradation_is_built_from_its_file_alone_and_in_a_list(composed, 
         assert list(degradation.protocol()) == parts
         assert degradation.factor == made.data.scale
         assert degradation(torch.zeros(1, 3, 8, 8), draws=Noise()).input.shape[:2] == (1, 3)
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_every_data_set_of_two_domains_has_both(composed, data_root, name):
+    made = composed(f"data={name}", *files_of(name, data_root))
+    check(made)
+    check_parameters(made)
+    data = build(made, "data")
+    data.open()
+    for letter in "ab":
+        store, indices = data.domain(letter, "validation")
+        assert list(store.gather(indices[:2]).shape[1:]) == data.image_shape
 
 
 @pytest.mark.parametrize("accelerator", options("accelerator"))
