@@ -74,6 +74,8 @@ COMBINATIONS = [
     ("restoration", "span", "losses=[pixel,ssim]"),
     slow("restoration", "nafnet", ""),
     ("restoration", "nafnet_holes", ""),
+    ("restoration", "unet", ""),
+    slow("restoration", "johnson", ""),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
 
