@@ -74,7 +74,7 @@ def test_two_processes_equal_one(run, tmp_path, folder):
     assert all(abs(one[name] - two[name]) < 1e-5 for name in one)
 
 
-FITS_INPUTS = "data=paired_folder, restoration, super_resolution"
+FITS_INPUTS = "choose one of data=paired_folder, "
 FITS_DOMAINS = "data=shapes_styles, unpaired_folders"
 
 
