@@ -296,6 +296,9 @@ def test_validation_returns_all_outputs_and_counts_each_picture_once():
              for out, picture in zip(outputs, pictures, strict=True)]  # fmt: skip
     assert values["val/cycle_loss_a"] == pytest.approx(sum(error) / 2)
     assert values["val/cycle_loss_b"] == pytest.approx(float((first["cycle_b"] - b).abs().mean()))
+    change = float((first["output_a"] - b).abs().mean())
+    assert values.pop("val/change_ba") == pytest.approx(127.5 * change)
+    assert values.pop("val/change_ab") > 0
     assert values.keys() == {f"val/{name}_loss_{domain}" for name in ("cycle", "identity")
                              for domain in "ab"}  # fmt: skip
 

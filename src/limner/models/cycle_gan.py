@@ -32,6 +32,8 @@ from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.randomness import Noise
 
+LEVELS = 127.5  # levels of 255 in a difference of 1
+
 
 class CycleGAN(L.LightningModule):
     """Two generators and two discriminators, which translate between two sets of images.
@@ -56,6 +58,9 @@ class CycleGAN(L.LightningModule):
         gradients: Options of gradient accumulation and clipping, for each optimizer.
         ema_half_life: Number of images of a domain after which an old weight of the generators
             counts half in the average that `transform` and scores use; None for no average.
+
+    Validation reports `cycle_loss` and `identity_loss` of each domain, and `change_ab` and
+    `change_ba`: how far a translation is from its picture, in levels of 255.
     """
 
     reads_domains = True
@@ -152,14 +157,17 @@ class CycleGAN(L.LightningModule):
             "identity_a": self.transform(a, "ba"),
             "identity_b": self.transform(b, "ab"),
         }
-        losses, numbers = {}, {}
-        for domain, real in (("a", a), ("b", b)):
+        values, numbers = {}, {}
+        for real, here, there in ((a, "a", "b"), (b, "b", "a")):
+            own = {
+                f"cycle_loss_{here}": self.cycle_loss(made[f"cycle_{here}"], real).mean(),
+                f"identity_loss_{here}": self.cycle_loss(made[f"identity_{here}"], real).mean(),
+                f"change_{here}{there}": LEVELS * (made[f"output_{there}"] - real).abs().mean(),
+            }
             # a picture of weight 0 is repeated, since the other domain has more pictures
-            number = int(batch.get(f"weight_{domain}", torch.ones(len(real))).sum())
-            for name in (f"cycle_loss_{domain}", f"identity_loss_{domain}"):
-                losses[name] = self.cycle_loss(made[name.replace("_loss", "")], real).mean()
-                numbers[name] = number
-        report_evaluation(self, losses, num_images=numbers)
+            number = int(batch.get(f"weight_{here}", torch.ones(len(real))).sum())
+            values, numbers = values | own, numbers | dict.fromkeys(own, number)
+        report_evaluation(self, values, num_images=numbers)
         return made
 
     test_step = validation_step
