@@ -7,7 +7,7 @@ from limner.callbacks.cycle_strips import CycleGallery
 from limner.callbacks.strip_tiles import TILE
 from limner.files.pictures import grid_box
 from limner.pixels import to_float
-from support.domains import images
+from support.two_domains import images
 
 
 def batch_of(error_a, error_b, *, seed=0, size=(32, 48), **more):

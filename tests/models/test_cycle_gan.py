@@ -19,7 +19,7 @@ from limner.models import CycleGAN
 from limner.models.gradients import Gradients
 from limner.models.optimization import OptimizerStep
 from limner.randomness import seed_for
-from support.domains import Domains, Patches, Recolour, batch, images
+from support.two_domains import Domains, Patches, Recolour, batch, images
 
 PENALTIES = {
     "gradient": GradientPenalty, "r1": R1, "r2": R2, "lecam": lambda: LeCam(decay=0.9),
