@@ -93,6 +93,10 @@ ALONE = (
 """Overrides that switch off everything except the training itself."""
 
 
+SHARED = {"root", "path", "folder", "layout", "input_folder", "target_folder", "input_side"}
+"""Keys of data that its source reads."""
+
+
 def mark_slow(values: list[str], *, except_for: tuple[str, ...]) -> list:
     return [v if v in except_for else pytest.param(v, marks=pytest.mark.slow) for v in values]
 
@@ -115,6 +119,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes.images(root / "pictures", 20, size=(36, 41))
     for domain in "AB":
         fakes.images(root / "domains" / domain, 20, size=(36, 41))
+    for side in ("before", "after"):
+        fakes.images(root / "pairs" / side, 20, size=(36, 41))
     return root
 
 
@@ -128,6 +134,10 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def files_of(data: str, root: Path) -> list[str]:
     own = {"digits": [], "shapes": [], "image_folder": [f"data.path={root}/folder"]}
+    own["paired_folder"] = [
+        f"data.path={root}/pairs", "data.input_folder=before", "data.target_folder=after",
+        "data.crop_size=24",
+    ]  # fmt: skip
     own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
     own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in PICTURES}
     own["unpaired_folders"] = [f"data.path={root}/domains", "data.crop_size=24"]
