@@ -129,8 +129,8 @@ def test_epoch_counts_crops_of_the_larger_domain(opened):
     data = opened(crops_per_picture=5)
     assert data.images_per_epoch == 65
     assert data.describe() == (
-        "both: a: 7 train, 2 validation; b: 13 train, 2 validation pictures, hidden pairs; "
-        "65 crops of 3x8x8 an epoch"
+        "both: 7 and 13 train, 2 and 2 validation pictures (hidden pairs), 65 crops of 3x8x8 an "
+        "epoch"
     )
     assert "hidden" not in opened(hidden_pairs=False).describe()
 

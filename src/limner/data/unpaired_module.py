@@ -190,16 +190,12 @@ class UnpairedDataModule(L.LightningDataModule):
 
     def describe(self) -> str:
         """Return a description of the data set in one line."""
-        told = []
-        for letter in LETTERS:
-            numbers = {name: len(self._splits[letter][name][1]) for name in SPLITS}
-            sizes = ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
-            told.append(f"{letter}: {sizes}")
-        pairs = ", hidden pairs" if self.hidden_pairs else ""
-        shape = "x".join(map(str, self.image_shape))
+        sizes = {split: [len(self._splits[k][split][1]) for k in LETTERS] for split in SPLITS}
+        told = ", ".join(f"{a:,} and {b:,} {split}" for split, (a, b) in sizes.items() if a or b)
+        pairs = " (hidden pairs)" if self.hidden_pairs else ""
         return (
-            f"{self.name}: {'; '.join(told)} pictures{pairs}; {self.images_per_epoch:,} crops of "
-            f"{shape} an epoch"
+            f"{self.name}: {told} pictures{pairs}, {self.images_per_epoch:,} crops of "
+            f"{'x'.join(map(str, self.image_shape))} an epoch"
         )
 
     def protocol(self) -> dict[str, Any]:
