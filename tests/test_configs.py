@@ -13,6 +13,7 @@ from torchvision.datasets import CelebA, cifar
 from limner.config.build import build, check
 from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
+from limner.pretrained.roles import allowed
 from limner.randomness import Noise
 from limner.resume.allowed_changes import leaves
 from limner.training import train as train_module
@@ -27,14 +28,20 @@ PICTURES = ["restoration", "super_resolution"]
 """Models that change pictures, and the data sets of pictures that they need."""
 DOMAINS = ["shapes_styles", "unpaired_folders"]
 """Data sets of two domains, which only models of two domains read."""
-DATA = sorted({path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")} - {*PICTURES, *DOMAINS})
+STORED_PAIRS = ["paired_folder", "shapes_edges"]
+"""Data sets of stored inputs and targets, for models that change pictures."""
+DATA = sorted(
+    {path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")}
+    - {*PICTURES, *DOMAINS, *STORED_PAIRS}
+)
 KINDS = ["digits", "cifar100", "celeba", "imagenet"]
 """Data sets of each size, number of channels and kind of labels; the others are like these."""
 PAIRS = [
     (MODELS[i % len(MODELS)], DATA[i % len(DATA)]) for i in range(max(len(MODELS), len(DATA)))
 ]
 PAIRS += [(name, name) for name in PICTURES]
-PAIRS += [("vae", "super_resolution"), ("gan", "restoration")]
+PAIRS += [("vae", "super_resolution"), ("gan", "restoration"), ("vae", "shapes_edges")]
+PAIRS += [("restoration", name) for name in STORED_PAIRS]
 """Pairs in which each model and each data set occurs."""
 COMBINATIONS = [
     ("vae", "conv", "likelihood=bernoulli prior=standard_normal objective=elbo kl_schedule=none"),
@@ -82,7 +89,10 @@ ELSEWHERE = {
 """Options that tests of their own train."""
 
 
-SHARED = {"root", "path", "folder", "path_b", "folder_a", "folder_b", "shapes"}
+SHARED = {
+    "root", "path", "folder", "path_b", "folder_a", "folder_b", "shapes",
+    "layout", "input_folder", "target_folder", "input_side",
+}  # fmt: skip
 """Keys of data that serve only other keys of data."""
 OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
 """Groups whose options fit any model and data; metrics=auto is completed later."""
@@ -91,10 +101,6 @@ ALONE = (
     "~callbacks.codes", "~callbacks.augmentation", "~callbacks.checkpoints",
 )  # fmt: skip
 """Overrides that switch off everything except the training itself."""
-
-
-SHARED = {"root", "path", "folder", "layout", "input_folder", "target_folder", "input_side"}
-"""Keys of data that its source reads."""
 
 
 def mark_slow(values: list[str], *, except_for: tuple[str, ...]) -> list:
@@ -117,10 +123,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes.imagenet(root / "imagenet")
     fakes.images(root / "folder", 40, size=(20, 24), classes=2)
     fakes.images(root / "pictures", 20, size=(36, 41))
-    for domain in "AB":
-        fakes.images(root / "domains" / domain, 20, size=(36, 41))
-    for side in ("before", "after"):
-        fakes.images(root / "pairs" / side, 20, size=(36, 41))
+    for part in ("pairs/before", "pairs/after", "domains/A", "domains/B"):
+        fakes.images(root / part, 20, size=(36, 41))
     return root
 
 
@@ -134,6 +138,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def files_of(data: str, root: Path) -> list[str]:
     own = {"digits": [], "shapes": [], "image_folder": [f"data.path={root}/folder"]}
+    own["shapes_edges"] = ["data.crop_size=24", "data.input_channels=3"]
     own["paired_folder"] = [
         f"data.path={root}/pairs", "data.input_folder=before", "data.target_folder=after",
         "data.crop_size=24",
@@ -259,6 +264,13 @@ def test_every_degradation_is_built_from_its_file_alone_and_in_a_list(composed, 
         assert list(degradation.protocol()) == parts
         assert degradation.factor == made.data.scale
         assert degradation(torch.zeros(1, 3, 8, 8), draws=Noise()).input.shape[:2] == (1, 3)
+
+
+@pytest.mark.parametrize("name", options("data"))
+def test_run_on_every_data_set_may_be_resumed(composed, name):
+    """`limner` reads the config of a run as untrusted, and accepts its classes of data."""
+    found = nodes(composed(f"data={name}").data, "data")
+    assert [p for p, node in found if allowed(node["_target_"], p) is None] == []
 
 
 @pytest.mark.parametrize("name", DOMAINS)
