@@ -141,7 +141,7 @@ def test_losses_of_two_processes_count_the_patches_of_both(tmp_path):
              (slice(None, 2), slice(2, None))]  # fmt: skip
 
     def sums(rank):
-        _, found = model._sums(parts[rank]["input"], parts[rank]["image"])
+        _, found, _ = model._sums(parts[rank]["input"], parts[rank]["image"])
         return {name: float(value) for name, value in module._over_processes(found).items()}
 
     expected = {
@@ -227,7 +227,7 @@ def test_network_that_does_not_state_its_scale_is_refused():
 
 def test_losses_are_summed_in_float32_if_the_model_computes_in_bfloat16():
     batch = {name: values.bfloat16() for name, values in pair().items()}
-    _, sums = made().bfloat16()._sums(batch["input"], batch["image"])
+    _, sums, _ = made().bfloat16()._sums(batch["input"], batch["image"])
     assert {value.dtype for value in sums.values()} == {torch.float32}
 
 
