@@ -61,7 +61,7 @@ def cache(tmp_path, monkeypatch):
 def callback(**changes):
     return PairScores(**{
         "scores": ["psnr", "ssim", "mae"], "colour": "auto", "border": "auto", "perceptual": None,
-        "baselines": ["input", "bicubic", "blur"], "slow_megapixels": 20.0,
+        "baselines": ["input", "bicubic", "blur"], "slow_megapixels": 20.0, "distances": None,
         "objective": {"name": "val/psnr", "mode": "max"},
     } | changes)  # fmt: skip
 
