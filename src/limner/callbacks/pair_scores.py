@@ -1,6 +1,6 @@
 """Scores of a model that changes pictures, on whole validation pictures, beside baselines."""
 
-__all__ = ["PairScores", "entry_of", "write"]
+__all__ = ["PairScores", "entry_of", "warn_of_own_network", "write"]
 
 import functools
 import logging
@@ -146,20 +146,10 @@ class PairScores(L.Callback):
         )  # fmt: skip
 
     def on_fit_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        if not trainer.is_global_zero:
-            return
-        perceptual, by = self._quality.perceptual, []
-        if perceptual is not None:
-            by += [("perceptual", {"weights_sha256": perceptual.weights_sha256})]
-        if self.distances is not None:
-            how = self.distances.features.protocol()
-            by += [(name, how) for name in self.distances.names]
-        if names := [f"val/{name}" for name, how in by if trained_with(model, how)]:
-            log.warning(
-                "The network of %s\ntrained this model, so %s too good.\n"
-                "Compare models by val/psnr and val/ssim.",
-                " and ".join(names), "this score is" if len(names) == 1 else "these scores are",
-            )  # fmt: skip
+        if trainer.is_global_zero:
+            warn_of_own_network(
+                model, perceptual=self._quality.perceptual, distances=self.distances
+            )
 
     def on_validation_epoch_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._tally = Tally(self._quality)
@@ -247,6 +237,26 @@ def entry_of(
         floor=found.get("floor"),
     )  # fmt: skip
     return made | {key: found[key] for key in ("baselines",) if key in found}
+
+
+def warn_of_own_network(
+    model: L.LightningModule,
+    *,
+    perceptual: PerceptualDistance | None,
+    distances: SetDistances | None,
+) -> None:
+    """Log a warning if a network that scores a model has trained it."""
+    networks = []
+    if perceptual is not None:
+        networks += [("perceptual", {"weights_sha256": perceptual.weights_sha256})]
+    if distances is not None:
+        networks += [(name, distances.features.protocol()) for name in distances.names]
+    if names := [f"val/{name}" for name, how in networks if trained_with(model, how)]:
+        log.warning(
+            "The network of %s\ntrained this model, so %s too good.\n"
+            "Compare models by val/psnr and val/ssim.",
+            " and ".join(names), "this score is" if len(names) == 1 else "these scores are",
+        )  # fmt: skip
 
 
 def write(trainer: L.Trainer, entries: Mapping[str, Any], writing: WarnOnce) -> None:

@@ -11,6 +11,7 @@ import lightning as L
 from omegaconf import DictConfig
 
 from limner.callbacks.checkpoints import check_last
+from limner.callbacks.domain_scores import DomainScores
 from limner.callbacks.measured import measured_of
 from limner.callbacks.pair_scores import PairScores
 from limner.callbacks.scores import Scores, entry, write_scores
@@ -46,7 +47,7 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
     entries: dict[str, Any] = {}
     writing = WarnOnce("Writing scores.json", OSError)
     for callback in trainer.callbacks:
-        if isinstance(callback, Scores | PairScores):
+        if isinstance(callback, Scores | PairScores | DomainScores):
             entries = {name: each for name, each in callback.latest.items() if name in values}
             writing = callback.writing
     protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
@@ -62,7 +63,8 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
         print_all(scores_tables(entries))
         log.info("Score protocols: %s", shown(run_dir / "scores.json"))
     if (run_dir / "final.png").exists():
-        changes = getattr(trainer.lightning_module, "reads_input", False)
+        model = trainer.lightning_module
+        changes = any(getattr(model, f"reads_{what}", False) for what in ("input", "domains"))
         what = "Pictures" if changes else "Samples"
         log.info("%s: %s", what, shown(run_dir / "final.png"))
     check_last(trainer)
