@@ -25,7 +25,9 @@ MODELS = [
 ]  # fmt: skip
 PICTURES = ["restoration", "super_resolution"]
 """Models that change pictures, and the data sets of pictures that they need."""
-DATA = sorted({path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")} - {*PICTURES})
+DOMAINS = ["shapes_styles", "unpaired_folders"]
+"""Data sets of two domains, which only models of two domains read."""
+DATA = sorted({path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")} - {*PICTURES, *DOMAINS})
 KINDS = ["digits", "cifar100", "celeba", "imagenet"]
 """Data sets of each size, number of channels and kind of labels; the others are like these."""
 PAIRS = [
@@ -78,6 +80,8 @@ ELSEWHERE = {
 """Options that tests of their own train."""
 
 
+SHARED = {"root", "path", "folder", "path_b", "folder_a", "folder_b", "shapes"}
+"""Keys of data that serve only other keys of data."""
 OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
 """Groups whose options fit any model and data; metrics=auto is completed later."""
 ALONE = (
@@ -107,6 +111,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes.imagenet(root / "imagenet")
     fakes.images(root / "folder", 40, size=(20, 24), classes=2)
     fakes.images(root / "pictures", 20, size=(36, 41))
+    for domain in "AB":
+        fakes.images(root / "domains" / domain, 20, size=(36, 41))
     return root
 
 
@@ -122,6 +128,8 @@ def files_of(data: str, root: Path) -> list[str]:
     own = {"digits": [], "shapes": [], "image_folder": [f"data.path={root}/folder"]}
     own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
     own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in PICTURES}
+    own["unpaired_folders"] = [f"data.path={root}/domains", "data.crop_size=24"]
+    own["shapes_styles"] = ["data.crop_size=24"]
     return own.get(data, [f"data.root={root}"])
 
 
@@ -241,6 +249,18 @@ def test_every_degradation_is_built_from_its_file_alone_and_in_a_list(composed, 
         assert degradation(torch.zeros(1, 3, 8, 8), draws=Noise()).input.shape[:2] == (1, 3)
 
 
+@pytest.mark.parametrize("name", DOMAINS)
+def test_every_data_set_of_two_domains_has_both(composed, data_root, name):
+    made = composed(f"data={name}", *files_of(name, data_root))
+    check(made)
+    check_parameters(made)
+    data = build(made, "data")
+    data.open()
+    for letter in "ab":
+        store, indices = data.domain(letter, "validation")
+        assert list(store.gather(indices[:2]).shape[1:]) == data.image_shape
+
+
 @pytest.mark.parametrize("accelerator", options("accelerator"))
 def test_every_accelerator_composes(composed, accelerator):
     made = composed(f"accelerator={accelerator}")
@@ -310,7 +330,7 @@ def check_parameters(made):
         defaults = [n for n, p in parameters.items() if p.default is not p.empty]
         assert not defaults, f"{target.__name__} has defaults: {defaults}"
         keys = {key for key in node if not key.startswith("_")}
-        shared = {"root", "path", "folder"} if path == ".data" else set()
+        shared = SHARED if path == ".data" else set()
         assert keys - shared == set(parameters), path
 
 

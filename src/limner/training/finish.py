@@ -16,7 +16,7 @@ from limner.callbacks.measured import measured_of
 from limner.callbacks.pair_scores import PairScores
 from limner.callbacks.scores import Scores, entry, write_scores
 from limner.console import print_all, shown
-from limner.data import ImageDataModule, PictureDataModule
+from limner.data import ImageDataModule, PictureDataModule, UnpairedDataModule
 from limner.data.backgrounds import background_of
 from limner.errors import UserError
 from limner.loggers import CSVLogger
@@ -53,7 +53,7 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
     protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
     if (kind := config.data.get("binarisation")) is not None:
         protocol["binarisation"] = kind
-    if isinstance(trainer.datamodule, ImageDataModule | PictureDataModule):
+    if isinstance(trainer.datamodule, ImageDataModule | PictureDataModule | UnpairedDataModule):
         protocol |= background_of(trainer.datamodule.originals("validation")[0])
     for name in sorted(n for n in values if n.removesuffix("_std") not in entries):
         entries[name] = entry(trainer, values[name], std=None, protocol=protocol)
@@ -64,7 +64,7 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
         log.info("Score protocols: %s", shown(run_dir / "scores.json"))
     if (run_dir / "final.png").exists():
         model = trainer.lightning_module
-        changes = any(getattr(model, f"reads_{what}", False) for what in ("input", "domains"))
+        changes = any(getattr(model, name, False) for name in ("reads_input", "reads_domains"))
         what = "Pictures" if changes else "Samples"
         log.info("%s: %s", what, shown(run_dir / "final.png"))
     check_last(trainer)
