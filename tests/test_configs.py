@@ -27,14 +27,20 @@ PICTURES = ["restoration", "super_resolution"]
 """Models that change pictures, and the data sets of pictures that they need."""
 DOMAINS = ["shapes_styles", "unpaired_folders"]
 """Data sets of two domains, which only models of two domains read."""
-DATA = sorted({path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")} - {*PICTURES, *DOMAINS})
+STORED_PAIRS = ["paired_folder", "shapes_edges"]
+"""Data sets of stored inputs and targets, for models that change pictures."""
+DATA = sorted(
+    {path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")}
+    - {*PICTURES, *DOMAINS, *STORED_PAIRS}
+)
 KINDS = ["digits", "cifar100", "celeba", "imagenet"]
 """Data sets of each size, number of channels and kind of labels; the others are like these."""
 PAIRS = [
     (MODELS[i % len(MODELS)], DATA[i % len(DATA)]) for i in range(max(len(MODELS), len(DATA)))
 ]
 PAIRS += [(name, name) for name in PICTURES]
-PAIRS += [("vae", "super_resolution"), ("gan", "restoration")]
+PAIRS += [("vae", "super_resolution"), ("gan", "restoration"), ("vae", "shapes_edges")]
+PAIRS += [("restoration", name) for name in STORED_PAIRS]
 """Pairs in which each model and each data set occurs."""
 COMBINATIONS = [
     ("vae", "conv", "likelihood=bernoulli prior=standard_normal objective=elbo kl_schedule=none"),
@@ -80,7 +86,10 @@ ELSEWHERE = {
 """Options that tests of their own train."""
 
 
-SHARED = {"root", "path", "folder", "path_b", "folder_a", "folder_b", "shapes"}
+SHARED = {
+    "root", "path", "folder", "path_b", "folder_a", "folder_b", "shapes",
+    "layout", "input_folder", "target_folder", "input_side",
+}  # fmt: skip
 """Keys of data that serve only other keys of data."""
 OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
 """Groups whose options fit any model and data; metrics=auto is completed later."""
@@ -111,8 +120,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes.imagenet(root / "imagenet")
     fakes.images(root / "folder", 40, size=(20, 24), classes=2)
     fakes.images(root / "pictures", 20, size=(36, 41))
-    for domain in "AB":
-        fakes.images(root / "domains" / domain, 20, size=(36, 41))
+    for part in ("pairs/before", "pairs/after", "domains/A", "domains/B"):
+        fakes.images(root / part, 20, size=(36, 41))
     return root
 
 
@@ -126,6 +135,11 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def files_of(data: str, root: Path) -> list[str]:
     own = {"digits": [], "shapes": [], "image_folder": [f"data.path={root}/folder"]}
+    own["shapes_edges"] = ["data.crop_size=24", "data.input_channels=3"]
+    own["paired_folder"] = [
+        f"data.path={root}/pairs", "data.input_folder=before", "data.target_folder=after",
+        "data.crop_size=24",
+    ]  # fmt: skip
     own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
     own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in PICTURES}
     own["unpaired_folders"] = [f"data.path={root}/domains", "data.crop_size=24"]
