@@ -31,7 +31,7 @@ def opened(folder):
         source = DomainFolders(path=str(path), path_b=None, folder_a="A", folder_b="B")
         arguments = {
             "name": "both", "source": source, "num_channels": 3, "crop_size": 8,
-            "crops_per_picture": 2, "hidden_pairs": True, "image_shape": None,
+            "crops_per_picture": 2, "hidden_pairs": True, "group": None, "image_shape": None,
             "input_shape": None, "num_classes": 0, "batch_size": 4,
             "augmentation": HorizontalFlip(probability=0.5), "validation_fraction": 0.25,
             "test_fraction": 0.0, "split_seed": 0, "seed": 0, "store": "auto",
@@ -129,8 +129,8 @@ def test_epoch_counts_crops_of_the_larger_domain(opened):
     data = opened(crops_per_picture=5)
     assert data.images_per_epoch == 65
     assert data.describe() == (
-        "both: a: 7 train, 2 validation; b: 13 train, 2 validation pictures, hidden pairs; "
-        "65 crops of 3x8x8 an epoch"
+        "both: 7 and 13 train, 2 and 2 validation pictures (hidden pairs), 65 crops of 3x8x8 an "
+        "epoch"
     )
     assert "hidden" not in opened(hidden_pairs=False).describe()
 

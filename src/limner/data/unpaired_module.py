@@ -47,6 +47,8 @@ class UnpairedDataModule(L.LightningDataModule):
         crop_size: Height and width of the crops.
         crops_per_picture: Number of crops in an epoch of each picture of the larger domain.
         hidden_pairs: Whether to validate and test on pictures with equal names in both domains.
+        group: Regular expression, whose parentheses match the part of a name that is the same in
+            pictures that must stay in one split; None if each picture may be in any split.
         image_shape: (C, H, W) of a crop of domain b, null or as the other arguments determine it.
         input_shape: (C, H, W) of a crop of domain a, likewise.
         num_classes: 0, the number of classes.
@@ -74,6 +76,7 @@ class UnpairedDataModule(L.LightningDataModule):
         crop_size: int,
         crops_per_picture: int,
         hidden_pairs: bool,
+        group: str | None,
         image_shape: Sequence[int] | None,
         input_shape: Sequence[int] | None,
         num_classes: int | None,
@@ -96,7 +99,7 @@ class UnpairedDataModule(L.LightningDataModule):
         super().__init__()
         self.name, self.source, self.num_channels = name, source, num_channels
         self.crop_size, self.crops_per_picture = crop_size, crops_per_picture
-        self.hidden_pairs, self.augmentation = hidden_pairs, augmentation
+        self.hidden_pairs, self.group, self.augmentation = hidden_pairs, group, augmentation
         self.batch_size = batch_size
         self.validation_fraction, self.test_fraction = validation_fraction, test_fraction
         self.split_seed, self.seed = split_seed, seed
@@ -187,16 +190,12 @@ class UnpairedDataModule(L.LightningDataModule):
 
     def describe(self) -> str:
         """Return a description of the data set in one line."""
-        told = []
-        for letter in LETTERS:
-            numbers = {name: len(self._splits[letter][name][1]) for name in SPLITS}
-            sizes = ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
-            told.append(f"{letter}: {sizes}")
-        pairs = ", hidden pairs" if self.hidden_pairs else ""
-        shape = "x".join(map(str, self.image_shape))
+        sizes = {split: [len(self._splits[k][split][1]) for k in LETTERS] for split in SPLITS}
+        told = ", ".join(f"{a:,} and {b:,} {split}" for split, (a, b) in sizes.items() if a or b)
+        pairs = " (hidden pairs)" if self.hidden_pairs else ""
         return (
-            f"{self.name}: {'; '.join(told)} pictures{pairs}; {self.images_per_epoch:,} crops of "
-            f"{shape} an epoch"
+            f"{self.name}: {told} pictures{pairs}, {self.images_per_epoch:,} crops of "
+            f"{'x'.join(map(str, self.image_shape))} an epoch"
         )
 
     def protocol(self) -> dict[str, Any]:
@@ -276,6 +275,7 @@ class UnpairedDataModule(L.LightningDataModule):
             "validation_fraction": self.validation_fraction,
             "test_fraction": self.test_fraction,
             "seed": self.split_seed,
+            "group": self.group,
         }
         keys = {
             letter: {
@@ -288,6 +288,6 @@ class UnpairedDataModule(L.LightningDataModule):
     def _near(self, letter: str, store: PictureStore, device: torch.device) -> PictureStore:
         """Return the store on the accelerator if it is small enough, else the store itself."""
         if letter not in self._on_device:
-            is_moved = not store.waits and fits_device(store.pixels.nbytes, device)
+            is_moved = not store.waits and fits_device(store.num_bytes, device)
             self._on_device[letter] = store.to(device) if is_moved else store
         return self._on_device[letter]

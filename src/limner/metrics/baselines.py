@@ -184,7 +184,7 @@ def _restores(scale: int, kinds: Sequence[str]) -> bool:
 BASELINES: Mapping[str, Baseline] = {
     "input": Baseline(lambda pair, _: enlarged(pair)),
     "bicubic": Baseline(lambda pair, _: bicubic(pair), fits=lambda scale, kinds: scale > 1),
-    "blur": Baseline(_on_arrays(_blurred), "sigma", (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)),
+    "blur": Baseline(_on_arrays(_blurred), "sigma", (0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8)),
     "median": Baseline(_on_arrays(_median), "size", (3, 5), fits=_restores),
     "unsharp": Baseline(
         _on_arrays(_unsharp), "amount", (0.25, 0.5, 1.0, 2.0, 4.0), fits=_restores
