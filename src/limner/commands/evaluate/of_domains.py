@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from limner.callbacks.cycle_strips import CycleGallery
 from limner.callbacks.domain_scores import DomainScores
 from limner.console import Bar
 from limner.metrics.domain_scores import DOMAINS, Domains
@@ -17,8 +18,9 @@ SPLITS = ("test", "validation", "train")
 
 
 def score_domains(
-    scorer: DomainScores, data: Domains, model: nn.Module, device: torch.device
-) -> dict[str, dict[str, Any]]:
+    scorer: DomainScores, data: Domains, model: nn.Module, *, device: torch.device,
+    gallery: CycleGallery,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
     """Return the scores of a model and of the baselines on the held-out pictures by name.
 
     Args:
@@ -26,6 +28,7 @@ def score_domains(
         data: The opened data.
         model: Model with `transform(images, direction)`, on the device.
         device: Device of the model.
+        gallery: Gallery that gets all pictures.
     """
 
     def sizes(split: str) -> list[int]:
@@ -37,6 +40,7 @@ def score_domains(
         for done, batch in enumerate(data.whole_pictures(split, device=device), start=1):
             made = translated(model.transform, batch["image_a"], batch["image_b"])
             scores.add(made, batch)
+            gallery.add(made, batch)
             bar.update(done)
     scores.find_baselines(device)
     return scores.entries(device)

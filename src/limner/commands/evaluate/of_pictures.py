@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from limner.callbacks.cycle_strips import CycleGallery
 from limner.callbacks.domain_scores import DomainScores
 from limner.callbacks.pair_scores import PairScores
 from limner.callbacks.strips import Gallery
@@ -60,8 +61,8 @@ def score_pictures(
 ) -> dict[str, dict[str, Any]]:
     """Return the scores of a run's model and of the baselines.
 
-    For a model that reads inputs, two of its pictures are drawn: those with the smallest and the
-    largest PSNR.
+    The worst and the best pictures are drawn: by PSNR, or for a model of two domains by the error
+    of a cycle.
 
     Raises:
         UserError: If the data do not fit the model, or if there is nothing to score.
@@ -92,14 +93,20 @@ def score_pictures(
         "weights": "raw" if getattr(model.module, "ema", None) is None else "ema",
         "update": model.update,
     }
+    gallery: Gallery | CycleGallery
     if of_domains:
-        found = score_domains(scorer, data, model.module, device)
+        gallery = CycleGallery(0)
+        found = score_domains(scorer, data, model.module, device=device, gallery=gallery)
         for each in found.values():
             each["protocol"] |= _path_facts(options, overrides, each["protocol"]["split"])
     else:
-        found = _score_pairs(scorer, data, model.module, options, overrides, folder=folder)
+        gallery = Gallery(scorer.quality(data), 0)
+        found = _score_pairs(scorer, data, model.module, options, overrides, gallery=gallery)
     for each in found.values():
         each["protocol"] |= facts | trained_with(model.module, each["protocol"])
+    if gallery.extremes:
+        picture = gallery.picture(gallery.extremes, title="Worst and best pictures")
+        picture.save(folder / PICTURE)
     return found
 
 
@@ -110,19 +117,19 @@ def _score_pairs(
     options: Options,
     overrides: Sequence[str],
     *,
-    folder: Path,
+    gallery: Gallery,
 ) -> dict[str, dict[str, Any]]:
-    """Return the scores of a model that reads inputs, and draw its worst and best picture."""
+    """Return the scores of a model that reads inputs; the gallery gets all pictures."""
     device = next(model.parameters()).device
     split = next((name for name in SPLITS if len(data.pictures(name)[1])), "train")
     quality, sets = scorer.quality(data), scorer.sets(data, split)
-    tally, gallery = Tally(quality), Gallery(quality, 0)
+    tally = Tally(quality)
     total = len(data.pictures(split)[1])
     with Bar("Scoring", total=total, unit="pictures") as bar:
         for done, batch in enumerate(data.whole_pictures(split, device=device), start=1):
             output = model.transform(batch["input"], batch.get("mask"))
             tally.add(output, batch)
-            gallery.add(output, batch)
+            gallery.add({"output": output}, batch)
             if sets is not None:
                 add_pictures(sets, output, batch)
             bar.update(done)
@@ -136,9 +143,6 @@ def _score_pairs(
             name: {**each, "protocol": facts | each["protocol"]}
             for name, each in distances.items()
         }
-    if gallery.extremes:
-        picture = gallery.picture(gallery.extremes, title="Worst and best picture")
-        picture.save(folder / PICTURE)
     return found
 
 
