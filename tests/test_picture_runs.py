@@ -128,7 +128,7 @@ def test_pictures_opened_in_python_give_their_batches(folder):
     [
         (
             ["model=restoration", "data=digits"],
-            "choose one of data=paired_folder, restoration, super_resolution",
+            "choose one of data=paired_folder, ",
         ),
         (["model=vae", "data=restoration", "data.crop_size=41"], "has only"),
         (["model=classifier", "data=restoration", "data.crop_size=24"], "needs labels"),
