@@ -22,7 +22,7 @@ WORDS = {
         "model=cyclegan", "data=shapes_styles", "network.restorer.width=4", "data.crop_size=32",
         "network.restorer.num_blocks=1", "network.discriminator.width=4",
         "network.discriminator.receptive_field=16",
-        *(f"data.shapes.{name}={number}" for name, number in SHAPES.items()),
+        *(f"data.source.shapes.{name}={number}" for name, number in SHAPES.items()),
     ],
 }  # fmt: skip
 EXPECTED = {
