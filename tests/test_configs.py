@@ -23,15 +23,19 @@ FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = [
     "vae", "cvae", "ladder_vae", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
 ]  # fmt: skip
-PICTURES = ["restoration", "super_resolution"]
-"""Models that change pictures, and the data sets of pictures that they need."""
-DATA = sorted({path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")} - {*PICTURES})
+PICTURES = {
+    "restoration": "restoration", "super_resolution": "super_resolution",
+    "pix2pix": "restoration", "srgan": "super_resolution",
+}  # fmt: skip
+"""Models that change pictures, and a data set of pictures that each needs."""
+OF_PICTURES = {*PICTURES.values()}
+DATA = sorted({path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")} - OF_PICTURES)
 KINDS = ["digits", "cifar100", "celeba", "imagenet"]
 """Data sets of each size, number of channels and kind of labels; the others are like these."""
 PAIRS = [
     (MODELS[i % len(MODELS)], DATA[i % len(DATA)]) for i in range(max(len(MODELS), len(DATA)))
 ]
-PAIRS += [(name, name) for name in PICTURES]
+PAIRS += PICTURES.items()
 PAIRS += [("vae", "super_resolution"), ("gan", "restoration")]
 """Pairs in which each model and each data set occurs."""
 COMBINATIONS = [
@@ -67,6 +71,12 @@ COMBINATIONS = [
     slow("restoration", "nafnet", ""),
     ("restoration", "unet", ""),
     slow("restoration", "johnson", ""),
+    ("pix2pix", "unet", "losses=[pixel,ssim] penalty=r1 augmentation=ada"),
+    slow("pix2pix", "johnson", "loss=hinge augmentation=diffaugment penalty=[lecam,consistency]"),
+    ("pix2pix", "srresnet", "loss=relativistic penalty=r1_r2"),
+    slow("pix2pix", "nafnet", "loss=wasserstein penalty=gradient"),
+    ("srgan", "edsr", "losses=srgan"),
+    slow("srgan", "span", "loss=least_squares penalty=r2"),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
 
@@ -123,7 +133,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 def files_of(data: str, root: Path) -> list[str]:
     own = {"digits": [], "shapes": [], "image_folder": [f"data.path={root}/folder"]}
     own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
-    own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in PICTURES}
+    own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in OF_PICTURES}
     return own.get(data, [f"data.root={root}"])
 
 
@@ -133,8 +143,10 @@ def narrow(model: str) -> list[str]:
 
 def pictures_of(model: str, root: Path) -> list[str]:
     """Return the words of the data of a model that changes pictures; none for other models."""
-    own = [f"data={model}", *files_of(model, root), *narrow(model)]
-    return own if model in PICTURES else []
+    if model not in PICTURES:
+        return []
+    data = PICTURES[model]
+    return [f"data={data}", *files_of(data, root), *narrow(model)]
 
 
 def train(made: DictConfig, folder: Path) -> None:
