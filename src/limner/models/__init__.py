@@ -8,6 +8,7 @@ device. Random numbers for each image come from its attribute `noise` (`limner.r
 from limner.models.adversarial_image_to_image import AdversarialImageToImage
 from limner.models.classifier import Classifier
 from limner.models.code_prior import CodePrior
+from limner.models.cycle_gan import CycleGAN
 from limner.models.gan import GAN
 from limner.models.image_to_image import ImageToImage
 from limner.models.latent_prior import LatentPrior
@@ -23,6 +24,7 @@ __all__ = [
     "AdversarialImageToImage",
     "Classifier",
     "CodePrior",
+    "CycleGAN",
     "ImageToImage",
     "LatentPrior",
 ]
