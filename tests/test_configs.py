@@ -24,24 +24,30 @@ FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = [
     "vae", "cvae", "ladder_vae", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
 ]  # fmt: skip
-PICTURES = ["restoration", "super_resolution"]
-"""Models that change pictures, and the data sets of pictures that they need."""
+PICTURES = {
+    "restoration": "restoration", "super_resolution": "super_resolution",
+    "pix2pix": "paired_folder", "srgan": "super_resolution",
+}  # fmt: skip
+"""Models that change pictures, and a data set that each reads."""
+DEGRADED = ["restoration", "super_resolution"]
+"""Data sets of pictures and their degraded copies."""
 DOMAINS = ["shapes_styles", "unpaired_folders"]
 """Data sets of two domains, which only models of two domains read."""
 STORED_PAIRS = ["paired_folder", "shapes_edges"]
 """Data sets of stored inputs and targets, for models that change pictures."""
 DATA = sorted(
     {path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")}
-    - {*PICTURES, *DOMAINS, *STORED_PAIRS}
+    - {*DEGRADED, *DOMAINS, *STORED_PAIRS}
 )
 KINDS = ["digits", "cifar100", "celeba", "imagenet"]
 """Data sets of each size, number of channels and kind of labels; the others are like these."""
 PAIRS = [
     (MODELS[i % len(MODELS)], DATA[i % len(DATA)]) for i in range(max(len(MODELS), len(DATA)))
 ]
-PAIRS += [(name, name) for name in PICTURES]
+PAIRS += PICTURES.items()
 PAIRS += [("vae", "super_resolution"), ("gan", "restoration"), ("vae", "shapes_edges")]
-PAIRS += [("restoration", name) for name in STORED_PAIRS]
+PAIRS += [("restoration", name) for name in STORED_PAIRS] + [("pix2pix", "shapes_edges")]
+PAIRS += [("cyclegan", name) for name in DOMAINS]
 """Pairs in which each model and each data set occurs."""
 COMBINATIONS = [
     ("vae", "conv", "likelihood=bernoulli prior=standard_normal objective=elbo kl_schedule=none"),
@@ -75,7 +81,16 @@ COMBINATIONS = [
     ("restoration", "span", "losses=[pixel,ssim]"),
     slow("restoration", "nafnet", ""),
     ("restoration", "unet", ""),
+    ("cyclegan", "johnson", "loss=least_squares penalty=lecam augmentation=diffaugment"),
+    slow("cyclegan", "unet", "loss=wasserstein penalty=gradient"),
+    slow("cyclegan", "johnson", "loss=relativistic penalty=r1_r2 augmentation=ada"),
     slow("restoration", "johnson", ""),
+    ("pix2pix", "unet", "losses=[pixel,ssim] penalty=r1 augmentation=ada"),
+    slow("pix2pix", "johnson", "loss=hinge augmentation=diffaugment penalty=[lecam,consistency]"),
+    ("pix2pix", "srresnet", "loss=relativistic penalty=r1_r2"),
+    slow("pix2pix", "nafnet", "loss=wasserstein penalty=gradient"),
+    ("srgan", "edsr", "losses=srgan"),
+    slow("srgan", "span", "loss=least_squares penalty=r2"),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
 
@@ -144,20 +159,22 @@ def files_of(data: str, root: Path) -> list[str]:
         "data.crop_size=24",
     ]  # fmt: skip
     own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
-    own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in PICTURES}
+    own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in DEGRADED}
     own["unpaired_folders"] = [f"data.path={root}/domains", "data.crop_size=24"]
     own["shapes_styles"] = ["data.crop_size=24"]
     return own.get(data, [f"data.root={root}"])
 
 
 def narrow(model: str) -> list[str]:
-    return ["network.restorer.width=8"] if model in PICTURES else []
+    patches = ["network.discriminator.width=8", "network.discriminator.receptive_field=16"]
+    found = ["network.restorer.width=8"] if model in (*PICTURES, "cyclegan") else []
+    return [*found, *patches] if model == "cyclegan" else found
 
 
 def pictures_of(model: str, root: Path) -> list[str]:
     """Return the words of the data of a model that changes pictures; none for other models."""
-    own = [f"data={model}", *files_of(model, root), *narrow(model)]
-    return own if model in PICTURES else []
+    data = "shapes_styles" if model == "cyclegan" else PICTURES.get(model)
+    return [] if data is None else [f"data={data}", *files_of(data, root), *narrow(model)]
 
 
 def train(made: DictConfig, folder: Path) -> None:
@@ -241,7 +258,7 @@ def test_every_choice_inside_a_model_trains(
 
 def test_combinations_contain_every_model_and_every_option():
     rows = [getattr(row, "values", row) for row in COMBINATIONS]
-    assert {model for model, *_ in rows} == {*MODELS, *PICTURES}
+    assert {model for model, *_ in rows} == {*MODELS, *PICTURES, "cyclegan"}
     found = {f"network={network}" for _, network, _ in rows}
     for group, names in (word.split("=") for *_, choices in rows for word in choices.split()):
         found |= {f"model/{group}={name}" for name in names.strip("[]").split(",")}

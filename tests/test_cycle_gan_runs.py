@@ -15,12 +15,13 @@ import limner
 from limner.commands import export as export_command
 from limner.commands import transform as transform_command
 from limner.runs.checkpoints import update_path
+from support import runs
 from support.runs import last_checkpoint
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
-    "model=cyclegan", "data=shapes_styles", "data.shapes.num_train=30",
-    "data.shapes.num_validation=3", "data.shapes.num_test=2", "data.crop_size=24",
+    "model=cyclegan", "data=shapes_styles", "data.source.shapes.num_train=30",
+    "data.source.shapes.num_validation=3", "data.source.shapes.num_test=2", "data.crop_size=24",
     "network.restorer.width=8", "network.restorer.num_blocks=1",
     "network.discriminator.width=8", "network.discriminator.receptive_field=16",
     "model.pool_size=6", "model.ema_half_life=100", "accelerator=cpu", "logger=none",
@@ -108,14 +109,8 @@ def test_two_processes_train_like_one_and_one_process_resumes_their_run(run, tmp
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Return the folder of a run of two updates."""
-    folder = tmp_path_factory.mktemp("run")
-    words = [*SMALL, "data.batch_size=4", "trainer.max_steps=2", "hydra.run.dir=run"]
-    ended = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *words],
-        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
-    return folder / "run"
+    words = [word for word in SMALL if word not in runs.TINY]
+    return runs.trained(tmp_path_factory.mktemp("run"), *words, "data.batch_size=4")
 
 
 def test_run_is_loaded_exported_and_transforms_pictures_in_both_directions(

@@ -5,7 +5,7 @@
 Super-resolution and restoration differ only in the network's scale and in the data.
 """
 
-__all__ = ["ImageToImage", "PairLoss"]
+__all__ = ["ImageToImage", "PairLoss", "joined", "readable_pairs"]
 
 import math
 from collections.abc import Mapping
@@ -104,24 +104,17 @@ class ImageToImage(L.LightningModule):
             mask: Mask (B, 1, h, w), 1 where a pixel is known, for a model trained with holes.
         """
         with evaluating(best(self)) as network:
-            read = _joined(inputs, mask).to(self.device, self.dtype)
+            read = joined(inputs, mask).to(self.device, self.dtype)
             return network(read).clamp(-1, 1)
 
     forward = transform
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        inputs, targets = _joined(batch["input"], batch.get("mask")), batch["image"]
-        step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
-        for read, target in micro_batches(self.gradients, inputs, targets):
-            surrogate, sums = self._sums(read, target)
-            sums = _over_processes(sums)
-            step.backward(surrogate * (world_size() / sums["kept"].clamp(min=1)), sums)
-        sums = step.finish()
-        kept = sums.pop("kept")  # the mean over the micro-batches, like the other sums
-        num_skipped = len(targets) * world_size() - self.gradients.accumulate * kept
-        values = {name: value / kept for name, value in sums.items()}
+        inputs = joined(batch["input"], batch.get("mask"))
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        values, _ = self._network_step(optimizer, inputs, batch["image"])
         follow(self, self.network)
-        return finish_update(self, values | {"num_skipped": num_skipped})
+        return finish_update(self, values)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         output = self.transform(batch["input"], batch.get("mask"))
@@ -134,6 +127,29 @@ class ImageToImage(L.LightningModule):
 
     test_step = validation_step
 
+    def _network_step(
+        self, optimizer: Optimizer, inputs: Tensor, targets: Tensor, *more: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Take a step of the network; return the values to log, and the outputs, detached.
+
+        Args:
+            optimizer: Optimizer of the network.
+            inputs: What the network reads, (B, C_in, h, w).
+            targets: Targets (B, C, H, W).
+            more: Further tensors (B, ...) that `_losses` gets.
+        """
+        step, outputs = OptimizerStep(self, optimizer, self.gradients), []
+        for part in micro_batches(self.gradients, inputs, targets, *more):
+            surrogate, sums, output = self._sums(*part)
+            sums = _over_processes(sums)
+            step.backward(surrogate * (world_size() / sums["kept"].clamp(min=1)), sums)
+            outputs.append(output)
+        sums = step.finish()
+        kept = sums.pop("kept")  # the mean over the micro-batches, like the other sums
+        num_skipped = len(targets) * world_size() - self.gradients.accumulate * kept
+        values = {name: value / kept for name, value in sums.items()}
+        return values | {"num_skipped": num_skipped}, torch.cat(outputs)
+
     def _output(self, inputs: Tensor) -> Tensor:
         return self.network(inputs)
 
@@ -143,17 +159,18 @@ class ImageToImage(L.LightningModule):
         total = sum(self.losses[name].weight * values for name, values in found.items())
         return {"loss": total} | found
 
-    def _sums(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return a number with the gradient of the summed loss, and the sums of all losses.
+    def _sums(
+        self, inputs: Tensor, targets: Tensor, *more: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Return a number with the gradient of the summed loss, all sums, and the detached output.
 
         Patches that are not finite are left out; `kept` counts the others. The gradient of such a
         patch ends at the network's output, since 0 times NaN further back would be NaN.
         """
-        readable = _are_finite(inputs) & _are_finite(targets)
-        inputs, targets = _where(readable, inputs), _where(readable, targets)
+        readable, inputs, targets = readable_pairs(inputs, targets)
         output = self._output(inputs)
         leaf = output.detach().requires_grad_()
-        losses = self._losses(leaf, targets)
+        losses = self._losses(leaf, targets, *more)
         (gradients,) = torch.autograd.grad(losses["loss"].sum(), leaf)
         kept = readable & losses["loss"].detach().isfinite() & _are_finite(gradients)
         surrogate = (output * _where(kept, gradients)).sum()
@@ -163,10 +180,10 @@ class ImageToImage(L.LightningModule):
         sums = {
             name: _where(kept, values.detach()).sum(dtype=dtype) for name, values in losses.items()
         }
-        return surrogate, sums | {"kept": kept.sum().to(dtype)}
+        return surrogate, sums | {"kept": kept.sum().to(dtype)}, leaf.detach()
 
 
-def _joined(inputs: Tensor, mask: Tensor | None) -> Tensor:
+def joined(inputs: Tensor, mask: Tensor | None) -> Tensor:
     """Return what the network reads: the inputs, and the mask as a channel in [-1, 1]."""
     return inputs if mask is None else torch.cat([inputs, 2 * mask.to(inputs) - 1], 1)
 
@@ -179,6 +196,12 @@ def _are_finite(values: Tensor) -> Tensor:
 def _where(kept: Tensor, values: Tensor) -> Tensor:
     """Return values (B, ...) with zeros for the images that are not kept."""
     return torch.where(kept.view(-1, *[1] * (values.dim() - 1)), values, 0)
+
+
+def readable_pairs(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return which pairs are finite, (B,), and inputs and targets with zeros for the others."""
+    readable = _are_finite(inputs) & _are_finite(targets)
+    return readable, _where(readable, inputs), _where(readable, targets)
 
 
 def _over_processes(sums: dict[str, Tensor]) -> dict[str, Tensor]:

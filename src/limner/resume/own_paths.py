@@ -20,9 +20,10 @@ from limner.resume.overrides import key_of, last_value, quoted
 
 PATHS = (
     "data.path", "data.root", "data.source.path", "data.source.root", "model.first_stage",
+    "model.initial_weights",
 )  # fmt: skip
 """Keys whose values are the user's paths."""
-EXISTING = ("model.first_stage",)
+EXISTING = ("model.first_stage", "model.initial_weights")
 """Keys of `PATHS` whose value may name something else, such as a repository of the hub."""
 
 
