@@ -13,6 +13,7 @@ from torchvision.datasets import CelebA, cifar
 from limner.config.build import build, check
 from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
+from limner.pretrained.roles import allowed
 from limner.randomness import Noise
 from limner.resume.allowed_changes import leaves
 from limner.training import train as train_module
@@ -73,6 +74,8 @@ COMBINATIONS = [
     slow("super_resolution", "edsr", "losses=[pixel,perceptual]"),
     ("restoration", "span", "losses=[pixel,ssim]"),
     slow("restoration", "nafnet", ""),
+    ("restoration", "unet", ""),
+    slow("restoration", "johnson", ""),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
 
@@ -261,6 +264,13 @@ def test_every_degradation_is_built_from_its_file_alone_and_in_a_list(composed, 
         assert list(degradation.protocol()) == parts
         assert degradation.factor == made.data.scale
         assert degradation(torch.zeros(1, 3, 8, 8), draws=Noise()).input.shape[:2] == (1, 3)
+
+
+@pytest.mark.parametrize("name", options("data"))
+def test_run_on_every_data_set_may_be_resumed(composed, name):
+    """`limner` reads the config of a run as untrusted, and accepts its classes of data."""
+    found = nodes(composed(f"data={name}").data, "data")
+    assert [p for p, node in found if allowed(node["_target_"], p) is None] == []
 
 
 @pytest.mark.parametrize("name", DOMAINS)

@@ -35,6 +35,7 @@ TESTED_THROUGH = {
         "callbacks/checkpoint_io.py", "callbacks/measured.py", "callbacks/provenance.py",
     ),
     "callbacks/test_scores.py": ("callbacks/score_names.py",),
+    "callbacks/test_strips.py": ("callbacks/strip_tiles.py",),
     "callbacks/test_automatic_optimization.py": (
         "callbacks/clipping.py", "models/lightning_internals/gradient_accumulation.py",
     ),
@@ -94,6 +95,9 @@ TESTED_THROUGH = {
     "networks/test_residual.py": ("networks/residual_blocks.py",),
     "networks/test_restorers.py": (  # every network for image-to-image models
         "networks/edsr.py", "networks/nafnet.py", "networks/span.py", "networks/srresnet.py",
+    ),
+    "networks/test_translators.py": (  # the networks of pix2pix and CycleGAN
+        "networks/doubling.py", "networks/johnson.py", "networks/patch.py", "networks/unet.py",
     ),
     "pretrained/test_load.py": ("pretrained/hub.py",),
     "pretrained/test_strange_weights.py": ("pretrained/bounded_build.py", "pretrained/weights.py"),

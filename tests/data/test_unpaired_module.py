@@ -1,3 +1,4 @@
+import shutil
 import warnings
 
 import lightning as L
@@ -31,8 +32,8 @@ def opened(folder):
         source = DomainFolders(path=str(path), path_b=None, folder_a="A", folder_b="B")
         arguments = {
             "name": "both", "source": source, "num_channels": 3, "crop_size": 8,
-            "crops_per_picture": 2, "hidden_pairs": True, "image_shape": None,
-            "input_shape": None, "num_classes": 0, "batch_size": 4,
+            "crops_per_picture": 2, "hidden_pairs": True, "group": None, "image_shape": None,
+            "input_shape": None, "num_classes": 0, "scale": 1, "batch_size": 4,
             "augmentation": HorizontalFlip(probability=0.5), "validation_fraction": 0.25,
             "test_fraction": 0.0, "split_seed": 0, "seed": 0, "store": "auto",
             "memory_limit_gib": 1.0, "on_corrupt": "error", "background": "white",
@@ -64,6 +65,8 @@ def test_facts_are_known_from_the_arguments(opened):
     assert (data.image_shape, data.input_shape, data.num_classes) == ([1, 12, 12], [1, 12, 12], 0)
     with pytest.raises(UserError, match=r"data\.image_shape=\[3, 64, 64\]: it is \[3, 8, 8\]"):
         opened(image_shape=[3, 64, 64])
+    with pytest.raises(UserError, match=r"data\.scale=2: must be 1"):
+        opened(scale=2)
 
 
 def test_model_gets_crops_to_train_on_and_hidden_pairs_to_validate_on(opened):
@@ -129,8 +132,8 @@ def test_epoch_counts_crops_of_the_larger_domain(opened):
     data = opened(crops_per_picture=5)
     assert data.images_per_epoch == 65
     assert data.describe() == (
-        "both: a: 7 train, 2 validation; b: 13 train, 2 validation pictures, hidden pairs; "
-        "65 crops of 3x8x8 an epoch"
+        "both: 7 and 13 train, 2 and 2 validation pictures (hidden pairs), 65 crops of 3x8x8 an "
+        "epoch"
     )
     assert "hidden" not in opened(hidden_pairs=False).describe()
 
@@ -145,6 +148,24 @@ def test_refuse_names_a_training_picture_that_is_too_small(opened):
     with pytest.raises(UserError, match=r"data\.crop_size=18: A/\d/000\d\.png has only"):
         opened(crop_size=18).refuse(Translator())
     opened(crop_size=16).refuse(Translator())
+
+
+def test_refuse_names_a_validation_picture_that_is_too_small(opened, folder):
+    for split, size in (("train", (16, 16)), ("val", (10, 12))):
+        for domain in "AB":
+            fakes.images(folder / split / domain, 9, size=size)
+    for domain in "AB":
+        shutil.rmtree(folder / domain)
+    with pytest.raises(UserError, match=r"val/A/0000\.png has only 10x12 pixels"):
+        opened(crop_size=16).refuse(Translator())
+
+
+def test_refuse_names_a_hidden_pair_of_two_sizes(opened, folder):
+    fakes.images(folder / "B" / "0", 5, size=(30, 30))
+    data = opened(validation_fraction=0.9)
+    with pytest.raises(UserError, match=r"pairs have two sizes, such as\nA/0/0.*\.png with 20x16"):
+        data.refuse(Translator())
+    opened(hidden_pairs=False).refuse(Translator())
 
 
 def test_resumed_run_refuses_other_pictures_of_either_domain(opened, folder):

@@ -3,7 +3,7 @@ import pytest
 from limner.data.unpaired_splits import cut_domains, cut_hidden_pairs, keys_of
 from limner.errors import UserError
 
-FRACTIONS = {"validation_fraction": 0.2, "test_fraction": 0.1, "seed": 0}
+FRACTIONS = {"validation_fraction": 0.2, "test_fraction": 0.1, "seed": 0, "group": None}
 SPLITS = ("train", "validation", "test")
 
 
@@ -55,7 +55,7 @@ def test_hidden_pairs_are_the_equal_names_of_splits_that_both_domains_have():
         "a": {"train": numbered(*range(10)), "validation": ["p", "q", "r"]},
         "b": {"train": numbered(*range(20, 30)), "validation": ["r", "s", "q"]},
     }
-    cut = cut_hidden_pairs(keys, validation_fraction=0.2, test_fraction=0.0, seed=0)
+    cut = cut_hidden_pairs(keys, validation_fraction=0.2, test_fraction=0.0, seed=0, group=None)
     assert names_of(keys, cut, "a", "validation") == ["q", "r"]
     assert names_of(keys, cut, "b", "validation") == ["q", "r"]
     assert cut["b"]["validation"][1].tolist() == [2, 0]
@@ -64,8 +64,33 @@ def test_hidden_pairs_are_the_equal_names_of_splits_that_both_domains_have():
 
 def test_no_pairs_are_needed_if_nothing_is_held_out():
     keys = {"a": {"train": ["p", "q"]}, "b": {"train": ["r", "s"]}}
-    cut = cut_hidden_pairs(keys, validation_fraction=0.0, test_fraction=0.0, seed=0)
+    cut = cut_hidden_pairs(keys, validation_fraction=0.0, test_fraction=0.0, seed=0, group=None)
     assert [len(cut["a"][split][1]) for split in SPLITS] == [2, 0, 0]
+
+
+def test_groups_of_hidden_pairs_are_trained_in_no_domain():
+    """Variants 1 and 2 of a thing are in both domains, variant 3 only in domain a."""
+    every = [f"{i:02d}_{variant}" for i in range(20) for variant in range(1, 4)]
+    keys = {"a": {"train": every}, "b": {"train": [n for n in every if not n.endswith("3")]}}
+    cut = cut_hidden_pairs(keys, **FRACTIONS | {"group": "^([^_]+)"})
+    held = [names_of(keys, cut, letter, "validation") for letter in "ab"]
+    assert held[0] == held[1]
+    assert 6 <= len(held[0]) <= 10
+    assert not any(name.endswith("3") for name in held[0]), "pictures without a partner"
+    things = {name[:2] for split in SPLITS[1:] for name in names_of(keys, cut, "a", split)}
+    for letter, variants in (("a", 3), ("b", 2)):
+        train = names_of(keys, cut, letter, "train")
+        assert not things & {name[:2] for name in train}
+        assert len(train) == variants * (20 - len(things))
+
+
+def test_groups_of_unpaired_domains_stay_in_one_split():
+    keys = {letter: {"train": [f"{i}_{v}" for i in range(15) for v in "xy"]} for letter in "ab"}
+    cut = cut_domains(keys, **FRACTIONS | {"group": "^([^_]+)"})
+    for letter in "ab":
+        parts = [{n.split("_")[0] for n in names_of(keys, cut, letter, s)} for s in SPLITS]
+        assert all(parts)
+        assert sum(map(len, parts)) == 15
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A small model that reads two domains of pictures, for tests of the data alone."""
 
+from functools import partial
+
 import lightning as L
 import torch
 from torch import nn
@@ -10,15 +12,16 @@ class Translator(L.LightningModule):
 
     reads_domains = True
 
-    def __init__(self, *, channels: int = 3) -> None:
+    def __init__(self, *, channels: int = 3, optimizer=None) -> None:
         super().__init__()
+        self.optimizer = optimizer
         self.networks = nn.ModuleDict(
             {letter: nn.Conv2d(channels, channels, 3, padding=1) for letter in "ab"}
         )
         self.seen: dict[str, list] = {"train": [], "val": []}
 
     def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
+        return (self.optimizer or partial(torch.optim.SGD, lr=0.1))(self.parameters())
 
     def training_step(self, batch, batch_idx):
         self._record("train", batch)

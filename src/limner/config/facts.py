@@ -60,7 +60,8 @@ def refuse_kind_of_data(model: object, data: object) -> None:
     elif has_domains:
         raise UserError(
             f"{name} reads one set of images, and {own} has two domains;\n"
-            "choose other data, such as data=image_folder. Models of two domains: model=cyclegan"
+            "choose other data, such as data=image_folder. A class of your own that reads both\n"
+            "needs the attribute reads_domains = True."
         )
 
 

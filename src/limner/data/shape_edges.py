@@ -62,17 +62,17 @@ class ShapeEdges:
             stores |= {split: PairedStore(inputs, targets, scale=scale)} if size else {}
         return stores
 
-    def outlined(self, distance: Tensor, kinds: Tensor) -> Tensor:
+    def outlined(self, distance: Tensor, colours: Tensor, kinds: Tensor) -> Tensor:
         """Return the outlines, see `RenderedPictures`."""
         half = self.line_width * distance.shape[-1] / 2
         share = (half + 0.5 - distance.abs()).clamp(0, 1)[:, None]
         return (PAPER + (LINE - PAPER) * share).expand(-1, 3, -1, -1)
 
-    def filled(self, distance: Tensor, kinds: Tensor) -> Tensor:
+    def filled(self, distance: Tensor, colours: Tensor, kinds: Tensor) -> Tensor:
         """Return the filled shapes, see `RenderedPictures`."""
-        colours = [self.shapes.colours[kind] for kind in self.shapes.kinds]
+        of_kinds = [self.shapes.colours[kind] for kind in self.shapes.kinds]
         ground = distance.new_tensor(self.shapes.background)[:, None, None]
-        colour = distance.new_tensor(colours)[kinds][..., None, None]
+        colour = distance.new_tensor(of_kinds)[kinds][..., None, None]
         return ground + (colour - ground) * (0.5 - distance).clamp(0, 1)[:, None]
 
 
@@ -83,8 +83,8 @@ class RenderedPictures(PictureStore):
         shapes: Source whose arguments determine the shapes.
         image_shape: (C, H, W), where C is 1 or 3.
         paint: Function from the signed distance (B, H, W) of each pixel from the border in pixels,
-            negative inside, and the number (B,) of each kind, to colours (B, 3, H, W) from 0 to
-            255.
+            negative inside, the colour (B, 3) and the number (B,) of the kind of each shape, to
+            colours (B, 3, H, W) from 0 to 255.
         first: Number of the first picture.
         names: Name of each picture, for messages.
         key: Plain data that determines what `paint` does.
@@ -94,7 +94,7 @@ class RenderedPictures(PictureStore):
         self,
         shapes: Shapes,
         image_shape: Sequence[int],
-        paint: Callable[[Tensor, Tensor], Tensor],
+        paint: Callable[[Tensor, Tensor, Tensor], Tensor],
         *,
         first: int,
         names: Sequence[str],
@@ -135,9 +135,9 @@ class RenderedPictures(PictureStore):
         return moved
 
     def _whole(self, indices: Tensor) -> Tensor:
-        _, distance = self.rendered.colours_and_distances(indices)
+        own, distance = self.rendered.colours_and_distances(indices)
         kinds = self.rendered.labels[indices.to(distance.device)]
-        colours = self.paint(distance, kinds)
+        colours = self.paint(distance, own, kinds)
         if self.num_channels == 1:
             luma = colours.new_tensor(LUMA)[:, None, None]
             colours = (colours * luma).sum(1, keepdim=True)

@@ -5,18 +5,15 @@ full colour of the shape, inside its border. Both styles show the same shapes in
 test, under the same names, and other shapes in training.
 """
 
-__all__ = ["ShapeStyle", "ShapeStyles", "StyledStore"]
+__all__ = ["ShapeStyle", "ShapeStyles"]
 
-import hashlib
-import json
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from limner.data.backgrounds import parse_colour
-from limner.data.picture_store import PictureStore
-from limner.data.shapes import LUMA, SPLITS, STRIDE, RenderedStore, Shapes
+from limner.data.shape_edges import RenderedPictures
+from limner.data.shapes import SPLITS, STRIDE, Shapes
 from limner.errors import UserError
 
 VERSION = 1  # part of the fingerprint: changes if the same arguments give other pictures
@@ -40,6 +37,14 @@ class ShapeStyle:
         self.ground = parse_colour(ground, "ground of a style in data.source")
         self.brightness, self.outline = brightness, outline
 
+    def paint(self, distance: Tensor, colours: Tensor, kinds: Tensor) -> Tensor:
+        """Return the pictures of shapes, see `limner.data.shape_edges.RenderedPictures`."""
+        width = self.outline * distance.shape[-1]
+        shape, inside = ((0.5 - d).clamp(0, 1)[:, None] for d in (distance, distance + width))
+        ground = colours.new_tensor(self.ground)[:, None, None]
+        dimmed = colours[..., None, None] * (1 + (self.brightness - 1) * inside)
+        return ground + (dimmed - ground) * shape
+
 
 class ShapeStyles:
     """Source of two domains: the same shapes in two styles.
@@ -54,82 +59,25 @@ class ShapeStyles:
     def __init__(self, *, shapes: Shapes, size: int, a: ShapeStyle, b: ShapeStyle) -> None:
         self.shapes, self.size, self.styles = shapes, size, {"a": a, "b": b}
 
-    def open_domains(self, num_channels: int) -> dict[str, dict[str, "StyledStore"]]:
+    def open_domains(self, num_channels: int) -> dict[str, dict[str, RenderedPictures]]:
         """Return the store of each split of the domains "a" and "b"."""
-        numbers = self.shapes.sizes
-        first = {split: STRIDE * i for i, split in enumerate(SPLITS)}
         return {
             letter: {
-                split: StyledStore(
-                    self.shapes, style, [num_channels, self.size, self.size], split=split,
-                    first=first[split] + (letter == "b" and split == "train") * numbers["train"],
-                    size=numbers[split],
-                )
-                for split in SPLITS
-                if numbers[split]
+                split: self._store(style, num_channels, split, others=letter == "b")
+                for split, number in self.shapes.sizes.items()
+                if number
             }
             for letter, style in self.styles.items()
-        }  # fmt: skip
+        }
 
-
-class StyledStore(PictureStore):
-    """Store that renders square pictures of shapes in a style when they are read.
-
-    Args:
-        shapes: Source whose arguments determine the shapes.
-        style: Style of the pictures.
-        image_shape: (C, H, W), where C is 1 or 3.
-        split: Name of the split, the first part of the name of each picture.
-        first: Number of the first picture.
-        size: Number of pictures.
-    """
-
-    def __init__(
-        self, shapes: Shapes, style: ShapeStyle, image_shape: Sequence[int], *, split: str,
-        first: int, size: int,
-    ) -> None:  # fmt: skip
-        channels, height, width = image_shape
-        self.rendered = RenderedStore(
-            shapes, [3, height, width], first=first, size=size, with_labels=False
-        )
-        key = [VERSION, self.rendered.fingerprint, vars(style), list(image_shape)]
-        super().__init__(
-            torch.empty(0, dtype=torch.uint8),
-            torch.tensor([height, width]).expand(size, 2),
-            num_channels=channels,
-            names=[f"{split} {i}" for i in range(size)],
-            fingerprint=hashlib.sha256(json.dumps(key).encode()).hexdigest(),
-            waits=False,
-        )
-        self.style = style
-
-    def picture(self, i: int) -> Tensor:
-        """Return picture number i, uint8 (C, H, W)."""
-        return self._whole(torch.tensor([i]))[0]
-
-    def gather(self, indices: Tensor, boxes: Tensor, *, size: Sequence[int]) -> Tensor:
-        """Return a crop of each picture, uint8 (B, C, h, w), as `PictureStore.gather`."""
-        whole, (height, width) = self._whole(indices), size
-        if whole.shape[2:] == (height, width):
-            return whole
-        corners = zip(whole, boxes.tolist(), strict=True)
-        return torch.stack([p[:, y : y + height, x : x + width] for p, (y, x) in corners])
-
-    def to(self, device: torch.device) -> "StyledStore":
-        """Return a store that renders on `device`."""
-        moved = object.__new__(StyledStore)
-        moved.__dict__ |= vars(self)
-        moved.rendered = self.rendered.to(device)
-        return moved
-
-    def _whole(self, indices: Tensor) -> Tensor:
-        colours, distance = self.rendered.colours_and_distances(indices)
-        width = self.style.outline * distance.shape[-1]
-        shape, inside = ((0.5 - d).clamp(0, 1)[:, None] for d in (distance, distance + width))
-        ground = colours.new_tensor(self.style.ground)
-        if self.num_channels == 1:
-            luma = colours.new_tensor(LUMA)
-            colours, ground = (colours @ luma)[:, None], (ground @ luma)[None]
-        colours, ground = colours[..., None, None], ground[:, None, None]
-        dimmed = colours * (1 + (self.style.brightness - 1) * inside)
-        return (ground + (dimmed - ground) * shape).round_().byte()
+    def _store(
+        self, style: ShapeStyle, num_channels: int, split: str, *, others: bool
+    ) -> RenderedPictures:
+        """Return the store of a split; `others` asks for other shapes to train on."""
+        number = self.shapes.sizes[split]
+        return RenderedPictures(
+            self.shapes, [num_channels, self.size, self.size], style.paint,
+            first=STRIDE * SPLITS.index(split) + (number if others and split == "train" else 0),
+            names=[f"{split} {i}" for i in range(number)],
+            key=[VERSION, vars(style)],
+        )  # fmt: skip

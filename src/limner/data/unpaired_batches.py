@@ -42,7 +42,8 @@ class UnpairedBatches:
             letter: CropBatches(
                 store, indices,
                 crops_per_picture=_repeats(len(indices), crops_per_picture, most, **others),
-                degradation=None, seed=seed_for(seed, "domain", number), **others,
+                degradation=None, recolours=(True, True),
+                seed=seed_for(seed, "domain", number), **others,
             )
             for number, (letter, (store, indices)) in enumerate(domains.items())
         }  # fmt: skip

@@ -2,6 +2,7 @@
 
 __all__ = ["UnpairedDataModule"]
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,19 +11,20 @@ import torch
 from torch import Tensor
 
 from limner.data.backgrounds import parse_colour
-from limner.data.domain_sources import (
-    DomainSource,
-    DomainStores,
-    OpenedDomains,
-    open_domains,
-)
+from limner.data.domain_sources import DomainSource, DomainStores, OpenedDomains, open_domains
 from limner.data.picture_facts import check_arguments, refuse_other_facts
 from limner.data.picture_store import CentreCrops, PictureStore
 from limner.data.same_images import refuse_other_images
 from limner.data.splits import check_fractions, published
 from limner.data.store import OnCorrupt, StoreKind, fits_device
 from limner.data.unpaired_batches import UnpairedBatch, UnpairedBatches, UnpairedPictures
-from limner.data.unpaired_splits import DomainSplits, cut_domains, cut_hidden_pairs, keys_of
+from limner.data.unpaired_splits import (
+    DomainSplits,
+    cut_domains,
+    cut_hidden_pairs,
+    keys_of,
+    refuse_pairs_of_two_sizes,
+)
 from limner.errors import UserError
 from limner.interfaces import Augmentation
 
@@ -47,9 +49,11 @@ class UnpairedDataModule(L.LightningDataModule):
         crop_size: Height and width of the crops.
         crops_per_picture: Number of crops in an epoch of each picture of the larger domain.
         hidden_pairs: Whether to validate and test on pictures with equal names in both domains.
+        group: Regular expression, see `limner.data.splits.group_keys`, or None.
         image_shape: (C, H, W) of a crop of domain b, null or as the other arguments determine it.
         input_shape: (C, H, W) of a crop of domain a, likewise.
         num_classes: 0, the number of classes.
+        scale: 1, since a model keeps the size of a picture.
         batch_size: Number of crops of each domain per optimizer step on one device.
         augmentation: Augmentation of the uint8 crops of a batch, or None; each domain has draws
             of its own.
@@ -61,8 +65,7 @@ class UnpairedDataModule(L.LightningDataModule):
         store: "auto", "memory" or "mapped": see `limner.data.picture_store`.
         memory_limit_gib: Largest size in GiB of a decoded split that "auto" keeps in memory.
         on_corrupt: Treatment of a picture that cannot be read: "error" or "skip".
-        background: Colour behind transparent pixels: a name, "#rrggbb", or [R, G, B] from 0 to
-            255.
+        background: Colour behind transparent pixels, see `limner.data.backgrounds.parse_colour`.
     """
 
     def __init__(
@@ -74,9 +77,11 @@ class UnpairedDataModule(L.LightningDataModule):
         crop_size: int,
         crops_per_picture: int,
         hidden_pairs: bool,
+        group: str | None,
         image_shape: Sequence[int] | None,
         input_shape: Sequence[int] | None,
         num_classes: int | None,
+        scale: int,
         batch_size: int,
         augmentation: Augmentation | None,
         validation_fraction: float,
@@ -88,6 +93,8 @@ class UnpairedDataModule(L.LightningDataModule):
         on_corrupt: OnCorrupt,
         background: str | Sequence[int],
     ) -> None:
+        if scale != 1:
+            raise UserError(f"data.scale={scale}: must be 1: translations keep their size.")
         check_fractions(validation_fraction, test_fraction)
         check_arguments(
             num_channels=num_channels, store=store, crop_size=crop_size, scale=1,
@@ -96,8 +103,8 @@ class UnpairedDataModule(L.LightningDataModule):
         super().__init__()
         self.name, self.source, self.num_channels = name, source, num_channels
         self.crop_size, self.crops_per_picture = crop_size, crops_per_picture
-        self.hidden_pairs, self.augmentation = hidden_pairs, augmentation
-        self.batch_size = batch_size
+        self.hidden_pairs, self.group = hidden_pairs, group
+        self.augmentation, self.batch_size = augmentation, batch_size
         self.validation_fraction, self.test_fraction = validation_fraction, test_fraction
         self.split_seed, self.seed = split_seed, seed
         self.store, self.memory_limit_gib, self.on_corrupt = store, memory_limit_gib, on_corrupt
@@ -138,11 +145,11 @@ class UnpairedDataModule(L.LightningDataModule):
 
     def refuse(self, model: object) -> None:
         """Raise `UserError` if a model cannot be trained on these pictures."""
-        for letter in LETTERS:
-            store, indices = self.pictures(letter, "train")
-            if not len(indices):
-                raise UserError(f"{self.name}: no pictures of domain {letter} to train on.")
+        for split, letter in itertools.product(SPLITS, LETTERS):
+            store, indices = self.pictures(letter, split)
             store.refuse_small(indices, self.crop_size)
+        for split in SPLITS[1:] if self.hidden_pairs else ():
+            refuse_pairs_of_two_sizes(self.pictures("a", split), self.pictures("b", split))
 
     def evaluation_batch_size(self, model: object) -> int:
         """Return 1, the number of pictures of each domain in a validation batch."""
@@ -187,16 +194,12 @@ class UnpairedDataModule(L.LightningDataModule):
 
     def describe(self) -> str:
         """Return a description of the data set in one line."""
-        told = []
-        for letter in LETTERS:
-            numbers = {name: len(self._splits[letter][name][1]) for name in SPLITS}
-            sizes = ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
-            told.append(f"{letter}: {sizes}")
-        pairs = ", hidden pairs" if self.hidden_pairs else ""
-        shape = "x".join(map(str, self.image_shape))
+        sizes = {split: [len(self._splits[k][split][1]) for k in LETTERS] for split in SPLITS}
+        told = ", ".join(f"{a:,} and {b:,} {split}" for split, (a, b) in sizes.items() if a or b)
+        pairs = " (hidden pairs)" if self.hidden_pairs else ""
         return (
-            f"{self.name}: {'; '.join(told)} pictures{pairs}; {self.images_per_epoch:,} crops of "
-            f"{shape} an epoch"
+            f"{self.name}: {told} pictures{pairs}, {self.images_per_epoch:,} crops of "
+            f"{'x'.join(map(str, self.image_shape))} an epoch"
         )
 
     def protocol(self) -> dict[str, Any]:
@@ -276,6 +279,7 @@ class UnpairedDataModule(L.LightningDataModule):
             "validation_fraction": self.validation_fraction,
             "test_fraction": self.test_fraction,
             "seed": self.split_seed,
+            "group": self.group,
         }
         keys = {
             letter: {
@@ -288,6 +292,6 @@ class UnpairedDataModule(L.LightningDataModule):
     def _near(self, letter: str, store: PictureStore, device: torch.device) -> PictureStore:
         """Return the store on the accelerator if it is small enough, else the store itself."""
         if letter not in self._on_device:
-            is_moved = not store.waits and fits_device(store.pixels.nbytes, device)
+            is_moved = not store.waits and fits_device(store.num_bytes, device)
             self._on_device[letter] = store.to(device) if is_moved else store
         return self._on_device[letter]

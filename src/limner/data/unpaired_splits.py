@@ -5,7 +5,9 @@ held out of the training pictures of both domains, so that the results of a mode
 pair can be compared with the true partner.
 """
 
-__all__ = ["DomainSplits", "cut_domains", "cut_hidden_pairs", "keys_of"]
+__all__ = [
+    "DomainSplits", "cut_domains", "cut_hidden_pairs", "keys_of", "refuse_pairs_of_two_sizes",
+]  # fmt: skip
 
 import collections
 import os.path
@@ -15,7 +17,8 @@ from pathlib import PurePosixPath
 import torch
 from torch import Tensor
 
-from limner.data.splits import at_least_one, cut
+from limner.data.picture_store import PictureStore
+from limner.data.splits import at_least_one, cut, group_keys
 from limner.errors import UserError
 from limner.files.pictures import SUFFIXES
 from limner.files.printable import printable
@@ -37,6 +40,7 @@ def cut_domains(
     validation_fraction: float,
     test_fraction: float,
     seed: int,
+    group: str | None,
 ) -> DomainSplits:
     """Cut the splits of each domain, independently of the other domain.
 
@@ -45,6 +49,8 @@ def cut_domains(
         validation_fraction: Share in [0, 1) of the training pictures to validate on.
         test_fraction: Share in [0, 1) of the training pictures to test on.
         seed: Seed of the choice of pictures.
+        group: Regular expression whose parentheses match the part of a key that is the same in
+            pictures that must stay in one split; None if each picture may be in any split.
     """
     return {
         letter: cut(
@@ -52,6 +58,7 @@ def cut_domains(
             validation_fraction=at_least_one(validation_fraction, len(own["train"])),
             test_fraction=at_least_one(test_fraction, len(own["train"])),
             seed=seed,
+            groups=None if group is None else group_keys(own["train"], group),
         )
         for letter, own in keys.items()
     }
@@ -63,6 +70,7 @@ def cut_hidden_pairs(
     validation_fraction: float,
     test_fraction: float,
     seed: int,
+    group: str | None,
 ) -> DomainSplits:
     """Hold the same pictures out of both domains; the held-out pictures are in the same order.
 
@@ -74,6 +82,7 @@ def cut_hidden_pairs(
         validation_fraction: Share in [0, 1) of the pairs to validate on.
         test_fraction: Share in [0, 1) of the pairs to test on.
         seed: Seed of the choice of pairs.
+        group: As for `cut_domains`: no picture of the group of a pair is trained in any domain.
 
     Raises:
         UserError: If two pictures of a domain have the same key, if only one domain has a split,
@@ -101,15 +110,22 @@ def cut_hidden_pairs(
         validation_fraction=at_least_one(validation_fraction, len(pairs["train"])),
         test_fraction=at_least_one(test_fraction, len(pairs["train"])),
         seed=seed,
+        groups=None if group is None or not pairs["train"] else group_keys(pairs["train"], group),
     )
     held = {
         split: (parts[split][0], [pairs[parts[split][0]][i] for i in parts[split][1].tolist()])
         for split in HELD_OUT
     }
-    kept_out = {key for source, chosen in held.values() if source == "train" for key in chosen}
+    kept_out = {
+        key
+        for source, chosen in held.values()
+        if source == "train" and chosen
+        for key in _groups(chosen, group)
+    }
     found: DomainSplits = {}
     for letter, own in numbers.items():
-        train = [number for key, number in own["train"].items() if key not in kept_out]
+        rows = zip(own["train"].values(), _groups(list(own["train"]), group), strict=True)
+        train = [number for number, key in rows if key not in kept_out]
         found[letter] = {"train": ("train", torch.tensor(train, dtype=torch.int64))}
         for split, (source, chosen) in held.items():
             at = torch.tensor([own[source][key] for key in chosen], dtype=torch.int64)
@@ -136,6 +152,37 @@ def keys_of(names: Sequence[str], folder: str | None) -> list[str]:
         stem = path.stem if path.name.lower().endswith(SUFFIXES) else path.name
         keys.append("/".join((*parts[start:], stem)))
     return keys
+
+
+def refuse_pairs_of_two_sizes(
+    a: tuple[PictureStore, Tensor], b: tuple[PictureStore, Tensor]
+) -> None:
+    """Raise `UserError` if the two pictures of a hidden pair differ in height or width.
+
+    Args:
+        a: Store of the pictures of domain a, and the number of each pair's picture, int64 (N,).
+        b: The same for domain b.
+    """
+    sizes = [store.sizes[indices] for store, indices in (a, b)]
+    differ = (sizes[0] != sizes[1]).any(dim=1).nonzero()[:, 0].tolist()
+    if not differ:
+        return
+    first = differ[0]
+    shown = " and ".join(
+        f"{printable(store.names[int(indices[first])])} with {width}x{height} pixels"
+        for (store, indices), (height, width) in zip(
+            (a, b), (each[first].tolist() for each in sizes), strict=True
+        )
+    )
+    raise UserError(
+        f"data.hidden_pairs=true: {len(differ):,} pairs have two sizes, such as\n{shown}.\n"
+        "Resize the pictures of one domain, or choose data.hidden_pairs=false."
+    )
+
+
+def _groups(keys: Sequence[str], pattern: str | None) -> Sequence[str]:
+    """Return the group of each key; without a pattern, each key is a group."""
+    return keys if pattern is None else group_keys(keys, pattern)
 
 
 def _numbers(keys: Sequence[str], letter: str) -> dict[str, int]:

@@ -7,6 +7,7 @@ device. Random numbers for each image come from its attribute `noise` (`limner.r
 
 from limner.models.classifier import Classifier
 from limner.models.code_prior import CodePrior
+from limner.models.cycle_gan import CycleGAN
 from limner.models.gan import GAN
 from limner.models.image_to_image import ImageToImage
 from limner.models.latent_prior import LatentPrior
@@ -21,6 +22,7 @@ __all__ = [
     "VQVAE",
     "Classifier",
     "CodePrior",
+    "CycleGAN",
     "ImageToImage",
     "LatentPrior",
 ]

@@ -36,6 +36,10 @@ PARTS = (
 )
 READ_ANYTHING = ("DatasetFolder", "ImageFolder", "LSUN", "LSUNClass")
 """Data sets of torchvision that unpickle files, or open files of any format."""
+OPENS = (
+    "pictures", "open_stores", "pairs", "open_pair_stores", "domains", "open_domains",
+)  # fmt: skip
+"""Methods by which the sources of data are opened."""
 RESERVED = ("_target_", "_partial_")
 """Keys of Hydra that a node of an untrusted config may have."""
 
@@ -97,7 +101,9 @@ _OF_MODELS = (*PARTS, "torch.nn", "torch.optim")
 ROLES = (
     Role("trainer", ("lightning.pytorch",), _is(Trainer), _never),
     Role("data", ("limner.data",), _is(LightningDataModule), _never),
-    Role(r"data\.source", ("limner.data",), _has("pictures", "open_stores"), _never),
+    Role(r"data\.source", ("limner.data",), _has(*OPENS), _never),
+    Role(r"data\.source\.shapes", ("limner.data",), _has("open_stores"), _never),
+    Role(r"data\.source\.[ab]", ("limner.data",), _has("paint"), _never),
     Role(r"data\.source\.splits\.\w+", ("torchvision.datasets",), _is_data_set, _always),
     Role(r"data\.(augmentation|degradation)(\W.*)?", ("limner.augmentations",), _is_part, _never),
     Role("optimizer", ("torch.optim",), _is_optimizer, _always),

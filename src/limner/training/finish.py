@@ -62,7 +62,8 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
         print_all(scores_tables(entries))
         log.info("Score protocols: %s", shown(run_dir / "scores.json"))
     if (run_dir / "final.png").exists():
-        changes = getattr(trainer.lightning_module, "reads_input", False)
+        model = trainer.lightning_module
+        changes = any(getattr(model, name, False) for name in ("reads_input", "reads_domains"))
         what = "Pictures" if changes else "Samples"
         log.info("%s: %s", what, shown(run_dir / "final.png"))
     check_last(trainer)
