@@ -4,7 +4,12 @@ import pytest
 from omegaconf import OmegaConf
 
 from limner.config.build import check
-from limner.config.facts import fill_facts, options_with, with_placeholders
+from limner.config.facts import (
+    fill_facts,
+    options_with,
+    refuse_kind_of_data,
+    with_placeholders,
+)
 from limner.errors import UserError
 
 
@@ -42,3 +47,40 @@ def test_model_that_reads_inputs_is_refused_on_data_without_with_the_options_tha
     made.model.latent_dim = f"${{data.{key}}}"
     with pytest.raises(UserError, match=r"data=digits has none;\n.* data=.*restoration, .*super"):
         check(made)
+
+
+def test_model_of_two_domains_that_reads_a_missing_fact_is_refused_with_the_options_that_fit(
+    composed,
+):
+    made = composed("model=vae", "data=digits")
+    made.model = {"_target_": "support.domains.Translator", "channels": "${data.input_shape[0]}"}
+    with pytest.raises(UserError, match=r"reads two domains.*\n.*data=shapes_styles, unpaired_f"):
+        check(made)
+
+
+IMAGES = {"name": "images"}
+INPUTS = {"name": "inputs", "input_shape": [3, 8, 8]}
+DOMAINS = {"name": "domains", "input_shape": [3, 8, 8], "domain": None}
+
+
+@pytest.mark.parametrize(
+    ("reads", "data", "message"),
+    [
+        ("reads_input", IMAGES, r"reads an input .* data=images has none;\n.* data=paired_folder"),
+        ("reads_input", DOMAINS, r"reads an input .* data=domains has none"),
+        ("reads_domains", IMAGES, r"reads two domains .* data=images has one;\n.*=shapes_styles"),
+        ("reads_domains", INPUTS, r"reads two domains .* data=inputs has one"),
+        ("neither", DOMAINS, r"reads one set of images, and data=domains has two"),
+        ("reads_input", INPUTS, None),
+        ("reads_domains", DOMAINS, None),
+        ("neither", IMAGES, None),
+        ("neither", INPUTS, None),
+    ],
+)
+def test_refuse_kind_of_data_compares_what_a_model_reads(reads, data, message):
+    model, data = SimpleNamespace(**{reads: True}), SimpleNamespace(**data)
+    if message is None:
+        refuse_kind_of_data(model, data)
+        return
+    with pytest.raises(UserError, match=message):
+        refuse_kind_of_data(model, data)
