@@ -87,6 +87,11 @@ class PairScores(L.Callback):
                 f"metrics=pictures scores models that change a picture, and "
                 f"{type(model).__name__} does not: choose metrics=auto."
             )
+        if not getattr(model, "compares_with_target", True):
+            raise UserError(
+                f"metrics=pictures compares outputs with targets, which {type(model).__name__} "
+                "does not\nimitate: choose metrics=loss, for val/content and val/gram."
+            )
         self._quality = self.pictures.quality(trainer.datamodule)
 
     def on_fit_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:

@@ -130,7 +130,7 @@ class Strips(L.Callback):
 
     def on_validation_epoch_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._gallery = None
-        if getattr(model, "reads_input", False) and trainer.state.fn == "fit":
+        if _has_targets(model) and trainer.state.fn == "fit":
             self._gallery = Gallery(_settings(trainer), self.num_images)
 
     def on_validation_batch_end(
@@ -182,6 +182,11 @@ class Strips(L.Callback):
                 trainer, picture, name, key="strips",
                 caption="Input, output and target of validation pictures.",
             )  # fmt: skip
+
+
+def _has_targets(model: L.LightningModule) -> bool:
+    """Return whether the outputs of a model are compared with targets."""
+    return getattr(model, "reads_input", False) and getattr(model, "compares_with_target", True)
 
 
 def _settings(trainer: L.Trainer) -> PictureQuality:

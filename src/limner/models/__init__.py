@@ -10,12 +10,14 @@ from limner.models.code_prior import CodePrior
 from limner.models.gan import GAN
 from limner.models.image_to_image import ImageToImage
 from limner.models.latent_prior import LatentPrior
+from limner.models.style_transfer import StyleTransfer
 from limner.models.vae import VAE
 from limner.models.vaegan import VAEGAN
 from limner.models.vqvae import VQVAE
 
 __all__ = [
     "GAN",
+    "StyleTransfer",
     "VAE",
     "VAEGAN",
     "VQVAE",

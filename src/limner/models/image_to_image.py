@@ -59,6 +59,8 @@ class ImageToImage(L.LightningModule):
     """
 
     reads_input = True
+    compares_with_target = True
+    """Whether a good output equals its target, so that PSNR and the like are scores."""
     batches_per_update = 1
     loss_functions = ("_output", "_losses")
 
@@ -103,17 +105,16 @@ class ImageToImage(L.LightningModule):
             inputs: Inputs (B, C, h, w).
             mask: Mask (B, 1, h, w), 1 where a pixel is known, for a model trained with holes.
         """
-        with evaluating(best(self)) as network:
-            read = _joined(inputs, mask).to(self.device, self.dtype)
-            return network(read).clamp(-1, 1)
+        return self._transformed(inputs, mask)
 
     forward = transform
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         inputs, targets = _joined(batch["input"], batch.get("mask")), batch["image"]
         step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
-        for read, target in micro_batches(self.gradients, inputs, targets):
-            surrogate, sums = self._sums(read, target)
+        columns = inputs, targets, *self._conditions(targets)
+        for parts in micro_batches(self.gradients, *columns):
+            surrogate, sums = self._sums(*parts)
             sums = _over_processes(sums)
             step.backward(surrogate * (world_size() / sums["kept"].clamp(min=1)), sums)
         sums = step.finish()
@@ -134,16 +135,27 @@ class ImageToImage(L.LightningModule):
 
     test_step = validation_step
 
-    def _output(self, inputs: Tensor) -> Tensor:
-        return self.network(inputs)
+    def _transformed(self, inputs: Tensor, mask: Tensor | None, *conditions: Tensor) -> Tensor:
+        with evaluating(best(self)) as network:
+            read = _joined(inputs, mask).to(self.device, self.dtype)
+            return network(read, *conditions).clamp(-1, 1)
 
-    def _losses(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def _conditions(self, targets: Tensor) -> tuple[Tensor, ...]:
+        """Return what the network and the losses read beside inputs and targets, each (B, ...)."""
+        return ()
+
+    def _output(self, inputs: Tensor, *conditions: Tensor) -> Tensor:
+        return self.network(inputs, *conditions)
+
+    def _losses(self, output: Tensor, target: Tensor, *conditions: Tensor) -> dict[str, Tensor]:
         """Return the sum of the losses, and each loss by its name, (B,)."""
         found = {name: loss(output, target) for name, loss in self.losses.items()}
         total = sum(self.losses[name].weight * values for name, values in found.items())
         return {"loss": total} | found
 
-    def _sums(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _sums(
+        self, inputs: Tensor, targets: Tensor, *conditions: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return a number with the gradient of the summed loss, and the sums of all losses.
 
         Patches that are not finite are left out; `kept` counts the others. The gradient of such a
@@ -151,9 +163,9 @@ class ImageToImage(L.LightningModule):
         """
         readable = _are_finite(inputs) & _are_finite(targets)
         inputs, targets = _where(readable, inputs), _where(readable, targets)
-        output = self._output(inputs)
+        output = self._output(inputs, *conditions)
         leaf = output.detach().requires_grad_()
-        losses = self._losses(leaf, targets)
+        losses = self._losses(leaf, targets, *conditions)
         (gradients,) = torch.autograd.grad(losses["loss"].sum(), leaf)
         kept = readable & losses["loss"].detach().isfinite() & _are_finite(gradients)
         surrogate = (output * _where(kept, gradients)).sum()

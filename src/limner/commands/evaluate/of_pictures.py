@@ -82,6 +82,11 @@ def score_pictures(
             "choose metrics=pictures."
         )
     model = load(options.run, device=device, checkpoint=options.checkpoint, trust=options.trust)
+    if not getattr(model.module, "compares_with_target", True):
+        raise UserError(
+            f"run={options.run}: {type(model.module).__name__} does not imitate the pictures, so "
+            "scores of pairs\nsay nothing; its training reports val/content and val/gram."
+        )
     split = next((name for name in SPLITS if len(data.pictures(name)[1])), "train")
     quality = scorer.pictures.quality(data)
     tally, gallery = Tally(quality), Gallery(quality, 0)
