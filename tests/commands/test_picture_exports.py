@@ -12,7 +12,15 @@ from limner.commands import export as export_command
 from limner.commands import onnx
 from limner.errors import UserError
 from limner.pretrained.load import load
-from support.picture_models import Enlarger, Nearest, UNet, export_of, model_of
+from support.picture_models import (
+    Enlarger,
+    Nearest,
+    UNet,
+    directed_export,
+    directed_model,
+    export_of,
+    model_of,
+)
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -32,6 +40,29 @@ def test_export_of_a_picture_model_gives_the_same_pictures(tmp_path, monkeypatch
     assert yaml.safe_load(card.split("---")[1])["pipeline_tag"] == "image-to-image"
     assert f"model.transform(picture{', mask' if channels == 4 else ''})" in card
     assert "| scale | 2 (output size / input size) |" in card
+
+
+def test_export_of_a_model_with_directions_states_both(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    directed_export(Path("first"))
+    assert export_command.run(["run=first", "to=second", "trust=[support]"]) == 0
+    card = Path("second/README.md").read_text()
+    for direction in ("ab", "ba"):
+        assert f'model.transform(picture, direction="{direction}")' in card
+
+
+@pytest.mark.slow
+def test_onnx_has_a_file_for_each_direction(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    onnx.export(directed_model(Nearest(scale=2), UNet()), tmp_path / "model.onnx")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["model_ab.onnx", "model_ba.onnx"]
+    inputs = torch.rand(1, 3, 8, 12) * 2 - 1
+    for direction, scale in (("ab", 2), ("ba", 1)):
+        session = onnxruntime.InferenceSession(tmp_path / f"model_{direction}.onnx")
+        (image,) = session.run(None, {"input": inputs.numpy()})
+        assert image.shape == (1, 3, 8 * scale, 12 * scale)
 
 
 class Undecided(Nearest):

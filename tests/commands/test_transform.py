@@ -16,7 +16,7 @@ from limner.commands import transform as transform_command
 from limner.errors import UserError
 from limner.pixels import to_float, to_uint8
 from limner.pretrained.load import load
-from support.picture_models import Enlarger, Nearest, export_of
+from support.picture_models import Enlarger, Nearest, directed_export, export_of
 from support.runs import trained
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -33,6 +33,7 @@ def exports(tmp_path_factory):
               channels=1, outputs=1)  # fmt: skip
     export_of(Enlarger, {"scale": 2, "channels": 2, "outputs": 2}, folder / "two",
               channels=2, outputs=2)  # fmt: skip
+    directed_export(folder / "directed")
     return folder
 
 
@@ -359,3 +360,16 @@ def test_transform_and_export_of_a_trained_run_equal_its_model(
     picture("in/a.png", np.concatenate([given, *alpha], 2))
     transform_command.run(["run=exported", "input=in", "output=out", "tile=16", "device=cpu"])
     assert np.array_equal(content("out/a.png"), made)
+
+
+def test_transform_takes_the_direction_of_a_model_with_two(transform):
+    array = picture("in/a.png")
+    transform("input=in", "output=ab", "direction=ab", run="directed")
+    transform("input=in", "output=ba", "direction=ba", run="directed")
+    assert np.array_equal(content("ab/a.png"), twice(array))
+    assert np.array_equal(content("ba/a.png"), array)
+    with pytest.raises(UserError, match="direction=null: this DirectedModel needs direction=ab"):
+        transform("input=in", "output=none", run="directed")
+    with pytest.raises(UserError, match="direction=ab: this PictureModel has no direction"):
+        transform("input=in", "output=none", "direction=ab")
+    assert not Path("none").exists()

@@ -7,7 +7,7 @@ from torch import nn
 
 from limner.errors import UserError
 from limner.pretrained import activation_memory, picture_transform
-from support.picture_models import Enlarger, Nearest, Pooled, model_of
+from support.picture_models import Enlarger, Nearest, Pooled, UNet, directed_model, model_of
 
 
 def pixels(height, width, *channels, seed=0):
@@ -125,3 +125,25 @@ def test_models_without_pictures_or_without_drawing_name_what_fits(nearest):
     nearest.module = nn.Linear(1, 1)
     with pytest.raises(UserError, match=r"Linear transforms no pictures\."):
         nearest.transform(pixels(5, 7, 3))
+
+
+def test_transform_uses_the_network_of_the_direction_with_its_scale_and_tiles():
+    model = directed_model(Nearest(scale=2), UNet())
+    picture = pixels(9, 14, 3)
+    assert np.array_equal(model.transform(picture, direction="ab"), twice(picture))
+    assert model.transform(picture, direction="ba").shape == picture.shape
+    ab, ba = (model.picture_transform(direction=each) for each in ("ab", "ba"))
+    assert (ab.scale, ab.overlap, ba.scale, ba.overlap) == (2, 0, 1, 24)
+    assert model.picture_transform(direction="ab") is ab, "memory is measured once"
+
+
+@pytest.mark.parametrize("choices", [{}, {"direction": None}, {"direction": "a"}])
+def test_transform_names_the_directions_if_none_of_them_is_given(choices):
+    with pytest.raises(UserError, match="this DirectedModel needs direction=ab or ba"):
+        directed_model(Nearest(), Nearest()).transform(pixels(4, 4, 3), **choices)
+
+
+def test_transform_refuses_a_choice_that_the_model_does_not_have(nearest):
+    assert nearest.transform(pixels(4, 4, 3), direction=None).shape == (8, 8, 3)
+    with pytest.raises(UserError, match="direction=ab: this PictureModel has no direction to"):
+        nearest.transform(pixels(4, 4, 3), direction="ab")

@@ -16,7 +16,7 @@ def picture(height, width, channels=3):
 
 
 def tiled(network, image, tile, **changed):
-    model = model_of(network).picture_transform
+    model = model_of(network).picture_transform()
     facts = {"overlap": model.overlap, "multiple": model.multiple, "scale": model.scale}
     model.module.eval()
     return transform_tiled(model.module.transform, image, tile=tile, **facts | changed)

@@ -1,6 +1,7 @@
 """Small models that map pictures to pictures, and exports of them for `limner.load`."""
 
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -81,6 +82,19 @@ class PictureModel(nn.Module):
         return self.network(read).clamp(-1, 1)
 
 
+class DirectedModel(nn.Module):
+    """Model with the interface of `CycleGAN`: two networks, one for each direction."""
+
+    choices = {"direction": ("ab", "ba")}  # noqa: RUF012  as in the model
+
+    def __init__(self, *, ab, ba):
+        super().__init__()
+        self.network = nn.ModuleDict({"ab": ab, "ba": ba})
+
+    def transform(self, inputs, *, direction):
+        return self.network[direction](inputs).clamp(-1, 1)
+
+
 class Nearest(nn.Module):
     """Network that repeats each pixel, so that every result is known."""
 
@@ -116,6 +130,12 @@ def model_of(network, *, channels=3, outputs=3, seed=0):
     return TrainedModel(PictureModel(network=network), config=config, update=1, source="here")
 
 
+def directed_model(ab, ba):
+    """Return a TrainedModel of two networks of this module, one for each direction."""
+    module = DirectedModel(ab=ab, ba=ba)
+    return TrainedModel(module, config={"data": facts()}, update=1, source="here")
+
+
 def export_of(network, arguments, folder: Path, *, channels=3, outputs=3) -> Path:
     """Write an export of a network of this module; load it with trust=["support"].
 
@@ -127,17 +147,30 @@ def export_of(network, arguments, folder: Path, *, channels=3, outputs=3) -> Pat
         outputs: Number of channels of the output.
     """
     model = model_of(network(**arguments), channels=channels, outputs=outputs)
+    node = _node(PictureModel, network=_node(network, **arguments))
+    return _written(model, node, folder, data=facts(channels, outputs))
+
+
+def directed_export(folder: Path) -> Path:
+    """Write an export of a model that doubles pictures in direction ab, and copies them in ba."""
+    node = _node(DirectedModel, ab=_node(Nearest, scale=2), ba=_node(Nearest, scale=1))
+    model = directed_model(Nearest(scale=2), Nearest(scale=1))
+    return _written(model, node, folder, data=facts())
+
+
+def _node(kind: type, **arguments: Any) -> dict[str, Any]:
+    return {"_target_": f"support.picture_models.{kind.__name__}", **arguments}
+
+
+def _written(
+    model: TrainedModel, node: dict[str, Any], folder: Path, *, data: dict[str, Any]
+) -> Path:
     folder.mkdir(parents=True)
     weights = {key: value.clone() for key, value in model.module.state_dict().items()}
     (folder / "model.safetensors").write_bytes(safetensors.torch.save(weights))
-    own = "support.picture_models"
-    node = {
-        "_target_": f"{own}.PictureModel",
-        "network": {"_target_": f"{own}.{network.__name__}", **arguments},
-    }
     config = {
         "limner": "0", "weights": "model.safetensors", "update": 1, "seed": 0,
-        "data": facts(channels, outputs), "model": node,
+        "data": data, "model": node,
     }  # fmt: skip
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder

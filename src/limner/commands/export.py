@@ -3,7 +3,8 @@
 DIR/model.safetensors   all weights, including the EMA
 DIR/config.yaml         the config for loading: the model, and the facts of the data
 DIR/README.md           the model card; DIR/samples.png is its picture
-DIR/model.onnx          onnx=true only: the network from codes or pictures to images in [-1, 1]
+DIR/model.onnx          onnx=true only: the network from codes or pictures to images in [-1, 1];
+                        a CycleGAN has model_ab.onnx and model_ba.onnx
 """
 
 __all__ = ["run"]

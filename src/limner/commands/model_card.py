@@ -12,7 +12,7 @@ from limner.commands.results import packages_in
 from limner.files.markdown import code, fenced, plain
 from limner.files.printable import printable
 from limner.interfaces import Encodes, Generates, Samples
-from limner.pretrained.picture_transform import Transforms
+from limner.pretrained.picture_transform import Transforms, choices_of
 from limner.pretrained.trained_model import TrainedModel
 
 UNCHOSEN = "Not chosen by the person who exported this model."
@@ -70,8 +70,11 @@ def _use(model: TrainedModel, address: str, *, own: Sequence[str]) -> str:
     if isinstance(model.module, Samples):
         lines.append("images = model.sample(16, seed=0)  # uint8 (16, H, W, C)")
     if isinstance(model.module, Transforms):
-        more = ", mask" if model.picture_transform.needs_mask else ""
-        lines.append(f"picture = model.transform(picture{more})  # uint8 (H, W, C), of any size")
+        for choices in choices_of(model.module):
+            more = ", mask" if model.picture_transform(**choices).needs_mask else ""
+            more += "".join(f", {name}={json.dumps(value)}" for name, value in choices.items())
+            about = "uint8 (H, W, C), of any size"
+            lines.append(f"picture = model.transform(picture{more})  # {about}")
     if model.is_conditional:
         lines.append("images = model.sample(16, seed=0, label=0)  # of one class")
     if isinstance(model.module, Encodes):
@@ -101,7 +104,8 @@ def _model(model: TrainedModel, config: Mapping[str, Any]) -> str:
     if isinstance(model.module, Generates):
         facts["latent codes"] = f"{model.module.latent_dim} numbers from N(0, 1)"
     if isinstance(model.module, Transforms):
-        facts["scale"] = f"{model.picture_transform.scale} (output size / input size)"
+        scale = model.picture_transform(**choices_of(model.module)[0]).scale
+        facts["scale"] = f"{scale} (output size / input size)"
     return "## Model\n\n" + _table(("", ""), facts.items())
 
 

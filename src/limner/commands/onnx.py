@@ -1,7 +1,8 @@
 """Export of a model's network as ONNX with sizes that are free, checked against torch.
 
 A model that draws becomes z (N, latent_dim) -> images; N is free. A model that transforms pictures
-becomes input (N, C, H, W) -> image; N, H and W are free. Both have the EMA weights.
+becomes input (N, C, H, W) -> image; N, H and W are free. Both have the EMA weights. A model with
+choices, such as a direction, becomes a file for each choice: model_ab.onnx and model_ba.onnx.
 """
 
 __all__ = ["export", "require"]
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from limner.errors import UserError
 from limner.interfaces import Generates
-from limner.pretrained.picture_transform import PictureTransform, Transforms
+from limner.pretrained.picture_transform import PictureTransform, Transforms, choices_of
 from limner.pretrained.trained_model import TrainedModel
 from limner.randomness import uniform_labels
 
@@ -45,7 +46,7 @@ def export(model: TrainedModel, path: Path) -> None:
 
     A model that draws takes `z` (N, latent_dim), and `labels` (N,) if it is conditional. A model
     that transforms pictures takes `input` (N, C, H, W) in [-1, 1], and `mask` (N, 1, H, W) if it
-    fills holes.
+    fills holes. For each choice of a model with choices, the name of the file ends in the choice.
 
     Raises:
         UserError: If the model is no such function, if ONNX cannot express it, or if the images
@@ -72,7 +73,14 @@ def _export_generate(model: TrainedModel, path: Path) -> None:
 
 
 def _export_transform(model: TrainedModel, path: Path) -> None:
-    network, transform = _Transform(model.module), model.picture_transform
+    for choices in choices_of(model.module):
+        transform = model.picture_transform(**choices)
+        name = "_".join([path.stem, *choices.values()])
+        _export_picture_transform(transform, path.with_stem(name))
+
+
+def _export_picture_transform(transform: PictureTransform, path: Path) -> None:
+    network = _Transform(transform)
     free = dict(zip((0, 2, 3), map(torch.export.Dim, ("batch", "height", "width")), strict=True))
     example = _pictures(transform, 2, 40, 48)
     _write(network, example, path, output="image", free=free)
@@ -92,14 +100,14 @@ class _Generate(nn.Module):
 
 
 class _Transform(nn.Module):
-    """Module that calls `transform` of another module in its forward pass."""
+    """Module that calls a picture transform in its forward pass."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, transform: PictureTransform) -> None:
         super().__init__()
-        self.module = module.eval()
+        self.module, self.transform = transform.module.eval(), transform
 
     def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
-        return self.module.transform(input, mask)
+        return self.transform.apply(input, mask)
 
 
 def _codes(module: Generates, num_images: int, num_classes: int | None) -> dict[str, Tensor]:

@@ -102,7 +102,7 @@ class Sample:
 
 @dataclass
 class Transform:
-    """Enlarge or restore pictures of any size with a trained model."""
+    """Change pictures of any size with a trained model: enlarge, restore, translate."""
 
     run: str = option(
         MISSING, "the folder of a run or of an export, or hf://user/name", form="RUN"
@@ -118,6 +118,9 @@ class Transform:
         "the folder for the results, with the names of the pictures (.png instead of formats "
         "with loss)",
         form="FOLDER",
+    )
+    direction: str | None = option(
+        None, "of a CycleGAN: ab (domain A to domain B) or ba; null for other models"
     )
     tile: int | None = option(
         256,

@@ -1,9 +1,11 @@
 """A trained network as a function of pictures of any size, in tiles."""
 
 __all__ = [
-    "TILE", "PictureNetwork", "PictureTransform", "Pictures", "Transforms", "transformed",
+    "TILE", "PictureNetwork", "PictureTransform", "Pictures", "Transforms", "choices_of",
+    "transformed",
 ]  # fmt: skip
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -48,9 +50,14 @@ class PictureNetwork(Protocol):
 
 @runtime_checkable
 class Transforms(Protocol):
-    """A model that maps a picture of any size to another picture."""
+    """A model that maps a picture of any size to another picture.
 
-    network: PictureNetwork
+    A model that does several things has an attribute `choices`: the values of each further
+    argument of `transform`, by its name, such as {"direction": ("ab", "ba")}. If there is a
+    direction, `network` has a network for each.
+    """
+
+    network: PictureNetwork | Mapping[str, PictureNetwork]
 
     def transform(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return pictures (B, C, scale * H, scale * W) in [-1, 1], with the EMA weights.
@@ -61,6 +68,14 @@ class Transforms(Protocol):
         """
 
 
+def choices_of(module: Transforms) -> list[dict[str, str]]:
+    """Return each combination of the choices of a model; [{}] for a model without choices."""
+    choices: Mapping[str, Sequence[str]] = getattr(module, "choices", {})
+    return [
+        dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())
+    ]
+
+
 class PictureTransform:
     """A function that maps one picture, uint8 (H, W, C), to one picture.
 
@@ -68,15 +83,24 @@ class PictureTransform:
         module: Model in evaluation mode.
         facts: Facts of the data that the model was trained on: `image_shape` and, if the shape of
             the input differs, `input_shape`.
+        choices: Value of each choice of the model, such as {"direction": "ab"}; None as a value
+            is the same as no value.
 
     Attributes:
         scale: Height of the output divided by the height of the input.
         channels: Number of channels of the input, without the mask.
         needs_mask: Whether the model fills holes, and reads where they are.
+
+    Raises:
+        UserError: If a choice is missing, or the model has no such choice.
     """
 
-    def __init__(self, module: Transforms, facts: Mapping[str, Any]) -> None:
-        network, self.module = module.network, module
+    def __init__(
+        self, module: Transforms, facts: Mapping[str, Any], choices: Mapping[str, str | None]
+    ) -> None:
+        self.module, self.choices = module, _checked_choices(module, choices)
+        direction = self.choices.get("direction")
+        network = module.network if direction is None else module.network[direction]
         self.scale: int = network.scale
         self.overlap: int | None = trait(network, PictureNetwork, "overlap")
         self.multiple: int = trait(network, PictureNetwork, "multiple")
@@ -132,8 +156,13 @@ class PictureTransform:
         """Yield the output of each tile, see `transformed_tiles`."""
         self.module.eval()  # a user may have trained the module meanwhile
         return transformed_tiles(
-            self.module.transform, picture, found, scale=self.scale, mask=mask, device=self.device
+            self.apply, picture, found, scale=self.scale, mask=mask, device=self.device
         )
+
+    def apply(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the result of the model's `transform` with the choices."""
+        more = {} if mask is None else {"mask": mask}
+        return self.module.transform(inputs, **more, **self.choices)
 
     @property
     def device(self) -> torch.device:
@@ -143,7 +172,7 @@ class PictureTransform:
     def _try(self, side: int) -> None:
         inputs = torch.zeros(1, self.channels, side, side, device=self.device)
         known = torch.ones(1, 1, side, side, device=self.device) if self.needs_mask else None
-        self.module.transform(inputs, known)
+        self.apply(inputs, known)
 
 
 def transformed(
@@ -161,6 +190,21 @@ def transformed(
     checked = [_checked(transform, *pair) for pair in zip(images, masks, strict=True)]
     outputs = [transform(*each, tile=tile) for each in checked]
     return np.stack(outputs) if is_batch else outputs
+
+
+def _checked_choices(module: Transforms, choices: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the choices that are given, after a check against the choices that the model has."""
+    given = {name: value for name, value in choices.items() if value is not None}
+    there: Mapping[str, Sequence[str]] = getattr(module, "choices", {})
+    kind = type(module).__name__
+    for name, value in given.items():
+        if name not in there:
+            raise UserError(f"{name}={value}: this {kind} has no {name} to choose.")
+    for name, values in there.items():
+        if given.get(name) not in values:
+            value, known = given.get(name, "null"), " or ".join(values)
+            raise UserError(f"{name}={value}: this {kind} needs {name}={known}.")
+    return given
 
 
 def _checked(

@@ -6,7 +6,6 @@ in batches of one size, so that image i of a seed does not depend on the number 
 
 __all__ = ["TrainedModel"]
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -49,6 +48,7 @@ class TrainedModel:
         self.update, self.source = update, source
         self.image_shape: tuple[int, ...] = tuple(config["data"]["image_shape"])
         self.num_classes: int = config["data"]["num_classes"]
+        self._transforms: dict[str, PictureTransform] = {}
 
     def __repr__(self) -> str:
         channels, height, width = self.image_shape
@@ -156,7 +156,9 @@ class TrainedModel:
             self._by_batch(self.module.reconstruct, to_tensor(images, self.image_shape))
         )
 
-    def transform(self, images: Any, mask: Any = None, *, tile: int | None = TILE) -> Any:
+    def transform(
+        self, images: Any, mask: Any = None, *, tile: int | None = TILE, **choices: str | None
+    ) -> Any:
         """Return the pictures that the model makes of pictures of any size.
 
         Args:
@@ -166,21 +168,24 @@ class TrainedModel:
                 each picture. The transparent pixels of a PIL image are holes.
             tile: Height and width in pixels of the parts in which a large input is processed; None
                 for whole pictures. The result does not depend on it.
+            choices: Choices of a model that does several things: `direction` of a CycleGAN.
 
         Returns:
             Picture uint8 (scale * H, scale * W, C), or an array or list of as many as `images`.
 
         Raises:
-            UserError: If the model draws pictures instead, or a picture does not fit it.
+            UserError: If the model draws pictures instead, or a picture or choice does not fit it.
         """
-        return transformed(self.picture_transform, images, mask, tile=tile)
+        return transformed(self.picture_transform(**choices), images, mask, tile=tile)
 
-    @functools.cached_property
-    def picture_transform(self) -> PictureTransform:
-        """Function behind `transform`, for one picture; raises UserError if there is none."""
+    def picture_transform(self, **choices: str | None) -> PictureTransform:
+        """Return the function behind `transform`, for one picture; raises the same errors."""
         if not isinstance(self.module, Transforms):
             raise UserError(f"{self._name} transforms no pictures{self._instead()}.")
-        return PictureTransform(self.module, self.config["data"])
+        key = str(sorted(choices.items()))
+        if key not in self._transforms:
+            self._transforms[key] = PictureTransform(self.module, self.config["data"], choices)
+        return self._transforms[key]
 
     def interpolate(
         self,
