@@ -29,6 +29,7 @@ from limner.errors import UserError
 from limner.files.plain import NotPlainError
 from limner.files.printable import printable
 from limner.interfaces import Samples
+from limner.models import StyleTransfer
 from limner.pixels import to_float
 from limner.pretrained import hub
 from limner.pretrained.load import load
@@ -110,8 +111,16 @@ def _config(model: TrainedModel) -> dict[str, Any]:
         "update": model.update,
         "seed": model.config.get("seed"),
         "data": data,
-        "model": model.config["model"],
+        "model": _without_paths(model),
     }
+
+
+def _without_paths(model: TrainedModel) -> dict[str, Any]:
+    """Return the model's config; of style pictures, whose pixels are weights, only the names."""
+    node = dict(model.config["model"])
+    if isinstance(model.module, StyleTransfer):
+        node["styles"] = [Path(path).name for path in model.module.style_paths]
+    return node
 
 
 def _picture(model: TrainedModel) -> Image.Image:

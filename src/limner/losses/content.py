@@ -42,7 +42,7 @@ class Content:
         return torch.stack([(f - g).square().mean((1, 2, 3)) for f, g in pairs], 1)
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the mean (B,) over the depths of c_l, each divided by the target's mean square."""
+        """Return the mean of c_l over the depths, each by the target's mean square, (B,)."""
         sizes = torch.stack([f.square().mean((1, 2, 3)) for f in self.maps(target)], 1)
         terms = self.terms(output, target)
         return (terms / sizes.clamp(min=SMALLEST)).mean(1).to(output.dtype)

@@ -17,7 +17,6 @@ from limner.models.vqvae import VQVAE
 
 __all__ = [
     "GAN",
-    "StyleTransfer",
     "VAE",
     "VAEGAN",
     "VQVAE",
@@ -25,4 +24,5 @@ __all__ = [
     "CodePrior",
     "ImageToImage",
     "LatentPrior",
+    "StyleTransfer",
 ]

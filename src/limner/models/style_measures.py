@@ -1,4 +1,4 @@
-"""Content and style of the outputs on a set of whole pictures, relative to the pictures themselves.
+"""Content and style of outputs on a set of whole pictures, relative to the pictures.
 
     content = sum_i content(y_i, x_i) / sum_i content(x_i, x_j)       x_j: the picture before x_i
     gram    = mean_l sum_i gram_l(y_i) / sum_i gram_l(x_i)            y_i: the output for x_i

@@ -3,9 +3,9 @@
     loss(x) = w_c content(y, x) / c + w_g mean_l gram_l(y, s) / g_(s, l) + ...,   y = network(x, s)
 
 for a picture x and a style picture s. The divisors are measured once, on the first batch: c is the
-content loss between two different pictures, and g_(s, l) is the Gram loss between a picture and the
-style s at depth l. So the values of all pictures and networks have about one scale: a copy of x has
-the losses 0 and 1, and another picture in the style s has the losses 1 and 0.
+content loss between two different pictures, and g_(s, l) is the Gram loss between a picture and
+the style s at depth l. So the losses have the same scale for all pictures: a copy of x has content
+0 and gram 1, and another picture in the style s has content 1 and gram 0.
 
 Johnson et al. (2016), https://arxiv.org/abs/1603.08155. Several styles in one network: Dumoulin et
 al. (2017), https://arxiv.org/abs/1610.07629.
@@ -154,7 +154,7 @@ class StyleTransfer(ImageToImage):
         return ((drawn * self.num_styles).long().clamp(max=self.num_styles - 1),)
 
     def _read_styles(self, style: int, images: Tensor) -> tuple[Tensor, ...]:
-        """Return what the network reads for images (B, ...) in one style; () for a single style."""
+        """Return what the network reads for images (B, ...) in a style; () for a single style."""
         if self.num_styles == 1:
             return ()
         return (torch.full((len(images),), style, device=self.device),)
