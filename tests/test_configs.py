@@ -65,6 +65,8 @@ COMBINATIONS = [
     slow("super_resolution", "edsr", "losses=[pixel,perceptual]"),
     ("restoration", "span", "losses=[pixel,ssim]"),
     slow("restoration", "nafnet", ""),
+    ("restoration", "unet", ""),
+    slow("restoration", "johnson", ""),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
 

@@ -95,6 +95,9 @@ TESTED_THROUGH = {
     "networks/test_restorers.py": (  # every network for image-to-image models
         "networks/edsr.py", "networks/nafnet.py", "networks/span.py", "networks/srresnet.py",
     ),
+    "networks/test_translators.py": (  # the networks of pix2pix and CycleGAN
+        "networks/doubling.py", "networks/johnson.py", "networks/patch.py", "networks/unet.py",
+    ),
     "pretrained/test_load.py": ("pretrained/hub.py",),
     "pretrained/test_strange_weights.py": ("pretrained/bounded_build.py", "pretrained/weights.py"),
     "resume/test_start.py": ("resume/find_run.py",),

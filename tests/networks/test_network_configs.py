@@ -25,10 +25,11 @@ def shelf(config):
     return OmegaConf.to_container(config.network, resolve=True)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", [*NETWORKS, "discriminator/patch"])
 def test_network_values_stand_in_yaml_and_not_in_python(network):
     nodes = OmegaConf.load(CONFIG_DIR / "network" / f"{network}.yaml")
-    found = [nodes[role] for role in ROLES if "_target_" in nodes.get(role, {})]
+    parts = [nodes, *(nodes.get(role, {}) for role in ROLES)]
+    found = [part for part in parts if "_target_" in part]
     assert found or nodes.defaults == ["resnet", "_self_"]
     for node in found:
         parameters = inspect.signature(get_object(node["_target_"])).parameters

@@ -1,0 +1,97 @@
+"""Network for style transfer and CycleGAN, Johnson et al. (2016), https://arxiv.org/abs/1603.08155.
+
+    7x7, 3x3 / 2, 3x3 / 2, B residual blocks, doubling, doubling, 7x7, tanh
+
+Instance norm and a ReLU follow each layer but the last, as in Zhu et al. (2017),
+https://arxiv.org/abs/1703.10593. A block is h + norm(3x3(ReLU(norm(3x3(h))))). A doubling is a
+nearest enlargement and a 3x3 convolution, padded with zeros. The other convolutions are padded by
+reflection.
+"""
+
+__all__ = ["Johnson"]
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from limner.networks.doubling import Doubling, instance_norm, mirrored
+
+GAIN_OF_LAST = 0.3  # factor of the last weights, so that tanh starts in its middle
+
+
+class Johnson(nn.Module):
+    """Network from images (B, C_in, H, W) to images (B, C, H, W) in (-1, 1), of any size.
+
+    Mirrored borders enlarge sizes that do not divide by 8, and are cut off at the end.
+
+    Args:
+        input_shape: Shape (C_in, H, W) of an input; only C_in matters.
+        image_shape: Shape (C, H, W) of an output; only C matters.
+        scale: Factor between the sizes, which must be 1.
+        width: Number of channels of the finest maps; the blocks have four times as many.
+        num_blocks: Number of residual blocks, 0 or more.
+    """
+
+    scale = 1
+    overlap = None
+    """None, since the statistics of instance norm are over the whole image."""
+    multiple = 8  # the smallest map of an image has 2x2 pixels, which reflection padding needs
+    """Number of pixels to which the sizes of an image are padded."""
+
+    def __init__(
+        self,
+        *,
+        input_shape: Sequence[int],
+        image_shape: Sequence[int],
+        scale: int,
+        width: int,
+        num_blocks: int,
+    ) -> None:
+        if scale != 1:
+            raise ValueError(
+                f"network=johnson keeps the size of an image, and data.scale is {scale}: choose "
+                "network=srresnet, edsr or span."
+            )
+        super().__init__()
+        self.layers = nn.Sequential(
+            _conv(input_shape[0], width, 7), *_normed(width),
+            _conv(width, 2 * width, 3, stride=2), *_normed(2 * width),
+            _conv(2 * width, 4 * width, 3, stride=2), *_normed(4 * width),
+            *(_Block(4 * width) for _ in range(num_blocks)),
+            Doubling(4 * width, 2 * width), *_normed(2 * width),
+            Doubling(2 * width, width), *_normed(width),
+            _conv(width, image_shape[0], 7, gain=GAIN_OF_LAST),
+        )  # fmt: skip
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        height, width = inputs.shape[2:]
+        outputs = self.layers(mirrored(inputs, multiple=self.multiple))
+        return torch.tanh(outputs)[:, :, :height, :width]
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            _conv(width, width, 3), *_normed(width),
+            _conv(width, width, 3), instance_norm(width),
+        )  # fmt: skip
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.branch(h)
+
+
+def _conv(before: int, after: int, size: int, *, stride: int = 1, gain: float = 1.0) -> nn.Conv2d:
+    layer = nn.Conv2d(
+        before, after, size, stride=stride, padding=size // 2, padding_mode="reflect"
+    )
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    with torch.no_grad():
+        layer.weight.mul_(gain)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _normed(num_channels: int) -> tuple[nn.Module, nn.Module]:
+    return instance_norm(num_channels), nn.ReLU()
