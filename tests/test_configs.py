@@ -23,15 +23,18 @@ FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = [
     "vae", "cvae", "ladder_vae", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
 ]  # fmt: skip
-PICTURES = ["restoration", "super_resolution"]
-"""Models that change pictures, and the data sets of pictures that they need."""
-DATA = sorted({path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")} - {*PICTURES})
+PICTURES = {
+    "restoration": "restoration", "super_resolution": "super_resolution",
+    "style_transfer": "pictures",
+}  # fmt: skip
+"""Models that change pictures, each with the data set that it needs."""
+DATA = sorted({path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")} - {*PICTURES.values()})
 KINDS = ["digits", "cifar100", "celeba", "imagenet"]
 """Data sets of each size, number of channels and kind of labels; the others are like these."""
 PAIRS = [
     (MODELS[i % len(MODELS)], DATA[i % len(DATA)]) for i in range(max(len(MODELS), len(DATA)))
 ]
-PAIRS += [(name, name) for name in PICTURES]
+PAIRS += PICTURES.items()
 PAIRS += [("vae", "super_resolution"), ("gan", "restoration")]
 """Pairs in which each model and each data set occurs."""
 COMBINATIONS = [
@@ -66,6 +69,7 @@ COMBINATIONS = [
     ("restoration", "span", "losses=[pixel,ssim]"),
     slow("restoration", "nafnet", ""),
     ("restoration", "unet", ""),
+    ("style_transfer", "johnson_styles", "losses=style"),
     slow("restoration", "johnson", ""),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
@@ -109,6 +113,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes.imagenet(root / "imagenet")
     fakes.images(root / "folder", 40, size=(20, 24), classes=2)
     fakes.images(root / "pictures", 20, size=(36, 41))
+    fakes.images(root / "styles", 2, size=(40, 36))
     return root
 
 
@@ -123,18 +128,28 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 def files_of(data: str, root: Path) -> list[str]:
     own = {"digits": [], "shapes": [], "image_folder": [f"data.path={root}/folder"]}
     own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
-    own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in PICTURES}
+    own |= {
+        name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in PICTURES.values()
+    }
     return own.get(data, [f"data.root={root}"])
 
 
-def narrow(model: str) -> list[str]:
-    return ["network.restorer.width=8"] if model in PICTURES else []
+def narrow(model: str, root: Path) -> list[str]:
+    words = ["network.restorer.width=8"] if model in PICTURES else []
+    return [*words, *styles(root, 2)] if model == "style_transfer" else words
+
+
+def styles(root: Path, number: int) -> list[str]:
+    paths = sorted((root / "styles").rglob("*.png"))[:number]
+    return [f"model.styles=[{','.join(map(str, paths))}]", "model.style_size=32"]
 
 
 def pictures_of(model: str, root: Path) -> list[str]:
     """Return the words of the data of a model that changes pictures; none for other models."""
-    own = [f"data={model}", *files_of(model, root), *narrow(model)]
-    return own if model in PICTURES else []
+    if model not in PICTURES:
+        return []
+    data = PICTURES[model]
+    return [f"data={data}", *files_of(data, root), *narrow(model, root)]
 
 
 def train(made: DictConfig, folder: Path) -> None:
@@ -167,7 +182,7 @@ def test_every_model_trains_a_batch_of_every_kind_of_data_set(
 @pytest.mark.usefixtures("unchecked")
 def test_every_model_and_every_data_set_makes_a_run(run, composed, data_root, model, data):
     words = [
-        f"model={model}", f"data={data}", *files_of(data, data_root), *narrow(model),
+        f"model={model}", f"data={data}", *files_of(data, data_root), *narrow(model, data_root),
         "metrics=none",
     ]  # fmt: skip
     check_parameters(composed(*words))

@@ -28,6 +28,8 @@ from limner.processes import from_all_processes
 from limner.randomness import Noise
 
 SMALLEST = 1e-8
+MEASURED = 64
+"""Largest number of images of the first batch that the divisors are measured on."""
 
 
 class StyleTransfer(ImageToImage):
@@ -189,27 +191,21 @@ class StyleTransfer(ImageToImage):
 
     @torch.no_grad()
     def _divide_by(self, images: Tensor) -> bool:
-        """Measure the divisors on the images (B, C, H, W) of all processes.
+        """Measure the divisors on the images (B, C, H, W) of all processes, at most `MEASURED`.
 
         Returns:
             Whether an image has finite numbers only; the others are left out.
         """
+        images = from_all_processes(images)[:MEASURED]
         images = images[images.isfinite().flatten(1).all(1)]
-        content, style = self.losses["content"], self.losses["gram"]
-        sizes = [1, *self.content_divisor.shape, self.gram_divisor.numel()]
-        sums = torch.zeros(sum(sizes), device=self.device)
-        if len(images):
-            others = images.roll(1, 0) if len(images) > 1 else images.flip(3)
-            parts = [sums.new_tensor([len(images)]), content.terms(images, others).sum(0)]
-            for number in range(self.num_styles):
-                matrices = [each[number, None] for each in self._matrices()]
-                parts.append(style.terms(images, matrices).sum(0))
-            sums = torch.cat(parts)
-        count, contents, grams = from_all_processes(sums[None]).sum(0).split(sizes)
-        if count == 0:
+        if not len(images):
             return False
-        self.content_divisor.copy_((contents / count).clamp(min=SMALLEST))
-        self.gram_divisor.copy_((grams / count).clamp(min=SMALLEST).view_as(self.gram_divisor))
+        others = images.roll(1, 0) if len(images) > 1 else images.flip(3)
+        content, style = self.losses["content"], self.losses["gram"]
+        self.content_divisor.copy_(content.terms(images, others).mean(0).clamp(min=SMALLEST))
+        for number, divisor in enumerate(self.gram_divisor):
+            matrices = [each[number, None] for each in self._matrices()]
+            divisor.copy_(style.terms(images, matrices).mean(0).clamp(min=SMALLEST))
         return True
 
 
