@@ -126,7 +126,10 @@ def test_pictures_opened_in_python_give_their_batches(folder):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["model=restoration", "data=digits"], "choose one of data=pictures, restoration, super_resolution"),
+        (
+            ["model=restoration", "data=digits"],
+            "choose one of data=pictures, restoration, super_resolution",
+        ),
         (["model=vae", "data=restoration", "data.crop_size=41"], "has only"),
         (["model=classifier", "data=restoration", "data.crop_size=24"], "needs labels"),
         (["model=super_resolution", "data=super_resolution", "data.crop_size=30"], "such as 32"),

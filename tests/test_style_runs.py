@@ -90,8 +90,11 @@ def test_moved_run_resumes_loads_and_exports_without_the_style_files(run, words)
 
 @pytest.mark.usefixtures("forking")
 def test_two_processes_equal_one(run, tmp_path, words):
-    """The three validation pictures do not divide evenly, and each counts once."""
-    words = [*words, "trainer.max_steps=3"]
+    """The three validation pictures do not divide evenly, and each counts once.
+
+    Adam would enlarge the rounding errors of the biases in front of the norms, which have no use.
+    """
+    words = [*words, "trainer.max_steps=3", "optimizer=sgd", "optimizer.lr=0.02"]
     ended = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *words, "accelerator=ddp_cpu",
          "hydra.run.dir=two"],
