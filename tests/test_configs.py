@@ -279,6 +279,8 @@ def test_experiment_overrides_everything_but_the_command_line(composed, experime
     made = composed(f"experiment={experiment}")
     if OmegaConf.is_missing(made.data, "path"):
         made.data.path = "pictures"
+    if OmegaConf.is_missing(made.model, "styles"):
+        made.model.styles = ["a.png", "b.png"]
     check(made)
     for key, value in leaves(written).items():
         assert OmegaConf.select(made, key) == value, key

@@ -14,10 +14,16 @@ from PIL import Image
 
 import limner
 from limner.commands import export as export_command
+from limner.commands import onnx
 from limner.commands import transform as transform_command
+from limner.commands.evaluate import command as evaluate_command
 from limner.errors import UserError
+from limner.networks.johnson import Johnson
+from limner.pretrained.trained_model import TrainedModel
 from support.photos import photos, write_photos
+from support.picture_models import facts
 from support.runs import last_checkpoint
+from support.styles import style_model
 
 ROOT = Path(__file__).parents[1]
 DATA = ["data.path=photos", "data.crop_size=32"]
@@ -86,6 +92,33 @@ def test_moved_run_resumes_loads_and_exports_without_the_style_files(run, words)
     assert np.array_equal(again.transform(pixels, style="old.master"), old)
     assert torch.equal(again.module.style_pixels, model.module.style_pixels)
     assert 'model.transform(picture, style="red")' in Path("exported/README.md").read_text()
+
+    with pytest.raises(UserError, match="StyleTransfer does not imitate the pictures"):
+        evaluate_command.run(["run=moved"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("styles", [["red.png"], ["red.png", "blue.png"]])
+def test_onnx_has_a_file_for_each_style(tmp_path, styles):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    shapes = {"input_shape": (3, 8, 8), "image_shape": (3, 8, 8), "scale": 1}
+    network = Johnson(**shapes, width=4, num_blocks=1, num_styles=len(styles))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    module = style_model(styles=styles, network=network)
+    model = TrainedModel(module, config={"data": facts()}, update=1, source="here")
+    onnx.export(model, tmp_path / "model.onnx")
+    names = ["model.onnx"] if len(styles) == 1 else ["model_blue.onnx", "model_red.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    inputs = torch.rand(1, 3, 21, 18) * 2 - 1
+    for name in names:
+        session = onnxruntime.InferenceSession(tmp_path / name)
+        (image,) = session.run(None, {"input": inputs.numpy()})
+        style = "blue" if "blue" in name else "red"
+        with torch.no_grad():
+            expected = module.transform(inputs, style=style)
+        assert (torch.from_numpy(image) - expected).abs().max() < 1e-4
 
 
 @pytest.mark.usefixtures("forking")

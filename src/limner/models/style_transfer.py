@@ -40,7 +40,8 @@ class StyleTransfer(ImageToImage):
 
     Args:
         network: Network from inputs (B, C_in, h, w) to images (B, C, h, w), see `ImageToImage`. A
-            network with the attribute `num_styles` above 1 also takes styles int64 (B,).
+            network with the attribute `num_styles` above 1 also takes styles int64 (B,), or (1,)
+            for all images.
         losses: Losses by name, among them "content" and "gram", see `limner.losses.content` and
             `limner.losses.gram`.
         styles: Path of the style picture, or a list of several; the names of the styles are the
@@ -106,7 +107,7 @@ class StyleTransfer(ImageToImage):
             style: Name of the style; None for the first style.
         """
         number = 0 if style is None else self.choices["style"].index(style)
-        return self._transformed(inputs, mask, *self._read_styles(number, inputs))
+        return self._transformed(inputs, mask, *self._read_styles(number))
 
     forward = transform
 
@@ -124,8 +125,8 @@ class StyleTransfer(ImageToImage):
         """Paint one whole picture in one of the styles, which alternate."""
         target, weight = batch["image"], float(batch.get("weight", torch.ones(1))[0])
         style = int(batch["index"][0] if "index" in batch else batch_idx) % self.num_styles
-        conditions = self._read_styles(style, target)
-        output = self._transformed(batch["input"], batch.get("mask"), *conditions)
+        read = batch["input"], batch.get("mask")
+        output = self._transformed(*read, *self._read_styles(style))
         matrices = [each[style, None] for each in self._matrices()]
         divisor = self.gram_divisor[style].clamp(min=SMALLEST)
         self._measures.add(
@@ -155,11 +156,9 @@ class StyleTransfer(ImageToImage):
         drawn = self.noise.uniform(targets.float(), 1)[:, 0]
         return ((drawn * self.num_styles).long().clamp(max=self.num_styles - 1),)
 
-    def _read_styles(self, style: int, images: Tensor) -> tuple[Tensor, ...]:
-        """Return what the network reads for images (B, ...) in a style; () for a single style."""
-        if self.num_styles == 1:
-            return ()
-        return (torch.full((len(images),), style, device=self.device),)
+    def _read_styles(self, style: int) -> tuple[Tensor, ...]:
+        """Return what the network reads for images in one style; () if there is only one."""
+        return () if self.num_styles == 1 else (torch.tensor([style], device=self.device),)
 
     def _output(self, inputs: Tensor, *conditions: Tensor) -> Tensor:
         return self.network(inputs, *(conditions if self.num_styles > 1 else ()))

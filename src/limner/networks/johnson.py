@@ -71,7 +71,7 @@ class Johnson(nn.Module):
         )  # fmt: skip
 
     def forward(self, inputs: Tensor, styles: Tensor | None = None) -> Tensor:
-        """Return the images; `styles` int64 (B,) are needed if there are several."""
+        """Return the images; `styles` int64 (B,) or (1,) are needed if there are several."""
         height, width = inputs.shape[2:]
         outputs = self.layers(mirrored(inputs, multiple=self.multiple), styles)
         return torch.tanh(outputs)[:, :, :height, :width]

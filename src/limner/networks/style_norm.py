@@ -29,7 +29,7 @@ class StyleNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(num_styles, num_channels))
 
     def forward(self, h: Tensor, styles: Tensor) -> Tensor:
-        """Return the normed maps of each image in its style, int64 (B,)."""
+        """Return the normed maps of each image in its style, int64 (B,) or (1,) for all images."""
         normed = group_norm(h, self.num_channels)
         gamma, beta = (each[styles][:, :, None, None] for each in (self.gamma, self.beta))
         return gamma * normed + beta
@@ -45,7 +45,7 @@ class Layers(nn.Sequential):
 
         Args:
             h: Maps (B, C, H, W).
-            styles: Style of each image, int64 (B,); None for a network without styles.
+            styles: Style of each image, int64 (B,) or (1,); None for a network without styles.
         """
         for layer in self:
             h = layer(h, styles) if getattr(layer, "takes_styles", False) else layer(h)
