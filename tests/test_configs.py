@@ -13,6 +13,7 @@ from torchvision.datasets import CelebA, cifar
 from limner.config.build import build, check
 from limner.config.schema import CONFIG_DIR
 from limner.errors import UserError
+from limner.pretrained.roles import allowed
 from limner.randomness import Noise
 from limner.resume.allowed_changes import leaves
 from limner.training import train as train_module
@@ -25,17 +26,29 @@ MODELS = [
 ]  # fmt: skip
 PICTURES = {
     "restoration": "restoration", "super_resolution": "super_resolution",
+    "pix2pix": "paired_folder", "srgan": "super_resolution",
     "style_transfer": "pictures",
 }  # fmt: skip
-"""Models that change pictures, each with the data set that it needs."""
-DATA = sorted({path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")} - {*PICTURES.values()})
+"""Models that change pictures, and a data set that each reads."""
+DEGRADED = ["pictures", "restoration", "super_resolution"]
+"""Data sets of pictures and their (degraded) copies."""
+DOMAINS = ["shapes_styles", "unpaired_folders"]
+"""Data sets of two domains, which only models of two domains read."""
+STORED_PAIRS = ["paired_folder", "shapes_edges"]
+"""Data sets of stored inputs and targets, for models that change pictures."""
+DATA = sorted(
+    {path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")}
+    - {*DEGRADED, *DOMAINS, *STORED_PAIRS}
+)
 KINDS = ["digits", "cifar100", "celeba", "imagenet"]
 """Data sets of each size, number of channels and kind of labels; the others are like these."""
 PAIRS = [
     (MODELS[i % len(MODELS)], DATA[i % len(DATA)]) for i in range(max(len(MODELS), len(DATA)))
 ]
 PAIRS += PICTURES.items()
-PAIRS += [("vae", "super_resolution"), ("gan", "restoration")]
+PAIRS += [("vae", "super_resolution"), ("gan", "restoration"), ("vae", "shapes_edges")]
+PAIRS += [("restoration", name) for name in STORED_PAIRS] + [("pix2pix", "shapes_edges")]
+PAIRS += [("cyclegan", name) for name in DOMAINS]
 """Pairs in which each model and each data set occurs."""
 COMBINATIONS = [
     ("vae", "conv", "likelihood=bernoulli prior=standard_normal objective=elbo kl_schedule=none"),
@@ -69,8 +82,17 @@ COMBINATIONS = [
     ("restoration", "span", "losses=[pixel,ssim]"),
     slow("restoration", "nafnet", ""),
     ("restoration", "unet", ""),
+    ("cyclegan", "johnson", "loss=least_squares penalty=lecam augmentation=diffaugment"),
+    slow("cyclegan", "unet", "loss=wasserstein penalty=gradient"),
+    slow("cyclegan", "johnson", "loss=relativistic penalty=r1_r2 augmentation=ada"),
     ("style_transfer", "johnson_styles", "losses=style"),
     slow("restoration", "johnson", ""),
+    ("pix2pix", "unet", "losses=[pixel,ssim] penalty=r1 augmentation=ada"),
+    slow("pix2pix", "johnson", "loss=hinge augmentation=diffaugment penalty=[lecam,consistency]"),
+    ("pix2pix", "srresnet", "loss=relativistic penalty=r1_r2"),
+    slow("pix2pix", "nafnet", "loss=wasserstein penalty=gradient"),
+    ("srgan", "edsr", "losses=srgan"),
+    slow("srgan", "span", "loss=least_squares penalty=r2"),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
 
@@ -84,6 +106,11 @@ ELSEWHERE = {
 """Options that tests of their own train."""
 
 
+SHARED = {
+    "root", "path", "folder", "path_b", "folder_a", "folder_b", "shapes",
+    "layout", "input_folder", "target_folder", "input_side",
+}  # fmt: skip
+"""Keys of data that serve only other keys of data."""
 OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
 """Groups whose options fit any model and data; metrics=auto is completed later."""
 ALONE = (
@@ -113,6 +140,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes.imagenet(root / "imagenet")
     fakes.images(root / "folder", 40, size=(20, 24), classes=2)
     fakes.images(root / "pictures", 20, size=(36, 41))
+    for part in ("pairs/before", "pairs/after", "domains/A", "domains/B"):
+        fakes.images(root / part, 20, size=(36, 41))
     fakes.images(root / "styles", 2, size=(40, 36))
     return root
 
@@ -127,29 +156,31 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def files_of(data: str, root: Path) -> list[str]:
     own = {"digits": [], "shapes": [], "image_folder": [f"data.path={root}/folder"]}
+    own["shapes_edges"] = ["data.crop_size=24", "data.input_channels=3"]
+    own["paired_folder"] = [
+        f"data.path={root}/pairs", "data.input_folder=before", "data.target_folder=after",
+        "data.crop_size=24",
+    ]  # fmt: skip
     own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
-    own |= {
-        name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in PICTURES.values()
-    }
+    own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in DEGRADED}
+    own["unpaired_folders"] = [f"data.path={root}/domains", "data.crop_size=24"]
+    own["shapes_styles"] = ["data.crop_size=24"]
     return own.get(data, [f"data.root={root}"])
 
 
 def narrow(model: str, root: Path) -> list[str]:
-    words = ["network.restorer.width=8"] if model in PICTURES else []
-    return [*words, *styles(root, 2)] if model == "style_transfer" else words
-
-
-def styles(root: Path, number: int) -> list[str]:
-    paths = sorted((root / "styles").rglob("*.png"))[:number]
-    return [f"model.styles=[{','.join(map(str, paths))}]", "model.style_size=32"]
+    patches = ["network.discriminator.width=8", "network.discriminator.receptive_field=16"]
+    found = ["network.restorer.width=8"] if model in (*PICTURES, "cyclegan") else []
+    if model == "style_transfer":
+        paths = ",".join(map(str, sorted((root / "styles").iterdir())))
+        return [*found, f"model.styles=[{paths}]", "model.style_size=32"]
+    return [*found, *patches] if model == "cyclegan" else found
 
 
 def pictures_of(model: str, root: Path) -> list[str]:
     """Return the words of the data of a model that changes pictures; none for other models."""
-    if model not in PICTURES:
-        return []
-    data = PICTURES[model]
-    return [f"data={data}", *files_of(data, root), *narrow(model, root)]
+    data = "shapes_styles" if model == "cyclegan" else PICTURES.get(model)
+    return [] if data is None else [f"data={data}", *files_of(data, root), *narrow(model, root)]
 
 
 def train(made: DictConfig, folder: Path) -> None:
@@ -233,7 +264,7 @@ def test_every_choice_inside_a_model_trains(
 
 def test_combinations_contain_every_model_and_every_option():
     rows = [getattr(row, "values", row) for row in COMBINATIONS]
-    assert {model for model, *_ in rows} == {*MODELS, *PICTURES}
+    assert {model for model, *_ in rows} == {*MODELS, *PICTURES, "cyclegan"}
     found = {f"network={network}" for _, network, _ in rows}
     for group, names in (word.split("=") for *_, choices in rows for word in choices.split()):
         found |= {f"model/{group}={name}" for name in names.strip("[]").split(",")}
@@ -256,6 +287,25 @@ def test_every_degradation_is_built_from_its_file_alone_and_in_a_list(composed, 
         assert list(degradation.protocol()) == parts
         assert degradation.factor == made.data.scale
         assert degradation(torch.zeros(1, 3, 8, 8), draws=Noise()).input.shape[:2] == (1, 3)
+
+
+@pytest.mark.parametrize("name", options("data"))
+def test_run_on_every_data_set_may_be_resumed(composed, name):
+    """`limner` reads the config of a run as untrusted, and accepts its classes of data."""
+    found = nodes(composed(f"data={name}").data, "data")
+    assert [p for p, node in found if allowed(node["_target_"], p) is None] == []
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_every_data_set_of_two_domains_has_both(composed, data_root, name):
+    made = composed(f"data={name}", *files_of(name, data_root))
+    check(made)
+    check_parameters(made)
+    data = build(made, "data")
+    data.open()
+    for letter in "ab":
+        store, indices = data.domain(letter, "validation")
+        assert list(store.gather(indices[:2]).shape[1:]) == data.image_shape
 
 
 @pytest.mark.parametrize("accelerator", options("accelerator"))
@@ -329,7 +379,7 @@ def check_parameters(made):
         defaults = [n for n, p in parameters.items() if p.default is not p.empty]
         assert not defaults, f"{target.__name__} has defaults: {defaults}"
         keys = {key for key in node if not key.startswith("_")}
-        shared = {"root", "path", "folder"} if path == ".data" else set()
+        shared = SHARED if path == ".data" else set()
         assert keys - shared == set(parameters), path
 
 

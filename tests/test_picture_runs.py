@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[1]
 SIZES = [(48, 40), (41, 55), (40, 40), (50, 43), (44, 47)]
 QUIET = ["accelerator=cpu", "logger=none", "~callbacks.progress"]
 PAIRS = ["network.restorer.width=8", "network.restorer.num_blocks=1", "model.ema_half_life=100"]
+JUDGED = ["network.restorer.width=4", "network.restorer.max_width=8", "model.ema_half_life=100",
+          "network.discriminator.receptive_field=16", "network.discriminator.width=4"]  # fmt: skip
 
 
 @pytest.fixture
@@ -32,6 +34,11 @@ def words_of(kind: str, folder: Path, *, batch_size: int = 8) -> list[str]:
                         "data.degradation.parts.noise.sigma=[0,50]", *PAIRS],
         "super_resolution": ["model=super_resolution", "data=super_resolution",
                              "data.crop_size=36", "data.scale=3", *PAIRS],
+        "pix2pix": ["model=pix2pix", "data=restoration", "data.crop_size=24",
+                    "data/degradation=[noise,holes]", "model/augmentation=diffaugment",
+                    "model/penalty=[r1,lecam]", *JUDGED],
+        "srgan": ["model=srgan", "data=super_resolution", "data.crop_size=36", "data.scale=3",
+                  "model/losses=pixel", *PAIRS, "network.discriminator.width=4"],
         "vae": ["model=vae", "network=mlp", "data=super_resolution", "data.crop_size=16",
                 "~callbacks.pictures", "~callbacks.codes"],
     }[kind]  # fmt: skip
@@ -56,7 +63,7 @@ def losses(run: str) -> dict[str, float]:
     return {name: entry["value"] for name, entry in scores.items()}
 
 
-@pytest.mark.parametrize("kind", ["restoration", "vae"])
+@pytest.mark.parametrize("kind", ["restoration", "vae", "pix2pix"])
 def test_stopped_run_equals_the_uninterrupted_run_from_the_middle_of_an_epoch(run, folder, kind):
     common = [*words_of(kind, folder), *QUIET]
     assert run(*common, "trainer.max_steps=5", "hydra.run.dir=whole").code == 0
@@ -70,7 +77,7 @@ def test_stopped_run_equals_the_uninterrupted_run_from_the_middle_of_an_epoch(ru
 
 
 @pytest.mark.parametrize(
-    "kind", ["super_resolution", pytest.param("restoration", marks=pytest.mark.slow)]
+    "kind", ["super_resolution", "pix2pix", pytest.param("restoration", marks=pytest.mark.slow)]
 )
 @pytest.mark.usefixtures("forking")
 def test_two_processes_equal_one(run, tmp_path, folder, kind):
@@ -128,7 +135,7 @@ def test_pictures_opened_in_python_give_their_batches(folder):
     [
         (
             ["model=restoration", "data=digits"],
-            "choose one of data=pictures, restoration, super_resolution",
+            "choose one of data=paired_folder, ",
         ),
         (["model=vae", "data=restoration", "data.crop_size=41"], "has only"),
         (["model=classifier", "data=restoration", "data.crop_size=24"], "needs labels"),

@@ -10,7 +10,8 @@ from PIL import Image
 
 from limner.callbacks.epochs import TrackEpochEnd
 from limner.callbacks.measured import Measured
-from limner.callbacks.strips import TILE, Gallery, Strips
+from limner.callbacks.strip_tiles import TILE
+from limner.callbacks.strips import Gallery, Strips
 from limner.files.pictures import grid_box
 from limner.metrics.picture_quality import PictureQuality
 from limner.models.lightning_internals import FitLoop
@@ -26,7 +27,7 @@ def gallery(*errors, num_images=6, size=(32, 48), scale=1):
     for number, error in enumerate(errors):
         target = smooth(*size, seed=number)[None] * 0.5
         batch = {"image": target, "input": target[..., ::scale, ::scale]}
-        found.add(target + error, batch)
+        found.add({"output": target + error}, batch)
     return found
 
 
@@ -43,7 +44,7 @@ def test_gallery_finds_the_worst_and_the_best_by_psnr():
 
 
 def test_strip_shows_input_output_and_target_enlarged_by_a_whole_factor():
-    (strip,) = gallery(0.25).first
+    (strip,) = gallery(0.25).first.values()
     assert strip.tiles.shape == (3, 3, TILE, TILE)
     small = to_float(strip.tiles[..., :160:5, :240:5])  # 256 // 48 = 5
     target = smooth(32, 48) * 0.5
@@ -53,7 +54,7 @@ def test_strip_shows_input_output_and_target_enlarged_by_a_whole_factor():
 
 
 def test_strip_of_a_large_picture_shows_its_centre_at_its_own_size():
-    (strip,) = gallery(0.0, size=(300, 400)).first
+    (strip,) = gallery(0.0, size=(300, 400)).first.values()
     target = smooth(300, 400)[:, 22:278, 72:328] * 0.5
     torch.testing.assert_close(to_float(strip.tiles[2]), target, atol=0.01, rtol=0)
 
@@ -62,8 +63,8 @@ def test_strip_of_super_resolution_enlarges_the_most_detailed_place():
     target = torch.zeros(1, 3, 256, 256)
     target[..., 100:140:2, 170:210] = 1.0  # stripes
     found = Gallery(QUALITY, 1)
-    found.add(target, {"image": target, "input": target[..., ::4, ::4]})
-    tiles = to_float(found.first[0].tiles)
+    found.add({"output": target}, {"image": target, "input": target[..., ::4, ::4]})
+    tiles = to_float(found.first["picture 1"].tiles)
     assert len(tiles) == 6
     frame = (tiles[2] == torch.tensor([1.0, -1.0, -1.0])[:, None, None]).all(0).nonzero()
     (top, left), (bottom, right) = frame.min(0).values.tolist(), frame.max(0).values.tolist()
@@ -79,15 +80,17 @@ def test_strip_of_super_resolution_enlarges_the_most_detailed_place():
 def test_gallery_shows_noise_beyond_the_range_and_grey_pictures():
     found = Gallery(QUALITY, 1)
     target = torch.zeros(1, 1, 16, 16)
-    found.add(target, {"image": target, "input": target + 3})
-    assert (found.first[0].tiles[0, :, 0, 0] == 255).all()
-    assert (found.first[0].tiles[1, :, 0, 0] == 128).all()
+    found.add({"output": target}, {"image": target, "input": target + 3})
+    (strip,) = found.first.values()
+    assert (strip.tiles[0, :, 0, 0] == 255).all()
+    assert (strip.tiles[1, :, 0, 0] == 128).all()
 
 
 def test_repeated_pictures_of_weight_0_are_not_shown():
     found = Gallery(QUALITY, 4)
     target = torch.zeros(1, 3, 16, 16)
-    found.add(target, {"image": target, "input": target, "weight": torch.zeros(1)})
+    batch = {"image": target, "input": target, "weight": torch.zeros(1)}
+    found.add({"output": target}, batch)
     assert not found.first
     assert not found.extremes
 
@@ -150,6 +153,25 @@ def test_strips_do_nothing_for_a_model_that_draws(tmp_path):
     model.reads_input = False
     fit(tmp_path, model)
     assert not list(tmp_path.rglob("*.png"))
+
+
+class Translates(Changes):
+    """A model that returns the pictures of both domains as they are."""
+
+    reads_input, reads_domains = False, True
+
+    def validation_step(self, batch, batch_idx):
+        batch |= {"image_a": batch["input"], "image_b": batch["image"]}
+        a, b = batch["image_a"], batch["image_b"]
+        return {"output_b": a, "cycle_a": a, "output_a": b, "cycle_b": b}
+
+
+def test_strips_of_a_model_that_translates_show_both_domains(tmp_path):
+    fit(tmp_path, Translates())
+    for name, rows in (("final.png", 4), ("worst_and_best.png", 4)):
+        with Image.open(tmp_path / name) as picture:
+            left, top, right, bottom = grid_box(picture)
+            assert (right - left, bottom - top) == (3 * 258 + 2, rows * 258 + 2)
 
 
 def test_strips_resume_with_the_update_of_the_validation_before():

@@ -30,6 +30,7 @@ def crops(*, update=0, rank=0, world_size=1, batch_size=4, steps=1, seed=0, **ch
     arguments = {
         "crop_size": CROP, "crops_per_picture": 4, "augmentation": None,
         "degradation": Grain(factor=2), "layout": torch.contiguous_format,
+        "recolours": (True, True),
     }  # fmt: skip
     store = changes.pop("store", None) or store_of_places()
     return CropBatches(

@@ -15,7 +15,7 @@ from limner.models import ImageToImage
 from limner.models import image_to_image as module
 from limner.models.gradients import Gradients
 from limner.networks.efficientnet_lite import EfficientNetLite0
-from support.pairs import BATCH, Linear, Pairs, pair
+from support.pairs import BATCH, Linear, Pairs, pair, trainer
 from support.two_processes import on_two
 
 
@@ -40,13 +40,6 @@ def made(network=None, losses=None, *, scale=2, accumulate=1, ema=None, lr=1.0):
         losses={"pixel": l1()} if losses is None else losses, scale=scale,
         optimizer=lambda weights: torch.optim.SGD(weights, lr=lr),
         gradients=Gradients(max_norm=None, accumulate=accumulate), ema_half_life=ema,
-    )  # fmt: skip
-
-
-def trainer(**more):
-    return L.Trainer(
-        accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False,
-        enable_model_summary=False, num_sanity_val_steps=0, **more,
     )  # fmt: skip
 
 
@@ -141,7 +134,7 @@ def test_losses_of_two_processes_count_the_patches_of_both(tmp_path):
              (slice(None, 2), slice(2, None))]  # fmt: skip
 
     def sums(rank):
-        _, found = model._sums(parts[rank]["input"], parts[rank]["image"])
+        _, found, _ = model._sums(parts[rank]["input"], parts[rank]["image"])
         return {name: float(value) for name, value in module._over_processes(found).items()}
 
     expected = {
@@ -227,7 +220,7 @@ def test_network_that_does_not_state_its_scale_is_refused():
 
 def test_losses_are_summed_in_float32_if_the_model_computes_in_bfloat16():
     batch = {name: values.bfloat16() for name, values in pair().items()}
-    _, sums = made().bfloat16()._sums(batch["input"], batch["image"])
+    _, sums, _ = made().bfloat16()._sums(batch["input"], batch["image"])
     assert {value.dtype for value in sums.values()} == {torch.float32}
 
 

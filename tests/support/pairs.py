@@ -52,3 +52,11 @@ def pair(num=BATCH, *, size=(8, 8), scale=2, seed=0, mask=False):
     if mask:
         batch["mask"] = (torch.rand(num, 1, height, width, generator=generator) < 0.7).float()
     return batch
+
+
+def trainer(**more):
+    """Return a trainer that writes nothing."""
+    return L.Trainer(
+        accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False,
+        enable_model_summary=False, num_sanity_val_steps=0, **more,
+    )  # fmt: skip

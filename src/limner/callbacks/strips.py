@@ -9,21 +9,21 @@ import lightning as L
 import torch
 from PIL import Image
 from torch import Tensor, distributed
-from torch.nn.functional import pad
 
+from limner.callbacks.cycle_strips import CycleGallery
 from limner.callbacks.pair_scores import PairScores
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid
 from limner.callbacks.run_pictures import SAMPLES, write_picture
+from limner.callbacks.strip_tiles import TILE, centre, colours, fitted
 from limner.interfaces import Batch
 from limner.metrics.baselines import Pair, bicubic, enlarged, pairs_of
 from limner.metrics.picture_quality import PictureQuality
-from limner.metrics.picture_scores import PictureScores
-from limner.pixels import to_float, to_uint8
+from limner.metrics.picture_scores import quality_for
+from limner.pixels import to_float
 from limner.schedules import Interval
 from limner.warn_once import WarnOnce
 
-TILE = 256  # pixels; height and width of a shown part of a picture
 ZOOM = 4  # factor by which the most detailed place is enlarged
 FRAME = torch.tensor([1.0, -1.0, -1.0])  # red; colour of the frame around that place
 
@@ -49,16 +49,20 @@ class Gallery:
         num_images: Number of first strips.
     """
 
+    caption = "Input, output and target of validation pictures."
+    caption_of_extremes = "The validation pictures with the smallest and the largest PSNR."
+
     def __init__(self, quality: PictureQuality, num_images: int) -> None:
         self.psnr = PictureQuality(
             scores=["psnr"], colour=quality.colour, border=quality.border, perceptual=None
         )
         self.num_images, self.scale = num_images, 1
-        self.first: list[Strip] = []
+        self.first: dict[str, Strip] = {}
         self.extremes: dict[str, Strip] = {}
 
-    def add(self, outputs: Tensor, batch: Batch) -> None:
-        """Add the pictures of a batch and the model's outputs (B, C, H, W) in [-1, 1]."""
+    def add(self, outputs: Mapping[str, Tensor], batch: Batch) -> None:
+        """Add the pictures of a batch and the model's `output` (B, C, H, W) in [-1, 1]."""
+        outputs = outputs["output"]
         kept = [i for i, w in enumerate(batch.get("weight", torch.ones(len(outputs)))) if w > 0]
         for output, pair in zip(outputs[kept], pairs_of(batch), strict=True):
             self.scale = pair.scale
@@ -71,7 +75,8 @@ class Gallery:
             ]
             if is_first or extremes:
                 strip = Strip(psnr, _tiles(pair, output))
-                self.first += [strip] if is_first else []
+                if is_first:
+                    self.first[f"picture {len(self.first) + 1}"] = strip
                 self.extremes |= dict.fromkeys(extremes, strip)
 
     def take_extremes(self, others: Sequence[Mapping[str, Strip]]) -> None:
@@ -103,8 +108,9 @@ class Strips(L.Callback):
     """Callback that writes strips of the first validation pictures, of a model that reads inputs.
 
     The files are `samples/update_<n>.png` in the run folder, after a validation, and at the end of
-    training `final.png` and `worst_and_best.png`, see `Gallery`. Loggers that accept images get
-    the pictures too. For a model that draws images, the callback does nothing.
+    training `final.png` and `worst_and_best.png`, see `Gallery` and, for a model that translates
+    between two domains, `CycleGallery`. Loggers that accept images get the pictures too. For a
+    model that draws images, the callback does nothing.
 
     Args:
         every_num_updates: Smallest number of updates between pictures, at least 1.
@@ -120,7 +126,7 @@ class Strips(L.Callback):
         self.num_images = num_images
         self.writing = WarnOnce("Writing strips", OSError)
         self._validated = 0  # update of the validation before
-        self._gallery: Gallery | None = None
+        self._gallery: Gallery | CycleGallery | None = None
 
     def state_dict(self) -> dict[str, Any]:
         return {"validated": self._validated}
@@ -130,7 +136,11 @@ class Strips(L.Callback):
 
     def on_validation_epoch_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._gallery = None
-        if _has_targets(model) and trainer.state.fn == "fit":
+        if trainer.state.fn != "fit":
+            return
+        if getattr(model, "reads_domains", False):
+            self._gallery = CycleGallery(self.num_images)
+        elif _has_targets(model):
             self._gallery = Gallery(_settings(trainer), self.num_images)
 
     def on_validation_batch_end(
@@ -143,7 +153,7 @@ class Strips(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if self._gallery is not None:
-            self._gallery.add(outputs["output"], batch)
+            self._gallery.add(outputs, batch)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         if self._gallery is None:
@@ -165,23 +175,19 @@ class Strips(L.Callback):
         if trainer.is_global_zero and self._gallery.extremes:
             with self.writing():
                 title = f"Worst and best validation picture, update {trainer.global_step:,}"
+                picture = self._gallery.picture(self._gallery.extremes, title=title)
                 write_picture(
-                    trainer, self._gallery.picture(self._gallery.extremes, title=title),
-                    "worst_and_best", key="worst_and_best",
-                    caption="The validation pictures with the smallest and the largest PSNR.",
+                    trainer, picture, "worst_and_best", key="worst_and_best",
+                    caption=self._gallery.caption_of_extremes,
                 )  # fmt: skip
 
     def _write(self, trainer: L.Trainer, name: str) -> None:
         if not trainer.is_global_zero or not self._gallery.first:
             return
         with self.writing():
-            strips = {f"picture {i}": each for i, each in enumerate(self._gallery.first, start=1)}
             title = f"Validation pictures, update {trainer.global_step:,}"
-            picture = self._gallery.picture(strips, title=title)
-            write_picture(
-                trainer, picture, name, key="strips",
-                caption="Input, output and target of validation pictures.",
-            )  # fmt: skip
+            picture = self._gallery.picture(self._gallery.first, title=title)
+            write_picture(trainer, picture, name, key="strips", caption=self._gallery.caption)
 
 
 def _has_targets(model: L.LightningModule) -> bool:
@@ -193,42 +199,21 @@ def _settings(trainer: L.Trainer) -> PictureQuality:
     """Return the colour and the border of the run's scores, or those that fit the data."""
     for callback in trainer.callbacks:
         if isinstance(callback, PairScores):
-            return callback.pictures.quality(trainer.datamodule)
-    usual = PictureScores(
-        scores=["psnr"], colour="auto", border="auto", perceptual=None, baselines=[],
-        slow_megapixels=0.0,
-    )  # fmt: skip
-    return usual.quality(trainer.datamodule)
+            return callback.quality(trainer.datamodule)
+    return quality_for(trainer.datamodule, scores=["psnr"])
 
 
 def _tiles(pair: Pair, output: Tensor) -> Tensor:
     """Return the tiles of a strip, uint8 (N, 3, 256, 256) on the CPU."""
-    shown = [_colours(x) for x in (enlarged(pair), output, pair.target)]
-    height, width = pair.target.shape[1:]
-    y, x = max(0, (height - TILE) // 2), max(0, (width - TILE) // 2)
-    shown = [each[:, y : y + TILE, x : x + TILE] for each in shown]
+    shown = [centre(colours(x)) for x in (enlarged(pair), output, pair.target)]
     if pair.scale == 1:
-        return torch.stack([_fitted(each) for each in shown])
+        return torch.stack([fitted(each) for each in shown])
     side = min(TILE // ZOOM, *shown[0].shape[1:])
     top, left = _detailed(shown[2], side)
-    large = _colours(bicubic(pair))[:, y : y + TILE, x : x + TILE]
+    large = centre(colours(bicubic(pair)))
     zoomed = [e[:, top : top + side, left : left + side] for e in (large, *shown[1:])]
     framed = [*shown[:2], _framed(shown[2], top, left, side)]
-    return torch.stack([_fitted(each) for each in (*framed, *zoomed)])
-
-
-def _colours(picture: Tensor) -> Tensor:
-    """Return a picture of 3 channels, clamped to [-1, 1], on the CPU."""
-    some = picture[:3] if picture.shape[0] >= 3 else picture[:1].expand(3, -1, -1)
-    return some.detach().float().cpu().clamp(-1, 1)
-
-
-def _fitted(picture: Tensor) -> Tensor:
-    """Return a tile of a picture, enlarged by a whole factor, with white beside it."""
-    factor = max(1, TILE // max(picture.shape[1:]))
-    large = picture.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
-    below, beside = TILE - large.shape[1], TILE - large.shape[2]
-    return to_uint8(pad(large, (0, beside, 0, below), value=1.0))
+    return torch.stack([fitted(each) for each in (*framed, *zoomed)])
 
 
 def _detailed(picture: Tensor, side: int) -> tuple[int, int]:

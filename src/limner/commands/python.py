@@ -116,6 +116,7 @@ def build(*words: str, config_dir: str | Path | None = None) -> Parts:
     import torch
 
     from limner.pretrained.first_stage import adopt, check_shape
+    from limner.pretrained.initial_weights import read_initial_weights, start_from
 
     words = _words(words, config_dir)
     with alone("limner.build"), undisturbed(), messages_as_errors():
@@ -129,6 +130,8 @@ def build(*words: str, config_dir: str | Path | None = None) -> Parts:
         if first_stage is not None:
             check_shape(first_stage, data.image_shape)
             model.first_stage.load_state_dict(first_stage.module.state_dict())
+        if (initial := read_initial_weights(config)) is not None:
+            start_from(initial, model, config)
         return Parts(model, data)
 
 

@@ -29,7 +29,7 @@ from omegaconf.errors import (
 )
 
 from limner.config.error_messages import shortened
-from limner.config.facts import FACTS, options_with, refuse_missing_input, with_placeholders
+from limner.config.facts import FACTS, options_with, refuse_missing_facts, with_placeholders
 from limner.config.groups import check_groups
 from limner.config.own_code import OwnModuleError, is_from_library
 from limner.config.ranges import check_finite, check_optimizer, check_range
@@ -59,7 +59,7 @@ def composed(config: DictConfig, *, only: str | None = None) -> dict[str, Any]:
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} must be given: {error.full_key}=...") from error
     except InterpolationKeyError as error:
-        refuse_missing_input(config, error)
+        refuse_missing_facts(config, error)
         role = re.search(r"'network\.(\w+)'", str(error))
         if role is None:
             raise UserError(shortened(error, lines=1)) from error

@@ -1,10 +1,14 @@
 """Facts that only the data may know: null in the config until the data are read."""
 
-__all__ = ["FACTS", "fill_facts", "options_with", "refuse_missing_input", "with_placeholders"]
+__all__ = [
+    "FACTS", "fill_facts", "options_with", "refuse_kind_of_data", "refuse_missing_facts",
+    "with_placeholders",
+]  # fmt: skip
 
 import re
 from typing import Any
 
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from limner.config.schema import CONFIG_DIR
@@ -39,10 +43,59 @@ def options_with(group: str, key: str) -> str:
     return f"{group}=" + ", ".join(file.stem for file in files if key in OmegaConf.load(file))
 
 
-def refuse_missing_input(config: DictConfig, error: Exception) -> None:
-    """Raise `UserError` if the error is that a model reads the input of data without inputs."""
-    if OF_INPUTS.search(str(error)):
+def refuse_kind_of_data(model: object, data: object) -> None:
+    """Raise `UserError` if the batches of the data lack what a model reads.
+
+    A model that `reads_input` needs data with an `input_shape`. A model that `reads_domains` needs
+    data with a method `domain`, and no other model can read such data.
+    """
+    name, has_domains = type(model).__name__, hasattr(data, "domain")
+    own = f"data={getattr(data, 'name', None)}"
+    if getattr(model, "reads_domains", False):
+        if not has_domains:
+            raise UserError(_needs_domains(name, own))
+    elif getattr(model, "reads_input", False):
+        if has_domains or not hasattr(data, "input_shape"):
+            raise UserError(_needs_inputs(name, own))
+    elif has_domains:
         raise UserError(
-            f"This model reads an input beside each image, and data={config.data.get('name')} "
-            f"has none;\nchoose one of {options_with('data', 'input_shape')}"
-        ) from error
+            f"{name} reads one set of images, and {own} has two domains;\n"
+            "choose other data, such as data=image_folder. A class of your own that reads both\n"
+            "needs the attribute reads_domains = True."
+        )
+
+
+def refuse_missing_facts(config: DictConfig, error: Exception) -> None:
+    """Raise `UserError` if the error is that a model reads the shape of inputs that are missing.
+
+    Args:
+        config: Config of a run.
+        error: Error about a key that is not there.
+    """
+    if not OF_INPUTS.search(str(error)):
+        return
+    needs = _needs_domains if _reads_domains(config) else _needs_inputs
+    raise UserError(needs("This model", f"data={config.data.get('name')}")) from error
+
+
+def _needs_inputs(name: str, data: str) -> str:
+    return (
+        f"{name} reads an input beside each image, and {data} has none;\n"
+        f"choose one of {options_with('data', 'input_shape')}"
+    )
+
+
+def _needs_domains(name: str, data: str) -> str:
+    return (
+        f"{name} reads two domains of images, and {data} has one;\n"
+        f"choose one of {options_with('data', 'hidden_pairs')}"
+    )
+
+
+def _reads_domains(config: DictConfig) -> bool:
+    """Return whether the class of the model says that it reads two domains."""
+    name = OmegaConf.select(config, "model._target_")
+    try:
+        return bool(getattr(get_object(name), "reads_domains", False))
+    except (ImportError, ValueError, TypeError):  # the check of the targets explains it
+        return False

@@ -1,13 +1,20 @@
 """Image data: from files and arrays to batches."""
 
+from limner.data.domain_folders import DomainFolders
 from limner.data.module import ImageDataModule
+from limner.data.paired_folder import PairedFolder
+from limner.data.paired_module import PairedDataModule
 from limner.data.picture_folder import PictureFolder
 from limner.data.picture_module import PictureDataModule
+from limner.data.shape_edges import ShapeEdges
+from limner.data.shape_styles import ShapeStyle, ShapeStyles
 from limner.data.shapes import Shapes
 from limner.data.sources import Digits, ImageFolder
 from limner.data.torchvision_source import TorchvisionSource
+from limner.data.unpaired_module import UnpairedDataModule
 
 __all__ = [
-    "Digits", "ImageDataModule", "ImageFolder", "PictureDataModule", "PictureFolder", "Shapes",
-    "TorchvisionSource",
+    "Digits", "DomainFolders", "ImageDataModule", "ImageFolder", "PairedDataModule",
+    "PairedFolder", "PictureDataModule", "PictureFolder", "ShapeEdges", "ShapeStyle",
+    "ShapeStyles", "Shapes", "TorchvisionSource", "UnpairedDataModule",
 ]  # fmt: skip

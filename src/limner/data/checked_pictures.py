@@ -1,16 +1,17 @@
 """Checks of what a source returns: a mistake of the source is named by its class and the rule."""
 
-__all__ = ["checked_pictures"]
+__all__ = ["checked_pairs", "checked_pictures"]
 
 import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from limner.data.paired_store import PairedPictures
 from limner.data.sources import Pictures, Source, SourceError, without_images
 from limner.files.own_code import own_code
 
@@ -26,28 +27,56 @@ def checked_pictures(source: Source) -> dict[str, Pictures]:
     Raises:
         SourceError: If the source breaks a rule of `Source` or `Pictures`.
     """
-    found, code = source.pictures(), own_code(source)
+    found = source.pictures()
+    _refuse_splits(source, found, kind=Pictures, method="pictures")
+    return _checked(source, found)
 
-    def refuse(text: str) -> NoReturn:
-        raise SourceError(f"data.source: {_name(source)}{text}")
 
+def checked_pairs(source: Any) -> dict[str, PairedPictures]:
+    """Return the splits of a source of pairs, see `checked_pictures`.
+
+    Raises:
+        SourceError: If the source breaks a rule of `PairSource`, `PairedPictures` or `Pictures`.
+    """
+    found = source.pairs()
+    _refuse_splits(source, found, kind=PairedPictures, method="pairs")
+    for split, pairs in found.items():
+        if problem := _pair_problem(pairs):
+            raise SourceError(f"data.source: {_name(source)}, {split}: {problem}")
+    inputs, targets = (
+        _checked(source, {split: getattr(pairs, side) for split, pairs in found.items()})
+        for side in ("inputs", "targets")
+    )
+    return {
+        split: PairedPictures(inputs[split], targets[split], list(pairs.names))
+        for split, pairs in found.items()
+    }
+
+
+def _refuse_splits(source: Any, found: Any, *, kind: type, method: str) -> None:
+    """Raise `SourceError` unless `found` is a dict from names of splits to a kind of values."""
     values = list(found.values()) if isinstance(found, Mapping) else []
-    others = [type(value).__name__ for value in values if not isinstance(value, Pictures)]
+    others = [type(value).__name__ for value in values if not isinstance(value, kind)]
     if others or not isinstance(found, Mapping):
-        kind = type(found).__name__ + (f" with {others[0]}" if others else "")
-        refuse(
-            f".pictures() returned {kind}.\nIt must return a dict from the name of a split to "
-            'Pictures: {"train": Pictures(...)}.'
+        what = type(found).__name__ + (f" with {others[0]}" if others else "")
+        raise SourceError(
+            f"data.source: {_name(source)}.{method}() returned {what}.\nIt must return a dict "
+            f'from the name of a split to {kind.__name__}: {{"train": {kind.__name__}(...)}}.'
         )
     if "train" not in found or set(found) - set(SPLITS):
         names = ", ".join(map(str, found)) or "none"
-        refuse(
-            f".pictures() has the splits {names}.\nThere must be train, and there may be "
-            "validation and test."
+        raise SourceError(
+            f"data.source: {_name(source)}.{method}() has the splits {names}.\nThere must be "
+            "train, and there may be validation and test."
         )
+
+
+def _checked(source: Any, found: Mapping[str, Pictures]) -> dict[str, Pictures]:
+    """Return the splits of a source with checked values, and its own code in the fingerprints."""
+    code = own_code(source)
     for split, pictures in found.items():
         if problem := _problem(pictures, found["train"].classes, own=bool(code)):
-            refuse(f", {split}: {problem}")
+            raise SourceError(f"data.source: {_name(source)}, {split}: {problem}")
     if len(found["train"]) == 0:
         raise SourceError(without_images(source))
     return {
@@ -60,6 +89,22 @@ def checked_pictures(source: Source) -> dict[str, Pictures]:
         )
         for split, pictures in found.items()
     }
+
+
+def _pair_problem(pairs: PairedPictures) -> str | None:
+    """Return the first rule that the pairs of a split break, or None."""
+    for side in ("inputs", "targets"):
+        pictures = getattr(pairs, side)
+        if not isinstance(pictures, Pictures):
+            return f"{side} must be Pictures, not {type(pictures).__name__}."
+    lengths = [len(pairs.inputs.names), len(pairs.targets.names), len(pairs.names)]
+    if len(set(lengths)) > 1:
+        return "there must be as many inputs as targets and names, not {}, {} and {}.".format(
+            *lengths
+        )
+    if any(side.labels is not None for side in (pairs.inputs, pairs.targets)):
+        return "pairs have no labels: labels must be None."
+    return None
 
 
 def _problem(pictures: Pictures, classes: Sequence[str], *, own: bool) -> str | None:

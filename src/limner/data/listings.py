@@ -5,7 +5,10 @@ is kept as JSON under the archive's path, size and time, with a checksum. A dama
 removed and made again.
 """
 
-__all__ = ["MAX_DIRECTORY_BYTES", "NUM_KEPT_FROM", "parts_of", "with_slashes", "zip_listing"]
+__all__ = [
+    "MAX_DIRECTORY_BYTES", "NUM_KEPT_FROM", "below_common_folder", "parts_of", "with_slashes",
+    "zip_listing",
+]  # fmt: skip
 
 import hashlib
 import json
@@ -53,6 +56,16 @@ def parts_of(name: str) -> list[str]:
     """Return the folders and the file name of a relative path; faster than `pathlib`."""
     parts = name.split("/")
     return [part for part in parts if part not in ("", ".")] if _is_odd(parts) else parts
+
+
+def below_common_folder(folders: set[str]) -> dict[str, list[str]]:
+    """Return each folder's path as parts, without the folders that all paths share."""
+    parts = {folder: parts_of(folder) for folder in folders}
+    first, last = min(parts.values()), max(parts.values())
+    shared = 0
+    while shared < len(first) and first[shared : shared + 1] == last[shared : shared + 1]:
+        shared += 1
+    return {folder: path[shared:] for folder, path in parts.items()}
 
 
 def with_slashes(name: str) -> str:

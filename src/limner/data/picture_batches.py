@@ -1,7 +1,8 @@
 """Batches of pictures of different sizes: random crops to train on, and whole pictures.
 
 A loader gives uint8 pixels. Its `finish` makes the model's batch of them on the device: it
-augments the targets, converts them to float32, and computes the inputs. So that several processes
+augments the targets, converts them to float32, and computes the inputs. Stored inputs are read
+beside their targets, and augmented and converted with them. So that several processes
 and a resumed run see the same numbers, each crop, augmentation and degradation is a pure function
 of (seed, update, position in the update). A whole picture has one fixed degradation, the same in
 every validation, in every run and on every device.
@@ -9,7 +10,7 @@ every validation, in every run and on every device.
 
 __all__ = ["CropBatches", "PictureBatches", "RawBatch"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from limner.augmentations.degradations import Degradation
 from limner.data.batches import TrainingBatches, read_ahead
-from limner.data.picture_store import PictureStore
+from limner.data.paired_store import AnyStore, PairedStore
 from limner.interfaces import Augmentation, Batch, trait
 from limner.pixels import to_float
 from limner.randomness import Noise, PictureNoise, generator_for, seed_for
@@ -28,6 +29,8 @@ class RawBatch(TypedDict, total=False):
 
     image: Tensor
     """Crops or one picture, uint8 (B, C, H, W)."""
+    input: Tensor
+    """Stored inputs of these, if there are any, uint8 (B, C', H / scale, W / scale)."""
     update: int
     """Number of the update, of a training batch."""
     index: Tensor
@@ -42,65 +45,88 @@ class CropBatches(TrainingBatches):
     An epoch reads every training picture `crops_per_picture` times, in random order.
 
     Args:
-        store: Store with the pictures of the split, and possibly other pictures.
+        store: Store with the pictures of the split, and possibly other pictures. A `PairedStore`
+            gives inputs too.
         indices: int64 (N,): numbers of the training pictures.
         crop_size: Height and width of a crop.
         crops_per_picture: Number of crops of each picture in an epoch.
         augmentation: Augmentation of the uint8 crops, or None.
-        degradation: Degradation that makes the inputs of the crops; None for batches without
-            inputs.
+        degradation: Degradation that makes the inputs of the crops; None for stored inputs, or
+            none.
+        recolours: Whether the augmentation may change the values of stored inputs, and of their
+            targets. It moves both alike in any case.
         others: Other arguments of `TrainingBatches`.
     """
 
     def __init__(
         self,
-        store: PictureStore,
+        store: AnyStore,
         indices: Tensor,
         *,
         crop_size: int,
         crops_per_picture: int,
         augmentation: Augmentation | None,
         degradation: Degradation | None,
+        recolours: Sequence[bool],
         **others: Any,
     ) -> None:
         super().__init__(store, indices.repeat(crops_per_picture), augmentation=None, **others)
         self.crop_size, self.changes, self.degradation = crop_size, augmentation, degradation
+        self.recolours = recolours
 
     def finish(self, batch: RawBatch) -> Batch:
         """Return the batch of a model from the crops of a loader, on their device."""
         update = batch["update"]
-        images = to_float(self._augmented(batch["image"], update), layout=self.layout)
+        pixels = self._augmented(batch)
+        parts = {key: to_float(value, layout=self.layout) for key, value in pixels.items()}
         if self.degradation is None:
-            return {"image": images}
+            return parts
+        images = parts["image"]
         num_steps, world_size, _ = self.block
-        parts = []
+        steps = []
         for step, part in enumerate(images.chunk(num_steps)):
             noise = Noise()
             seed = seed_for(self.seed, "degradation", update, step)
             noise.start(seed, rank=self.rank, world_size=world_size)
-            parts.append(_with_input(part, self.degradation, noise))
+            steps.append(_with_input(part, self.degradation, noise))
         if num_steps == 1:
-            return parts[0]
-        return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+            return steps[0]
+        return {key: torch.cat([each[key] for each in steps]) for key in steps[0]}
 
     def before_and_after(self) -> tuple[Tensor, Tensor]:
-        """Return the next crops before and after the augmentation, float32 (B, C, H, W)."""
-        batch = next(iter(self))
-        after = self._augmented(batch["image"], batch["update"])
-        return to_float(batch["image"]), to_float(after)
+        """Return the next crops before and after the augmentation, float32 (B, C, H, W).
 
-    def _augmented(self, images: Tensor, update: int) -> Tensor:
+        Stored inputs stand to the left of their targets.
+        """
+        batch = next(iter(self))
+        return _beside(batch), _beside(self._augmented(batch))
+
+    def _augmented(self, batch: RawBatch) -> dict[str, Tensor]:
+        pixels = {key: batch[key] for key in ("image", "input") if key in batch}
+        images = batch["image"]
         if self.changes is None:
-            return images
+            return pixels
         num_draws = trait(self.changes, Augmentation, "num_draws")
-        uniform = self._uniform("augmentation", update, num_draws)
-        return self.changes(images, uniform=uniform.to(images.device, non_blocking=True))
+        uniform = self._uniform("augmentation", batch["update"], num_draws)
+        uniform = uniform.to(images.device, non_blocking=True)
+        if "input" not in batch:
+            return {"image": self.changes(images, uniform=uniform)}
+        both = self.changes.apply_all(
+            [batch["input"], images], uniform=uniform, colours=self.recolours
+        )
+        return dict(zip(("input", "image"), both, strict=True))
 
     def _batch(self, indices: Tensor, update: int) -> RawBatch:
-        room = self.store.sizes[indices] - self.crop_size + 1
-        boxes = (self._uniform("crops", update, 2).double() * room).long()
+        step = self.store.scale if isinstance(self.store, PairedStore) else 1
+        room = (self.store.sizes[indices] - self.crop_size) // step + 1
+        boxes = (self._uniform("crops", update, 2).double() * room).long() * step
         size = self.crop_size, self.crop_size
-        return {"image": self.store.gather(indices, boxes, size=size), "update": update}
+        batch: RawBatch = {
+            "image": self.store.gather(indices, boxes, size=size), "update": update,
+        }  # fmt: skip
+        if isinstance(self.store, PairedStore):
+            batch["input"] = self.store.gather_inputs(indices, boxes, size=size)
+        return batch
 
     def _uniform(self, stream: str, update: int, num_draws: int) -> Tensor:
         """Return numbers (B, num_draws) from U[0, 1) for the crops of this rank."""
@@ -116,10 +142,11 @@ class PictureBatches:
     require: a rank with one picture less repeats its last one with `weight` 0.
 
     Args:
-        store: Store with the pictures of the split, and possibly other pictures.
+        store: Store with the pictures of the split, and possibly other pictures. A `PairedStore`
+            gives inputs too.
         indices: int64 (N,): numbers of the pictures, at least one for each rank.
         scale: Height of a target divided by the height of its input.
-        degradation: Degradation that makes the inputs; None for batches without inputs.
+        degradation: Degradation that makes the inputs; None for stored inputs, or none.
         split_seed: Seed of the degradation of each picture.
         rank: Number of this process.
         world_size: Number of processes.
@@ -128,7 +155,7 @@ class PictureBatches:
 
     def __init__(
         self,
-        store: PictureStore,
+        store: AnyStore,
         indices: Tensor,
         *,
         scale: int,
@@ -158,6 +185,8 @@ class PictureBatches:
         """Return the batch of a model from one whole picture of a loader, on its device."""
         images = to_float(batch["image"], layout=self.layout)
         about = {"index": batch["index"], "weight": batch["weight"]}
+        if "input" in batch:
+            about["input"] = to_float(batch["input"], layout=self.layout)
         if self.degradation is None:
             return {"image": images, **about}
         noise = PictureNoise(seed_for(self.split_seed, "degradation", int(batch["index"])))
@@ -166,11 +195,14 @@ class PictureBatches:
     def _picture(self, i: int, weight: float) -> RawBatch:
         picture = self.store.picture(i)
         height, width = (size - size % self.scale for size in picture.shape[1:])
-        return {
+        batch: RawBatch = {
             "image": picture[None, :, :height, :width].clone(),
             "index": torch.tensor([i]),
             "weight": torch.tensor([weight]),
         }
+        if isinstance(self.store, PairedStore):
+            batch["input"] = self.store.input(i)[None].clone()
+        return batch
 
 
 def _with_input(images: Tensor, degradation: Degradation, noise: Noise | PictureNoise) -> Batch:
@@ -179,3 +211,15 @@ def _with_input(images: Tensor, degradation: Degradation, noise: Noise | Picture
     if degraded.mask is not None:
         batch["mask"] = degraded.mask
     return batch
+
+
+def _beside(pixels: Mapping[str, Any]) -> Tensor:
+    """Return the images of a batch, to the right of their stored inputs if there are any."""
+    image = to_float(pixels["image"])
+    if "input" not in pixels:
+        return image
+    read = to_float(pixels["input"])
+    factor = image.shape[2] // read.shape[2]
+    read = read.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    num_channels = max(image.shape[1], read.shape[1])
+    return torch.cat([x.expand(-1, num_channels, -1, -1) for x in (read, image)], dim=3)

@@ -13,6 +13,7 @@ from limner.augmentations.degradations import Degradation
 from limner.data.backgrounds import parse_colour
 from limner.data.batches import EvaluationBatches
 from limner.data.checked_pictures import checked_pictures
+from limner.data.paired_store import AnyStore
 from limner.data.picture_batches import CropBatches, PictureBatches
 from limner.data.picture_facts import (
     check_arguments,
@@ -20,7 +21,7 @@ from limner.data.picture_facts import (
     refuse_other_facts,
     shape_of_inputs,
 )
-from limner.data.picture_store import CentreCrops, PictureStore, open_pictures
+from limner.data.picture_store import CentreCrops, open_pictures
 from limner.data.same_images import hash_of_files, refuse_other_images
 from limner.data.sources import Source
 from limner.data.splits import at_least_one, check_fractions, cut, published
@@ -67,6 +68,9 @@ class PictureDataModule(L.LightningDataModule):
             255.
     """
 
+    recolours = (True, True)
+    """Whether the augmentation may change the values of stored inputs, and of their targets."""
+
     def __init__(
         self,
         *,
@@ -99,13 +103,9 @@ class PictureDataModule(L.LightningDataModule):
         super().__init__()
         self.name, self.source, self.num_channels = name, source, num_channels
         self.crop_size, self.crops_per_picture, self.scale = crop_size, crops_per_picture, scale
-        self.degradation, self.augmentation, self.batch_size = (
-            degradation,
-            augmentation,
-            batch_size,
-        )
+        self.degradation, self.augmentation = degradation, augmentation
+        self.batch_size, self.split_seed, self.seed = batch_size, split_seed, seed
         self.validation_fraction, self.test_fraction = validation_fraction, test_fraction
-        self.split_seed, self.seed = split_seed, seed
         self.store, self.memory_limit_gib, self.on_corrupt = store, memory_limit_gib, on_corrupt
         self.background = parse_colour(background)
         self.binarisation: None = None
@@ -118,10 +118,10 @@ class PictureDataModule(L.LightningDataModule):
         refuse_other_facts(
             self, image_shape=image_shape, input_shape=input_shape, num_classes=num_classes
         )
-        self._stores: dict[str, PictureStore] = {}
+        self._stores: dict[str, AnyStore] = {}
         self._crops: dict[str, CentreCrops] = {}
         self._splits: dict[str, tuple[str, Tensor]] = {}
-        self._on_device: PictureStore | None = None
+        self._on_device: AnyStore | None = None
         self._training: CropBatches | None = None
         self._whole: PictureBatches | None = None
         self.layout = torch.contiguous_format
@@ -131,20 +131,13 @@ class PictureDataModule(L.LightningDataModule):
         """Find and decode the pictures, and set the splits; several processes may call it."""
         if self._stores:
             return
-        pictures = checked_pictures(self.source)
-        self._files = hash_of_files(pictures["train"].sizes)
-        stores = {
-            split: open_pictures(
-                found, self.num_channels, kind=self.store, on_corrupt=self.on_corrupt,
-                memory_limit_gib=self.memory_limit_gib, background=self.background,
-            )
-            for split, found in pictures.items()
-        }  # fmt: skip
+        stores, groups = self._opened()
         self._splits = cut(
             {split: len(store) for split, store in stores.items()},
             validation_fraction=at_least_one(self.validation_fraction, len(stores["train"])),
             test_fraction=at_least_one(self.test_fraction, len(stores["train"])),
             seed=self.split_seed,
+            groups=groups,
         )
         self._crops = {name: CentreCrops(store, self.crop_size) for name, store in stores.items()}
         self._stores = stores
@@ -173,7 +166,7 @@ class PictureDataModule(L.LightningDataModule):
         """Return the number of images in a validation batch of a model."""
         return 1 if _reads_input(model) else self.batch_size
 
-    def pictures(self, split: str) -> tuple[PictureStore, Tensor]:
+    def pictures(self, split: str) -> tuple[AnyStore, Tensor]:
         """Return the store of whole pictures, and the int64 numbers of a split's pictures."""
         source, indices = self._splits[split]
         return self._stores[source], indices
@@ -229,22 +222,16 @@ class PictureDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> CropBatches:
         store, indices = self.pictures("train")
-        trainer = self.trainer
+        trainer, reads = self.trainer, _reads_input(self.trainer.lightning_module)
         self._training = CropBatches(
-            self._near(store, trainer.strategy.root_device),
-            indices,
-            crop_size=self.crop_size,
-            crops_per_picture=self.crops_per_picture,
-            augmentation=self.augmentation,
-            degradation=self.degradation if _reads_input(trainer.lightning_module) else None,
-            batch_size=self.batch_size,
+            self._near(store if reads else store.targets, trainer.strategy.root_device), indices,
+            crop_size=self.crop_size, crops_per_picture=self.crops_per_picture,
+            augmentation=self.augmentation, recolours=self.recolours,
+            degradation=self.degradation if reads else None, batch_size=self.batch_size,
             batches_per_update=getattr(trainer.lightning_module, "batches_per_update", 1),
-            seed=self.seed,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-            layout=self.layout,
-            update=lambda: trainer.global_step,
-        )
+            seed=self.seed, rank=trainer.global_rank, world_size=trainer.world_size,
+            layout=self.layout, update=lambda: trainer.global_step,
+        )  # fmt: skip
         return self._training
 
     def before_and_after(self) -> tuple[Tensor, Tensor]:
@@ -286,10 +273,23 @@ class PictureDataModule(L.LightningDataModule):
             split_seed=self.split_seed, layout=self.layout, **ranks,
         )  # fmt: skip
 
-    def _near(self, store: PictureStore, device: torch.device) -> PictureStore:
+    def _opened(self) -> tuple[dict[str, AnyStore], list[str] | None]:
+        """Return the store of each split, and the group of each training picture, if any."""
+        pictures = checked_pictures(self.source)
+        self._files = hash_of_files(pictures["train"].sizes)
+        stores: dict[str, AnyStore] = {
+            split: open_pictures(
+                found, self.num_channels, kind=self.store, on_corrupt=self.on_corrupt,
+                memory_limit_gib=self.memory_limit_gib, background=self.background,
+            )
+            for split, found in pictures.items()
+        }  # fmt: skip
+        return stores, None
+
+    def _near(self, store: AnyStore, device: torch.device) -> AnyStore:
         """Return the store on the accelerator if it is small enough, else the store itself."""
         if self._on_device is None:
-            is_moved = not store.waits and fits_device(store.pixels.nbytes, device)
+            is_moved = not store.waits and fits_device(store.num_bytes, device)
             self._on_device = store.to(device) if is_moved else store
         return self._on_device
 

@@ -4,10 +4,11 @@ A split is decoded once. The pixels of all pictures follow one another in one fl
 which is read into memory or, if it is large, mapped from a file of the cache.
 """
 
-__all__ = ["CentreCrops", "PictureStore", "open_pictures"]
+__all__ = ["CentreCrops", "PictureStore", "open_pictures", "refuse_small"]
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,6 +46,8 @@ class PictureStore:
     """Background "#rrggbb" behind transparent pixels; None if there were no such pixels."""
     device = torch.device("cpu")
     """Device of the indices that `gather` reads; the pixels may be on another device."""
+    numbers: Sequence[int] | None = None
+    """Number of each picture in its source; None if that is its number in the store."""
 
     def __init__(
         self,
@@ -61,6 +64,16 @@ class PictureStore:
         ends = num_channels * sizes.prod(dim=1).cumsum(0)
         self._starts = [0, *ends.tolist()]
         self._sizes = sizes.tolist()
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the pixels take."""
+        return self.pixels.nbytes
+
+    @property
+    def targets(self) -> "PictureStore":
+        """The store itself, whose pictures are the targets of a model."""
+        return self
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -95,16 +108,7 @@ class PictureStore:
             key: Key of `data` that sets the size, for the message.
             multiple: Number by which a size must divide, for the advice of the message.
         """
-        small = indices[(self.sizes[indices] < size).any(dim=1)].tolist()
-        if not small:
-            return
-        height, width = self._sizes[small[0]]
-        least = int(self.sizes[indices].min()) // multiple * multiple
-        more = f" (and {len(small) - 1:,} more are too small)" if small[1:] else ""
-        raise UserError(
-            f"data.{key}={size}: {printable(self.names[small[0]])} has only {width}x{height} "
-            f"pixels{more}.\nChoose a data.{key} of {least} at most, or remove such pictures."
-        )
+        refuse_small(self, indices, size, key=key, multiple=multiple)
 
     def to(self, device: torch.device) -> "PictureStore":
         """Return the same store with its pixels on `device`; a mapped store stays where it is."""
@@ -148,6 +152,28 @@ class CentreCrops:
         return self.store.gather(indices, boxes, size=(self.size, self.size))
 
 
+def refuse_small(store: Any, indices: Tensor, size: int, *, key: str, multiple: int) -> None:
+    """Raise `UserError` if one of the pictures of a store is smaller than a square.
+
+    Args:
+        store: Store with the attributes `sizes` and `names`.
+        indices: int64 (N,): numbers of the pictures.
+        size: Height and width of the square.
+        key: Key of `data` that sets the size, for the message.
+        multiple: Number by which a size must divide, for the advice of the message.
+    """
+    small = indices[(store.sizes[indices] < size).any(dim=1)].tolist()
+    if not small:
+        return
+    height, width = store.sizes[small[0]].tolist()
+    least = int(store.sizes[indices].min()) // multiple * multiple
+    more = f" (and {len(small) - 1:,} more are too small)" if small[1:] else ""
+    raise UserError(
+        f"data.{key}={size}: {printable(store.names[small[0]])} has only {width}x{height} "
+        f"pixels{more}.\nChoose a data.{key} of {least} at most, or remove such pictures."
+    )
+
+
 def open_pictures(
     pictures: Pictures,
     num_channels: int,
@@ -188,7 +214,7 @@ def open_pictures(
         fingerprint=about["sha256"],
         waits=mapped,
     )
-    store.background = about.get("background")
+    store.background, store.numbers = about.get("background"), about.get("kept")
     return store
 
 

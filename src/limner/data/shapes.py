@@ -175,19 +175,9 @@ class RenderedStore:
 
     def gather(self, indices: Tensor) -> Tensor:
         """Render the images, uint8 (B, C, H, W), at int64 `indices` (B,)."""
-        drawn = self._draw(indices.to(self.device))
+        colours, distance = self.colours_and_distances(indices)
+        share = (0.5 - distance).clamp_(0, 1)
         channels, height, width = self.image_shape
-        side = min(height, width)
-        x = (torch.arange(width, device=self.device) + 0.5)[None, None]
-        y = (torch.arange(height, device=self.device) + 0.5)[None, :, None]
-        radius = (drawn.size * side)[:, None, None]
-        x = (x - drawn.x[:, None, None] * width) / radius
-        y = (y - drawn.y[:, None, None] * height) / radius
-        cos, sin = (f(drawn.angle)[:, None, None] for f in (torch.cos, torch.sin))
-        x, y = cos * x + sin * y, cos * y - sin * x
-        share = (0.5 - distances(self.shapes.kinds, drawn.kind, x, y) * radius).clamp_(0, 1)
-        table = torch.tensor(list(self.shapes.colours.values()), device=self.device).float()
-        colours = table[drawn.colour]
         if channels == 4:
             colours = colours[:, :, None, None].expand(-1, -1, height, width)
             return torch.cat([colours, 255 * share[:, None]], 1).round_().byte()
@@ -197,6 +187,27 @@ class RenderedStore:
             colours, ground = (colours @ luma)[:, None], (ground @ luma)[None]
         over = (colours - ground)[..., None, None] * share[:, None]
         return over.add_(ground[:, None, None]).round_().byte()
+
+    def colours_and_distances(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is drawn at int64 `indices` (B,).
+
+        Returns:
+            Colour of each shape, float32 (B, 3) from 0 to 255, and the signed distance of each
+            pixel from its border, float32 (B, H, W) in pixels, negative inside.
+        """
+        drawn = self._draw(indices.to(self.device))
+        _, height, width = self.image_shape
+        side = min(height, width)
+        x = (torch.arange(width, device=self.device) + 0.5)[None, None]
+        y = (torch.arange(height, device=self.device) + 0.5)[None, :, None]
+        radius = (drawn.size * side)[:, None, None]
+        x = (x - drawn.x[:, None, None] * width) / radius
+        y = (y - drawn.y[:, None, None] * height) / radius
+        cos, sin = (f(drawn.angle)[:, None, None] for f in (torch.cos, torch.sin))
+        x, y = cos * x + sin * y, cos * y - sin * x
+        distance = distances(self.shapes.kinds, drawn.kind, x, y) * radius
+        table = torch.tensor(list(self.shapes.colours.values()), device=self.device).float()
+        return table[drawn.colour], distance
 
     def attributes(self, indices: Tensor) -> ShapeAttributes:
         """Return what the images at int64 `indices` (B,) show."""

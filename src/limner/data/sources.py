@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from limner.data.files import FileTree
-from limner.data.listings import parts_of
+from limner.data.listings import below_common_folder
 from limner.errors import UserError
 from limner.files.pictures import SUFFIXES
 from limner.files.printable import printable
@@ -167,15 +167,10 @@ class ImageFolder:
 
     def pictures(self) -> dict[str, Pictures]:
         """Return the pictures of each split; without folders of splits, all are "train"."""
-        tree = FileTree(self.path)
-        files = [name for name in tree.names if name.lower().endswith(SUFFIXES)]
-        if not files:
-            what = "has no image" if tree.names else "is empty"
-            raise UserError(f"data.path={self.path} {what}; images end in {', '.join(SUFFIXES)}.")
-        self._tell_others(tree.names)
+        tree, files = self.opened()
         files = self.chosen(files)
         folders = [name[: name.rfind("/") + 1] for name in files]
-        below = _below_common_folder(set(folders))
+        below = below_common_folder(set(folders))
         in_split = {
             folder: SPLIT_NAMES.get(parts[0].lower(), "") if parts else ""
             for folder, parts in below.items()
@@ -194,6 +189,20 @@ class ImageFolder:
             )
             for split, at in splits.items()
         }
+
+    def opened(self) -> tuple[FileTree, list[str]]:
+        """Return the files, and the names of those that are images; log how many are not.
+
+        Raises:
+            UserError: If no file is an image.
+        """
+        tree = FileTree(self.path)
+        files = [name for name in tree.names if name.lower().endswith(SUFFIXES)]
+        if not files:
+            what = "has no image" if tree.names else "is empty"
+            raise UserError(f"data.path={self.path} {what}; images end in {', '.join(SUFFIXES)}.")
+        self._tell_others(tree.names)
+        return tree, files
 
     def chosen(self, files: Sequence[str]) -> Sequence[str]:
         """Return the files to read, by default all; a subclass may leave some out."""
@@ -268,16 +277,6 @@ def _some(words: Sequence[str]) -> str:
     """Join the first few words by commas, and append how many more there are."""
     more = f" and {len(words) - MAX_LISTED:,} more" if len(words) > MAX_LISTED else ""
     return ", ".join(words[:MAX_LISTED]) + more
-
-
-def _below_common_folder(folders: set[str]) -> dict[str, list[str]]:
-    """Return each folder's path as parts, without the folders that all paths share."""
-    parts = {folder: parts_of(folder) for folder in folders}
-    first, last = min(parts.values()), max(parts.values())
-    shared = 0
-    while shared < len(first) and first[shared : shared + 1] == last[shared : shared + 1]:
-        shared += 1
-    return {folder: path[shared:] for folder, path in parts.items()}
 
 
 def without_images(source: Source) -> str:

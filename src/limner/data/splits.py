@@ -1,13 +1,15 @@
 """Assignment of images to the training, validation and test splits that a source lacks."""
 
-__all__ = ["at_least_one", "check_fractions", "cut", "published"]
+__all__ = ["at_least_one", "check_fractions", "cut", "group_keys", "published"]
 
-from collections.abc import Container, Mapping
+import re
+from collections.abc import Container, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from limner.errors import UserError
+from limner.files.printable import printable
 from limner.randomness import generator_for
 
 
@@ -28,10 +30,52 @@ def at_least_one(fraction: float, total: int) -> float:
     return max(fraction, 0.6 / total) if fraction > 0 and total >= 3 else fraction
 
 
+def group_keys(names: Sequence[str], pattern: str) -> list[str]:
+    """Return the key of the group of each name; names with one key stay in one split.
+
+    The key is the text that the parentheses of the pattern match, joined. A name without a match
+    is a group of its own.
+
+    Args:
+        names: Names of pictures or pairs, without the suffix of the file.
+        pattern: Regular expression, such as `^(.*?)(?:-1f3f[b-f]|$)` for the part before the first
+            skin-tone code.
+
+    Raises:
+        UserError: If the pattern is no regular expression with parentheses, or matches no name.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"data.group={pattern}: is no regular expression ({error}).") from error
+    if compiled.groups == 0:
+        raise UserError(
+            f"data.group={pattern}: needs parentheses around the part of a name that is the same "
+            "in\nall pictures of a group, such as data.group='^([^_]+)'."
+        )
+    found = [compiled.search(name) for name in names]
+    if names and not any(found):
+        raise UserError(
+            f"data.group={pattern}: matches no name; the first name is {printable(names[0])}."
+        )
+    return [
+        f"{name}/" if match is None else "".join(text or "" for text in match.groups())
+        for name, match in zip(names, found, strict=True)
+    ]
+
+
 def cut(
-    sizes: Mapping[str, int], *, validation_fraction: float, test_fraction: float, seed: int
+    sizes: Mapping[str, int],
+    *,
+    validation_fraction: float,
+    test_fraction: float,
+    seed: int,
+    groups: Sequence[str] | None = None,
 ) -> dict[str, tuple[str, Tensor]]:
     """Assign images to "train", "validation" and "test".
+
+    With groups, whole groups are drawn, so the shares are met only approximately. A share above 0
+    gets one group or more.
 
     Args:
         sizes: Number of images in each split of the source; "train" is required.
@@ -40,20 +84,30 @@ def cut(
         test_fraction: Share in [0, 1) of the training images to test on, if the source has no
             test images.
         seed: Seed of the choice of images.
+        groups: Key of the group of each training image; None if each image is its own group.
 
     Returns:
         For each of the three names, the source's split that contains the images, and int64 (N,)
         indices in that split.
+
+    Raises:
+        UserError: If the groups leave no image to train on.
     """
-    rest = torch.randperm(total := sizes["train"], generator=generator_for(seed, "split"))
+    fractions = {"validation": validation_fraction, "test": test_fraction}
+    rest = _shuffled(sizes["train"], groups, seed)
     splits = {}
-    for name, fraction in {"validation": validation_fraction, "test": test_fraction}.items():
+    for name, fraction in fractions.items():
         if name in sizes:
             splits[name] = (name, torch.arange(sizes[name]))
         else:
-            size = round(fraction * total)
-            splits[name] = ("train", rest[:size].sort().values)
-            rest = rest[size:]
+            taken, rest = _taken(rest, round(fraction * sizes["train"]))
+            splits[name] = ("train", taken.sort().values)
+    rest = rest if isinstance(rest, Tensor) else _joined(rest)
+    if groups is not None and len(rest) == 0:
+        raise UserError(
+            f"data.group: the {sizes['train']:,} pictures are only {len(set(groups)):,} groups, "
+            "which leaves\nnone to train on. Choose another data.group, or null."
+        )
     return {"train": ("train", rest.sort().values), **splits}
 
 
@@ -88,3 +142,37 @@ def published(
     if len(indices) == 0:
         raise UserError(f"metrics.reference_split={split}: {name} has no such images.")
     return source, indices
+
+
+def _shuffled(total: int, groups: Sequence[str] | None, seed: int) -> Tensor | list[Tensor]:
+    """Return the numbers of the images, or of the images of each group, in random order."""
+    generator = generator_for(seed, "split")
+    if groups is None:
+        return torch.randperm(total, generator=generator)
+    members: dict[str, list[int]] = {}
+    for number, key in enumerate(groups):
+        members.setdefault(key, []).append(number)
+    parts = [torch.tensor(members[key]) for key in sorted(members)]
+    return [parts[i] for i in torch.randperm(len(parts), generator=generator).tolist()]
+
+
+def _taken(rest: Tensor | list[Tensor], size: int) -> tuple[Tensor, Tensor | list[Tensor]]:
+    """Return about `size` images, and what is left.
+
+    A group is taken if that brings the number of images nearer to the size.
+    """
+    if isinstance(rest, Tensor):
+        return rest[:size], rest[size:]
+    taken, left, missing = [], [], size
+    for group in rest:
+        is_near = len(group) < 2 * missing
+        (taken if is_near else left).append(group)
+        missing -= len(group) * is_near
+    if size > 0 and left and not taken:
+        smallest = min(range(len(left)), key=lambda i: len(left[i]))
+        taken.append(left.pop(smallest))
+    return _joined(taken), left
+
+
+def _joined(groups: list[Tensor]) -> Tensor:
+    return torch.cat(groups) if groups else torch.empty(0, dtype=torch.int64)

@@ -5,8 +5,10 @@ A model receives its networks, losses and optimizer factory, and builds none of 
 device. Random numbers for each image come from its attribute `noise` (`limner.randomness.Noise`).
 """
 
+from limner.models.adversarial_image_to_image import AdversarialImageToImage
 from limner.models.classifier import Classifier
 from limner.models.code_prior import CodePrior
+from limner.models.cycle_gan import CycleGAN
 from limner.models.gan import GAN
 from limner.models.image_to_image import ImageToImage
 from limner.models.latent_prior import LatentPrior
@@ -20,8 +22,10 @@ __all__ = [
     "VAE",
     "VAEGAN",
     "VQVAE",
+    "AdversarialImageToImage",
     "Classifier",
     "CodePrior",
+    "CycleGAN",
     "ImageToImage",
     "LatentPrior",
     "StyleTransfer",

@@ -30,6 +30,7 @@ from limner.losses.penalty import Penalties, Penalty
 from limner.processes import from_all_processes
 
 if TYPE_CHECKING:
+    from limner.models.adversarial import AdversarialObjective
     from limner.models.gan import GAN
 
 
@@ -75,23 +76,25 @@ def num_draws_of(augmentation: Augmentation | None) -> int:
     return 0 if augmentation is None else trait(augmentation, Augmentation, "num_draws")
 
 
-def observe_logits(model: "GAN", logits: Tensor, step: int) -> dict[str, Tensor]:
+def observe_logits(
+    objective: "AdversarialObjective", logits: Tensor, step: int
+) -> dict[str, Tensor]:
     """Pass statistics of all processes' logits to the parts that adapt to them; return them.
 
     Args:
-        model: The GAN.
+        objective: Losses of both players, with the parts.
         logits: D's logits (B, 2) for the real and fake images of this process, or (B, K, 2) if D
             has K heads, detached.
         step: Number of earlier steps of D.
     """
     real, fake = from_all_processes(logits).unbind(-1)  # a statistic is over all heads
-    threshold = trait(model.objective.loss, AdversarialLoss, "threshold")
+    threshold = trait(objective.loss, AdversarialLoss, "threshold")
     seen = discriminator_statistics(real, fake, threshold=threshold)
-    model.penalty.observe(seen, step=step, num_images=len(real))
+    objective.penalty.observe(seen, step=step, num_images=len(real))
     values = seen._asdict()
-    if isinstance(model.augmentation, DiscriminatorObserver):
-        model.augmentation.observe(seen, step=step, num_images=len(real))
-        values["augmentation_p"] = model.augmentation.p.clone()
+    if isinstance(objective.augmentation, DiscriminatorObserver):
+        objective.augmentation.observe(seen, step=step, num_images=len(real))
+        values["augmentation_p"] = objective.augmentation.p.clone()
     return values
 
 

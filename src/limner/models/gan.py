@@ -153,7 +153,7 @@ class GAN(L.LightningModule):
             optimizer_step.backward(sum(losses.means.values()), losses.means)
             logits.append(losses.logits.detach())
         values = optimizer_step.finish(norm_name="gradient_norm_discriminator")
-        return values | observe_logits(self, torch.cat(logits), step)
+        return values | observe_logits(self.objective, torch.cat(logits), step)
 
     def _generator_step(self, inputs: Inputs) -> dict[str, Tensor]:
         optimizer, _ = self.optimizers(use_pl_optimizer=False)

@@ -5,7 +5,7 @@
 Super-resolution and restoration differ only in the network's scale and in the data.
 """
 
-__all__ = ["ImageToImage", "PairLoss"]
+__all__ = ["ImageToImage", "PairLoss", "joined", "readable_pairs"]
 
 import math
 from collections.abc import Mapping
@@ -110,19 +110,12 @@ class ImageToImage(L.LightningModule):
     forward = transform
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        inputs, targets = _joined(batch["input"], batch.get("mask")), batch["image"]
-        step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
-        columns = inputs, targets, *self._conditions(targets)
-        for parts in micro_batches(self.gradients, *columns):
-            surrogate, sums = self._sums(*parts)
-            sums = _over_processes(sums)
-            step.backward(surrogate * (world_size() / sums["kept"].clamp(min=1)), sums)
-        sums = step.finish()
-        kept = sums.pop("kept")  # the mean over the micro-batches, like the other sums
-        num_skipped = len(targets) * world_size() - self.gradients.accumulate * kept
-        values = {name: value / kept for name, value in sums.items()}
+        inputs = joined(batch["input"], batch.get("mask"))
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        targets = batch["image"]
+        values, _ = self._network_step(optimizer, inputs, targets, *self._more(targets))
         follow(self, self.network)
-        return finish_update(self, values | {"num_skipped": num_skipped})
+        return finish_update(self, values)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         output = self.transform(batch["input"], batch.get("mask"))
@@ -135,37 +128,60 @@ class ImageToImage(L.LightningModule):
 
     test_step = validation_step
 
-    def _transformed(self, inputs: Tensor, mask: Tensor | None, *conditions: Tensor) -> Tensor:
-        with evaluating(best(self)) as network:
-            read = _joined(inputs, mask).to(self.device, self.dtype)
-            return network(read, *conditions).clamp(-1, 1)
+    def _network_step(
+        self, optimizer: Optimizer, inputs: Tensor, targets: Tensor, *more: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Take a step of the network; return the values to log, and the outputs, detached.
 
-    def _conditions(self, targets: Tensor) -> tuple[Tensor, ...]:
-        """Return what the network and the losses read beside inputs and targets, each (B, ...)."""
+        Args:
+            optimizer: Optimizer of the network.
+            inputs: What the network reads, (B, C_in, h, w).
+            targets: Targets (B, C, H, W).
+            more: Further tensors (B, ...) that `_output` and `_losses` get.
+        """
+        step, outputs = OptimizerStep(self, optimizer, self.gradients), []
+        for part in micro_batches(self.gradients, inputs, targets, *more):
+            surrogate, sums, output = self._sums(*part)
+            sums = _over_processes(sums)
+            step.backward(surrogate * (world_size() / sums["kept"].clamp(min=1)), sums)
+            outputs.append(output)
+        sums = step.finish()
+        kept = sums.pop("kept")  # the mean over the micro-batches, like the other sums
+        num_skipped = len(targets) * world_size() - self.gradients.accumulate * kept
+        values = {name: value / kept for name, value in sums.items()}
+        return values | {"num_skipped": num_skipped}, torch.cat(outputs)
+
+    def _transformed(self, inputs: Tensor, mask: Tensor | None, *more: Tensor) -> Tensor:
+        """Return the network's outputs; `more` is what the network reads beside the inputs."""
+        with evaluating(best(self)) as network:
+            read = joined(inputs, mask).to(self.device, self.dtype)
+            return network(read, *more).clamp(-1, 1)
+
+    def _more(self, targets: Tensor) -> tuple[Tensor, ...]:
+        """Return further tensors (B, ...) for `_output` and `_losses` in an update."""
         return ()
 
-    def _output(self, inputs: Tensor, *conditions: Tensor) -> Tensor:
-        return self.network(inputs, *conditions)
+    def _output(self, inputs: Tensor, *more: Tensor) -> Tensor:
+        return self.network(inputs)
 
-    def _losses(self, output: Tensor, target: Tensor, *conditions: Tensor) -> dict[str, Tensor]:
+    def _losses(self, output: Tensor, target: Tensor, *more: Tensor) -> dict[str, Tensor]:
         """Return the sum of the losses, and each loss by its name, (B,)."""
         found = {name: loss(output, target) for name, loss in self.losses.items()}
         total = sum(self.losses[name].weight * values for name, values in found.items())
         return {"loss": total} | found
 
     def _sums(
-        self, inputs: Tensor, targets: Tensor, *conditions: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return a number with the gradient of the summed loss, and the sums of all losses.
+        self, inputs: Tensor, targets: Tensor, *more: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Return a number with the gradient of the summed loss, all sums, and the detached output.
 
         Patches that are not finite are left out; `kept` counts the others. The gradient of such a
         patch ends at the network's output, since 0 times NaN further back would be NaN.
         """
-        readable = _are_finite(inputs) & _are_finite(targets)
-        inputs, targets = _where(readable, inputs), _where(readable, targets)
-        output = self._output(inputs, *conditions)
+        readable, inputs, targets = readable_pairs(inputs, targets)
+        output = self._output(inputs, *more)
         leaf = output.detach().requires_grad_()
-        losses = self._losses(leaf, targets, *conditions)
+        losses = self._losses(leaf, targets, *more)
         (gradients,) = torch.autograd.grad(losses["loss"].sum(), leaf)
         kept = readable & losses["loss"].detach().isfinite() & _are_finite(gradients)
         surrogate = (output * _where(kept, gradients)).sum()
@@ -175,10 +191,10 @@ class ImageToImage(L.LightningModule):
         sums = {
             name: _where(kept, values.detach()).sum(dtype=dtype) for name, values in losses.items()
         }
-        return surrogate, sums | {"kept": kept.sum().to(dtype)}
+        return surrogate, sums | {"kept": kept.sum().to(dtype)}, leaf.detach()
 
 
-def _joined(inputs: Tensor, mask: Tensor | None) -> Tensor:
+def joined(inputs: Tensor, mask: Tensor | None) -> Tensor:
     """Return what the network reads: the inputs, and the mask as a channel in [-1, 1]."""
     return inputs if mask is None else torch.cat([inputs, 2 * mask.to(inputs) - 1], 1)
 
@@ -191,6 +207,12 @@ def _are_finite(values: Tensor) -> Tensor:
 def _where(kept: Tensor, values: Tensor) -> Tensor:
     """Return values (B, ...) with zeros for the images that are not kept."""
     return torch.where(kept.view(-1, *[1] * (values.dim() - 1)), values, 0)
+
+
+def readable_pairs(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return which pairs are finite, (B,), and inputs and targets with zeros for the others."""
+    readable = _are_finite(inputs) & _are_finite(targets)
+    return readable, _where(readable, inputs), _where(readable, targets)
 
 
 def _over_processes(sums: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -149,7 +149,7 @@ class StyleTransfer(ImageToImage):
         super().setup(stage)
         self._gram_matrices = None  # a checkpoint may bring other pictures
 
-    def _conditions(self, targets: Tensor) -> tuple[Tensor, ...]:
+    def _more(self, targets: Tensor) -> tuple[Tensor, ...]:
         """Return the style of each image, int64 (B,), drawn with equal probability."""
         if self.num_styles == 1:
             return (torch.zeros(len(targets), dtype=torch.int64, device=targets.device),)
@@ -160,12 +160,12 @@ class StyleTransfer(ImageToImage):
         """Return what the network reads for images in one style; () if there is only one."""
         return () if self.num_styles == 1 else (torch.tensor([style], device=self.device),)
 
-    def _output(self, inputs: Tensor, *conditions: Tensor) -> Tensor:
-        return self.network(inputs, *(conditions if self.num_styles > 1 else ()))
+    def _output(self, inputs: Tensor, *more: Tensor) -> Tensor:
+        return self.network(inputs, *(more if self.num_styles > 1 else ()))
 
-    def _losses(self, output: Tensor, target: Tensor, *conditions: Tensor) -> dict[str, Tensor]:
+    def _losses(self, output: Tensor, target: Tensor, *more: Tensor) -> dict[str, Tensor]:
         """Return the sum of the losses, and each loss by its name, (B,)."""
-        (styles,) = conditions
+        (styles,) = more
         content, style = self.losses["content"], self.losses["gram"]
         found = self._other_losses(output, target)
         terms = content.terms(output, target) / self.content_divisor

@@ -36,6 +36,10 @@ PARTS = (
 )
 READ_ANYTHING = ("DatasetFolder", "ImageFolder", "LSUN", "LSUNClass")
 """Data sets of torchvision that unpickle files, or open files of any format."""
+OPENS = (
+    "pictures", "open_stores", "pairs", "open_pair_stores", "domains", "open_domains",
+)  # fmt: skip
+"""Methods by which the sources of data are opened."""
 RESERVED = ("_target_", "_partial_")
 """Keys of Hydra that a node of an untrusted config may have."""
 
@@ -92,20 +96,24 @@ def _is_data_set(kind: type) -> bool:
 
 
 _METRICS = r"metrics(\.choices\.\w+)?"
-_OF_METRICS = ("limner.callbacks.scores", "limner.callbacks.pair_scores")
+_FEATURES = rf"{_METRICS}(\.distances)?\.features"
+_OF_METRICS = tuple(f"limner.callbacks.{n}" for n in ("scores", "pair_scores", "domain_scores"))
 _OF_MODELS = (*PARTS, "torch.nn", "torch.optim")
 ROLES = (
     Role("trainer", ("lightning.pytorch",), _is(Trainer), _never),
     Role("data", ("limner.data",), _is(LightningDataModule), _never),
-    Role(r"data\.source", ("limner.data",), _has("pictures", "open_stores"), _never),
+    Role(r"data\.source", ("limner.data",), _has(*OPENS), _never),
+    Role(r"data\.source\.shapes", ("limner.data",), _has("open_stores"), _never),
+    Role(r"data\.source\.[ab]", ("limner.data",), _has("paint"), _never),
     Role(r"data\.source\.splits\.\w+", ("torchvision.datasets",), _is_data_set, _always),
     Role(r"data\.(augmentation|degradation)(\W.*)?", ("limner.augmentations",), _is_part, _never),
     Role("optimizer", ("torch.optim",), _is_optimizer, _always),
     Role("lr_schedule", ("limner.schedules",), _is_part, _never),
     Role(_METRICS, _OF_METRICS, _is(Callback), _never),
     Role(rf"{_METRICS}\.perceptual(\W.*)?", _OF_MODELS, _is_part, _never),
-    Role(rf"{_METRICS}\.features", ("limner.metrics",), _has("prepare"), _never),
-    Role(rf"{_METRICS}\.features\.network(\W.*)?", _OF_MODELS, _is_part, _is_optimizer),
+    Role(rf"{_METRICS}\.distances", ("limner.metrics",), _has("between"), _never),
+    Role(_FEATURES, ("limner.metrics",), _has("prepare"), _never),
+    Role(rf"{_FEATURES}\.network(\W.*)?", _OF_MODELS, _is_part, _is_optimizer),
     Role(r"callbacks\.\w+", ("limner.callbacks",), _is(Callback), _never),
     Role(r"logger\.\w+", ("limner.loggers",), _is(Logger), _never),
     Role("gradients", ("limner.models",), _is_part, _never),

@@ -20,10 +20,10 @@ from limner.resume.overrides import key_of, last_value, quoted
 
 PATHS = (
     "data.path", "data.root", "data.source.path", "data.source.root", "model.first_stage",
-    "model.styles",
+    "model.initial_weights", "model.styles",
 )  # fmt: skip
 """Keys whose values are the user's paths, or lists of them."""
-EXISTING = ("model.first_stage",)
+EXISTING = ("model.first_stage", "model.initial_weights")
 """Keys of `PATHS` whose value may name something else, such as a repository of the hub."""
 
 

@@ -11,11 +11,12 @@ import lightning as L
 from omegaconf import DictConfig
 
 from limner.callbacks.checkpoints import check_last
+from limner.callbacks.domain_scores import DomainScores
 from limner.callbacks.measured import measured_of
 from limner.callbacks.pair_scores import PairScores
 from limner.callbacks.scores import Scores, entry, write_scores
 from limner.console import print_all, shown
-from limner.data import ImageDataModule, PictureDataModule
+from limner.data import ImageDataModule, PictureDataModule, UnpairedDataModule
 from limner.data.backgrounds import background_of
 from limner.errors import UserError
 from limner.loggers import CSVLogger
@@ -46,13 +47,13 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
     entries: dict[str, Any] = {}
     writing = WarnOnce("Writing scores.json", OSError)
     for callback in trainer.callbacks:
-        if isinstance(callback, Scores | PairScores):
+        if isinstance(callback, Scores | PairScores | DomainScores):
             entries = {name: each for name, each in callback.latest.items() if name in values}
             writing = callback.writing
     protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
     if (kind := config.data.get("binarisation")) is not None:
         protocol["binarisation"] = kind
-    if isinstance(trainer.datamodule, ImageDataModule | PictureDataModule):
+    if isinstance(trainer.datamodule, ImageDataModule | PictureDataModule | UnpairedDataModule):
         protocol |= background_of(trainer.datamodule.originals("validation")[0])
     for name in sorted(n for n in values if n.removesuffix("_std") not in entries):
         entries[name] = entry(trainer, values[name], std=None, protocol=protocol)
@@ -62,7 +63,8 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
         print_all(scores_tables(entries))
         log.info("Score protocols: %s", shown(run_dir / "scores.json"))
     if (run_dir / "final.png").exists():
-        changes = getattr(trainer.lightning_module, "reads_input", False)
+        model = trainer.lightning_module
+        changes = any(getattr(model, name, False) for name in ("reads_input", "reads_domains"))
         what = "Pictures" if changes else "Samples"
         log.info("%s: %s", what, shown(run_dir / "final.png"))
     check_last(trainer)

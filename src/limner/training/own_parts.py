@@ -21,7 +21,15 @@ from limner.errors import UserError
 from limner.files.own_code import origin
 from limner.interfaces import label_kwargs, trait
 from limner.losses.penalty import Pairs, Penalty
-from limner.models import GAN, VAE, VAEGAN, Classifier, ImageToImage
+from limner.models import (
+    GAN,
+    VAE,
+    VAEGAN,
+    AdversarialImageToImage,
+    Classifier,
+    CycleGAN,
+    ImageToImage,
+)
 from limner.models.adversarial_checks import is_relativistic, num_draws_of
 from limner.models.variational import is_ladder
 from limner.training.tried_part import NUM_IMAGES, TriedPart
@@ -57,10 +65,14 @@ def try_own_parts(
         parts["likelihood"] = model.network["likelihood"]
     if isinstance(model, VAEGAN):
         parts["loss"] = model.loss
-    if isinstance(model, GAN):
+    if isinstance(model, GAN | AdversarialImageToImage):
         parts["loss"], parts["auxiliary"] = model.objective.loss, model.objective.auxiliary
         parts["augmentation"] = model.augmentation
         parts |= {f"penalty.{name}": each.function for name, each in model.penalty.items()}
+    if isinstance(model, CycleGAN):  # the parts of both domains are of the same classes
+        parts["restorer"], parts["discriminator"] = model.network["ab"], model.discriminators["b"]
+        parts["loss"], parts["augmentation"] = model.objective_b.loss, model.augmentation_b
+        parts |= {f"penalty.{name}": each.function for name, each in model.penalty_b.items()}
     if isinstance(model, ImageToImage):
         parts["restorer"] = model.network
         parts |= {f"losses.{name}": loss for name, loss in model.losses.items()}
@@ -72,11 +84,13 @@ def try_own_parts(
 
 
 def part_of(model: L.LightningModule, role: str) -> nn.Module | None:
-    """Return a network of a GAN, a VAE or a VAE-GAN by its role; None if there is none."""
-    if not isinstance(model, GAN | VAE | VAEGAN):
+    """Return a network by its role; None if the model has none of this role."""
+    if not isinstance(model, GAN | VAE | VAEGAN | AdversarialImageToImage):
         return None
-    networks = getattr(model, "network", {})
-    return networks[role] if role in networks else getattr(model, role, None)
+    networks = getattr(model, "network", None)
+    if isinstance(networks, nn.ModuleDict) and role in networks:
+        return networks[role]
+    return getattr(model, role, None)
 
 
 @dataclass(frozen=True)
@@ -106,8 +120,12 @@ class _Trials:
             )  # fmt: skip
 
     def discriminator(self, part: TriedPart) -> None:
-        logits = part.call("forward", self._images(), **self._labels())
-        if isinstance(self.model, GAN) and self.model.objective.auxiliary is not None:
+        logits = part.call("forward", self._judged(), **self._labels())
+        judges_patches = isinstance(self.model, AdversarialImageToImage | CycleGAN)
+        if judges_patches and getattr(logits, "ndim", 0) == 2:
+            shape = NUM_IMAGES, logits.shape[1]  # the logits of patches
+            due = "logits of each image."
+        elif isinstance(self.model, GAN) and self.model.objective.auxiliary is not None:
             num_classes = self.model.num_classes
             shape = NUM_IMAGES, 1 + num_classes
             due = (
@@ -166,7 +184,7 @@ class _Trials:
         channels, height, width = self.input_shape
         inputs = torch.linspace(-1, 1, NUM_IMAGES * channels * (height - 1) * width)
         inputs = inputs.view(NUM_IMAGES, channels, height - 1, width)
-        scale = self.model.scale
+        scale = getattr(self.model, "scale", 1)
         shape = NUM_IMAGES, self.image_shape[0], scale * (height - 1), scale * width
         due = f"{shape} for inputs {tuple(inputs.shape)}: data.scale={scale}."
         part.check(part.call("forward", inputs), shape, due)
@@ -199,13 +217,16 @@ class _Trials:
         self._check_images(part, part.call("__call__", self._images(), uniform=uniform))
 
     def penalty(self, part: TriedPart) -> None:
-        discriminator = copy.deepcopy(self.model.discriminator).eval()
+        model, is_cycle = self.model, isinstance(self.model, CycleGAN)
+        discriminator = model.discriminators["b"] if is_cycle else model.discriminator
+        discriminator = copy.deepcopy(discriminator).eval()
+        auxiliary = None if is_cycle else model.objective.auxiliary
 
         def d(images: Tensor) -> Tensor:
             logits = discriminator(images, **self._labels())
-            return logits if self.model.objective.auxiliary is None else logits[:, 0]
+            return logits if auxiliary is None else logits[:, 0]
 
-        real, fake = self._images().requires_grad_(), (-self._images()).requires_grad_()
+        real, fake = self._judged().requires_grad_(), (-self._judged()).requires_grad_()
         pairs = Pairs(real, fake, d(real), d(fake))
         uniform = torch.full((NUM_IMAGES, trait(part.part, Penalty, "num_draws")), 0.5)
         part.check_values("__call__", d, pairs, uniform=uniform)
@@ -215,9 +236,15 @@ class _Trials:
         due = f"images {shape}: data.image_shape={list(self.image_shape)}."
         part.check(images, shape, due, method=method)
 
-    def _images(self) -> Tensor:
-        count = NUM_IMAGES * torch.Size(self.image_shape).numel()
-        return torch.linspace(-1, 1, count).view(NUM_IMAGES, *self.image_shape)
+    def _images(self, *, more_channels: int = 0) -> Tensor:
+        shape = self.image_shape[0] + more_channels, *self.image_shape[1:]
+        count = NUM_IMAGES * torch.Size(shape).numel()
+        return torch.linspace(-1, 1, count).view(NUM_IMAGES, *shape)
+
+    def _judged(self) -> Tensor:
+        """Return what the discriminator reads: images, and their inputs if it sees the inputs."""
+        sees_input = getattr(self.model, "discriminator_sees_input", False)
+        return self._images(more_channels=self.input_shape[0] if sees_input else 0)
 
     def _codes(self) -> Tensor:
         """Return codes (2, latent_dim) from N(0, I), always the same."""
@@ -225,5 +252,5 @@ class _Trials:
         return torch.randn(NUM_IMAGES, self.model.latent_dim, generator=generator)
 
     def _labels(self) -> dict[str, Tensor]:
-        is_conditional = self.model.num_classes is not None
+        is_conditional = getattr(self.model, "num_classes", None) is not None
         return label_kwargs(torch.zeros(NUM_IMAGES, dtype=torch.int64) if is_conditional else None)

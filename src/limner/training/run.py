@@ -23,6 +23,7 @@ from limner.files.plain import NotPlainError, read_yaml
 from limner.launch.environment import check_started
 from limner.models.adversarial_checks import BatchNormError
 from limner.pretrained.first_stage import adopt, check_shape
+from limner.pretrained.initial_weights import advice_without, read_initial_weights, start_from
 from limner.pretrained.trained_model import TrainedModel
 from limner.runs.checkpoints import refuse_odd, update_of
 from limner.runs.folder import RunFolder
@@ -59,6 +60,7 @@ class Run:
         config: The complete and checked config.
         data: The opened data.
         first_stage: Trained model that this run builds on, or None.
+        initial: Trained model whose network this run starts from, or None.
         last: Checkpoint from which training resumes; None to train from the start.
         past: Rollbacks before that checkpoint, in order.
         length: Length of training in updates.
@@ -74,12 +76,14 @@ class Run:
         *,
         data: L.LightningDataModule,
         first_stage: TrainedModel | None,
+        initial: TrainedModel | None,
         last: Path | None,
         past: Sequence[Rollback],
         length: Length,
         progress: Progress,
     ) -> None:
-        self.config, self.data, self.first_stage = config, data, first_stage
+        self.config, self.data = config, data
+        self.first_stage, self.initial = first_stage, initial
         self.last, self.past, self.length, self.progress = last, past, length, progress
         self.folder = RunFolder(Path(config.run_dir))
         self.status = StatusFile(self.folder.path, may_write=self.folder.is_ours)
@@ -100,6 +104,8 @@ class Run:
             self.model.first_stage.load_state_dict(self.first_stage.module.state_dict())
         if self.last is None:  # else the checkpoint contains the pictures
             read_style_pictures(self.model)
+        if self.initial is not None:
+            start_from(self.initial, self.model, config)
         refuse_model(config, self.model, self.data, num_processes=num_processes(config))
         refuse_unread_classes(config, self.model)
         try_own_parts(config, self.model, image_shape=self.data.image_shape)
@@ -154,8 +160,10 @@ class Run:
             update=None if self.last is None else update_of(self.last),
         ):
             log.info("%s", line)
-        if (warning := zero_rate(self.config)) is not None:
-            log.warning("%s", warning)
+        advice = advice_without(self.model) if self.last is None else None
+        for warning in (zero_rate(self.config), advice):
+            if warning is not None:
+                log.warning("%s", warning)
 
 
 def prepare(config: DictConfig, progress: Progress | None = None) -> Run:
@@ -214,6 +222,7 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
         config,
         data=data,
         first_stage=first_stage,
+        initial=read_initial_weights(config) if last is None else None,
         last=last,
         past=past,
         length=length,

@@ -23,10 +23,10 @@ import torch
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from omegaconf import DictConfig, OmegaConf
 
-from limner.config.facts import options_with
+from limner.config.facts import refuse_kind_of_data
 from limner.config.ranges import check_seed
 from limner.config.unread import unread
-from limner.data import ImageDataModule, PictureDataModule
+from limner.data import ImageDataModule, PictureDataModule, UnpairedDataModule
 from limner.data.batches import images_per_epoch, refuse_few_images
 from limner.errors import UserError
 from limner.training.compilation import COMPILE_MODES
@@ -195,14 +195,10 @@ def refuse_model(
     """
     _refuse_half_precision(config, model)
     _refuse_processes(model, num_processes)
-    if getattr(model, "reads_input", False) and not hasattr(data, "input_shape"):
-        raise UserError(
-            f"{type(model).__name__} reads an input beside each image: choose one of "
-            f"{options_with('data', 'input_shape')}"
-        )
-    if isinstance(data, PictureDataModule):
+    refuse_kind_of_data(model, data)
+    if isinstance(data, PictureDataModule | UnpairedDataModule):
         data.refuse(model)
-    if isinstance(data, ImageDataModule | PictureDataModule):
+    if isinstance(data, ImageDataModule | PictureDataModule | UnpairedDataModule):
         refuse_few_images(
             images_per_epoch(data),
             batch_size=config.data.batch_size,

@@ -97,13 +97,13 @@ class EpochLoop(_TrainingEpochLoop):
         return self.validates
 
     def sum_up(
-        self, values: Mapping[str, Tensor], num_images: int
+        self, values: Mapping[str, Tensor], num_images: int | Mapping[str, int]
     ) -> dict[str, tuple[Tensor, int]]:
         """Add the means of a validation batch; return the means of all batches with the last.
 
         Args:
             values: Means () over the images of the batch, by name.
-            num_images: Number of images in the batch.
+            num_images: Number of images in the batch, or the number for each name.
 
         Returns:
             Mean and number of images of each name; empty before the last batch. A later call, such
@@ -111,11 +111,12 @@ class EpochLoop(_TrainingEpochLoop):
         """
         for name, value in values.items():
             total, number = self._sums.get(name, (0.0, 0))
-            self._sums[name] = total + value.detach().float() * num_images, number + num_images
+            more = num_images[name] if isinstance(num_images, Mapping) else num_images
+            self._sums[name] = total + value.detach().float() * more, number + more
         if not self.val_loop.batch_progress.is_last_batch:
             return {}
         sums, self._sums = self._sums, {}
-        return {name: (total / number, number) for name, (total, number) in sums.items()}
+        return {name: (total / max(number, 1), number) for name, (total, number) in sums.items()}
 
     def can_validate(self) -> bool:
         """Return whether the model is validated in training and has validation images."""

@@ -54,27 +54,36 @@ def finish_update(model: L.LightningModule, values: dict[str, Tensor]) -> dict[s
 
 
 def report_evaluation(
-    model: L.LightningModule, values: Mapping[str, Tensor], *, num_images: int
+    model: L.LightningModule,
+    values: Mapping[str, Tensor],
+    *,
+    num_images: int | Mapping[str, int],
 ) -> None:
     """Report the values of a batch as `val/NAME`, or as `test/NAME` in `trainer.test`.
 
     Lightning averages them over the batches and processes. `trainer.validate` and `trainer.test`
     return the averages. While limner trains, its loggers get them from `limner.callbacks.log`.
+    Call this function once for each batch.
 
     Args:
         model: The model, in its `validation_step` or `test_step`.
         values: Means () over the images of the batch, by name.
-        num_images: Number of images in the batch.
+        num_images: Number of images in the batch, or the number for each name.
     """
     trainer = model.trainer
     stage = "test" if trainer.testing else "val"
     named = {f"{stage}/{name}": value for name, value in values.items()}
+    numbers = num_images
+    if isinstance(num_images, Mapping):
+        numbers = {f"{stage}/{name}": number for name, number in num_images.items()}
     # Lightning averages the numbers of images over the processes, whole numbers with a wrong
     # rounding, so they are given as floats (tests/test_picture_runs.py, two processes)
     if trainer.state.fn != "fit" or not isinstance(trainer.fit_loop, FitLoop):
-        model.log_dict(named, batch_size=float(num_images), sync_dist=True)
+        for name, value in named.items():
+            number = numbers[name] if isinstance(numbers, Mapping) else numbers
+            model.log(name, value, batch_size=float(number), sync_dist=True)
         return
-    means = trainer.fit_loop.epoch_loop.sum_up(named, num_images)
+    means = trainer.fit_loop.epoch_loop.sum_up(named, numbers)
     for name, (mean, number) in means.items():  # one call to Lightning for each value is slow
         model.log(name, mean, batch_size=float(number), sync_dist=True, logger=False)
 

@@ -1,0 +1,297 @@
+"""Data module for two domains of pictures that belong to no pairs."""
+
+__all__ = ["UnpairedDataModule"]
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from limner.data.backgrounds import parse_colour
+from limner.data.domain_sources import (
+    DomainSource,
+    DomainStores,
+    OpenedDomains,
+    open_domains,
+)
+from limner.data.picture_facts import check_arguments, refuse_other_facts
+from limner.data.picture_store import CentreCrops, PictureStore
+from limner.data.same_images import refuse_other_images
+from limner.data.splits import check_fractions, published
+from limner.data.store import OnCorrupt, StoreKind, fits_device
+from limner.data.unpaired_batches import UnpairedBatch, UnpairedBatches, UnpairedPictures
+from limner.data.unpaired_splits import DomainSplits, cut_domains, cut_hidden_pairs, keys_of
+from limner.errors import UserError
+from limner.interfaces import Augmentation
+
+LETTERS = ("a", "b")
+SPLITS = ("train", "validation", "test")
+
+
+class UnpairedDataModule(L.LightningDataModule):
+    """Training, validation and test batches of two domains of pictures.
+
+    A training batch has random crops of both domains, `image_a` and `image_b`. The order of each
+    domain is a function of (seed, epoch, domain), and an epoch reads the larger domain. A
+    validation batch has one whole picture of each domain; see `UnpairedPictures`.
+
+    With hidden pairs, pictures that have the same name in both domains are held out of both, and
+    the two pictures of a validation batch are such a pair.
+
+    Args:
+        name: Name of the data set in messages, folders and scores.
+        source: Source of the two domains.
+        num_channels: Number of channels of the pictures of both domains: 1 (grey) or 3 (RGB).
+        crop_size: Height and width of the crops.
+        crops_per_picture: Number of crops in an epoch of each picture of the larger domain.
+        hidden_pairs: Whether to validate and test on pictures with equal names in both domains.
+        group: Regular expression, whose parentheses match the part of a name that is the same in
+            pictures that must stay in one split; None if each picture may be in any split.
+        image_shape: (C, H, W) of a crop of domain b, null or as the other arguments determine it.
+        input_shape: (C, H, W) of a crop of domain a, likewise.
+        num_classes: 0, the number of classes.
+        scale: 1, since a model keeps the size of a picture.
+        batch_size: Number of crops of each domain per optimizer step on one device.
+        augmentation: Augmentation of the uint8 crops of a batch, or None; each domain has draws
+            of its own.
+        validation_fraction: Share in [0, 1) of the training pictures (with hidden pairs: of the
+            pairs) to validate on, if the source has no validation pictures.
+        test_fraction: Share in [0, 1) to test on, if the source has no test pictures.
+        split_seed: Seed of the choice of validation and test pictures.
+        seed: Seed of the run, for the order and the places of the crops.
+        store: "auto", "memory" or "mapped": see `limner.data.picture_store`.
+        memory_limit_gib: Largest size in GiB of a decoded split that "auto" keeps in memory.
+        on_corrupt: Treatment of a picture that cannot be read: "error" or "skip".
+        background: Colour behind transparent pixels: a name, "#rrggbb", or [R, G, B] from 0 to
+            255.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        source: DomainSource | DomainStores,
+        num_channels: int,
+        crop_size: int,
+        crops_per_picture: int,
+        hidden_pairs: bool,
+        group: str | None,
+        image_shape: Sequence[int] | None,
+        input_shape: Sequence[int] | None,
+        num_classes: int | None,
+        scale: int,
+        batch_size: int,
+        augmentation: Augmentation | None,
+        validation_fraction: float,
+        test_fraction: float,
+        split_seed: int,
+        seed: int,
+        store: StoreKind,
+        memory_limit_gib: float,
+        on_corrupt: OnCorrupt,
+        background: str | Sequence[int],
+    ) -> None:
+        if scale != 1:
+            raise UserError(f"data.scale={scale}: must be 1: translations keep their size.")
+        check_fractions(validation_fraction, test_fraction)
+        check_arguments(
+            num_channels=num_channels, store=store, crop_size=crop_size, scale=1,
+            crops_per_picture=crops_per_picture, batch_size=batch_size,
+        )  # fmt: skip
+        super().__init__()
+        self.name, self.source, self.num_channels = name, source, num_channels
+        self.crop_size, self.crops_per_picture = crop_size, crops_per_picture
+        self.hidden_pairs, self.group = hidden_pairs, group
+        self.augmentation, self.batch_size = augmentation, batch_size
+        self.validation_fraction, self.test_fraction = validation_fraction, test_fraction
+        self.split_seed, self.seed = split_seed, seed
+        self.store, self.memory_limit_gib, self.on_corrupt = store, memory_limit_gib, on_corrupt
+        self.background = parse_colour(background)
+        self.binarisation: None = None
+        self.class_names: list[str] = []
+        self.num_classes, self.scale = 0, 1
+        self.image_shape = [num_channels, crop_size, crop_size]
+        self.input_shape = list(self.image_shape)
+        refuse_other_facts(
+            self, image_shape=image_shape, input_shape=input_shape, num_classes=num_classes
+        )
+        self._stores: Mapping[str, Mapping[str, PictureStore]] = {}
+        self._files: Mapping[str, str] = {}
+        self._splits: DomainSplits = {}
+        self._on_device: dict[str, PictureStore] = {}
+        self._training: UnpairedBatches | None = None
+        self._whole: UnpairedPictures | None = None
+        self.layout = torch.contiguous_format
+        """Memory layout of the images of a batch."""
+
+    def open(self) -> None:
+        """Find and decode the pictures, and set the splits; several processes may call it."""
+        if self._stores:
+            return
+        opened = open_domains(
+            self.source, self.num_channels, kind=self.store, on_corrupt=self.on_corrupt,
+            memory_limit_gib=self.memory_limit_gib, background=self.background,
+        )  # fmt: skip
+        self._splits, self._files = self._cut(opened), opened.files
+        self._stores = opened.stores
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Number of crops of each domain that an epoch reads."""
+        sizes = [len(self._splits[letter]["train"][1]) for letter in LETTERS]
+        return max(sizes) * self.crops_per_picture
+
+    def refuse(self, model: object) -> None:
+        """Raise `UserError` if a model cannot be trained on these pictures."""
+        for letter in LETTERS:
+            store, indices = self.pictures(letter, "train")
+            if not len(indices):
+                raise UserError(f"{self.name}: no pictures of domain {letter} to train on.")
+            store.refuse_small(indices, self.crop_size)
+
+    def evaluation_batch_size(self, model: object) -> int:
+        """Return 1, the number of pictures of each domain in a validation batch."""
+        return 1
+
+    def pictures(self, letter: str, split: str) -> tuple[PictureStore, Tensor]:
+        """Return the store of whole pictures, and the int64 numbers of a split's pictures.
+
+        Args:
+            letter: Domain, "a" or "b".
+            split: "train", "validation" or "test".
+        """
+        source, indices = self._splits[letter][split]
+        return self._stores[letter][source], indices
+
+    def domain(self, letter: str, split: str) -> tuple[CentreCrops, Tensor]:
+        """Return the centre crops of a domain, and the int64 numbers of a split's pictures."""
+        store, indices = self.pictures(letter, split)
+        return CentreCrops(store, self.crop_size), indices
+
+    def whole_pictures(self, split: str, *, device: torch.device) -> Iterator[UnpairedBatch]:
+        """Yield the batches of whole pictures of a split, one of each domain, on a device."""
+        batches = self._batches(split, rank=0, world_size=1)
+        for batch in batches:
+            images = {f"image_{letter}": batch[f"image_{letter}"].to(device) for letter in LETTERS}
+            yield batches.finish({**batch, **images})
+
+    def reference(self, split: str) -> tuple[CentreCrops, Tensor]:
+        """Return the centre crops of domain b that scores compare with."""
+        source, indices = published(
+            self._splits["b"], self._stores["b"], split, name=f"{self.name}, domain b,"
+        )
+        return CentreCrops(self._stores["b"][source], self.crop_size), indices
+
+    def split(self, name: str) -> tuple[CentreCrops, Tensor]:
+        """Return `domain("b", name)`: models make pictures of domain b out of domain a."""
+        return self.domain("b", name)
+
+    def originals(self, name: str) -> tuple[CentreCrops, Tensor]:
+        """Return the same as `split`, since pictures are never binarised."""
+        return self.split(name)
+
+    def describe(self) -> str:
+        """Return a description of the data set in one line."""
+        sizes = {split: [len(self._splits[k][split][1]) for k in LETTERS] for split in SPLITS}
+        told = ", ".join(f"{a:,} and {b:,} {split}" for split, (a, b) in sizes.items() if a or b)
+        pairs = " (hidden pairs)" if self.hidden_pairs else ""
+        return (
+            f"{self.name}: {told} pictures{pairs}, {self.images_per_epoch:,} crops of "
+            f"{'x'.join(map(str, self.image_shape))} an epoch"
+        )
+
+    def protocol(self) -> dict[str, Any]:
+        """Return how pictures are compared, as plain data for the protocol of a score."""
+        return {"hidden_pairs": self.hidden_pairs}
+
+    def setup(self, stage: str) -> None:
+        self.open()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a description of the training pictures, by which a resumed run sees changes."""
+        return {
+            letter: {
+                "num_images": len(store := self._stores[letter]["train"]),
+                "pixels": store.fingerprint,
+                "files": self._files[letter],
+            }
+            for letter in LETTERS
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raise `UserError` if the training pictures differ from the pictures of `state`."""
+        for letter, now in self.state_dict().items():
+            refuse_other_images(f"{self.name}, domain {letter},", before=state[letter], now=now)
+
+    def train_dataloader(self) -> UnpairedBatches:
+        trainer = self.trainer
+        domains = {
+            letter: (self._near(letter, store, trainer.strategy.root_device), indices)
+            for letter in LETTERS
+            for store, indices in [self.pictures(letter, "train")]
+        }
+        self._training = UnpairedBatches(
+            domains,
+            crop_size=self.crop_size,
+            crops_per_picture=self.crops_per_picture,
+            augmentation=self.augmentation,
+            batch_size=self.batch_size,
+            batches_per_update=getattr(trainer.lightning_module, "batches_per_update", 1),
+            seed=self.seed,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            layout=self.layout,
+            update=lambda: trainer.global_step,
+        )
+        return self._training
+
+    def before_and_after(self) -> tuple[Tensor, Tensor]:
+        """Return the next training crops before and after the augmentation, in [-1, 1]."""
+        return self._training.before_and_after()
+
+    def val_dataloader(self) -> UnpairedPictures | list:
+        return self._evaluation("validation")
+
+    def test_dataloader(self) -> UnpairedPictures | list:
+        return self._evaluation("test")
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Make the batch of the model on the device, see `limner.data.unpaired_batches`."""
+        loader = self._training if "update" in batch else self._whole
+        return self.trainer.precision_plugin.convert_input(loader.finish(batch))
+
+    def _evaluation(self, split: str) -> UnpairedPictures | list:
+        trainer = self.trainer
+        sizes = [len(self._splits[letter][split][1]) for letter in LETTERS]
+        if not min(sizes) or max(sizes) < trainer.world_size:
+            return []
+        self._whole = self._batches(split, rank=trainer.global_rank, world_size=trainer.world_size)
+        return self._whole
+
+    def _batches(self, split: str, **ranks: int) -> UnpairedPictures:
+        domains = {letter: self.pictures(letter, split) for letter in LETTERS}
+        return UnpairedPictures(domains, are_pairs=self.hidden_pairs, layout=self.layout, **ranks)
+
+    def _cut(self, opened: OpenedDomains) -> DomainSplits:
+        fractions = {
+            "validation_fraction": self.validation_fraction,
+            "test_fraction": self.test_fraction,
+            "seed": self.split_seed,
+            "group": self.group,
+        }
+        keys = {
+            letter: {
+                split: keys_of(store.names, opened.folders[letter]) for split, store in own.items()
+            }
+            for letter, own in opened.stores.items()
+        }
+        return (cut_hidden_pairs if self.hidden_pairs else cut_domains)(keys, **fractions)
+
+    def _near(self, letter: str, store: PictureStore, device: torch.device) -> PictureStore:
+        """Return the store on the accelerator if it is small enough, else the store itself."""
+        if letter not in self._on_device:
+            is_moved = not store.waits and fits_device(store.num_bytes, device)
+            self._on_device[letter] = store.to(device) if is_moved else store
+        return self._on_device[letter]
