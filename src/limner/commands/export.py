@@ -29,7 +29,6 @@ from limner.errors import UserError
 from limner.files.plain import NotPlainError
 from limner.files.printable import printable
 from limner.interfaces import Samples
-from limner.models import StyleTransfer
 from limner.pixels import to_float
 from limner.pretrained import hub
 from limner.pretrained.load import load
@@ -111,16 +110,20 @@ def _config(model: TrainedModel) -> dict[str, Any]:
         "update": model.update,
         "seed": model.config.get("seed"),
         "data": data,
-        "model": _without_paths(model),
+        "model": _without_folders(model.config["model"]),
     }
 
 
-def _without_paths(model: TrainedModel) -> dict[str, Any]:
-    """Return the model's config; of style pictures, whose pixels are weights, only the names."""
-    node = dict(model.config["model"])
-    if isinstance(model.module, StyleTransfer):
-        node["styles"] = [Path(path).name for path in model.module.style_paths]
-    return node
+def _without_folders(model: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of a model with names of its first run and style pictures, not paths."""
+    found, source = dict(model), model.get("initial_weights")
+    if isinstance(source, str) and not source.startswith(hub.SCHEME):
+        found["initial_weights"] = Path(source).name
+    styles = model.get("styles", [])  # their pixels are among the weights
+    if styles:
+        paths = [styles] if isinstance(styles, str) else styles
+        found["styles"] = [Path(path).name for path in paths]
+    return found
 
 
 def _picture(model: TrainedModel) -> Image.Image:
