@@ -60,7 +60,7 @@ def run(words: Sequence[str]) -> int:
     model = load(
         options.run, device=options.device, checkpoint=options.checkpoint, trust=options.trust
     )
-    transform = model.picture_transform(direction=options.direction)
+    transform = model.picture_transform(direction=options.direction, style=options.style)
     if not {transform.channels, transform.out_channels} <= MODES.keys():
         raise UserError(
             f"run={options.run}: pictures of {transform.channels} channels to pictures of "
