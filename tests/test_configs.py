@@ -26,7 +26,7 @@ MODELS = [
 ]  # fmt: skip
 PICTURES = {
     "restoration": "restoration", "super_resolution": "super_resolution",
-    "pix2pix": "paired_folder", "srgan": "super_resolution",
+    "pix2pix": "restoration", "srgan": "super_resolution",
 }  # fmt: skip
 """Models that change pictures, and a data set that each reads."""
 DEGRADED = ["restoration", "super_resolution"]
@@ -46,7 +46,9 @@ PAIRS = [
 ]
 PAIRS += PICTURES.items()
 PAIRS += [("vae", "super_resolution"), ("gan", "restoration"), ("vae", "shapes_edges")]
-PAIRS += [("restoration", name) for name in STORED_PAIRS] + [("pix2pix", "shapes_edges")]
+PAIRS += [("restoration", name) for name in STORED_PAIRS] + [
+    ("pix2pix", name) for name in STORED_PAIRS
+]
 PAIRS += [("cyclegan", name) for name in DOMAINS]
 """Pairs in which each model and each data set occurs."""
 COMBINATIONS = [
