@@ -139,3 +139,20 @@ def test_torchrun_with_another_number_of_processes_is_refused(tmp_path):
     assert "VAE of" not in result.stdout
     # torchrun may kill the slower process before this process removes the folder that Hydra made
     assert not list(tmp_path.rglob("status.json"))
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_run_in_another_precision_resumes_to_the_bit(run, precision):
+    words = [
+        *COMMON, "model=vae", f"trainer.precision={precision}", "data.batch_size=8", "logger=none",
+        "trainer.limit_val_batches=1",
+    ]  # fmt: skip
+    assert run(*words, "trainer.max_steps=4", "hydra.run.dir=whole").code == 0
+    assert run(*words, "trainer.max_steps=2", "hydra.run.dir=parts").code == 0
+    assert run("resume=parts", "trainer.max_steps=4").code == 0
+    whole, parts = (
+        torch.load(newest(Path(name)), weights_only=True)["state_dict"]
+        for name in ("whole", "parts")
+    )
+    for name, value in whole.items():
+        assert torch.equal(value, parts[name]), name
