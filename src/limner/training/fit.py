@@ -73,8 +73,8 @@ def fit(run: Run) -> L.Trainer:
 def _fit_once(run: Run, last: Path | None) -> None:
     """Train from a checkpoint or from the start, until the end or a divergence."""
     trainer, update = run.trainer, _update_of(last)
-    # Lightning converts the model after it has loaded the checkpoint, which would round its weights
-    # of 64 bits to 32 (test_run_in_another_precision_resumes_to_the_bit).
+    # Lightning converts the model after it has loaded the checkpoint, which would round weights of
+    # 64 bits to 32 (test_run_in_another_precision_resumes_to_the_bit).
     run.model = trainer.precision_plugin.convert_module(run.model)
     try:
         trainer.fit(
