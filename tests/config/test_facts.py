@@ -4,8 +4,15 @@ import pytest
 from omegaconf import OmegaConf
 
 from limner.config.build import check
-from limner.config.facts import fill_facts, options_with, with_placeholders
+from limner.config.facts import (
+    fill_facts,
+    model_options,
+    options_with,
+    refuse_kind_of_data,
+    with_placeholders,
+)
 from limner.errors import UserError
+from limner.models import ImageToImage
 
 
 def test_fill_facts_writes_what_the_data_know():
@@ -42,3 +49,19 @@ def test_model_that_reads_inputs_is_refused_on_data_without_with_the_options_tha
     made.model.latent_dim = f"${{data.{key}}}"
     with pytest.raises(UserError, match=r"data=digits has none;\n.* data=.*restoration, .*super"):
         check(made)
+
+
+def test_model_options_name_the_files_that_choose_the_class():
+    options = model_options(object.__new__(ImageToImage))
+    assert {"restoration", "super_resolution"} <= set(options.removeprefix("model=").split(", "))
+    assert model_options(SimpleNamespace()) == ""
+
+
+@pytest.mark.parametrize(("scale", "fitting"), [(1, "blur, .*noise"), (2, r"resize, .*")])
+def test_refuse_kind_of_data_names_the_degradations_that_fit(scale, fitting):
+    model = SimpleNamespace(reads_input=True, scale=scale)
+    data = SimpleNamespace(input_shape=[3, 8, 8], has_inputs=False)
+    with pytest.raises(UserError, match=rf"none makes none; choose one of\n.*={fitting}"):
+        refuse_kind_of_data(model, data)
+    refuse_kind_of_data(model, SimpleNamespace(input_shape=[3, 8, 8]))
+    refuse_kind_of_data(SimpleNamespace(), data)

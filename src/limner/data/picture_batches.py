@@ -144,7 +144,7 @@ class PictureBatches:
     Args:
         store: Store with the pictures of the split, and possibly other pictures. A `PairedStore`
             gives inputs too.
-        indices: int64 (N,): numbers of the pictures, at least one for each rank.
+        indices: int64 (N,): numbers of the pictures, at least one for each rank, or none.
         scale: Height of a target divided by the height of its input.
         degradation: Degradation that makes the inputs; None for stored inputs, or none.
         split_seed: Seed of the degradation of each picture.
@@ -171,7 +171,7 @@ class PictureBatches:
         self.store, self.scale, self.degradation = store, scale, degradation
         self.split_seed, self.layout = split_seed, layout
         self.pictures = [(i, 1.0) for i in mine]
-        self.pictures += [(mine[-1], 0.0)] * (len(shares[0]) - len(mine))
+        self.pictures += [(i, 0.0) for i in mine[-1:]] * (len(shares[0]) - len(mine))
 
     def __len__(self) -> int:
         return len(self.pictures)
