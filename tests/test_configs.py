@@ -42,6 +42,7 @@ PAIRS = [
 PAIRS += [(name, name) for name in PICTURES]
 PAIRS += [("vae", "super_resolution"), ("gan", "restoration"), ("vae", "shapes_edges")]
 PAIRS += [("restoration", name) for name in STORED_PAIRS]
+PAIRS += [("cyclegan", name) for name in DOMAINS]
 """Pairs in which each model and each data set occurs."""
 COMBINATIONS = [
     ("vae", "conv", "likelihood=bernoulli prior=standard_normal objective=elbo kl_schedule=none"),
@@ -76,6 +77,9 @@ COMBINATIONS = [
     slow("restoration", "nafnet", ""),
     ("restoration", "nafnet_holes", ""),
     ("restoration", "unet", ""),
+    ("cyclegan", "johnson", "loss=least_squares penalty=lecam augmentation=diffaugment"),
+    slow("cyclegan", "unet", "loss=wasserstein penalty=gradient"),
+    slow("cyclegan", "johnson", "loss=relativistic penalty=r1_r2 augmentation=ada"),
     slow("restoration", "johnson", ""),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
@@ -152,7 +156,9 @@ def files_of(data: str, root: Path) -> list[str]:
 
 
 def narrow(model: str) -> list[str]:
-    return ["network.restorer.width=8"] if model in PICTURES else []
+    patches = ["network.discriminator.width=8", "network.discriminator.receptive_field=16"]
+    found = ["network.restorer.width=8"] if model in (*PICTURES, "cyclegan") else []
+    return [*found, *patches] if model == "cyclegan" else found
 
 
 def pictures_of(model: str, network: str, root: Path) -> list[str]:
@@ -160,8 +166,9 @@ def pictures_of(model: str, network: str, root: Path) -> list[str]:
     small = narrow(model)
     if network == "nafnet_holes":
         small = ["data/degradation=holes", "network.restorer.network.width=8"]
-    own = [f"data={model}", *files_of(model, root), *small]
-    return own if model in PICTURES else []
+    data = "shapes_styles" if model == "cyclegan" else model
+    own = [f"data={data}", *files_of(data, root), *small]
+    return own if model in (*PICTURES, "cyclegan") else []
 
 
 def train(made: DictConfig, folder: Path) -> None:
@@ -245,7 +252,7 @@ def test_every_choice_inside_a_model_trains(
 
 def test_combinations_contain_every_model_and_every_option():
     rows = [getattr(row, "values", row) for row in COMBINATIONS]
-    assert {model for model, *_ in rows} == {*MODELS, *PICTURES}
+    assert {model for model, *_ in rows} == {*MODELS, *PICTURES, "cyclegan"}
     found = {f"network={network}" for _, network, _ in rows}
     for group, names in (word.split("=") for *_, choices in rows for word in choices.split()):
         found |= {f"model/{group}={name}" for name in names.strip("[]").split(",")}

@@ -1,5 +1,6 @@
 """Whole runs of a CycleGAN: exact resume with pools, two processes, and use of the run."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -14,12 +15,13 @@ import limner
 from limner.commands import export as export_command
 from limner.commands import transform as transform_command
 from limner.runs.checkpoints import update_path
+from support import runs
 from support.runs import last_checkpoint
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
-    "model=cyclegan", "data=shapes_styles", "data.shapes.num_train=30",
-    "data.shapes.num_validation=3", "data.shapes.num_test=2", "data.crop_size=24",
+    "model=cyclegan", "data=shapes_styles", "data.source.shapes.num_train=30",
+    "data.source.shapes.num_validation=3", "data.source.shapes.num_test=2", "data.crop_size=24",
     "network.restorer.width=8", "network.restorer.num_blocks=1",
     "network.discriminator.width=8", "network.discriminator.receptive_field=16",
     "model.pool_size=6", "model.ema_half_life=100", "accelerator=cpu", "logger=none",
@@ -45,8 +47,18 @@ def values(run):
     return {name: entry["value"] for name, entry in scores.items()}
 
 
+def last_row(run):
+    """Return the last logged values of training, without times."""
+    with open(Path(run) / "metrics.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["train/images_seen"]]
+    return {name: value for name, value in rows[-1].items() if not name.startswith("time/")}
+
+
 def test_stopped_run_equals_the_uninterrupted_run_with_its_pools(run):
-    words = [*SMALL, "data.batch_size=4", "model/augmentation=diffaugment", "model/penalty=lecam"]
+    words = [
+        *SMALL, "data.batch_size=4", "model/augmentation=diffaugment", "model/penalty=lecam",
+        "logger=csv", "callbacks.log.every_num_updates=1",
+    ]  # fmt: skip
     assert run(*words, "trainer.max_steps=5", "hydra.run.dir=whole").code == 0
     assert run(*words, "trainer.max_steps=2", "hydra.run.dir=parts").code == 0
     assert len(content("parts")["pools"][0]["images"]) == 6
@@ -58,6 +70,8 @@ def test_stopped_run_equals_the_uninterrupted_run_with_its_pools(run):
         assert all(torch.equal(one["state"][i]["exp_avg"], other["state"][i]["exp_avg"])
                    for i in one["state"])  # fmt: skip
     assert whole["global_step"] == 5
+    assert last_row("whole") == last_row("parts")
+    assert float(last_row("whole")["train/images_seen"]) == 20, "images of a domain"
     assert values("whole") == values("parts")
     for name in ("final.png", "worst_and_best.png"):
         assert Path("whole", name).read_bytes() == Path("parts", name).read_bytes()
@@ -67,9 +81,13 @@ def test_stopped_run_equals_the_uninterrupted_run_with_its_pools(run):
 
 @pytest.mark.usefixtures("forking")
 def test_two_processes_train_like_one_and_one_process_resumes_their_run(run, tmp_path):
-    """They have one pool of each domain together, and each validation picture counts once."""
+    """They have one pool of each domain together, and each validation picture counts once.
+
+    Plain gradient descent is compared, since Adam amplifies the rounding of gradients near 0, such
+    as those of a bias before a norm.
+    """
     every = "callbacks.checkpoints.every_num_updates=3"
-    words = [*SMALL, every, "model/loss=relativistic", "hydra.run.dir=two"]
+    words = [*SMALL, every, "model/loss=relativistic", "optimizer=sgd", "hydra.run.dir=two"]
     ended = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *words, "accelerator=ddp_cpu",
          "data.batch_size=2", "trainer.max_steps=3"],
@@ -78,10 +96,10 @@ def test_two_processes_train_like_one_and_one_process_resumes_their_run(run, tmp
     assert ended.returncode == 0, ended.stderr
     one = [*words[:-1], "data.batch_size=4", "trainer.max_steps=5", "hydra.run.dir=one"]
     assert run(*one).code == 0
-    assert difference(content("two", 3), content("one", 3)) < 1e-4
+    assert difference(content("two", 3), content("one", 3)) < 1e-5
     resumed = run("resume=two", "accelerator=cpu", "trainer.max_steps=5")
     assert resumed.code == 0, resumed.err
-    assert difference(content("two", 5), content("one", 5)) < 1e-4
+    assert difference(content("two", 5), content("one", 5)) < 1e-5
     first, second = values("one"), values("two")
     assert first.keys() == second.keys()
     for name, value in first.items():
@@ -91,14 +109,8 @@ def test_two_processes_train_like_one_and_one_process_resumes_their_run(run, tmp
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Return the folder of a run of two updates."""
-    folder = tmp_path_factory.mktemp("run")
-    words = [*SMALL, "data.batch_size=4", "trainer.max_steps=2", "hydra.run.dir=run"]
-    ended = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *words],
-        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
-    return folder / "run"
+    words = [word for word in SMALL if word not in runs.TINY]
+    return runs.trained(tmp_path_factory.mktemp("run"), *words, "data.batch_size=4")
 
 
 def test_run_is_loaded_exported_and_transforms_pictures_in_both_directions(

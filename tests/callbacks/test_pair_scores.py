@@ -12,6 +12,7 @@ from limner.callbacks.measured import Measured
 from limner.callbacks.pair_scores import PairScores
 from limner.errors import UserError
 from limner.models.lightning_internals import FitLoop
+from support.any_size import distances
 from support.picture_pairs import FakePairs
 
 CPU = {
@@ -61,12 +62,13 @@ def cache(tmp_path, monkeypatch):
 def callback(**changes):
     return PairScores(**{
         "scores": ["psnr", "ssim", "mae"], "colour": "auto", "border": "auto", "perceptual": None,
-        "baselines": ["input", "bicubic", "blur"], "slow_megapixels": 20.0,
+        "baselines": ["input", "bicubic", "blur"], "slow_megapixels": 20.0, "distances": None,
         "objective": {"name": "val/psnr", "mode": "max"},
     } | changes)  # fmt: skip
 
 
 def fitted(folder, made, data=None, model=None, **options):
+    folder.mkdir(exist_ok=True)
     data, measured = data or Data(), Measured()
     trainer = L.Trainer(
         max_epochs=1, callbacks=[measured, TrackEpochEnd(), made], num_sanity_val_steps=0,
@@ -143,3 +145,39 @@ def test_score_by_the_network_that_trained_the_model_is_marked(tmp_path, caplog,
     marked = {n for n, e in found.items() if "trained_with_this_network" in e["protocol"]}
     assert marked == ({"val/perceptual"} if sha256 == "abc" else set())
     assert ("so this score is too good" in caplog.text) == (sha256 == "abc")
+
+
+def test_distances_stand_beside_copying_which_does_not_depend_on_the_model(tmp_path):
+    scores = {}
+    for name, amount in (("copies", 0.0), ("darker", 0.5), ("perfect", -0.1)):
+        folder = tmp_path / name
+        trainer, measured = fitted(folder, callback(distances=distances()), model=Darker(amount))
+        scores[name] = json.loads((folder / "scores.json").read_text())
+        value = scores[name]["val/kid_any"]["value"]
+        assert measured.at(trainer.global_step)["val/kid_any"] == pytest.approx(value)
+    for score in ("val/fid_any", "val/kid_any"):
+        copied = [each[score]["baselines"]["input"] for each in scores.values()]
+        assert copied == [copied[0]] * 3
+        assert scores["copies"][score]["value"] == pytest.approx(copied[0])
+        assert scores["darker"][score]["value"] > copied[0]
+    perfect = scores["perfect"]["val/fid_any"]
+    assert perfect["value"] < 1e-4 * perfect["baselines"]["input"]
+    protocol = perfect["protocol"]
+    assert protocol["feature_network"] == "any size"
+    assert (protocol["num_pictures"], protocol["split"]) == (3, "validation")
+    assert "val/kid_any" in callback(distances=distances()).names
+
+
+def test_split_with_one_picture_is_refused_before_training():
+    data = Data()
+    data.sizes = data.sizes[:1]
+    with pytest.raises(UserError, match="The validation split: 1 pictures"):
+        L.Trainer(callbacks=[callback(distances=distances())], **CPU).validate(
+            Darker(), data, verbose=False
+        )
+
+
+def test_part_of_a_split_with_one_picture_has_no_distances(tmp_path):
+    fitted(tmp_path, callback(distances=distances()), limit_val_batches=1)
+    found = json.loads((tmp_path / "scores.json").read_text())
+    assert set(found) == {"val/psnr", "val/ssim", "val/mae"}

@@ -32,7 +32,7 @@ def opened(folder):
         arguments = {
             "name": "both", "source": source, "num_channels": 3, "crop_size": 8,
             "crops_per_picture": 2, "hidden_pairs": True, "group": None, "image_shape": None,
-            "input_shape": None, "num_classes": 0, "batch_size": 4,
+            "input_shape": None, "num_classes": 0, "scale": 1, "batch_size": 4,
             "augmentation": HorizontalFlip(probability=0.5), "validation_fraction": 0.25,
             "test_fraction": 0.0, "split_seed": 0, "seed": 0, "store": "auto",
             "memory_limit_gib": 1.0, "on_corrupt": "error", "background": "white",
@@ -64,6 +64,8 @@ def test_facts_are_known_from_the_arguments(opened):
     assert (data.image_shape, data.input_shape, data.num_classes) == ([1, 12, 12], [1, 12, 12], 0)
     with pytest.raises(UserError, match=r"data\.image_shape=\[3, 64, 64\]: it is \[3, 8, 8\]"):
         opened(image_shape=[3, 64, 64])
+    with pytest.raises(UserError, match=r"data\.scale=2: must be 1"):
+        opened(scale=2)
 
 
 def test_model_gets_crops_to_train_on_and_hidden_pairs_to_validate_on(opened):

@@ -7,7 +7,12 @@ import torch
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torchmetrics.image.fid import _compute_fid
 
-from limner.metrics.frechet import FeatureMoments, Moments, frechet_distance
+from limner.metrics.frechet import (
+    FeatureMoments,
+    Moments,
+    distance_of_few,
+    frechet_distance,
+)
 
 
 def moments(features):
@@ -102,3 +107,24 @@ def test_frechet_distance_of_many_dimensions_needs_only_symmetric_eigenvalues(mo
     distance = frechet_distance(gaussian, other)
     expected = size + gaussian.covariance.trace().item()  # (2 - 1)^2 tr C
     assert distance == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("num", [2, 20])
+def test_distance_of_few_images_needs_no_covariance(num, monkeypatch):
+    generated, real = normal(num, 32, 2, 1.3, 0.2), normal(num + 1, 32, 1)
+    expected = fid(generated, real)
+    monkeypatch.setattr(torch.linalg, "eigh", None)
+    assert distance_of_few(generated, real) == pytest.approx(expected, rel=1e-9)
+    assert distance_of_few(real, real) == pytest.approx(0, abs=1e-9 * expected)
+
+
+def test_frechet_distance_is_found_if_the_eigenvalues_do_not_converge(monkeypatch):
+    """LAPACK's eigh may give up on the covariance of two images, which has rank 1."""
+    generated, real = normal(2, 32, 2, 1.3, 0.2), normal(2, 32, 1)
+    expected = fid(generated, real)
+
+    def fails(_):
+        raise torch.linalg.LinAlgError("The algorithm failed to converge.")
+
+    monkeypatch.setattr(torch.linalg, "eigh", fails)
+    assert fid(generated, real) == pytest.approx(expected, rel=1e-9)

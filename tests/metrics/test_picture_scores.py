@@ -1,20 +1,25 @@
 """Mean scores over a set of pictures, their cached baselines, and automatic settings."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from limner.metrics.baseline_scores import cached_baselines
 from limner.metrics.picture_quality import PictureQuality
-from limner.metrics.picture_scores import PictureScores, Tally, entries, facts_of
+from limner.metrics.picture_scores import (
+    Tally,
+    add_pictures,
+    entries,
+    facts_of,
+    other_targets,
+    quality_for,
+)
+from limner.metrics.set_distances import Comparison, SetTally
+from support.any_size import distances
 from support.picture_pairs import FakePairs
 
 CPU = torch.device("cpu")
-
-
-def settings(**changes):
-    return PictureScores(**{
-        "scores": ["psnr", "mae"], "colour": "auto", "border": "auto", "perceptual": None,
-        "baselines": ["input", "bicubic", "blur"], "slow_megapixels": 20.0,
-    } | changes)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +38,9 @@ def darker(target, number):
 def test_automatic_colour_and_border_follow_the_scale(scale, channels, colour, border):
     data = FakePairs(darker, scale=scale)
     data.image_shape = [channels, 32, 32]
-    quality = settings().quality(data)
+    quality = quality_for(data, scores=["psnr"])
     assert (quality.colour, quality.border) == (colour, border)
-    quality = settings(colour="rgb", border=1).quality(data)
+    quality = quality_for(data, scores=["psnr"], colour="rgb", border=1)
     assert (quality.colour, quality.border) == ("rgb", 1)
 
 
@@ -55,26 +60,12 @@ def test_tally_is_the_mean_over_pictures_whatever_their_size_and_batch():
     assert Tally(quality).means() == {}
 
 
-def test_baselines_are_computed_once_for_a_set_and_its_settings():
-    data, scores = FakePairs(darker), settings()
-    quality = scores.quality(data)
-    first = scores.of_baselines(data, "validation", quality, device=CPU)
-    assert set(first.values) == {"input", "blur"}
-    reads = data.num_reads
-    assert scores.of_baselines(data, "validation", quality, device=CPU) == first
-    assert data.num_reads == reads
-    data.kind = "another"
-    scores.of_baselines(data, "validation", quality, device=CPU)
-    assert data.num_reads == 2 * reads
-    other = settings(scores=["mae"])
-    other.of_baselines(data, "validation", other.quality(data), device=CPU)
-    assert data.num_reads == 3 * reads
-
-
 def test_entries_state_the_protocol_and_the_baselines_with_their_strengths():
-    data, scores = FakePairs(darker), settings()
-    quality = scores.quality(data)
-    baselines = scores.of_baselines(data, "validation", quality, device=CPU)
+    data = FakePairs(darker)
+    quality = quality_for(data, scores=["psnr", "mae"])
+    baselines = cached_baselines(
+        data, "validation", quality, ["input", "blur"], slow_megapixels=20.0, device=CPU
+    )
     found = entries(
         {"psnr": 30.0}, quality, baselines=baselines, facts=facts_of(data, "validation", 3)
     )
@@ -89,3 +80,27 @@ def test_entries_state_the_protocol_and_the_baselines_with_their_strengths():
     }  # fmt: skip
     assert expected.items() <= protocol.items()
     assert len(protocol["pictures"]) == 16
+
+
+def test_sets_of_a_batch_are_the_outputs_the_targets_and_the_enlarged_inputs():
+    data = FakePairs(lambda target, number: target[:, :1, ::2, ::2], scale=2)
+    sets = SetTally(distances(), {"": Comparison("output", "target", "input")})
+    sets.start()
+    for batch in data.whole_pictures("validation", device=CPU):
+        add_pictures(sets, batch["image"], batch)
+    found = sets.entries(CPU, others={})
+    assert found["fid_any"]["value"] == pytest.approx(0, abs=1e-6)
+    assert found["fid_any"]["baselines"]["input"] > 0
+
+
+def test_other_targets_are_training_pictures_that_no_score_has_seen():
+    data = FakePairs(darker)
+    assert other_targets(data, "validation", 2) is None, "the fake store has no pictures"
+    pictures = [torch.full((3, 4, 4), i, dtype=torch.uint8) for i in range(9)]
+    store = SimpleNamespace(fingerprint="", picture=pictures.__getitem__)
+    data.pictures = lambda split: (store, torch.arange(6) if split == "train" else torch.arange(3))
+    found = other_targets(data, "validation", 3)
+    assert len(found) == 3
+    assert [int(x[0, 0, 0]) for x in found] == sorted(int(x[0, 0, 0]) for x in found)
+    assert other_targets(data, "validation", 7) is None
+    assert other_targets(data, "train", 3) is None

@@ -128,8 +128,9 @@ class Scores(L.Callback):
         if not isinstance(model, Samples):
             raise UserError(
                 f"{type(model).__name__} draws no images to score: choose metrics=accuracy (of a "
-                "classifier),\nmetrics=pictures (of a model that changes pictures), metrics=loss "
-                "or metrics=none."
+                "classifier),\nmetrics=pictures or metrics=translation (of a model that changes "
+                "pictures), metrics=domains\n(of a model of two domains), metrics=loss or "
+                "metrics=none."
             )
         for split in self.splits:
             num_images = len(trainer.datamodule.reference(split)[1])

@@ -19,7 +19,7 @@ from limner.callbacks.strip_tiles import TILE, centre, colours, fitted
 from limner.interfaces import Batch
 from limner.metrics.baselines import Pair, bicubic, enlarged, pairs_of
 from limner.metrics.picture_quality import PictureQuality
-from limner.metrics.picture_scores import PictureScores
+from limner.metrics.picture_scores import quality_for
 from limner.pixels import to_float
 from limner.schedules import Interval
 from limner.warn_once import WarnOnce
@@ -194,12 +194,8 @@ def _settings(trainer: L.Trainer) -> PictureQuality:
     """Return the colour and the border of the run's scores, or those that fit the data."""
     for callback in trainer.callbacks:
         if isinstance(callback, PairScores):
-            return callback.pictures.quality(trainer.datamodule)
-    usual = PictureScores(
-        scores=["psnr"], colour="auto", border="auto", perceptual=None, baselines=[],
-        slow_megapixels=0.0,
-    )  # fmt: skip
-    return usual.quality(trainer.datamodule)
+            return callback.quality(trainer.datamodule)
+    return quality_for(trainer.datamodule, scores=["psnr"])
 
 
 def _tiles(pair: Pair, output: Tensor) -> Tensor:

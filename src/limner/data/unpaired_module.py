@@ -52,6 +52,7 @@ class UnpairedDataModule(L.LightningDataModule):
         image_shape: (C, H, W) of a crop of domain b, null or as the other arguments determine it.
         input_shape: (C, H, W) of a crop of domain a, likewise.
         num_classes: 0, the number of classes.
+        scale: 1, since a model keeps the size of a picture.
         batch_size: Number of crops of each domain per optimizer step on one device.
         augmentation: Augmentation of the uint8 crops of a batch, or None; each domain has draws
             of its own.
@@ -80,6 +81,7 @@ class UnpairedDataModule(L.LightningDataModule):
         image_shape: Sequence[int] | None,
         input_shape: Sequence[int] | None,
         num_classes: int | None,
+        scale: int,
         batch_size: int,
         augmentation: Augmentation | None,
         validation_fraction: float,
@@ -91,6 +93,8 @@ class UnpairedDataModule(L.LightningDataModule):
         on_corrupt: OnCorrupt,
         background: str | Sequence[int],
     ) -> None:
+        if scale != 1:
+            raise UserError(f"data.scale={scale}: must be 1: translations keep their size.")
         check_fractions(validation_fraction, test_fraction)
         check_arguments(
             num_channels=num_channels, store=store, crop_size=crop_size, scale=1,
@@ -99,8 +103,8 @@ class UnpairedDataModule(L.LightningDataModule):
         super().__init__()
         self.name, self.source, self.num_channels = name, source, num_channels
         self.crop_size, self.crops_per_picture = crop_size, crops_per_picture
-        self.hidden_pairs, self.group, self.augmentation = hidden_pairs, group, augmentation
-        self.batch_size = batch_size
+        self.hidden_pairs, self.group = hidden_pairs, group
+        self.augmentation, self.batch_size = augmentation, batch_size
         self.validation_fraction, self.test_fraction = validation_fraction, test_fraction
         self.split_seed, self.seed = split_seed, seed
         self.store, self.memory_limit_gib, self.on_corrupt = store, memory_limit_gib, on_corrupt

@@ -1,4 +1,4 @@
-"""What needs no training, on the inputs of a model that changes pictures: baselines of its scores.
+"""Methods that need no training and change a picture: baselines of a model's scores.
 
     input       the input itself; for super-resolution enlarged by copies of pixels
     bicubic     MATLAB's bicubic enlargement, for super-resolution only
@@ -9,19 +9,15 @@
     biharmonic  biharmonic inpainting of the holes, for inputs with a mask only
     pull_push   a smooth fill of the holes; Gortler et al. (1996)
     gamma       a brighter picture x^gamma, for low light only
+    blend       (1 - s) input + s m with the mean m of the training targets, for one size only
 
-Most are functions of scikit-image. A baseline with a strength has the strength with the
-largest mean PSNR over the pictures, so it is the best of its kind. For this choice only the centre
-of each picture counts. The strength is part of the baseline's facts.
+Blur, median, unsharp, nl_means, biharmonic and gamma are functions of scikit-image. If the target
+has other channels than the input, the input is made grey, or its grey channel is repeated.
+`limner.metrics.baseline_scores` chooses the best strength of each baseline.
 """
 
-__all__ = [
-    "BASELINES", "Baseline", "Baselines", "Pair", "baseline_scores", "bicubic", "enlarged",
-    "fitting", "pairs_of",
-]  # fmt: skip
+__all__ = ["BASELINES", "Baseline", "Pair", "bicubic", "enlarged", "pairs_of"]
 
-import logging
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -32,12 +28,10 @@ from torch.nn.functional import interpolate
 
 from limner.augmentations.filling import pull_push
 from limner.augmentations.resampling import matlab_resize
-from limner.errors import UserError
 from limner.interfaces import Batch
-from limner.metrics.picture_quality import PictureQuality
 
-log = logging.getLogger(__name__)
-
+GREY = (0.299, 0.587, 0.114)
+"""Weights of R, G and B in a grey picture, as in ITU-R BT.601."""
 CENTRE = 128  # pixels; height and width of the centres by which strengths are chosen
 
 
@@ -45,11 +39,13 @@ class Pair(NamedTuple):
     """One picture that a model changes."""
 
     input: Tensor
-    """Input (C, H / f, W / f); noise may leave [-1, 1]."""
+    """Input (C', H / f, W / f); noise may leave [-1, 1]."""
     mask: Tensor | None
     """Mask (1, H / f, W / f), 1 where a pixel is known; None without holes."""
     target: Tensor
     """Target (C, H, W) in [-1, 1]."""
+    mean: Tensor | None = None
+    """Mean target (C, H, W) of the training pictures; None if their sizes differ."""
 
     @property
     def scale(self) -> int:
@@ -65,7 +61,8 @@ class Pair(NamedTuple):
         inside = np.s_[:, y : y + side, x : x + side]
         whole = np.s_[:, f * y : f * (y + side), f * x : f * (x + side)]
         mask = None if self.mask is None else self.mask[inside]
-        return Pair(self.input[inside], mask, self.target[whole])
+        mean = None if self.mean is None else self.mean[whole]
+        return Pair(self.input[inside], mask, self.target[whole], mean)
 
 
 class Baseline(NamedTuple):
@@ -81,80 +78,8 @@ class Baseline(NamedTuple):
     """Whether it takes seconds for a large picture."""
     fits: Callable[[int, Sequence[str]], bool] = lambda scale, kinds: True
     """Whether it fits a scale and the kinds of degradations."""
-
-
-class Baselines(NamedTuple):
-    """Scores of the baselines of one set of pictures."""
-
-    values: dict[str, dict[str, float]]
-    """Mean of each score over the pictures, by baseline and score."""
-    facts: dict[str, str]
-    """Strength of each baseline, such as "sigma 1 (best of 0.5, 1, 2)"; empty without one."""
-    num_pictures: int
-
-
-def fitting(names: Sequence[str], *, scale: int, kinds: Sequence[str]) -> list[str]:
-    """Return the baselines that fit a task.
-
-    Args:
-        names: Names out of `BASELINES`.
-        scale: Height of a target divided by the height of its input.
-        kinds: Kinds of the degradations, such as "holes".
-
-    Raises:
-        UserError: If a name is unknown.
-    """
-    for name in names:
-        if name not in BASELINES:
-            raise UserError(f"metrics.baselines: {name}: choose from {', '.join(BASELINES)}.")
-    return [name for name in names if BASELINES[name].fits(scale, kinds)]
-
-
-def baseline_scores(
-    batches: Callable[[], Iterable[Batch]],
-    names: Sequence[str],
-    quality: PictureQuality,
-    *,
-    slow_megapixels: float,
-    pause: Callable[[], None] | None = None,
-) -> Baselines:
-    """Return the scores of baselines.
-
-    Args:
-        batches: Function that returns the batches of whole pictures, the same at each call.
-        names: Names out of `BASELINES` that fit the task.
-        quality: Scores of a picture.
-        slow_megapixels: Number of megapixels of all targets together above which slow baselines
-            are left out, with a warning.
-        pause: Function called before each picture; it may raise to stop.
-    """
-    pixels, best = 0, {}
-    errors: dict[str, dict[float, list[float]]] = {name: {} for name in names}
-    psnr = PictureQuality(scores=["psnr"], colour=quality.colour, border=0, perceptual=None)
-    for pair in _pairs(batches, pause):
-        pixels += pair.target.shape[1] * pair.target.shape[2]
-        for name in names:
-            for strength in BASELINES[name].grid if len(BASELINES[name].grid) > 1 else ():
-                made = BASELINES[name].apply(pair.centre, strength)
-                found = psnr(made, pair.centre.target)["psnr"]
-                errors[name].setdefault(strength, []).append(found)
-    for name in names:
-        means = {strength: statistics.fmean(values) for strength, values in errors[name].items()}
-        best[name] = max(means, key=means.__getitem__, default=BASELINES[name].grid[0])
-    names = _without_slow(names, pixels / 1e6, slow_megapixels)
-    values: dict[str, dict[str, list[float]]] = {name: {} for name in names}
-    number = 0
-    for pair in _pairs(batches, pause):
-        number += 1
-        for name in names:
-            made = BASELINES[name].apply(pair, best[name])
-            for score, value in quality(made, pair.target).items():
-                values[name].setdefault(score, []).append(value)
-    return Baselines(
-        {n: {s: statistics.fmean(v) for s, v in each.items()} for n, each in values.items()},
-        {name: _fact(BASELINES[name], best[name]) for name in names},
-        number,
-    )
+    needs_mean: bool = False
+    """Whether it reads the mean target of the training pictures."""
 
 
 def pairs_of(batch: Batch) -> Iterable[Pair]:
@@ -167,42 +92,31 @@ def pairs_of(batch: Batch) -> Iterable[Pair]:
 
 def bicubic(pair: Pair) -> Tensor:
     """Return the bicubic enlargement (C, H, W) of the input of a pair."""
-    return matlab_resize(pair.input[None], factor=pair.scale)[0]
+    return matlab_resize(_in_channels(pair)[None], factor=pair.scale)[0]
 
 
 def enlarged(pair: Pair) -> Tensor:
     """Return the input (C, H, W) of a pair, enlarged by copies of pixels to the target's size."""
     if pair.scale == 1:
+        return _in_channels(pair)
+    return interpolate(_in_channels(pair)[None], scale_factor=pair.scale, mode="nearest")[0]
+
+
+def _in_channels(pair: Pair) -> Tensor:
+    """Return the input (C, H / f, W / f) of a pair with as many channels as its target."""
+    channels = pair.target.shape[0]
+    if pair.input.shape[0] == channels:
         return pair.input
-    return interpolate(pair.input[None], scale_factor=pair.scale, mode="nearest")[0]
+    colours = pair.input[:3]
+    grey = colours[:1]
+    if len(colours) == 3:
+        weights = torch.tensor(GREY, device=colours.device, dtype=colours.dtype)
+        grey = (weights[:, None, None] * colours).sum(0, keepdim=True)
+    return grey.expand(channels, -1, -1)
 
 
-def _pairs(
-    batches: Callable[[], Iterable[Batch]], pause: Callable[[], None] | None
-) -> Iterable[Pair]:
-    for batch in batches():
-        if pause is not None:
-            pause()
-        yield from pairs_of(batch)
-
-
-def _without_slow(names: Sequence[str], size: float, limit: float) -> list[str]:
-    slow = [name for name in names if BASELINES[name].is_slow]
-    if not slow or size <= limit:
-        return list(names)
-    log.warning(
-        "Baselines left out, since they are slow: %s. The pictures have %.0f megapixels;\n"
-        "metrics.slow_megapixels=%g is the limit.",
-        ", ".join(slow), size, limit,
-    )  # fmt: skip
-    return [name for name in names if name not in slow]
-
-
-def _fact(baseline: Baseline, strength: float) -> str:
-    if not baseline.strength:
-        return ""
-    grid = ", ".join(f"{value:g}" for value in baseline.grid)
-    return f"{baseline.strength} {strength:g} (best of {grid})"
+def _blended(pair: Pair, share: float) -> Tensor:
+    return (1 - share) * enlarged(pair) + share * pair.mean.to(pair.input)
 
 
 def _on_arrays(
@@ -272,7 +186,7 @@ def _restores(scale: int, kinds: Sequence[str]) -> bool:
 BASELINES: Mapping[str, Baseline] = {
     "input": Baseline(lambda pair, _: enlarged(pair)),
     "bicubic": Baseline(lambda pair, _: bicubic(pair), fits=lambda scale, kinds: scale > 1),
-    "blur": Baseline(_on_arrays(_blurred), "sigma", (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)),
+    "blur": Baseline(_on_arrays(_blurred), "sigma", (0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8)),
     "median": Baseline(_on_arrays(_median), "size", (3, 5), fits=_restores),
     "unsharp": Baseline(
         _on_arrays(_unsharp), "amount", (0.25, 0.5, 1.0, 2.0, 4.0), fits=_restores
@@ -286,6 +200,9 @@ BASELINES: Mapping[str, Baseline] = {
     "pull_push": Baseline(
         lambda pair, _: pull_push(pair.input[None], pair.mask[None] > 0.5)[0],
         fits=lambda scale, kinds: scale == 1 and "holes" in kinds,
+    ),
+    "blend": Baseline(
+        _blended, "share", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), needs_mean=True
     ),
     "gamma": Baseline(
         _on_arrays(_gamma), "gamma", (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),

@@ -1,6 +1,6 @@
 """Scores of generated images, with their protocol; no trainer and no model is needed."""
 
-__all__ = ["SCORES", "Evaluator", "Score"]
+__all__ = ["SCORES", "Evaluator", "Score", "check_features"]
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from limner.errors import UserError
 from limner.files.own_code import own_code
 from limner.interfaces import FeatureExtractor, ImageStore, missing_members
 from limner.metrics.floor import halves
-from limner.metrics.frechet import frechet_distance
-from limner.metrics.kid import kernel_distance
+from limner.metrics.frechet import distance_of_few, frechet_distance
+from limner.metrics.kid import kernel_distance, subsets_for
 from limner.metrics.prdc import prdc
 from limner.metrics.reference import Reference, reference
 from limner.metrics.statistics import (
@@ -32,8 +32,6 @@ SCORES = {
     "prdc": ("precision", "recall", "density", "coverage"),
 }
 """Name of a request in `metrics.scores`, and the names of the scores that it gives."""
-KID_SUBSET = 1000
-"""Usual number of images in a subset of KID."""
 
 
 class Score(NamedTuple):
@@ -76,19 +74,8 @@ class Evaluator:
         kid_subset_size: int | Literal["auto"],
         num_neighbours: int,
     ) -> None:
-        if missing := missing_members(features, FeatureExtractor):
-            raise UserError(
-                f"metrics.features: {type(features).__name__} has no {', '.join(missing)}.\n"
-                "limner.interfaces.FeatureExtractor documents each attribute."
-            )
+        check_features(features, "metrics.features")
         own_code(features)  # the hash is of the code that was imported, not of a later edit
-        suffix = features.suffix
-        if not isinstance(suffix, str) or suffix[:1] not in ("", "_"):
-            raise UserError(
-                f"metrics.features: suffix={suffix!r} of {type(features).__name__} ends the names "
-                "of its scores\nand must begin with an underscore, such as "
-                f"{'_' + str(suffix)!r}: val/fid_{suffix}."
-            )
         if not scores or set(scores) - SCORES.keys():
             raise UserError(f"metrics.scores={list(scores)}: choose from {', '.join(SCORES)}.")
         counts = {
@@ -227,12 +214,15 @@ class Evaluator:
         """Return the value, standard deviation and options of each score by name."""
         found, other = {}, real.statistics
         if "fid" in self.scores:
-            found["fid"] = (frechet_distance(generated.gaussian, other.gaussian), None, {})
+            found["fid"] = (self._fid(generated, other), None, {})
         if generated.features is not None:
             sizes = {"generated": len(generated.features), "reference": len(other.features)}
             compared = {"images_compared": sizes}
         if "kid" in self.scores:
-            subsets = self._subsets(min(sizes.values()), max(sizes.values()))
+            subsets = subsets_for(
+                tuple(sizes.values()), num_subsets=self.kid_num_subsets,
+                subset_size=self.kid_subset_size,
+            )  # fmt: skip
             mean, std = kernel_distance(generated.features, other.features, **subsets)
             # the deviation of a single subset would be 0
             found["kid"] = (mean, std if subsets["num_subsets"] > 1 else None, compared | subsets)
@@ -242,13 +232,12 @@ class Evaluator:
             found |= {name: (value, None, compared | k) for name, value in values.items()}
         return found
 
-    def _subsets(self, smaller: int, larger: int) -> dict[str, int]:
-        """Return number and size of the subsets of KID, for sets of these sizes."""
-        if self.kid_subset_size != "auto":
-            return {"num_subsets": self.kid_num_subsets, "subset_size": self.kid_subset_size}
-        size = min(KID_SUBSET, smaller)
-        # all subsets of the size of both sets are equal
-        return {"num_subsets": 1 if size == larger else self.kid_num_subsets, "subset_size": size}
+    def _fid(self, generated: Statistics, real: Statistics) -> float:
+        both = (generated.features, real.features)
+        limit = min(self.max_features, self.features.num_features)
+        if any(each is None or len(each) >= limit for each in both):  # or some images are left out
+            return frechet_distance(generated.gaussian, real.gaussian)
+        return distance_of_few(*both)
 
     def _request(self) -> StatisticsRequest:
         vectors = {"kid", "prdc"} & set(self.scores)
@@ -256,6 +245,27 @@ class Evaluator:
             gaussian="fid" in self.scores,
             max_features=self.max_features if vectors else None,
             num_splits=self.num_splits if "inception_score" in self.scores else None,
+        )
+
+
+def check_features(features: FeatureExtractor, key: str) -> None:
+    """Raise `UserError` unless a feature network has all members of its protocol.
+
+    Args:
+        features: The feature network.
+        key: Key of the network in the config, for the message.
+    """
+    if missing := missing_members(features, FeatureExtractor):
+        raise UserError(
+            f"{key}: {type(features).__name__} has no {', '.join(missing)}.\n"
+            "limner.interfaces.FeatureExtractor documents each attribute."
+        )
+    suffix = features.suffix
+    if not isinstance(suffix, str) or suffix[:1] not in ("", "_"):
+        raise UserError(
+            f"{key}: suffix={suffix!r} of {type(features).__name__} ends the names "
+            "of its scores\nand must begin with an underscore, such as "
+            f"{'_' + str(suffix)!r}: val/fid_{suffix}."
         )
 
 

@@ -1,6 +1,6 @@
 """FID: the Fréchet distance between two Gaussians, fitted to real and to generated features."""
 
-__all__ = ["FeatureMoments", "Moments", "frechet_distance"]
+__all__ = ["FeatureMoments", "Moments", "distance_of_few", "frechet_distance"]
 
 from typing import NamedTuple
 
@@ -69,6 +69,23 @@ def frechet_distance(p: FeatureMoments, q: FeatureMoments) -> float:
     return (distance + p.covariance.trace() + q.covariance.trace()).item()
 
 
+def distance_of_few(x: Tensor, y: Tensor) -> float:
+    """Return the same distance of two small sets of features, without a matrix (D, D).
+
+    The centred features X of a set give C = X^T X / (N - 1), so A = X^T / (N - 1)^(1/2).
+    Decompositions of covariances of a low rank take seconds, and may fail to converge.
+
+    Args:
+        x: Features (N, D), N at least 2.
+        y: Features (N', D), N' at least 2.
+    """
+    x, y = x.double(), y.double()
+    a, b = ((each - each.mean(0)) / (len(each) - 1) ** 0.5 for each in (x, y))
+    root = torch.linalg.svdvals(a @ b.T).sum()
+    distance = (x.mean(0) - y.mean(0)).square().sum() - 2 * root
+    return (distance + a.square().sum() + b.square().sum()).item()
+
+
 def _factor(covariance: Tensor) -> Tensor:
     """Return a matrix A (D, R) with A A^T = C.
 
@@ -78,6 +95,9 @@ def _factor(covariance: Tensor) -> Tensor:
     pivots = factor.diagonal().square()
     if failed == 0 and pivots.min() > SINGULAR * covariance.diagonal().max():
         return factor
-    values, vectors = torch.linalg.eigh(covariance)
+    try:
+        values, vectors = torch.linalg.eigh(covariance)
+    except torch.linalg.LinAlgError:  # covariances of very few images may not converge
+        vectors, values, _ = torch.linalg.svd(covariance)
     kept = values > SINGULAR * values.max()
     return vectors[:, kept] * values[kept].sqrt()

@@ -1,8 +1,8 @@
 """KID: a kernel distance between real and generated features."""
 
-__all__ = ["kernel_distance"]
+__all__ = ["kernel_distance", "subsets_for"]
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +10,9 @@ from torch import Tensor
 
 from limner.console import Bar
 from limner.metrics.feature_buffer import SHUFFLE
+
+KID_SUBSET = 1000
+"""Usual number of images in a subset of KID."""
 
 
 class KernelDistance(NamedTuple):
@@ -47,6 +50,24 @@ def kernel_distance(
             bar.update(done)
     values = torch.stack(values)
     return KernelDistance(values.mean().item(), values.std(correction=0).item())
+
+
+def subsets_for(
+    sizes: tuple[int, int], *, num_subsets: int, subset_size: int | Literal["auto"]
+) -> dict[str, int]:
+    """Return {"num_subsets", "subset_size"} of KID, for two sets of these sizes.
+
+    Args:
+        sizes: Number of images of each set.
+        num_subsets: Number of subsets that is asked for.
+        subset_size: Number of images in a subset; "auto" for `KID_SUBSET`, or for all images of
+            the smaller set if it has fewer. Subsets of all images of both sets are equal, so one
+            is enough.
+    """
+    if subset_size != "auto":
+        return {"num_subsets": num_subsets, "subset_size": subset_size}
+    size = min(KID_SUBSET, *sizes)
+    return {"num_subsets": 1 if size == max(sizes) else num_subsets, "subset_size": size}
 
 
 def _kernel(x: Tensor, y: Tensor) -> Tensor:

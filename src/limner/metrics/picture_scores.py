@@ -1,45 +1,22 @@
-"""Mean scores of a model's pictures over a set, beside the scores of its baselines."""
+"""Mean scores of a model's pictures over a set, and their entries in scores.json."""
 
-__all__ = ["PicturePairs", "PictureScores", "Tally", "entries", "facts_of"]
+__all__ = ["Tally", "add_pictures", "entries", "facts_of", "other_targets", "quality_for"]
 
 import hashlib
-import json
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from limner.cache import cached_folder
 from limner.errors import UserError
 from limner.interfaces import Batch
 from limner.losses.perceptual import PerceptualDistance
-from limner.metrics.baselines import BASELINES, Baselines, baseline_scores, fitting
+from limner.metrics.baseline_scores import Baselines, PicturePairs
+from limner.metrics.baselines import Pair, enlarged
+from limner.metrics.feature_buffer import permutation
 from limner.metrics.picture_quality import PictureQuality
-
-log = logging.getLogger(__name__)
-
-VERSION = 1  # of the baselines' code; a new version makes cached baselines useless
-
-
-class PicturePairs(Protocol):
-    """A data set of whole pictures with an input each, such as `limner.data.PictureDataModule`."""
-
-    name: str
-    image_shape: Sequence[int]
-    scale: int
-    split_seed: int
-
-    def pictures(self, split: str) -> tuple[Any, Tensor]:
-        """Return the store of a split, with a `fingerprint`, and the numbers of its pictures."""
-
-    def whole_pictures(self, split: str, *, device: torch.device) -> Iterator[Batch]:
-        """Yield the batch of each whole picture of a split."""
-
-    def protocol(self) -> dict[str, Any]:
-        """Return {"scale", "degradation"}, as plain data."""
+from limner.metrics.set_distances import SetTally
 
 
 class Tally:
@@ -74,104 +51,78 @@ class Tally:
         return {name: total / number for name, total in values} if number else {}
 
 
-class PictureScores:
-    """Settings of the scores of pictures, and their baselines.
+def quality_for(
+    data: PicturePairs,
+    *,
+    scores: Sequence[str],
+    colour: Literal["auto", "y", "rgb"] = "auto",
+    border: int | Literal["auto"] = "auto",
+    perceptual: PerceptualDistance | None = None,
+) -> PictureQuality:
+    """Return the scores of a picture that fit a data set, with their weights loaded.
 
     Args:
+        data: Data set of whole pictures.
         scores: Names out of `limner.metrics.picture_quality.SCORES`.
         colour: "y", "rgb", or "auto": y for super-resolution of colour pictures, else rgb.
         border: Number of pixels cut at each side; "auto": the scale for super-resolution, else 0.
         perceptual: Distance of the score `perceptual`, or None.
-        baselines: Names out of `limner.metrics.baselines.BASELINES`; those that do not fit the
-            data are left out.
-        slow_megapixels: Number of megapixels of all pictures together above which slow baselines
-            are left out.
+
+    Raises:
+        UserError: If a value is out of its range, if the weights of the perceptual distance are
+            not installed, or if it cannot read the pictures.
     """
-
-    def __init__(
-        self,
-        *,
-        scores: Sequence[str],
-        colour: Literal["auto", "y", "rgb"],
-        border: int | Literal["auto"],
-        perceptual: PerceptualDistance | None,
-        baselines: Sequence[str],
-        slow_megapixels: float,
-    ) -> None:
-        self.scores, self.colour, self.border = list(scores), colour, border
-        self.perceptual, self.baselines = perceptual, list(baselines)
-        self.slow_megapixels = slow_megapixels
-        self._quality(scale=1, num_channels=3)  # checks the values
-        fitting(self.baselines, scale=1, kinds=())
-
-    def quality(self, data: PicturePairs) -> PictureQuality:
-        """Return the scores that fit a data set, with their weights loaded.
-
-        Raises:
-            UserError: If the weights of the perceptual distance are not installed, or if it cannot
-                read the pictures.
-        """
-        num_channels = data.image_shape[0]
-        quality = self._quality(scale=getattr(data, "scale", 1), num_channels=num_channels)
-        if quality.perceptual is not None and num_channels not in (1, 3):
-            raise UserError(
-                f"metrics.scores: perceptual compares pictures of 1 or 3 channels, not "
-                f"{num_channels}."
-            )
-        quality.prepare()
-        return quality
-
-    def of_baselines(
-        self,
-        data: PicturePairs,
-        split: str,
-        quality: PictureQuality,
-        *,
-        device: torch.device,
-        pause: Callable[[], None] | None = None,
-    ) -> Baselines:
-        """Return the scores of the baselines of a split, from the cache if they are there.
-
-        Args:
-            data: Data set of whole pictures with inputs.
-            split: Name of the split.
-            quality: Scores of a picture.
-            device: Device on which inputs are made.
-            pause: Function called before each picture; it may raise to stop.
-        """
-        names = fitting(self.baselines, scale=data.scale, kinds=_kinds(data.protocol()))
-        store, indices = data.pictures(split)
-        chosen = hashlib.sha256(indices.numpy().tobytes()).hexdigest()
-        key = {
-            "version": VERSION,
-            "pictures": [store.fingerprint, chosen, data.split_seed],
-            "made": data.protocol(),
-            "scores": {name: quality.protocol(name) for name in quality.scores},
-            "baselines": {name: list(BASELINES[name].grid) for name in names},
-            "slow_megapixels": self.slow_megapixels,
-        }
-
-        def build(folder: Path) -> None:
-            log.info("Scoring the baselines: %s. Later runs read them from the cache.",
-                     ", ".join(names))  # fmt: skip
-            found = baseline_scores(
-                lambda: data.whole_pictures(split, device=device), names, quality,
-                slow_megapixels=self.slow_megapixels, pause=pause,
-            )  # fmt: skip
-            (folder / "baselines.json").write_text(json.dumps(found._asdict()))
-
-        folder = cached_folder("baselines", key, build)
-        return Baselines(**json.loads((folder / "baselines.json").read_text()))
-
-    def _quality(self, *, scale: int, num_channels: int) -> PictureQuality:
-        automatic = "y" if scale > 1 and num_channels == 3 else "rgb"
-        cut = scale if scale > 1 else 0
-        return PictureQuality(
-            scores=self.scores,
-            colour=automatic if self.colour == "auto" else self.colour,
-            border=cut if self.border == "auto" else self.border,
-            perceptual=self.perceptual,
+    num_channels, scale = data.image_shape[0], getattr(data, "scale", 1)
+    automatic = "y" if scale > 1 and num_channels == 3 else "rgb"
+    cut = scale if scale > 1 else 0
+    quality = PictureQuality(
+        scores=scores,
+        colour=automatic if colour == "auto" else colour,
+        border=cut if border == "auto" else border,
+        perceptual=perceptual,
+    )
+    if quality.perceptual is not None and num_channels not in (1, 3):
+        raise UserError(
+            f"metrics.scores: perceptual compares pictures of 1 or 3 channels, not {num_channels}."
         )
+    quality.prepare()
+    return quality
+
+
+def add_pictures(sets: SetTally, output: Tensor, batch: Batch) -> None:
+    """Add the pictures of a batch to the sets "output", "target" and "input".
+
+    Args:
+        sets: Features of the sets.
+        output: The model's pictures (B, C, H, W) in [-1, 1].
+        batch: The batch; its inputs are enlarged by copies of pixels if they are smaller.
+    """
+    weights = batch.get("weight")
+    for i, target in enumerate(batch["image"]):
+        weight = 1.0 if weights is None else float(weights[i])
+        sets.add("output", output[i], weight=weight)
+        sets.add("target", target, weight=weight)
+        sets.add("input", enlarged(Pair(batch["input"][i], None, target)), weight=weight)
+
+
+def other_targets(data: PicturePairs, split: str, num: int) -> list[Tensor] | None:
+    """Return training targets, uint8 (C, H, W), for the floor of a distance to another split.
+
+    Args:
+        data: Data set of whole pictures.
+        split: Split of the pictures that a model is scored on.
+        num: Number of targets; a fixed shuffle chooses them.
+
+    Returns:
+        The targets, or None if the split is the training split, or if there are too few.
+    """
+    if split == "train" or not hasattr(data, "pictures"):
+        return None
+    store, indices = data.pictures("train")
+    if len(indices) < num or not hasattr(store, "picture"):
+        return None
+    chosen = indices[permutation(len(indices))[:num]].sort().values
+    return [store.picture(i) for i in chosen.tolist()]
 
 
 def entries(
@@ -212,9 +163,3 @@ def facts_of(data: PicturePairs, split: str, num_pictures: int) -> dict[str, Any
         "pictures": chosen.hexdigest()[:16],
         **data.protocol(),
     }
-
-
-def _kinds(protocol: Mapping[str, Any]) -> list[str]:
-    """Return the kinds of the degradations in the protocol of data."""
-    made = protocol.get("degradation") or {}
-    return [part.get("kind", name) for name, part in made.items() if isinstance(part, Mapping)]

@@ -96,7 +96,8 @@ def _is_data_set(kind: type) -> bool:
 
 
 _METRICS = r"metrics(\.choices\.\w+)?"
-_OF_METRICS = ("limner.callbacks.scores", "limner.callbacks.pair_scores")
+_FEATURES = rf"{_METRICS}(\.distances)?\.features"
+_OF_METRICS = tuple(f"limner.callbacks.{n}" for n in ("scores", "pair_scores", "domain_scores"))
 _OF_MODELS = (*PARTS, "torch.nn", "torch.optim")
 ROLES = (
     Role("trainer", ("lightning.pytorch",), _is(Trainer), _never),
@@ -110,8 +111,9 @@ ROLES = (
     Role("lr_schedule", ("limner.schedules",), _is_part, _never),
     Role(_METRICS, _OF_METRICS, _is(Callback), _never),
     Role(rf"{_METRICS}\.perceptual(\W.*)?", _OF_MODELS, _is_part, _never),
-    Role(rf"{_METRICS}\.features", ("limner.metrics",), _has("prepare"), _never),
-    Role(rf"{_METRICS}\.features\.network(\W.*)?", _OF_MODELS, _is_part, _is_optimizer),
+    Role(rf"{_METRICS}\.distances", ("limner.metrics",), _has("between"), _never),
+    Role(_FEATURES, ("limner.metrics",), _has("prepare"), _never),
+    Role(rf"{_FEATURES}\.network(\W.*)?", _OF_MODELS, _is_part, _is_optimizer),
     Role(r"callbacks\.\w+", ("limner.callbacks",), _is(Callback), _never),
     Role(r"logger\.\w+", ("limner.loggers",), _is(Logger), _never),
     Role("gradients", ("limner.models",), _is_part, _never),

@@ -79,6 +79,8 @@ def merged(config: DictConfig, folder: Path, words: Sequence[str]) -> DictConfig
     metrics = OmegaConf.select(wanted, "metrics")
     if isinstance(metrics, DictConfig) and "num_neighbours" in metrics and "floor" not in metrics:
         metrics.floor = False  # added to limner after the start
+    if isinstance(metrics, DictConfig) and "slow_megapixels" in metrics:
+        metrics.distances = metrics.get("distances")  # likewise
     for key in config.keys() - wanted.keys():
         wanted[key] = config[key]  # added to limner after the run started
     own = composed_by_user(split_flags(with_saved_overrides(words, choices(overrides)))[1])

@@ -51,25 +51,33 @@ def read_scores(path: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def scores_tables(entries: Mapping[str, Mapping[str, Any]]) -> list[Table]:
-    """Return one table or two: scores of sets of images, and scores of single pictures.
+    """Return a table of scores of sets of images, and tables of scores of single pictures.
 
-    The second table has a row for the model and a row for each baseline.
+    A table of single pictures has a row for the model and a row for each baseline. Scores with
+    other pictures, or of another direction between two domains, have a table of their own.
     """
-    single = {n: entry for n, entry in entries.items() if "num_pictures" in entry["protocol"]}
+    groups: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for name, entry in entries.items():
+        if _is_of_single_pictures(entry["protocol"]):
+            groups.setdefault(_title(entry["protocol"]), {})[name] = entry
+    single = {name for group in groups.values() for name in group}
     others = {name: entry for name, entry in entries.items() if name not in single}
     tables = [scores_table(others)] if others or not single else []
-    return [*tables, _table_of_pictures(single)] if single else tables
+    return [*tables, *(_table_of_pictures(title, group) for title, group in groups.items())]
 
 
 def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return a table of the entries of a scores.json: name, value with deviation, and images.
 
-    If some scores have a floor, a column shows these scores of real images.
+    If some scores have baselines, or a floor, columns show these scores too.
     """
     has_floor = any("floor" in entry for entry in entries.values())
+    baselines = dict.fromkeys(name for e in entries.values() for name in e.get("baselines", {}))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("score", overflow="fold")
     table.add_column("value", justify="right")
+    for name in baselines:
+        table.add_column(Text(printable(name)), justify="right")
     if has_floor:
         table.add_column("real images", justify="right")
     table.add_column("of")
@@ -78,20 +86,35 @@ def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
         if "std" in entry:
             value += f" ± {entry['std']:.2g}"
         images = _images(entry["protocol"])
-        floor = [Text(_number(entry["floor"]) if "floor" in entry else "")] if has_floor else []
-        table.add_row(Text(printable(name)), Text(value), *floor, Text(printable(images)))
+        beside = [entry.get("baselines", {}).get(baseline) for baseline in baselines]
+        beside += [entry.get("floor")] if has_floor else []
+        cells = [Text("" if each is None else _number(each)) for each in beside]
+        table.add_row(Text(printable(name)), Text(value), *cells, Text(printable(images)))
     return table
 
 
-def _table_of_pictures(entries: Mapping[str, Mapping[str, Any]]) -> Table:
+def _is_of_single_pictures(protocol: Mapping[str, Any]) -> bool:
+    """Return whether a score is the mean of scores of single pictures, which have a border."""
+    return "num_pictures" in protocol and "border" in protocol
+
+
+def _title(protocol: Mapping[str, Any]) -> str:
+    """Return the title of a table of pictures: their number, and what of them is compared."""
+    ways = {"ab": "A to B: ", "ba": "B to A: "}
+    facts = [f"{ways.get(str(protocol.get('direction')), '')}{_pictures(protocol)}"]
+    facts += [f"border {protocol['border']}"] if protocol.get("border") else []
+    return printable(", ".join(facts))
+
+
+def _table_of_pictures(title: str, entries: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return a table with a column for each score, and the baselines below the model."""
     how = next(iter(entries.values()))["protocol"]
-    split = f"{how['split']} " if how.get("split", "all") != "all" else ""
-    facts = [f"{how['num_pictures']} {split}pictures", str(how.get("colour", ""))]
-    facts += [f"border {how['border']}"] if how.get("border") else []
+    if how.get("colour"):
+        head, _, rest = title.partition(", ")
+        title = ", ".join(filter(None, (head, printable(str(how["colour"])), rest)))
     table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title_justify="left",
-        title=Text(printable(", ".join(facts))), title_style="",
+        title=Text(title), title_style="",
     )  # fmt: skip
     table.add_column("")
     for name in entries:
@@ -102,6 +125,12 @@ def _table_of_pictures(entries: Mapping[str, Mapping[str, Any]]) -> Table:
         cells = [_number(each[baseline]) if baseline in each else "" for each in made]
         table.add_row(Text(printable(_described(baseline, how))), *cells)
     return table
+
+
+def _pictures(protocol: Mapping[str, Any]) -> str:
+    """Return the number and the split of scored pictures."""
+    split = f"{protocol['split']} " if protocol.get("split", "all") != "all" else ""
+    return f"{protocol['num_pictures']} {split}pictures"
 
 
 def _described(baseline: str, protocol: Mapping[str, Any]) -> str:
@@ -127,6 +156,8 @@ def _refuse_no_number(value: Any, name: str) -> None:
 
 def _images(protocol: Mapping[str, Any]) -> str:
     """Return a short description of the images of a score, from its protocol."""
+    if "num_pictures" in protocol:
+        return f"{protocol['num_pictures']:,} pictures"
     parts = []
     if "num_samples" in protocol:
         parts.append(f"{protocol['num_samples']:,} samples")

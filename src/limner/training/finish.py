@@ -11,6 +11,7 @@ import lightning as L
 from omegaconf import DictConfig
 
 from limner.callbacks.checkpoints import check_last
+from limner.callbacks.domain_scores import DomainScores
 from limner.callbacks.measured import measured_of
 from limner.callbacks.pair_scores import PairScores
 from limner.callbacks.scores import Scores, entry, write_scores
@@ -46,7 +47,7 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
     entries: dict[str, Any] = {}
     writing = WarnOnce("Writing scores.json", OSError)
     for callback in trainer.callbacks:
-        if isinstance(callback, Scores | PairScores):
+        if isinstance(callback, Scores | PairScores | DomainScores):
             entries = {name: each for name, each in callback.latest.items() if name in values}
             writing = callback.writing
     protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}

@@ -91,7 +91,8 @@ def measured(words: Sequence[str]) -> tuple[dict[str, dict[str, Any]], Path]:
 def _of_pictures(options: Options, overrides: Sequence[str]) -> tuple[Entries, Path]:
     """Score a run whose model changes pictures, and write evaluation.json."""
     folder = Path(options.run)
-    options = dataclasses.replace(options, metrics=options.metrics or default_metrics(folder))
+    metrics = options.metrics or default_metrics(folder, trust=options.trust)
+    options = dataclasses.replace(options, metrics=metrics)
     overrides = whole_path(folder, overrides)
     config = _config(options, overrides)
     entries = score_pictures(options, config, overrides)

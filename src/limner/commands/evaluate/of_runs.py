@@ -65,6 +65,8 @@ def of_run(
         data = {"background": here.data.background, **data}
     if "num_neighbours" in metrics:  # a run of an earlier version has no floor
         metrics = {"floor": False, **metrics}
+    if "slow_megapixels" in metrics:  # likewise
+        metrics = {"distances": None, **metrics}
     source = _mapping(data, "source", asked)
     config = OmegaConf.create({
         "seed": plain.get("seed", 0),
