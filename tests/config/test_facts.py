@@ -9,6 +9,7 @@ from limner.config.facts import (
     model_options,
     options_with,
     refuse_kind_of_data,
+    refuse_unlabelled,
     with_placeholders,
 )
 from limner.errors import UserError
@@ -65,3 +66,20 @@ def test_refuse_kind_of_data_names_the_degradations_that_fit(scale, fitting):
         refuse_kind_of_data(model, data)
     refuse_kind_of_data(model, SimpleNamespace(input_shape=[3, 8, 8]))
     refuse_kind_of_data(SimpleNamespace(), data)
+
+
+@pytest.mark.parametrize(
+    ("model", "what"),
+    [("classifier", "model=classifier needs labels"), ("cgan", "This conditional model needs")],
+)
+def test_refuse_unlabelled_names_the_data_options_with_labels(composed, model, what):
+    made = composed(f"model={model}", "data=restoration", "data.path=nowhere")
+    with pytest.raises(UserError) as refused:
+        refuse_unlabelled(made)
+    message = str(refused.value)
+    assert message.startswith(what)
+    assert "data=restoration has none" in message
+    assert all(name in message for name in ("cifar10", "image_folder", "shapes,"))
+    assert "super_resolution" not in message
+    refuse_unlabelled(composed(f"model={model}", "data=mnist"))
+    refuse_unlabelled(composed("model=gan", "data=restoration", "data.path=nowhere"))

@@ -2,7 +2,7 @@
 
 __all__ = [
     "FACTS", "fill_facts", "model_options", "options_with", "refuse_kind_of_data",
-    "refuse_missing_facts", "with_placeholders",
+    "refuse_missing_facts", "refuse_unlabelled", "with_placeholders",
 ]  # fmt: skip
 
 import re
@@ -69,6 +69,39 @@ def refuse_kind_of_data(model: object, data: object) -> None:
             "choose other data, such as data=image_folder. A class of your own that reads both\n"
             "needs the attribute reads_domains = True."
         )
+
+
+def refuse_unlabelled(config: DictConfig) -> None:
+    """Raise `UserError` if a classifier or a conditional model has data without labels.
+
+    Args:
+        config: Config of a run, with the facts of the opened data.
+    """
+    name = OmegaConf.select(config, "model._target_")
+    is_classifier = name == "limner.models.Classifier"
+    of_model = OmegaConf.select(config, "model.num_classes")
+    found = config.data.get("num_classes")
+    if not isinstance(found, int) or found > 1 or of_model is None:
+        return
+    if is_classifier or (found == 0 and of_model == 0):
+        what = "model=classifier needs labels of two classes or more"
+        own, number = f"data={config.data.get('name')}", "none" if found == 0 else "one class"
+        raise UserError(
+            f"{what if is_classifier else 'This conditional model needs labels'}, and {own} has "
+            f"{number}; choose\none of {_options_with_labels()}"
+            + ("" if is_classifier else ",\nor a model without labels: model/condition=none")
+        )
+
+
+def _options_with_labels() -> str:
+    """Return the options of `data` that may have labels; a folder has them in class folders."""
+    files = sorted((CONFIG_DIR / "data").glob("*.yaml"))
+    loaded = {file.stem: OmegaConf.load(file) for file in files}
+    return "data=" + ", ".join(
+        f"{name} (of class folders)" if name == "image_folder" else name
+        for name, node in loaded.items()
+        if node.get("num_classes", 0) != 0
+    )
 
 
 def refuse_missing_facts(config: DictConfig, error: Exception) -> None:

@@ -15,7 +15,7 @@ from limner.callbacks.rollbacks import Rollback, rollbacks_of, seed_after
 from limner.callbacks.signals import StopOnSignal, stopping_at_once
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed
-from limner.config.facts import fill_facts
+from limner.config.facts import fill_facts, refuse_unlabelled
 from limner.config.groups import check_groups
 from limner.console import quieten, shown
 from limner.errors import Interrupted, UserError
@@ -211,6 +211,7 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
     length.fill()
     del saved
     fill_facts(config, data)
+    refuse_unlabelled(config)
     if first_stage is not None:
         check_shape(first_stage, data.image_shape)
     choose_metrics(config, data)
