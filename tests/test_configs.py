@@ -24,24 +24,29 @@ FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = [
     "vae", "cvae", "ladder_vae", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
 ]  # fmt: skip
-PICTURES = ["restoration", "super_resolution"]
-"""Models that change pictures, and the data sets of pictures that they need."""
+PICTURES = {
+    "restoration": "restoration", "super_resolution": "super_resolution",
+    "pix2pix": "paired_folder", "srgan": "super_resolution",
+}  # fmt: skip
+"""Models that change pictures, and a data set that each reads."""
+DEGRADED = ["restoration", "super_resolution"]
+"""Data sets of pictures and their degraded copies."""
 DOMAINS = ["shapes_styles", "unpaired_folders"]
 """Data sets of two domains, which only models of two domains read."""
 STORED_PAIRS = ["paired_folder", "shapes_edges"]
 """Data sets of stored inputs and targets, for models that change pictures."""
 DATA = sorted(
     {path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")}
-    - {*PICTURES, *DOMAINS, *STORED_PAIRS}
+    - {*DEGRADED, *DOMAINS, *STORED_PAIRS}
 )
 KINDS = ["digits", "cifar100", "celeba", "imagenet"]
 """Data sets of each size, number of channels and kind of labels; the others are like these."""
 PAIRS = [
     (MODELS[i % len(MODELS)], DATA[i % len(DATA)]) for i in range(max(len(MODELS), len(DATA)))
 ]
-PAIRS += [(name, name) for name in PICTURES]
+PAIRS += PICTURES.items()
 PAIRS += [("vae", "super_resolution"), ("gan", "restoration"), ("vae", "shapes_edges")]
-PAIRS += [("restoration", name) for name in STORED_PAIRS]
+PAIRS += [("restoration", name) for name in STORED_PAIRS] + [("pix2pix", "shapes_edges")]
 PAIRS += [("cyclegan", name) for name in DOMAINS]
 """Pairs in which each model and each data set occurs."""
 COMBINATIONS = [
@@ -81,6 +86,12 @@ COMBINATIONS = [
     slow("cyclegan", "unet", "loss=wasserstein penalty=gradient"),
     slow("cyclegan", "johnson", "loss=relativistic penalty=r1_r2 augmentation=ada"),
     slow("restoration", "johnson", ""),
+    ("pix2pix", "unet", "losses=[pixel,ssim] penalty=r1 augmentation=ada"),
+    slow("pix2pix", "johnson", "loss=hinge augmentation=diffaugment penalty=[lecam,consistency]"),
+    ("pix2pix", "srresnet", "loss=relativistic penalty=r1_r2"),
+    slow("pix2pix", "nafnet", "loss=wasserstein penalty=gradient"),
+    ("srgan", "edsr", "losses=srgan"),
+    slow("srgan", "span", "loss=least_squares penalty=r2"),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
 
@@ -149,7 +160,7 @@ def files_of(data: str, root: Path) -> list[str]:
         "data.crop_size=24",
     ]  # fmt: skip
     own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
-    own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in PICTURES}
+    own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in DEGRADED}
     own["unpaired_folders"] = [f"data.path={root}/domains", "data.crop_size=24"]
     own["shapes_styles"] = ["data.crop_size=24"]
     return own.get(data, [f"data.root={root}"])
@@ -163,12 +174,11 @@ def narrow(model: str) -> list[str]:
 
 def pictures_of(model: str, network: str, root: Path) -> list[str]:
     """Return the words of the data of a model that changes pictures; none for other models."""
+    data = "shapes_styles" if model == "cyclegan" else PICTURES.get(model)
     small = narrow(model)
     if network == "nafnet_holes":
         small = ["data/degradation=holes", "network.restorer.network.width=8"]
-    data = "shapes_styles" if model == "cyclegan" else model
-    own = [f"data={data}", *files_of(data, root), *small]
-    return own if model in (*PICTURES, "cyclegan") else []
+    return [] if data is None else [f"data={data}", *files_of(data, root), *small]
 
 
 def train(made: DictConfig, folder: Path) -> None:

@@ -12,7 +12,7 @@ from support import fakes
 from test_picture_runs import difference, losses, weights
 
 ROOT = Path(__file__).parents[1]
-QUIET = ["accelerator=cpu", "logger=none", "~callbacks.progress"]
+QUIET = ["accelerator=cpu", "logger=none", "~callbacks.progress", "~callbacks.strips"]
 MODEL = """\
 _target_: support.domains.{name}
 optimizer: ${{optimizer}}
@@ -53,9 +53,14 @@ def test_stopped_run_equals_the_uninterrupted_run_from_the_middle_of_an_epoch(ru
     assert losses("whole") == losses("parts")
     assert run(*common, "seed=1", "trainer.max_steps=5", "hydra.run.dir=other").code == 0
     assert difference(weights("whole"), weights("other")) > 1e-5, "the comparison can fail"
-    (folder / "A" / "0003.png").unlink()
-    changed = run("--config-dir", "own", "resume=parts", "trainer.max_steps=6")
+    moved = folder.rename(folder.parent / "moved")
+    more = ["--config-dir", "own", "resume=parts", "trainer.max_steps=6", f"data.path={moved}"]
+    (moved / "A" / "0003.png").rename("kept.png")
+    changed = run(*more)
     assert "training images of unpaired_folders, domain a, differ" in changed.err
+    Path("kept.png").rename(moved / "A" / "0003.png")
+    again = run(*more)
+    assert again.code == 0, again.err
 
 
 @pytest.mark.usefixtures("forking")

@@ -36,15 +36,26 @@ def test_killed_run_equals_the_uninterrupted_run(run, tmp_path, model, kills):
     assert kill_test.compare(whole, other)["differences"] > UPDATES
 
 
+OF_PICTURES = {
+    "restoration": ["model=restoration", "network.restorer.width=8",
+                    "network.restorer.num_blocks=1"],
+    "pix2pix": ["model=pix2pix", "network.restorer.width=4", "network.restorer.max_width=8",
+                "network.discriminator.receptive_field=16", "network.discriminator.width=4",
+                "model/augmentation=ada", "model/penalty=lecam"],
+}  # fmt: skip
+
+
 @pytest.mark.slow  # test_picture_runs.py tests resumes without kills
 @pytest.mark.usefixtures("forking")
-def test_killed_run_on_crops_of_pictures_equals_the_uninterrupted_run(run, tmp_path):
+@pytest.mark.parametrize("kind", OF_PICTURES)
+def test_killed_run_on_crops_of_pictures_equals_the_uninterrupted_run(run, tmp_path, kind):
+    """With a discriminator, the states of both optimizers must be those of the whole run."""
     folder = write_photos(tmp_path / "photos", 12, sizes=[(30, 26), (25, 40)])
+    degradation = "[noise,holes]" if kind == "restoration" else "noise"
     words = [
-        *RUN, "model=restoration", "data=restoration", f"data.path={folder}", "metrics=loss",
+        *RUN, *OF_PICTURES[kind], "data=restoration", f"data.path={folder}", "metrics=loss",
         "data.crop_size=16", "data.batch_size=8", "data.crops_per_picture=3",
-        "data/degradation=[noise,holes]", "network.restorer.width=8",
-        "network.restorer.num_blocks=1",
+        f"data/degradation={degradation}",
     ]  # fmt: skip
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run(*words, f"hydra.run.dir={whole}").code == 0

@@ -109,6 +109,8 @@ def test_train_refuses_a_typo_in_an_experiment_file(run, tmp_path, text, code, m
         (["model=vqvae", "metrics=classifier"], "draws no images to score"),
         (["model=vae", "metrics=pictures"], "VAE does not: choose metrics=auto"),
         (["model=vae", "metrics=pictures", "metrics.colour=lab"], "must be auto or y or rgb"),
+        (["model=vae", "metrics=domains"], "choose metrics=auto, or metrics=translation"),
+        (["metrics=translation", "metrics.distances.scores=[prdc]"], "choose from fid, kid"),
         (["metrics=pictures", "metrics.baselines=[nearest]"], "nearest: choose from input"),
         (["metrics=pictures", "callbacks.strips.num_images=0"], "must be 1 or more"),
         (["model=classifier", "metrics=classifier"], "Classifier draws no images to score"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image, ImageFilter
 
 import limner
 from limner.runs.checkpoints import update_path
@@ -15,14 +16,31 @@ from support.runs import last_checkpoint
 
 ROOT = Path(__file__).parents[1]
 SIZES = [(48, 40), (41, 55), (40, 40), (50, 43), (44, 47)]
+OTHERS = ("restoration", "pairs")
+"""Other kinds of data, which several processes share in the same way."""
 QUIET = ["accelerator=cpu", "logger=none", "~callbacks.progress"]
 PAIRS = ["network.restorer.width=8", "network.restorer.num_blocks=1", "model.ema_half_life=100"]
+JUDGED = ["network.restorer.width=4", "network.restorer.max_width=8", "model.ema_half_life=100",
+          "network.discriminator.receptive_field=16", "network.discriminator.width=4"]  # fmt: skip
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Write a folder of 15 photos of five sizes."""
     return write_photos(tmp_path / "photos", 15, sizes=SIZES)
+
+
+def stored_pairs(folder: Path) -> Path:
+    """Write blurred photos as inputs, and the photos as their targets; return their folder."""
+    pairs = folder.with_name("pairs")
+    if not pairs.exists():
+        for side in ("in", "out"):
+            (pairs / side).mkdir(parents=True)
+        for path in folder.iterdir():
+            with Image.open(path) as photo:
+                photo.filter(ImageFilter.GaussianBlur(2)).save(pairs / "in" / path.name)
+                photo.save(pairs / "out" / path.name)
+    return pairs
 
 
 def words_of(kind: str, folder: Path, *, batch_size: int = 8) -> list[str]:
@@ -32,11 +50,20 @@ def words_of(kind: str, folder: Path, *, batch_size: int = 8) -> list[str]:
                         "data.degradation.parts.noise.sigma=[0,50]", *PAIRS],
         "super_resolution": ["model=super_resolution", "data=super_resolution",
                              "data.crop_size=36", "data.scale=3", *PAIRS],
+        "pix2pix": ["model=pix2pix", "data=restoration", "data.crop_size=24",
+                    "data/degradation=[noise,holes]", "model/augmentation=diffaugment",
+                    "model/penalty=[r1,lecam]", *JUDGED],
+        "srgan": ["model=srgan", "data=super_resolution", "data.crop_size=36", "data.scale=3",
+                  "model/losses=pixel", *PAIRS, "network.discriminator.width=4"],
+        "pairs": ["model=restoration", "data=paired_folder", "data.crop_size=24",
+                  "data.input_folder=in", "data.target_folder=out", "data/augmentation=standard",
+                  "data.recolour=both", *PAIRS],
         "vae": ["model=vae", "network=mlp", "data=super_resolution", "data.crop_size=16",
                 "~callbacks.pictures", "~callbacks.codes"],
     }[kind]  # fmt: skip
+    path = stored_pairs(folder) if kind == "pairs" else folder
     return [
-        *own, f"data.path={folder}", f"data.batch_size={batch_size}", "data.crops_per_picture=2",
+        *own, f"data.path={path}", f"data.batch_size={batch_size}", "data.crops_per_picture=2",
         "data.validation_fraction=0.2", "metrics=loss",
     ]  # fmt: skip
 
@@ -56,7 +83,7 @@ def losses(run: str) -> dict[str, float]:
     return {name: entry["value"] for name, entry in scores.items()}
 
 
-@pytest.mark.parametrize("kind", ["restoration", "vae"])
+@pytest.mark.parametrize("kind", ["restoration", "pairs", "vae", "pix2pix"])
 def test_stopped_run_equals_the_uninterrupted_run_from_the_middle_of_an_epoch(run, folder, kind):
     common = [*words_of(kind, folder), *QUIET]
     assert run(*common, "trainer.max_steps=5", "hydra.run.dir=whole").code == 0
@@ -70,7 +97,8 @@ def test_stopped_run_equals_the_uninterrupted_run_from_the_middle_of_an_epoch(ru
 
 
 @pytest.mark.parametrize(
-    "kind", ["super_resolution", pytest.param("restoration", marks=pytest.mark.slow)]
+    "kind",
+    ["super_resolution", "pix2pix", *(pytest.param(k, marks=pytest.mark.slow) for k in OTHERS)],
 )
 @pytest.mark.usefixtures("forking")
 def test_two_processes_equal_one(run, tmp_path, folder, kind):

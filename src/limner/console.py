@@ -204,7 +204,7 @@ class Bar:
         self._text = ProgressText(printable(description), completed, total, unit)
         self._values: Values = {}
         self._display: Lines | Notebook | Terminal | None = None
-        self._start = self._next = 0.0
+        self._start, self._next, self._from = 0.0, 0.0, completed
         self._is_shown = False
         self._first: tuple[float, int] | None = None
         self._recent: deque[tuple[float, int]] = deque()
@@ -275,6 +275,8 @@ class Bar:
         text.values = self._values() if callable(self._values) else self._values
         text.seconds = now - self._start
         text.per_second = _speed(*self._recent[0], now, text.completed) or text.per_second
+        if is_last:  # the time since the start stands beside it
+            text.per_second = _speed(self._start, self._from, now, text.completed)
         if text.total is not None and self._first is not None:
             mean = _speed(*self._first, now, text.completed) or text.per_second
             text.left = (text.total - text.completed) / mean if mean else None

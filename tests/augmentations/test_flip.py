@@ -24,3 +24,13 @@ def test_flip_of_an_image_depends_only_on_its_own_random_number():
     flipped = HorizontalFlip(probability=0.5)(images, uniform=uniform)
     assert torch.equal(flipped[0], images[0])
     assert torch.equal(flipped[1:], images[1:].flip(-1))
+
+
+def test_pictures_of_one_sample_are_mirrored_by_the_same_draw():
+    small, large = torch.rand(6, 1, 3, 4), torch.rand(6, 3, 6, 8)
+    uniform = torch.tensor([[0.1], [0.9], [0.4], [0.6], [0.0], [0.99]])
+    flip = HorizontalFlip(probability=0.5)
+    found = flip.apply_all([small, large], uniform=uniform, colours=[False, True])
+    for before, after in zip((small, large), found, strict=True):
+        assert torch.equal(after[::2], before[::2].flip(-1))
+        assert torch.equal(after[1::2], before[1::2])

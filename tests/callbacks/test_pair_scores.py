@@ -122,6 +122,9 @@ def test_model_that_draws_images_is_refused_with_the_option_to_choose():
     model.reads_input = False
     with pytest.raises(UserError, match="Darker does not: choose metrics=auto"):
         L.Trainer(callbacks=[callback()], **CPU).validate(model, Data(), verbose=False)
+    model.reads_domains = True
+    with pytest.raises(UserError, match="Darker does not: choose metrics=domains"):
+        L.Trainer(callbacks=[callback()], **CPU).validate(model, Data(), verbose=False)
 
 
 class Distance:

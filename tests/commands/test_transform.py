@@ -373,3 +373,27 @@ def test_transform_takes_the_direction_of_a_model_with_two(transform):
     with pytest.raises(UserError, match="direction=ab: this PictureModel has no direction"):
         transform("input=in", "output=none", "direction=ab")
     assert not Path("none").exists()
+
+
+@pytest.mark.parametrize("words", [("input=in/a.png",), ("input=in",)])
+def test_transform_refuses_the_name_of_a_picture_as_its_output_folder(transform, words):
+    picture("in/a.png")
+    with pytest.raises(UserError, match=r"output=one\.png: names the folder .*output=one$"):
+        transform(*words, "output=one.png")
+    Path("two.png").mkdir()
+    transform(*words, "output=two.png")
+
+
+def test_transform_of_one_picture_prints_the_path_of_its_result(transform):
+    picture("in/a.jpg")
+    assert transform("input=in/a.jpg", "output=out") == ["out/a.png"]
+    assert transform("input=in", "output=other") == ["other/a.png"]
+
+
+def test_transform_states_how_many_pixels_were_holes(transform):
+    array = pixels(5, 7, 4)
+    array[..., 3] = 255
+    array[0, :3, 3] = (0, 128, 254)  # every pixel that is not opaque is a hole
+    picture("in/a.png", array)
+    lines = transform("input=in", "output=out", run="filler")
+    assert "a.png: 3 of 35 pixels were holes." in lines

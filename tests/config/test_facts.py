@@ -83,3 +83,40 @@ def test_refuse_unlabelled_names_the_data_options_with_labels(composed, model, w
     assert "super_resolution" not in message
     refuse_unlabelled(composed(f"model={model}", "data=mnist"))
     refuse_unlabelled(composed("model=gan", "data=restoration", "data.path=nowhere"))
+
+
+def test_model_of_two_domains_that_reads_a_missing_fact_is_refused_with_the_options_that_fit(
+    composed,
+):
+    made = composed("model=vae", "data=digits")
+    made.model = {"_target_": "support.domains.Translator", "channels": "${data.input_shape[0]}"}
+    with pytest.raises(UserError, match=r"reads two domains.*\n.*data=shapes_styles, unpaired_f"):
+        check(made)
+
+
+IMAGES = {"name": "images"}
+INPUTS = {"name": "inputs", "input_shape": [3, 8, 8]}
+DOMAINS = {"name": "domains", "input_shape": [3, 8, 8], "domain": None}
+
+
+@pytest.mark.parametrize(
+    ("reads", "data", "message"),
+    [
+        ("reads_input", IMAGES, r"reads an input .* data=images has none;\n.* data=paired_folder"),
+        ("reads_input", DOMAINS, r"reads an input .* data=domains has none"),
+        ("reads_domains", IMAGES, r"reads two domains .* data=images has one;\n.*=shapes_styles"),
+        ("reads_domains", INPUTS, r"reads two domains .* data=inputs has one"),
+        ("neither", DOMAINS, r"reads one set of images, and data=domains has two"),
+        ("reads_input", INPUTS, None),
+        ("reads_domains", DOMAINS, None),
+        ("neither", IMAGES, None),
+        ("neither", INPUTS, None),
+    ],
+)
+def test_refuse_kind_of_data_compares_what_a_model_reads(reads, data, message):
+    model, data = SimpleNamespace(**{reads: True}), SimpleNamespace(**data)
+    if message is None:
+        refuse_kind_of_data(model, data)
+        return
+    with pytest.raises(UserError, match=message):
+        refuse_kind_of_data(model, data)

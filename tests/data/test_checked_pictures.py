@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from limner.data import Digits, ImageFolder
-from limner.data.checked_pictures import checked_pictures
+from limner.data.checked_pictures import checked_pairs, checked_pictures
 from limner.data.decode import first_shape
+from limner.data.paired_store import PairedPictures
 from limner.data.sources import Pictures, SourceError
 from limner.data.store import open_store
 from support import fakes
@@ -135,3 +136,45 @@ def test_fingerprints_of_limners_sources_are_unchanged(tmp_path):
     for source in (Digits(), ImageFolder(path=str(folder))):
         before = source.pictures()["train"].fingerprint
         assert checked_pictures(source)["train"].fingerprint == before
+
+
+PLAIN = dataclasses.replace(GOOD, labels=None, classes=[])
+
+
+class OwnPairs:
+    """A source of pairs that returns what it was given."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def pairs(self):
+        return self.found
+
+
+def own_pairs(inputs=PLAIN, targets=PLAIN, names=("a", "b", "c")):
+    return OwnPairs({"train": PairedPictures(inputs, targets, names)})
+
+
+def test_own_source_of_pairs_is_read_and_its_code_is_part_of_the_fingerprints():
+    found = checked_pairs(own_pairs())["train"]
+    assert found.names == ["a", "b", "c"]
+    assert found.inputs.read(1).size == (8, 8)
+    assert "OwnPairs" in str(found.inputs.fingerprint)
+    assert "OwnPairs" in str(found.targets.fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (OwnPairs([]), r"pairs\(\) returned list.\nIt must return .*PairedPictures"),
+        (OwnPairs({"train": GOOD}), r"pairs\(\) returned dict with Pictures"),
+        (OwnPairs({"val": PairedPictures(PLAIN, PLAIN, "abc")}), r"pairs\(\) has the splits val"),
+        (own_pairs(names=["a"]), "as many inputs as targets and names, not 3, 3 and 1"),
+        (own_pairs(inputs=GOOD), "pairs have no labels"),
+        (own_pairs(targets=[1, 2, 3]), "targets must be Pictures, not list"),
+        (own_pairs(inputs=dataclasses.replace(PLAIN, read=3)), "read must be a function"),
+    ],
+)
+def test_own_source_of_pairs_that_breaks_a_rule_is_refused(source, message):
+    with pytest.raises(SourceError, match=f"(?s)data.source: .*OwnPairs.*{message}"):
+        checked_pairs(source)

@@ -4,26 +4,19 @@ import pytest
 import torch
 
 from limner.augmentations.flip import HorizontalFlip
+from limner.augmentations.geometry import Flips, QuarterTurns, Shift
+from limner.augmentations.pictures import PictureAugmentation
+from limner.augmentations.values import Colour
+from limner.data.paired_store import PairedStore
 from limner.data.picture_batches import CropBatches, PictureBatches
 from limner.data.picture_store import PictureStore
 from limner.errors import UserError
 from limner.pixels import to_uint8
 from support.degradations import Grain
+from support.pairs import store_of_places
 
 SIZES = [(9, 14), (12, 10), (10, 10), (11, 13), (16, 9)]
 CROP = 8
-
-
-def store_of_places(sizes=SIZES, *, waits=False):
-    """Return pictures whose channels are the number of the picture, the row and the column."""
-    parts = []
-    for i, (height, width) in enumerate(sizes):
-        rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        parts.append(torch.stack([torch.full_like(rows, i), rows, columns]).flatten())
-    return PictureStore(
-        torch.cat(parts).to(torch.uint8), torch.tensor(sizes), num_channels=3,
-        names=[f"{i}.png" for i in range(len(sizes))], fingerprint="places", waits=waits,
-    )  # fmt: skip
 
 
 def crops(*, update=0, rank=0, world_size=1, batch_size=4, steps=1, seed=0, **changes):
@@ -32,7 +25,7 @@ def crops(*, update=0, rank=0, world_size=1, batch_size=4, steps=1, seed=0, **ch
         "degradation": Grain(factor=2), "layout": torch.contiguous_format,
         "recolours": (True, True),
     }  # fmt: skip
-    store = changes.pop("store", None) or store_of_places()
+    store = changes.pop("store", None) or store_of_places(SIZES)
     return CropBatches(
         store, torch.arange(len(store)), batch_size=batch_size, batches_per_update=steps,
         seed=seed, rank=rank, world_size=world_size, update=lambda: update, **arguments | changes,
@@ -150,13 +143,13 @@ def test_before_and_after_are_the_first_crops_without_and_with_the_augmentation(
 
 
 def test_reading_ahead_gives_the_same_batches():
-    mapped = first(crops(store=store_of_places(waits=True)), 6)
+    mapped = first(crops(store=store_of_places(SIZES, waits=True)), 6)
     assert all(equal(a, b) for a, b in zip(first(crops(), 6), mapped, strict=True))
 
 
 def pictures(*, rank=0, world_size=1, indices=(0, 2, 3, 4), split_seed=0, **changes):
     arguments = {"scale": 2, "degradation": Grain(factor=2), "layout": torch.contiguous_format}
-    store = changes.pop("store", None) or store_of_places()
+    store = changes.pop("store", None) or store_of_places(SIZES)
     return PictureBatches(
         store, torch.tensor(indices), split_seed=split_seed, rank=rank, world_size=world_size,
         **arguments | changes,
@@ -195,10 +188,124 @@ def test_ranks_share_the_pictures_and_the_short_rank_repeats_one_without_weight(
 
 
 def test_mapped_pictures_are_read_ahead_and_equal():
-    mapped = first(pictures(store=store_of_places(waits=True)), 4)
+    mapped = first(pictures(store=store_of_places(SIZES, waits=True)), 4)
     assert all(equal(a, b) for a, b in zip(first(pictures(), 4), mapped, strict=True))
 
 
 def test_picture_smaller_than_the_scale_is_refused():
     with pytest.raises(UserError, match=r"data\.scale=4: 1\.png has only 9x3 pixels"):
         pictures(store=store_of_places([(8, 8), (3, 9)]), indices=(0, 1), scale=4)
+
+
+MOVES = {
+    "flips": Flips(horizontal=0.5, vertical=0.5),
+    "turns": QuarterTurns(probability=1.0),
+    "shift": Shift(probability=1.0, max_fraction=0.3),
+}
+COLOUR = Colour(probability=1.0, brightness=0.5, contrast=0.5, saturation=0.0, hue=0.0)
+
+
+def stored_pairs(scale=2, *, waits=False):
+    """Return pairs whose targets are twice as large, with the place of each input's pixel."""
+    inputs = store_of_places(SIZES, waits=waits)
+    large = [
+        inputs.picture(i).repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+        for i in range(len(SIZES))
+    ]
+    targets = PictureStore(
+        torch.cat([each.flatten() for each in large]), scale * torch.tensor(SIZES),
+        num_channels=3, names=inputs.names, fingerprint="large", waits=waits,
+    )  # fmt: skip
+    return PairedStore(inputs, targets, scale=scale)
+
+
+def pairs(scale=2, **changes):
+    arguments = {"degradation": None, "crop_size": scale * CROP, "store": stored_pairs(scale)}
+    return crops(**arguments | changes)
+
+
+def are_alike(batch, scale):
+    """Return whether each target shows what its input shows."""
+    repeated = batch["input"].repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    return torch.equal(repeated, batch["image"])
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+@pytest.mark.parametrize("moves", [None, *MOVES, "flip"])
+def test_stored_inputs_are_cut_and_moved_as_their_targets(scale, moves):
+    known = {name: PictureAugmentation(interpolation="bilinear", parts={name: part})
+             for name, part in MOVES.items()}  # fmt: skip
+    known["flip"] = HorizontalFlip(probability=0.5)
+    found = first(pairs(scale, augmentation=known.get(moves)), 6)
+    assert {tuple(b["input"].shape) for b in found} == {(4, 3, CROP, CROP)}
+    assert {tuple(b["image"].shape[2:]) for b in found} == {(scale * CROP, scale * CROP)}
+    assert all(are_alike(batch, scale) for batch in found)
+    plain = first(pairs(scale), 6)
+    moved = any(not equal(a, b) for a, b in zip(plain, found, strict=True))
+    assert moved == (moves is not None)
+
+
+def test_crops_of_stored_pairs_begin_at_every_pixel_of_the_input():
+    found = torch.cat([to_uint8(b["input"]) for b in first(pairs(), 300)])
+    for i, (height, width) in enumerate(SIZES):
+        places = {tuple(p[1:]) for p in found[:, :, 0, 0].tolist() if p[0] == i}
+        assert places == set(itertools.product(range(height - CROP + 1), range(width - CROP + 1)))
+
+
+@pytest.mark.parametrize("recolours", [(False, False), (True, False), (False, True), (True, True)])
+def test_colours_change_only_where_they_may_and_alike_on_both_sides(recolours):
+    changes = PictureAugmentation(interpolation="bilinear", parts={"colour": COLOUR})
+    (plain,) = first(pairs(), 1)
+    (batch,) = first(pairs(augmentation=changes, recolours=recolours), 1)
+    changed = tuple(not torch.equal(batch[key], plain[key]) for key in ("input", "image"))
+    assert changed == recolours
+    assert are_alike(batch, 2) == (recolours[0] == recolours[1])
+
+
+@pytest.mark.parametrize("update", [1, 5])
+def test_resumed_stream_of_pairs_equals_the_uninterrupted_stream(update):
+    flip = HorizontalFlip(probability=0.5)
+    whole = first(pairs(augmentation=flip), 9)
+    resumed = first(pairs(augmentation=flip, update=update), 9 - update)
+    assert all(equal(a, b) for a, b in zip(whole[update:], resumed, strict=True))
+    ahead = first(pairs(augmentation=flip, store=stored_pairs(waits=True)), 9)
+    assert all(equal(a, b) for a, b in zip(whole, ahead, strict=True))
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_two_processes_read_the_pairs_that_one_process_reads(steps):
+    flip = HorizontalFlip(probability=0.5)
+    one = first(pairs(batch_size=2, steps=steps, augmentation=flip), 3)
+    two = [
+        first(pairs(batch_size=1, world_size=2, rank=r, steps=steps, augmentation=flip), 3)
+        for r in (0, 1)
+    ]
+    for update in range(3):
+        joined = {
+            key: torch.stack([rank[update][key] for rank in two], dim=1).flatten(0, 1)
+            for key in one[update]
+        }
+        assert equal(one[update], joined)
+
+
+def test_pairs_before_and_after_the_augmentation_show_the_input_beside_its_target():
+    before, after = pairs(augmentation=HorizontalFlip(probability=1.0)).before_and_after()
+    assert before.shape == after.shape == (4, 3, 2 * CROP, 4 * CROP)
+    read, image = before.chunk(2, dim=3)
+    assert torch.equal(read, image)
+    assert torch.equal(after, torch.cat([read.flip(-1), image.flip(-1)], dim=3))
+
+
+def test_whole_pairs_come_once_in_order_and_several_processes_share_them():
+    found = first(pictures(store=stored_pairs(), degradation=None), 9)
+    assert [b["index"].item() for b in found] == [0, 2, 3, 4]
+    assert all(are_alike(batch, 2) for batch in found)
+    assert [tuple(b["input"].shape[2:]) for b in found] == [SIZES[i] for i in (0, 2, 3, 4)]
+    ranks = [
+        first(pictures(store=stored_pairs(), degradation=None, indices=(0, 2, 3), rank=r,
+                       world_size=2), 9)
+        for r in (0, 1)
+    ]  # fmt: skip
+    shared = [[(b["index"].item(), b["weight"].item()) for b in batches] for batches in ranks]
+    assert shared == [[(0, 1.0), (2, 1.0)], [(3, 1.0), (3, 0.0)]]
+    assert equal(ranks[0][1], found[1])

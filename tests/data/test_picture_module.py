@@ -1,6 +1,3 @@
-import warnings
-
-import lightning as L
 import pytest
 import torch
 
@@ -12,6 +9,7 @@ from limner.errors import UserError
 from limner.pixels import to_float
 from support import fakes
 from support.degradations import Drawer, Grain, Reader
+from support.fitting import fit
 
 SIZES = [(20, 16), (17, 24), (16, 16), (30, 18)]
 
@@ -43,17 +41,6 @@ def opened(folder):
         return data
 
     return make
-
-
-def fit(model, data, *, max_steps=4, **options):
-    with warnings.catch_warnings(action="ignore"):
-        trainer = L.Trainer(
-            max_steps=max_steps, accelerator="cpu", logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-            **options,
-        )  # fmt: skip
-        trainer.fit(model, data)
-    return model.seen
 
 
 def test_facts_are_known_from_the_arguments(opened):

@@ -1,3 +1,4 @@
+import shutil
 import warnings
 
 import lightning as L
@@ -154,6 +155,24 @@ def test_refuse_names_a_training_picture_that_is_too_small(opened):
     with pytest.raises(UserError, match=r"data\.crop_size=18: A/\d/000\d\.png has only"):
         opened(crop_size=18).refuse(Translator())
     opened(crop_size=16).refuse(Translator())
+
+
+def test_refuse_names_a_validation_picture_that_is_too_small(opened, folder):
+    for split, size in (("train", (16, 16)), ("val", (10, 12))):
+        for domain in "AB":
+            fakes.images(folder / split / domain, 9, size=size)
+    for domain in "AB":
+        shutil.rmtree(folder / domain)
+    with pytest.raises(UserError, match=r"val/A/0000\.png has only 10x12 pixels"):
+        opened(crop_size=16).refuse(Translator())
+
+
+def test_refuse_names_a_hidden_pair_of_two_sizes(opened, folder):
+    fakes.images(folder / "B" / "0", 5, size=(30, 30))
+    data = opened(validation_fraction=0.9)
+    with pytest.raises(UserError, match=r"pairs have two sizes, such as\nA/0/0.*\.png with 20x16"):
+        data.refuse(Translator())
+    opened(hidden_pairs=False).refuse(Translator())
 
 
 def test_resumed_run_refuses_other_pictures_of_either_domain(opened, folder):

@@ -5,6 +5,7 @@ import torch
 
 from limner.errors import UserError
 from limner.metrics.evaluator import Evaluator
+from support.any_size import AnySizeFeatures
 from support.fakes import PixelFeatures, Store
 
 OPTIONS = {
@@ -116,3 +117,14 @@ def test_evaluator_refuses_a_suffix_without_an_underscore(monkeypatch, suffix):
 def test_evaluator_accepts_an_empty_suffix_and_an_underscore(monkeypatch, suffix):
     monkeypatch.setattr(PixelFeatures, "suffix", suffix)
     assert Evaluator(features=PixelFeatures(), **OPTIONS)
+
+
+@pytest.mark.parametrize("num", [2, 40])
+def test_fid_of_few_images_decomposes_no_covariance(monkeypatch, num):
+    """The covariance of two images has rank 1, and LAPACK's eigenvalues may not converge."""
+    sets = (Store(num, 1), {"": Store(num, 2)}, AnySizeFeatures())
+    alone = evaluated(*sets, scores=["fid"])["fid_any"]
+    monkeypatch.setattr(torch.linalg, "eigh", None)
+    found = evaluated(*sets, scores=["fid", "kid"], kid_subset_size="auto")
+    assert found["fid_any"].value == pytest.approx(alone.value, rel=1e-9)
+    assert found["kid_any"].value == found["kid_any"].value, "not nan"

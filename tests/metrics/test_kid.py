@@ -6,7 +6,7 @@ import torch
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torchmetrics.image.kid import poly_mmd
 
-from limner.metrics.kid import kernel_distance
+from limner.metrics.kid import kernel_distance, subsets_for
 
 
 def test_kid_of_two_points_each_equals_the_value_by_hand():
@@ -53,3 +53,18 @@ def test_kid_of_all_images_agrees_with_torchmetrics_and_numpy():
     off = ~np.eye(60, dtype=bool)
     expected = kernel(x, x)[off].mean() + kernel(y, y)[off].mean() - 2 * kernel(x, y).mean()
     assert ours == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "asked", "expected"),
+    [
+        ((2, 2), "auto", (1, 2)),
+        ((300, 300), "auto", (1, 300)),  # all subsets would be equal
+        ((300, 400), "auto", (20, 300)),
+        ((5000, 5000), "auto", (20, 1000)),
+        ((300, 300), 50, (20, 50)),
+    ],
+)
+def test_automatic_subsets_have_at_most_all_images(sizes, asked, expected):
+    found = subsets_for(sizes, num_subsets=20, subset_size=asked)
+    assert (found["num_subsets"], found["subset_size"]) == expected

@@ -65,14 +65,15 @@ def test_scores_beside_the_model_do_not_depend_on_it_and_are_computed_once():
     assert fresh == second, "a resumed run finds the same scores"
 
 
-def test_features_of_a_picture_depend_on_nothing_else():
-    made = distances()
-    small, large = pictures()[:2]
-    alone = made.features_of(large)
-    made.features_of(small)
-    assert torch.equal(made.features_of(large), alone)
-    pixels = (127.5 * (large + 1)).round().byte()
-    assert torch.equal(made.features_of(pixels), alone)
+def test_order_and_chunks_of_pictures_do_not_matter():
+    same = [smooth(16, 16, seed=i) for i in range(20)]
+    mixed = [each for pair in zip(same, pictures(num=20), strict=True) for each in pair]
+    tally, other = tally_of(), tally_of()
+    sets = {"target": pictures(num=40), "input": pictures(20, num=40)}
+    found = filled(tally, output=mixed, **sets).entries(CPU, others={})
+    again = filled(other, output=[*same, *pictures(num=20)], **sets).entries(CPU, others={})
+    assert values(found) == pytest.approx(values(again), rel=1e-4)
+    assert tally.distances.features.num_calls > other.distances.features.num_calls
 
 
 def test_pictures_of_weight_0_do_not_count():

@@ -308,6 +308,10 @@ def test_validation_returns_all_outputs_and_counts_each_picture_once():
     [
         ({"cycle_weight": -1.0}, r"model\.cycle_weight=-1\.0: must be 0 or more"),
         ({"identity_weight": float("nan")}, r"model\.identity_weight=nan: must be 0 or more"),
+        (
+            {"generator_ba": nn.Identity()},
+            "generator_ba: the attribute `scale` of .* None",
+        ),
         ({"pool_size": -1}, r"model\.pool_size=-1: must be 0 or more"),
         ({"loss": adversarial.Wasserstein()}, "needs a penalty: model/penalty=gradient"),
         ({"ema": 0.0}, r"model\.ema_half_life=0\.0: must be above 0"),

@@ -15,7 +15,7 @@ from limner.models import ImageToImage
 from limner.models import image_to_image as module
 from limner.models.gradients import Gradients
 from limner.networks.efficientnet_lite import EfficientNetLite0
-from support.pairs import BATCH, Linear, Pairs, pair
+from support.pairs import BATCH, Linear, Pairs, pair, trainer
 from support.two_processes import on_two
 
 
@@ -40,13 +40,6 @@ def made(network=None, losses=None, *, scale=2, accumulate=1, ema=None, lr=1.0):
         losses={"pixel": l1()} if losses is None else losses, scale=scale,
         optimizer=lambda weights: torch.optim.SGD(weights, lr=lr),
         gradients=Gradients(max_norm=None, accumulate=accumulate), ema_half_life=ema,
-    )  # fmt: skip
-
-
-def trainer(**more):
-    return L.Trainer(
-        accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False,
-        enable_model_summary=False, num_sanity_val_steps=0, **more,
     )  # fmt: skip
 
 

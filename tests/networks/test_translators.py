@@ -107,6 +107,14 @@ def test_doubling_equals_nearest_enlargement_and_a_convolution(size, channels):
     assert made.is_transposed == (channels == (3, 2))
 
 
+def test_networks_have_no_bias_that_a_norm_removes():
+    """Such a bias has a gradient of rounding errors alone, which Adam turns into large steps."""
+    for made in (network("unet"), network("johnson"), patches(norm="instance")):
+        shaken(made).double()(torch.randn(2, 3, 64, 64).double()).square().sum().backward()
+        for name, weight in made.named_parameters():
+            assert weight.grad.abs().max() > 1e-9, name
+
+
 def test_mirrored_repeats_the_last_pixel_and_goes_back():
     row = torch.tensor([1.0, 2, 3]).view(1, 1, 1, 3)
     assert mirrored(row, multiple=8)[0, 0, 0].tolist() == [1, 2, 3, 3, 2, 1, 1, 2]

@@ -17,7 +17,7 @@ class AnySizeFeatures:
     suffix, num_features, num_logits = "_any", 48, 1
 
     def __init__(self):
-        self.num_seen = 0
+        self.num_seen = self.num_calls = 0
 
     def prepare(self, real):
         """Do nothing; there is nothing to load."""
@@ -28,6 +28,7 @@ class AnySizeFeatures:
 
     def __call__(self, images):
         self.num_seen += len(images)
+        self.num_calls += 1
         pooled = adaptive_avg_pool2d(images.float().expand(-1, 3, -1, -1) / 64 - 2, 4)
         return Features(pooled.flatten(1), torch.zeros(len(images), 1))
 

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from limner.data.picture_store import PictureStore
+
 BATCH = 4
 
 
@@ -52,3 +54,23 @@ def pair(num=BATCH, *, size=(8, 8), scale=2, seed=0, mask=False):
     if mask:
         batch["mask"] = (torch.rand(num, 1, height, width, generator=generator) < 0.7).float()
     return batch
+
+
+def trainer(**more):
+    """Return a trainer that writes nothing."""
+    return L.Trainer(
+        accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False,
+        enable_model_summary=False, num_sanity_val_steps=0, **more,
+    )  # fmt: skip
+
+
+def store_of_places(sizes, *, waits=False):
+    """Return pictures whose channels are the number of the picture, the row and the column."""
+    parts = []
+    for i, (height, width) in enumerate(sizes):
+        rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        parts.append(torch.stack([torch.full_like(rows, i), rows, columns]).flatten())
+    return PictureStore(
+        torch.cat(parts).to(torch.uint8), torch.tensor(sizes), num_channels=3,
+        names=[f"{i}.png" for i in range(len(sizes))], fingerprint="places", waits=waits,
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from torch import nn
 from limner.config.build import build
 from limner.config.own_code import OwnCallError
 from limner.errors import UserError
+from limner.losses.penalty import Penalties, Weighted
 from limner.training.own_parts import try_own_parts
 from limner.training.tried_part import TriedPart
 
@@ -106,7 +107,43 @@ def pair_loss(function):
     return replace
 
 
+CYCLE = (
+    "model=cyclegan +data.scale=1 +data.input_shape=[1,8,8] network=johnson "
+    "network.restorer.num_blocks=0 network.discriminator.receptive_field=16"
+)
+
+
+def of_cycle(name, role, function):
+    """Return a function that replaces a network of a CycleGAN."""
+
+    def replace(model):
+        getattr(model, name)[role] = Returning(function)
+
+    return replace
+
+
+def penalty_of_cycle(function):
+    def replace(model):
+        own = Weighted(function=function, weight=1.0, every=1)
+        model.penalty_b = Penalties({"own": own})
+
+    return replace
+
+
+class Mean:
+    """A penalty that judges the images by D."""
+
+    def __init__(self, dim):
+        self.dim = dim
+
+    def __call__(self, d, pairs, *, uniform):
+        return d(pairs.real).flatten(1).square().mean(self.dim)
+
+
 FITTING = [
+    (CYCLE, of_cycle("network", "ab", lambda x: x)),
+    (CYCLE, of_cycle("discriminators", "b", lambda x: x.mean((1, 2)))),
+    (CYCLE, penalty_of_cycle(Mean(1))),
     (PAIRS, network("network", double)),
     (PAIRS, pair_loss(lambda d: d.square().mean((1, 2, 3)))),
     ("model=gan", network("generator", images)),
@@ -128,6 +165,9 @@ FITTING = [
     ("model=vaegan", loss(lambda logits: logits)),
 ]
 WRONG = [
+    (CYCLE, of_cycle("network", "ab", double), "network.restorer (2, 1, 7, 8) (2, 1, 14, 16)"),
+    (CYCLE, of_cycle("discriminators", "b", lambda x: x), "(2, 1, 8, 8) one logit"),
+    (CYCLE, penalty_of_cycle(Mean((0, 1))), "penalty.own () (2,): leave out the mean"),
     (PAIRS, network("network", lambda x: x), "network.restorer (2, 1, 6, 8) (2, 1, 3, 4)"),
     (PAIRS, network("network", images), "network.restorer (2, 1, 6, 8) data.scale=2"),
     (PAIRS, pair_loss(torch.mean), "model.losses.own () (2,): leave out the mean"),

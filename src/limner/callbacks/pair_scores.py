@@ -99,9 +99,10 @@ class PairScores(L.Callback):
 
     def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
         if not getattr(model, "reads_input", False):
+            other = "domains" if getattr(model, "reads_domains", False) else "auto"
             raise UserError(
-                f"metrics=pictures scores models that change a picture, and "
-                f"{type(model).__name__} does not: choose metrics=auto."
+                "metrics=pictures and metrics=translation score models that change an input, and\n"
+                f"{type(model).__name__} does not: choose metrics={other}."
             )
         self._quality = self.quality(trainer.datamodule)
         self._sets = self.sets(trainer.datamodule, "validation")

@@ -119,7 +119,9 @@ class PairedFolder(ImageFolder):
                 "data.input_folder and data.target_folder must not contain each other."
             )
         if others := len(files) - sum(map(len, sides.values())):
-            log.info("%s: %s pictures in other folders are not read.", self.path, f"{others:,}")
+            log.info(
+                "%s: pictures in other folders, which are not read: %s", self.path, f"{others:,}"
+            )
         return sides
 
     def _partners(

@@ -2,6 +2,7 @@
 
 __all__ = ["UnpairedDataModule"]
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,19 +12,20 @@ from torch import Tensor
 
 from limner.data.backgrounds import parse_colour
 from limner.data.batches import moved
-from limner.data.domain_sources import (
-    DomainSource,
-    DomainStores,
-    OpenedDomains,
-    open_domains,
-)
+from limner.data.domain_sources import DomainSource, DomainStores, OpenedDomains, open_domains
 from limner.data.picture_facts import check_arguments, refuse_other_facts
 from limner.data.picture_store import CentreCrops, PictureStore
 from limner.data.same_images import refuse_other_images
 from limner.data.splits import SPLITS, check_fractions, named, published
 from limner.data.store import OnCorrupt, StoreKind, fits_device
 from limner.data.unpaired_batches import UnpairedBatch, UnpairedBatches, UnpairedPictures
-from limner.data.unpaired_splits import DomainSplits, cut_domains, cut_hidden_pairs, keys_of
+from limner.data.unpaired_splits import (
+    DomainSplits,
+    cut_domains,
+    cut_hidden_pairs,
+    keys_of,
+    refuse_pairs_of_two_sizes,
+)
 from limner.errors import UserError
 from limner.interfaces import Augmentation
 
@@ -47,8 +49,7 @@ class UnpairedDataModule(L.LightningDataModule):
         crop_size: Height and width of the crops.
         crops_per_picture: Number of crops in an epoch of each picture of the larger domain.
         hidden_pairs: Whether to validate and test on pictures with equal names in both domains.
-        group: Regular expression, whose parentheses match the part of a name that is the same in
-            pictures that must stay in one split; None if each picture may be in any split.
+        group: Regular expression, see `limner.data.splits.group_keys`, or None.
         image_shape: (C, H, W) of a crop of domain b, null or as the other arguments determine it.
         input_shape: (C, H, W) of a crop of domain a, likewise.
         num_classes: 0, the number of classes.
@@ -64,8 +65,7 @@ class UnpairedDataModule(L.LightningDataModule):
         store: "auto", "memory" or "mapped": see `limner.data.picture_store`.
         memory_limit_gib: Largest size in GiB of a decoded split that "auto" keeps in memory.
         on_corrupt: Treatment of a picture that cannot be read: "error" or "skip".
-        background: Colour behind transparent pixels: a name, "#rrggbb", or [R, G, B] from 0 to
-            255.
+        background: Colour behind transparent pixels, see `limner.data.backgrounds.parse_colour`.
     """
 
     def __init__(
@@ -145,11 +145,11 @@ class UnpairedDataModule(L.LightningDataModule):
 
     def refuse(self, model: object) -> None:
         """Raise `UserError` if a model cannot be trained on these pictures."""
-        for letter in LETTERS:
-            store, indices = self.pictures(letter, "train")
-            if not len(indices):
-                raise UserError(f"{self.name}: no pictures of domain {letter} to train on.")
+        for split, letter in itertools.product(SPLITS, LETTERS):
+            store, indices = self.pictures(letter, split)
             store.refuse_small(indices, self.crop_size)
+        for split in SPLITS[1:] if self.hidden_pairs else ():
+            refuse_pairs_of_two_sizes(self.pictures("a", split), self.pictures("b", split))
 
     def evaluation_batch_size(self, model: object) -> int:
         """Return 1, the number of pictures of each domain in a validation batch."""

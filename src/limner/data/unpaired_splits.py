@@ -5,7 +5,9 @@ held out of the training pictures of both domains, so that the results of a mode
 pair can be compared with the true partner.
 """
 
-__all__ = ["DomainSplits", "cut_domains", "cut_hidden_pairs", "keys_of"]
+__all__ = [
+    "DomainSplits", "cut_domains", "cut_hidden_pairs", "keys_of", "refuse_pairs_of_two_sizes",
+]  # fmt: skip
 
 import collections
 import os.path
@@ -15,6 +17,7 @@ from pathlib import PurePosixPath
 import torch
 from torch import Tensor
 
+from limner.data.picture_store import PictureStore
 from limner.data.splits import at_least_one, cut, group_keys
 from limner.errors import UserError
 from limner.files.pictures import SUFFIXES
@@ -149,6 +152,32 @@ def keys_of(names: Sequence[str], folder: str | None) -> list[str]:
         stem = path.stem if path.name.lower().endswith(SUFFIXES) else path.name
         keys.append("/".join((*parts[start:], stem)))
     return keys
+
+
+def refuse_pairs_of_two_sizes(
+    a: tuple[PictureStore, Tensor], b: tuple[PictureStore, Tensor]
+) -> None:
+    """Raise `UserError` if the two pictures of a hidden pair differ in height or width.
+
+    Args:
+        a: Store of the pictures of domain a, and the number of each pair's picture, int64 (N,).
+        b: The same for domain b.
+    """
+    sizes = [store.sizes[indices] for store, indices in (a, b)]
+    differ = (sizes[0] != sizes[1]).any(dim=1).nonzero()[:, 0].tolist()
+    if not differ:
+        return
+    first = differ[0]
+    shown = " and ".join(
+        f"{printable(store.names[int(indices[first])])} with {width}x{height} pixels"
+        for (store, indices), (height, width) in zip(
+            (a, b), (each[first].tolist() for each in sizes), strict=True
+        )
+    )
+    raise UserError(
+        f"data.hidden_pairs=true: {len(differ):,} pairs have two sizes, such as\n{shown}.\n"
+        "Resize the pictures of one domain, or choose data.hidden_pairs=false."
+    )
 
 
 def _groups(keys: Sequence[str], pattern: str | None) -> Sequence[str]:

@@ -1,7 +1,8 @@
 """Distances between sets of pictures of any size: FID and KID of what a model makes.
 
-A feature network reads one picture at a time. So the features of a picture depend on nothing else,
-and several processes, a resumed run and `limner evaluate` find the same distances.
+A feature network reads pictures of one size that follow one another together. The features of a
+picture do not depend on the others beyond rounding, so several processes, a resumed run and
+`limner evaluate` find the same distances.
 """
 
 __all__ = ["Comparison", "SetDistances", "SetTally"]
@@ -22,11 +23,13 @@ from limner.pixels import to_uint8
 from limner.processes import from_all_processes
 
 SCORES = ("fid", "kid")
+CHUNK = 16
+"""Largest number of pictures that a feature network reads together."""
 FEWEST = 2
 """Smallest number of pictures that have a variance."""
 
 Others = Callable[[int], Sequence[Tensor] | None]
-"""Function from a number to as many other real pictures (C, H, W), or to None without them."""
+"""Function from a number to as many other real pictures, uint8 (C, H, W), or to None."""
 
 
 class Comparison(NamedTuple):
@@ -102,16 +105,15 @@ class SetDistances:
         """Load the weights of the feature network; raise `UserError` if this is impossible."""
         self.features.prepare(data)
 
-    def features_of(self, picture: Tensor) -> Tensor:
-        """Return the features float32 (D,), on the CPU, of one picture.
+    def features_of(self, pictures: Tensor) -> Tensor:
+        """Return the features float32 (B, D), on the CPU, of pictures of one size.
 
         Args:
-            picture: Picture (C, H, W), uint8, or in [-1, 1] and rounded to 8 bits first.
+            pictures: uint8 (B, C, H, W).
         """
-        pixels = picture if picture.dtype == torch.uint8 else to_uint8(picture)
-        self.features.to(pixels.device)
-        with torch.no_grad(), torch.autocast(pixels.device.type, enabled=False):
-            return self.features(pixels[None]).features[0].float().cpu()
+        self.features.to(pictures.device)
+        with torch.no_grad(), torch.autocast(pictures.device.type, enabled=False):
+            return self.features(pictures).features.float().cpu()
 
     def between(self, made: Tensor, real: Tensor) -> dict[str, Score]:
         """Return the scores by name, with the suffix of the feature network.
@@ -148,7 +150,7 @@ class SetTally:
     def __init__(self, distances: SetDistances, compared: Mapping[str, Comparison]) -> None:
         self.distances, self.compared = distances, compared
         self._made = {each.made for each in compared.values()}
-        self._rows: dict[str, list[Tensor]] = {}
+        self._rows: dict[str, _Rows] = {}
         self._known: dict[str, Tensor] = {}
         self._beside: dict[str, tuple[dict[str, Score], dict[str, Score]]] = {}
 
@@ -163,12 +165,12 @@ class SetTally:
 
         Args:
             name: Name of the set.
-            picture: Picture (C, H, W) in [-1, 1].
+            picture: Picture (C, H, W) in [-1, 1], which is rounded to 8 bits.
             weight: 1.0, or 0.0 for a picture that is also a picture of another process.
         """
         if name not in self._known:
-            of = self.distances.features_of(picture)
-            self._rows.setdefault(name, []).append(torch.cat([of, torch.tensor([weight])]))
+            rows = self._rows.setdefault(name, _Rows(self.distances.features_of))
+            rows.add(to_uint8(picture), weight)
 
     def entries(
         self, device: torch.device, *, others: Mapping[str, Others]
@@ -182,7 +184,7 @@ class SetTally:
             device: Device on which processes exchange features.
             others: Other real pictures of each comparison, for the floor.
         """
-        sets = {name: _gathered(rows, device) for name, rows in self._rows.items()}
+        sets = {name: rows.gathered(device) for name, rows in self._rows.items()}
         self._known |= {name: rows for name, rows in sets.items() if name not in self._made}
         sets |= self._known
         found: dict[str, dict[str, Any]] = {}
@@ -215,8 +217,10 @@ class SetTally:
             pictures = None if others is None else others(len(sets[real]))
             floors: dict[str, Score] = {}
             if pictures is not None:
-                found = [self.distances.features_of(each.to(device)) for each in pictures]
-                floors = self.distances.between(torch.stack(found), sets[real])
+                rows = _Rows(self.distances.features_of)
+                for picture in pictures:
+                    rows.add(picture.to(device), 1.0)
+                floors = self.distances.between(rows.features(), sets[real])
             self._beside[ending] = copies, floors
         return self._beside[ending]
 
@@ -234,14 +238,43 @@ class SetTally:
         return mean
 
 
+class _Rows:
+    """Features of the pictures of one set, in their order, with the weight of each picture."""
+
+    def __init__(self, features_of: Callable[[Tensor], Tensor]) -> None:
+        self.features_of = features_of
+        self.weights: list[float] = []
+        self._waiting: list[Tensor] = []
+        self._parts: list[Tensor] = []
+
+    def add(self, pixels: Tensor, weight: float) -> None:
+        """Add a picture uint8 (C, H, W)."""
+        others = self._waiting
+        if others and (len(others) == CHUNK or others[0].shape != pixels.shape):
+            self._read()
+        self._waiting.append(pixels)
+        self.weights.append(weight)
+
+    def features(self) -> Tensor:
+        """Return the features (N, D) of all pictures."""
+        if self._waiting:
+            self._read()
+        return torch.cat(self._parts)
+
+    def gathered(self, device: torch.device) -> Tensor:
+        """Return the features of the pictures of all processes, without pictures of weight 0."""
+        weights = torch.tensor(self.weights)[:, None]
+        rows = torch.cat([self.features(), weights], 1).to(device)
+        together = from_all_processes(rows).cpu()
+        return together[together[:, -1] > 0, :-1]
+
+    def _read(self) -> None:
+        self._parts.append(self.features_of(torch.stack(self._waiting)))
+        self._waiting = []
+
+
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _gathered(rows: Sequence[Tensor], device: torch.device) -> Tensor:
-    """Return the features (N, D) of a set over all processes, without pictures of weight 0."""
-    together = from_all_processes(torch.stack(list(rows)).to(device)).cpu()
-    return together[together[:, -1] > 0, :-1]
 
 
 def _fid(x: Tensor, y: Tensor) -> float:

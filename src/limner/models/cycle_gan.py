@@ -93,6 +93,12 @@ class CycleGAN(L.LightningModule):
         for name, weight in (("cycle", cycle_weight), ("identity", identity_weight)):
             if not weight >= 0:
                 raise ValueError(f"model.{name}_weight={weight}: must be 0 or more.")
+        for name, network in (("ab", generator_ab), ("ba", generator_ba)):
+            if (scale := getattr(network, "scale", None)) != 1:
+                raise ValueError(
+                    f"model.generator_{name}: the attribute `scale` of the network is {scale}; a "
+                    "CycleGAN keeps the size of a picture, so it must be 1."
+                )
         super().__init__()
         self.automatic_optimization = False
         self.network = nn.ModuleDict({"ab": generator_ab, "ba": generator_ba})

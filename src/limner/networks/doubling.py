@@ -30,11 +30,14 @@ class Doubling(nn.Module):
         before: Number of channels of the inputs.
         after: Number of channels of the outputs (B, after, 2h, 2w).
         gain: Factor of He's initial weights.
+        bias: Whether the convolution adds a bias, which a norm behind it would remove.
     """
 
-    def __init__(self, before: int, after: int, *, gain: float = 1.0) -> None:
+    def __init__(self, before: int, after: int, *, gain: float = 1.0, bias: bool = True) -> None:
         super().__init__()
         self.conv = conv3(before, after, gain=gain)
+        if not bias:
+            self.conv.bias = None
         self.is_transposed = before * after <= FEW_WEIGHTS
 
     def forward(self, h: Tensor) -> Tensor:

@@ -54,14 +54,17 @@ class Johnson(nn.Module):
                 "network=srresnet, edsr or span."
             )
         super().__init__()
+        last = _conv(width, image_shape[0], 7, bias=True)
+        with torch.no_grad():
+            last.weight.mul_(GAIN_OF_LAST)
         self.layers = nn.Sequential(
             _conv(input_shape[0], width, 7), *_normed(width),
             _conv(width, 2 * width, 3, stride=2), *_normed(2 * width),
             _conv(2 * width, 4 * width, 3, stride=2), *_normed(4 * width),
             *(_Block(4 * width) for _ in range(num_blocks)),
-            Doubling(4 * width, 2 * width), *_normed(2 * width),
-            Doubling(2 * width, width), *_normed(width),
-            _conv(width, image_shape[0], 7, gain=GAIN_OF_LAST),
+            Doubling(4 * width, 2 * width, bias=False), *_normed(2 * width),
+            Doubling(2 * width, width, bias=False), *_normed(width),
+            last,
         )  # fmt: skip
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -82,14 +85,14 @@ class _Block(nn.Module):
         return h + self.branch(h)
 
 
-def _conv(before: int, after: int, size: int, *, stride: int = 1, gain: float = 1.0) -> nn.Conv2d:
+def _conv(before: int, after: int, size: int, *, stride: int = 1, bias: bool = False) -> nn.Conv2d:
+    """Return a convolution padded by reflection; a norm behind it would remove a bias."""
     layer = nn.Conv2d(
-        before, after, size, stride=stride, padding=size // 2, padding_mode="reflect"
+        before, after, size, stride=stride, padding=size // 2, padding_mode="reflect", bias=bias
     )
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    with torch.no_grad():
-        layer.weight.mul_(gain)
-    nn.init.zeros_(layer.bias)
+    if bias:
+        nn.init.zeros_(layer.bias)
     return layer
 
 

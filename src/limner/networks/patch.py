@@ -57,11 +57,12 @@ class Discriminator(nn.Module):
         for i in range(n + 1):
             after = width * min(2**i, 8)
             stride = 2 if i < n else 1
-            layers += [_conv(before, after, stride=stride)]
-            layers += [instance_norm(after)] if norm == "instance" and i > 0 else []
+            normed = norm == "instance" and i > 0
+            layers += [_conv(before, after, stride=stride, bias=not normed)]
+            layers += [instance_norm(after)] if normed else []
             layers += [nn.LeakyReLU(0.2)]
             before = after
-        self.layers = nn.Sequential(*layers, _conv(before, 1, stride=1))
+        self.layers = nn.Sequential(*layers, _conv(before, 1, stride=1, bias=True))
         if norm == "spectral":
             normalise_spectra(self)
 
@@ -69,10 +70,12 @@ class Discriminator(nn.Module):
         return self.layers(images).flatten(1)
 
 
-def _conv(before: int, after: int, *, stride: int) -> nn.Conv2d:
-    layer = nn.Conv2d(before, after, 4, stride=stride, padding=1)
+def _conv(before: int, after: int, *, stride: int, bias: bool) -> nn.Conv2d:
+    """Return a 4x4 convolution; a norm behind it would remove a bias."""
+    layer = nn.Conv2d(before, after, 4, stride=stride, padding=1, bias=bias)
     nn.init.kaiming_normal_(layer.weight, a=0.2)
-    nn.init.zeros_(layer.bias)
+    if bias:
+        nn.init.zeros_(layer.bias)
     return layer
 
 

@@ -93,15 +93,17 @@ class UNet(nn.Module):
 
 def _down(before: int, after: int, norm: str, *, is_first: bool) -> nn.Sequential:
     layers: list[nn.Module] = [] if is_first else [nn.LeakyReLU(0.2)]
-    conv = nn.Conv2d(before, after, 4, stride=2, padding=1)
+    conv = nn.Conv2d(before, after, 4, stride=2, padding=1, bias=norm == "none")
     nn.init.kaiming_normal_(conv.weight, a=0.2)
-    nn.init.zeros_(conv.bias)
+    if norm == "none":  # else the norm would remove a bias
+        nn.init.zeros_(conv.bias)
     return nn.Sequential(*layers, conv, *_norm(norm, after))
 
 
 def _up(before: int, after: int, norm: str, *, dropout: float) -> nn.Sequential:
     dropped = [nn.Dropout(dropout)] if dropout > 0 else []
-    return nn.Sequential(nn.ReLU(), Doubling(before, after), *_norm(norm, after), *dropped)
+    doubling = Doubling(before, after, bias=norm == "none")
+    return nn.Sequential(nn.ReLU(), doubling, *_norm(norm, after), *dropped)
 
 
 def _norm(norm: str, num_channels: int) -> list[nn.Module]:

@@ -34,8 +34,6 @@ def read_initial_weights(config: DictConfig) -> TrainedModel | None:
     source = OmegaConf.select(config, KEY)
     if source is None:
         return None
-    if not isinstance(source, str):
-        raise UserError(f"{KEY}={source}: must be the folder of a run, or null.")
     trained = load(source, device="cpu", trust=list(config.trust))
     if not isinstance(getattr(trained.module, "network", None), nn.Module) or not getattr(
         trained.module, "reads_input", False

@@ -27,6 +27,7 @@ from limner.models import (
     VAEGAN,
     AdversarialImageToImage,
     Classifier,
+    CycleGAN,
     ImageToImage,
 )
 from limner.models.adversarial_checks import is_relativistic, num_draws_of
@@ -68,6 +69,10 @@ def try_own_parts(
         parts["loss"], parts["auxiliary"] = model.objective.loss, model.objective.auxiliary
         parts["augmentation"] = model.augmentation
         parts |= {f"penalty.{name}": each.function for name, each in model.penalty.items()}
+    if isinstance(model, CycleGAN):  # the parts of both domains are of the same classes
+        parts["restorer"], parts["discriminator"] = model.network["ab"], model.discriminators["b"]
+        parts["loss"], parts["augmentation"] = model.objective_b.loss, model.augmentation_b
+        parts |= {f"penalty.{name}": each.function for name, each in model.penalty_b.items()}
     if isinstance(model, ImageToImage):
         parts["restorer"] = model.network
         parts |= {f"losses.{name}": loss for name, loss in model.losses.items()}
@@ -116,7 +121,8 @@ class _Trials:
 
     def discriminator(self, part: TriedPart) -> None:
         logits = part.call("forward", self._judged(), **self._labels())
-        if isinstance(self.model, AdversarialImageToImage) and getattr(logits, "ndim", 0) == 2:
+        judges_patches = isinstance(self.model, AdversarialImageToImage | CycleGAN)
+        if judges_patches and getattr(logits, "ndim", 0) == 2:
             shape = NUM_IMAGES, logits.shape[1]  # the logits of patches
             due = "logits of each image."
         elif isinstance(self.model, GAN) and self.model.objective.auxiliary is not None:
@@ -178,7 +184,7 @@ class _Trials:
         channels, height, width = self.input_shape
         inputs = torch.linspace(-1, 1, NUM_IMAGES * channels * (height - 1) * width)
         inputs = inputs.view(NUM_IMAGES, channels, height - 1, width)
-        scale = self.model.scale
+        scale = getattr(self.model, "scale", 1)
         shape = NUM_IMAGES, self.image_shape[0], scale * (height - 1), scale * width
         due = f"{shape} for inputs {tuple(inputs.shape)}: data.scale={scale}."
         part.check(part.call("forward", inputs), shape, due)
@@ -211,11 +217,14 @@ class _Trials:
         self._check_images(part, part.call("__call__", self._images(), uniform=uniform))
 
     def penalty(self, part: TriedPart) -> None:
-        discriminator = copy.deepcopy(self.model.discriminator).eval()
+        model, is_cycle = self.model, isinstance(self.model, CycleGAN)
+        discriminator = model.discriminators["b"] if is_cycle else model.discriminator
+        discriminator = copy.deepcopy(discriminator).eval()
+        auxiliary = None if is_cycle else model.objective.auxiliary
 
         def d(images: Tensor) -> Tensor:
             logits = discriminator(images, **self._labels())
-            return logits if self.model.objective.auxiliary is None else logits[:, 0]
+            return logits if auxiliary is None else logits[:, 0]
 
         real, fake = self._judged().requires_grad_(), (-self._judged()).requires_grad_()
         pairs = Pairs(real, fake, d(real), d(fake))
