@@ -211,7 +211,7 @@ def _bar(num_pictures: int) -> Iterator[Bar | None]:
     if num_pictures < 2:
         yield None
         return
-    with Bar("Transforming", total=num_pictures, unit="pictures") as bar:
+    with Bar("Transforming", total=num_pictures, unit="pictures", counts_inner=True) as bar:
         yield bar
 
 
