@@ -33,6 +33,7 @@ from limner.runs.status import StatusFile
 from limner.training.batch_size import fitting_batch_size
 from limner.training.compilation import compile_training
 from limner.training.image_size import judge_image_size
+from limner.training.left_out import unfit_baselines, unvalidated
 from limner.training.length import Length, refuse_endless
 from limner.training.opening import opening, zero_rate
 from limner.training.own_parts import try_own_parts
@@ -158,7 +159,12 @@ class Run:
         ):
             log.info("%s", line)
         advice = advice_without(self.model) if self.last is None else None
-        for warning in (zero_rate(self.config), advice):
+        for warning in (
+            zero_rate(self.config),
+            advice,
+            unvalidated(self.config, self.model, self.data),
+            unfit_baselines(self.config, self.data, "validation"),
+        ):
             if warning is not None:
                 log.warning("%s", warning)
 
