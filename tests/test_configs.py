@@ -267,7 +267,12 @@ def test_combinations_contain_every_model_and_every_option():
     for group, names in (word.split("=") for *_, choices in rows for word in choices.split()):
         found |= {f"model/{group}={name}" for name in names.strip("[]").split(",")}
     folders = [path for path in (CONFIG_DIR / "model").iterdir() if path.is_dir()]
-    for group in ["network", *(f"model/{folder.name}" for folder in folders)]:
+    found.add("network/discriminator=patch")  # pix2pix, srgan and cyclegan choose this option
+    for group in [
+        "network",
+        "network/discriminator",
+        *(f"model/{folder.name}" for folder in folders),
+    ]:
         missing = [name for name in options(group) if f"{group}={name}" not in found]
         assert missing == ELSEWHERE.get(group, []), group
 

@@ -11,6 +11,7 @@ from torch import nn
 from limner.commands import export as export_command
 from limner.commands import onnx
 from limner.errors import UserError
+from limner.networks import johnson, unet
 from limner.pretrained.load import load
 from support.picture_models import (
     Enlarger,
@@ -21,6 +22,8 @@ from support.picture_models import (
     export_of,
     model_of,
 )
+
+SAME_SIZE = {"input_shape": [3, 16, 16], "image_shape": [3, 16, 16], "scale": 1}
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -79,8 +82,15 @@ class Undecided(Nearest):
         (lambda: Enlarger(scale=3), 3),
         (lambda: Enlarger(scale=1, channels=4), 4),
         (UNet, 3),
+        (
+            lambda: unet.UNet(
+                **SAME_SIZE, width=4, max_width=8, depth=None, norm="instance", dropout=0.5
+            ),
+            3,
+        ),
+        (lambda: johnson.Johnson(**SAME_SIZE, width=4, num_blocks=1), 3),
     ],
-    ids=["x3", "mask", "u-net"],
+    ids=["x3", "mask", "u-net", "pix2pix", "johnson"],
 )
 def test_onnx_picture_model_equals_torch_at_any_size(tmp_path, network, channels):
     onnxruntime = pytest.importorskip("onnxruntime")

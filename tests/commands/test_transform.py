@@ -331,6 +331,10 @@ def test_commands_name_the_command_that_fits_the_model(exports, tmp_path, monkey
     [
         (["model=super_resolution", "data=super_resolution", "data.scale=2"], "span"),
         (["model=restoration", "data=restoration", "data/degradation=holes"], "nafnet"),
+        (
+            ["model=pix2pix", "data=restoration", "network.discriminator.receptive_field=16"],
+            "unet",
+        ),
     ],
 )
 def test_transform_and_export_of_a_trained_run_equal_its_model(
@@ -338,8 +342,10 @@ def test_transform_and_export_of_a_trained_run_equal_its_model(
 ):
     for i in range(4):
         picture(tmp_path / f"photos/{i}.png", pixels(40, 44, 3, seed=i))
-    small = ["width=8", *(["num_blocks=2"] if network == "span" else ["middle_blocks=1",
-             "encoder_blocks=[1,1]", "decoder_blocks=[1,1]"])]  # fmt: skip
+    small = ["width=8", *{
+        "span": ["num_blocks=2"], "unet": ["max_width=16"],
+        "nafnet": ["middle_blocks=1", "encoder_blocks=[1,1]", "decoder_blocks=[1,1]"],
+    }[network]]  # fmt: skip
     run = trained(
         tmp_path / "runs", *words, f"network={network}", f"data.path={tmp_path / 'photos'}",
         "data.crop_size=16", "data.batch_size=2", "optimizer.lr=0.01",

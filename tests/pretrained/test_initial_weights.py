@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import limner
+from limner.commands import export
 from limner.errors import UserError
 from limner.pretrained.initial_weights import advice_without
 from support.photos import write_photos
@@ -65,6 +67,12 @@ def test_run_starts_there_and_resumes_without_the_first_run(run, start, words):
     model = limner.load("gan")
     assert model.transform(image).shape == (18, 26, 3)
     assert (model.transform(image) == model.transform(image)).all()
+    assert export.run(["run=gan", "to=shared"]) == 0
+    assert (
+        yaml.safe_load(Path("shared/config.yaml").read_text())["model"]["initial_weights"]
+        == Path(start).name
+    ), "an export does not contain the path on this machine"
+    assert (limner.load("shared").transform(image) == model.transform(image)).all()
 
 
 def test_super_resolution_gan_without_initial_weights_warns(run, words):

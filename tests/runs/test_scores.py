@@ -85,3 +85,27 @@ def test_scores_without_baselines_have_one_table():
     assert table.row_count == 1
     (table,) = scores_tables({"fid": {"value": 3.0, "protocol": {}}})
     assert table.columns[0].header == "score"
+
+
+def test_title_of_a_table_stays_in_one_line():
+    (table,) = scores_tables({"val/psnr": pictures(30.0)})
+    console = Console(width=80)
+    console.begin_capture()
+    console.print(table)
+    assert console.end_capture().splitlines()[0].strip() == str(table.title)
+
+
+def test_scores_of_sets_stand_beside_copying_and_other_real_pictures():
+    how = {"num_pictures": 370, "feature_network": "some"}
+    entries = {
+        "val/kid": {"value": 0.5, "baselines": {"input": 0.75}, "floor": 0.25, "protocol": how},
+        "val/loss": {"value": 3.0, "protocol": {"split": "validation"}},
+        "val/psnr": pictures(30.0, baselines={"input": 20.0}),
+    }
+    sets, single = scores_tables(entries)
+    heads = [str(column.header) for column in sets.columns]
+    assert heads == ["score", "value", "input", "real images", "of"]
+    rows = list(zip(*([str(c) for c in column.cells] for column in sets.columns), strict=True))
+    assert rows[0] == ("val/kid", "0.5", "0.75", "0.25", "370 pictures")
+    assert rows[1] == ("val/loss", "3", "", "", "validation images")
+    assert single.row_count == 2

@@ -255,7 +255,7 @@ def warn_of_own_network(
     if names := [f"val/{name}" for name, how in networks if trained_with(model, how)]:
         log.warning(
             "The network of %s\ntrained this model, so %s too good.\n"
-            "Compare models by val/psnr and val/ssim.",
+            "Compare models by scores that do not use this network.",
             " and ".join(names), "this score is" if len(names) == 1 else "these scores are",
         )  # fmt: skip
 

@@ -110,8 +110,15 @@ def _config(model: TrainedModel) -> dict[str, Any]:
         "update": model.update,
         "seed": model.config.get("seed"),
         "data": data,
-        "model": model.config["model"],
+        "model": _without_folders(model.config["model"]),
     }
+
+
+def _without_folders(model: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of a model with the name of the run that it started from, not its path."""
+    source = model.get("initial_weights")
+    is_path = isinstance(source, str) and not source.startswith(hub.SCHEME)
+    return {**model, "initial_weights": Path(source).name} if is_path else model
 
 
 def _picture(model: TrainedModel) -> Image.Image:

@@ -198,8 +198,9 @@ def _refuse_sizes(inputs: PictureReader, targets: PictureReader, scale: int) -> 
     ratio = max(1, round(tall / height))
     fits = scale != ratio and bool((targets.sizes // ratio == inputs.sizes).all())
     advice = f"data.scale={ratio} fits all pairs." if fits else "Resize or remove such pictures."
+    due = "the" if scale == 1 else f"1/{scale} of the"
+    small, large = printable(inputs.names[wrong[0]]), printable(targets.names[wrong[0]])
     raise UserError(
-        f"data.scale={scale}: an input must have 1/{scale} of the height and width of its target,"
-        f"\nbut {printable(inputs.names[wrong[0]])} has {width}x{height} pixels and "
-        f"{printable(targets.names[wrong[0]])} {wide}x{tall}{more}.\n{advice}"
+        f"data.scale={scale}: an input must have {due} height and width of its target,\n"
+        f"but {small} has {width}x{height} pixels and {large} {wide}x{tall}{more}.\n{advice}"
     )

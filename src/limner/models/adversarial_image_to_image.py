@@ -161,7 +161,7 @@ class AdversarialImageToImage(ImageToImage):
             optimizer_step.backward(sum(losses.means.values()), losses.means)
             logits.append(losses.logits.detach())
         values = optimizer_step.finish(norm_name="gradient_norm_discriminator")
-        return values | observe_logits(self, torch.cat(logits), step)
+        return values | observe_logits(self.objective, torch.cat(logits), step)
 
     def _losses(self, output: Tensor, target: Tensor, *shown: Tensor) -> dict[str, Tensor]:
         """Return the sum of the losses, and each loss by its name, (B,).

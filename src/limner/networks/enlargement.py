@@ -116,7 +116,8 @@ def check_channels(input_shape: Sequence[int], image_shape: Sequence[int]) -> tu
     if before < after:
         raise ValueError(
             f"data.input_shape={list(input_shape)}: the input needs the {after} channels of the "
-            f"target (data.image_shape={list(image_shape)})."
+            f"target (data.image_shape={list(image_shape)}).\nChoose data.input_channels={after}, "
+            "or a network that maps between numbers of channels, such as network=unet."
         )
     return before, after
 

@@ -14,6 +14,8 @@ from rich.text import Text
 from limner.files.plain import NotPlainError, read_json, refuse_bulk
 from limner.files.printable import printable
 
+WIDTH = 76
+"""Largest number of characters of a title in one line."""
 MAX_BITS = 1000
 """Largest number of bits of an integer; larger integers do not fit a float."""
 
@@ -114,7 +116,7 @@ def _table_of_pictures(title: str, entries: Mapping[str, Mapping[str, Any]]) -> 
         title = ", ".join(filter(None, (head, printable(str(how["colour"])), rest)))
     table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title_justify="left",
-        title=Text(title), title_style="",
+        title=Text(title), title_style="", min_width=min(len(title), WIDTH),
     )  # fmt: skip
     table.add_column("")
     for name in entries:

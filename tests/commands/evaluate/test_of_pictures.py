@@ -97,11 +97,32 @@ def test_evaluate_scores_a_run_that_has_measured_its_loss_only(denoiser, tmp_pat
     assert list(found) == ["psnr"]
 
 
+def test_evaluate_adds_the_distances_of_all_outputs_if_asked(denoiser, tmp_path):
+    words = [f"run={denoiser}", f"to={tmp_path}", "checkpoint=last", "metrics=translation"]
+    found, _ = measured([*words, "metrics.scores=[psnr]", "metrics.baselines=[input]"])
+    assert set(found) == {"psnr", "fid_lite0", "kid_lite0"}
+    assert found["fid_lite0"]["protocol"]["images_compared"] == {"generated": 2, "reference": 2}
+    assert found["fid_lite0"]["baselines"].keys() == {"input"}
+    assert found["fid_lite0"]["value"] > 0
+    assert "floor" in found["kid_lite0"], "there are training pictures"
+
+
+def test_run_of_an_earlier_version_without_distances_is_evaluated(denoiser, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(denoiser, folder)
+    text = (folder / "config.yaml").read_text()
+    assert "\n  distances: null" in text
+    (folder / "config.yaml").write_text(text.replace("\n  distances: null", ""))
+    found, _ = measured([f"run={folder}", "metrics.scores=[psnr]", "metrics.baselines=[input]"])
+    assert list(found) == ["psnr"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["measures=[efficiency]"], "they measure drawn images"),
         (["metrics=lite0"], "choose metrics=pictures"),
+        (["metrics=domains"], "choose metrics=pictures or metrics=translation"),
         (["metrics.baselines=[bicubics]"], "bicubics: choose from input"),
     ],
 )
