@@ -315,7 +315,8 @@ def test_commands_name_the_command_that_fits_the_model(exports, tmp_path, monkey
         tmp_path / "run", "network=mlp", "trainer.max_steps=1", "~callbacks.pictures"
     )
     with pytest.raises(
-        UserError, match="VAE transforms no pictures; it draws them: limner sample"
+        UserError,
+        match=r"VAE \(model=.*vae\) transforms no pictures; it draws them: limner s",
     ):
         transform_command.run([f"run={drawing}", "input=in", "output=out", "device=cpu"])
     assert not Path("out").exists()

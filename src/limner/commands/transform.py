@@ -25,6 +25,7 @@ from limner.commands.picture_files import (
     save_picture,
 )
 from limner.config.command_options import parse
+from limner.config.facts import with_options
 from limner.console import Bar, say
 from limner.data.decode import MODES
 from limner.errors import UserError, is_out_of_memory
@@ -32,7 +33,7 @@ from limner.files.pictures import SUFFIXES
 from limner.files.printable import printable
 from limner.pretrained.load import load
 from limner.pretrained.picture_input import PictureInput, picture_input
-from limner.pretrained.picture_transform import PictureTransform
+from limner.pretrained.picture_transform import PictureTransform, Transforms
 
 EXISTING = ("refuse", "skip", "overwrite")
 SHOWN = 20
@@ -61,6 +62,8 @@ def run(words: Sequence[str]) -> int:
     model = load(
         options.run, device=options.device, checkpoint=options.checkpoint, trust=options.trust
     )
+    if not isinstance(model.module, Transforms):
+        raise UserError(f"{with_options(model.module)} transforms no pictures{model.instead}.")
     transform = model.picture_transform(direction=options.direction)
     if not {transform.channels, transform.out_channels} <= MODES.keys():
         raise UserError(

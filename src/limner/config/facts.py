@@ -2,7 +2,7 @@
 
 __all__ = [
     "FACTS", "fill_facts", "model_options", "options_with", "refuse_kind_of_data",
-    "refuse_missing_facts", "refuse_unlabelled", "with_placeholders",
+    "refuse_missing_facts", "refuse_unlabelled", "with_options", "with_placeholders",
 ]  # fmt: skip
 
 import re
@@ -56,10 +56,10 @@ def refuse_kind_of_data(model: object, data: object) -> None:
             raise UserError(_needs_domains(name, own))
     elif getattr(model, "reads_input", False):
         if has_domains or not hasattr(data, "input_shape"):
-            raise UserError(_needs_inputs(_with_options(model), own))
+            raise UserError(_needs_inputs(with_options(model), own))
         if not getattr(data, "has_inputs", True):
             raise UserError(
-                f"{_with_options(model)} reads an input beside each image, and\n"
+                f"{with_options(model)} reads an input beside each image, and\n"
                 "data/degradation=none makes none; choose one of\n"
                 f"{_degradations(enlarges=getattr(model, 'scale', 1) > 1)}"
             )
@@ -141,7 +141,7 @@ def model_options(model: object) -> str:
     return f"model={', '.join(found)}" if found else ""
 
 
-def _with_options(model: object) -> str:
+def with_options(model: object) -> str:
     """Return the class of a model, and the options that choose it."""
     options = model_options(model)
     return f"{type(model).__name__} ({options})" if options else type(model).__name__

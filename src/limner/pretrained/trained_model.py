@@ -105,7 +105,7 @@ class TrainedModel:
         _at_least("num_images", num_images, 1)
         _at_least("seed", seed, 0)
         if not isinstance(self.module, Samples):
-            raise UserError(f"{self._name} draws no images{self._instead()}.")
+            raise UserError(f"{self._name} draws no images{self.instead}.")
         if truncation is not None:
             _at_least("truncation", truncation, 0)
             self._needs(Generates, "no latent codes to truncate")
@@ -183,7 +183,7 @@ class TrainedModel:
     def picture_transform(self, **choices: str | None) -> PictureTransform:
         """Return the function behind `transform`, for one picture; raises the same errors."""
         if not isinstance(self.module, Transforms):
-            raise UserError(f"{self._name} transforms no pictures{self._instead()}.")
+            raise UserError(f"{self._name} transforms no pictures{self.instead}.")
         key = str(sorted(choices.items()))
         if key not in self._transforms:
             self._transforms[key] = PictureTransform(self.module, self.config["data"], choices)
@@ -232,8 +232,9 @@ class TrainedModel:
     def _device(self) -> torch.device:
         return next(self.module.parameters()).device
 
-    def _instead(self) -> str:
-        """Return which command fits the model, for a message."""
+    @property
+    def instead(self) -> str:
+        """The command that fits the model, for a message; "" if there is none."""
         if isinstance(self.module, Transforms):
             return "; it transforms pictures: limner transform, or transform() in Python"
         can_draw = isinstance(self.module, Samples)

@@ -73,9 +73,13 @@ def test_evaluate_scores_every_picture_of_another_path(denoiser, tmp_path, capsy
     out = capsys.readouterr().out
     assert "3 pictures, rgb" in out
     assert "blur (sigma" in out
+    first, second = out.index("This model: psnr"), out.index("Scoring the baselines: ")
+    assert first < second, "a user who interrupts the baselines has seen the model's scores"
     again, _ = measured([*words, "metrics.scores=[mae]", "metrics.border=4"])
     assert list(again) == ["mae"]
     assert again["mae"]["value"] != found["mae"]["value"]
+    measured([*words, "metrics.baselines=[input,biharmonic]"])
+    assert "metrics.baselines: biharmonic does not fit" in capsys.readouterr().out
     noisier, _ = measured([*words, "data.degradation.parts.noise.sigma=60"])
     assert noisier["psnr"]["baselines"]["input"] < found["psnr"]["baselines"]["input"] - 5
 
