@@ -93,13 +93,18 @@ class CropBatches(TrainingBatches):
             return steps[0]
         return {key: torch.cat([each[key] for each in steps]) for key in steps[0]}
 
-    def before_and_after(self) -> tuple[Tensor, Tensor]:
+    def before_and_after(self) -> tuple[Tensor, ...]:
         """Return the next crops before and after the augmentation, float32 (B, C, H, W).
 
-        Stored inputs stand to the left of their targets.
+        Stored inputs stand to the left of their targets. Inputs that a degradation makes are a
+        third tensor, enlarged by copies of pixels to the size of the crops.
         """
         batch = next(iter(self))
-        return _beside(batch), _beside(self._augmented(batch))
+        shown = _beside(batch), _beside(self._augmented(batch))
+        if self.degradation is None:
+            return shown
+        made = self.finish(batch)
+        return *shown, _enlarged(made["input"], made["image"]).clamp(-1, 1)
 
     def _augmented(self, batch: RawBatch) -> dict[str, Tensor]:
         pixels = {key: batch[key] for key in ("image", "input") if key in batch}
@@ -218,8 +223,12 @@ def _beside(pixels: Mapping[str, Any]) -> Tensor:
     image = to_float(pixels["image"])
     if "input" not in pixels:
         return image
-    read = to_float(pixels["input"])
-    factor = image.shape[2] // read.shape[2]
-    read = read.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    read = _enlarged(to_float(pixels["input"]), image)
     num_channels = max(image.shape[1], read.shape[1])
     return torch.cat([x.expand(-1, num_channels, -1, -1) for x in (read, image)], dim=3)
+
+
+def _enlarged(inputs: Tensor, images: Tensor) -> Tensor:
+    """Return inputs in the size of their images, by copies of pixels."""
+    factor = images.shape[2] // inputs.shape[2]
+    return inputs.repeat_interleave(factor, 2).repeat_interleave(factor, 3)

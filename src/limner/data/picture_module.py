@@ -232,8 +232,8 @@ class PictureDataModule(L.LightningDataModule):
         )  # fmt: skip
         return self._training
 
-    def before_and_after(self) -> tuple[Tensor, Tensor]:
-        """Return the next training crops before and after the augmentation, in [-1, 1]."""
+    def before_and_after(self) -> tuple[Tensor, ...]:
+        """Return the next crops before and after the augmentation, and made inputs, in [-1, 1]."""
         return self._training.before_and_after()
 
     def val_dataloader(self) -> EvaluationBatches | PictureBatches | list:
