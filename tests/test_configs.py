@@ -27,10 +27,11 @@ MODELS = [
 PICTURES = {
     "restoration": "restoration", "super_resolution": "super_resolution",
     "pix2pix": "paired_folder", "srgan": "super_resolution",
+    "style_transfer": "pictures",
 }  # fmt: skip
 """Models that change pictures, and a data set that each reads."""
-DEGRADED = ["restoration", "super_resolution"]
-"""Data sets of pictures and their degraded copies."""
+DEGRADED = ["pictures", "restoration", "super_resolution"]
+"""Data sets of pictures and their (degraded) copies."""
 DOMAINS = ["shapes_styles", "unpaired_folders"]
 """Data sets of two domains, which only models of two domains read."""
 STORED_PAIRS = ["paired_folder", "shapes_edges"]
@@ -85,6 +86,7 @@ COMBINATIONS = [
     ("cyclegan", "johnson", "loss=least_squares penalty=lecam augmentation=diffaugment"),
     slow("cyclegan", "unet", "loss=wasserstein penalty=gradient"),
     slow("cyclegan", "johnson", "loss=relativistic penalty=r1_r2 augmentation=ada"),
+    ("style_transfer", "johnson_styles", "losses=style"),
     slow("restoration", "johnson", ""),
     ("pix2pix", "unet", "losses=[pixel,ssim] penalty=r1 augmentation=ada"),
     slow("pix2pix", "johnson", "loss=hinge augmentation=diffaugment penalty=[lecam,consistency]"),
@@ -141,6 +143,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes.images(root / "pictures", 20, size=(36, 41))
     for part in ("pairs/before", "pairs/after", "domains/A", "domains/B"):
         fakes.images(root / part, 20, size=(36, 41))
+    fakes.images(root / "styles", 2, size=(40, 36))
     return root
 
 
@@ -166,16 +169,19 @@ def files_of(data: str, root: Path) -> list[str]:
     return own.get(data, [f"data.root={root}"])
 
 
-def narrow(model: str) -> list[str]:
+def narrow(model: str, root: Path) -> list[str]:
     patches = ["network.discriminator.width=8", "network.discriminator.receptive_field=16"]
     found = ["network.restorer.width=8"] if model in (*PICTURES, "cyclegan") else []
+    if model == "style_transfer":
+        paths = ",".join(map(str, sorted((root / "styles").iterdir())))
+        return [*found, f"model.styles=[{paths}]", "model.style_size=32"]
     return [*found, *patches] if model == "cyclegan" else found
 
 
 def pictures_of(model: str, network: str, root: Path) -> list[str]:
     """Return the words of the data of a model that changes pictures; none for other models."""
     data = "shapes_styles" if model == "cyclegan" else PICTURES.get(model)
-    small = narrow(model)
+    small = narrow(model, root)
     if network == "nafnet_holes":
         small = ["data/degradation=holes", "network.restorer.network.width=8"]
     return [] if data is None else [f"data={data}", *files_of(data, root), *small]
@@ -211,7 +217,7 @@ def test_every_model_trains_a_batch_of_every_kind_of_data_set(
 @pytest.mark.usefixtures("unchecked")
 def test_every_model_and_every_data_set_makes_a_run(run, composed, data_root, model, data):
     words = [
-        f"model={model}", f"data={data}", *files_of(data, data_root), *narrow(model),
+        f"model={model}", f"data={data}", *files_of(data, data_root), *narrow(model, data_root),
         "metrics=none",
     ]  # fmt: skip
     check_parameters(composed(*words))
@@ -332,6 +338,8 @@ def test_experiment_overrides_everything_but_the_command_line(composed, experime
     made = composed(f"experiment={experiment}")
     if OmegaConf.is_missing(made.data, "path"):
         made.data.path = "pictures"
+    if OmegaConf.is_missing(made.model, "styles"):
+        made.model.styles = ["a.png", "b.png"]
     check(made)
     for key, value in leaves(written).items():
         assert OmegaConf.select(made, key) == value, key

@@ -83,8 +83,8 @@ def test_stopped_run_equals_the_uninterrupted_run_with_its_pools(run):
 def test_two_processes_train_like_one_and_one_process_resumes_their_run(run, tmp_path):
     """They have one pool of each domain together, and each validation picture counts once.
 
-    Plain gradient descent is compared, since Adam amplifies the rounding of gradients near 0, such
-    as those of a bias before a norm.
+    Plain gradient descent is compared, since Adam amplifies the rounding of gradients near 0.
+    Pools with other images would differ by about 1.
     """
     every = "callbacks.checkpoints.every_num_updates=3"
     words = [*SMALL, every, "model/loss=relativistic", "optimizer=sgd", "hydra.run.dir=two"]
@@ -96,10 +96,10 @@ def test_two_processes_train_like_one_and_one_process_resumes_their_run(run, tmp
     assert ended.returncode == 0, ended.stderr
     one = [*words[:-1], "data.batch_size=4", "trainer.max_steps=5", "hydra.run.dir=one"]
     assert run(*one).code == 0
-    assert difference(content("two", 3), content("one", 3)) < 1e-5
+    assert difference(content("two", 3), content("one", 3)) < 1e-3
     resumed = run("resume=two", "accelerator=cpu", "trainer.max_steps=5")
     assert resumed.code == 0, resumed.err
-    assert difference(content("two", 5), content("one", 5)) < 1e-5
+    assert difference(content("two", 5), content("one", 5)) < 1e-3
     first, second = values("one"), values("two")
     assert first.keys() == second.keys()
     for name, value in first.items():

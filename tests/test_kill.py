@@ -64,3 +64,22 @@ def test_killed_run_on_crops_of_pictures_equals_the_uninterrupted_run(run, tmp_p
     )
     assert counts["kills"] == 2
     assert kill_test.compare(whole, killed)["differences"] == 0
+
+
+@pytest.mark.slow  # test_cycle_gan_runs.py tests resumes without kills
+@pytest.mark.usefixtures("forking")
+def test_killed_cycle_gan_equals_the_uninterrupted_run_with_its_pools(run, tmp_path):
+    words = [
+        *RUN, "model=cyclegan", "data=shapes_styles", "data.source.shapes.num_train=30",
+        "data.source.shapes.num_validation=2", "data.source.shapes.num_test=2",
+        "data.crop_size=16", "data.batch_size=2", "network.restorer.width=8",
+        "network.restorer.num_blocks=1", "network.discriminator.width=8",
+        "network.discriminator.receptive_field=16", "model.pool_size=5",
+    ]  # fmt: skip
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run(*words, f"hydra.run.dir={whole}").code == 0
+    counts = kill_test.kill_and_resume(
+        killed, words, num_updates=UPDATES, kills=2, dice=random.Random(1)
+    )
+    assert counts["kills"] == 2
+    assert kill_test.compare(whole, killed)["differences"] == 0

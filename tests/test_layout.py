@@ -191,3 +191,9 @@ def test_documents_name_only_files_and_tests_that_exist(document):
     ]
     gone += sorted(set(re.findall(r"(?<![.\w])test_\w+", text)) - names)
     assert not gone
+
+
+def test_no_document_or_config_has_a_marker_of_a_merge_conflict():
+    conf = sorted((ROOT / "conf").rglob("*.yaml"))
+    for path in [*(ROOT / name for name in DOCUMENTS), ROOT / "CHANGELOG.md", *conf]:
+        assert not re.search(r"^(<{7}|>{7}) ", path.read_text(), re.MULTILINE), path

@@ -14,7 +14,7 @@ from support.tiny_networks import gradient_reaches_all, shaken
 KINDS = {
     "unet": (UNet, {"width": 4, "max_width": 8, "depth": None, "norm": "instance",
                     "dropout": 0.0}),
-    "johnson": (Johnson, {"width": 4, "num_blocks": 2}),
+    "johnson": (Johnson, {"width": 4, "num_blocks": 2, "num_styles": 1}),
 }  # fmt: skip
 SIZES = [(16, 16), (13, 21), (1, 9), (64, 40)]
 

@@ -172,6 +172,15 @@ def test_transform_names_the_directions_if_none_of_them_is_given(choices):
         directed_model(Nearest(), Nearest()).transform(pixels(4, 4, 3), **choices)
 
 
+def test_transform_takes_the_only_value_of_a_choice_by_itself(monkeypatch):
+    model = directed_model(Nearest(), Nearest())
+    monkeypatch.setattr(type(model.module), "choices", {"direction": ("ab",)}, raising=False)
+    picture = pixels(4, 4, 3)
+    assert np.array_equal(model.transform(picture), model.transform(picture, direction="ab"))
+    with pytest.raises(UserError, match="direction=ba: this DirectedModel needs direction=ab"):
+        model.transform(picture, direction="ba")
+
+
 def test_transform_refuses_a_choice_that_the_model_does_not_have(nearest):
     assert nearest.transform(pixels(4, 4, 3), direction=None).shape == (8, 8, 3)
     with pytest.raises(UserError, match="direction=ab: this PictureModel has no direction to"):

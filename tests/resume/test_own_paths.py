@@ -98,6 +98,21 @@ def test_absolute_words_has_the_paths_of_the_config():
     assert absolute_words(words, config) == expected
 
 
+def test_style_pictures_become_absolute_in_the_config_and_in_its_words(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = OmegaConf.create({"model": {"styles": ["a b.png", "/c.png"]}})
+    make_absolute(config)
+    assert config.model.styles == [f"{tmp_path}/a b.png", "/c.png"]
+    words = absolute_words(["model.styles=['a b.png',/c.png]", "seed=1"], config)
+    assert words == [f"model.styles=['{tmp_path}/a b.png','/c.png']", "seed=1"]
+    single = OmegaConf.create({"model": {"styles": "a.png"}})
+    make_absolute(single)
+    assert single.model.styles == f"{tmp_path}/a.png"
+    assert not differences(single, OmegaConf.create({"model": {"styles": "a.png"}}))
+    assert not differences(config, OmegaConf.create({"model": {"styles": ["a b.png", "/c.png"]}}))
+    assert differences(config, OmegaConf.create({"model": {"styles": ["b.png", "/c.png"]}}))
+
+
 def test_same_first_stage_with_a_relative_path_is_no_difference(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("first", "other"):

@@ -104,6 +104,11 @@ class PairScores(L.Callback):
                 "metrics=pictures and metrics=translation score models that change an input, and\n"
                 f"{type(model).__name__} does not: choose metrics={other}."
             )
+        if not getattr(model, "compares_with_target", True):
+            raise UserError(
+                f"metrics=pictures compares outputs with targets, which {type(model).__name__} "
+                "does not\nimitate: choose metrics=loss, for val/content and val/gram."
+            )
         self._quality = self.quality(trainer.datamodule)
         self._sets = self.sets(trainer.datamodule, "validation")
 

@@ -141,7 +141,7 @@ class Strips(L.Callback):
             return
         if getattr(model, "reads_domains", False):
             self._gallery = CycleGallery(self.num_images)
-        elif getattr(model, "reads_input", False):
+        elif _has_targets(model):
             self._gallery = Gallery(_settings(trainer), self.num_images)
 
     def on_validation_batch_end(
@@ -189,6 +189,11 @@ class Strips(L.Callback):
             title = f"Validation pictures, update {trainer.global_step:,}"
             picture = self._gallery.picture(self._gallery.first, title=title)
             write_picture(trainer, picture, name, key="strips", caption=self._gallery.caption)
+
+
+def _has_targets(model: L.LightningModule) -> bool:
+    """Return whether the outputs of a model are compared with targets."""
+    return getattr(model, "reads_input", False) and getattr(model, "compares_with_target", True)
 
 
 def _settings(trainer: L.Trainer) -> PictureQuality:

@@ -115,10 +115,15 @@ def _config(model: TrainedModel) -> dict[str, Any]:
 
 
 def _without_folders(model: dict[str, Any]) -> dict[str, Any]:
-    """Return the config of a model with the name of the run that it started from, not its path."""
-    source = model.get("initial_weights")
-    is_path = isinstance(source, str) and not source.startswith(hub.SCHEME)
-    return {**model, "initial_weights": Path(source).name} if is_path else model
+    """Return the config of a model with names of its first run and style pictures, not paths."""
+    found, source = dict(model), model.get("initial_weights")
+    if isinstance(source, str) and not source.startswith(hub.SCHEME):
+        found["initial_weights"] = Path(source).name
+    styles = model.get("styles", [])  # their pixels are among the weights
+    if styles:
+        paths = [styles] if isinstance(styles, str) else styles
+        found["styles"] = [Path(path).name for path in paths]
+    return found
 
 
 def _picture(model: TrainedModel) -> Image.Image:

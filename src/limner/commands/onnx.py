@@ -75,7 +75,8 @@ def _export_generate(model: TrainedModel, path: Path) -> None:
 def _export_transform(model: TrainedModel, path: Path) -> None:
     for choices in choices_of(model.module):
         transform = model.picture_transform(**choices)
-        name = "_".join([path.stem, *choices.values()])
+        several = [v for name, v in choices.items() if len(model.module.choices[name]) > 1]
+        name = "_".join([path.stem, *several])
         _export_picture_transform(transform, path.with_stem(name))
 
 

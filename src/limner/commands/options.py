@@ -122,6 +122,9 @@ class Transform:
     direction: str | None = option(
         None, "of a CycleGAN: ab (domain A to domain B) or ba; null for other models"
     )
+    style: str | None = option(
+        None, "of a style transfer: the name of a style; null: the only style, or another model"
+    )
     tile: int | None = option(
         256,
         "height and width of the parts in which large pictures are processed, in pixels of the "

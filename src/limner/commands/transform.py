@@ -64,7 +64,7 @@ def run(words: Sequence[str]) -> int:
     )
     if not isinstance(model.module, Transforms):
         raise UserError(f"{with_options(model.module)} transforms no pictures{model.instead}.")
-    transform = model.picture_transform(direction=options.direction)
+    transform = model.picture_transform(direction=options.direction, style=options.style)
     if not {transform.channels, transform.out_channels} <= MODES.keys():
         raise UserError(
             f"run={options.run}: pictures of {transform.channels} channels to pictures of "

@@ -2,6 +2,7 @@
 
 __all__ = ["CONFIG_DIR", "RunConfig", "register"]
 
+from collections.abc import Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,15 @@ def register() -> None:
         OmegaConf.register_new_resolver("limner.file_name", file_name)
         OmegaConf.register_new_resolver("limner.job_folder", job_folder)
         OmegaConf.register_new_resolver("limner.times", _times)
+        OmegaConf.register_new_resolver("limner.count", _count)
+
+
+def _count(values: Any) -> int:
+    """Return the length of a list, for `${limner.count:${key}}`; 1 for a single value.
+
+    An empty list also counts as 1, so that the part that reads the list reports it.
+    """
+    return max(1, len(values)) if isinstance(values, Sized) and not isinstance(values, str) else 1
 
 
 def _times(a: Any, b: Any) -> int | float | None:

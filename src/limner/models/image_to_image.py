@@ -59,6 +59,8 @@ class ImageToImage(L.LightningModule):
     """
 
     reads_input = True
+    compares_with_target = True
+    """Whether a good output equals its target, so that PSNR and the like are scores."""
     batches_per_update = 1
     loss_functions = ("_output", "_losses")
 
@@ -103,16 +105,15 @@ class ImageToImage(L.LightningModule):
             inputs: Inputs (B, C, h, w).
             mask: Mask (B, 1, h, w), 1 where a pixel is known, for a model trained with holes.
         """
-        with evaluating(best(self)) as network:
-            read = joined(inputs, mask).to(self.device, self.dtype)
-            return network(read).clamp(-1, 1)
+        return self._transformed(inputs, mask)
 
     forward = transform
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         inputs = joined(batch["input"], batch.get("mask"))
         optimizer = self.optimizers(use_pl_optimizer=False)
-        values, _ = self._network_step(optimizer, inputs, batch["image"])
+        targets = batch["image"]
+        values, _ = self._network_step(optimizer, inputs, targets, *self._more(targets))
         follow(self, self.network)
         return finish_update(self, values)
 
@@ -136,7 +137,7 @@ class ImageToImage(L.LightningModule):
             optimizer: Optimizer of the network.
             inputs: What the network reads, (B, C_in, h, w).
             targets: Targets (B, C, H, W).
-            more: Further tensors (B, ...) that `_losses` gets.
+            more: Further tensors (B, ...) that `_output` and `_losses` get.
         """
         step, outputs = OptimizerStep(self, optimizer, self.gradients), []
         for part in micro_batches(self.gradients, inputs, targets, *more):
@@ -150,10 +151,20 @@ class ImageToImage(L.LightningModule):
         values = {name: value / kept for name, value in sums.items()}
         return values | {"num_skipped": num_skipped}, torch.cat(outputs)
 
-    def _output(self, inputs: Tensor) -> Tensor:
+    def _transformed(self, inputs: Tensor, mask: Tensor | None, *more: Tensor) -> Tensor:
+        """Return the network's outputs; `more` is what the network reads beside the inputs."""
+        with evaluating(best(self)) as network:
+            read = joined(inputs, mask).to(self.device, self.dtype)
+            return network(read, *more).clamp(-1, 1)
+
+    def _more(self, targets: Tensor) -> tuple[Tensor, ...]:
+        """Return further tensors (B, ...) for `_output` and `_losses` in an update."""
+        return ()
+
+    def _output(self, inputs: Tensor, *more: Tensor) -> Tensor:
         return self.network(inputs)
 
-    def _losses(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def _losses(self, output: Tensor, target: Tensor, *more: Tensor) -> dict[str, Tensor]:
         """Return the sum of the losses, and each loss by its name, (B,)."""
         found = {name: loss(output, target) for name, loss in self.losses.items()}
         total = sum(self.losses[name].weight * values for name, values in found.items())
@@ -168,7 +179,7 @@ class ImageToImage(L.LightningModule):
         patch ends at the network's output, since 0 times NaN further back would be NaN.
         """
         readable, inputs, targets = readable_pairs(inputs, targets)
-        output = self._output(inputs)
+        output = self._output(inputs, *more)
         leaf = output.detach().requires_grad_()
         losses = self._losses(leaf, targets, *more)
         (gradients,) = torch.autograd.grad(losses["loss"].sum(), leaf)

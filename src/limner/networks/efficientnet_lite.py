@@ -14,7 +14,7 @@ The attributes have the names of the published tensors, so that no name is chang
 __all__ = ["EfficientNetLite0"]
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,8 @@ class EfficientNetLite0(nn.Module):
     """Number of channels of each map of `stages`."""
     strides = (4, 8, 16, 32)
     """Size of an image divided by the size of each map of `stages`."""
+    num_depths = 1 + sum(num_blocks for _, _, num_blocks, _, _ in STAGES)
+    """Number of depths of `maps`: the stem and each block."""
     num_features, num_classes = HEAD, NUM_CLASSES
     weights_sha256 = SHA256
 
@@ -109,12 +111,23 @@ class EfficientNetLite0(nn.Module):
             images: Images (B, 1 or 3, H, W) in [-1, 1].
             num_stages: Number of maps, 1 to 4; the later layers are not computed.
         """
-        maps, h = [], self._stem(images)
-        for i in range(ENDS[num_stages - 1] + 1):
-            h = self._blocks[i](h)
-            if i in ENDS:
-                maps.append(h)
-        return maps
+        return self.maps(images, depths=[end + 1 for end in ENDS[:num_stages]])
+
+    def maps(self, images: Tensor, *, depths: Sequence[int]) -> list[Tensor]:
+        """Return the maps at some depths: (B, C, ceil(H / stride), ceil(W / stride)).
+
+        Args:
+            images: Images (B, 1 or 3, H, W) in [-1, 1].
+            depths: Depths in ascending order: 0 for the map of the stem, and d for the map of
+                block d, from 1 to 16. Later layers are not computed.
+        """
+        h = self._stem(images)
+        found = [h] if 0 in depths else []
+        for depth in range(1, depths[-1] + 1):
+            h = self._blocks[depth - 1](h)
+            if depth in depths:
+                found.append(h)
+        return found
 
     def features(self, images: Tensor) -> Tensor:
         """Return the features (B, 1280) that the classes are a linear function of."""

@@ -90,7 +90,7 @@ class PictureTransform:
         facts: Facts of the data that the model was trained on: `image_shape` and, if the shape of
             the input differs, `input_shape`.
         choices: Value of each choice of the model, such as {"direction": "ab"}; None as a value
-            is the same as no value.
+            is the same as no value. A choice with only one value may be left out.
 
     Attributes:
         scale: Height of the output divided by the height of the input.
@@ -215,6 +215,8 @@ def _checked_choices(module: Transforms, choices: Mapping[str, str | None]) -> d
         if name not in there:
             raise UserError(f"{name}={value}: this {kind} has no {name} to choose.")
     for name, values in there.items():
+        if len(values) == 1:
+            given.setdefault(name, values[0])
         if given.get(name) not in values:
             value, known = given.get(name, "null"), " or ".join(values)
             raise UserError(f"{name}={value}: this {kind} needs {name}={known}.")

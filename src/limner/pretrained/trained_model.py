@@ -170,7 +170,8 @@ class TrainedModel:
                 array (H, W, 4) are holes.
             tile: Height and width in pixels of the parts in which a large input is processed; None
                 for whole pictures. The result does not depend on it.
-            choices: Choices of a model that does several things: `direction` of a CycleGAN.
+            choices: Choices of a model that does several things: `direction` of a CycleGAN,
+                `style` of a style transfer.
 
         Returns:
             Picture uint8 (scale * H, scale * W, C), or an array or list of as many as `images`.

@@ -187,7 +187,7 @@ def _value(config: DictConfig, key: str, written: Mapping[str, Any]) -> Any:
     try:
         value = OmegaConf.select(config, key)
         if OmegaConf.is_config(value):
-            return OmegaConf.to_container(value, resolve=True)
+            return absolute(key, OmegaConf.to_container(value, resolve=True))
         return absolute(key, value)
     except OmegaConfBaseException:
         return written[key]

@@ -20,9 +20,9 @@ from limner.resume.overrides import key_of, last_value, quoted
 
 PATHS = (
     "data.path", "data.root", "data.source.path", "data.source.root", "model.first_stage",
-    "model.initial_weights",
+    "model.initial_weights", "model.styles",
 )  # fmt: skip
-"""Keys whose values are the user's paths."""
+"""Keys whose values are the user's paths, or lists of them."""
 EXISTING = ("model.first_stage", "model.initial_weights")
 """Keys of `PATHS` whose value may name something else, such as a repository of the hub."""
 
@@ -31,8 +31,11 @@ def absolute(key: str, value: Any) -> Any:
     """Return the value of a key, as an absolute path if it is a relative path of this command.
 
     A path that starts with `~` does not change, since it does not depend on the working folder. A
-    value with `${` does not change either, since Hydra has yet to resolve it.
+    value with `${` does not change either, since Hydra has yet to resolve it. Of a list, each path
+    is made absolute.
     """
+    if key in PATHS and isinstance(value, list):
+        return [absolute(key, each) for each in value]
     if key not in PATHS or not isinstance(value, str) or not value or "\0" in value:
         return value
     if value.startswith("~") or "${" in value or value == "???" or Path(value).is_absolute():
@@ -53,6 +56,8 @@ def make_absolute(config: DictConfig, *, resolve: bool = False) -> None:
     for key in PATHS:
         try:
             value = OmegaConf.select(config, key)
+            if OmegaConf.is_list(value):
+                value = OmegaConf.to_container(value, resolve=True)
             written = value if resolve else _written(config, key)
         except OmegaConfBaseException:  # it reads a key that has no value
             continue
@@ -90,12 +95,17 @@ def _written(config: DictConfig, key: str) -> Any:
     """Return a value as written, with `${...}` unresolved; None if there is none."""
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent)
-    return node._get_node(name)._value() if isinstance(node, DictConfig) and name in node else None
+    if not isinstance(node, DictConfig) or name not in node:
+        return None
+    value = node._get_node(name)
+    return OmegaConf.to_container(value) if OmegaConf.is_list(value) else value._value()
 
 
 def _as_in(config: DictConfig, word: str) -> str:
     key = key_of(word)
     path = _written(config, key) if key in PATHS and "=" in word else None
+    if isinstance(path, list):
+        return f"{word.partition('=')[0]}=[{','.join(map(quoted, path))}]"
     if not isinstance(path, str) or "${" in path or path == last_value([word], key):
         return word
     return f"{word.partition('=')[0]}={quoted(path)}"

@@ -39,6 +39,7 @@ from limner.training.opening import opening, zero_rate
 from limner.training.own_parts import try_own_parts
 from limner.training.performance import keep_freed_memory, layout_for
 from limner.training.progress import Progress
+from limner.training.style_pictures import read_style_pictures
 from limner.training.trainer import make_trainer, num_processes
 from limner.training.unread_classes import refuse_unread_classes
 from limner.training.validation import (
@@ -102,6 +103,8 @@ class Run:
         self.model = self._build_model(seed)
         if self.first_stage is not None:
             self.model.first_stage.load_state_dict(self.first_stage.module.state_dict())
+        if self.last is None:  # else the checkpoint contains the pictures
+            read_style_pictures(self.model)
         if self.initial is not None:
             start_from(self.initial, self.model, config)
         refuse_model(config, self.model, self.data, num_processes=num_processes(config))

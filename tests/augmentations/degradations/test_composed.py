@@ -3,6 +3,7 @@ import torch
 
 from limner.augmentations.degradations import (
     JPEG,
+    Copy,
     Degradations,
     Degraded,
     Downscale,
@@ -22,6 +23,7 @@ HOLES = Holes(
     stroke_width=[0.02, 0.1],
 )  # fmt: skip
 PARTS = {
+    "copy": Copy(),
     "noise": GaussianNoise(sigma=[0, 55]),
     "blur": GaussianBlur(sigma=[0, 3]),
     "low_light": LowLight(gamma=[1.5, 3], exposure=[0.3, 0.8], sigma=[0, 10]),

@@ -6,6 +6,7 @@ A degradation changes each image of a batch on its device by the image's own ran
 
 from limner.augmentations.degradations.blur import GaussianBlur
 from limner.augmentations.degradations.composed import Degradations
+from limner.augmentations.degradations.copy import Copy
 from limner.augmentations.degradations.holes import Holes
 from limner.augmentations.degradations.jpeg import JPEG
 from limner.augmentations.degradations.low_light import LowLight
@@ -15,6 +16,7 @@ from limner.augmentations.degradations.resizing import Downscale, Resize
 
 __all__ = [
     "JPEG",
+    "Copy",
     "Degradation",
     "Degradations",
     "Degraded",

@@ -91,6 +91,11 @@ def score_pictures(
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load(options.run, device=device, checkpoint=options.checkpoint, trust=options.trust)
+    if not getattr(model.module, "compares_with_target", True):
+        raise UserError(
+            f"run={options.run}: {type(model.module).__name__} does not imitate the pictures, so "
+            "scores of pairs\nsay nothing; its training reports val/content and val/gram."
+        )
     folder = Path(config.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     facts = {
