@@ -163,11 +163,9 @@ class TrainedModel:
 
         Args:
             images: Picture uint8 (H, W, C) or PIL image; an array of several (N, H, W, C); or a
-                list of pictures of different sizes. A grey array (H, W) or (H, W, 1) is read as
-                colours by a model of colours, and colours as grey by a grey model.
+                list of pictures. Grey (H, W) and colours are converted to what the model reads.
             mask: For a model that fills holes: bool or uint8 (H, W), 0 in a hole, or a mask for
-                each picture. Pixels that are not opaque (alpha below 255) of a PIL image or an
-                array (H, W, 4) are holes.
+                each picture. Pixels with an alpha below 255 are holes, too.
             tile: Height and width in pixels of the parts in which a large input is processed; None
                 for whole pictures. The result does not depend on it.
             choices: Choices of a model that does several things: `direction` of a CycleGAN,

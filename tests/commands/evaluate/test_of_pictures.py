@@ -63,6 +63,15 @@ def test_evaluate_gives_the_scores_of_training_for_the_held_out_pictures(denoise
     assert set(found["psnr"]["baselines"]) == {"input", "blur", "median", "unsharp", "nl_means"}
 
 
+def test_evaluate_without_held_out_pictures_scores_every_picture_of_the_run(denoiser, tmp_path):
+    words = [f"run={denoiser}", f"to={tmp_path}", "metrics.scores=[mae]", "metrics.baselines=[]"]
+    none = ["data.validation_fraction=0", "data.test_fraction=0"]
+    numbers = [measured([*words, *more])[0]["mae"]["protocol"] for more in ([], none)]
+    assert [(each["split"], each["num_pictures"]) for each in numbers] == [
+        ("validation", 2), ("train", 8),
+    ]  # fmt: skip
+
+
 def test_evaluate_scores_every_picture_of_another_path(denoiser, tmp_path, capsys):
     other = write_photos(tmp_path / "others", 3, first=8)
     words = [f"run={denoiser}", f"to={tmp_path}", f"data.path={other}", "checkpoint=last"]
