@@ -7,9 +7,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from limner.commands.evaluate.of_runs import of_run
-from limner.config.schema import register
+from limner.config.schema import CONFIG_DIR, register
 from limner.resume.allowed_changes import differences
-from limner.resume.own_paths import absolute, absolute_words, make_absolute
+from limner.resume.own_paths import PATHS, absolute, absolute_words, make_absolute
 from support import fakes
 
 COMMAND = (
@@ -123,3 +123,11 @@ def test_same_first_stage_with_a_relative_path_is_no_difference(tmp_path, monkey
 
     assert not differences(config(os.path.abspath("first")), config("first"))  # noqa: PTH100
     assert differences(config(os.path.abspath("first")), config("other"))  # noqa: PTH100
+
+
+def test_every_path_of_a_data_set_is_kept_absolute():
+    """A new key of this kind joins `PATHS`, or a run cannot be resumed from another folder."""
+    for file in (CONFIG_DIR / "data").glob("*.yaml"):
+        keys = [key for key in OmegaConf.load(file) if key in ("root",) or key.startswith("path")]
+        assert {f"data.{key}" for key in keys} <= set(PATHS), file
+    assert absolute("data.path_b", "photos") == str(Path.cwd() / "photos")
