@@ -89,7 +89,7 @@ class Undecided(Nearest):
             ),
             3,
         ),
-        (lambda: johnson.Johnson(**SAME_SIZE, width=4, num_blocks=1), 3),
+        (lambda: johnson.Johnson(**SAME_SIZE, width=4, num_blocks=1, num_styles=1), 3),
     ],
     ids=["x3", "mask", "u-net", "pix2pix", "johnson"],
 )

@@ -168,8 +168,7 @@ class TrainedModel:
                 each picture. Pixels with an alpha below 255 are holes, too.
             tile: Height and width in pixels of the parts in which a large input is processed; None
                 for whole pictures. The result does not depend on it.
-            choices: Choices of a model that does several things: `direction` of a CycleGAN,
-                `style` of a style transfer.
+            choices: `direction` of a CycleGAN, or `style` of a style transfer.
 
         Returns:
             Picture uint8 (scale * H, scale * W, C), or an array or list of as many as `images`.
