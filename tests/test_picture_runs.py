@@ -163,7 +163,7 @@ def test_pictures_opened_in_python_give_their_batches(folder):
         (["model=super_resolution", "data=super_resolution", "data.crop_size=30"], "such as 32"),
         (
             ["model=restoration", "data=restoration", "data/degradation=none"],
-            "choose another data/degradation",
+            "(model=restoration, super_resolution) reads an input beside each image, and",
         ),
         (["model=vae", "data=restoration", "data.image_shape=[3,9,9]"], "it is [3, 128, 128]"),
     ],

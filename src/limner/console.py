@@ -40,10 +40,7 @@ SECONDS = 0.1
 WITHIN_SECONDS = 1.0
 """Seconds before a bar within another bar is shown, so that short bars do not flicker."""
 RECENT_SECONDS = 30
-"""Seconds over which a bar measures the displayed speed.
-
-The time left follows from the mean speed since the start.
-"""
+"""Seconds over which a bar measures its speed; the time left follows from the mean speed."""
 
 
 class FirstProcess(logging.Filter):
@@ -137,9 +134,9 @@ class FileHandler(logging.FileHandler):
             super().handleError(record)
         elif not self._is_said:
             self._is_said = True
-            text = f"{self.baseFilename} cannot be written ({error.strerror or error})."
             with contextlib.suppress(OSError, SystemExit):
-                say(text, style="yellow")
+                say(f"{self.baseFilename} cannot be written ({error.strerror or error}).",
+                    style="yellow")  # fmt: skip
 
 
 def print_all(tables: Iterable[Table]) -> None:
@@ -192,19 +189,27 @@ class Bar:
         total: Count at the end; None if it is unknown.
         unit: Name of the counted things, in the plural.
         completed: Count at the start.
+        counts_inner: Whether the time of bars within this bar counts for its speed.
     """
 
     _open: ClassVar[list["Bar"]] = []
     """Bars that have started and not stopped."""
 
     def __init__(
-        self, description: str, *, total: float | None, unit: str = "updates", completed: int = 0
+        self,
+        description: str,
+        *,
+        total: float | None,
+        unit: str = "updates",
+        completed: int = 0,
+        counts_inner: bool = False,
     ) -> None:
         total = None if total is None or math.isinf(total) else total
         self._text = ProgressText(printable(description), completed, total, unit)
         self._values: Values = {}
         self._display: Lines | Notebook | Terminal | None = None
-        self._start = self._next = 0.0
+        self._start = self._next = self._elsewhere = 0.0
+        self._from, self._counts_inner = completed, counts_inner
         self._is_shown = False
         self._first: tuple[float, int] | None = None
         self._recent: deque[tuple[float, int]] = deque()
@@ -255,9 +260,12 @@ class Bar:
         Bar._open.remove(self)
         if self._is_shown:
             self._show(is_last=True)
-        for bar in Bar._open:  # outer bars made no progress meanwhile
-            bar._recent.clear()
-            bar._recent.append((time.monotonic(), bar._text.completed))
+        now = time.monotonic()
+        for bar in Bar._open:
+            if not bar._counts_inner:  # such a bar made no progress meanwhile
+                bar._elsewhere += now - self._start
+                bar._recent.clear()
+                bar._recent.append((now, bar._text.completed))
 
     def _new_display(self) -> "Lines | Notebook | Terminal":
         console = get_console()
@@ -275,6 +283,9 @@ class Bar:
         text.values = self._values() if callable(self._values) else self._values
         text.seconds = now - self._start
         text.per_second = _speed(*self._recent[0], now, text.completed) or text.per_second
+        if is_last:  # the mean speed, since the time since the start stands beside it
+            start = self._start + self._elsewhere
+            text.per_second = _speed(start, self._from, now, text.completed) or text.per_second
         if text.total is not None and self._first is not None:
             mean = _speed(*self._first, now, text.completed) or text.per_second
             text.left = (text.total - text.completed) / mean if mean else None

@@ -74,6 +74,18 @@ def test_augmentation_picture_asks_a_data_module_that_has_its_own_images(tmp_pat
     assert (tmp_path / "augmentation.png").is_file()
 
 
+def test_augmentation_picture_has_a_third_row_for_the_inputs_of_the_model(tmp_path):
+    given = trainer(tmp_path)
+    three = [torch.full((8, 1, 16, 16), value) for value in (-1.0, 0.0, 1.0)]
+    given.datamodule.before_and_after = lambda: three
+    AugmentationPicture(num_images=8).on_train_start(given, None)
+    picture = Image.open(tmp_path / "augmentation.png").convert("L")
+    left, top, _, bottom = grid_box(picture)
+    assert bottom - top == 3 * 66 + 2
+    shown = [picture.getpixel((left + 34, top + 34 + 66 * row)) for row in range(3)]
+    assert shown == pytest.approx([0, 128, 255], abs=1)
+
+
 def test_augmentation_picture_does_nothing_for_batches_of_another_kind(tmp_path):
     given = trainer(tmp_path)
     given.train_dataloader = [{"image": torch.zeros(2, 1, 8, 8)}]

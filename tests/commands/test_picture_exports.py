@@ -43,6 +43,7 @@ def test_export_of_a_picture_model_gives_the_same_pictures(tmp_path, monkeypatch
     assert yaml.safe_load(card.split("---")[1])["pipeline_tag"] == "image-to-image"
     assert f"model.transform(picture{', mask' if channels == 4 else ''})" in card
     assert "| scale | 2 (output size / input size) |" in card
+    assert "| images | pictures of any size, in crops of " in card
 
 
 def test_export_of_a_model_with_directions_states_both(tmp_path, monkeypatch):
@@ -88,7 +89,7 @@ class Undecided(Nearest):
             ),
             3,
         ),
-        (lambda: johnson.Johnson(**SAME_SIZE, width=4, num_blocks=1), 3),
+        (lambda: johnson.Johnson(**SAME_SIZE, width=4, num_blocks=1, num_styles=1), 3),
     ],
     ids=["x3", "mask", "u-net", "pix2pix", "johnson"],
 )

@@ -315,7 +315,8 @@ def test_commands_name_the_command_that_fits_the_model(exports, tmp_path, monkey
         tmp_path / "run", "network=mlp", "trainer.max_steps=1", "~callbacks.pictures"
     )
     with pytest.raises(
-        UserError, match="VAE transforms no pictures; it draws them: limner sample"
+        UserError,
+        match=r"VAE \(model=.*vae\) transforms no pictures; it draws them: limner s",
     ):
         transform_command.run([f"run={drawing}", "input=in", "output=out", "device=cpu"])
     assert not Path("out").exists()
@@ -379,3 +380,27 @@ def test_transform_takes_the_direction_of_a_model_with_two(transform):
     with pytest.raises(UserError, match="direction=ab: this PictureModel has no direction"):
         transform("input=in", "output=none", "direction=ab")
     assert not Path("none").exists()
+
+
+@pytest.mark.parametrize("words", [("input=in/a.png",), ("input=in",)])
+def test_transform_refuses_the_name_of_a_picture_as_its_output_folder(transform, words):
+    picture("in/a.png")
+    with pytest.raises(UserError, match=r"output=one\.png: names the folder .*output=one$"):
+        transform(*words, "output=one.png")
+    Path("two.png").mkdir()
+    transform(*words, "output=two.png")
+
+
+def test_transform_of_one_picture_prints_the_path_of_its_result(transform):
+    picture("in/a.jpg")
+    assert transform("input=in/a.jpg", "output=out") == ["out/a.png"]
+    assert transform("input=in", "output=other") == ["other/a.png"]
+
+
+def test_transform_states_how_many_pixels_were_holes(transform):
+    array = pixels(5, 7, 4)
+    array[..., 3] = 255
+    array[0, :3, 3] = (0, 128, 254)  # every pixel that is not opaque is a hole
+    picture("in/a.png", array)
+    lines = transform("input=in", "output=out", run="filler")
+    assert "a.png: 3 of 35 pixels were holes." in lines

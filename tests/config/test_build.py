@@ -58,6 +58,11 @@ def test_check_accepts_a_right_argument(composed, override):
     check(composed(override))
 
 
+def test_check_names_the_key_that_is_wrong_before_the_facts_that_follow_from_it(composed):
+    with pytest.raises(UserError, match=r"^data\.crop_size=0: must be 1 or more"):
+        check(composed("data=restoration", "data.path=x", "data.crop_size=0"))
+
+
 def test_build_turns_the_refusal_of_a_constructor_into_a_message(composed):
     with pytest.raises(UserError, match=r"model\.kl_weight=-1\.0"):
         build(composed("model.kl_weight=-1.0"), "model")

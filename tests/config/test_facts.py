@@ -6,11 +6,14 @@ from omegaconf import OmegaConf
 from limner.config.build import check
 from limner.config.facts import (
     fill_facts,
+    model_options,
     options_with,
     refuse_kind_of_data,
+    refuse_unlabelled,
     with_placeholders,
 )
 from limner.errors import UserError
+from limner.models import ImageToImage
 
 
 def test_fill_facts_writes_what_the_data_know():
@@ -47,6 +50,39 @@ def test_model_that_reads_inputs_is_refused_on_data_without_with_the_options_tha
     made.model.latent_dim = f"${{data.{key}}}"
     with pytest.raises(UserError, match=r"data=digits has none;\n.* data=.*restoration, .*super"):
         check(made)
+
+
+def test_model_options_name_the_files_that_choose_the_class():
+    options = model_options(object.__new__(ImageToImage))
+    assert {"restoration", "super_resolution"} <= set(options.removeprefix("model=").split(", "))
+    assert model_options(SimpleNamespace()) == ""
+
+
+@pytest.mark.parametrize(("scale", "fitting"), [(1, "blur, .*noise"), (2, r"resize, .*")])
+def test_refuse_kind_of_data_names_the_degradations_that_fit(scale, fitting):
+    model = SimpleNamespace(reads_input=True, scale=scale)
+    data = SimpleNamespace(input_shape=[3, 8, 8], has_inputs=False)
+    with pytest.raises(UserError, match=rf"none makes none; choose one of\n.*={fitting}"):
+        refuse_kind_of_data(model, data)
+    refuse_kind_of_data(model, SimpleNamespace(input_shape=[3, 8, 8]))
+    refuse_kind_of_data(SimpleNamespace(), data)
+
+
+@pytest.mark.parametrize(
+    ("model", "what"),
+    [("classifier", "model=classifier needs labels"), ("cgan", "This conditional model needs")],
+)
+def test_refuse_unlabelled_names_the_data_options_with_labels(composed, model, what):
+    made = composed(f"model={model}", "data=restoration", "data.path=nowhere")
+    with pytest.raises(UserError) as refused:
+        refuse_unlabelled(made)
+    message = str(refused.value)
+    assert message.startswith(what)
+    assert "data=restoration has none" in message
+    assert all(name in message for name in ("cifar10", "image_folder", "shapes,"))
+    assert "super_resolution" not in message
+    refuse_unlabelled(composed(f"model={model}", "data=mnist"))
+    refuse_unlabelled(composed("model=gan", "data=restoration", "data.path=nowhere"))
 
 
 def test_model_of_two_domains_that_reads_a_missing_fact_is_refused_with_the_options_that_fit(

@@ -136,10 +136,14 @@ def test_augmentation_changes_targets_before_their_inputs_are_made():
 
 def test_before_and_after_are_the_first_crops_without_and_with_the_augmentation():
     batches = crops(augmentation=HorizontalFlip(probability=0.5))
-    before, after = batches.before_and_after()
+    before, after, read = batches.before_and_after()
+    (batch,) = first(batches, 1)
     assert torch.equal(before, first(crops(), 1)[0]["image"])
-    assert torch.equal(after, first(batches, 1)[0]["image"])
+    assert torch.equal(after, batch["image"])
     assert not torch.equal(before, after)
+    large = batch["input"].repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert torch.equal(read, large.clamp(-1, 1)), "the input that the model reads"
+    assert len(crops(degradation=None).before_and_after()) == 2
 
 
 def test_reading_ahead_gives_the_same_batches():

@@ -1,8 +1,28 @@
 import pytest
 
+from limner.augmentations.degradations import Degradations, GaussianNoise, Holes, Resize
 from limner.data.picture_facts import check_arguments, check_degradation, shape_of_inputs
 from limner.errors import UserError
-from support.degradations import Grain
+from support.degradations import Degraded, Grain
+
+
+class Copied:
+    """The picture itself, which a user chooses on purpose."""
+
+    factor, adds_mask = 1, False
+
+    def __call__(self, images, *, draws):
+        return Degraded(images, None)
+
+    def protocol(self):
+        return {"kind": "copy"}
+
+
+def _holes(*, num_boxes):
+    return Holes(
+        num_boxes=num_boxes, box_size=0.5, num_strokes=0, stroke_length=0.5, stroke_width=0.1
+    )
+
 
 GOOD = {
     "num_channels": 3, "store": "auto", "crop_size": 12, "scale": 3, "crops_per_picture": 1,
@@ -55,3 +75,25 @@ def test_check_degradation_compares_the_inputs_with_the_stated_shape(
         return
     with pytest.raises(UserError, match=r"data\.degradation returned \(2, 3, .* for 2 images"):
         check_degradation(degradation, image_shape=[3, 8, 8], input_shape=input_shape)
+
+
+@pytest.mark.parametrize(
+    ("parts", "is_refused"),
+    [
+        ({"resize": Resize(factor=1, kernel="cubic", antialias=True, quantise=True)}, True),
+        ({"noise": GaussianNoise(sigma=0)}, True),
+        ({"noise": GaussianNoise(sigma=[0, 1])}, False),
+        ({"holes": _holes(num_boxes=0)}, True),
+        ({"holes": _holes(num_boxes=[0, 1])}, False),
+        ({"copy": Copied()}, False),
+        ({}, True),
+    ],
+)
+def test_check_degradation_refuses_inputs_that_equal_their_targets(parts, is_refused):
+    degradation = Degradations(parts=parts)
+    shapes = {"image_shape": [3, 8, 8], "input_shape": [3 + degradation.adds_mask, 8, 8]}
+    if not is_refused:
+        check_degradation(degradation, **shapes)
+        return
+    with pytest.raises(UserError, match=r"data\.scale=1 and data\.degradation make inputs that"):
+        check_degradation(degradation, **shapes)

@@ -2,6 +2,8 @@ import pytest
 import torch
 
 from limner.augmentations.flip import HorizontalFlip
+from limner.augmentations.pictures import PictureAugmentation
+from limner.augmentations.values import Cutout
 from limner.data import PictureDataModule, PictureFolder
 from limner.errors import UserError
 from limner.pixels import to_float
@@ -135,11 +137,31 @@ def test_refuse_accepts_small_validation_pictures_of_models_that_read_them_whole
         data.refuse(Drawer())
 
 
-def test_refuse_names_the_missing_degradation(opened):
-    data = opened(degradation=None)
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_whole_pictures_of_an_empty_split_are_no_batches(opened, split):
+    data = opened(validation_fraction=0.0)
+    assert list(data.whole_pictures(split)) == []
+
+
+def test_splits_of_other_names_are_refused_at_once(opened):
+    data = opened()
+    for read in (data.whole_pictures, data.pictures, data.split):
+        with pytest.raises(
+            UserError, match=r"split=validaton: must be train \| validation \| test"
+        ):
+            read("validaton")
+
+
+def test_refuse_names_a_part_of_the_augmentation_that_hides_pixels_of_targets(opened):
+    parts = {"cut": Cutout(probability=0.5, fraction=0.4)}
+    data = opened(augmentation=PictureAugmentation(interpolation="bilinear", parts=parts))
     data.refuse(Drawer())
-    with pytest.raises(UserError, match="data/degradation=none makes none"):
-        data.refuse(Reader())
+    with pytest.raises(UserError, match=r"remove it with ~data\.augmentation\.parts\.cut$"):
+        data.refuse(Reader(scale=2))
+    off = {"cut": Cutout(probability=0.0, fraction=0.4)}
+    opened(augmentation=PictureAugmentation(interpolation="bilinear", parts=off)).refuse(
+        Reader(scale=2)
+    )
 
 
 def test_resumed_run_refuses_other_pictures(opened, folder):

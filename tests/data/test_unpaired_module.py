@@ -112,6 +112,13 @@ def test_whole_pictures_are_the_validation_batches(opened):
     assert not seen[0]["is_pair"]
 
 
+def test_whole_pictures_of_an_empty_split_are_no_batches_and_other_splits_are_refused(opened):
+    data = opened(hidden_pairs=False, validation_fraction=0.0)
+    assert list(data.whole_pictures("validation")) == []
+    with pytest.raises(UserError, match="split=val: must be train"):
+        data.whole_pictures("val")
+
+
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
 def test_batches_have_the_number_format_of_the_training(opened, precision):
     model = Translator()

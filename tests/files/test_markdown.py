@@ -6,7 +6,10 @@ from limner.files.markdown import code, fenced, plain
 
 
 def test_plain_escapes_markup_and_leaves_words():
-    assert plain("two words") == "two words"
+    for words in ("two words", "super_resolution", "shapes_2-b"):
+        assert plain(words) == words
+    for marked in ("_a_", "a __b__ c", "a_"):
+        assert "_" not in plain(marked).replace(r"\_", "")
     assert plain("[a](b)|<i>") == r"\[a\]\(b\)\|\<i\>"
 
 

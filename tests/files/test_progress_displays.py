@@ -259,6 +259,20 @@ def test_time_left_includes_the_time_of_scores(clock, output):
     assert "0:02:00 left" in row
 
 
+@pytest.mark.parametrize(("counts_inner", "shown"), [(True, "30.0/min"), (False, "2.00/s")])
+def test_last_speed_of_a_bar_is_the_mean_of_all_its_time(clock, output, counts_inner, shown):
+    file, _ = output(force_terminal=True)
+    with Bar("Transforming", total=10, counts_inner=counts_inner) as bar:
+        for number in range(1, 11):
+            with Bar("a.png", total=1):
+                clock.seconds += 1.5
+            clock.seconds += 0.1 if number > 5 else 0.9
+            bar.update(number)
+    (row,) = rows_of(file.getvalue(), 80)
+    assert shown in row
+    assert "in 0:00:20" in row
+
+
 def test_bar_only_reads_the_clock_in_updates_between_two_drawings(clock, output, monkeypatch):
     file, _ = output(force_terminal=True)
     with Bar("Training", total=100) as bar:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from limner.console import Bar
 from limner.errors import UserError
 from limner.metrics.baseline_scores import baseline_scores, cached_baselines, fitting
 from limner.metrics.baselines import BASELINES, Pair, enlarged
@@ -22,6 +23,14 @@ def noisy(sigma):
         return target + sigma / 127.5 * torch.randn(target.shape, generator=generator)
 
     return make
+
+
+def test_baselines_show_the_pictures_that_are_done(monkeypatch):
+    shown = []
+    monkeypatch.setattr(Bar, "update", lambda bar, completed: shown.append(completed))
+    batches = lambda: FakePairs(noisy(25)).whole_pictures("validation", device="cpu")  # noqa: E731
+    baseline_scores(batches, ["input"], PSNR, slow_megapixels=20.0, total=3)
+    assert shown == [1, 2, 3] * 2
 
 
 def scored(data, *names, limit=20.0, quality=PSNR):

@@ -1,5 +1,7 @@
 """`TrainedModel.transform`: which pictures it takes, and what it returns and refuses."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -52,6 +54,30 @@ def test_transform_takes_grey_pictures_without_a_channel_axis():
     assert model.transform(grey).shape == (10, 14, 1)
 
 
+def test_transform_converts_arrays_of_other_channels_as_the_command_converts_files(nearest):
+    grey, opaque = pixels(5, 7), pixels(5, 7, 4)
+    opaque[..., 3] = 255
+    colours = grey[..., None].repeat(3, 2)
+    for array in (grey, grey[..., None]):
+        assert np.array_equal(nearest.transform(array), twice(colours))
+    assert np.array_equal(nearest.transform(np.stack([grey[..., None]] * 2))[1], twice(colours))
+    assert np.array_equal(nearest.transform(opaque), twice(opaque[..., :3]))
+    model = model_of(Enlarger(channels=1, outputs=1), channels=1, outputs=1)
+    made = np.asarray(Image.fromarray(opaque[..., :3]).convert("L"))
+    assert np.array_equal(model.transform(opaque[..., :3]), model.transform(made))
+
+
+def test_transform_warns_once_of_tiles_that_read_much_more_than_the_picture(caplog):
+    model, picture = model_of(Enlarger()), pixels(20, 30, 3)
+    model.transform(picture, tile=16)
+    assert not caplog.records
+    model.transform(picture, tile=1)
+    model.transform(picture, tile=1)
+    (record,) = caplog.records
+    assert "tile=1: " in record.getMessage()
+    assert "choose a larger tile" in record.getMessage()
+
+
 def test_transform_reads_holes_from_the_mask_or_from_transparent_pixels():
     model = model_of(Nearest(scale=1), channels=4)
     picture, known = pixels(5, 7, 3), pixels(5, 7, seed=1) > 99
@@ -76,8 +102,11 @@ def test_transform_reads_holes_from_the_mask_or_from_transparent_pixels():
     ("images", "message"),
     [
         (pixels(5, 7, 3) / 255, r"are uint8 \(H, W, 3\), not float64 \(5, 7, 3\)"),
-        (pixels(5, 7), r"not uint8 \(5, 7, 1\)"),
-        (pixels(5, 7, 4), r"not uint8 \(5, 7, 4\)"),
+        (pixels(5, 7, 4), "transparent pixels, which this model does not read"),
+        (pixels(5, 7, 2), r"not uint8 \(5, 7, 2\)"),
+        (pixels(5, 7).astype(np.float32), r"not float32 \(5, 7\)"),
+        ("a.png", r"not a path; pass PIL\.Image\.open\('a\.png'\)"),
+        ([Path("a.png")], "not a path"),
         (pixels(0, 7, 3), "has no pixels"),
         ([], "There are no images"),
         (Image.fromarray(pixels(5, 7, 4)), "transparent pixels, which this model does not read"),

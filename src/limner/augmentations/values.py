@@ -115,6 +115,8 @@ class Cutout:
     """
 
     num_draws = 3
+    hides_pixels = True
+    """Whether the part removes what a model that changes pictures must learn to make."""
 
     def __init__(self, *, probability: float, fraction: float) -> None:
         check_probability("cutout", "probability", probability)

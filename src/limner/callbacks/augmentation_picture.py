@@ -15,6 +15,9 @@ from limner.callbacks.run_pictures import write_picture
 from limner.warn_once import WarnOnce
 
 ABOUT = "The first training images are above the same images as the model sees them."
+ABOUT_INPUTS = (
+    "The first training images, the same images as targets, and the inputs of the model."
+)
 
 
 class AugmentationPicture(L.Callback):
@@ -41,17 +44,24 @@ class AugmentationPicture(L.Callback):
             return
         picture = _picture(*(each[: self.num_images] for each in images))
         with self.writing():
-            write_picture(trainer, picture, "augmentation", key="augmentation", caption=ABOUT)
+            write_picture(
+                trainer,
+                picture,
+                "augmentation",
+                key="augmentation",
+                caption=ABOUT if len(images) == 2 else ABOUT_INPUTS,
+            )
 
 
-def first_images(trainer: L.Trainer) -> tuple[Tensor, Tensor] | None:
+def first_images(trainer: L.Trainer) -> tuple[Tensor, ...] | None:
     """Return the first training images before and after the augmentation; None without one.
 
-    A data module may have a method `before_and_after()` that returns them. Otherwise the images
+    If the data make an input of each image for the model, the inputs are a third tensor. A data
+    module may have a method `before_and_after()` that returns the tensors. Otherwise the images
     come from `trainer.train_dataloader`, if it has an attribute `augmentation`.
 
     Returns:
-        Two tensors of images float32 (B, C, H, W) in [-1, 1].
+        Two or three tensors of images float32 (B, C, H, W) in [-1, 1].
     """
     if getattr(trainer.datamodule, "augmentation", None) is None:
         return None
@@ -67,13 +77,13 @@ def first_images(trainer: L.Trainer) -> tuple[Tensor, Tensor] | None:
     return before, after
 
 
-def _picture(before: Tensor, after: Tensor) -> Image.Image:
-    columns = min(COLUMNS, len(before))
-    whole = len(before) // columns * columns
-    images = interleave(before[:whole], after[:whole].to(torch.float32), columns=columns)
+def _picture(*images: Tensor) -> Image.Image:
+    columns = min(COLUMNS, len(images[0]))
+    whole = len(images[0]) // columns * columns
+    shown = interleave(*(each[:whole].to(torch.float32) for each in images), columns=columns)
     return with_labels(
-        grid(images, columns=columns),
+        grid(shown, columns=columns),
         title="Augmentation, update 0",
-        about=ABOUT,
-        rows=["before", "after"] * (whole // columns),
+        about=ABOUT if len(images) == 2 else ABOUT_INPUTS,
+        rows=["before", "after", "input"][: len(images)] * (whole // columns),
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid
-from limner.callbacks.strip_tiles import TILE, centre, colours, fitted
+from limner.callbacks.strip_tiles import TILE, centre, colours, fitted, without_repeats
 from limner.interfaces import Batch
 from limner.pixels import to_float
 
@@ -69,13 +69,14 @@ class CycleGallery:
         """Return one picture of strips by name, a row for each."""
         columns = ["picture", "translation", "way back", "hidden partner"]
         columns = columns[: min(len(strip.tiles) for strip in strips.values())]
-        tiles = torch.cat([strip.tiles[: len(columns)] for strip in strips.values()])
+        shown = without_repeats(strips)
+        tiles = torch.cat([strip.tiles[: len(columns)] for strip in shown.values()])
         return with_labels(
             grid(to_float(tiles), columns=len(columns)),
             title=title,
             about=f"The centre of each picture, at most {TILE}x{TILE} pixels, with the mean "
             "absolute difference of the picture and the way back, in levels of 255.",
-            rows=[f"{name}: {strip.error:.1f}" for name, strip in strips.items()],
+            rows=[f"{name}: {strip.error:.1f}" for name, strip in shown.items()],
             columns=columns,
         )
 

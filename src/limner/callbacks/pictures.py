@@ -147,7 +147,10 @@ def class_labels(classes: Iterable[int], names: Sequence[str]) -> list[str]:
     return found
 
 
-def interleave(above: Tensor, below: Tensor, *, columns: int) -> Tensor:
-    """Return the rows of `above`, each followed by its row of `below`; leave out partial rows."""
-    pairs = zip(above.split(columns), below.split(columns), strict=True)
-    return torch.cat([part for pair in pairs for part in pair if len(part) == columns])
+def interleave(*images: Tensor, columns: int) -> Tensor:
+    """Return the first row of each of several tensors of images, then the second rows, and so on.
+
+    Partial rows are left out.
+    """
+    rows = zip(*(each.split(columns) for each in images), strict=True)
+    return torch.cat([part for parts in rows for part in parts if len(part) == columns])

@@ -1,12 +1,16 @@
 """Tiles of strips: parts of pictures in one size, side by side."""
 
-__all__ = ["TILE", "centre", "colours", "fitted"]
+__all__ = ["TILE", "centre", "colours", "fitted", "without_repeats"]
+
+from collections.abc import Mapping
+from typing import TypeVar
 
 from torch import Tensor
 from torch.nn.functional import pad
 
 from limner.pixels import to_uint8
 
+T = TypeVar("T")
 TILE = 256  # pixels; height and width of a shown part of a picture
 
 
@@ -29,3 +33,11 @@ def fitted(picture: Tensor) -> Tensor:
     large = picture.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
     below, beside = TILE - large.shape[1], TILE - large.shape[2]
     return to_uint8(pad(large, (0, beside, 0, below), value=1.0))
+
+
+def without_repeats(strips: Mapping[str, T]) -> dict[str, T]:
+    """Return strips by name; a strip that is there twice has both names, as "worst, best"."""
+    names: dict[int, list[str]] = {}
+    for name, strip in strips.items():
+        names.setdefault(id(strip), []).append(name)
+    return {", ".join(names[id(strip)]): strip for strip in strips.values()}

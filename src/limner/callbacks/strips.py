@@ -15,7 +15,7 @@ from limner.callbacks.pair_scores import PairScores
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid
 from limner.callbacks.run_pictures import SAMPLES, write_picture
-from limner.callbacks.strip_tiles import TILE, centre, colours, fitted
+from limner.callbacks.strip_tiles import TILE, centre, colours, fitted, without_repeats
 from limner.interfaces import Batch
 from limner.metrics.baselines import Pair, bicubic, enlarged, pairs_of
 from limner.metrics.picture_quality import PictureQuality
@@ -94,12 +94,13 @@ class Gallery:
         if self.scale > 1:
             columns += [f"{name}, {ZOOM}x" for name in ("bicubic", "output", "target")]
             about += f" The last three columns enlarge the framed place {ZOOM} times."
-        tiles = torch.cat([strip.tiles for strip in strips.values()])
+        shown = without_repeats(strips)
+        tiles = torch.cat([strip.tiles for strip in shown.values()])
         return with_labels(
             grid(to_float(tiles), columns=len(columns)),
             title=title,
             about=about,
-            rows=[f"{name}: {strip.psnr:.2f} dB" for name, strip in strips.items()],
+            rows=[f"{name}: {strip.psnr:.2f} dB" for name, strip in shown.items()],
             columns=columns,
         )
 

@@ -48,7 +48,7 @@ def model_card(
         *(["![Samples, seed 0](samples.png)"] if isinstance(model.module, Samples) else []),
         _use(model, address, own=sorted(filter(str.isidentifier, packages_in(config["model"])))),
         _model(model, config),
-        _data(config["data"]),
+        _data(config["data"], any_size=isinstance(model.module, Transforms)),
         _scores(scores, model.update),
         f"## Licence\n\n{plain(license) if license else UNCHOSEN}",
     ]
@@ -113,12 +113,15 @@ def _has_ema(model: TrainedModel) -> bool:
     return getattr(model.module, "ema", None) is not None
 
 
-def _data(data: Mapping[str, Any]) -> str:
+def _data(data: Mapping[str, Any], *, any_size: bool) -> str:
+    """Return the facts of the data; a model of pictures of any size was trained on crops."""
     channels, height, width = data["image_shape"]
+    size = f"{height}x{width} pixels"
     facts = {
         "name": plain(data["name"]),
-        "images": f"{height}x{width} pixels, {channels} channel" + "s" * (channels > 1),
+        "images": f"pictures of any size, in crops of {size}" if any_size else size,
     }
+    facts["images"] += f", {channels} channel" + "s" * (channels > 1)
     facts["classes"] = plain(data["num_classes"] or "no labels")
     return "## Data\n\n" + _table(("", ""), facts.items())
 

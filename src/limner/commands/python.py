@@ -31,7 +31,7 @@ from limner.commands.train import make_importable, never_began, remove_run, run_
 from limner.config.build import build as build_node
 from limner.config.build import check
 from limner.config.error_messages import explain
-from limner.config.facts import fill_facts
+from limner.config.facts import fill_facts, refuse_unlabelled
 from limner.config.schema import CONFIG_DIR, register
 from limner.errors import Interrupted, UserError
 from limner.resume.mistyped import clarified, refuse_mistyped
@@ -125,6 +125,7 @@ def build(*words: str, config_dir: str | Path | None = None) -> Parts:
         data = build_node(config, "data")
         data.open()
         fill_facts(config, data)
+        refuse_unlabelled(config)
         torch.manual_seed(config.seed)
         model = build_node(config, "model")
         if first_stage is not None:

@@ -15,9 +15,11 @@ from limner.commands.latent_walks import tour, traversal
 from limner.commands.options import Sample as Options
 from limner.commands.progress_frames import progress_frames
 from limner.config.command_options import parse
+from limner.config.facts import with_options
 from limner.console import say
 from limner.errors import UserError
 from limner.files.printable import printable
+from limner.interfaces import Samples
 from limner.pixels import to_float
 from limner.pretrained import hub
 from limner.pretrained.load import load
@@ -141,9 +143,12 @@ def _progress(options: Options) -> list[Path]:
 
 
 def _load(options: Options) -> TrainedModel:
-    return load(
+    model = load(
         options.run, device=options.device, checkpoint=options.checkpoint, trust=options.trust
     )
+    if not isinstance(model.module, Samples):
+        raise UserError(f"{with_options(model.module)} draws no images{model.instead}.")
+    return model
 
 
 def _drawn(options: Options, num_images: int) -> Iterator[np.ndarray]:

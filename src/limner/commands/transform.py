@@ -9,7 +9,7 @@ __all__ = ["run"]
 import collections
 import contextlib
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,15 @@ from limner.commands.picture_files import (
     save_picture,
 )
 from limner.config.command_options import parse
+from limner.config.facts import with_options
 from limner.console import Bar, say
 from limner.data.decode import MODES
 from limner.errors import UserError, is_out_of_memory
+from limner.files.pictures import SUFFIXES
 from limner.files.printable import printable
 from limner.pretrained.load import load
 from limner.pretrained.picture_input import PictureInput, picture_input
-from limner.pretrained.picture_transform import PictureTransform
+from limner.pretrained.picture_transform import PictureTransform, Transforms
 
 EXISTING = ("refuse", "skip", "overwrite")
 SHOWN = 20
@@ -60,6 +62,8 @@ def run(words: Sequence[str]) -> int:
     model = load(
         options.run, device=options.device, checkpoint=options.checkpoint, trust=options.trust
     )
+    if not isinstance(model.module, Transforms):
+        raise UserError(f"{with_options(model.module)} transforms no pictures{model.instead}.")
     transform = model.picture_transform(direction=options.direction, style=options.style)
     if not {transform.channels, transform.out_channels} <= MODES.keys():
         raise UserError(
@@ -72,18 +76,24 @@ def run(words: Sequence[str]) -> int:
         say(f"Left as they are: {len(paths) - len(left):,} existing results.")
     changes: collections.Counter[str] = collections.Counter()
     failures: dict[str, str] = {}
+    holes: dict[str, tuple[int, int]] = {}
     with _bar(len(left)) as bar:
         for i, name in enumerate(left):
             try:
-                changes.update(_transform(transform, files, name, paths[name], options))
+                given, changed = _transform(transform, files, name, paths[name], options)
+                changes.update(changed)
+                if given.mask is not None:
+                    holes[name] = int((~given.mask).sum()), given.mask.size
             except _Failure as failure:
                 failures[name] = str(failure)
             if bar is not None:
                 bar.update(i + 1)
     for change, count in changes.items():
         say(f"{count:,} of {len(left):,} pictures: {change}.")
+    _say_holes(holes)
     if len(failures) < len(left) or not left:
-        say(printable(options.output))
+        made = [path for name, path in paths.items() if name not in failures]
+        say(printable(made[0] if len(paths) == 1 else options.output))
     if failures:
         raise UserError(_failed(failures, len(left)))
     return 0
@@ -99,6 +109,11 @@ def _left(paths: dict[str, Path], options: Options) -> list[str]:
         )
     if target.exists() and not target.is_dir():
         raise UserError(f"output={options.output} is a file: name a folder.")
+    if not target.exists() and target.suffix.lower() in SUFFIXES:
+        raise UserError(
+            f"output={options.output}: names the folder of the results, whose names are those of "
+            f"the inputs: choose output={target.stem}"
+        )
     exist = [name for name, path in paths.items() if path.exists()]
     if exist and options.existing == "refuse":
         raise UserError(
@@ -114,8 +129,8 @@ def _left(paths: dict[str, Path], options: Options) -> list[str]:
 
 def _transform(
     transform: PictureTransform, files: PictureFiles, name: str, path: Path, options: Options
-) -> list[str]:
-    """Write the result of one picture; return what was changed or left out in reading it."""
+) -> tuple[PictureInput, list[str]]:
+    """Write the result of one picture; return it as read, and what was changed or left out."""
     given, metadata, changes = _read(transform, files, name)
     try:
         made = _made(transform, given, name, options.tile)
@@ -133,7 +148,7 @@ def _transform(
         if error.errno in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
             raise _Failure(reason) from error
         raise UserError(f"output={options.output}: {reason}.") from error
-    return changes
+    return given, changes
 
 
 def _read(
@@ -199,8 +214,16 @@ def _bar(num_pictures: int) -> Iterator[Bar | None]:
     if num_pictures < 2:
         yield None
         return
-    with Bar("Transforming", total=num_pictures, unit="pictures") as bar:
+    with Bar("Transforming", total=num_pictures, unit="pictures", counts_inner=True) as bar:
         yield bar
+
+
+def _say_holes(holes: Mapping[str, tuple[int, int]]) -> None:
+    """Print how many pixels of each picture were holes, for the first pictures."""
+    for name, (number, total) in list(holes.items())[:SHOWN]:
+        say(f"{printable(name)}: {number:,} of {total:,} pixels were holes.")
+    if len(holes) > SHOWN:
+        say(f"... and {len(holes) - SHOWN:,} more pictures with holes.")
 
 
 def _failed(failures: dict[str, str], total: int) -> str:

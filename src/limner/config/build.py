@@ -225,7 +225,8 @@ def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
     hints = _hints(target)
     module = str(getattr(target, "__module__", ""))
     is_ours = module.split(".")[0] == "limner"
-    for key, value in given.items():
+    ordered = sorted(given, key=lambda key: key in FACTS)  # they follow from the other keys
+    for key, value in ((key, given[key]) for key in ordered):
         if value is None and key in FACTS:
             continue  # unknown before the files are read
         if key in parameters:

@@ -1,8 +1,8 @@
 """Facts that only the data may know: null in the config until the data are read."""
 
 __all__ = [
-    "FACTS", "fill_facts", "options_with", "refuse_kind_of_data", "refuse_missing_facts",
-    "with_placeholders",
+    "FACTS", "fill_facts", "model_options", "options_with", "refuse_kind_of_data",
+    "refuse_missing_facts", "refuse_unlabelled", "with_options", "with_placeholders",
 ]  # fmt: skip
 
 import re
@@ -56,13 +56,52 @@ def refuse_kind_of_data(model: object, data: object) -> None:
             raise UserError(_needs_domains(name, own))
     elif getattr(model, "reads_input", False):
         if has_domains or not hasattr(data, "input_shape"):
-            raise UserError(_needs_inputs(name, own))
+            raise UserError(_needs_inputs(with_options(model), own))
+        if not getattr(data, "has_inputs", True):
+            raise UserError(
+                f"{with_options(model)} reads an input beside each image, and\n"
+                "data/degradation=none makes none; choose one of\n"
+                f"{_degradations(enlarges=getattr(model, 'scale', 1) > 1)}"
+            )
     elif has_domains:
         raise UserError(
             f"{name} reads one set of images, and {own} has two domains;\n"
             "choose other data, such as data=image_folder. A class of your own that reads both\n"
             "needs the attribute reads_domains = True."
         )
+
+
+def refuse_unlabelled(config: DictConfig) -> None:
+    """Raise `UserError` if a classifier or a conditional model has data without labels.
+
+    Args:
+        config: Config of a run, with the facts of the opened data.
+    """
+    name = OmegaConf.select(config, "model._target_")
+    is_classifier = name == "limner.models.Classifier"
+    of_model = OmegaConf.select(config, "model.num_classes")
+    found = config.data.get("num_classes")
+    if not isinstance(found, int) or found > 1 or of_model is None:
+        return
+    if is_classifier or (found == 0 and of_model == 0):
+        what = "model=classifier needs labels of two classes or more"
+        own, number = f"data={config.data.get('name')}", "none" if found == 0 else "one class"
+        raise UserError(
+            f"{what if is_classifier else 'This conditional model needs labels'}, and {own} has "
+            f"{number}; choose\none of {_options_with_labels()}"
+            + ("" if is_classifier else ",\nor a model without labels: model/condition=none")
+        )
+
+
+def _options_with_labels() -> str:
+    """Return the options of `data` that may have labels; a folder has them in class folders."""
+    files = sorted((CONFIG_DIR / "data").glob("*.yaml"))
+    loaded = {file.stem: OmegaConf.load(file) for file in files}
+    return "data=" + ", ".join(
+        f"{name} (of class folders)" if name == "image_folder" else name
+        for name, node in loaded.items()
+        if node.get("num_classes", 0) != 0
+    )
 
 
 def refuse_missing_facts(config: DictConfig, error: Exception) -> None:
@@ -90,6 +129,30 @@ def _needs_domains(name: str, data: str) -> str:
         f"{name} reads two domains of images, and {data} has one;\n"
         f"choose one of {options_with('data', 'hidden_pairs')}"
     )
+
+
+def model_options(model: object) -> str:
+    """Return the options that choose the class of a model, as model=A, B; "" for other classes."""
+    kind = f"limner.models.{type(model).__name__}"
+    if type(model).__module__.partition(".")[0] != "limner":
+        return ""
+    files = sorted((CONFIG_DIR / "model").glob("*.yaml"))
+    found = [file.stem for file in files if OmegaConf.load(file).get("_target_") == kind]
+    return f"model={', '.join(found)}" if found else ""
+
+
+def with_options(model: object) -> str:
+    """Return the class of a model, and the options that choose it."""
+    options = model_options(model)
+    return f"{type(model).__name__} ({options})" if options else type(model).__name__
+
+
+def _degradations(*, enlarges: bool) -> str:
+    """Return the options of data/degradation that make other inputs than the picture itself."""
+    if enlarges:
+        return "data/degradation=resize, or a list with it such as [blur,resize]"
+    names = {file.stem for file in (CONFIG_DIR / "data" / "degradation").glob("*.yaml")}
+    return "data/degradation=" + ", ".join(sorted(names - {"none", "copy", "resize"}))
 
 
 def _reads_domains(config: DictConfig) -> bool:

@@ -53,9 +53,10 @@ def _base(key: str) -> str:
     bases = sorted(file.stem for file in (CONFIG_DIR / key / "base").glob("*.yaml"))
     if not bases:
         return _advice(key)
+    usual = "images" if "images" in bases else bases[0]
     return (
         f"a file {key}/NAME.yaml of your own inherits it by the first line\n"
-        f"defaults: [base/{bases[0]}@_here_, augmentation: none, _self_]\n"
+        f"defaults: [base/{usual}@_here_, augmentation: none, _self_]\n"
         f"Or {_advice(key)}"
     )
 

@@ -25,7 +25,10 @@ def check_type(key: str, value: Any, hint: Any) -> None:
             check_protocol(key, value["_target_"], hint)
         return
     if not _accepts(hint, value):
-        raise UserError(f"{key}={value}: must be {_describe(hint)}, not {_kind(value)}.")
+        described, kind = _describe(hint), _kind(value)
+        if kind.split()[-1] in described:  # "a whole number, not a number" would puzzle
+            kind = str(value)
+        raise UserError(f"{key}={value}: must be {described}, not {kind}.")
 
 
 def _accepts(hint: Any, value: Any) -> bool:

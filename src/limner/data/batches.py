@@ -7,12 +7,13 @@ images.
 """
 
 __all__ = [
-    "EvaluationBatches", "TrainingBatches", "images_per_epoch", "read_ahead", "refuse_few_images",
+    "EvaluationBatches", "TrainingBatches", "images_per_epoch", "moved", "read_ahead",
+    "refuse_few_images",
 ]  # fmt: skip
 
 import collections
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -183,6 +184,14 @@ class EvaluationBatches:
     def __iter__(self) -> Iterator[Batch]:
         store, others = self.store, (self.layout, self.features)
         return (_batch(store.gather(part), store.labels, part, *others) for part in self.parts)
+
+
+def moved(batch: Mapping[str, Any], device: torch.device | str) -> dict[str, Any]:
+    """Return a batch whose tensors are on a device."""
+    return {
+        key: value.to(device) if isinstance(value, Tensor) else value
+        for key, value in batch.items()
+    }
 
 
 def read_ahead(make: Callable[..., T], arguments: Iterator[tuple]) -> Iterator[T]:

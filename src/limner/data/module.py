@@ -20,7 +20,7 @@ from limner.data.feature_tables import FrozenNetwork, feature_table
 from limner.data.large_pictures import refuse_photos
 from limner.data.same_images import hash_of_files, refuse_other_images
 from limner.data.sources import OpenedSource, Pictures, Source, StoreSource
-from limner.data.splits import check_fractions, cut, published
+from limner.data.splits import check_fractions, cut, named, published
 from limner.data.store import (
     OnCorrupt,
     Store,
@@ -145,7 +145,7 @@ class ImageDataModule(L.LightningDataModule):
 
     def originals(self, name: str) -> tuple[Store, Tensor]:
         """Return the store and the int64 indices of a split, like `split`, but never binarised."""
-        store, indices = self._splits[name]
+        store, indices = named(self._splits, name)
         return self._stores[store], indices
 
     def keep_features(self, network: FrozenNetwork, device: torch.device) -> bool:

@@ -64,6 +64,8 @@ class PairedDataModule(PictureDataModule):
         others: Other arguments of `PictureDataModule`, except `degradation`.
     """
 
+    has_inputs = True
+
     def __init__(
         self,
         *,

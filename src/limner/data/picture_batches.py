@@ -93,13 +93,18 @@ class CropBatches(TrainingBatches):
             return steps[0]
         return {key: torch.cat([each[key] for each in steps]) for key in steps[0]}
 
-    def before_and_after(self) -> tuple[Tensor, Tensor]:
+    def before_and_after(self) -> tuple[Tensor, ...]:
         """Return the next crops before and after the augmentation, float32 (B, C, H, W).
 
-        Stored inputs stand to the left of their targets.
+        Stored inputs stand to the left of their targets. Inputs that a degradation makes are a
+        third tensor, enlarged by copies of pixels to the size of the crops.
         """
         batch = next(iter(self))
-        return _beside(batch), _beside(self._augmented(batch))
+        shown = _beside(batch), _beside(self._augmented(batch))
+        if self.degradation is None:
+            return shown
+        made = self.finish(batch)
+        return *shown, _enlarged(made["input"], made["image"]).clamp(-1, 1)
 
     def _augmented(self, batch: RawBatch) -> dict[str, Tensor]:
         pixels = {key: batch[key] for key in ("image", "input") if key in batch}
@@ -144,7 +149,7 @@ class PictureBatches:
     Args:
         store: Store with the pictures of the split, and possibly other pictures. A `PairedStore`
             gives inputs too.
-        indices: int64 (N,): numbers of the pictures, at least one for each rank.
+        indices: int64 (N,): numbers of the pictures, at least one for each rank, or none.
         scale: Height of a target divided by the height of its input.
         degradation: Degradation that makes the inputs; None for stored inputs, or none.
         split_seed: Seed of the degradation of each picture.
@@ -171,7 +176,7 @@ class PictureBatches:
         self.store, self.scale, self.degradation = store, scale, degradation
         self.split_seed, self.layout = split_seed, layout
         self.pictures = [(i, 1.0) for i in mine]
-        self.pictures += [(mine[-1], 0.0)] * (len(shares[0]) - len(mine))
+        self.pictures += [(i, 0.0) for i in mine[-1:]] * (len(shares[0]) - len(mine))
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -218,8 +223,12 @@ def _beside(pixels: Mapping[str, Any]) -> Tensor:
     image = to_float(pixels["image"])
     if "input" not in pixels:
         return image
-    read = to_float(pixels["input"])
-    factor = image.shape[2] // read.shape[2]
-    read = read.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    read = _enlarged(to_float(pixels["input"]), image)
     num_channels = max(image.shape[1], read.shape[1])
     return torch.cat([x.expand(-1, num_channels, -1, -1) for x in (read, image)], dim=3)
+
+
+def _enlarged(inputs: Tensor, images: Tensor) -> Tensor:
+    """Return inputs in the size of their images, by copies of pixels."""
+    factor = images.shape[2] // inputs.shape[2]
+    return inputs.repeat_interleave(factor, 2).repeat_interleave(factor, 3)

@@ -1,16 +1,22 @@
 """Checks of the arguments of a data module of pictures, and the shapes that follow from them."""
 
-__all__ = ["check_arguments", "check_degradation", "refuse_other_facts", "shape_of_inputs"]
+__all__ = [
+    "check_arguments", "check_degradation", "refuse_cutout", "refuse_other_facts",
+    "shape_of_inputs",
+]  # fmt: skip
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from limner.augmentations.degradations import Degradation
 from limner.errors import UserError
-from limner.interfaces import trait
-from limner.randomness import PictureNoise
+from limner.interfaces import Augmentation, trait
+from limner.randomness import PictureNoise, generator_for
+
+MANY = 16
+"""Number of images that a degradation must leave unchanged to count as none."""
 
 
 def check_arguments(*, num_channels: int, store: str, **sizes: int) -> None:
@@ -61,7 +67,9 @@ def shape_of_inputs(
 def check_degradation(
     degradation: Degradation, *, image_shape: Sequence[int], input_shape: Sequence[int]
 ) -> None:
-    """Raise `UserError` if the inputs of two grey crops do not have the shape that is stated.
+    """Raise `UserError` if inputs of crops have another shape than is stated, or equal the crops.
+
+    The degradation `copy` may return its images, since a user chooses it for this.
 
     Args:
         degradation: The degradation, perhaps a class outside limner.
@@ -81,6 +89,42 @@ def check_degradation(
             f"{tuple(image_shape)}.\nBy data.scale and its attributes factor and adds_mask, "
             f"it must return {channels} channels of {height}x{width} in all."
         )
+    kinds = [
+        part.get("kind") for part in degradation.protocol().values() if isinstance(part, Mapping)
+    ]
+    if "copy" not in kinds and all(_is_copied(degradation, image_shape, n) for n in (2, MANY)):
+        scale = image_shape[1] // height
+        raise UserError(
+            f"data.scale={scale} and data.degradation make inputs that equal their targets, so "
+            "there\nis nothing to learn: choose data/degradation=noise or another, or (with "
+            "resize) data.scale=2."
+        )
+
+
+def refuse_cutout(augmentation: Augmentation | None) -> None:
+    """Raise `UserError` for an augmentation with a part that hides pixels of the targets."""
+    parts = getattr(augmentation, "parts", {})
+    hiding = [
+        name
+        for name, part in (parts.items() if isinstance(parts, Mapping) else ())
+        if getattr(part, "hides_pixels", False) and not part.is_off
+    ]
+    if hiding:
+        raise UserError(
+            f"data.augmentation.parts.{hiding[0]} draws grey boxes into the targets, which this "
+            f"model would learn:\nremove it with ~data.augmentation.parts.{hiding[0]}"
+        )
+
+
+def _is_copied(degradation: Degradation, image_shape: Sequence[int], num_images: int) -> bool:
+    """Return whether the inputs of random images of 8 bits equal the images."""
+    generator = generator_for(0, "degradation", num_images)
+    images = torch.rand(num_images, *image_shape, generator=generator)
+    images = (images * 255).round() / 127.5 - 1
+    found = degradation(images, draws=PictureNoise(0))
+    if found.mask is not None and not bool(found.mask.all()):
+        return False
+    return found.input.shape == images.shape and torch.allclose(found.input, images, atol=1e-3)
 
 
 def refuse_other_facts(data: Any, **given: Any) -> None:

@@ -11,25 +11,23 @@ from torch import Tensor
 
 from limner.augmentations.degradations import Degradation
 from limner.data.backgrounds import parse_colour
-from limner.data.batches import EvaluationBatches
+from limner.data.batches import EvaluationBatches, moved
 from limner.data.checked_pictures import checked_pictures
 from limner.data.paired_store import AnyStore
 from limner.data.picture_batches import CropBatches, PictureBatches
 from limner.data.picture_facts import (
     check_arguments,
     check_degradation,
+    refuse_cutout,
     refuse_other_facts,
     shape_of_inputs,
 )
 from limner.data.picture_store import CentreCrops, open_pictures
 from limner.data.same_images import hash_of_files, refuse_other_images
 from limner.data.sources import Source
-from limner.data.splits import at_least_one, check_fractions, cut, published
+from limner.data.splits import SPLITS, at_least_one, check_fractions, cut, named, published
 from limner.data.store import OnCorrupt, StoreKind, fits_device
-from limner.errors import UserError
 from limner.interfaces import Augmentation, Batch
-
-SPLITS = ("train", "validation", "test")
 
 
 class PictureDataModule(L.LightningDataModule):
@@ -143,18 +141,19 @@ class PictureDataModule(L.LightningDataModule):
         self._stores = stores
 
     @property
+    def has_inputs(self) -> bool:
+        """Whether the batches of a model that reads inputs have them."""
+        return self.degradation is not None
+
+    @property
     def images_per_epoch(self) -> int:
         """Number of crops that an epoch reads."""
         return len(self._splits["train"][1]) * self.crops_per_picture
 
     def refuse(self, model: object) -> None:
         """Raise `UserError` if a model cannot be trained on these pictures."""
-        if _reads_input(model) and self.degradation is None:
-            raise UserError(
-                f"{type(model).__name__} reads an input beside each image, and "
-                "data/degradation=none makes none: choose another data/degradation."
-            )
         if _reads_input(model):
+            refuse_cutout(self.augmentation)
             check_degradation(
                 self.degradation, image_shape=self.image_shape, input_shape=self.input_shape
             )
@@ -168,14 +167,13 @@ class PictureDataModule(L.LightningDataModule):
 
     def pictures(self, split: str) -> tuple[AnyStore, Tensor]:
         """Return the store of whole pictures, and the int64 numbers of a split's pictures."""
-        source, indices = self._splits[split]
+        source, indices = named(self._splits, split)
         return self._stores[source], indices
 
-    def whole_pictures(self, split: str, *, device: torch.device) -> Iterator[Batch]:
-        """Yield the batch of each whole picture of a split, with its input, on a device."""
+    def whole_pictures(self, split: str, *, device: torch.device | str = "cpu") -> Iterator[Batch]:
+        """Return the batch of each whole picture of a split, with its input, on a device."""
         batches = self._batches(split, rank=0, world_size=1)
-        for batch in batches:
-            yield batches.finish({**batch, "image": batch["image"].to(device)})
+        return (batches.finish(moved(batch, device)) for batch in batches)
 
     def reference(self, split: str) -> tuple[CentreCrops, Tensor]:
         """Return the store and the indices of the centre crops that scores compare with."""
@@ -187,7 +185,7 @@ class PictureDataModule(L.LightningDataModule):
 
         A split may have no pictures.
         """
-        source, indices = self._splits[name]
+        source, indices = named(self._splits, name)
         return self._crops[source], indices
 
     def originals(self, name: str) -> tuple[CentreCrops, Tensor]:
@@ -234,8 +232,8 @@ class PictureDataModule(L.LightningDataModule):
         )  # fmt: skip
         return self._training
 
-    def before_and_after(self) -> tuple[Tensor, Tensor]:
-        """Return the next training crops before and after the augmentation, in [-1, 1]."""
+    def before_and_after(self) -> tuple[Tensor, ...]:
+        """Return the next crops before and after the augmentation, and made inputs, in [-1, 1]."""
         return self._training.before_and_after()
 
     def val_dataloader(self) -> EvaluationBatches | PictureBatches | list:

@@ -1,9 +1,10 @@
 """Assignment of images to the training, validation and test splits that a source lacks."""
 
-__all__ = ["at_least_one", "check_fractions", "cut", "group_keys", "published"]
+__all__ = ["SPLITS", "at_least_one", "check_fractions", "cut", "group_keys", "named", "published"]
 
 import re
 from collections.abc import Container, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,10 @@ from torch import Tensor
 from limner.errors import UserError
 from limner.files.printable import printable
 from limner.randomness import generator_for
+
+SPLITS = ("train", "validation", "test")
+"""Names of the splits of every data set."""
+T = TypeVar("T")
 
 
 def check_fractions(validation: float, test: float) -> None:
@@ -109,6 +114,13 @@ def cut(
             "which leaves\nnone to train on. Choose another data.group, or null."
         )
     return {"train": ("train", rest.sort().values), **splits}
+
+
+def named(splits: Mapping[str, T], name: str) -> T:
+    """Return what belongs to the split with a name; raise `UserError` for another name."""
+    if name not in splits:
+        raise UserError(f"split={name}: must be {' | '.join(splits)}.")
+    return splits[name]
 
 
 def published(

@@ -85,7 +85,7 @@ class UnpairedPictures:
     with one batch less repeats its last batch, with both weights 0.
 
     Args:
-        domains: Pictures of the domains "a" and "b", at least one each.
+        domains: Pictures of the domains "a" and "b"; there are no batches if one has none.
         are_pairs: Whether the two pictures of a batch are a hidden pair.
         rank: Number of this process.
         world_size: Number of processes, at most the number of pictures of the larger domain.
@@ -103,7 +103,8 @@ class UnpairedPictures:
     ) -> None:
         self.stores = {letter: store for letter, (store, _) in domains.items()}
         self.are_pairs, self.layout = are_pairs, layout
-        total = max(len(indices) for _, indices in domains.values())
+        sizes = [len(indices) for _, indices in domains.values()]
+        total = max(sizes) if min(sizes) else 0
         rows = [
             {
                 letter: (int(indices[k % len(indices)]), float(k < len(indices)))
@@ -113,8 +114,8 @@ class UnpairedPictures:
         ]
         shares = [share.tolist() for share in torch.tensor_split(torch.arange(total), world_size)]
         mine = [rows[k] for k in shares[rank]]
-        repeated = {letter: (i, 0.0) for letter, (i, _) in mine[-1].items()}
-        self.rows = mine + [repeated] * (len(shares[0]) - len(mine))
+        repeated = [{letter: (i, 0.0) for letter, (i, _) in row.items()} for row in mine[-1:]]
+        self.rows = mine + repeated * (len(shares[0]) - len(mine))
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from limner.data.backgrounds import parse_colour
+from limner.data.batches import moved
 from limner.data.domain_sources import DomainSource, DomainStores, OpenedDomains, open_domains
 from limner.data.picture_facts import check_arguments, refuse_other_facts
 from limner.data.picture_store import CentreCrops, PictureStore
 from limner.data.same_images import refuse_other_images
-from limner.data.splits import check_fractions, published
+from limner.data.splits import SPLITS, check_fractions, named, published
 from limner.data.store import OnCorrupt, StoreKind, fits_device
 from limner.data.unpaired_batches import UnpairedBatch, UnpairedBatches, UnpairedPictures
 from limner.data.unpaired_splits import (
@@ -29,7 +30,6 @@ from limner.errors import UserError
 from limner.interfaces import Augmentation
 
 LETTERS = ("a", "b")
-SPLITS = ("train", "validation", "test")
 
 
 class UnpairedDataModule(L.LightningDataModule):
@@ -162,7 +162,7 @@ class UnpairedDataModule(L.LightningDataModule):
             letter: Domain, "a" or "b".
             split: "train", "validation" or "test".
         """
-        source, indices = self._splits[letter][split]
+        source, indices = named(self._splits[letter], split)
         return self._stores[letter][source], indices
 
     def domain(self, letter: str, split: str) -> tuple[CentreCrops, Tensor]:
@@ -170,12 +170,15 @@ class UnpairedDataModule(L.LightningDataModule):
         store, indices = self.pictures(letter, split)
         return CentreCrops(store, self.crop_size), indices
 
-    def whole_pictures(self, split: str, *, device: torch.device) -> Iterator[UnpairedBatch]:
-        """Yield the batches of whole pictures of a split, one of each domain, on a device."""
+    def whole_pictures(
+        self, split: str, *, device: torch.device | str = "cpu"
+    ) -> Iterator[UnpairedBatch]:
+        """Return the batches of whole pictures of a split, one of each domain, on a device.
+
+        There are no batches if the split has no pictures of a domain.
+        """
         batches = self._batches(split, rank=0, world_size=1)
-        for batch in batches:
-            images = {f"image_{letter}": batch[f"image_{letter}"].to(device) for letter in LETTERS}
-            yield batches.finish({**batch, **images})
+        return (batches.finish(moved(batch, device)) for batch in batches)
 
     def reference(self, split: str) -> tuple[CentreCrops, Tensor]:
         """Return the centre crops of domain b that scores compare with."""

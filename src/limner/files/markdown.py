@@ -8,7 +8,8 @@ import string
 from limner.files.printable import printable
 
 PUNCTUATION = re.compile(f"([{re.escape(string.punctuation)}])")
-WORDS = re.compile(r"[^\W_]+([ -]?[^\W_]+)*")
+WORDS = re.compile(r"[^\W_]+([ _-]?[^\W_]+)*")
+"""Words in which no character is markup: an underscore inside a word is none."""
 NAME = re.compile(r"[\w ./:@=,+-]+")
 
 

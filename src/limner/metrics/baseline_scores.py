@@ -5,7 +5,14 @@ the best of its kind. For this choice only the centre of each picture counts. Th
 of the baseline's facts.
 """
 
-__all__ = ["Baselines", "PicturePairs", "baseline_scores", "cached_baselines", "fitting"]
+__all__ = [
+    "Baselines",
+    "PicturePairs",
+    "baseline_scores",
+    "cached_baselines",
+    "fitting",
+    "fitting_for",
+]
 
 import hashlib
 import json
@@ -19,6 +26,7 @@ import torch
 from torch import Tensor
 
 from limner.cache import cached_folder
+from limner.console import Bar
 from limner.errors import UserError
 from limner.interfaces import Batch
 from limner.metrics.baselines import BASELINES, Baseline, Pair, pairs_of
@@ -85,10 +93,7 @@ def cached_baselines(
         pause: Function called before each picture; it may raise to stop.
     """
     store, indices = data.pictures(split)
-    size = _common_size(data, split)
-    names = fitting(
-        names, scale=data.scale, kinds=_kinds(data.protocol()), has_mean=size is not None
-    )
+    names = fitting_for(data, split, names)
     key = {
         "version": VERSION,
         "pictures": [store.fingerprint, _hash(indices), data.split_seed],
@@ -104,15 +109,26 @@ def cached_baselines(
     def build(folder: Path) -> None:
         log.info("Scoring the baselines: %s. Later runs read them from the cache.",
                  ", ".join(names))  # fmt: skip
+        size = _common_size(data, split)
         mean = _mean_target(data, size) if "mean_of" in key else None
         found = baseline_scores(
             lambda: data.whole_pictures(split, device=device), names, quality,
-            slow_megapixels=slow_megapixels, mean=mean, pause=pause,
+            slow_megapixels=slow_megapixels, mean=mean, pause=pause, total=len(indices),
         )  # fmt: skip
         (folder / "baselines.json").write_text(json.dumps(found._asdict()))
 
     folder = cached_folder("baselines", key, build)
     return Baselines(**json.loads((folder / "baselines.json").read_text()))
+
+
+def fitting_for(data: PicturePairs, split: str, names: Sequence[str]) -> list[str]:
+    """Return the baselines that fit a data set, when a split of it is scored.
+
+    Raises:
+        UserError: If a name is unknown.
+    """
+    has_mean = _common_size(data, split) is not None
+    return fitting(names, scale=data.scale, kinds=_kinds(data.protocol()), has_mean=has_mean)
 
 
 def fitting(
@@ -144,8 +160,9 @@ def baseline_scores(
     slow_megapixels: float,
     mean: Tensor | None = None,
     pause: Callable[[], None] | None = None,
+    total: int | None = None,
 ) -> Baselines:
-    """Return the scores of baselines.
+    """Return the scores of baselines, and show the progress.
 
     Args:
         batches: Function that returns the batches of whole pictures, the same at each call.
@@ -155,29 +172,34 @@ def baseline_scores(
             are left out, with a warning.
         mean: Mean target (C, H, W) of the training pictures, for baselines that need it.
         pause: Function called before each picture; it may raise to stop.
+        total: Number of pictures, for the progress; None if it is unknown.
     """
     pixels, best = 0, {}
     errors: dict[str, dict[float, list[float]]] = {name: {} for name in names}
     psnr = PictureQuality(scores=["psnr"], colour=quality.colour, border=0, perceptual=None)
-    for pair in _pairs(batches, mean, pause):
-        pixels += pair.target.shape[1] * pair.target.shape[2]
-        for name in names:
-            for strength in BASELINES[name].grid if len(BASELINES[name].grid) > 1 else ():
-                made = BASELINES[name].apply(pair.centre, strength)
-                found = psnr(made, pair.centre.target)["psnr"]
-                errors[name].setdefault(strength, []).append(found)
+    with Bar("Choosing strengths", total=total, unit="pictures") as bar:
+        for done, pair in enumerate(_pairs(batches, mean, pause), start=1):
+            pixels += pair.target.shape[1] * pair.target.shape[2]
+            for name in names:
+                for strength in BASELINES[name].grid if len(BASELINES[name].grid) > 1 else ():
+                    made = BASELINES[name].apply(pair.centre, strength)
+                    found = psnr(made, pair.centre.target)["psnr"]
+                    errors[name].setdefault(strength, []).append(found)
+            bar.update(done)
     for name in names:
         means = {strength: statistics.fmean(values) for strength, values in errors[name].items()}
         best[name] = max(means, key=means.__getitem__, default=BASELINES[name].grid[0])
     names = _without_slow(names, pixels / 1e6, slow_megapixels)
     values: dict[str, dict[str, list[float]]] = {name: {} for name in names}
     number = 0
-    for pair in _pairs(batches, mean, pause):
-        number += 1
-        for name in names:
-            made = BASELINES[name].apply(pair, best[name])
-            for score, value in quality(made, pair.target).items():
-                values[name].setdefault(score, []).append(value)
+    with Bar("Baselines", total=total, unit="pictures") as bar:
+        for pair in _pairs(batches, mean, pause):
+            number += 1
+            for name in names:
+                made = BASELINES[name].apply(pair, best[name])
+                for score, value in quality(made, pair.target).items():
+                    values[name].setdefault(score, []).append(value)
+            bar.update(number)
     return Baselines(
         {n: {s: statistics.fmean(v) for s, v in each.items()} for n, each in values.items()},
         {name: _fact(BASELINES[name], best[name]) for name in names},

@@ -6,7 +6,9 @@ __all__ = [
 ]  # fmt: skip
 
 import itertools
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,10 +23,14 @@ from limner.files.plain import NotPlainError
 from limner.interfaces import trait
 from limner.pretrained.activation_memory import ActivationMemory
 from limner.pretrained.picture_input import picture_input
-from limner.pretrained.tiling import Tile, tiles, transformed_tiles
+from limner.pretrained.tiling import Tile, tiles, transformed_tiles, work_of
 
 TILE = 256
 """Height and width of a tile in pixels of the input."""
+MUCH_WORK = 10
+"""Number of times that tiles may read each pixel, on average, without a warning."""
+
+log = logging.getLogger(__name__)
 
 Picture = np.ndarray | Image.Image
 Pictures = Picture | Sequence[Picture]
@@ -109,6 +115,7 @@ class PictureTransform:
         self.needs_mask = in_channels == self.out_channels + 1
         self.channels = in_channels - self.needs_mask
         self._memory = ActivationMemory(self._try)
+        self._warned: set[int | None] = set()
 
     def __call__(
         self, picture: np.ndarray, mask: np.ndarray | None, *, tile: int | None
@@ -140,6 +147,13 @@ class PictureTransform:
             raise UserError(f"tile={tile}: must be 1 or more, or null for whole pictures.")
         self.check_size(height, width)
         found = tiles(height, width, tile=tile, overlap=self.overlap, multiple=self.multiple)
+        if (work := work_of(found)) > MUCH_WORK and tile not in self._warned:
+            self._warned.add(tile)
+            log.warning(
+                "tile=%s: the parts that are read around the tiles (%s pixels on each side) make\n"
+                "this %.0f times the work of the whole picture; choose a larger tile.",
+                tile, self.overlap, work,
+            )  # fmt: skip
         sizes = [[part.stop - part.start for part in each[2:]] for each in found]
         self._memory.check(
             *max(sizes, key=lambda size: size[0] * size[1]),
@@ -180,7 +194,7 @@ def transformed(
 ) -> Any:
     """Return the output of one or several pictures, see `TrainedModel.transform`."""
     is_batch = isinstance(images, np.ndarray) and images.ndim == 4
-    if not is_batch and isinstance(images, np.ndarray | Image.Image):
+    if not is_batch and isinstance(images, np.ndarray | Image.Image | str | PathLike):
         return transform(*_checked(transform, images, mask), tile=tile)
     masks = [None] * len(images) if mask is None else list(mask)
     if len(images) == 0:
@@ -215,18 +229,29 @@ def _checked(
     """Return the pixels uint8 (H, W, C) and the mask bool (H, W) of a picture."""
     if mask is not None and not transform.needs_mask:
         raise UserError("This model reads no mask: it was not trained on pictures with holes.")
+    if isinstance(image, str | PathLike):
+        raise UserError(
+            "A picture is a numpy array or a PIL image, not a path; pass "
+            f"PIL.Image.open({str(image)!r})."
+        )
     if isinstance(image, Image.Image):
         pixels, transparent = _of_pil(transform, image, has_mask=mask is not None)
         mask = transparent if mask is None else mask
     else:
-        pixels = image[..., None] if np.ndim(image) == 2 else np.asarray(image)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != transform.channels:
-        raise UserError(
-            f"Pictures for this model are uint8 (H, W, {transform.channels}), not "
-            f"{pixels.dtype} {pixels.shape}."
-        )
-    if pixels.size == 0:
-        raise UserError(f"A picture has no pixels: {pixels.shape}.")
+        given = np.asarray(image)
+        pixels = given[..., None] if given.ndim == 2 else given
+        fits = pixels.dtype == np.uint8 and pixels.ndim == 3
+        if not fits or pixels.shape[2] not in (*MODES, transform.channels):
+            raise UserError(
+                f"Pictures for this model are uint8 (H, W, {transform.channels}), not "
+                f"{given.dtype} {given.shape}."
+            )
+        if pixels.size == 0:
+            raise UserError(f"A picture has no pixels: {given.shape}.")
+        if pixels.shape[2] != transform.channels:
+            picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+            pixels, transparent = _of_pil(transform, picture, has_mask=mask is not None)
+            mask = transparent if mask is None else mask
     if not transform.needs_mask:
         return pixels, None
     if mask is None:

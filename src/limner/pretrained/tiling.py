@@ -6,7 +6,7 @@ picture. Corners are multiples of the strides of the network. So the result equa
 without tiles, up to the rounding of floating-point sums.
 """
 
-__all__ = ["Tile", "tiles", "transform_tiled", "transformed_tiles"]
+__all__ = ["Tile", "tiles", "transform_tiled", "transformed_tiles", "work_of"]
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -55,6 +55,12 @@ def tiles(
         for rows in _parts(height, tile, multiple)
         for columns in _parts(width, tile, multiple)
     ]  # fmt: skip
+
+
+def work_of(found: list[Tile]) -> float:
+    """Return how often tiles read each pixel of the picture on average, at least 1."""
+    read = sum(_area(each.read_rows, each.read_columns) for each in found)
+    return read / sum(_area(each.rows, each.columns) for each in found)
 
 
 def transformed_tiles(
@@ -127,6 +133,10 @@ def _parts(size: int, tile: int, multiple: int) -> list[tuple[int, int]]:
 
 def _batch(pixels: np.ndarray, device: torch.device | str) -> Tensor:
     return torch.from_numpy(np.array(pixels)).to(device).permute(2, 0, 1)[None]
+
+
+def _area(rows: slice, columns: slice) -> int:
+    return (rows.stop - rows.start) * (columns.stop - columns.start)
 
 
 def _scaled(part: slice, scale: int) -> slice:

@@ -105,7 +105,7 @@ class TrainedModel:
         _at_least("num_images", num_images, 1)
         _at_least("seed", seed, 0)
         if not isinstance(self.module, Samples):
-            raise UserError(f"{self._name} draws no images{self._instead()}.")
+            raise UserError(f"{self._name} draws no images{self.instead}.")
         if truncation is not None:
             _at_least("truncation", truncation, 0)
             self._needs(Generates, "no latent codes to truncate")
@@ -163,13 +163,12 @@ class TrainedModel:
 
         Args:
             images: Picture uint8 (H, W, C) or PIL image; an array of several (N, H, W, C); or a
-                list of pictures of different sizes.
+                list of pictures. Grey (H, W) and colours are converted to what the model reads.
             mask: For a model that fills holes: bool or uint8 (H, W), 0 in a hole, or a mask for
-                each picture. The transparent pixels of a PIL image are holes.
+                each picture. Pixels with an alpha below 255 are holes, too.
             tile: Height and width in pixels of the parts in which a large input is processed; None
                 for whole pictures. The result does not depend on it.
-            choices: Choices of a model that does several things: `direction` of a CycleGAN,
-                `style` of a style transfer.
+            choices: `direction` of a CycleGAN, or `style` of a style transfer.
 
         Returns:
             Picture uint8 (scale * H, scale * W, C), or an array or list of as many as `images`.
@@ -182,7 +181,7 @@ class TrainedModel:
     def picture_transform(self, **choices: str | None) -> PictureTransform:
         """Return the function behind `transform`, for one picture; raises the same errors."""
         if not isinstance(self.module, Transforms):
-            raise UserError(f"{self._name} transforms no pictures{self._instead()}.")
+            raise UserError(f"{self._name} transforms no pictures{self.instead}.")
         key = str(sorted(choices.items()))
         if key not in self._transforms:
             self._transforms[key] = PictureTransform(self.module, self.config["data"], choices)
@@ -231,8 +230,9 @@ class TrainedModel:
     def _device(self) -> torch.device:
         return next(self.module.parameters()).device
 
-    def _instead(self) -> str:
-        """Return which command fits the model, for a message."""
+    @property
+    def instead(self) -> str:
+        """The command that fits the model, for a message; "" if there is none."""
         if isinstance(self.module, Transforms):
             return "; it transforms pictures: limner transform, or transform() in Python"
         can_draw = isinstance(self.module, Samples)

@@ -132,7 +132,8 @@ def _table_of_pictures(title: str, entries: Mapping[str, Mapping[str, Any]]) -> 
 def _pictures(protocol: Mapping[str, Any]) -> str:
     """Return the number and the split of scored pictures."""
     split = f"{protocol['split']} " if protocol.get("split", "all") != "all" else ""
-    return f"{protocol['num_pictures']} {split}pictures"
+    number = protocol["num_pictures"]
+    return f"{number} {split}{'picture' if number == 1 else 'pictures'}"
 
 
 def _described(baseline: str, protocol: Mapping[str, Any]) -> str:
@@ -159,7 +160,8 @@ def _refuse_no_number(value: Any, name: str) -> None:
 def _images(protocol: Mapping[str, Any]) -> str:
     """Return a short description of the images of a score, from its protocol."""
     if "num_pictures" in protocol:
-        return f"{protocol['num_pictures']:,} pictures"
+        number = protocol["num_pictures"]
+        return f"{number:,} {'picture' if number == 1 else 'pictures'}"
     parts = []
     if "num_samples" in protocol:
         parts.append(f"{protocol['num_samples']:,} samples")

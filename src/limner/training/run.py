@@ -15,7 +15,7 @@ from limner.callbacks.rollbacks import Rollback, rollbacks_of, seed_after
 from limner.callbacks.signals import StopOnSignal, stopping_at_once
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed
-from limner.config.facts import fill_facts
+from limner.config.facts import fill_facts, refuse_unlabelled
 from limner.config.groups import check_groups
 from limner.console import quieten, shown
 from limner.errors import Interrupted, UserError
@@ -33,6 +33,7 @@ from limner.runs.status import StatusFile
 from limner.training.batch_size import fitting_batch_size
 from limner.training.compilation import compile_training
 from limner.training.image_size import judge_image_size
+from limner.training.left_out import unfit_baselines, unvalidated
 from limner.training.length import Length, refuse_endless
 from limner.training.opening import opening, zero_rate
 from limner.training.own_parts import try_own_parts
@@ -161,7 +162,12 @@ class Run:
         ):
             log.info("%s", line)
         advice = advice_without(self.model) if self.last is None else None
-        for warning in (zero_rate(self.config), advice):
+        for warning in (
+            zero_rate(self.config),
+            advice,
+            unvalidated(self.config, self.model, self.data),
+            unfit_baselines(self.config, self.data, "validation"),
+        ):
             if warning is not None:
                 log.warning("%s", warning)
 
@@ -214,6 +220,7 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
     length.fill()
     del saved
     fill_facts(config, data)
+    refuse_unlabelled(config)
     if first_stage is not None:
         check_shape(first_stage, data.image_shape)
     choose_metrics(config, data)

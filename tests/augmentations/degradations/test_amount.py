@@ -42,10 +42,15 @@ def test_amount_of_whole_numbers_never_exceeds_its_interval(dtype):
     assert found.item() == 100
 
 
-@pytest.mark.parametrize("value", [-1, 11, [3, 2], [], [1, 2, 3], [-1, 2], [1, 11]])
+@pytest.mark.parametrize("value", [-1, 11, [], [1, 2, 3], [-1, 2], [1, 11]])
 def test_amount_refuses_what_is_no_number_or_range_within_its_limits(value):
     with pytest.raises(ValueError, match=r"parts\.blur\.sigma=.*in \[0, 10\], or a range \[min"):
         Amount(value, key="blur.sigma", most=10)
+
+
+def test_amount_refuses_a_range_whose_first_number_is_larger():
+    with pytest.raises(ValueError, match=r"sigma=\[50, 10\]: .* smaller number first: \[10,50\]"):
+        Amount([50, 10], key="noise.sigma")
 
 
 def test_amount_refuses_a_part_of_a_whole_number():

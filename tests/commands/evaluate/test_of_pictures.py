@@ -63,6 +63,15 @@ def test_evaluate_gives_the_scores_of_training_for_the_held_out_pictures(denoise
     assert set(found["psnr"]["baselines"]) == {"input", "blur", "median", "unsharp", "nl_means"}
 
 
+def test_evaluate_without_held_out_pictures_scores_every_picture_of_the_run(denoiser, tmp_path):
+    words = [f"run={denoiser}", f"to={tmp_path}", "metrics.scores=[mae]", "metrics.baselines=[]"]
+    none = ["data.validation_fraction=0", "data.test_fraction=0"]
+    numbers = [measured([*words, *more])[0]["mae"]["protocol"] for more in ([], none)]
+    assert [(each["split"], each["num_pictures"]) for each in numbers] == [
+        ("validation", 2), ("train", 8),
+    ]  # fmt: skip
+
+
 def test_evaluate_scores_every_picture_of_another_path(denoiser, tmp_path, capsys):
     other = write_photos(tmp_path / "others", 3, first=8)
     words = [f"run={denoiser}", f"to={tmp_path}", f"data.path={other}", "checkpoint=last"]
@@ -73,9 +82,13 @@ def test_evaluate_scores_every_picture_of_another_path(denoiser, tmp_path, capsy
     out = capsys.readouterr().out
     assert "3 pictures, rgb" in out
     assert "blur (sigma" in out
+    first, second = out.index("This model: psnr"), out.index("Scoring the baselines: ")
+    assert first < second, "a user who interrupts the baselines has seen the model's scores"
     again, _ = measured([*words, "metrics.scores=[mae]", "metrics.border=4"])
     assert list(again) == ["mae"]
     assert again["mae"]["value"] != found["mae"]["value"]
+    measured([*words, "metrics.baselines=[input,biharmonic]"])
+    assert "metrics.baselines: biharmonic does not fit" in capsys.readouterr().out
     noisier, _ = measured([*words, "data.degradation.parts.noise.sigma=60"])
     assert noisier["psnr"]["baselines"]["input"] < found["psnr"]["baselines"]["input"] - 5
 

@@ -35,7 +35,12 @@ class Amount:
         is_valid = len(interval) in (1, 2) and all(
             least <= number <= most and (not whole or number == int(number)) for number in interval
         )
-        if not is_valid or interval != sorted(interval):
+        if is_valid and interval != sorted(interval):
+            raise ValueError(
+                f"data.degradation.parts.{key}={value}: a range is [min,max], the smaller number "
+                f"first: [{interval[1]},{interval[0]}]."
+            )
+        if not is_valid:
             kind = "a whole number" if whole else "a number"
             limits = f"{least:g} or more" if most == math.inf else f"in [{least:g}, {most:g}]"
             raise ValueError(

@@ -110,7 +110,7 @@ def _measured(subject: Subject, measures: Sequence[str], *, warn: bool) -> Entri
     entries: Entries = {}
     if not measures:
         return entries
-    with Bar("Measuring", total=len(measures), unit="measures") as bar:
+    with Bar("Measuring", total=len(measures), unit="measures", counts_inner=True) as bar:
         for done, name in enumerate(measures, start=1):
             try:
                 entries |= MEASURES[name](subject)

@@ -3,6 +3,7 @@
 __all__ = ["changes_pictures", "default_metrics", "score_pictures", "whole_path"]
 
 import functools
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from limner.metrics.trained_with import trained_with
 from limner.pretrained.load import load
 from limner.pretrained.roles import allowed
 from limner.pretrained.safe_build import build, read_config
+from limner.training.left_out import unfit_baselines
+
+log = logging.getLogger(__name__)
 
 PICTURE = "evaluation_worst_and_best.png"
 SPLITS = ("test", "validation", "train")
@@ -106,7 +110,9 @@ def score_pictures(
             each["protocol"] |= _path_facts(options, overrides, each["protocol"]["split"])
     else:
         gallery = Gallery(scorer.quality(data), 0)
-        found = _score_pairs(scorer, data, model.module, options, overrides, gallery=gallery)
+        found = _score_pairs(
+            scorer, data, model.module, config, options, overrides, gallery=gallery
+        )
     for each in found.values():
         each["protocol"] |= facts | trained_with(model.module, each["protocol"])
     if gallery.extremes:
@@ -119,6 +125,7 @@ def _score_pairs(
     scorer: PairScores,
     data: PicturePairs,
     model: torch.nn.Module,
+    config: DictConfig,
     options: Options,
     overrides: Sequence[str],
     *,
@@ -127,6 +134,8 @@ def _score_pairs(
     """Return the scores of a model that reads inputs; the gallery gets all pictures."""
     device = next(model.parameters()).device
     split = next((name for name in SPLITS if len(data.pictures(name)[1])), "train")
+    if (warning := unfit_baselines(config, data, split)) is not None:
+        log.warning("%s", warning)
     quality, sets = scorer.quality(data), scorer.sets(data, split)
     tally = Tally(quality)
     total = len(data.pictures(split)[1])
@@ -138,6 +147,9 @@ def _score_pairs(
             if sets is not None:
                 add_pictures(sets, output, batch)
             bar.update(done)
+    if scorer.baselines:
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in tally.means().items())
+        log.info("This model: %s. The baselines follow.", shown)
     baselines = scorer.score_baselines(data, split, quality, device=device)
     facts = facts_of(data, split, int(tally.sums[0])) | _path_facts(options, overrides, split)
     found = entries(tally.means(), quality, baselines=baselines, facts=facts)
