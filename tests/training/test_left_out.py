@@ -25,9 +25,9 @@ def config_of(composed, *words):
     [
         (
             "[input,biharmonic]",
-            "metrics.baselines: biharmonic does not fit these data",
+            "metrics.baselines: biharmonic left out; it does not fit",
         ),
-        ("[bicubic,gamma]", "metrics.baselines: bicubic, gamma do not fit these data"),
+        ("[bicubic,gamma]", "metrics.baselines: bicubic, gamma left out; they do not"),
         ("[input,median]", None),
     ],
 )

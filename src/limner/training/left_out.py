@@ -29,11 +29,8 @@ def unfit_baselines(config: DictConfig, data: Any, split: str) -> str | None:
     left = [name for name in asked if name not in fitting_for(data, split, asked)]
     if not left or asked in usual:
         return None
-    does = "does not fit" if len(left) == 1 else "do not fit"
-    return (
-        f"metrics.baselines: {', '.join(left)} {does} these data (data.scale={data.scale}, "
-        f"data/degradation) and\n{'is' if len(left) == 1 else 'are'} left out."
-    )
+    does = "it does" if len(left) == 1 else "they do"
+    return f"metrics.baselines: {', '.join(left)} left out; {does} not fit these data."
 
 
 def unvalidated(config: DictConfig, model: object, data: Any) -> str | None:
