@@ -99,7 +99,7 @@ FITS_DOMAINS = "data=shapes_styles, unpaired_folders"
         (["model=translator", "data=unpaired_folders", "data.path=both", "data.folder_b=A"],
          "must be different folders"),
         (["model=translator", "data=unpaired_folders", "data.path=both", "data.path_b=gone"],
-         "data.path_b=gone does not exist"),
+         "gone does not exist"),
         (["model=translator", "data=unpaired_folders", "data.path=both", "data.crop_size=13"],
          "Choose a data.crop_size of 12"),
         (["model=translator", "data=shapes_styles", "data.batch_size=6000"],

@@ -53,9 +53,17 @@ NEEDED = {
     "data=restoration": {"data.path": "x"},
     "data=super_resolution": {"data.path": "x"},
     "data=image_folder": {"data.path": "x"},
+    "data=paired_folder": {"data.path": "x"},
+    "data=pictures": {"data.path": "x"},
+    "data=shapes_styles": {"model": "cyclegan", "data": "unpaired_folders", "data.path": "x"},
+    "data=unpaired_folders": {"model": "cyclegan", "data": "unpaired_folders", "data.path": "x"},
     "data=imagenet": {"data.root": "x"},
     "model=code_prior": {"model.first_stage": "x"},
     "model=latent_prior": {"model.first_stage": "x"},
+    "model=cyclegan": {"data": "unpaired_folders", "data.path": "x"},
+    "model=pix2pix": {"data": "paired_folder", "data.path": "x"},
+    "model=srgan": {"data": "super_resolution", "data.path": "x"},
+    "model=style_transfer": {"data": "pictures", "data.path": "x", "model.styles": "[x]"},
     "model=restoration": {"data": "restoration", "data.path": "x"},
     "model=super_resolution": {"data": "super_resolution", "data.path": "x"},
 }
@@ -79,7 +87,8 @@ def test_foreign_classes_accepts_every_option_of_conf(composed, i):
      ["data=restoration", "data.path=x",
       "data/degradation=[noise,blur,low_light,jpeg,downscale,holes]"],
      ["data=super_resolution", "data.path=x", "data/degradation=resize"],
-     ["data=shapes", "data/augmentation=strong"]],
+     ["data=shapes", "data/augmentation=strong"],
+     ["model=pix2pix", "data=shapes_edges"], ["model=cyclegan", "data=shapes_styles"]],
 )  # fmt: skip
 def test_foreign_classes_accepts_the_parts_of_conf(composed, words):
     assert not foreign_classes(plain(composed(*words)), trust=[])

@@ -86,10 +86,11 @@ def assert_equal(before: list[dict[str, float]], after: list[dict[str, float]]) 
 def test_every_loss_is_compiled_as_one_graph_with_equal_values(
     composed, compiler, caplog, tmp_path, model, network, choices
 ):
-    fakes.images(tmp_path / "pictures", 20, size=(36, 41))
+    for folder in ("pictures", "pairs/before", "pairs/after"):
+        fakes.images(tmp_path / folder, 20, size=(36, 41))
     made = composed(
         f"model={model}", f"network={network}", *(f"model/{word}" for word in choices.split()),
-        *pictures_of(model, tmp_path),
+        *pictures_of(model, network, tmp_path),
         "metrics=none", f"trainer.max_steps={NUM_UPDATES}", "trainer.limit_val_batches=1",
         "data.batch_size=8", "callbacks.log.every_num_updates=1", *ALONE, "logger=csv",
     )  # fmt: skip
