@@ -29,6 +29,26 @@ def test_options_with_names_the_files_that_have_a_key():
     assert "digits" not in names
 
 
+def test_network_that_reads_a_key_of_another_model_is_refused_with_networks_that_fit(composed):
+    data = "data=restoration", "data.path=nowhere"
+    with pytest.raises(UserError) as refused:
+        check(composed("model=pix2pix", "network=johnson_styles", *data))
+    first, second = str(refused.value).splitlines()
+    assert first == "The chosen network reads model.styles, which this model lacks;"
+    names = second.removeprefix("choose one of network=").split(", ")
+    assert {"johnson", "unet", "srresnet"} <= {*names}
+    assert not {"johnson_styles", "nafnet_holes", "dcgan"} & {*names}
+
+
+@pytest.mark.parametrize("degradation", ["holes", "noise"])
+def test_networks_that_fill_holes_are_offered_for_data_with_holes_only(composed, degradation):
+    data = "data=restoration", f"data/degradation={degradation}", "data.path=nowhere"
+    with pytest.raises(UserError, match="part restorer; choose one of network=") as refused:
+        check(composed("model=restoration", "network=dcgan", *data))
+    assert ("nafnet_holes" in str(refused.value)) == (degradation == "holes")
+    assert "johnson_styles" not in str(refused.value)
+
+
 def test_placeholders_allow_a_part_of_a_fact_to_be_read():
     config = OmegaConf.create(
         {

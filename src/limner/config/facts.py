@@ -2,7 +2,8 @@
 
 __all__ = [
     "FACTS", "fill_facts", "model_options", "options_with", "refuse_kind_of_data",
-    "refuse_missing_facts", "refuse_unlabelled", "with_options", "with_placeholders",
+    "refuse_missing_facts", "refuse_unlabelled", "unfit_network", "with_options",
+    "with_placeholders",
 ]  # fmt: skip
 
 import re
@@ -17,6 +18,10 @@ from limner.errors import UserError
 FACTS = ("image_shape", "input_shape", "num_classes")
 OF_INPUTS = re.compile(r"'data\.(input_shape|scale)\b")
 """Keys of data with inputs, in the error about a config that reads a key which is not there."""
+OF_MODEL = re.compile(r"\$\{model\.(\w+)")
+"""Key of `model` that a network reads."""
+FOR_HOLES = "limner.networks.known_pixels."
+"""Module of networks that change the pixels in holes only."""
 
 
 def fill_facts(config: DictConfig, data: Any) -> None:
@@ -39,8 +44,59 @@ def with_placeholders(config: DictConfig) -> DictConfig:
 
 def options_with(group: str, key: str) -> str:
     """Return the options of a group whose file has a key, as GROUP=A, B, C."""
+    return f"{group}=" + ", ".join(_files_with(group, key))
+
+
+def unfit_network(config: DictConfig, error: Exception) -> str | None:
+    """Return the message about a network that does not fit the model; None for another error.
+
+    The network lacks a part that the model reads, or reads a key that the model lacks.
+
+    Args:
+        config: Config of a run.
+        error: Error about a key that is not there.
+    """
+    if (role := re.search(r"'network\.(\w+)'", str(error))) is not None:
+        return (
+            f"This model needs a network with the part {role[1]}; choose one of "
+            f"{_fitting_networks(config, role[1])}"
+        )
+    missing = re.search(r"'model\.(\w+)'", str(error))
+    for role, part in (config.get("network") or OmegaConf.create()).items_ex(resolve=False):
+        if missing is not None and OmegaConf.is_config(part) and missing[1] in _of_model(part):
+            return (
+                f"The chosen network reads model.{missing[1]}, which this model lacks;\n"
+                f"choose one of {_fitting_networks(config, str(role))}"
+            )
+    return None
+
+
+def _fitting_networks(config: DictConfig, role: str) -> str:
+    """Return the networks that have a role and fit the model and the data, as network=A, B, C.
+
+    A network that reads a key of `model` fits a model with this key. A network that fills holes
+    fits data with holes.
+    """
+    holes = OmegaConf.select(config, "data.degradation.parts.holes") is not None
+    fitting = [
+        name
+        for name, node in _files_with("network", role).items()
+        if (holes or not str(OmegaConf.select(node, f"{role}._target_")).startswith(FOR_HOLES))
+        and _of_model(node[role]) <= {*config.model.keys()}
+    ]
+    return "network=" + ", ".join(fitting)
+
+
+def _of_model(part: DictConfig) -> set[str]:
+    """Return the keys of `model` that a part of a network reads."""
+    return {*OF_MODEL.findall(OmegaConf.to_yaml(part))}
+
+
+def _files_with(group: str, key: str) -> dict[str, DictConfig]:
+    """Return the options of a group whose file has a key, and the files."""
     files = sorted((CONFIG_DIR / group).glob("*.yaml"))
-    return f"{group}=" + ", ".join(file.stem for file in files if key in OmegaConf.load(file))
+    loaded = {file.stem: OmegaConf.load(file) for file in files}
+    return {name: node for name, node in loaded.items() if key in node}
 
 
 def refuse_kind_of_data(model: object, data: object) -> None:
