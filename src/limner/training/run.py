@@ -169,7 +169,7 @@ class Run:
             unfit_baselines(self.config, self.data, "validation"),
         ):
             if warning is not None:
-                log.warning("%s", warning)
+                log.warning(warning)  # an argument would lose its line breaks
 
 
 def prepare(config: DictConfig, progress: Progress | None = None) -> Run:
