@@ -2,8 +2,8 @@
 
 __all__ = [
     "FACTS", "fill_facts", "model_options", "options_with", "refuse_kind_of_data",
-    "refuse_missing_facts", "refuse_unlabelled", "unfit_network", "with_options",
-    "with_placeholders",
+    "refuse_missing_facts", "refuse_unfit_inputs", "refuse_unlabelled", "unfit_network",
+    "with_options", "with_placeholders",
 ]  # fmt: skip
 
 import re
@@ -20,6 +20,8 @@ OF_INPUTS = re.compile(r"'data\.(input_shape|scale)\b")
 """Keys of data with inputs, in the error about a config that reads a key which is not there."""
 OF_MODEL = re.compile(r"\$\{model\.(\w+)")
 """Key of `model` that a network reads."""
+COPY = "limner.augmentations.degradations.Copy"
+"""Degradation whose input equals the target."""
 FOR_HOLES = "limner.networks.known_pixels."
 """Module of networks that change the pixels in holes only."""
 
@@ -112,7 +114,8 @@ def refuse_kind_of_data(model: object, data: object) -> None:
             raise UserError(_needs_domains(name, own))
     elif getattr(model, "reads_input", False):
         if has_domains or not hasattr(data, "input_shape"):
-            raise UserError(_needs_inputs(with_options(model), own))
+            compares = getattr(model, "compares_with_target", True)
+            raise UserError(_needs_inputs(with_options(model), own, compares=compares))
         if not getattr(data, "has_inputs", True):
             raise UserError(
                 f"{with_options(model)} reads an input beside each image, and\n"
@@ -169,15 +172,54 @@ def refuse_missing_facts(config: DictConfig, error: Exception) -> None:
     """
     if not OF_INPUTS.search(str(error)):
         return
-    needs = _needs_domains if _reads_domains(config) else _needs_inputs
-    raise UserError(needs("This model", f"data={config.data.get('name')}")) from error
+    named = "This model", f"data={config.data.get('name')}"
+    if _attribute(config, "reads_domains", False):
+        raise UserError(_needs_domains(*named)) from error
+    compares = _attribute(config, "compares_with_target", True)
+    raise UserError(_needs_inputs(*named, compares=compares)) from error
 
 
-def _needs_inputs(name: str, data: str) -> str:
+def refuse_unfit_inputs(config: DictConfig) -> None:
+    """Raise `UserError` if the inputs of the data are of no use to the model.
+
+    A model that compares its outputs with targets learns nothing from inputs that equal the
+    targets. A network of styles paints pictures of their own size.
+
+    Args:
+        config: Config of a run.
+    """
+    if not _attribute(config, "reads_input", False):
+        return
+    data, scale = f"data={config.data.get('name')}", config.data.get("scale")
+    if _attribute(config, "compares_with_target", True):
+        parts = OmegaConf.select(config, "data.degradation.parts") or {}
+        if parts and all(part.get("_target_") == COPY for part in parts.values()):
+            raise UserError(
+                f"This model learns a target that differs from the input, and {data} with\n"
+                f"data/degradation=copy has equal ones; choose {_data_with_inputs(compares=True)}"
+            )
+    elif scale not in (None, 1) and "num_styles" in (config.model.get("network") or {}):
+        raise UserError(
+            f"The network of styles keeps the size of a picture, and {data} has data.scale="
+            f"{scale};\nchoose {_data_with_inputs(compares=False)}"
+        )
+
+
+def _needs_inputs(name: str, data: str, *, compares: bool) -> str:
     return (
         f"{name} reads an input beside each image, and {data} has none;\n"
-        f"choose one of {options_with('data', 'input_shape')}"
+        f"choose {_data_with_inputs(compares=compares)}"
     )
+
+
+def _data_with_inputs(*, compares: bool) -> str:
+    """Return the options of `data` with inputs that differ from the targets, or equal them."""
+    found = [
+        name
+        for name, node in _files_with("data", "input_shape").items()
+        if compares != ({"degradation": "copy"} in node.get("defaults", []))
+    ]
+    return ("one of " if len(found) > 1 else "") + "data=" + ", ".join(found)
 
 
 def _needs_domains(name: str, data: str) -> str:
@@ -211,10 +253,10 @@ def _degradations(*, enlarges: bool) -> str:
     return "data/degradation=" + ", ".join(sorted(names - {"none", "copy", "resize"}))
 
 
-def _reads_domains(config: DictConfig) -> bool:
-    """Return whether the class of the model says that it reads two domains."""
-    name = OmegaConf.select(config, "model._target_")
+def _attribute(config: DictConfig, name: str, default: bool) -> bool:
+    """Return an attribute of the class of the model that a config names."""
+    kind = OmegaConf.select(config, "model._target_")
     try:
-        return bool(getattr(get_object(name), "reads_domains", False))
+        return bool(getattr(get_object(kind), name, default))
     except (ImportError, ValueError, TypeError):  # the check of the targets explains it
-        return False
+        return default
