@@ -147,8 +147,8 @@ def test_two_processes_equal_one(run, tmp_path, words):
     ("changed", "message"),
     [
         ([*DATA, "model.styles=[styles/red.png,nix.png]"], "nix.png cannot be read"),
-        (["data=digits"], "choose one of data="),
-        (["data=super_resolution", "data.path=photos"], "network=johnson keeps the size"),
+        (["data=digits"], "choose data=pictures"),
+        (["data=super_resolution", "data.path=photos"], "choose data=pictures"),
         ([*DATA, "metrics=pictures"], "choose metrics=loss"),
         ([*DATA, "model/losses=pixel"], "choose model/losses=style"),
         ([*DATA, "network=srresnet"], "choose network=johnson_styles"),

@@ -9,6 +9,7 @@ from limner.config.facts import (
     model_options,
     options_with,
     refuse_kind_of_data,
+    refuse_unfit_inputs,
     refuse_unlabelled,
     with_placeholders,
 )
@@ -27,6 +28,55 @@ def test_options_with_names_the_files_that_have_a_key():
     assert group == "data"
     assert {"paired_folder", "restoration", "super_resolution"} <= set(names.split(", "))
     assert "digits" not in names
+
+
+def test_network_that_reads_a_key_of_another_model_is_refused_with_networks_that_fit(composed):
+    data = "data=restoration", "data.path=nowhere"
+    with pytest.raises(UserError) as refused:
+        check(composed("model=pix2pix", "network=johnson_styles", *data))
+    first, second = str(refused.value).splitlines()
+    assert first == "The chosen network reads model.styles, which this model lacks;"
+    names = second.removeprefix("choose one of network=").split(", ")
+    assert {"johnson", "unet", "srresnet"} <= {*names}
+    assert not {"johnson_styles", "nafnet_holes", "dcgan"} & {*names}
+
+
+@pytest.mark.parametrize("degradation", ["holes", "noise"])
+def test_networks_that_fill_holes_are_offered_for_data_with_holes_only(composed, degradation):
+    data = "data=restoration", f"data/degradation={degradation}", "data.path=nowhere"
+    with pytest.raises(UserError, match="part restorer; choose one of network=") as refused:
+        check(composed("model=restoration", "network=dcgan", *data))
+    assert ("nafnet_holes" in str(refused.value)) == (degradation == "holes")
+    assert "johnson_styles" not in str(refused.value)
+
+
+PICTURES = ("data=pictures", "data.path=nowhere")
+
+
+@pytest.mark.parametrize("model", ["pix2pix", "restoration", "srgan", "super_resolution"])
+def test_model_that_compares_with_targets_is_refused_on_copies_of_targets(composed, model):
+    with pytest.raises(UserError, match="equal ones; choose one of data=") as refused:
+        refuse_unfit_inputs(composed(f"model={model}", *PICTURES))
+    assert "pictures" not in str(refused.value).partition("one of")[2]
+    refuse_unfit_inputs(composed(f"model={model}", *PICTURES, "data/degradation=[copy,noise]"))
+    refuse_unfit_inputs(composed("model=pix2pix", "data=paired_folder", "data.path=nowhere"))
+
+
+def test_style_transfer_is_accepted_on_pictures_and_refused_on_small_copies(composed):
+    model = "model=style_transfer", "model.styles=[a.png]"
+    refuse_unfit_inputs(composed(*model, *PICTURES))
+    with pytest.raises(UserError, match=r"data.scale=4;\nchoose data=pictures$"):
+        refuse_unfit_inputs(composed(*model, "data=super_resolution", "data.path=nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("words", "fits"), [(["model=pix2pix"], False), (["model=style_transfer"], True)]
+)
+def test_pictures_are_offered_to_models_without_targets_only(composed, words, fits):
+    with pytest.raises(UserError, match="reads an input") as refused:
+        check(composed(*words, *(["model.styles=[a.png]"] if fits else []), "data=digits"))
+    assert str(refused.value).endswith("choose data=pictures") == fits
+    assert ("pictures" in str(refused.value).splitlines()[1]) == fits
 
 
 def test_placeholders_allow_a_part_of_a_fact_to_be_read():

@@ -81,6 +81,7 @@ def test_super_resolution_gan_without_initial_weights_warns(run, words):
     said = result.out + result.err
     assert said.count("model.initial_weights is null: the network starts from random weights") == 1
     assert "First train model=super_resolution" in said
+    assert r"\x0a" not in said, "the warning keeps its line breaks"
 
 
 def test_model_that_sees_its_input_needs_no_initial_weights(composed):

@@ -29,7 +29,7 @@ from omegaconf.errors import (
 )
 
 from limner.config.error_messages import shortened
-from limner.config.facts import FACTS, options_with, refuse_missing_facts, with_placeholders
+from limner.config.facts import FACTS, refuse_missing_facts, unfit_network, with_placeholders
 from limner.config.groups import check_groups
 from limner.config.own_code import OwnModuleError, is_from_library
 from limner.config.ranges import check_finite, check_optimizer, check_range
@@ -60,13 +60,7 @@ def composed(config: DictConfig, *, only: str | None = None) -> dict[str, Any]:
         raise UserError(f"{error.full_key} must be given: {error.full_key}=...") from error
     except InterpolationKeyError as error:
         refuse_missing_facts(config, error)
-        role = re.search(r"'network\.(\w+)'", str(error))
-        if role is None:
-            raise UserError(shortened(error, lines=1)) from error
-        raise UserError(
-            f"This model needs a network with the part {role[1]}; choose one of "
-            + options_with("network", role[1])
-        ) from error
+        raise UserError(unfit_network(config, error) or shortened(error, lines=1)) from error
     except OmegaConfBaseException as error:
         raise UserError(shortened(error, lines=1)) from error
 

@@ -2,7 +2,8 @@
 
 __all__ = [
     "FACTS", "fill_facts", "model_options", "options_with", "refuse_kind_of_data",
-    "refuse_missing_facts", "refuse_unlabelled", "with_options", "with_placeholders",
+    "refuse_missing_facts", "refuse_unfit_inputs", "refuse_unlabelled", "unfit_network",
+    "with_options", "with_placeholders",
 ]  # fmt: skip
 
 import re
@@ -17,6 +18,12 @@ from limner.errors import UserError
 FACTS = ("image_shape", "input_shape", "num_classes")
 OF_INPUTS = re.compile(r"'data\.(input_shape|scale)\b")
 """Keys of data with inputs, in the error about a config that reads a key which is not there."""
+OF_MODEL = re.compile(r"\$\{model\.(\w+)")
+"""Key of `model` that a network reads."""
+COPY = "limner.augmentations.degradations.Copy"
+"""Degradation whose input equals the target."""
+FOR_HOLES = "limner.networks.known_pixels."
+"""Module of networks that change the pixels in holes only."""
 
 
 def fill_facts(config: DictConfig, data: Any) -> None:
@@ -39,8 +46,59 @@ def with_placeholders(config: DictConfig) -> DictConfig:
 
 def options_with(group: str, key: str) -> str:
     """Return the options of a group whose file has a key, as GROUP=A, B, C."""
+    return f"{group}=" + ", ".join(_files_with(group, key))
+
+
+def unfit_network(config: DictConfig, error: Exception) -> str | None:
+    """Return the message about a network that does not fit the model; None for another error.
+
+    The network lacks a part that the model reads, or reads a key that the model lacks.
+
+    Args:
+        config: Config of a run.
+        error: Error about a key that is not there.
+    """
+    if (role := re.search(r"'network\.(\w+)'", str(error))) is not None:
+        return (
+            f"This model needs a network with the part {role[1]}; choose one of "
+            f"{_fitting_networks(config, role[1])}"
+        )
+    missing = re.search(r"'model\.(\w+)'", str(error))
+    for role, part in (config.get("network") or OmegaConf.create()).items_ex(resolve=False):
+        if missing is not None and OmegaConf.is_config(part) and missing[1] in _of_model(part):
+            return (
+                f"The chosen network reads model.{missing[1]}, which this model lacks;\n"
+                f"choose one of {_fitting_networks(config, str(role))}"
+            )
+    return None
+
+
+def _fitting_networks(config: DictConfig, role: str) -> str:
+    """Return the networks that have a role and fit the model and the data, as network=A, B, C.
+
+    A network that reads a key of `model` fits a model with this key. A network that fills holes
+    fits data with holes.
+    """
+    holes = OmegaConf.select(config, "data.degradation.parts.holes") is not None
+    fitting = [
+        name
+        for name, node in _files_with("network", role).items()
+        if (holes or not str(OmegaConf.select(node, f"{role}._target_")).startswith(FOR_HOLES))
+        and _of_model(node[role]) <= {*config.model.keys()}
+    ]
+    return "network=" + ", ".join(fitting)
+
+
+def _of_model(part: DictConfig) -> set[str]:
+    """Return the keys of `model` that a part of a network reads."""
+    return {*OF_MODEL.findall(OmegaConf.to_yaml(part))}
+
+
+def _files_with(group: str, key: str) -> dict[str, DictConfig]:
+    """Return the options of a group whose file has a key, and the files."""
     files = sorted((CONFIG_DIR / group).glob("*.yaml"))
-    return f"{group}=" + ", ".join(file.stem for file in files if key in OmegaConf.load(file))
+    loaded = {file.stem: OmegaConf.load(file) for file in files}
+    return {name: node for name, node in loaded.items() if key in node}
 
 
 def refuse_kind_of_data(model: object, data: object) -> None:
@@ -56,7 +114,8 @@ def refuse_kind_of_data(model: object, data: object) -> None:
             raise UserError(_needs_domains(name, own))
     elif getattr(model, "reads_input", False):
         if has_domains or not hasattr(data, "input_shape"):
-            raise UserError(_needs_inputs(with_options(model), own))
+            compares = getattr(model, "compares_with_target", True)
+            raise UserError(_needs_inputs(with_options(model), own, compares=compares))
         if not getattr(data, "has_inputs", True):
             raise UserError(
                 f"{with_options(model)} reads an input beside each image, and\n"
@@ -113,15 +172,54 @@ def refuse_missing_facts(config: DictConfig, error: Exception) -> None:
     """
     if not OF_INPUTS.search(str(error)):
         return
-    needs = _needs_domains if _reads_domains(config) else _needs_inputs
-    raise UserError(needs("This model", f"data={config.data.get('name')}")) from error
+    named = "This model", f"data={config.data.get('name')}"
+    if _attribute(config, "reads_domains", False):
+        raise UserError(_needs_domains(*named)) from error
+    compares = _attribute(config, "compares_with_target", True)
+    raise UserError(_needs_inputs(*named, compares=compares)) from error
 
 
-def _needs_inputs(name: str, data: str) -> str:
+def refuse_unfit_inputs(config: DictConfig) -> None:
+    """Raise `UserError` if the inputs of the data are of no use to the model.
+
+    A model that compares its outputs with targets learns nothing from inputs that equal the
+    targets. A network of styles paints pictures of their own size.
+
+    Args:
+        config: Config of a run.
+    """
+    if not _attribute(config, "reads_input", False):
+        return
+    data, scale = f"data={config.data.get('name')}", config.data.get("scale")
+    if _attribute(config, "compares_with_target", True):
+        parts = OmegaConf.select(config, "data.degradation.parts") or {}
+        if parts and all(part.get("_target_") == COPY for part in parts.values()):
+            raise UserError(
+                f"This model learns a target that differs from the input, and {data} with\n"
+                f"data/degradation=copy has equal ones; choose {_data_with_inputs(compares=True)}"
+            )
+    elif scale not in (None, 1) and "num_styles" in (config.model.get("network") or {}):
+        raise UserError(
+            f"The network of styles keeps the size of a picture, and {data} has data.scale="
+            f"{scale};\nchoose {_data_with_inputs(compares=False)}"
+        )
+
+
+def _needs_inputs(name: str, data: str, *, compares: bool) -> str:
     return (
         f"{name} reads an input beside each image, and {data} has none;\n"
-        f"choose one of {options_with('data', 'input_shape')}"
+        f"choose {_data_with_inputs(compares=compares)}"
     )
+
+
+def _data_with_inputs(*, compares: bool) -> str:
+    """Return the options of `data` with inputs that differ from the targets, or equal them."""
+    found = [
+        name
+        for name, node in _files_with("data", "input_shape").items()
+        if compares != ({"degradation": "copy"} in node.get("defaults", []))
+    ]
+    return ("one of " if len(found) > 1 else "") + "data=" + ", ".join(found)
 
 
 def _needs_domains(name: str, data: str) -> str:
@@ -155,10 +253,10 @@ def _degradations(*, enlarges: bool) -> str:
     return "data/degradation=" + ", ".join(sorted(names - {"none", "copy", "resize"}))
 
 
-def _reads_domains(config: DictConfig) -> bool:
-    """Return whether the class of the model says that it reads two domains."""
-    name = OmegaConf.select(config, "model._target_")
+def _attribute(config: DictConfig, name: str, default: bool) -> bool:
+    """Return an attribute of the class of the model that a config names."""
+    kind = OmegaConf.select(config, "model._target_")
     try:
-        return bool(getattr(get_object(name), "reads_domains", False))
+        return bool(getattr(get_object(kind), name, default))
     except (ImportError, ValueError, TypeError):  # the check of the targets explains it
-        return False
+        return default

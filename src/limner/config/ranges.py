@@ -16,12 +16,13 @@ from limner.errors import UserError
 MAX_SEED = 2**32 - 1
 SEED = re.compile(r"(.*_)?seed")
 SIZE = re.compile(
-    r"(.*_)?(dims?|width|size|heads|channels|length|period)|params_per_value|max_features|every.*"
+    r"(?!pool_size$)(.*_)?(dims?|width|size|heads|channels|length|period)"
+    r"|params_per_value|max_features|every.*"
     r"|(.*_)?num_(samples|images|updates|epochs|components|codes|neighbours|splits|subsets"
     r"|features|heads|operators|discriminator_steps)"
 )
-"""Names of whole numbers that must be 1 or more."""
-COUNT = re.compile(r"(.*_)?num_|first_update$|.*_gib$")
+"""Names of whole numbers that must be 1 or more; a pool of images may have the size 0."""
+COUNT = re.compile(r"(.*_)?num_|first_update$|pool_size$|.*_gib$")
 """Names of numbers that must be 0 or more."""
 RATE = re.compile(r"(.*_)?(lr|learning_rate)")
 

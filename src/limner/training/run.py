@@ -15,7 +15,7 @@ from limner.callbacks.rollbacks import Rollback, rollbacks_of, seed_after
 from limner.callbacks.signals import StopOnSignal, stopping_at_once
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed
-from limner.config.facts import fill_facts, refuse_unlabelled
+from limner.config.facts import fill_facts, refuse_unfit_inputs, refuse_unlabelled
 from limner.config.groups import check_groups
 from limner.console import quieten, shown
 from limner.errors import Interrupted, UserError
@@ -169,7 +169,7 @@ class Run:
             unfit_baselines(self.config, self.data, "validation"),
         ):
             if warning is not None:
-                log.warning("%s", warning)
+                log.warning(warning)  # an argument would lose its line breaks
 
 
 def prepare(config: DictConfig, progress: Progress | None = None) -> Run:
@@ -200,6 +200,7 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
     refuse_values(config)
     refuse_endless(config)
     check(config)
+    refuse_unfit_inputs(config)
     check_started(num_processes(config), num_nodes=config.trainer.num_nodes)
     build(config, "gradients")  # checks the values
     last = newest_or_refuse(run_dir) if config.resume is not None else None
