@@ -30,10 +30,21 @@ FAMILIES = sorted(path.stem for path in (CONFIG_DIR / "model").glob("*.yaml"))
 """Names of all model families: a new file in conf/model joins by itself."""
 FIRST_STAGES = {"code_prior": "vqvae", "latent_prior": "rae"}
 """Model of the first stage that a family builds on."""
-OF_PICTURES = ("restoration", "super_resolution")
-"""Families that change pictures; the data sets that they need have the same names."""
+OF_PICTURES = {
+    "restoration": "restoration",
+    "super_resolution": "super_resolution",
+    "srgan": "super_resolution",
+    "pix2pix": "restoration",
+    "style_transfer": "pictures",
+    "cyclegan": "shapes_styles",
+}
+"""Families that change pictures, and a data set that each reads."""
+SMALL_PATCHES = ("network.discriminator.receptive_field=16",)
 OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "latent_prior": ("model/prior=flow",),  # its default is computed in one update
+    "srgan": SMALL_PATCHES,
+    "pix2pix": SMALL_PATCHES,
+    "cyclegan": SMALL_PATCHES,
 }
 """Further words of a family."""
 NUM_COMPARED = 10
@@ -44,6 +55,12 @@ TOLERANCES = {"32-true": 0.01, "bf16-mixed": 0.03}
 On a CPU, another order of sums changed the losses of a DCGAN by 0.0025, and bfloat16 changed them
 by 0.009. Another seed changed the losses of every tried family by 0.03 or more. On a GPU, float32
 is compared without TF32.
+"""
+ROUNDING_FACTORS = {"cyclegan": 10.0, "style_transfer": 10.0}
+"""Factor of the tolerance of bf16-mixed for families that amplify rounding.
+
+Instance norm divides by the deviation of the few pixels of a small crop. On a CPU, bfloat16 changed
+these losses by 0.14, with crops of 8 pixels.
 """
 COMPILED_ON_CPU = ("vae", "gan")
 """Families that a CPU compiles: compiling takes it long, and gains nothing there."""
@@ -74,7 +91,10 @@ def compiled(context: Context) -> Iterator[Finding]:
 
 def family_words(family: str, context: Context) -> list[str]:
     """Return the words of limner's command line that train a family on a small scale."""
-    data = picture_words(family, context) if family in OF_PICTURES else data_words(context)
+    if family in OF_PICTURES:
+        data = picture_words(OF_PICTURES[family], context)
+    else:
+        data = data_words(context)
     words = [f"model={family}", *data, *QUIET, *OTHER_WORDS.get(family, ())]
     if family in FIRST_STAGES:
         words.append(f"model.first_stage='{_first_stage(FIRST_STAGES[family], context)}'")
@@ -127,6 +147,8 @@ def _compared(
         return Finding(what, "a loss is not finite", passed=False)
     difference = largest_difference(losses[: len(expected)], expected)
     tolerance = TOLERANCES[precision]
+    if precision == "bf16-mixed":
+        tolerance *= ROUNDING_FACTORS.get(family, 1.0)
     found = f"{num_updates} updates; first {len(expected)} losses differ by {difference:.1g}"
     return Finding(
         what, f"{found} of at most {tolerance:g}", difference <= tolerance,

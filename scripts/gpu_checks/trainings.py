@@ -37,6 +37,7 @@ QUIET = (
 )  # fmt: skip
 """Words that switch off everything except the training itself."""
 NUM_CLASSES = 10
+SMALLEST_CROP = 8  # pixels; discriminators of patches need 6
 NUM_PICTURES = 64
 WIDTHS = ("width", "max_width", "num_features", "code_dim")
 """Keys of conf/network with the size of a layer."""
@@ -114,9 +115,21 @@ def data_words(context: Context) -> list[str]:
     ]  # fmt: skip
 
 
-def picture_words(family: str, context: Context) -> list[str]:
-    """Return the words for training a family that changes pictures, on synthetic pictures."""
+def picture_words(data: str, context: Context) -> list[str]:
+    """Return the words for training a model that changes pictures, on synthetic pictures.
+
+    Args:
+        data: Name of the data set.
+        context: The context of the checks.
+    """
     channels, side, _ = context.scale.image_shape
+    crop_size = max(side // 2 // 4 * 4, min(side, SMALLEST_CROP))
+    common = [
+        f"data={data}", f"data.crop_size={crop_size}", f"data.num_channels={channels}",
+        f"data.batch_size={context.scale.batch_size}",
+    ]  # fmt: skip
+    if data == "shapes_styles":
+        return common
     data_words(context)
     folder = context.folder / "pictures"
     if not folder.exists():
@@ -126,10 +139,8 @@ def picture_words(family: str, context: Context) -> list[str]:
             Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels).save(
                 folder / f"{i}.png"
             )
-    return [
-        f"data={family}", f"data.path='{folder}'", f"data.crop_size={side // 2 // 4 * 4}",
-        f"data.num_channels={channels}", f"data.batch_size={context.scale.batch_size}",
-    ]  # fmt: skip
+    styles = [f"model.styles=['{folder}/0.png']"] if data == "pictures" else []
+    return [*common, f"data.path='{folder}'", *styles]
 
 
 def new_folder(parent: Path) -> Path:
