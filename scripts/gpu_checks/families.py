@@ -59,8 +59,8 @@ is compared without TF32.
 ROUNDING_FACTORS = {"cyclegan": 10.0, "style_transfer": 10.0}
 """Factor of the tolerance of bf16-mixed for families that amplify rounding.
 
-Instance norm divides by the deviation of the few pixels of a small crop. On a CPU, bfloat16 changed
-these losses by 0.14, with crops of 8 pixels.
+Instance norm divides by the deviation of the few pixels of a small crop. On a CPU, bfloat16
+changed these losses by 0.14, with crops of 8 pixels.
 """
 COMPILED_ON_CPU = ("vae", "gan")
 """Families that a CPU compiles: compiling takes it long, and gains nothing there."""
