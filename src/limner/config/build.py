@@ -28,7 +28,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from limner.config.error_messages import shortened
+from limner.config.error_messages import must_be_given, shortened
 from limner.config.facts import FACTS, refuse_missing_facts, unfit_network, with_placeholders
 from limner.config.groups import check_groups
 from limner.config.own_code import OwnModuleError, is_from_library
@@ -57,7 +57,7 @@ def composed(config: DictConfig, *, only: str | None = None) -> dict[str, Any]:
     try:
         return {key: _plain(config, key) for key in keys}
     except MissingMandatoryValue as error:
-        raise UserError(f"{error.full_key} must be given: {error.full_key}=...") from error
+        raise UserError(must_be_given(error.full_key)) from error
     except InterpolationKeyError as error:
         refuse_missing_facts(config, error)
         raise UserError(unfit_network(config, error) or shortened(error, lines=1)) from error
