@@ -41,6 +41,24 @@ def test_check_names_a_wrong_argument(composed, override, message):
     assert message in str(error.value)
 
 
+def test_check_describes_a_missing_value_by_its_comment(composed):
+    for more in ([], ["data=pictures", "data.path=nowhere"]):
+        with pytest.raises(UserError) as error:
+            check(composed("model=style_transfer", *more))
+        first, second = str(error.value).splitlines()
+        assert first == "model.styles must be given: model.styles=..."
+        assert second.startswith("(paths of the style pictures, such as [")
+
+
+def test_check_names_the_key_that_a_value_is_read_from(composed):
+    words = "model=pix2pix", "data=paired_folder", "data.path=nowhere"
+    with pytest.raises(UserError) as error:
+        check(composed(*words, "data.input_side=rigth"))
+    assert str(error.value) == "data.input_side=rigth: must be left or right."
+    with pytest.raises(UserError, match=r"^data\.input_folder=3: must be text or null"):
+        check(composed(*words, "data.input_folder=3"))
+
+
 @pytest.mark.parametrize(
     "override",
     [

@@ -149,8 +149,11 @@ def test_transform_runs_networks_of_whole_pictures_whole_or_refuses_their_memory
 def test_models_without_pictures_or_without_drawing_name_what_fits(nearest):
     with pytest.raises(UserError, match=r"PictureModel draws no images; it transforms pictures"):
         nearest.sample(1)
-    with pytest.raises(UserError, match="PictureModel has no latent codes"):
+    with pytest.raises(UserError, match=r"has no latent codes; .* or transform\(\) in Python"):
         nearest.latents(1)
+    for method in (nearest.reconstruct, nearest.encode):
+        with pytest.raises(UserError, match=r"has no encoder; .* or transform\(\) in Python"):
+            method(pixels(1, 5, 7, 3))
     nearest.module = nn.Linear(1, 1)
     with pytest.raises(UserError, match=r"Linear transforms no pictures\."):
         nearest.transform(pixels(5, 7, 3))

@@ -28,7 +28,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from limner.config.error_messages import shortened
+from limner.config.error_messages import must_be_given, shortened
 from limner.config.facts import FACTS, refuse_missing_facts, unfit_network, with_placeholders
 from limner.config.groups import check_groups
 from limner.config.own_code import OwnModuleError, is_from_library
@@ -57,7 +57,7 @@ def composed(config: DictConfig, *, only: str | None = None) -> dict[str, Any]:
     try:
         return {key: _plain(config, key) for key in keys}
     except MissingMandatoryValue as error:
-        raise UserError(f"{error.full_key} must be given: {error.full_key}=...") from error
+        raise UserError(must_be_given(error.full_key)) from error
     except InterpolationKeyError as error:
         refuse_missing_facts(config, error)
         raise UserError(unfit_network(config, error) or shortened(error, lines=1)) from error
@@ -84,8 +84,8 @@ def check(config: DictConfig, *, only: Collection[str] | None = None) -> None:
     values["model"] = values.pop("model")  # last, since errors should name the keys it reads
     if only is not None:
         values = {key: value for key, value in values.items() if key in only}
-    for path, node in _targets(values, written):
-        _check_node(path, node, read)
+    for path, node, links in _targets(values, written):
+        _check_node(path, node, links, read)
 
 
 def build(config: DictConfig, key: str, **more: Any) -> Any:
@@ -170,21 +170,29 @@ def _read_keys(node: Any) -> set[str]:
     return set().union(*map(_read_keys, parts))
 
 
-def _targets(node: Any, written: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (path, node) for every node with a `_target_`, outermost first.
+def _targets(
+    node: Any, written: Any, path: str = ""
+) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, str]]]:
+    """Yield (path, node, links) for every node with a `_target_`, outermost first.
 
-    The path of a node that is `written` as `${network.encoder}` is network.encoder.
+    What is `written` as `${network.encoder}` has this path; links are such paths of values.
     """
-    if isinstance(written, str) and (link := re.fullmatch(r"\$\{([\w.]+)\}", written)):
-        path, written = link[1], node
+    if link := _link(written):
+        path, written = link, node
     if isinstance(node, Mapping):
         if "_target_" in node:
-            yield path, node
+            yield path, node, {key: link for key in node if (link := _link(written[key]))}
         for key, value in node.items():
             yield from _targets(value, written[key], f"{path}.{key}" if path else str(key))
     elif isinstance(node, list):
         for i, value in enumerate(node):
             yield from _targets(value, written[i], f"{path}[{i}]")
+
+
+def _link(written: Any) -> str | None:
+    """Return the key of a value written as `${key}`, else None."""
+    found = re.fullmatch(r"\$\{(\w[\w.]*)\}", str(written))
+    return found and found[1]
 
 
 def _without_shared(path: str, node: Any, read: set[str]) -> Any:
@@ -207,7 +215,7 @@ def _parameters(target: Any) -> dict[str, inspect.Parameter]:
     return {("**" if p.kind is p.VAR_KEYWORD else name): p for name, p in parameters.items()}
 
 
-def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
+def _check_node(path: str, node: Mapping[str, Any], links: Mapping, read: set[str]) -> None:
     target = _imported(f"{path}._target_", node["_target_"])
     try:
         parameters = _parameters(target)
@@ -223,13 +231,14 @@ def _check_node(path: str, node: Mapping[str, Any], read: set[str]) -> None:
     for key, value in ((key, given[key]) for key in ordered):
         if value is None and key in FACTS:
             continue  # unknown before the files are read
+        name = links.get(key, f"{path}.{key}")  # the key that a user sets
         if key in parameters:
-            check_type(f"{path}.{key}", value, hints.get(key, Any))
+            check_type(name, value, hints.get(key, Any))
         if key in parameters or "**" in parameters:
             is_strict = (is_ours and "limit" not in key) or module.startswith("torch.optim")
-            check_finite(f"{path}.{key}", value, allows_infinity=not is_strict)
+            check_finite(name, value, allows_infinity=not is_strict)
         if is_ours and key in parameters:
-            check_range(f"{path}.{key}", value)
+            check_range(name, value, parameter=key)
         if key in parameters:
             continue
         if "**" not in parameters and f"{path}.{key}" not in read:

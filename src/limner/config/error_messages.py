@@ -1,6 +1,6 @@
 """Translation of exceptions of Hydra, the file system and the machine into short messages."""
 
-__all__ = ["explain", "shortened"]
+__all__ = ["explain", "must_be_given", "shortened"]
 
 import errno
 import re
@@ -49,6 +49,19 @@ def explain(error: BaseException) -> tuple[str, int] | None:
             FAILURE,
         )
     return None
+
+
+def must_be_given(key: str) -> str:
+    """Return the message about a missing value, with the comment of the key in conf/.
+
+    The comment is left out if several options of a group describe the key differently.
+    """
+    group, _, name = key.partition(".")
+    behind = re.compile(rf"^{re.escape(name)}: \?\?\? +# (.+)$", re.MULTILINE)
+    files = (CONFIG_DIR / group).rglob("*.yaml")
+    found = {text for file in files for text in behind.findall(file.read_text(encoding="utf-8"))}
+    meaning = f"\n({found.pop()})" if len(found) == 1 else ""
+    return f"{key} must be given: {key}=...{meaning}"
 
 
 def shortened(error: Exception, *, lines: int = 2) -> str:

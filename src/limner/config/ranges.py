@@ -47,14 +47,16 @@ def check_finite(key: str, value: Any, *, allows_infinity: bool = False) -> None
         raise UserError(f"{key}={value}: must be a finite number.")
 
 
-def check_range(key: str, value: Any) -> None:
+def check_range(key: str, value: Any, *, parameter: str | None = None) -> None:
     """Raise UserError for an argument of limner's own classes that is out of its range.
 
     Args:
-        key: Dotted key, whose last part names the kind of the number.
+        key: Dotted key.
         value: Value in the config, of the right type.
+        parameter: Name of the parameter, which names the kind of the number; None for the last
+            part of the key.
     """
-    name = key.rpartition(".")[2]
+    name = parameter or key.rpartition(".")[2]
     if name == "image_shape" and isinstance(value, list):
         if len(value) != 3 or min(value) < 1:
             raise UserError(f"{key}={value}: must be [channels, height, width], each 1 or more.")

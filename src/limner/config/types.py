@@ -26,6 +26,8 @@ def check_type(key: str, value: Any, hint: Any) -> None:
         return
     if not _accepts(hint, value):
         described, kind = _describe(hint), _kind(value)
+        if _has_words(hint) and isinstance(value, str):  # the type is right, the word is not
+            raise UserError(f"{key}={value}: must be {described}.")
         if kind.split()[-1] in described:  # "a whole number, not a number" would puzzle
             kind = str(value)
         raise UserError(f"{key}={value}: must be {described}, not {kind}.")
@@ -73,6 +75,14 @@ def _accepts(hint: Any, value: Any) -> bool:
     if inspect.isclass(hint):
         return not _is_part(hint) and isinstance(value, hint)
     return True
+
+
+def _has_words(hint: Any) -> bool:
+    """Return whether a hint is a choice of words, or contains one among its options."""
+    if typing.get_origin(hint) is typing.Literal:
+        return any(isinstance(word, str) for word in typing.get_args(hint))
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return is_union and any(map(_has_words, typing.get_args(hint)))
 
 
 def _describe(hint: Any) -> str:

@@ -15,13 +15,7 @@ from torch import Tensor, nn
 
 from limner.errors import UserError
 from limner.files.printable import printable
-from limner.interfaces import (
-    DrawsCodes,
-    Encodes,
-    Generates,
-    Reconstructs,
-    Samples,
-)
+from limner.interfaces import DrawsCodes, Encodes, Generates, Reconstructs, Samples
 from limner.pretrained.arrays import to_numpy, to_tensor
 from limner.pretrained.chosen_labels import chosen_labels
 from limner.pretrained.code_paths import linear, spherical
@@ -240,7 +234,8 @@ class TrainedModel:
 
     def _needs(self, protocol: type, lack: str) -> None:
         if not isinstance(self.module, protocol):
-            raise UserError(f"{self._name} has {lack}.")
+            changes = isinstance(self.module, Transforms)
+            raise UserError(f"{self._name} has {lack}{self.instead if changes else ''}.")
 
     def _latents(self, seed: int, block: int) -> tuple[Tensor, Tensor | None]:
         """Draw codes, and classes of a conditional model, as `sample` of the module does."""
