@@ -49,7 +49,7 @@ OF_PICTURES = {
 @pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize("kind", OF_PICTURES)
 def test_killed_run_on_crops_of_pictures_equals_the_uninterrupted_run(run, tmp_path, kind):
-    """With a discriminator, the states of both optimizers must be those of the whole run."""
+    """With a discriminator, the states of both optimizers must be equal too."""
     folder = write_photos(tmp_path / "photos", 12, sizes=[(30, 26), (25, 40)])
     degradation = "[noise,holes]" if kind == "restoration" else "noise"
     words = [

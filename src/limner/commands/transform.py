@@ -111,8 +111,8 @@ def _left(paths: dict[str, Path], options: Options) -> list[str]:
         raise UserError(f"output={options.output} is a file: name a folder.")
     if not target.exists() and target.suffix.lower() in SUFFIXES:
         raise UserError(
-            f"output={options.output}: names the folder of the results, whose names are those of "
-            f"the inputs: choose output={target.stem}"
+            f"output={options.output}: must be a folder; the results have the names of the inputs."
+            f"\nChoose output={target.stem}"
         )
     exist = [name for name, path in paths.items() if path.exists()]
     if exist and options.existing == "refuse":

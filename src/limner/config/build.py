@@ -175,7 +175,7 @@ def _targets(
 ) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, str]]]:
     """Yield (path, node, links) for every node with a `_target_`, outermost first.
 
-    What is `written` as `${network.encoder}` has this path; links are such paths of values.
+    A node `written` as `${network.encoder}` has this path; links are such paths of values.
     """
     if link := _link(written):
         path, written = link, node

@@ -31,7 +31,7 @@ class DomainStores(Protocol):
 
 
 class OpenedDomains(NamedTuple):
-    """What is known of the domains "a" and "b" once they are open."""
+    """Facts of the domains "a" and "b" after they are opened."""
 
     stores: Mapping[str, Mapping[str, PictureStore]]
     """Store of each split of each domain."""

@@ -149,7 +149,7 @@ def open_pairs(
 ) -> tuple[PairedStore, list[str]]:
     """Return the store of the pairs of a split, and the name of each pair.
 
-    A pair of which one picture cannot be read is left out if `on_corrupt` is "skip".
+    If one picture of a pair cannot be read, the pair is left out if `on_corrupt` is "skip".
 
     Args:
         pairs: Pairs of the split.

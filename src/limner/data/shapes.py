@@ -189,7 +189,7 @@ class RenderedStore:
         return over.add_(ground[:, None, None]).round_().byte()
 
     def colours_and_distances(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what is drawn at int64 `indices` (B,).
+        """Return colours and outlines of the shapes at int64 `indices` (B,).
 
         Returns:
             Colour of each shape, float32 (B, 3) from 0 to 255, and the signed distance of each

@@ -169,7 +169,7 @@ def _shuffled(total: int, groups: Sequence[str] | None, seed: int) -> Tensor | l
 
 
 def _taken(rest: Tensor | list[Tensor], size: int) -> tuple[Tensor, Tensor | list[Tensor]]:
-    """Return about `size` images, and what is left.
+    """Return about `size` images, and the remaining images.
 
     A group is taken if that brings the number of images nearer to the size.
     """

@@ -49,7 +49,7 @@ class UnpairedBatches:
         }  # fmt: skip
 
     def __len__(self) -> int:
-        """Return the updates per epoch, which are those of the larger domain."""
+        """Return the updates per epoch; an epoch reads the larger domain once."""
         return max(len(part) for part in self.parts.values())
 
     def __iter__(self) -> Iterator[UnpairedBatch]:

@@ -238,7 +238,7 @@ def _fact(baseline: Baseline, strength: float) -> str:
 
 
 def _common_size(data: PicturePairs, split: str) -> tuple[int, int] | None:
-    """Return the height and width of all training pictures and those of a split, if they agree."""
+    """Return the height and width of all training pictures and of a split, if all agree."""
     sizes = set()
     for name in ("train", split):
         store, indices = data.pictures(name)
@@ -252,7 +252,7 @@ def _common_size(data: PicturePairs, split: str) -> tuple[int, int] | None:
 def _mean_target(data: PicturePairs, size: tuple[int, int]) -> Tensor:
     """Return the mean (C, H, W) in [-1, 1] of the training targets, of one size.
 
-    Height and width are cut to multiples of the scale, as those of the scored pictures.
+    Height and width are cut to multiples of the scale, like the scored pictures.
     """
     store, indices = data.pictures("train")
     height, width = (side - side % data.scale for side in size)

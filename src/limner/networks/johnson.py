@@ -5,7 +5,7 @@
 Instance norm and a ReLU follow each layer but the last, as in Zhu et al. (2017),
 https://arxiv.org/abs/1703.10593. A block is h + norm(3x3(ReLU(norm(3x3(h))))). A doubling is a
 nearest enlargement and a 3x3 convolution, padded with zeros. The other convolutions are padded by
-reflection. With several styles, the norms are those of `limner.networks.style_norm`.
+reflection. With several styles, the norms come from `limner.networks.style_norm`.
 """
 
 __all__ = ["Johnson"]

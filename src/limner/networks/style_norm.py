@@ -36,7 +36,7 @@ class StyleNorm(nn.Module):
 
 
 class Layers(nn.Sequential):
-    """Layers in a row, of which those with `takes_styles = True` also get the styles."""
+    """Layers in a row; a layer with `takes_styles = True` also gets the styles."""
 
     takes_styles = True
 
