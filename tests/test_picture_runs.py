@@ -83,7 +83,10 @@ def losses(run: str) -> dict[str, float]:
     return {name: entry["value"] for name, entry in scores.items()}
 
 
-@pytest.mark.parametrize("kind", ["restoration", "pairs", "vae", "pix2pix"])
+@pytest.mark.parametrize(
+    "kind",
+    ["restoration", "pairs", "vae", "pix2pix", pytest.param("srgan", marks=pytest.mark.slow)],
+)
 def test_stopped_run_equals_the_uninterrupted_run_from_the_middle_of_an_epoch(run, folder, kind):
     common = [*words_of(kind, folder), *QUIET]
     assert run(*common, "trainer.max_steps=5", "hydra.run.dir=whole").code == 0

@@ -154,7 +154,7 @@ def test_two_processes_equal_one(run, tmp_path, words):
         ([*DATA, "network=srresnet"], "choose network=johnson_styles"),
     ],
 )
-def test_what_does_not_fit_style_transfer_is_refused_before_training(run, words, changed, message):
+def test_mistakes_of_style_transfer_are_refused_before_training(run, words, changed, message):
     own = [word for word in words if not word.startswith(("network.", "data."))]
     result = run(*own, *changed, "hydra.run.dir=refused")
     assert result.code != 0

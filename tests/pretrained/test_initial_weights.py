@@ -112,7 +112,7 @@ def test_another_network_is_refused_with_what_differs(start, words, change, expe
     assert "needs the same network" in str(error.value)
 
 
-def test_what_is_no_run_of_a_model_that_changes_pictures_is_refused(run, words):
+def test_runs_of_other_models_are_refused(run, words):
     gan = run("model=gan", "network=mlp", "trainer.max_steps=1", "accelerator=cpu", "metrics=none",
               "logger=none", "hydra.run.dir=draws")  # fmt: skip
     assert gan.code == 0

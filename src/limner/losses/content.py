@@ -10,12 +10,10 @@ __all__ = ["Content"]
 import torch
 from torch import Tensor
 
-from limner.losses.feature_maps import FeatureMaps
-
-SMALLEST = 1e-8
+from limner.losses.feature_maps import SMALLEST, FeatureLoss
 
 
-class Content:
+class Content(FeatureLoss):
     """Difference of the content of two images, in each depth of a frozen network.
 
     Args:
@@ -23,18 +21,7 @@ class Content:
         maps: Maps of the frozen network.
     """
 
-    def __init__(self, *, weight: float, maps: FeatureMaps) -> None:
-        self.weight, self.maps = weight, maps
-        self.num_terms = len(maps.depths)
-
-    @property
-    def weights_sha256(self) -> str:
-        """SHA-256 of the pretrained weights that train the model."""
-        return self.maps.weights_sha256
-
-    def check(self, images: Tensor) -> None:
-        """Load the network; raise ValueError unless images have 1 or 3 channels."""
-        self.maps.check(images, user="model.losses.content")
+    key = "model.losses.content"
 
     def terms(self, images: Tensor, others: Tensor) -> Tensor:
         """Return c_l (B, number of depths) of images (B, 1 or 3, H, W) and others in [-1, 1]."""

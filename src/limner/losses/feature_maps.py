@@ -1,12 +1,15 @@
 """Maps of a frozen network at several depths, for losses that compare features."""
 
-__all__ = ["DeepNetwork", "FeatureMaps"]
+__all__ = ["SMALLEST", "DeepNetwork", "FeatureLoss", "FeatureMaps"]
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+SMALLEST = 1e-8
+"""Smallest size by which a loss of feature maps is divided."""
 
 
 class DeepNetwork(Protocol):
@@ -83,3 +86,28 @@ class FeatureMaps:
     def __deepcopy__(self, memo: dict[int, Any]) -> "FeatureMaps":
         """Return the same object, since it never changes: an average of weights shares it."""
         return self
+
+
+class FeatureLoss:
+    """Loss of the feature maps of two images, which `Content` and `Gram` define.
+
+    Args:
+        weight: Factor of the loss in the model's sum, at least 0.
+        maps: Maps of the frozen network.
+    """
+
+    key: str
+    """Key of the loss in the config, for messages."""
+
+    def __init__(self, *, weight: float, maps: FeatureMaps) -> None:
+        self.weight, self.maps = weight, maps
+        self.num_terms = len(maps.depths)
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the pretrained weights that train the model."""
+        return self.maps.weights_sha256
+
+    def check(self, images: Tensor) -> None:
+        """Load the network; raise ValueError unless images have 1 or 3 channels."""
+        self.maps.check(images, user=self.key)

@@ -13,13 +13,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from limner.losses.feature_maps import FeatureMaps
+from limner.losses.feature_maps import SMALLEST, FeatureLoss
 from limner.losses.perceptual import gram
 
-SMALLEST = 1e-8
 
-
-class Gram:
+class Gram(FeatureLoss):
     """Difference of the style of two images, in each depth of a frozen network.
 
     Args:
@@ -27,18 +25,7 @@ class Gram:
         maps: Maps of the frozen network.
     """
 
-    def __init__(self, *, weight: float, maps: FeatureMaps) -> None:
-        self.weight, self.maps = weight, maps
-        self.num_terms = len(maps.depths)
-
-    @property
-    def weights_sha256(self) -> str:
-        """SHA-256 of the pretrained weights that train the model."""
-        return self.maps.weights_sha256
-
-    def check(self, images: Tensor) -> None:
-        """Load the network; raise ValueError unless images have 1 or 3 channels."""
-        self.maps.check(images, user="model.losses.gram")
+    key = "model.losses.gram"
 
     def style(self, images: Tensor) -> list[Tensor]:
         """Return the Gram matrices (B, C_l, C_l) of images (B, 1 or 3, H, W), for each depth."""
