@@ -69,7 +69,7 @@ def test_moved_run_resumes_loads_and_exports_without_the_style_files(run, words)
     assert resumed.code == 0, resumed.err
     assert difference(weights("whole"), weights("moved")) == 0
     assert losses("whole") == losses("moved")
-    assert losses("whole").keys() == {"val/loss", "val/content", "val/gram"}
+    assert losses("whole").keys() == {"val/loss", "val/loss_content", "val/loss_gram"}
     assert Path("whole/final.png").read_bytes() == Path("moved/final.png").read_bytes()
 
     model = limner.load("moved")
@@ -137,9 +137,9 @@ def test_two_processes_equal_one(run, tmp_path, words):
     assert run(*words, "data.batch_size=8", "hydra.run.dir=one").code == 0
     assert difference(weights("one"), weights("two")) < 1e-4
     one, two = losses("one"), losses("two")
-    assert one["val/gram"] == pytest.approx(two["val/gram"], rel=1e-4)
+    assert one["val/loss_gram"] == pytest.approx(two["val/loss_gram"], rel=1e-4)
     # each process compares its own pictures with each other
-    assert one["val/content"] == pytest.approx(two["val/content"], rel=0.3)
+    assert one["val/loss_content"] == pytest.approx(two["val/loss_content"], rel=0.3)
     assert Path("two/final.png").is_file()
 
 

@@ -89,7 +89,8 @@ def test_network_descends_all_losses_and_then_the_discriminator_descends_its_los
     found = [w.detach() for n in (model.network, model.discriminator) for w in n.parameters()]
     torch.testing.assert_close(found, expected)
     losses = {
-        "loss": pixel + 0.5 * adversarial, "pixel": pixel, "adversarial": adversarial,
+        "loss": pixel + 0.5 * adversarial, "loss_pixel": pixel,
+        "loss_adversarial": adversarial,
         "loss_discriminator": of_judge, "num_skipped": 0.0,
     }  # fmt: skip
     for name, value in losses.items():
@@ -134,13 +135,13 @@ def test_discriminator_that_sees_the_input_is_told_which_pairs_belong_together()
     nothing = torch.zeros(BATCH, 0)
     output = model.network(shown)
     first, second = (
-        model._losses(output, batch["image"], inputs, nothing)["adversarial"]
+        model._losses(output, batch["image"], inputs, nothing)["loss_adversarial"]
         for inputs in (shown, other)
     )
     assert not torch.allclose(first, second)
     blind = made(sees=False)
     assert torch.equal(*(
-        blind._losses(output, batch["image"], inputs, nothing)["adversarial"]
+        blind._losses(output, batch["image"], inputs, nothing)["loss_adversarial"]
         for inputs in (shown, other)
     ))  # fmt: skip
 
@@ -163,7 +164,7 @@ def test_pair_that_is_not_finite_is_left_out_of_both_steps(name):
         rest[key] = rest[key][: BATCH - 1]
     expected, _ = trained(other, rest)
     assert values["train/num_skipped"] == 1
-    for key in ("train/loss", "train/pixel", "train/adversarial"):
+    for key in ("train/loss", "train/loss_pixel", "train/loss_adversarial"):
         assert values[key] == pytest.approx(expected[key])
     torch.testing.assert_close(list(model.network.parameters()), list(other.network.parameters()))
     assert all(weight.isfinite().all() for weight in model.parameters())
@@ -227,7 +228,7 @@ def test_validation_reports_the_losses_of_the_pairs_alone():
     model, picture = made(), pair(1, scale=1, size=(12, 9))
     (values,) = trainer().validate(model, Pairs([pair()], [picture]), verbose=False)
     pixel = float((model.transform(picture["input"]) - picture["image"]).abs().mean())
-    assert values == pytest.approx({"val/loss": pixel, "val/pixel": pixel})
+    assert values == pytest.approx({"val/loss": pixel, "val/loss_pixel": pixel})
 
 
 def test_discriminator_may_have_a_separate_learning_rate():

@@ -11,6 +11,8 @@ from limner.errors import UserError
 from limner.losses.perceptual import Perceptual, PerceptualDistance
 from limner.losses.pixel import Pixel
 from limner.losses.ssim import SSIM
+from limner.metrics.picture_quality import SCORES as PAIR_SCORES
+from limner.metrics.set_distances import SCORES as SET_SCORES
 from limner.models import ImageToImage
 from limner.models import image_to_image as module
 from limner.models.gradients import Gradients
@@ -73,8 +75,18 @@ def test_update_descends_the_weighted_sum_of_the_losses():
     torch.testing.assert_close(weights(model), expected)
     assert values == pytest.approx(
         {"train/loss": float(loss), "train/num_skipped": 0.0}
-        | {f"train/{name}": float(value) for name, value in parts.items()}
+        | {f"train/loss_{name}": float(value) for name, value in parts.items()}
     )
+
+
+def test_no_loss_has_the_name_of_a_score():
+    """A loss may have any name, also that of a score, which is another quantity."""
+    losses = {name: l1() for name in (*PAIR_SCORES, *SET_SCORES, "loss", "kept", "num_skipped")}
+    fit = trainer(max_steps=1)
+    fit.fit(made(losses=losses), Pairs([pair()], [pair(1)]))
+    of_losses = {f"{stage}/loss_{name}" for stage in ("train", "val") for name in losses}
+    others = {"train/loss", "val/loss", "train/num_skipped"}
+    assert set(fit.callback_metrics) == of_losses | others
 
 
 def times(function, last):
@@ -193,9 +205,9 @@ def test_validation_reports_the_losses_of_whole_pictures_and_returns_the_outputs
     for output, expected in zip(outputs, found, strict=True):
         assert torch.equal(output, expected)
     mean = sum((o - p["image"]).abs().mean() for o, p in zip(found, pictures, strict=True)) / 2
-    assert values == pytest.approx({"val/loss": float(mean) / 2, "val/pixel": float(mean)})
+    assert values == pytest.approx({"val/loss": float(mean) / 2, "val/loss_pixel": float(mean)})
     (tested,) = watch.test(model, Pairs([pair()], pictures), verbose=False)
-    assert tested.keys() == {"test/loss", "test/pixel"}
+    assert tested.keys() == {"test/loss", "test/loss_pixel"}
 
 
 @pytest.mark.parametrize(
@@ -204,7 +216,6 @@ def test_validation_reports_the_losses_of_whole_pictures_and_returns_the_outputs
         ({}, 2, r"model\.losses has no loss: choose model/losses=pixel"),
         ({"pixel": l1(-1.0)}, 2, r"model\.losses\.pixel\.weight=-1\.0: must be 0 or more"),
         ({"pixel": l1(float("nan"))}, 2, "weight=nan: must be 0 or more"),
-        ({"loss": l1()}, 2, "this name is taken"),
         ({"pixel": l1()}, 4, r"model\.scale=4: the attribute `scale` of the network is 2"),
     ],
 )
@@ -239,7 +250,7 @@ def test_model_states_the_pretrained_weights_of_a_perceptual_loss_and_does_not_s
     assert made().weights_sha256 is None
     assert all(name.startswith("network.") for name in model.state_dict())
     values = trained(model, pair())
-    assert 0 < values["train/features"] < 4
+    assert 0 < values["train/loss_features"] < 4
     assert values["train/loss"] == pytest.approx(
-        values["train/pixel"] + 0.1 * values["train/features"]
+        values["train/loss_pixel"] + 0.1 * values["train/loss_features"]
     )

@@ -47,12 +47,12 @@ def test_losses_are_1_on_the_first_batch_for_a_copy_and_for_other_pictures(style
     for style in range(len(styles)):
         numbers = torch.full((BATCH,), style)
         copied = losses_of(model, images, images, numbers)
-        assert copied["content"].abs().max() == 0
-        assert copied["gram"].mean() == pytest.approx(1.0, abs=1e-4)
+        assert copied["loss_content"].abs().max() == 0
+        assert copied["loss_gram"].mean() == pytest.approx(1.0, abs=1e-4)
         other = losses_of(model, images.roll(1, 0), images, numbers)
-        assert other["content"].mean() == pytest.approx(1.0, abs=1e-4)
+        assert other["loss_content"].mean() == pytest.approx(1.0, abs=1e-4)
         painted = model.style_pixels[style].float()[None].expand(BATCH, -1, -1, -1) / 127.5 - 1
-        assert losses_of(model, painted, images, numbers)["gram"].max() < 1e-6
+        assert losses_of(model, painted, images, numbers)["loss_gram"].max() < 1e-6
 
 
 def test_images_of_numbers_that_are_not_finite_do_not_count_in_the_divisors():
@@ -103,17 +103,17 @@ def test_update_descends_content_plus_gram_plus_other_losses():
     output = network(images["input"])
     parts = model._losses(output, images["image"], torch.zeros(BATCH, dtype=torch.int64))
     parts = {name: value.mean() for name, value in parts.items()}
-    loss = parts["content"] + 3 * parts["gram"] + 0.5 * parts["pixel"]
+    loss = parts["loss_content"] + 3 * parts["loss_gram"] + 0.5 * parts["loss_pixel"]
     loss.backward()
     expected = [weight - 0.1 * weight.grad for weight in network.parameters()]
     torch.testing.assert_close(list(model.network.parameters()), expected)
     assert values["train/loss"] == pytest.approx(float(loss))
-    assert values["train/gram"] == pytest.approx(float(parts["gram"]))
+    assert values["train/loss_gram"] == pytest.approx(float(parts["loss_gram"]))
 
 
 def test_gram_loss_falls_in_training():
-    before = trained(style_model(gram_weight=10.0, lr=0.002), batch())["train/gram"]
-    after = trained(style_model(gram_weight=10.0, lr=0.002), *[batch()] * 30)["train/gram"]
+    before = trained(style_model(gram_weight=10.0, lr=0.002), batch())["train/loss_gram"]
+    after = trained(style_model(gram_weight=10.0, lr=0.002), *[batch()] * 30)["train/loss_gram"]
     assert after < 0.5 * before
 
 
@@ -158,13 +158,15 @@ def test_validation_reports_content_and_gram_relative_to_the_pictures(styles):
         model.network.layer.bias.zero_()
     pictures = [whole(0), whole(1, (12, 20)), whole(2, (16, 16))]
     values = trained(model, batch(), pictures=pictures)
-    loss = values["val/content"] + 2 * values["val/gram"] + 0.5 * values["val/pixel"]
+    loss = (
+        values["val/loss_content"] + 2 * values["val/loss_gram"] + 0.5 * values["val/loss_pixel"]
+    )
     assert values["val/loss"] == pytest.approx(loss)
     if len(styles) == 1:
-        assert values["val/content"] == pytest.approx(0, abs=1e-6)
-        assert values["val/gram"] == pytest.approx(1, abs=1e-5)
+        assert values["val/loss_content"] == pytest.approx(0, abs=1e-6)
+        assert values["val/loss_gram"] == pytest.approx(1, abs=1e-5)
     else:
-        assert 0 < values["val/content"] < 2
+        assert 0 < values["val/loss_content"] < 2
 
 
 def test_state_dict_brings_the_style_pictures_and_the_divisors():

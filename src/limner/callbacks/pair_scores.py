@@ -107,7 +107,7 @@ class PairScores(L.Callback):
         if not getattr(model, "compares_with_target", True):
             raise UserError(
                 f"metrics=pictures compares outputs with targets, which {type(model).__name__} "
-                "does not\nimitate: choose metrics=loss, for val/content and val/gram."
+                "does not\nimitate: choose metrics=loss, for val/loss_content and val/loss_gram."
             )
         self._quality = self.quality(trainer.datamodule)
         self._sets = self.sets(trainer.datamodule, "validation")

@@ -38,7 +38,8 @@ from limner.models.lightning_internals import finish_update
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.randomness import Noise
 
-RESERVED = ("adversarial", "loss_discriminator")
+RESERVED = ("adversarial", "discriminator")
+"""Names NAME of losses `loss_NAME` that this class reports itself."""
 
 
 class Draws(NamedTuple):
@@ -164,7 +165,7 @@ class AdversarialImageToImage(ImageToImage):
         return values | observe_logits(self.objective, torch.cat(logits), step)
 
     def _losses(self, output: Tensor, target: Tensor, *shown: Tensor) -> dict[str, Tensor]:
-        """Return the sum of the losses, and each loss by its name, (B,).
+        """Return the sum `loss` of the losses, and each loss as `loss_NAME`, (B,).
 
         Args:
             output: Outputs (B, C, H, W).
@@ -181,7 +182,7 @@ class AdversarialImageToImage(ImageToImage):
         values = loss.generator(real, judge(self._shown(output, *shown)))
         adversarial = values.reshape(len(output), -1).mean(1)  # over the patches
         losses["loss"] = losses["loss"] + self.adversarial_weight * adversarial
-        return losses | {"adversarial": adversarial}
+        return losses | {"loss_adversarial": adversarial}
 
     def _discriminator_losses(
         self,

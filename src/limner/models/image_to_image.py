@@ -5,7 +5,7 @@
 Super-resolution and restoration differ only in the network's scale and in the data.
 """
 
-__all__ = ["ImageToImage", "PairLoss", "joined", "readable_pairs"]
+__all__ = ["ImageToImage", "PairLoss", "joined", "named_losses", "readable_pairs"]
 
 import math
 from collections.abc import Mapping
@@ -43,7 +43,8 @@ class ImageToImage(L.LightningModule):
 
     If a batch has a `mask` (1 where a pixel is known), the network reads it as one more channel of
     the input, 1 or -1. A patch whose loss or gradient is not finite is left out of the mean, and
-    `train/num_skipped` counts such patches of all processes.
+    `train/num_skipped` counts such patches of all processes. Training and validation report the
+    sum as `loss` and each loss as `loss_NAME`, so that no loss has the name of a score.
 
     Args:
         network: Network from inputs (B, C_in, h, w) to images (B, C, scale * h, scale * w), with
@@ -165,10 +166,9 @@ class ImageToImage(L.LightningModule):
         return self.network(inputs)
 
     def _losses(self, output: Tensor, target: Tensor, *more: Tensor) -> dict[str, Tensor]:
-        """Return the sum of the losses, and each loss by its name, (B,)."""
+        """Return the sum `loss` of the losses, and each loss as `loss_NAME`, (B,)."""
         found = {name: loss(output, target) for name, loss in self.losses.items()}
-        total = sum(self.losses[name].weight * values for name, values in found.items())
-        return {"loss": total} | found
+        return named_losses(self.losses, found)
 
     def _sums(
         self, inputs: Tensor, targets: Tensor, *more: Tensor
@@ -197,6 +197,17 @@ class ImageToImage(L.LightningModule):
 def joined(inputs: Tensor, mask: Tensor | None) -> Tensor:
     """Return what the network reads: the inputs, and the mask as a channel in [-1, 1]."""
     return inputs if mask is None else torch.cat([inputs, 2 * mask.to(inputs) - 1], 1)
+
+
+def named_losses(losses: Mapping[str, PairLoss], found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weighted sum of losses as "loss", and each loss as "loss_NAME".
+
+    Args:
+        losses: Losses by name, with their weights.
+        found: Values of these losses by name, all of one shape.
+    """
+    total = sum(losses[name].weight * values for name, values in found.items())
+    return {"loss": total} | {f"loss_{name}": values for name, values in found.items()}
 
 
 def _are_finite(values: Tensor) -> Tensor:
@@ -229,8 +240,6 @@ def _check(network: nn.Module, losses: Mapping[str, PairLoss], scale: int) -> No
     for name, loss in losses.items():
         if not 0 <= loss.weight < math.inf:
             raise ValueError(f"model.losses.{name}.weight={loss.weight}: must be 0 or more.")
-        if name in ("loss", "kept", "num_skipped"):
-            raise ValueError(f"model.losses.{name}: this name is taken; choose another name.")
     found = getattr(network, "scale", None)
     if found != scale:
         raise ValueError(

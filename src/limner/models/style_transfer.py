@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from limner.interfaces import Batch, OptimizerFactory
 from limner.models.gradients import Gradients
-from limner.models.image_to_image import ImageToImage, PairLoss
+from limner.models.image_to_image import ImageToImage, PairLoss, named_losses
 from limner.models.lightning_internals import report_evaluation
 from limner.models.style_measures import StyleMeasures
 from limner.processes import from_all_processes
@@ -138,8 +138,7 @@ class StyleTransfer(ImageToImage):
 
     def on_validation_epoch_end(self) -> None:
         values = self._measures.values(self.losses["content"].terms)
-        loss = sum(self.losses[name].weight * value for name, value in values.items())
-        report_evaluation(self, {"loss": loss} | values, num_images=1)
+        report_evaluation(self, named_losses(self.losses, values), num_images=1)
 
     test_step = validation_step
     on_test_epoch_start = on_validation_epoch_start
@@ -164,7 +163,7 @@ class StyleTransfer(ImageToImage):
         return self.network(inputs, *(more if self.num_styles > 1 else ()))
 
     def _losses(self, output: Tensor, target: Tensor, *more: Tensor) -> dict[str, Tensor]:
-        """Return the sum of the losses, and each loss by its name, (B,)."""
+        """Return the sum `loss` of the losses, and each loss as `loss_NAME`, (B,)."""
         (styles,) = more
         content, style = self.losses["content"], self.losses["gram"]
         found = self._other_losses(output, target)
@@ -173,8 +172,7 @@ class StyleTransfer(ImageToImage):
         matrices = [each[styles] for each in self._matrices()]
         terms = style.terms(output, matrices) / self.gram_divisor[styles]
         found["gram"] = terms.mean(1).to(output.dtype)
-        total = sum(self.losses[name].weight * values for name, values in found.items())
-        return {"loss": total} | found
+        return named_losses(self.losses, found)
 
     def _other_losses(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Return the losses (B,) that compare an output with its target, without content."""

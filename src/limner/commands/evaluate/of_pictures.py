@@ -94,7 +94,7 @@ def score_pictures(
     if not getattr(model.module, "compares_with_target", True):
         raise UserError(
             f"run={options.run}: {type(model.module).__name__} does not imitate the pictures, so "
-            "scores of pairs\nsay nothing; its training reports val/content and val/gram."
+            "scores of pairs\nsay nothing; training reports val/loss_content and val/loss_gram."
         )
     folder = Path(config.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
