@@ -34,6 +34,7 @@ def fails(result, code: int, *messages: str) -> None:
         assert message in result.err
     assert len(result.err.strip().splitlines()) <= 10
     assert "Traceback" not in result.err
+    assert "Optimizer: " not in result.out + result.err, "the run has begun"
     assert not Path("outputs").exists(), "nothing half-written"
 
 
@@ -110,6 +111,18 @@ def test_train_refuses_a_typo_in_an_experiment_file(run, tmp_path, text, code, m
         (["model=vae", "metrics=pictures"], "VAE does not: choose metrics=auto"),
         (["model=vae", "metrics=pictures", "metrics.colour=lab"], "must be auto or y or rgb"),
         (["model=vae", "metrics=domains"], "choose metrics=auto, or metrics=translation"),
+        (["model=vae", "metrics=translation"], "VAE does not: choose metrics=auto"),
+        (
+            [
+                "model=vae",
+                "metrics=classifier",
+                "metrics.kid_subset_size=10000",
+                "metrics.scores=[fid,kid]",
+                "metrics.max_features=10000",
+                "metrics.num_samples=10000",
+            ],
+            "kid needs 10000 images or more",
+        ),
         (["metrics=translation", "metrics.distances.scores=[prdc]"], "choose from fid, kid"),
         (["metrics=pictures", "metrics.baselines=[nearest]"], "nearest: choose from input"),
         (["metrics=pictures", "callbacks.strips.num_images=0"], "must be 1 or more"),

@@ -110,6 +110,32 @@ def test_splits_of_pictures_side_by_side(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        (["in/0", "in/1", "out/0", "out/1"], "in and out"),
+        (["train/a/0", "train/b/0", "val/a/1", "val/b/1"], "a and b"),
+        (["trainA/0", "trainB/0", "testA/1", "testB/1"], "testA and testB"),
+        (["0", "1"], None),
+        (["train/0", "val/0"], None),  # the same name in two splits
+        (["in/0", "in/1", "out/0", "out/2"], None),
+        (["a/0", "b/0", "c/1"], None),
+    ],
+)
+def test_whole_pairs_that_would_be_cut_into_halves_are_warned_of(tmp_path, caplog, files, named):
+    for file in files:
+        write(tmp_path / f"{file}.png", "red")
+    halves(tmp_path).pairs()
+    if named is None:
+        assert not caplog.records
+        return
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "data.layout=side_by_side cuts each picture into two halves, but the folders\n"
+        f"{named} have equal file names. For pairs of whole pictures, choose data.layout=folders."
+    )
+
+
 def test_names_without_a_partner_are_counted_and_named(folder):
     (folder / "in" / "3.png").unlink()
     for i in range(6):

@@ -80,14 +80,21 @@ class DomainScores(L.Callback):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self.latest = state_dict["latest"]
 
-    def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
+    def refuse(self, model: L.LightningModule, data: Domains) -> None:
+        """Raise `UserError` if the scores do not fit the model or the data; load weights.
+
+        A run calls this function before its first line, and `setup` calls it again.
+        """
         if not getattr(model, "reads_domains", False):
             raise UserError(
                 f"metrics=domains scores models that translate between two domains, and "
                 f"{type(model).__name__}\ndoes not: choose metrics=auto, or metrics=translation "
                 "for a model of pairs."
             )
-        self.scorer = self.scorer_of(trainer.datamodule, "validation")
+        self.scorer = self.scorer_of(data, "validation")
+
+    def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
+        self.refuse(model, trainer.datamodule)
 
     def scorer_of(self, data: Domains, split: str) -> DomainScorer:
         """Return the scores of a split, with their weights loaded.

@@ -97,7 +97,11 @@ class PairScores(L.Callback):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self.latest = state_dict["latest"]
 
-    def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
+    def refuse(self, model: L.LightningModule, data: PicturePairs) -> None:
+        """Raise `UserError` if the scores do not fit the model or the data; load weights.
+
+        A run calls this function before its first line, and `setup` calls it again.
+        """
         if not getattr(model, "reads_input", False):
             other = "domains" if getattr(model, "reads_domains", False) else "auto"
             raise UserError(
@@ -109,8 +113,11 @@ class PairScores(L.Callback):
                 f"metrics=pictures compares outputs with targets, which {type(model).__name__} "
                 "does not\nimitate: choose metrics=loss, for val/loss_content and val/loss_gram."
             )
-        self._quality = self.quality(trainer.datamodule)
-        self._sets = self.sets(trainer.datamodule, "validation")
+        self._quality = self.quality(data)
+        self._sets = self.sets(data, "validation")
+
+    def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
+        self.refuse(model, trainer.datamodule)
 
     def quality(self, data: PicturePairs) -> PictureQuality:
         """Return the scores of a picture that fit a data set, with their weights loaded.

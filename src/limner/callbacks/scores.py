@@ -124,7 +124,11 @@ class Scores(L.Callback):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self.latest = state_dict["latest"]
 
-    def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
+    def refuse(self, model: L.LightningModule, data: RealImages) -> None:
+        """Raise `UserError` if the scores do not fit the model or the number of images.
+
+        A run calls this function before its first line, and `setup` calls it again.
+        """
         if not isinstance(model, Samples):
             raise UserError(
                 f"{type(model).__name__} draws no images to score: choose metrics=accuracy (of a "
@@ -133,14 +137,18 @@ class Scores(L.Callback):
                 "metrics=none."
             )
         for split in self.splits:
-            num_images = len(trainer.datamodule.reference(split)[1])
+            num_images = len(data.reference(split)[1])
             what = f"metrics.reference_split={split}: {num_images} images"
             self.evaluator.check(num_images, what, of=("fid", "kid", "prdc"))
-        num_samples = self.num_compared(self.num_samples, trainer.datamodule)
+        num_samples = self.num_compared(self.num_samples, data)
         self.evaluator.check(num_samples, f"metrics.floor={self.floor}: {num_samples} images")
+
+    def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
+        self.refuse(model, trainer.datamodule)
         self.features.prepare(trainer.datamodule)
         every = self.every_num_epochs
         if every == "auto":
+            num_samples = self.num_compared(self.num_samples, trainer.datamodule)
             num_images = USUAL * images_per_epoch(trainer.datamodule)
             every = USUAL * max(1, math.ceil(num_samples / (SHARE * num_images)))
         self.interval = Interval(every=every, growth=self.interval.growth)

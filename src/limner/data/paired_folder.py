@@ -86,6 +86,7 @@ class PairedFolder(ImageFolder):
         splits: dict[str, dict[str, str]] = {}  # file -> name of its pair
         for file, (split, name) in _places({file: parts_of(file) for file in files}).items():
             splits.setdefault(split, {})[file] = name
+        _warn_of_folders(list(splits["train"].values()))
         other = {"left": "right", "right": "left"}[self.input_side]
         return {
             split: PairedPictures(
@@ -168,6 +169,24 @@ class PairedFolder(ImageFolder):
         if lines:
             told = "\n".join([f"data.path={self.path}:", *lines])
             raise UserError(f"{told}\nAdd the missing pictures, or remove these.")
+
+
+def _warn_of_folders(names: Sequence[str]) -> None:
+    """Log a warning if files that shall show two pictures lie in folders with equal file names."""
+    folders: dict[str, set[str]] = {}
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        folders.setdefault(folder, set()).add(file)
+    twins: dict[frozenset[str], list[str]] = {}
+    for folder, files in folders.items():
+        twins.setdefault(frozenset(files), []).append(folder)
+    if min(map(len, twins.values())) > 1:
+        first, second = sorted(next(iter(twins.values())))[:2]
+        log.warning(
+            "data.layout=%s cuts each picture into two halves, but the folders\n"
+            "%s and %s have equal file names. For pairs of whole pictures, choose data.layout=%s.",
+            SIDE_BY_SIDE, printable(first), printable(second), FOLDERS,
+        )  # fmt: skip
 
 
 def _split_before(part: str, folder: str) -> list[str] | None:

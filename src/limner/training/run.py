@@ -118,6 +118,9 @@ class Run:
             past=past,
             interrupts=self.interrupts,
         )
+        for callback in self.trainer.callbacks:
+            if hasattr(callback, "refuse"):  # scores
+                callback.refuse(self.model, self.data)
         layout = layout_for(
             config.channels_last,
             device=self.trainer.strategy.root_device,
