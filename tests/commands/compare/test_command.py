@@ -135,6 +135,20 @@ def test_compare_does_not_mix_scores_of_different_protocols(tmp_path, changes, k
     assert "by_protocol=true" in str(error.value)
 
 
+def test_compare_names_the_runs_once_for_all_keys_that_differ_alike(tmp_path):
+    changes = {"weights": "raw", "num_samples": 200, "resize": "clean"}
+    a = make_run(tmp_path / "a", fid=1.0)
+    b = make_run(tmp_path / "b", "optimizer.lr=1e-4", values=LR_4, fid=2.0, protocol=changes)
+    c = make_run(tmp_path / "c", "seed=1", seed=1, fid=2.0, protocol={"resize": "box"})
+    for runs, per_key in (([a, b], 0), ([a, b, c], 1)):  # the third differs from both in resize
+        with pytest.raises(UserError) as error:
+            run([*map(str, runs), "ignore=[]"])
+        text = str(error.value)
+        assert all(f"  {key}: " in text for key in changes)
+        assert text.count("optimizer.lr=0.0001") == 1 + per_key
+        assert text.count("value 2: ") == 1 + per_key
+
+
 def test_compare_shows_a_model_with_an_average_beside_a_model_without(compare, tmp_path):
     """The EMA is a choice of the run, not of the protocol; the table states it."""
     make_run(tmp_path / "run_a", fid=1.0)

@@ -92,23 +92,33 @@ def _compare(runs: Sequence[Run], options: Options) -> int:
 def _refusal(found: Sequence[Difference], groups: Sequence[Group]) -> str:
     """Return the message about protocols that differ: the keys, the scores and the runs."""
     lines = ["These scores were computed in different ways and cannot be compared."]
-    scores_of: dict[str, list[str]] = {}
+    scores_of: dict[tuple[str, str], list[str]] = {}  # (runs of each value, key) -> scores
     for difference in found:
-        key = label(difference.key)
-        lines_of_key = [f"  {key}: {' | '.join(map(label, difference.values))}"]
-        for value, runs in difference.values.items():
-            names = [group.name for group in groups if any(run in group.runs for run in runs)]
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            lines_of_key.append(f"    {label(value)}: {', '.join(names[:3])}{more}")
-        scores_of.setdefault("\n".join(lines_of_key), []).append(label(difference.score))
-    for key, scores in list(scores_of.items())[:MOST]:
-        lines += [f"{', '.join(scores)}:", key]
+        key = f"  {label(difference.key)}: {' | '.join(map(label, difference.values))}"
+        runs = [
+            f"  value {number}: {_names(runs, groups)}"
+            for number, runs in enumerate(difference.values.values(), 1)
+        ]
+        scores_of.setdefault(("\n".join(runs), key), []).append(label(difference.score))
+    keys_of: dict[str, dict[str, list[str]]] = {}  # runs of each value -> scores -> keys
+    for (runs, key), scores in list(scores_of.items())[:MOST]:
+        keys_of.setdefault(runs, {}).setdefault(", ".join(scores), []).append(key)
+    for runs, keys in keys_of.items():
+        for scores, listed in keys.items():
+            lines += [f"{scores}:", *listed]
+        lines.append(runs)
     if len(scores_of) > MOST:
         lines.append(f"and {len(scores_of) - MOST} more")
     keys = ",".join(dict.fromkeys(difference.key for difference in found))
     lines.append("One table for each protocol: by_protocol=true")
     lines.append(f"All in one table, if the differences do not matter: 'ignore=[{keys}]'")
     return "\n".join(lines)
+
+
+def _names(runs: Sequence[Run], groups: Sequence[Group]) -> str:
+    """Return the names of the groups of some runs, the first three of many."""
+    names = [group.name for group in groups if any(run in group.runs for run in runs)]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _told_apart(part: Sequence[Run], runs: Sequence[Run], ignore: Sequence[str]) -> str:
