@@ -38,7 +38,7 @@ def trainer(folder, *, augmentation=FLIP, step=0, first=True, num=20):
 
 def test_first_images_are_the_first_batch_before_and_after(tmp_path):
     given = trainer(tmp_path)
-    before, after = first_images(given)
+    before, after = first_images(given).values()
     assert torch.equal(after, next(iter(given.train_dataloader))["image"])
     assert torch.equal(after, before.flip(-1))
     assert given.train_dataloader.augmentation is FLIP, "the stream of training does not change"
@@ -69,7 +69,7 @@ def test_augmentation_picture_asks_a_data_module_that_has_its_own_images(tmp_pat
     given = trainer(tmp_path)
     pair = torch.zeros(2, 1, 8, 8), torch.ones(2, 1, 8, 8)
     given.datamodule.before_and_after = lambda: pair
-    assert first_images(given) is pair
+    assert first_images(given) == {"before": pair[0], "after": pair[1]}
     AugmentationPicture(num_images=8).on_train_start(given, None)
     assert (tmp_path / "augmentation.png").is_file()
 
@@ -84,6 +84,20 @@ def test_augmentation_picture_has_a_third_row_for_the_inputs_of_the_model(tmp_pa
     assert bottom - top == 3 * 66 + 2
     shown = [picture.getpixel((left + 34, top + 34 + 66 * row)) for row in range(3)]
     assert shown == pytest.approx([0, 128, 255], abs=1)
+
+
+def test_augmentation_picture_shows_both_domains_below_each_other(tmp_path):
+    given = trainer(tmp_path)
+    labels = ("A before", "A after", "B before", "B after")
+    found = {k: torch.full((20, 1, 16, 16), i / 2 - 1) for i, k in enumerate(labels)}
+    given.datamodule.before_and_after = lambda: found
+    assert first_images(given) is found
+    AugmentationPicture(num_images=18).on_train_start(given, None)
+    picture = Image.open(tmp_path / "augmentation.png").convert("L")
+    left, top, _, bottom = grid_box(picture)
+    assert bottom - top == 2 * 4 * 66 + 2, "two times four rows"
+    shown = [picture.getpixel((left + 34, top + 34 + 66 * row)) for row in range(8)]
+    assert shown == pytest.approx(2 * [0, 64, 128, 191], abs=1)
 
 
 def test_augmentation_picture_does_nothing_for_batches_of_another_kind(tmp_path):

@@ -136,12 +136,14 @@ def test_domain_smaller_than_an_update_is_repeated():
         crops(domains(1, 12), batch_size=16)
 
 
-def test_before_and_after_show_both_domains_in_turn():
+def test_before_and_after_show_both_domains_by_name():
     flip = HorizontalFlip(probability=1.0)
-    before, after = crops(augmentation=flip).before_and_after()
-    assert torch.equal(before.flip(-1), after)
-    found = to_uint8(before)[:, 0, 0, 0].tolist()
-    assert [number >= 100 for number in found] == [False, True, False, True]
+    found = crops(augmentation=flip).before_and_after()
+    assert [*found] == ["A before", "A after", "B before", "B after"]
+    for letter, is_b in (("A", False), ("B", True)):
+        before, after = (found[f"{letter} {when}"] for when in ("before", "after"))
+        assert torch.equal(before.flip(-1), after)
+        assert [number >= 100 for number in to_uint8(before)[:, 0, 0, 0].tolist()] == [is_b] * 2
 
 
 def test_whole_pictures_repeat_the_shorter_domain_without_weight():

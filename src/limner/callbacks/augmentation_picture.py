@@ -3,6 +3,7 @@
 __all__ = ["AugmentationPicture", "first_images"]
 
 import copy
+from collections.abc import Mapping
 
 import lightning as L
 import torch
@@ -18,6 +19,8 @@ ABOUT = "The first training images are above the same images as the model sees t
 ABOUT_INPUTS = (
     "The first training images, the same images as targets, and the inputs of the model."
 )
+ABOUT_DOMAINS = "The first training images of both domains, before and after the augmentation."
+ROWS = ("before", "after", "input")
 
 
 class AugmentationPicture(L.Callback):
@@ -42,48 +45,47 @@ class AugmentationPicture(L.Callback):
         images = first_images(trainer)
         if images is None:
             return
-        picture = _picture(*(each[: self.num_images] for each in images))
+        about = {2: ABOUT, 3: ABOUT_INPUTS}.get(len(images), ABOUT_DOMAINS)
+        picture = _picture({k: x[: self.num_images] for k, x in images.items()}, about)
         with self.writing():
-            write_picture(
-                trainer,
-                picture,
-                "augmentation",
-                key="augmentation",
-                caption=ABOUT if len(images) == 2 else ABOUT_INPUTS,
-            )
+            write_picture(trainer, picture, "augmentation", key="augmentation", caption=about)
 
 
-def first_images(trainer: L.Trainer) -> tuple[Tensor, ...] | None:
+def first_images(trainer: L.Trainer) -> dict[str, Tensor] | None:
     """Return the first training images before and after the augmentation; None without one.
 
     If the data make an input of each image for the model, the inputs are a third tensor. A data
-    module may have a method `before_and_after()` that returns the tensors. Otherwise the images
-    come from `trainer.train_dataloader`, if it has an attribute `augmentation`.
+    module may have a method `before_and_after()` that returns the tensors in this order, or the
+    tensors by the labels of their rows. Otherwise the images come from `trainer.train_dataloader`,
+    if it has an attribute `augmentation`.
 
     Returns:
-        Two or three tensors of images float32 (B, C, H, W) in [-1, 1].
+        Tensors of images float32 (B, C, H, W) in [-1, 1], all of one shape, by the labels of their
+        rows: "before", "after" and "input", or "A before", "A after", "B before" and "B after".
     """
     if getattr(trainer.datamodule, "augmentation", None) is None:
         return None
     own = getattr(trainer.datamodule, "before_and_after", None)
     if own is not None:
-        return own()
+        found = own()
+        return found if isinstance(found, dict) else dict(zip(ROWS, found, strict=False))
     batches = trainer.train_dataloader
     if not hasattr(batches, "augmentation"):
         return None
     without = copy.copy(batches)
     without.augmentation = None
     before, after = (next(iter(each))["image"] for each in (without, batches))
-    return before, after
+    return {"before": before, "after": after}
 
 
-def _picture(*images: Tensor) -> Image.Image:
-    columns = min(COLUMNS, len(images[0]))
-    whole = len(images[0]) // columns * columns
-    shown = interleave(*(each[:whole].to(torch.float32) for each in images), columns=columns)
+def _picture(images: Mapping[str, Tensor], about: str) -> Image.Image:
+    number = len(next(iter(images.values())))
+    columns = min(COLUMNS, number)
+    whole = number // columns * columns
+    shown = [each[:whole].to(torch.float32) for each in images.values()]
     return with_labels(
-        grid(shown, columns=columns),
+        grid(interleave(*shown, columns=columns), columns=columns),
         title="Augmentation, update 0",
-        about=ABOUT if len(images) == 2 else ABOUT_INPUTS,
-        rows=["before", "after", "input"][: len(images)] * (whole // columns),
+        about=about,
+        rows=[*images] * (whole // columns),
     )

@@ -64,11 +64,16 @@ class UnpairedBatches:
             for key, part in ((f"image_{letter}", part) for letter, part in self.parts.items())
         }
 
-    def before_and_after(self) -> tuple[Tensor, Tensor]:
-        """Return the next crops before and after the augmentation, in turn from each domain."""
-        pairs = [part.before_and_after() for part in self.parts.values()]
-        before, after = (torch.stack(each, 1).flatten(0, 1) for each in zip(*pairs, strict=True))
-        return before, after
+    def before_and_after(self) -> dict[str, Tensor]:
+        """Return the next crops of each domain by "A before", "A after", "B before", "B after".
+
+        Each tensor is float32 (B, C, H, W).
+        """
+        return {
+            f"{letter.upper()} {when}": images
+            for letter, part in self.parts.items()
+            for when, images in zip(("before", "after"), part.before_and_after(), strict=True)
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Return an empty state, since the update determines where to resume."""

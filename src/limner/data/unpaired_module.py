@@ -250,8 +250,8 @@ class UnpairedDataModule(L.LightningDataModule):
         )
         return self._training
 
-    def before_and_after(self) -> tuple[Tensor, Tensor]:
-        """Return the next training crops before and after the augmentation, in [-1, 1]."""
+    def before_and_after(self) -> dict[str, Tensor]:
+        """Return the next training crops of both domains before and after the augmentation."""
         return self._training.before_and_after()
 
     def val_dataloader(self) -> UnpairedPictures | list:
