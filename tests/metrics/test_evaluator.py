@@ -45,6 +45,19 @@ def test_evaluator_reads_each_image_once_for_all_scores():
     assert set(found) == expected | {"inception_score_pixels"}
 
 
+@pytest.mark.parametrize(
+    ("generated", "reference", "scores", "is_warned_of"),
+    [(3, 80, ["fid"], True), (80, 3, ["fid"], True), (80, 80, ["fid"], False),
+     (3, 80, ["inception_score"], False)],
+)  # fmt: skip
+def test_evaluator_warns_of_fewer_images_than_features(
+    caplog, generated, reference, scores, is_warned_of
+):
+    assert 3 < PixelFeatures().num_features < 80
+    evaluated(Store(generated), {"": Store(reference, 1)}, scores=scores)
+    assert [r.levelname for r in caplog.records] == ["WARNING"] * is_warned_of
+
+
 def test_each_score_carries_its_own_protocol():
     found = evaluated(Store(70), {"": Store(80), "_test": Store(66)})
     common = {

@@ -9,6 +9,7 @@ from torchmetrics.image.fid import _compute_fid
 
 from limner.metrics.frechet import (
     FeatureMoments,
+    FewImages,
     Moments,
     distance_of_few,
     frechet_distance,
@@ -116,6 +117,18 @@ def test_distance_of_few_images_needs_no_covariance(num, monkeypatch):
     monkeypatch.setattr(torch.linalg, "eigh", None)
     assert distance_of_few(generated, real) == pytest.approx(expected, rel=1e-9)
     assert distance_of_few(real, real) == pytest.approx(0, abs=1e-9 * expected)
+
+
+def test_fid_of_fewer_images_than_features_is_warned_of_once(caplog):
+    warn = FewImages()
+    warn("_lite0", 1280, 1280)
+    assert not caplog.records
+    for number in (100, 200):
+        warn("_lite0", number, 1280)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "fid_lite0 of 100 images is much too large; use kid_lite0, or 1,280 images or more."
+    )
 
 
 def test_frechet_distance_is_found_if_the_eigenvalues_do_not_converge(monkeypatch):

@@ -35,6 +35,16 @@ def values(entries):
     return {name: entry["value"] for name, entry in entries.items()}
 
 
+@pytest.mark.parametrize("num", [2, 50])
+def test_distances_of_fewer_pictures_than_features_are_warned_of_once(caplog, num):
+    assert 2 < AnySizeFeatures().num_features <= 50
+    sets = {name: pictures(i, num=num) for i, name in enumerate(("output", "target", "input"))}
+    tally = tally_of()
+    for _ in range(2):
+        filled(tally, **sets).entries(CPU, others={})
+    assert len(caplog.records) == (num == 2)
+
+
 def test_copies_of_the_targets_have_fid_0_and_a_kid_near_0():
     targets = pictures(num=40)
     others = [0.5 * each + 0.4 for each in pictures(50, num=40)]

@@ -13,7 +13,7 @@ from limner.errors import UserError
 from limner.files.own_code import own_code
 from limner.interfaces import FeatureExtractor, ImageStore, missing_members
 from limner.metrics.floor import halves
-from limner.metrics.frechet import distance_of_few, frechet_distance
+from limner.metrics.frechet import FewImages, distance_of_few, frechet_distance
 from limner.metrics.kid import kernel_distance, subsets_for
 from limner.metrics.prdc import prdc
 from limner.metrics.reference import Reference, reference
@@ -91,6 +91,7 @@ class Evaluator:
         self.max_features, self.num_splits = max_features, num_splits
         self.kid_num_subsets, self.kid_subset_size = kid_num_subsets, kid_subset_size
         self.num_neighbours = num_neighbours
+        self.few_images = FewImages()
         if {"kid", "prdc"} & set(scores):
             self.check(max_features, f"metrics.max_features={max_features}", of=("kid", "prdc"))
 
@@ -199,6 +200,10 @@ class Evaluator:
             unit="samples",
         )
         protocol, found = {**self.features.protocol(), "num_samples": num_images}, {}
+        if "fid" in self.scores:
+            sizes = [real.about.get("num_images", num_images) for real in references.values()]
+            least = min([num_images, *sizes])
+            self.few_images(self.features.suffix, least, self.features.num_features)
         for ending, real in references.items():
             for name, (value, std, options) in self._compare(generated, real).items():
                 made = {"reference": real.about, **protocol, **options}

@@ -1,12 +1,15 @@
 """FID: the Fréchet distance between two Gaussians, fitted to real and to generated features."""
 
-__all__ = ["FeatureMoments", "Moments", "distance_of_few", "frechet_distance"]
+__all__ = ["FeatureMoments", "FewImages", "Moments", "distance_of_few", "frechet_distance"]
 
+import logging
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+
+log = logging.getLogger(__name__)
 
 SINGULAR = 1e-12
 """Smallest variance of a direction, as a share of the largest variance; a smaller variance counts
@@ -84,6 +87,32 @@ def distance_of_few(x: Tensor, y: Tensor) -> float:
     root = torch.linalg.svdvals(a @ b.T).sum()
     distance = (x.mean(0) - y.mean(0)).square().sum() - 2 * root
     return (distance + a.square().sum() + b.square().sum()).item()
+
+
+class FewImages:
+    """Warning, given once, that a FID of fewer images than features says little.
+
+    The covariance of N images has at most N - 1 directions, so the two covariances differ much
+    even if all images come from one distribution.
+    """
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def __call__(self, suffix: str, num_images: int, num_features: int) -> None:
+        """Log the warning if there are too few images.
+
+        Args:
+            suffix: Suffix of the feature network in the names of scores.
+            num_images: Number of images in the smaller of the two sets.
+            num_features: Number of features of an image.
+        """
+        if num_images < num_features and not self._said:
+            self._said = True
+            log.warning(
+                "fid%s of %s images is much too large; use kid%s, or %s images or more.",
+                suffix, f"{num_images:,}", suffix, f"{num_features:,}",
+            )  # fmt: skip
 
 
 def _factor(covariance: Tensor) -> Tensor:

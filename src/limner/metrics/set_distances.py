@@ -17,7 +17,12 @@ from torch import Tensor
 from limner.errors import UserError
 from limner.interfaces import FeatureExtractor, RealImages
 from limner.metrics.evaluator import Score, check_features
-from limner.metrics.frechet import FeatureMoments, distance_of_few, frechet_distance
+from limner.metrics.frechet import (
+    FeatureMoments,
+    FewImages,
+    distance_of_few,
+    frechet_distance,
+)
 from limner.metrics.kid import kernel_distance, subsets_for
 from limner.pixels import to_uint8
 from limner.processes import from_all_processes
@@ -78,6 +83,7 @@ class SetDistances:
             )
         self.features, self.scores = features, list(scores)
         self.kid_num_subsets, self.kid_subset_size = kid_num_subsets, kid_subset_size
+        self.few_images = FewImages()
 
     @property
     def names(self) -> list[str]:
@@ -125,6 +131,7 @@ class SetDistances:
         sizes = {"generated": len(made), "reference": len(real)}
         found, how = {}, {**self.features.protocol(), "images_compared": sizes}
         if "fid" in self.scores:
+            self.few_images(self.features.suffix, min(sizes.values()), made.shape[1])
             found["fid"] = Score(_fid(made, real), None, how)
         if "kid" in self.scores:
             subsets = subsets_for(
