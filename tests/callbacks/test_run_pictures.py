@@ -2,12 +2,17 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import wandb
 from PIL import Image
 
+from limner.callbacks.latent_pictures import Codes
+from limner.callbacks.pictures import Pictures
+from limner.callbacks.run_pictures import PeriodicPictures
+from limner.callbacks.style_strips import StyleStrips
 from support.runs import trained
 from support.tensorboard_files import captions, pictures
 
@@ -81,3 +86,31 @@ def test_every_picture_of_a_run_is_in_its_offline_files_of_wandb(tmp_path, monke
     for path in [*folder.glob("*.png"), *folder.glob("samples/*.png")]:
         pixels = np.asarray(Image.open(path))
         assert any(np.array_equal(pixels, each) for each in sent), f"{path.name} is missing"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_pictures_are_drawn_at_the_interval_and_at_the_end_by_the_first_process(is_first):
+    class Named(PeriodicPictures):
+        key = "named"
+
+        def draw(self, trainer, model, name):
+            drawn.append(name)
+
+    drawn, callback = [], Named(every_num_updates=2, num_images=1)
+    for update in range(1, 6):
+        trainer = SimpleNamespace(is_global_zero=is_first, global_step=update)
+        callback.on_train_batch_end(trainer, None)
+    callback.on_train_end(trainer, None)
+    names = ["samples/update_00000002", "samples/update_00000004", "final"]
+    assert drawn == (names if is_first else [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "fewest"),
+    [(Pictures, "pictures", 1), (Codes, "codes", 2), (StyleStrips, "style_strips", 1)],
+)
+def test_callbacks_of_pictures_refuse_numbers_out_of_range_with_their_key(kind, key, fewest):
+    more = {"seed": 0} if kind is Pictures else {}
+    for wrong in ({"every_num_updates": 0}, {"num_images": fewest - 1}):
+        with pytest.raises(ValueError, match=f"callbacks.{key}: .* num_images {fewest} or more"):
+            kind(**{"every_num_updates": 1, "num_images": fewest} | wrong, **more)

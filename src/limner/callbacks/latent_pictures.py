@@ -16,11 +16,9 @@ from torch import Tensor
 
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid
-from limner.callbacks.run_pictures import write_picture
+from limner.callbacks.run_pictures import PeriodicPictures, write_picture
 from limner.callbacks.validation_images import held_out
 from limner.metrics.latents import active_units
-from limner.schedules import Interval
-from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +53,7 @@ class Walk(NamedTuple):
     """Label of each column."""
 
 
-class Codes(L.Callback):
+class Codes(PeriodicPictures):
     """Callback that writes pictures of latent codes, and warns of posterior collapse.
 
     The names of the pictures begin with `samples/update_<n>`, and at the end of training with
@@ -75,27 +73,11 @@ class Codes(L.Callback):
         num_images: Number of held-out images to encode, at least 2.
     """
 
-    def __init__(self, *, every_num_updates: int, num_images: int) -> None:
-        if every_num_updates < 1 or num_images < 2:
-            raise ValueError(
-                "callbacks.codes: every_num_updates must be 1 or more, num_images 2 or more."
-            )
-        self.interval = Interval(every=every_num_updates, growth=0.0)
-        self.num_images = num_images
-        self.writing = WarnOnce("Writing pictures of codes", OSError)
-        self._has_warned = False
+    key, fewest = "codes", 2
+    _has_warned = False
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, model: L.LightningModule, *args: object
-    ) -> None:
-        if self.interval.is_due(trainer.global_step):
-            self._look(trainer, model, f"samples/update_{trainer.global_step:08d}")
-
-    def on_train_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        self._look(trainer, model, "final")
-
-    def _look(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
-        if not trainer.is_global_zero or not isinstance(model, Posterior):
+    def draw(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
+        if not isinstance(model, Posterior):
             return
         images, labels = held_out(trainer, model, self.num_images)
         mean, logvar = model.posterior(images, *labels)

@@ -11,19 +11,17 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from limner.callbacks.picture_labels import with_labels
-from limner.callbacks.run_pictures import SAMPLES, write_picture
+from limner.callbacks.run_pictures import PeriodicPictures, write_picture
 from limner.callbacks.validation_images import held_out
 from limner.interfaces import Reconstructs, Samples
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
-from limner.schedules import Interval
-from limner.warn_once import WarnOnce
 
 SMALLEST_TILE = 64  # pixels; smaller images are enlarged to be visible
 COLUMNS = 8  # number of columns in a grid of reconstructions
 
 
-class Pictures(L.Callback):
+class Pictures(PeriodicPictures):
     """Callback that writes `samples/update_<n>.png` into the run folder, and `final.png` last.
 
     For a conditional model, each row of the grid shows one class. For a model that reconstructs,
@@ -36,27 +34,13 @@ class Pictures(L.Callback):
         seed: Seed of the noise.
     """
 
+    key = "pictures"
+
     def __init__(self, *, every_num_updates: int, num_images: int, seed: int) -> None:
-        if every_num_updates < 1 or num_images < 1:
-            raise ValueError(
-                "callbacks.pictures: every_num_updates and num_images must be 1 or more."
-            )
-        self.interval = Interval(every=every_num_updates, growth=0.0)
-        self.num_images, self.seed = num_images, seed
-        self.writing = WarnOnce("Writing pictures", OSError)
+        super().__init__(every_num_updates=every_num_updates, num_images=num_images)
+        self.seed = seed
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, model: L.LightningModule, *args: object
-    ) -> None:
-        if self.interval.is_due(trainer.global_step):
-            self._draw(trainer, model, f"{SAMPLES}/update_{trainer.global_step:08d}")
-
-    def on_train_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        self._draw(trainer, model, "final")
-
-    def _draw(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
-        if not trainer.is_global_zero:
-            return
+    def draw(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
         with self.writing():
             if isinstance(model, Samples):
                 self._draw_samples(trainer, model, name)

@@ -12,17 +12,15 @@ from torch.nn.functional import pad
 
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid
-from limner.callbacks.run_pictures import SAMPLES, write_picture
+from limner.callbacks.run_pictures import PeriodicPictures, write_picture
 from limner.models import StyleTransfer
 from limner.pixels import to_float
-from limner.schedules import Interval
-from limner.warn_once import WarnOnce
 
 TILE = 256  # pixels; height and width of a shown part of a picture
 MOST_STYLES = 8  # largest number of styles with a column
 
 
-class StyleStrips(L.Callback):
+class StyleStrips(PeriodicPictures):
     """Callback that writes the first validation pictures in each style of a style transfer.
 
     The files are `samples/update_<n>.png` in the run folder, and `final.png` at the end of
@@ -34,29 +32,13 @@ class StyleStrips(L.Callback):
         num_images: Number of pictures with a row, at least 1.
     """
 
-    def __init__(self, *, every_num_updates: int, num_images: int) -> None:
-        if every_num_updates < 1 or num_images < 1:
-            raise ValueError(
-                "callbacks.style_strips: every_num_updates and num_images must be 1 or more."
-            )
-        self.interval = Interval(every=every_num_updates, growth=0.0)
-        self.num_images = num_images
-        self.writing = WarnOnce("Writing pictures in each style", OSError)
+    key = "style_strips"
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, model: L.LightningModule, *args: object
-    ) -> None:
-        if self.interval.is_due(trainer.global_step):
-            self._draw(trainer, model, f"{SAMPLES}/update_{trainer.global_step:08d}")
-
-    def on_train_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        self._draw(trainer, model, "final")
-
-    def _draw(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
+    def draw(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
         is_drawn = isinstance(model, StyleTransfer) and hasattr(
             trainer.datamodule, "whole_pictures"
         )
-        if not trainer.is_global_zero or not is_drawn:
+        if not is_drawn:
             return
         picture = _picture(trainer, model, self.num_images)
         if picture is None:
