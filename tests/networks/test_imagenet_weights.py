@@ -23,6 +23,16 @@ def test_package_is_installed_and_not_imported():
     assert module.PACKAGE not in sys.modules
 
 
+def test_file_is_read_once_and_networks_do_not_share_tensors(monkeypatch):
+    first = module.load_imagenet_weights()
+    monkeypatch.setattr(module.torch, "load", None)
+    second = module.load_imagenet_weights()
+    name = next(iter(first))
+    first[name].zero_()
+    assert second[name].abs().max() > 0
+    assert module.load_imagenet_weights()[name].equal(second[name])
+
+
 def test_missing_package_is_reported_in_one_line(monkeypatch):
     monkeypatch.setattr(module, "PACKAGE", "no_such_package")
     assert not module.is_installed()

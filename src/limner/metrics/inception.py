@@ -49,7 +49,9 @@ class InceptionFeatures:
         self._body: nn.Module | None = None
 
     def prepare(self, real: RealImages | None) -> None:
-        """Load the weights, after downloading them if necessary."""
+        """Load the weights once, after downloading them if necessary."""
+        if self._body is not None:
+            return
         from torch_fidelity.interpolate_compat_tensorflow import (
             interpolate_bilinear_2d_like_tensorflow1x,
         )

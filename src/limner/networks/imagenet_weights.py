@@ -7,6 +7,7 @@ file is found, its SHA-256 is compared, and its tensors are read.
 
 __all__ = ["INSTALL", "SHA256", "is_installed", "load_imagenet_weights"]
 
+import functools
 import hashlib
 import importlib.util
 from pathlib import Path
@@ -30,12 +31,22 @@ def is_installed() -> bool:
 def load_imagenet_weights() -> dict[str, Tensor]:
     """Return the tensors of EfficientNet-lite0 by name, after a check of the file's hash.
 
+    A process reads the file once, since scores and losses often use the network twice or more.
+
     Raises:
         ValueError: If the package is missing, or if its file has another hash.
     """
     path = _file()
     if path is None:
         raise ValueError(f"EfficientNet-lite0 needs its ImageNet weights (17 MB): {INSTALL}")
+    state = path.stat()
+    tensors = _read(path, state.st_mtime_ns, state.st_size)
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+@functools.lru_cache(maxsize=1)
+def _read(path: Path, *state: int) -> dict[str, Tensor]:
+    """Return the tensors in a file, after a check of its hash; `state` changes with the file."""
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != SHA256:
         raise ValueError(
