@@ -7,14 +7,13 @@ from PIL import Image
 from limner.data import decoded_sequences
 from limner.errors import UserError
 from limner.files.videos import write_gif
-from support import sequences
-from support.sequences import corners, opened
+from support.clips import corners, opened, write_clips, write_frames
 
 
 @pytest.fixture
 def clips(tmp_path):
     """Return a folder with 4 sequences of 5 frames."""
-    return sequences.write_clips(tmp_path / "clips", 4, num_frames=5)
+    return write_clips(tmp_path / "clips", 4, num_frames=5)
 
 
 def spoil(path):
@@ -81,7 +80,7 @@ def test_damaged_gif_is_named(tmp_path):
 
 
 def test_short_sequences_are_named_or_left_out(clips, caplog):
-    sequences.write_frames(clips / "clip_4", 2)
+    write_frames(clips / "clip_4", 2)
     with pytest.raises(UserError, match=r"1 of 5 sequences have fewer than the data") as caught:
         opened(clips)
     assert "clip_4 (2)" in str(caught.value)

@@ -8,11 +8,11 @@ from limner.data.moving_digits import MovingDigitsStore
 from limner.data.shapes import STRIDE
 from limner.data.sources import Pictures
 from limner.errors import UserError
-from support.sequences import settings
+from support.clips import settings
 
 
 class Constant:
-    """Source of digits of 4x4 pixels; all pixels of training digit i are 10 + i, of test 200 + i."""
+    """Source of digits of 4x4 pixels of the value 10 + i in training, and 200 + i in test."""
 
     def __init__(self, *, with_test=True):
         self.with_test = with_test
@@ -129,9 +129,7 @@ def test_numbers_beyond_the_epoch_are_further_sequences():
 def test_colour_frames_repeat_the_grey_level():
     grey, colour = stores()["train"], stores(image_shape=[3, 12, 12])["train"]
     numbers = torch.arange(4)
-    assert torch.equal(
-        colour.gather(numbers), grey.gather(numbers).expand(-1, -1, 3, -1, -1)
-    )
+    assert torch.equal(colour.gather(numbers), grey.gather(numbers).expand(-1, -1, 3, -1, -1))
 
 
 def test_number_of_digits_is_the_number_of_things_that_move():

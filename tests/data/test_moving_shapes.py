@@ -3,7 +3,7 @@ import torch
 
 from limner.data import MovingShapes, Shapes
 from limner.errors import UserError
-from support.sequences import settings
+from support.clips import settings
 
 COLOURS = {"red": "#ff0000", "green": "#00ff00", "blue": "#0000ff"}
 
@@ -34,9 +34,7 @@ def centres(frames):
     height, width = mass.shape[2:]
     x, y = torch.arange(width) + 0.5, torch.arange(height) + 0.5
     total = mass.sum((2, 3))
-    return torch.stack(
-        [(mass.sum(2) * x).sum(2) / total, (mass.sum(3) * y).sum(2) / total], 2
-    )
+    return torch.stack([(mass.sum(2) * x).sum(2) / total, (mass.sum(3) * y).sum(2) / total], 2)
 
 
 def test_sequence_is_a_function_of_seed_and_number():

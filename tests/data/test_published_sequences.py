@@ -4,7 +4,7 @@ import torch
 
 from limner.data.published_sequences import published_sequences
 from limner.errors import UserError
-from support.sequences import settings
+from support.clips import settings
 
 
 def write(path, shape=(6, 4, 10, 10), dtype=np.uint8):

@@ -28,9 +28,7 @@ def stored(*, waits=False):
     values = [20 * i + t for i, length in enumerate(lengths.tolist()) for t in range(length)]
     frames = torch.tensor(values)[:, None, None, None] + torch.zeros(1, 1, 2, 4, dtype=torch.int64)
     frames = frames + 5 * torch.arange(4)
-    return StoredSequences(
-        frames.byte(), lengths, num_frames=4, fingerprint="x", waits=waits
-    )
+    return StoredSequences(frames.byte(), lengths, num_frames=4, fingerprint="x", waits=waits)
 
 
 def batches(store=None, *, indices=None, update=0, augmentation=None, **changes):
@@ -107,8 +105,7 @@ def test_two_processes_read_the_batch_of_one():
     for store in (stored(), Endless()):
         one = taken(batches(store, augmentation=flip, batch_size=4), 4)
         two = [
-            taken(batches(store, augmentation=flip, rank=rank, world_size=2), 4)
-            for rank in (0, 1)
+            taken(batches(store, augmentation=flip, rank=rank, world_size=2), 4) for rank in (0, 1)
         ]
         assert all(
             torch.equal(whole, torch.cat(parts))

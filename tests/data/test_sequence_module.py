@@ -1,4 +1,5 @@
 import copy
+import itertools
 import warnings
 
 import lightning as L
@@ -9,14 +10,14 @@ from limner.augmentations.flip import HorizontalFlip
 from limner.data import FrameFolders, SequenceDataModule
 from limner.errors import UserError
 from limner.pixels import to_float
-from support import sequences
-from support.sequences import Watcher
+from support import clips
+from support.clips import Watcher
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Return a folder of 10 sequences of 12 frames."""
-    return sequences.write_clips(tmp_path / "clips", 10)
+    return clips.write_clips(tmp_path / "clips", 10)
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_model_gets_windows_to_train_on_and_first_frames_to_validate_on(opened):
 def test_splits_share_no_sequence_and_depend_on_the_split_seed_only(opened):
     data, same, other = opened(), opened(seed=5), opened(split_seed=1)
     parts = {split: data.split(split)[1].tolist() for split in ("train", "validation", "test")}
-    assert sorted(sum(parts.values(), [])) == list(range(10))
+    assert sorted(itertools.chain(*parts.values())) == list(range(10))
     assert [len(part) for part in parts.values()] == [7, 2, 1]
     assert parts == {split: same.split(split)[1].tolist() for split in parts}
     assert parts != {split: other.split(split)[1].tolist() for split in parts}
@@ -102,7 +103,7 @@ def test_training_without_validation_sequences_has_no_validation(opened):
 def test_changed_frames_are_refused_when_a_run_is_resumed(opened, folder):
     state = copy.deepcopy(opened().state_dict())
     opened().load_state_dict(state)
-    sequences.write_frames(folder / "clip_3", 12, number=9)
+    clips.write_frames(folder / "clip_3", 12, number=9)
     with pytest.raises(UserError, match="training images of clips differ"):
         opened().load_state_dict(state)
 

@@ -7,7 +7,7 @@ from PIL import Image
 from limner.files import videos
 from limner.files.plain import NotPlainError
 from limner.files.videos import MissingPyAV, read_frames, write_frames, write_gif, write_video
-from support import sequences
+from support import clips
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_read_frames_returns_the_chosen_part(tmp_path, grey):
 
 
 def test_folder_of_frames_is_read_in_natural_order(tmp_path):
-    sequences.write_frames(tmp_path / "clip", 12)
+    clips.write_frames(tmp_path / "clip", 12)
     (tmp_path / "clip" / "notes.txt").write_text("no frame")
     (tmp_path / "clip" / ".hidden.png").write_bytes(b"")
     frames = read_frames(tmp_path / "clip")
@@ -143,7 +143,7 @@ def test_frames_that_need_too_much_memory_are_refused(tmp_path, grey, monkeypatc
 
 
 def test_frames_of_two_sizes_are_refused(tmp_path):
-    sequences.write_frames(tmp_path / "clip", 2)
+    clips.write_frames(tmp_path / "clip", 2)
     Image.new("RGB", (3, 3)).save(tmp_path / "clip" / "3.png")
     with pytest.raises(NotPlainError, match=r"frames of 12x10 pixels, and 3\.png of 3x3"):
         read_frames(tmp_path / "clip")
