@@ -57,6 +57,7 @@ def register() -> None:
         OmegaConf.register_new_resolver("limner.job_folder", job_folder)
         OmegaConf.register_new_resolver("limner.times", _times)
         OmegaConf.register_new_resolver("limner.count", _count)
+        OmegaConf.register_new_resolver("limner.plus", _plus)
 
 
 def _count(values: Any) -> int:
@@ -65,6 +66,15 @@ def _count(values: Any) -> int:
     An empty list also counts as 1, so that the part that reads the list reports it.
     """
     return max(1, len(values)) if isinstance(values, Sized) and not isinstance(values, str) else 1
+
+
+def _plus(a: Any, b: Any) -> int | None:
+    """Return the sum of two whole numbers, for `${limner.plus:a,b}`.
+
+    Return None for other values, which the check of the keys with these values reports.
+    """
+    are_whole = all(isinstance(x, int) and abs(x) < 2**62 for x in (a, b))
+    return a + b if are_whole else None
 
 
 def _times(a: Any, b: Any) -> int | float | None:

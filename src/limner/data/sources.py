@@ -11,7 +11,6 @@ __all__ = [
     "Source",
     "SourceError",
     "StoreSource",
-    "without_images",
 ]
 
 import collections
@@ -162,6 +161,8 @@ class ImageFolder:
         path: Folder or .zip file; `~` is the home folder.
     """
 
+    suffixes = SUFFIXES
+
     def __init__(self, *, path: str) -> None:
         self.path = Path(path).expanduser()
 
@@ -197,10 +198,12 @@ class ImageFolder:
             UserError: If no file is an image.
         """
         tree = FileTree(self.path)
-        files = [name for name in tree.names if name.lower().endswith(SUFFIXES)]
+        files = [name for name in tree.names if name.lower().endswith(self.suffixes)]
         if not files:
             what = "has no image" if tree.names else "is empty"
-            raise UserError(f"data.path={self.path} {what}; images end in {', '.join(SUFFIXES)}.")
+            raise UserError(
+                f"data.path={self.path} {what}; images end in {', '.join(self.suffixes)}."
+            )
         self._tell_others(tree.names)
         return tree, files
 
@@ -260,7 +263,7 @@ class ImageFolder:
 
     def _tell_others(self, names: Sequence[str]) -> None:
         """Log in one line how many files are not images, by suffix."""
-        others = [name for name in names if not name.lower().endswith(SUFFIXES)]
+        others = [name for name in names if not name.lower().endswith(self.suffixes)]
         if others:
             kinds = collections.Counter(Path(name).suffix.lower() for name in others)
             counted = [
@@ -277,22 +280,3 @@ def _some(words: Sequence[str]) -> str:
     """Join the first few words by commas, and append how many more there are."""
     more = f" and {len(words) - MAX_LISTED:,} more" if len(words) > MAX_LISTED else ""
     return ", ".join(words[:MAX_LISTED]) + more
-
-
-def without_images(source: Source) -> str:
-    """Return the message about a source without training images; it shows the source's paths."""
-    own = getattr(source, "__dict__", {})
-    texts = {
-        name: str(value)
-        for name, value in own.items()
-        if isinstance(value, str | Path) and not name.startswith("_")
-    }
-    kind = type(source)
-    shown = ", ".join(f"{name}={value}" for name, value in texts.items())
-    message = f"data.source={kind.__module__}.{kind.__qualname__} finds no training images"
-    if not texts:
-        return f"{message}."
-    return (
-        f"{message} ({shown}).\nA relative path starts at the current folder, {Path.cwd()}. To "
-        f"choose another path: data.source.{next(iter(texts))}=PATH"
-    )
