@@ -13,6 +13,7 @@ __all__ = [
     "draw",
     "infer",
     "is_ladder",
+    "is_recurrent",
     "log_likelihood",
 ]
 
@@ -72,6 +73,11 @@ def is_ladder(decoder: nn.Module) -> bool:
     return hasattr(decoder, "infer")
 
 
+def is_recurrent(encoder: nn.Module) -> bool:
+    """Return whether an encoder reads images again at each step, see `limner.networks.draw`."""
+    return getattr(encoder, "is_recurrent", False)
+
+
 def draw(
     network: nn.ModuleDict, images: Tensor, labels: Tensor | None, eps: Tensor
 ) -> PosteriorSample:
@@ -116,8 +122,13 @@ def infer(
     z = mean + exp(logvar / 2) eps is (K, B, D). mean and logvar are (K, B, D), or (1, B, D) if
     they do not depend on the codes of other layers.
     """
-    encoded = network["encoder"](images, **label_kwargs(labels))
     repeated = None if labels is None else labels.repeat(len(eps))
+    if is_recurrent(network["encoder"]):
+        images = images.expand(len(eps), *images.shape).flatten(0, 1)
+        reading = network["encoder"](images, **label_kwargs(repeated))
+        params, *found = network["decoder"].infer(reading, eps.flatten(0, 1), repeated)
+        return params, *(part.unflatten(0, eps.shape[:2]) for part in found)
+    encoded = network["encoder"](images, **label_kwargs(labels))
     if is_ladder(network["decoder"]):
         maps = [part.expand(len(eps), *part.shape).flatten(0, 1) for part in encoded]
         params, *found = network["decoder"].infer(maps, eps.flatten(0, 1), repeated)
