@@ -19,6 +19,9 @@ from torch import Tensor, nn
 LARGEST_LOG = 8.0
 """Bound of log variance, log stride and log gain, so that filters remain finite."""
 
+SMALLEST_LOG = -30.0
+"""Smallest logarithm of a filter's value, relative to its largest value."""
+
 
 class Filters(NamedTuple):
     """Filters of one window for each of B images of height H and width W."""
@@ -28,20 +31,22 @@ class Filters(NamedTuple):
     x: Tensor
     """Filters of the horizontal axis, (B, N, W)."""
     gain: Tensor
-    """Factor (B, 1, 1, 1) of what is read; what is written is divided by it."""
+    """Factor (B, 1, 1) of what is read; what is written is divided by it."""
 
     def read(self, images: Tensor) -> Tensor:
         """Return the windows (B, N, C, N) of images (B, H, C, W)."""
         batch, _, channels, width = images.shape
-        rows = (self.y @ images.flatten(2)).view(batch, -1, width)
-        window = rows @ self.x.transpose(1, 2)
-        return self.gain * window.unflatten(1, (-1, channels))
+        with torch.autocast(images.device.type, enabled=False):  # products in float32
+            rows = (self.y @ images.float().flatten(2)).view(batch, -1, width)
+            windows = self.gain * (rows @ self.x.transpose(1, 2))
+        return windows.unflatten(1, (-1, channels))
 
     def write(self, windows: Tensor) -> Tensor:
         """Return images (B, H, C, W) with windows (B, N, C, N), and 0 elsewhere."""
         channels = windows.shape[2]
-        rows = (windows / self.gain).flatten(1, 2) @ self.x
-        images = self.y.transpose(1, 2) @ rows.unflatten(1, (-1, channels)).flatten(2)
+        with torch.autocast(windows.device.type, enabled=False):
+            rows = (windows.float().flatten(1, 2) / self.gain) @ self.x
+            images = self.y.transpose(1, 2) @ rows.unflatten(1, (-1, channels)).flatten(2)
         return images.unflatten(2, (channels, -1))
 
 
@@ -78,7 +83,7 @@ class Window(nn.Module):
         means = centre[:, :, None] + log_stride.exp()[:, :, None] * self.offsets
         precision = (-log_variance).exp()[:, :, None, None]
         y, x = self._filters(means, precision)
-        return Filters(y, x, log_gain.exp()[:, :, None, None])
+        return Filters(y, x, log_gain.exp()[:, :, None])
 
     def _filters(self, means: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
         """Return both axes' filters for means (B, 2, N); both at once if their sizes are equal."""
@@ -94,6 +99,12 @@ class Window(nn.Module):
 
 
 def _gaussians(pixels: Tensor, means: Tensor, precision: Tensor) -> Tensor:
-    """Return Gaussians (B, A, N, S) that sum to 1 over S pixels; softmax never divides by 0."""
-    squares = (pixels - means[..., None]).square()
-    return torch.softmax(squares * (-0.5 * precision), dim=-1)
+    """Return Gaussians (B, A, N, S) that sum to 1 over S pixels; softmax never divides by 0.
+
+    Logits are relative to the nearest pixel, and bounded: numbers below 1e-38 would be ten times
+    slower on a CPU.
+    """
+    middle = means.detach()
+    nearest = (middle - middle.clamp(0, len(pixels) - 1).round()).square()
+    squares = (pixels - means[..., None]).square() - nearest[..., None]
+    return torch.softmax((squares * (-0.5 * precision)).clamp(min=SMALLEST_LOG), dim=-1)
