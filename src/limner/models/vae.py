@@ -30,6 +30,7 @@ from limner.models.variational import (
     draw,
     infer,
     is_ladder,
+    paints,
 )
 from limner.randomness import Noise, uniform_labels
 
@@ -138,6 +139,19 @@ class VAE(L.LightningModule):
             z = z.to(self.device, self.dtype)
             params = network["decoder"](z, **label_kwargs(self._placed(labels)))
             return network["likelihood"].mean(params)
+
+    def paint(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return expected images (T, B, C, H, W) after each step of a decoder that paints.
+
+        The decoder of DRAW paints in T steps, see `limner.networks.draw`. For any other decoder T
+        is 1, and the images are those of `generate`.
+        """
+        if not paints(best(self)["decoder"]):
+            return self.generate(z, labels).unsqueeze(0)
+        with evaluating(best(self)) as network:
+            z = z.to(self.device, self.dtype)
+            painted = network["decoder"].paint(z, **label_kwargs(self._placed(labels)))
+            return torch.stack([network["likelihood"].mean(params) for params in painted])
 
     def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance (B, latent_dim) of q(z | x).

@@ -15,6 +15,7 @@ __all__ = [
     "is_ladder",
     "is_recurrent",
     "log_likelihood",
+    "paints",
 ]
 
 from typing import Any, Protocol
@@ -76,6 +77,11 @@ def is_ladder(decoder: nn.Module) -> bool:
 def is_recurrent(encoder: nn.Module) -> bool:
     """Return whether an encoder reads images again at each step, see `limner.networks.draw`."""
     return getattr(encoder, "is_recurrent", False)
+
+
+def paints(decoder: nn.Module) -> bool:
+    """Return whether a decoder paints an image in steps, see `limner.networks.draw`."""
+    return hasattr(decoder, "paint")
 
 
 def draw(

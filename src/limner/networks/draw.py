@@ -67,7 +67,9 @@ class Encoder(nn.Module):
         self.window = None
         area = height * width
         if read_size is not None:
-            self.window = Window(decoder_size, size=read_size, height=height, width=width)
+            self.window = Window(
+                decoder_size, size=read_size, height=height, width=width, writes=False
+            )
             area = read_size**2
         num_inputs = channels * (1 + params_per_value) * area
         self.start = Start([2, hidden_size], num_classes=num_classes, std=0.0)
@@ -146,7 +148,9 @@ class Decoder(nn.Module):
         self.canvas_shape = (height, channels * params_per_value, width)
         self.window, self.patch_shape = None, self.canvas_shape
         if write_size is not None:
-            self.window = Window(hidden_size, size=write_size, height=height, width=width)
+            self.window = Window(
+                hidden_size, size=write_size, height=height, width=width, writes=True
+            )
             self.patch_shape = (write_size, channels * params_per_value, write_size)
         self.start = Start([2, hidden_size], num_classes=num_classes, std=0.0)
         self.canvas = Start(self.canvas_shape, num_classes=num_classes, std=0.0)

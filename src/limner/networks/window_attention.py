@@ -11,6 +11,7 @@ Gregor et al. (2015), section 3.2, https://arxiv.org/abs/1502.04623.
 
 __all__ = ["Filters", "Window"]
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -53,20 +54,29 @@ class Filters(NamedTuple):
 class Window(nn.Module):
     """Filters of a window that a linear layer of a hidden state places.
 
-    With the output 0 of this layer, the window covers the whole image.
+    A new window covers the whole image, and its filters meet: their standard deviation is half a
+    stride. A new window that writes has a gain at which ones write about ones. With the variance
+    and the gain 1 of the paper's formulas, a coarse window writes about 0, and learns slowly.
 
     Args:
         hidden_size: Size of the hidden state.
         size: Number N of filters for each axis, at least 1.
         height: Height H of an image in pixels.
         width: Width W of an image in pixels.
+        writes: Whether the window writes; otherwise it reads.
     """
 
-    def __init__(self, hidden_size: int, *, size: int, height: int, width: int) -> None:
+    def __init__(
+        self, hidden_size: int, *, size: int, height: int, width: int, writes: bool
+    ) -> None:
         super().__init__()
         self.place = nn.Linear(hidden_size, 5)
         self.height, self.width = height, width
         stride = (max(height, width) - 1) / max(size - 1, 1)
+        log_stride = math.log(max(stride, 1))
+        log_variance, log_gain = 2 * (log_stride - math.log(2)), -2 * log_stride * writes
+        with torch.no_grad():
+            self.place.bias.copy_(torch.tensor([0, 0, log_variance, 0, log_gain]))
         offsets = stride * (torch.arange(size) - (size - 1) / 2)
         self.register_buffer("offsets", offsets, persistent=False)
         halves = torch.tensor([(height + 1) / 2, (width + 1) / 2])
