@@ -262,6 +262,8 @@ def test_kl_weight_follows_its_schedule(made):
         (["model/condition=concat", "model/prior=vamp"], "choose another model/prior"),
         (["network=ladder"], "null if the decoder is a ladder"),
         (["network=ladder", "model.latent_dim=null", "model/objective=dreg"], "A ladder"),
+        (["network=draw", "model.latent_dim=null", "model/objective=dreg"], "A ladder or DRAW"),
+        (["network=draw"], "null if the decoder is a ladder or DRAW"),
         (["model/prior=mixture", "model.prior.num_components=0"], "num_components=0"),
     ],
 )

@@ -70,7 +70,10 @@ class Objective(Protocol):
 
 
 def is_ladder(decoder: nn.Module) -> bool:
-    """Return whether a decoder draws several layers of codes, see `limner.networks.ladder`."""
+    """Return whether a decoder draws its codes in several layers or steps by a method `infer`.
+
+    See `limner.networks.ladder` and `limner.networks.draw`.
+    """
     return hasattr(decoder, "infer")
 
 
@@ -178,15 +181,15 @@ def check_parts(
     """Raise ValueError for parts that do not fit together."""
     if is_ladder(decoder) != (latent_dim is None):
         raise ValueError(
-            f"model.latent_dim={latent_dim}: must be a number, or null if the decoder is a "
-            "ladder (its layers determine the size)."
+            f"model.latent_dim={latent_dim}: must be a number, or null if the decoder is a ladder "
+            "or DRAW (its layers or steps determine the size)."
         )
     if is_ladder(decoder) and (
         objective.num_layers == 1 or not trait(prior, Prior, "is_standard_normal")
     ):
         raise ValueError(
-            "A ladder has several layers of codes, each with its own prior. Choose "
-            "model/objective=elbo or iwae, and model/prior=standard_normal."
+            "A ladder or DRAW has codes of several layers or steps, each with its own prior. "
+            "Choose model/objective=elbo or iwae, and model/prior=standard_normal."
         )
     if hasattr(prior, "set"):
         raise ValueError(

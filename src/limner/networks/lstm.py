@@ -35,7 +35,8 @@ class LSTM(nn.Module):
     def forward(self, inputs: Sequence[Tensor], state: State) -> State:
         """Return the next state, given the parts (B, ...) of the input x."""
         hidden, cell = state
-        gates = self.gates(torch.cat([*inputs, hidden], dim=1))
+        # in float32 also under autocast: products of two precisions are slow on a CPU
+        gates = self.gates(torch.cat([*inputs, hidden], dim=1)).float()
         sizes = 3 * self.hidden_size, self.hidden_size
         sigmoids, proposal = gates.split(sizes, dim=1)
         enter, keep, show = sigmoids.sigmoid().chunk(3, dim=1)

@@ -86,8 +86,8 @@ class Window(nn.Module):
 
     def forward(self, hidden: Tensor) -> Filters:
         """Return the filters for hidden states (B, hidden_size)."""
-        # in float32: under autocast a window would be placed to a tenth of a pixel
-        centre, logs = self.place(hidden).float().split([2, 3], dim=1)
+        with torch.autocast(hidden.device.type, enabled=False):  # the place needs float32
+            centre, logs = self.place(hidden.float()).split([2, 3], dim=1)
         log_variance, log_stride, log_gain = logs.clamp(-LARGEST_LOG, LARGEST_LOG).chunk(3, dim=1)
         centre = (centre + 1) * self.halves - 1
         means = centre[:, :, None] + log_stride.exp()[:, :, None] * self.offsets
