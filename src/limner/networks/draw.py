@@ -86,7 +86,7 @@ class Reading:
 
     def __init__(self, encoder: Encoder, images: Tensor, labels: Tensor | None) -> None:
         self.encoder, self.images = encoder, images.transpose(1, 2)
-        self.state = encoder.start(len(images), labels).unbind(1)
+        self.state = encoder.start(images.shape[0], labels).unbind(1)
 
     def __call__(self, canvas: Tensor, decoder_hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and logvar (B, num_codes) of q for the next step.
@@ -182,8 +182,8 @@ class Decoder(nn.Module):
         self, noise: Tensor, reading: Reading | None, labels: Tensor | None
     ) -> tuple[list[Tensor], list[tuple[Tensor, Tensor, Tensor]]]:
         """Return the canvas after each step, and z, mean and logvar of each step if it reads."""
-        state = self.start(len(noise), labels).unbind(1)
-        canvas = self.canvas(len(noise), labels)
+        state = self.start(noise.shape[0], labels).unbind(1)
+        canvas = self.canvas(noise.shape[0], labels)
         canvases, drawn = [], []
         for z in noise.chunk(self.num_steps, dim=1):
             if reading is not None:
