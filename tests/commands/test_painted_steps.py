@@ -49,6 +49,7 @@ def test_steps_of_a_model_that_does_not_paint_are_refused(tmp_path):
         sample_command.run([f"run={vae}", "mode=steps", "device=cpu"])
 
 
+@pytest.mark.slow
 def test_exported_draw_paints_what_the_run_paints(painter, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pytest.importorskip("onnxruntime")
