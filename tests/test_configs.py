@@ -22,7 +22,7 @@ from support import clips, composition, fakes
 slow = partial(pytest.param, marks=pytest.mark.slow)
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = [
-    "vae", "cvae", "ladder_vae", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
+    "vae", "cvae", "ladder_vae", "draw", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
 ]  # fmt: skip
 PICTURES = {
     "restoration": "restoration", "super_resolution": "super_resolution",
@@ -63,6 +63,7 @@ COMBINATIONS = [
     ("cvae", "conv", ""),
     ("rae", "conv", ""),
     ("ladder_vae", "ladder", ""),
+    ("draw", "draw", "likelihood=logistic kl_schedule=linear"),
     ("vqvae", "residual_map", ""),
     ("vaegan", "vaegan", ""),
     slow("vaegan", "mlp", ""),

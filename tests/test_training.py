@@ -495,7 +495,7 @@ def test_sweep_over_numbers_of_processes_trains_every_job(tmp_path, monkeypatch,
 def test_help_and_config_are_shown_without_a_run_folder(run):
     shown = run("--help")
     assert shown.code == 0
-    assert "model: cgan, classifier, code_prior, cvae, cyclegan, gan" in shown.out
+    assert "model: cgan, classifier, code_prior, cvae, cyclegan, draw, gan" in shown.out
     assert "\nsearch: gan, vae" in shown.out
     shown = run("--cfg", "job", "model=gan")
     assert shown.code == 0

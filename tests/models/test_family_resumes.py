@@ -14,6 +14,8 @@ KINDS = {
     "sigma": ["model=cvae", "model/likelihood=optimal_gaussian", "model/kl_schedule=cyclical"],
     "ladder": ["model=ladder_vae", "network.encoder.width=8", "network.encoder.max_width=8",
                "network.decoder.width=8", "network.decoder.max_width=8"],
+    "draw": ["model=draw", "model/condition=concat", "network.num_steps=2",
+             "network.encoder.hidden_size=8", "network.decoder.hidden_size=8"],
     "vqvae": ["model=vqvae", "network.encoder.width=8", "network.encoder.max_width=8",
               "network.decoder.width=8", "network.decoder.max_width=8",
               "model.codebook.revive_after=2", "model.ema_half_life=100"],

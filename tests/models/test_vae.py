@@ -158,6 +158,79 @@ def test_ladder_vae_has_the_bounds_of_a_vae(composed):
     assert vae.reconstruct(IMAGES).shape == IMAGES.shape
 
 
+class FirstLook(nn.Module):
+    """The encoder that the first step of DRAW is, without attention."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.encoder, self.decoder = network["encoder"], network["decoder"]
+
+    def forward(self, images, labels=None):
+        canvas = self.decoder.canvas(len(images), None)
+        hidden = self.decoder.start(len(images), None)[:, 0]
+        return self.encoder(images)(canvas, hidden)
+
+
+class OnlyStep(nn.Module):
+    """The decoder that the only step of DRAW is, without attention."""
+
+    def __init__(self, decoder):
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, z, labels=None):
+        decoder = self.decoder
+        hidden, _ = decoder.cell([z], decoder.start(len(z), None).unbind(1))
+        first = decoder.canvas(len(z), None).transpose(1, 2)
+        return first + decoder.to_patch(hidden).unflatten(1, (8, 1, 8)).transpose(1, 2)
+
+
+def test_draw_of_one_step_without_attention_is_a_vae(composed):
+    size = ["network.num_steps=1", "network.encoder.read_size=null",
+            "network.decoder.write_size=null"]  # fmt: skip
+    painter = build(composed("model=draw", *size), "model")
+    for parameter in painter.network.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    prior = StandardNormal(latent_dim=painter.latent_dim)
+    plain = VAE(
+        encoder=FirstLook(painter.network), decoder=OnlyStep(painter.network["decoder"]),
+        likelihood=painter.likelihood, prior=prior, objective=Elbo(free_bits=None),
+        latent_dim=painter.latent_dim, kl_weight=1.0, kl_schedule=None, num_classes=None,
+        optimizer=None, gradients=None, ema_half_life=None,
+    )  # fmt: skip
+    eps = torch.randn(2, 6, painter.latent_dim).transpose(0, 1)
+    found, expected = (
+        vae._losses(vae.network, IMAGES, None, eps, kl_weight=1.0) for vae in (painter, plain)
+    )
+    for name, value in expected.items():
+        assert found[name].item() == pytest.approx(value.item(), rel=1e-5), name
+    weights = [
+        vae.log_weights(IMAGES, num_samples=3, generator=torch.Generator().manual_seed(0))
+        for vae in (painter, plain)
+    ]
+    for part, other in zip(*weights, strict=True):
+        assert torch.allclose(part, other, rtol=1e-5, atol=1e-4)
+
+
+def test_draw_has_the_bounds_of_a_vae_and_paints_in_steps(composed):
+    vae = build(composed("model=draw", "network.num_steps=3", "network.num_codes=4"), "model")
+    assert vae.latent_dim == 12
+    weights = vae.log_weights(IMAGES, num_samples=3)
+    assert weights.kl.shape == (3, 6)
+    z = vae.encode(IMAGES)
+    assert z.shape == (6, 12)
+    painted = vae.paint(z)
+    assert painted.shape == (3, *IMAGES.shape)
+    assert torch.equal(painted[-1], vae.reconstruct(IMAGES))
+    assert painted.abs().max() <= 1
+
+
+def test_paint_of_a_vae_without_steps_has_one_step(made):
+    vae = made()
+    z = torch.randn(2, vae.latent_dim)
+    assert torch.equal(vae.paint(z), vae.generate(z).unsqueeze(0))
+
+
 def test_rae_adds_no_noise(made):
     vae = made("model/objective=rae")
     first, second = losses(vae), losses(vae)
@@ -189,6 +262,8 @@ def test_kl_weight_follows_its_schedule(made):
         (["model/condition=concat", "model/prior=vamp"], "choose another model/prior"),
         (["network=ladder"], "null if the decoder is a ladder"),
         (["network=ladder", "model.latent_dim=null", "model/objective=dreg"], "A ladder"),
+        (["network=draw", "model.latent_dim=null", "model/objective=dreg"], "A ladder or DRAW"),
+        (["network=draw"], "null if the decoder is a ladder or DRAW"),
         (["model/prior=mixture", "model.prior.num_components=0"], "num_components=0"),
     ],
 )

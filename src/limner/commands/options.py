@@ -69,12 +69,13 @@ class Sample:
     mode: str = option(
         "grid",
         "grid, classes (a row for each class), folder (a file for each picture), npz, "
-        "interpolate, traverse, or progress (a film of the training)",
+        "interpolate, traverse, steps (in which model=draw paints), or progress (a film of the "
+        "training)",
     )
     num_images: int | None = option(
         None,
         "number of pictures (64); mode=classes: pictures in a row (10); mode=interpolate: "
-        "samples that the path joins (4); mode=traverse: directions (8)",
+        "samples that the path joins (4); mode=traverse: directions (8); mode=steps: samples (8)",
     )
     num_steps: int = option(9, "number of columns of interpolate and traverse")
     seed: int = option(0, "the seed of the pictures: the same seed draws the same pictures")

@@ -2,6 +2,7 @@
 
 __all__ = ["run"]
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from limner.callbacks.pictures import grid
 from limner.commands.latent_walks import tour, traversal
 from limner.commands.options import Sample as Options
+from limner.commands.painted_steps import painted
 from limner.commands.progress_frames import progress_frames
 from limner.config.command_options import parse
 from limner.config.facts import with_options
@@ -25,7 +27,7 @@ from limner.pretrained import hub
 from limner.pretrained.load import load
 from limner.pretrained.trained_model import TrainedModel
 
-MODES = ("grid", "classes", "folder", "npz", "interpolate", "traverse", "progress")
+MODES = ("grid", "classes", "folder", "npz", "interpolate", "traverse", "steps", "progress")
 SMOOTHNESS = 4  # number of GIF steps for each step of the strip
 FRAME_MS = 80
 PROGRESS_MS = 250
@@ -48,6 +50,7 @@ def run(words: Sequence[str]) -> int:
         "npz": _npz,
         "interpolate": _interpolate,
         "traverse": _traverse,
+        "steps": _steps,
         "progress": _progress,
     }[options.mode]
     for path in make(options):
@@ -133,6 +136,17 @@ def _traverse(options: Options) -> list[Path]:
     there = [_picture(rows[:, i], columns=columns) for i in range(rows.shape[1])]
     there_and_back = there + there[-2:0:-1]
     return _strip_and_film(_picture(strip, columns=options.num_steps), there_and_back, paths)
+
+
+def _steps(options: Options) -> list[Path]:
+    """Write a strip and a GIF of the steps in which a model paints; each sample is a row."""
+    model, codes = _model_and_codes(options, _num_images(options, 8))
+    paths = _strip_and_gif(options, _name(options, "steps"))
+    images = painted(model, codes, label=_label(options))
+    columns = math.ceil(len(codes) ** 0.5)
+    frames = [_picture(step, columns=columns) for step in images]
+    strip = _picture(np.concatenate(list(images.swapaxes(0, 1))), columns=len(images))
+    return [_save(strip, paths[0]), _animate(frames, paths[1], PROGRESS_MS, pause_ms=PAUSE_MS)]
 
 
 def _progress(options: Options) -> list[Path]:

@@ -4,7 +4,8 @@
 
 The variants differ in their parts: p(x | z), p(z), the bound of log p(x) that is maximised, an
 optional condition on a class, and the networks. Ladder networks draw several layers of codes, each
-layer given the layers above it.
+layer given the layers above it. DRAW draws the codes of several steps, each step given the canvas
+that the steps before it have painted.
 """
 
 __all__ = ["VAE"]
@@ -30,6 +31,7 @@ from limner.models.variational import (
     draw,
     infer,
     is_ladder,
+    paints,
 )
 from limner.randomness import Noise, uniform_labels
 
@@ -39,13 +41,14 @@ class VAE(L.LightningModule):
 
     Args:
         encoder: Network from images (B, C, H, W), and labels if conditional, to mean and logvar
-            (B, D). The encoder of a ladder returns maps.
+            (B, D). The encoder of a ladder returns maps, and that of DRAW a `Reading`.
         decoder: Network from codes (B, D), and labels if conditional, to the parameters of the
-            likelihood. A decoder with a method `infer` is a ladder, see `limner.networks.ladder`.
+            likelihood. A decoder with a method `infer` draws several layers or steps of codes,
+            see `limner.networks.ladder` and `limner.networks.draw`.
         likelihood: Distribution of images given those parameters.
         prior: Distribution of the codes.
         objective: Objective to minimise, in nats per image.
-        latent_dim: Size D of a code; None for a ladder, whose decoder determines D.
+        latent_dim: Size D of a code; None if the decoder determines D (ladder, DRAW).
         kl_weight: Factor of the KL term, at least 0; 1 for the ELBO.
         kl_schedule: Second factor of the KL term, which changes over training; None for 1.
         num_classes: Number of classes that condition encoder and decoder; None for no condition.
@@ -138,6 +141,19 @@ class VAE(L.LightningModule):
             z = z.to(self.device, self.dtype)
             params = network["decoder"](z, **label_kwargs(self._placed(labels)))
             return network["likelihood"].mean(params)
+
+    def paint(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return expected images (T, B, C, H, W) after each step of a decoder that paints.
+
+        The decoder of DRAW paints in T steps, see `limner.networks.draw`. For any other decoder T
+        is 1, and the images are those of `generate`.
+        """
+        if not paints(best(self)["decoder"]):
+            return self.generate(z, labels).unsqueeze(0)
+        with evaluating(best(self)) as network:
+            z = z.to(self.device, self.dtype)
+            painted = network["decoder"].paint(z, **label_kwargs(self._placed(labels)))
+            return torch.stack([network["likelihood"].mean(params) for params in painted])
 
     def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance (B, latent_dim) of q(z | x).

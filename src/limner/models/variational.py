@@ -13,7 +13,9 @@ __all__ = [
     "draw",
     "infer",
     "is_ladder",
+    "is_recurrent",
     "log_likelihood",
+    "paints",
 ]
 
 from typing import Any, Protocol
@@ -68,8 +70,21 @@ class Objective(Protocol):
 
 
 def is_ladder(decoder: nn.Module) -> bool:
-    """Return whether a decoder draws several layers of codes, see `limner.networks.ladder`."""
+    """Return whether a decoder draws its codes in several layers or steps by a method `infer`.
+
+    See `limner.networks.ladder` and `limner.networks.draw`.
+    """
     return hasattr(decoder, "infer")
+
+
+def is_recurrent(encoder: nn.Module) -> bool:
+    """Return whether an encoder reads images again at each step, see `limner.networks.draw`."""
+    return getattr(encoder, "is_recurrent", False)
+
+
+def paints(decoder: nn.Module) -> bool:
+    """Return whether a decoder paints an image in steps, see `limner.networks.draw`."""
+    return hasattr(decoder, "paint")
 
 
 def draw(
@@ -116,8 +131,13 @@ def infer(
     z = mean + exp(logvar / 2) eps is (K, B, D). mean and logvar are (K, B, D), or (1, B, D) if
     they do not depend on the codes of other layers.
     """
-    encoded = network["encoder"](images, **label_kwargs(labels))
     repeated = None if labels is None else labels.repeat(len(eps))
+    if is_recurrent(network["encoder"]):
+        images = images.expand(len(eps), *images.shape).flatten(0, 1)
+        reading = network["encoder"](images, **label_kwargs(repeated))
+        params, *found = network["decoder"].infer(reading, eps.flatten(0, 1), repeated)
+        return params, *(part.unflatten(0, eps.shape[:2]) for part in found)
+    encoded = network["encoder"](images, **label_kwargs(labels))
     if is_ladder(network["decoder"]):
         maps = [part.expand(len(eps), *part.shape).flatten(0, 1) for part in encoded]
         params, *found = network["decoder"].infer(maps, eps.flatten(0, 1), repeated)
@@ -161,15 +181,15 @@ def check_parts(
     """Raise ValueError for parts that do not fit together."""
     if is_ladder(decoder) != (latent_dim is None):
         raise ValueError(
-            f"model.latent_dim={latent_dim}: must be a number, or null if the decoder is a "
-            "ladder (its layers determine the size)."
+            f"model.latent_dim={latent_dim}: must be a number, or null if the decoder is a ladder "
+            "or DRAW (its layers or steps determine the size)."
         )
     if is_ladder(decoder) and (
         objective.num_layers == 1 or not trait(prior, Prior, "is_standard_normal")
     ):
         raise ValueError(
-            "A ladder has several layers of codes, each with its own prior. Choose "
-            "model/objective=elbo or iwae, and model/prior=standard_normal."
+            "A ladder or DRAW has codes of several layers or steps, each with its own prior. "
+            "Choose model/objective=elbo or iwae, and model/prior=standard_normal."
         )
     if hasattr(prior, "set"):
         raise ValueError(

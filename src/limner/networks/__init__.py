@@ -7,7 +7,7 @@ Every file offers the parts of one architecture, named by the roles that they pl
     Classifier(images) -> logits (B, K)         MapEncoder(images) -> map, MapDecoder(map)
 
 Other files hold the parts of latent-variable models: priors p(z) (priors.py, flow.py), a codebook
-(codebook.py), a transformer over codes (transformer.py) and latent layers (ladder.py). Generators,
-discriminators, encoders and decoders of vectors take labels (B,) as a second argument, which
-conditional networks need (conditions.py).
+(codebook.py), a transformer over codes (transformer.py), latent layers (ladder.py) and painting
+steps (draw.py). Generators, discriminators, encoders and decoders of vectors take labels (B,) as a
+second argument, which conditional networks need (conditions.py).
 """

@@ -175,7 +175,7 @@ class Decoder(nn.Module):
     ) -> Inferred:
         parts = iter(noise.split(self.layer_sizes, dim=1))
         shapes = iter(self.layer_shapes)
-        x, drawn = self.start(len(noise), labels), []
+        x, drawn = self.start(noise.shape[0], labels), []
         for i, (stage, layers) in enumerate(zip(self.stages, self.layers, strict=True)):
             x = stage(x)
             for layer in layers:
