@@ -57,6 +57,7 @@ def register() -> None:
         OmegaConf.register_new_resolver("limner.job_folder", job_folder)
         OmegaConf.register_new_resolver("limner.times", _times)
         OmegaConf.register_new_resolver("limner.count", _count)
+        OmegaConf.register_new_resolver("limner.levels", _levels)
 
 
 def _count(values: Any) -> int:
@@ -65,6 +66,15 @@ def _count(values: Any) -> int:
     An empty list also counts as 1, so that the part that reads the list reports it.
     """
     return max(1, len(values)) if isinstance(values, Sized) and not isinstance(values, str) else 1
+
+
+def _levels(binarisation: Any) -> int:
+    """Return the number of levels of an image's values, for `${limner.levels:${key}}`.
+
+    Args:
+        binarisation: The value of `data.binarisation`: None for grey levels.
+    """
+    return 256 if binarisation is None else 2
 
 
 def _times(a: Any, b: Any) -> int | float | None:
