@@ -102,15 +102,26 @@ class PixelCNN(L.LightningModule):
             labels: Classes int64 (num_images,) of a conditional model; None to draw them
                 uniformly.
         """
-        if labels is None:
-            labels = uniform_labels(num_images, self.num_classes, generator=generator)
-        with evaluating(best(self)) as network:
-            shape = num_images, *network["pixelcnn"].image_shape
-            uniform = torch.rand(shape, generator=generator)
-            return network["pixelcnn"].sample(
-                num_images, draw=self._draw, uniform=uniform,
-                **label_kwargs(None if labels is None else labels.to(self.device)),
-            )  # fmt: skip
+        return self._drawn(num_images, generator, labels)
+
+    def complete(
+        self,
+        start: Tensor,
+        *,
+        generator: Generator | None = None,
+        labels: Tensor | None = None,
+    ) -> Tensor:
+        """Draw the rest of images whose first rows are given.
+
+        Args:
+            start: First rows (B, C, h, W) in [-1, 1] of images (B, C, H, W), with h <= H.
+            generator: Generator of all random numbers, on the CPU.
+            labels: Classes int64 (B,) of a conditional model; None to draw them uniformly.
+
+        Returns:
+            Images (B, C, H, W) in [-1, 1].
+        """
+        return self._drawn(len(start), generator, labels, start=start.to(self.device, self.dtype))
 
     def log_prob(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return log p (B,) of images (B, C, H, W) in [-1, 1] exactly, in nats.
@@ -121,9 +132,7 @@ class PixelCNN(L.LightningModule):
         """
         images = images.to(self.device, self.dtype)
         with evaluating(best(self)) as network:
-            return self._log_prob(
-                network, images, None if labels is None else labels.to(self.device)
-            )
+            return self._log_prob(network, images, self._placed(labels))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
@@ -152,13 +161,28 @@ class PixelCNN(L.LightningModule):
         params = network["pixelcnn"](images, **label_kwargs(labels))
         return network["likelihood"].log_prob(params, images)
 
-    def _draw(self, params: Tensor, uniform: Tensor) -> Tensor:
+    def _drawn(
+        self, num_images: int, generator: Generator | None, labels: Tensor | None, **given: Tensor
+    ) -> Tensor:
+        """Draw images (num_images, C, H, W), with keywords `given` for the network."""
+        if labels is None:
+            labels = uniform_labels(num_images, self.num_classes, generator=generator)
+        with evaluating(best(self)) as network:
+            pixelcnn = network["pixelcnn"]
+            uniform = torch.rand(num_images, *pixelcnn.image_shape, generator=generator)
+            given |= label_kwargs(self._placed(labels))
+            return pixelcnn.sample(draw=self._draw_level, uniform=uniform, **given)
+
+    def _draw_level(self, params: Tensor, uniform: Tensor) -> Tensor:
         """Draw values (B, 1, 1, 1) in [-1, 1] by their parameters and uniform numbers."""
         log_probs = self.likelihood.level_log_probs(params)[:, 0, :, 0, 0].float()
         cumulative = (log_probs / self.temperature).softmax(1).cumsum(1)
         cumulative = cumulative / cumulative[:, -1:]  # rounding may leave the last entry below 1
         levels = torch.searchsorted(cumulative, uniform[:, :, 0, 0].float(), right=True)
         return (levels * (2 / (log_probs.shape[1] - 1)) - 1).to(params)[:, :, None, None]
+
+    def _placed(self, labels: Tensor | None) -> Tensor | None:
+        return None if labels is None else labels.to(self.device)
 
 
 def _check_levels(likelihood: DiscreteLikelihood, data: Any) -> None:

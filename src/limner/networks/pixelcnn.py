@@ -72,33 +72,43 @@ class PixelCNN(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, num_images: int, *, draw: Draw, uniform: Tensor, labels: Tensor | None = None
+        self,
+        *,
+        draw: Draw,
+        uniform: Tensor,
+        labels: Tensor | None = None,
+        start: Tensor | None = None,
     ) -> Tensor:
-        """Draw images (num_images, C, H, W); all images together cost one `forward` of each.
+        """Draw images (B, C, H, W); an image costs the arithmetic of one `forward`.
 
         Args:
-            num_images: Number of images.
             draw: Function that draws values (B, 1, 1, 1) in [-1, 1] by their parameters
                 (B, params_per_value, 1, 1) and numbers (B, 1, 1, 1).
-            uniform: Numbers (num_images, C, H, W) from U[0, 1), one for each value.
-            labels: Classes int64 (num_images,) of a conditional network.
+            uniform: Numbers (B, C, H, W) from U[0, 1), one for each value.
+            labels: Classes int64 (B,) of a conditional network.
+            start: First rows (B, C, h, W) of the images, with h <= H; None to draw all rows.
         """
-        channels, height, width = self.image_shape
-        uniform = uniform.to(self.stacks.positions)
-        images = torch.zeros_like(uniform)
-        walk = self.stacks.walk(num_images, labels)
-        for row in range(height):
+        uniform = uniform.to(self.stacks.positions.device)
+        images = torch.zeros_like(uniform, dtype=self.stacks.positions.dtype)
+        num_given = 0 if start is None else start.shape[2]
+        if start is not None:
+            images[:, :, :num_given] = start
+        walk = self.stacks.walk(len(images), labels)
+        for row in range(images.shape[2]):
             walk.begin_row()
-            for column in range(width):
-                features = walk.features(column)
+            for column in range(images.shape[3]):
                 here = (..., slice(row, row + 1), slice(column, column + 1))
-                for channel in range(channels):
-                    params = self.head.of_channel(channel, features, images[here])
-                    images[here][:, channel : channel + 1] = draw(
-                        params, uniform[here][:, channel : channel + 1]
-                    )
+                if row >= num_given:
+                    self._draw_pixel(images[here], walk.features(column), draw, uniform[here])
                 walk.write(column, images[here][..., 0, 0])
         return images
+
+    def _draw_pixel(self, pixel: Tensor, features: Tensor, draw: Draw, uniform: Tensor) -> None:
+        """Draw the channels of a pixel (B, C, 1, 1), in order, and write them into `pixel`."""
+        for channel in range(pixel.shape[1]):
+            params = self.head.of_channel(channel, features, pixel)
+            own = slice(channel, channel + 1)
+            pixel[:, own] = draw(params, uniform[:, own])
 
 
 class CodePixelCNN(nn.Module):
