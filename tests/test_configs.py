@@ -23,6 +23,7 @@ slow = partial(pytest.param, marks=pytest.mark.slow)
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = [
     "vae", "cvae", "ladder_vae", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
+    "pixelcnn",
 ]  # fmt: skip
 PICTURES = {
     "restoration": "restoration", "super_resolution": "super_resolution",
@@ -59,7 +60,10 @@ COMBINATIONS = [
     slow("vae", "conv", "objective=rae"),
     ("vae", "conv", "likelihood=perceptual"),
     ("cvae", "conv", ""),
+    slow("vae", "conv", "likelihood=categorical"),
     ("rae", "conv", ""),
+    ("pixelcnn", "pixelcnn", "likelihood=categorical"),
+    slow("pixelcnn", "pixelcnn", "likelihood=logistic condition=concat"),
     ("ladder_vae", "ladder", ""),
     ("vqvae", "residual_map", ""),
     ("vaegan", "vaegan", ""),
