@@ -35,7 +35,7 @@ KINDS = {
     "code_prior": (["model=code_prior", *TINY_PRIOR], {"samples"}),
     "pixelcnn": (
         ["model=pixelcnn", "network.pixelcnn.width=8", "network.pixelcnn.num_layers=1"],
-        {"samples"},
+        {"samples", "completions"},
     ),
     "latent_prior": (["model=latent_prior", "model/prior=flow"], {"samples"} | RECONSTRUCTS),
 }

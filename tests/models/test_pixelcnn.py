@@ -168,6 +168,7 @@ def test_pixelcnn_run_learns_and_reports_its_exact_likelihood(tmp_path):
         losses = [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
     assert losses[-1] < 0.9 * losses[0]
     assert (folder / "final.png").is_file()
+    assert (folder / "final_completions.png").is_file()
     assert evaluate([
         f"run={folder}", "measures=[likelihood]", "num_measured=40", "metrics=lite0",
         "metrics.num_samples=10", "metrics.scores=[fid]", f"to={tmp_path}",
