@@ -142,7 +142,12 @@ def test_pixelcnn_refuses_invalid_parts(likelihood, changed, message):
 
 @pytest.mark.parametrize(
     ("words", "num_levels"),
-    [([], 256), (["data.binarisation=dynamic"], 2), (["data.binarisation=static"], 2)],
+    [
+        ([], 256),
+        (["data.binarisation=dynamic"], 2),
+        (["data.binarisation=static"], 2),
+        (["data=restoration", "data.path=x", "data.crop_size=8"], 256),
+    ],
 )
 def test_config_gives_the_number_of_levels_of_the_data(composed, words, num_levels):
     model = build(composed("model=pixelcnn", *SMALL, *words), "model")

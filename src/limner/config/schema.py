@@ -68,13 +68,12 @@ def _count(values: Any) -> int:
     return max(1, len(values)) if isinstance(values, Sized) and not isinstance(values, str) else 1
 
 
-def _levels(binarisation: Any) -> int:
-    """Return the number of levels of an image's values, for `${limner.levels:${key}}`.
+def _levels(*_: Any, _root_: Any) -> int:
+    """Return the number of levels of the data's values, for `${limner.levels:}`.
 
-    Args:
-        binarisation: The value of `data.binarisation`: None for grey levels.
+    It is 2 for data with a binarisation, else 256. Data of pictures have no key `binarisation`.
     """
-    return 256 if binarisation is None else 2
+    return 256 if OmegaConf.select(_root_, "data.binarisation") is None else 2
 
 
 def _times(a: Any, b: Any) -> int | float | None:

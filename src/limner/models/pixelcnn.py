@@ -20,20 +20,17 @@ from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
-from limner.models.variational import check_readable
+from limner.models.variational import Likelihood, check_readable
 from limner.pixels import to_float
 from limner.randomness import uniform_labels
 
 
-class DiscreteLikelihood(Protocol):
+class DiscreteLikelihood(Likelihood, Protocol):
     """Distribution of values on evenly spaced levels, a module, see `limner.losses.likelihood`."""
 
-    is_density: bool
     params_per_value: int
 
-    def log_prob(self, params: Tensor, images: Tensor) -> Tensor: ...
     def level_log_probs(self, params: Tensor) -> Tensor: ...
-    def check(self, images: Tensor) -> None: ...
 
 
 class PixelCNN(L.LightningModule):
@@ -42,7 +39,7 @@ class PixelCNN(L.LightningModule):
     Args:
         pixelcnn: Network from images, and labels if conditional, to the parameters of the
             distribution of each value given the earlier values, see `limner.networks.pixelcnn`.
-        likelihood: Distribution of a value given its parameters, on evenly spaced levels.
+        likelihood: Distribution of a value given its parameters, a `DiscreteLikelihood`.
         temperature: Divisor of the log-probabilities in sampling, above 0; 1 for p itself.
         num_classes: Number of classes that condition the network; None for no condition.
         optimizer: Factory of the optimizer.
@@ -58,7 +55,7 @@ class PixelCNN(L.LightningModule):
         self,
         *,
         pixelcnn: nn.Module,
-        likelihood: DiscreteLikelihood,
+        likelihood: Likelihood,  # a message of this class names the likelihoods that fit
         temperature: float,
         num_classes: int | None,
         optimizer: OptimizerFactory,
