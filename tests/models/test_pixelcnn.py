@@ -185,4 +185,4 @@ def test_pixelcnn_run_learns_and_reports_its_exact_likelihood(tmp_path):
     about = found["log_likelihood"]["protocol"]
     assert (about["method"], about["given"]) == ("exact, no bound", "its class")
     assert -64 * math.log(2) < value < 0
-    assert model.sample(2, classes=[0, 1]).shape == (2, 1, 8, 8)
+    assert model.sample(2, labels=[0, 1]).shape == (2, 8, 8, 1)
