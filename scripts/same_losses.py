@@ -23,6 +23,7 @@ CASES = {
     "wgan_gp": ["model=gan", "model/loss=wasserstein", "model.num_discriminator_steps=2"],
     "cgan_ada": ["model=cgan", "model/augmentation=ada"],
     "vqvae": ["model=vqvae"],
+    "pixelcnn": ["model=pixelcnn", "data.binarisation=dynamic"],
     "classifier": ["model=classifier", "metrics=accuracy"],
 }
 COMMON = [

@@ -23,6 +23,7 @@ slow = partial(pytest.param, marks=pytest.mark.slow)
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = [
     "vae", "cvae", "ladder_vae", "draw", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
+    "pixelcnn",
 ]  # fmt: skip
 PICTURES = {
     "restoration": "restoration", "super_resolution": "super_resolution",
@@ -61,7 +62,10 @@ COMBINATIONS = [
     slow("vae", "conv", "objective=rae"),
     ("vae", "conv", "likelihood=perceptual"),
     ("cvae", "conv", ""),
+    slow("vae", "conv", "likelihood=categorical"),
     ("rae", "conv", ""),
+    ("pixelcnn", "pixelcnn", "likelihood=categorical"),
+    slow("pixelcnn", "pixelcnn", "likelihood=logistic condition=concat"),
     ("ladder_vae", "ladder", ""),
     ("draw", "draw", "likelihood=logistic kl_schedule=linear"),
     ("vqvae", "residual_map", ""),

@@ -51,6 +51,7 @@ TESTED_THROUGH = {
     "commands/compare/test_names.py": ("commands/compare/texts.py",),
     "commands/compare/test_odd_runs.py": ("commands/compare/records.py",),
     "commands/evaluate/test_command.py": (
+        "commands/evaluate/entries.py", "commands/evaluate/likelihood.py",
         "commands/evaluate/measures.py", "commands/evaluate/subject.py",
     ),
     "commands/search/test_command.py": (
@@ -90,6 +91,7 @@ TESTED_THROUGH = {
     "networks/test_networks.py": (  # every network with every shape
         "networks/cnn.py", "networks/conv.py", "networks/dcgan.py", "networks/mlp.py",
     ),
+    "networks/test_pixelcnn.py": ("networks/gated_stacks.py",),
     "networks/test_conditions.py": ("networks/learned_constant.py",),
     "networks/test_priors.py": ("networks/flow.py",),
     "networks/test_residual.py": ("networks/residual_blocks.py",),

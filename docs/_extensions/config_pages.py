@@ -34,7 +34,7 @@ TITLES = {
     "model/augmentation": "changes of what a discriminator sees",
     "model/condition": "how networks read the class",
     "model/kl_schedule": "weight of a VAE's KL over time",
-    "model/likelihood": "likelihoods of a VAE",
+    "model/likelihood": "likelihoods of a VAE or PixelCNN",
     "model/loss": "losses of a GAN",
     "model/losses": "losses of models that change pictures",
     "model/objective": "objectives of a VAE",

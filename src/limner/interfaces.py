@@ -11,7 +11,8 @@ attribute with a value here may be left out. Further protocols are in `limner.da
 """
 
 __all__ = [
-    "AdversarialLoss", "Augmentation", "AuxiliaryLoss", "Batch", "DiscriminatorObserver",
+    "AdversarialLoss", "Augmentation", "AuxiliaryLoss", "Batch", "Completes",
+    "DiscriminatorObserver",
     "DiscriminatorStatistics", "DrawsCodes", "Encodes", "FeatureExtractor", "Features",
     "Generates", "ImageStore", "OptimizerFactory", "RealImages",
     "Reconstructs", "Samples", "Schedule", "label_kwargs", "missing_members", "trait",
@@ -179,6 +180,16 @@ class Reconstructs(Protocol):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Return reconstructions (B, C, H, W) in [-1, 1] of images of this shape and range."""
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """A model that draws the rest of an image whose first rows are given."""
+
+    def complete(
+        self, start: Tensor, *, generator: Generator | None, labels: Tensor | None = None
+    ) -> Tensor:
+        """Return images (B, C, H, W) in [-1, 1] whose first h rows are `start` (B, C, h, W)."""
 
 
 def trait(part: object, protocol: type, name: str) -> Any:

@@ -38,6 +38,10 @@ KINDS = {
     "vaegan": (["model=vaegan", "network=mlp"], {"samples"} | RECONSTRUCTS | WALKS),
     "vqvae": (["model=vqvae", *SMALL], RECONSTRUCTS),
     "code_prior": (["model=code_prior", *TINY_PRIOR], {"samples"}),
+    "pixelcnn": (
+        ["model=pixelcnn", "network.pixelcnn.width=8", "network.pixelcnn.num_layers=1"],
+        {"samples", "completions"},
+    ),
     "latent_prior": (["model=latent_prior", "model/prior=flow"], {"samples"} | RECONSTRUCTS),
 }
 FIRST_STAGES = {

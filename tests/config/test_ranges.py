@@ -21,6 +21,7 @@ FAMILIES = (
     "model=vae",
     "model=gan model/penalty=r1 model/augmentation=ada",
     "model=vqvae",
+    "model=pixelcnn",
 )
 SAMPLES = 30
 """Pairs of a key and a value for each family; all of them take minutes."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import limner.losses
+from limner.losses.categorical import Categorical
 from limner.losses.gaussian_likelihood import LearnedGaussian, OptimalGaussian
 from limner.losses.lecam import LeCam
 from limner.losses.likelihood import Bernoulli, GaussianLikelihood
@@ -20,6 +21,7 @@ LIKELIHOODS = [
     LearnedGaussian(initial_sigma=0.5),
     OptimalGaussian(half_life=100.0),
     LogisticMixture(num_components=2),
+    Categorical(num_levels=256),
 ]
 
 

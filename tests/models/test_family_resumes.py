@@ -1,4 +1,4 @@
-"""Every kind of autoencoder resumes exactly, from the middle of an epoch."""
+"""Every kind of model with a likelihood resumes exactly, from the middle of an epoch."""
 
 from pathlib import Path
 
@@ -20,6 +20,9 @@ KINDS = {
               "network.decoder.width=8", "network.decoder.max_width=8",
               "model.codebook.revive_after=2", "model.ema_half_life=100"],
     "vaegan": ["model=vaegan", "network=mlp"],
+    "pixelcnn": ["model=pixelcnn", "network.pixelcnn.width=8", "network.pixelcnn.num_layers=2",
+                 "network.pixelcnn.dropout=0.2", "data.binarisation=dynamic",
+                 "model/condition=concat", "model.ema_half_life=100"],
 }  # fmt: skip
 
 

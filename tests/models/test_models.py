@@ -21,7 +21,7 @@ def made(composed):
     return lambda *overrides: build(composed(*overrides), "model")
 
 
-@pytest.mark.parametrize("model", ["vae", "cvae", "ladder_vae", "draw", "gan"])
+@pytest.mark.parametrize("model", ["vae", "cvae", "ladder_vae", "draw", "gan", "pixelcnn"])
 def test_sample_returns_the_same_images_for_the_same_generator(made, model):
     network = made(f"model={model}")
     first, second = (network.sample(4, generator=torch.Generator().manual_seed(1)) for _ in "ab")
@@ -32,7 +32,7 @@ def test_sample_returns_the_same_images_for_the_same_generator(made, model):
     assert network.training, "drawing leaves the mode as it was"
 
 
-@pytest.mark.parametrize("model", ["vae", "cvae", "ladder_vae", "draw", "gan"])
+@pytest.mark.parametrize("model", ["vae", "cvae", "ladder_vae", "draw", "gan", "pixelcnn"])
 def test_sample_uses_the_average_of_the_weights(made, model):
     network = made(f"model={model}", "model.ema_half_life=100")
     before = network.sample(2, generator=torch.Generator().manual_seed(0))

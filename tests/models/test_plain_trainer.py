@@ -18,6 +18,7 @@ SMALL = {
     "vqvae": ["network.encoder.width=8", "network.encoder.max_width=8", "network.decoder.width=8",
               "network.decoder.max_width=8"],
     "classifier": ["network=mlp", "network.classifier.hidden_dims=[16]"],
+    "pixelcnn": ["network.pixelcnn.width=8", "network.pixelcnn.num_layers=1"],
 }  # fmt: skip
 LOSSES = {
     "gan": {"loss_generator", "loss_discriminator"},
@@ -25,6 +26,7 @@ LOSSES = {
     "vaegan": {"kl", "reconstruction"},
     "vqvae": {"loss", "reconstruction"},
     "classifier": {"loss", "accuracy"},
+    "pixelcnn": {"loss"},
 }
 
 

@@ -19,6 +19,10 @@ SMALL = [
     "model.codebook.num_codes=16",
 ]  # fmt: skip
 MLP = ["network=mlp", "model.latent_dim=3"]
+TINY_PIXELCNN = [
+    "network=pixelcnn", "network.prior.width=16", "network.prior.num_layers=1",
+    "network.prior.first_kernel_size=3",
+]  # fmt: skip
 TINY_PRIOR = ["network.prior.width=16", "network.prior.num_layers=1", "network.prior.num_heads=2"]
 COMMON = ["metrics=none", "accelerator=cpu"]
 NO_PICTURES = ["~callbacks.pictures", "~callbacks.codes"]
@@ -77,6 +81,8 @@ def test_vqvae_reconstructs_from_its_codes_alone(first):
     [
         slow("vqvae", ["model=code_prior", *TINY_PRIOR]),
         ("vqvae", ["model=code_prior", *TINY_PRIOR, "model/condition=concat", "model.top_k=4"]),
+        slow("vqvae", ["model=code_prior", *TINY_PIXELCNN, "model.top_k=4"]),
+        slow("vqvae", ["model=code_prior", *TINY_PIXELCNN, "model/condition=concat"]),
         slow("rae", ["model=latent_prior"]),  # test_gaussian_mixture_is_fitted_at_once is quick
         slow("vae", ["model=latent_prior", "model/prior=flow", "model.ema_half_life=100"]),
         slow(

@@ -71,6 +71,7 @@ FAMILIES = [
     ("model=gan", "network=mlp", "model/augmentation=ada", "model/penalty=lecam"),
     ("model=vqvae",),
     ("model=classifier",),
+    ("model=pixelcnn", "network.pixelcnn.width=8", "model.ema_half_life=100"),
 ]  # fmt: skip
 
 

@@ -194,6 +194,7 @@ def test_compile_null_changes_nothing():
         ["model=vqvae"],
         ["model=gan", "network=mlp", "model/penalty=gradient"],
         ["model=vaegan", "network=mlp"],
+        ["model=pixelcnn", "network.pixelcnn.width=8"],
     ],
     ids=" ".join,
 )

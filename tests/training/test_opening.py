@@ -58,7 +58,7 @@ def test_opening_states_from_which_update_a_run_is_resumed(told):
     assert told(update=1234)[-1] == "Resumed:   from update 1,234"
 
 
-@pytest.mark.parametrize("model", ["vae", "gan", "classifier", "vqvae", "rae"])
+@pytest.mark.parametrize("model", ["vae", "gan", "classifier", "vqvae", "rae", "pixelcnn"])
 def test_opening_fits_80_columns_for_every_model(told, model):
     lines = told(f"model={model}")
     assert max(map(len, lines)) <= 80

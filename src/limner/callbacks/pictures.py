@@ -13,7 +13,7 @@ from torchvision.utils import make_grid
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.run_pictures import PeriodicPictures, write_picture
 from limner.callbacks.validation_images import held_out
-from limner.interfaces import Reconstructs, Samples
+from limner.interfaces import Completes, Reconstructs, Samples, label_kwargs
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
 
@@ -26,7 +26,9 @@ class Pictures(PeriodicPictures):
 
     For a conditional model, each row of the grid shows one class. For a model that reconstructs,
     the callback also writes `samples/update_<n>_reconstructions.png`, with rows of held-out images
-    and their reconstructions below them. Loggers that accept images get the pictures too.
+    and their reconstructions below them. For a model that completes images, it writes
+    `..._completions.png`: held-out images whose lower halves the model draws. Loggers that accept
+    images get the pictures too.
 
     Args:
         every_num_updates: Smallest number of updates between pictures, at least 1.
@@ -46,6 +48,8 @@ class Pictures(PeriodicPictures):
                 self._draw_samples(trainer, model, name)
             if isinstance(model, Reconstructs):
                 self._draw_reconstructions(trainer, model, name)
+            if isinstance(model, Completes):
+                self._draw_completions(trainer, model, name)
 
     def _draw_samples(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
         generator = generator_for(self.seed, "pictures")
@@ -89,6 +93,27 @@ class Pictures(PeriodicPictures):
         write_picture(
             trainer, picture, f"{name}_reconstructions", key="reconstructions",
             caption=f"Reconstructions. {about}",
+        )  # fmt: skip
+
+    def _draw_completions(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
+        originals, labels = held_out(trainer, model, max(1, self.num_images // 4))
+        columns = min(COLUMNS, len(originals))
+        about = "The upper half of each completion belongs to the held-out image above it."
+        completed = model.complete(
+            originals[:, :, : originals.shape[2] // 2],
+            generator=generator_for(self.seed, "completions"),
+            **label_kwargs(*labels or [None]),
+        )
+        images = interleave(originals, completed, columns=columns)
+        picture = with_labels(
+            grid(images, columns=columns),
+            title=f"Completions, update {trainer.global_step:,}",
+            about=about,
+            rows=["original", "completion"] * (len(images) // columns // 2),
+        )
+        write_picture(
+            trainer, picture, f"{name}_completions", key="completions",
+            caption=f"Completions. {about}",
         )  # fmt: skip
 
 

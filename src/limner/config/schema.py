@@ -58,6 +58,7 @@ def register() -> None:
         OmegaConf.register_new_resolver("limner.times", _times)
         OmegaConf.register_new_resolver("limner.count", _count)
         OmegaConf.register_new_resolver("limner.plus", _plus)
+        OmegaConf.register_new_resolver("limner.levels", _levels)
 
 
 def _count(values: Any) -> int:
@@ -75,6 +76,14 @@ def _plus(a: Any, b: Any) -> int | None:
     """
     are_whole = all(isinstance(x, int) and abs(x) < 2**62 for x in (a, b))
     return a + b if are_whole else None
+
+
+def _levels(*_: Any, _root_: Any) -> int:
+    """Return the number of levels of the data's values, for `${limner.levels:}`.
+
+    It is 2 for data with a binarisation, else 256. Data of pictures have no key `binarisation`.
+    """
+    return 256 if OmegaConf.select(_root_, "data.binarisation") is None else 2
 
 
 def _times(a: Any, b: Any) -> int | float | None:

@@ -10,9 +10,13 @@ channels belong to the first channel of the image, and so on. Every likelihood h
     check(images)               raises ValueError for images outside the domain of p; it waits for
                                 the device, so it is called for the first batch only
 
+A likelihood of discrete values also has
+
+    level_log_probs(params)     log P of each of K evenly spaced levels -1 ... 1, (B, C, K, H, W)
+
 Likelihoods are modules, since some have learned parameters (`limner.losses.gaussian_likelihood`).
-The likelihoods of this file have neither weights nor buffers. `limner.losses.logistic` reads
-images as 256 grey levels.
+The likelihoods of this file have neither weights nor buffers. `limner.losses.logistic` and
+`limner.losses.categorical` read images as grey levels.
 """
 
 __all__ = ["Bernoulli", "GaussianLikelihood", "check_range"]
@@ -21,7 +25,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from limner.losses.gaussian import gaussian_log_prob
 
@@ -51,6 +55,10 @@ class Bernoulli(nn.Module):
     def mean(self, params: Tensor) -> Tensor:
         """Return the expected images (B, C, H, W) in [-1, 1]."""
         return 2 * torch.sigmoid(params) - 1
+
+    def level_log_probs(self, params: Tensor) -> Tensor:
+        """Return log P of the levels -1 and 1, (B, C, 2, H, W)."""
+        return torch.stack([logsigmoid(-params), logsigmoid(params)], dim=2)
 
     def check(self, images: Tensor) -> None:
         """Raise ValueError for images outside [-1, 1]."""

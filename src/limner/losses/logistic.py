@@ -42,16 +42,16 @@ class LogisticMixture(nn.Module):
 
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor:
         """Return log P(x | z) (B,) in nats."""
-        logits, means, log_scales = self._read(params.to(images.dtype), images.shape[1])
         levels = ((images + 1) * 127.5).round().unsqueeze(2)  # (B, C, 1, H, W) in 0 ... 255
-        precision = (-log_scales).exp()
-        centred = levels / 127.5 - 1 - means
-        above, below = (centred + HALF_BIN) * precision, (centred - HALF_BIN) * precision
-        # s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)) avoids the difference of nearly equal numbers
-        low, high = logsigmoid(above), logsigmoid(-below)
-        inside = low + high + (-(-2 * HALF_BIN * precision).expm1()).log()
-        log_probs = low.where(levels == 0, high.where(levels == 255, inside))
-        return (log_softmax(logits, 2) + log_probs).logsumexp(2).flatten(1).sum(1)
+        return self._log_probs(params.to(images.dtype), levels).flatten(1).sum(1)
+
+    def level_log_probs(self, params: Tensor) -> Tensor:
+        """Return log P of each of the 256 levels (B, C, 256, H, W)."""
+        params = params.to(torch.promote_types(params.dtype, torch.float32))
+        levels = torch.arange(256).to(params)[:, None, None]
+        channels = params.shape[1] // self.params_per_value
+        levels = levels.expand(len(params), channels, 256, *params.shape[2:])
+        return self._log_probs(params, levels)
 
     def mean(self, params: Tensor) -> Tensor:
         """Return the expected images (B, C, H, W) in [-1, 1], up to half a grey level at worst.
@@ -68,6 +68,20 @@ class LogisticMixture(nn.Module):
     def check(self, images: Tensor) -> None:
         """Raise ValueError for images outside [-1, 1]."""
         check_range(images, "logistic")
+
+    def _log_probs(self, params: Tensor, levels: Tensor) -> Tensor:
+        """Return log P (B, C, L, H, W) of levels (B, C, L, H, W) in 0 ... 255."""
+        levels = levels.unsqueeze(2)  # (B, C, 1, L, H, W)
+        parts = self._read(params, levels.shape[1])
+        logits, means, log_scales = (part.unsqueeze(3) for part in parts)
+        precision = (-log_scales).exp()
+        centred = levels / 127.5 - 1 - means
+        above, below = (centred + HALF_BIN) * precision, (centred - HALF_BIN) * precision
+        # s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)) avoids the difference of nearly equal numbers
+        low, high = logsigmoid(above), logsigmoid(-below)
+        inside = low + high + (-(-2 * HALF_BIN * precision).expm1()).log()
+        log_probs = low.where(levels == 0, high.where(levels == 255, inside))
+        return (log_softmax(logits, 2) + log_probs).logsumexp(2)
 
     def _read(self, params: Tensor, num_channels: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits, means and log-scales, each (B, C, K, H, W)."""

@@ -1,4 +1,4 @@
-"""Bounds of log p(x) for a model with latent variables: the ELBO and tighter bounds.
+"""log p(x): its value for an autoregressive model, bounds for a model with latent variables.
 
 With K codes z_k ~ q(z|x) and log-weights w_k = log p(x|z_k) + log p(z_k) - log q(z_k|x),
 
@@ -11,11 +11,14 @@ k codes. So ELBO <= IW(k) <= IW(K) holds for each image if k divides K, and the 
 noise that K codes allow.
 """
 
-__all__ = ["Bounds", "Pixels", "bits_per_dim", "likelihood_bounds"]
+__all__ = [
+    "Bounds", "Exact", "ExactLikelihood", "Pixels", "bits_per_dim", "exact_likelihood",
+    "likelihood_bounds",
+]  # fmt: skip
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
@@ -45,6 +48,52 @@ class Bounds(NamedTuple):
     num_images: int
     num_values: int
     """Number of pixels times channels of an image."""
+
+
+@runtime_checkable
+class ExactLikelihood(Protocol):
+    """A model whose log p(x) is computed without a bound, in evaluation mode."""
+
+    def log_prob(self, images: Tensor) -> Tensor:
+        """Return log p (B,) in nats of images (B, C, H, W) in [-1, 1].
+
+        A conditional model also takes `labels` int64 (B,), and returns log p(x | y).
+        """
+
+
+class Exact(NamedTuple):
+    """Mean over the images, in nats per image; larger is better."""
+
+    log_prob: float
+    """log p(x), or log p(x | y) of a conditional model."""
+    standard_error: float
+    """Standard error over the images."""
+    num_images: int
+    num_values: int
+    """Number of pixels times channels of an image."""
+
+
+def exact_likelihood(
+    model: ExactLikelihood,
+    batches: Iterable[tuple[Tensor, Tensor | None]],
+    *,
+    device: torch.device | str = "cpu",
+) -> Exact:
+    """Return the mean of log p(x) over a data set.
+
+    Args:
+        model: Model in evaluation mode; its EMA weights are used if it has any.
+        batches: uint8 images (B, C, H, W), and labels (B,) for a conditional model, else None.
+        device: Device of the model.
+    """
+    parts, num_values = [], 0
+    for batch, labels in batches:
+        images = to_float(batch).to(device)
+        num_values = images[0].numel()
+        parts.append(model.log_prob(images, **label_kwargs(labels)).cpu().double())
+    values = torch.cat(parts)
+    error = (values.std() / len(values) ** 0.5).item()
+    return Exact(values.mean().item(), error, len(values), num_values)
 
 
 def likelihood_bounds(

@@ -2,7 +2,8 @@
 
     p(k) = prod_t p(k_t | k_1 ... k_(t-1), y)        for the codes of an image, row by row
 
-van den Oord et al. (2017), section 3.3, https://arxiv.org/abs/1711.00937, with a transformer.
+van den Oord et al. (2017), section 3.3, https://arxiv.org/abs/1711.00937. The network is a
+PixelCNN as in the paper, or a transformer.
 """
 
 __all__ = ["CodePrior"]
@@ -27,7 +28,8 @@ class CodePrior(L.LightningModule):
 
     Args:
         first_stage: Trained VQ-VAE, which stays fixed.
-        prior: Distribution of sequences of codes, see `limner.networks.transformer`.
+        prior: Distribution of sequences of codes, see `limner.networks.transformer` and
+            `CodePixelCNN` in `limner.networks.pixelcnn`.
         temperature: Divisor of the logits in sampling, above 0; 1 for p itself.
         top_k: Number of the most likely codes from which each code is drawn; None for all codes.
         num_classes: Number of classes that condition the network; None for no condition.
@@ -80,7 +82,8 @@ class CodePrior(L.LightningModule):
                 "learns the codes of a VAE or RAE)."
             )
         height, width = first_stage.map_size
-        return {"network.num_codes": first_stage.num_codes, "network.length": height * width}
+        sizes = {"network.map_size": [height, width], "network.length": height * width}
+        return {"network.num_codes": first_stage.num_codes, **sizes}
 
     def train(self, mode: bool = True) -> "CodePrior":
         """Set the mode; the first stage stays in evaluation mode.

@@ -7,7 +7,7 @@ section 3, https://arxiv.org/abs/1706.03762, in the form of Radford et al. (2019
 position reads a learned start token; a conditional transformer has one for each class.
 """
 
-__all__ = ["CausalTransformer"]
+__all__ = ["CausalTransformer", "draw_codes"]
 
 import math
 
@@ -112,7 +112,7 @@ class CausalTransformer(nn.Module):
             for i, block in enumerate(self.blocks):
                 x, caches[i] = block(x, caches[i])
             logits = self.logits(self.norm(x)).squeeze(1).float() / temperature
-            codes.append(_draw(logits, u[position], top_k))
+            codes.append(draw_codes(logits, u[position], top_k))
             x = self.embedding(codes[-1])[:, None]
         return torch.stack(codes, dim=1)
 
@@ -142,7 +142,7 @@ class _Block(nn.Module):
         return x + self.dropout(self.feed(self.feed_norm(x))), (key, value)
 
 
-def _draw(logits: Tensor, u: Tensor, top_k: int | None) -> Tensor:
+def draw_codes(logits: Tensor, u: Tensor, top_k: int | None) -> Tensor:
     """Draw codes (B,) by inverting the cumulative distribution at u (B,), in [0, 1)."""
     if top_k is not None and top_k < logits.shape[1]:
         smallest = logits.topk(top_k).values[:, -1:]

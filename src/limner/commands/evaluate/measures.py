@@ -13,7 +13,9 @@ from torch import Tensor
 
 from limner.callbacks.picture_labels import with_labels
 from limner.commands.evaluate.curves import draw_curve
-from limner.commands.evaluate.subject import Folder, ModelSamples, Subject
+from limner.commands.evaluate.entries import Entries, NotApplicable, entry, module_with
+from limner.commands.evaluate.likelihood import likelihood
+from limner.commands.evaluate.subject import ModelSamples, Subject
 from limner.data.backgrounds import background_of
 from limner.data.store import Store
 from limner.interfaces import label_kwargs
@@ -22,20 +24,12 @@ from limner.metrics.efficiency import count_flops, num_parameters, peak_memory, 
 from limner.metrics.gan_train import gan_train
 from limner.metrics.image_similarity import pair_scores, random_pairs
 from limner.metrics.latents import active_units, latent_means, linear_probe
-from limner.metrics.likelihood import bits_per_dim, likelihood_bounds
 from limner.metrics.memorisation import memorisation, nearest, neighbours_picture
 from limner.metrics.reconstruction import reconstructed_pairs
 from limner.metrics.trained_with import trained_with
 from limner.pixels import to_float, to_uint8
 
-Entries = dict[str, dict[str, Any]]
-
 NEIGHBOURS, SHOWN, QUANTILE = 5, 8, 0.05
-CODES = (1, 5, 50, 500)
-
-
-class NotApplicable(Exception):
-    """Exception of a measure that does not apply to a subject; its text is the reason."""
 
 
 def diversity(subject: Subject) -> Entries:
@@ -44,7 +38,7 @@ def diversity(subject: Subject) -> Entries:
         named_features([_samples(subject)]), named_features(subject.real("train"))
     )
     protocol = _protocol(subject, split="train")
-    return {f"wasserstein_{name}": _entry(value, protocol) for name, value in distances.items()}
+    return {f"wasserstein_{name}": entry(value, protocol) for name, value in distances.items()}
 
 
 def pairwise_similarity(subject: Subject) -> Entries:
@@ -57,7 +51,7 @@ def pairwise_similarity(subject: Subject) -> Entries:
         found = pair_scores(halves, lpips=subject.lpips)
         protocol = {"num_pairs": found.num_pairs, "seed": subject.seed}
         for name, value in found.mean.items():
-            entries[f"pairwise_similarity_{name}{ending}"] = _entry(
+            entries[f"pairwise_similarity_{name}{ending}"] = entry(
                 value, protocol, found.std[name]
             )
     return entries
@@ -88,21 +82,21 @@ def memorised(subject: Subject) -> Entries:
     picture.save(subject.folder / "nearest_training_images.png")
     protocol = {**_protocol(subject, split=split), "quantile": QUANTILE, "distance": "pixels, L2"}
     return {
-        "memorisation_copied": _entry(result.copied, protocol),
-        "memorisation_nearer": _entry(result.nearer, protocol),
-        "memorisation_z": _entry(result.z, protocol | {"quantiles": result.quantiles}),
+        "memorisation_copied": entry(result.copied, protocol),
+        "memorisation_nearer": entry(result.nearer, protocol),
+        "memorisation_z": entry(result.z, protocol | {"quantiles": result.quantiles}),
     }
 
 
 def reconstruction(subject: Subject) -> Entries:
     """Compute pair scores of held-out images and their reconstructions."""
     split = subject.held_out() or "train"
-    module = _module(subject, "reconstruct")
+    module = module_with(subject, "reconstruct")
     pairs = reconstructed_pairs(module, subject.labelled_batches(split), device=subject.device)
     found = pair_scores(pairs, lpips=subject.lpips)
     protocol = {"split": split, "num_images": found.num_pairs}
     entries = {
-        f"reconstruction_{name}": _entry(value, protocol, found.std[name])
+        f"reconstruction_{name}": entry(value, protocol, found.std[name])
         for name, value in found.mean.items()
     }
     return entries | _reconstruction_fid(subject, module, split)
@@ -125,7 +119,7 @@ def _reconstruction_fid(subject: Subject, module: Any, split: str) -> Entries:
         images, len(indices), references={"": reference}, device=subject.device
     )
     return {
-        f"reconstruction_{name}": _entry(s.value, s.protocol | trained_with(module, s.protocol))
+        f"reconstruction_{name}": entry(s.value, s.protocol | trained_with(module, s.protocol))
         for name, s in found.items()
     }
 
@@ -149,7 +143,7 @@ def labelled(subject: Subject) -> Entries:
         **subject.generated.about(),
     }
     return {
-        f"{name}_accuracy": _entry(found_.mean, protocol, found_.std)
+        f"{name}_accuracy": entry(found_.mean, protocol, found_.std)
         for name, found_ in found._asdict().items()
     }
 
@@ -167,47 +161,16 @@ def _labelled_samples(subject: Subject) -> Store:
     return generated.store
 
 
-def likelihood(subject: Subject) -> Entries:
-    """Compute the ELBO and importance-weighted bounds on log p(x) of held-out images, in nats."""
-    split = subject.held_out() or "train"
-    module = _module(subject, "log_weights")
-    if not module.bounds_likelihood:
-        raise NotApplicable("its objective or its likelihood gives no bound of log p(x)")
-    bounds = likelihood_bounds(
-        module, subject.labelled_batches(split), num_samples=CODES, decoded_at_once=2048,
-        pixels="stored", seed=subject.seed, device=subject.device,
-    )  # fmt: skip
-    kind = type(module.likelihood).__name__
-    protocol = {
-        "split": split,
-        "num_images": bounds.num_images,
-        "likelihood": kind,
-        "pixels": _pixels(subject),
-        "given": "its class" if subject.model.is_conditional else None,
-        "unit": "nats for each image, larger is better",
-    }
-    values = {"elbo": bounds.elbo, "elbo_reconstruction": bounds.reconstruction}
-    values["elbo_kl"] = bounds.kl
-    values |= {f"log_likelihood_iw{k}": v for k, v in bounds.importance_weighted.items()}
-    entries = {name: _entry(value, protocol) for name, value in values.items()}
-    best = bounds.importance_weighted[max(CODES)]
-    bits = bits_per_dim(
-        best, num_values=bounds.num_values, is_density=module.likelihood.is_density
-    )
-    entries["bits_per_dim"] = _entry(bits, protocol | {"unit": "bits for each pixel value"})
-    return entries
-
-
 def latents(subject: Subject) -> Entries:
     """Compute active units, and the accuracy of a linear classifier on the mean codes."""
-    module = _module(subject, "encode")
+    module = module_with(subject, "encode")
     split = subject.held_out() or "train"
 
     def means(name: str) -> Tensor:
         return latent_means(module, subject.labelled_batches(name), device=subject.device)
 
     train = means("train")
-    entries = {"active_units": _entry(active_units(train), {"split": "train"})}
+    entries = {"active_units": entry(active_units(train), {"split": "train"})}
     if subject.data.num_classes > 1:
         accuracy = linear_probe(
             train_means=train,
@@ -216,13 +179,13 @@ def latents(subject: Subject) -> Entries:
             test_labels=subject.labels(split),
         )
         protocol = {"split": split, "num_train_images": len(train)}
-        entries["linear_probe_accuracy"] = _entry(accuracy, protocol)
+        entries["linear_probe_accuracy"] = entry(accuracy, protocol)
     return entries
 
 
 def efficiency(subject: Subject) -> Entries:
     """Measure the size, arithmetic, speed and memory of drawing; draw the score against time."""
-    module = _module(subject, "sample")
+    module = module_with(subject, "sample")
     size = subject.evaluator.batch_size
 
     def draw(num_images: int) -> Tensor:
@@ -234,13 +197,13 @@ def efficiency(subject: Subject) -> Entries:
     where = {"device": subject.device.type, "batch_size": size}
     trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
     entries = {
-        "num_parameters": _entry(num_parameters(module), {"of": "the module, its average too"}),
-        "num_trained_parameters": _entry(trained, {}),
-        "multiply_adds_per_sample": _entry(count_flops(lambda: draw(1)).macs, {}),
-        "samples_per_second": _entry(speed.images_per_second, where),
+        "num_parameters": entry(num_parameters(module), {"of": "the module, its average too"}),
+        "num_trained_parameters": entry(trained, {}),
+        "multiply_adds_per_sample": entry(count_flops(lambda: draw(1)).macs, {}),
+        "samples_per_second": entry(speed.images_per_second, where),
     }
     if (memory := peak_memory(subject.device)) is not None:
-        entries["peak_memory_bytes"] = _entry(memory, where)
+        entries["peak_memory_bytes"] = entry(memory, where)
     draw_curve(subject.folder, score=f"val/fid{subject.evaluator.features.suffix}")
     return entries
 
@@ -260,17 +223,6 @@ RENAMED = {"sameness": "pairwise_similarity"}
 """Name of a measure in earlier versions -> its name now."""
 
 
-def _entry(value: float, protocol: dict[str, Any], std: float | None = None) -> dict[str, Any]:
-    deviation = {} if std is None else {"std": std}
-    return {"value": float(value), **deviation, "protocol": protocol}
-
-
-def _pixels(subject: Subject) -> str:
-    """Return the form of the images that the likelihood describes, for the protocol."""
-    kind = subject.data.binarisation
-    return "stored" if kind is None else f"binarised, one fixed draw (trained on: {kind})"
-
-
 def _protocol(subject: Subject, *, split: str) -> dict[str, Any]:
     num_samples = min(subject.num_measured, subject.generated.num_images)
     store, indices = subject.data.split(split)
@@ -278,15 +230,6 @@ def _protocol(subject: Subject, *, split: str) -> dict[str, Any]:
     reference = {"data": subject.data.name, "split": split, "num_images": num_real}
     reference |= background_of(store)
     return {"num_samples": num_samples, "reference": reference, **subject.generated.about()}
-
-
-def _module(subject: Subject, method: str) -> Any:
-    """Return the model, if it has this method."""
-    if isinstance(subject.generated, Folder) or subject.model is None:
-        raise NotApplicable("only a run has a model")
-    if not hasattr(subject.model.module, method):
-        raise NotApplicable(f"the model cannot {method.replace('_', ' ')}")
-    return subject.model.module
 
 
 def _samples(subject: Subject) -> Tensor:
