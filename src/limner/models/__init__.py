@@ -15,6 +15,7 @@ from limner.models.latent_prior import LatentPrior
 from limner.models.style_transfer import StyleTransfer
 from limner.models.vae import VAE
 from limner.models.vaegan import VAEGAN
+from limner.models.video_prediction import VideoPrediction
 from limner.models.vqvae import VQVAE
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "ImageToImage",
     "LatentPrior",
     "StyleTransfer",
+    "VideoPrediction",
 ]
