@@ -107,6 +107,8 @@ class FrameScores(L.Callback):
         if not steps:
             return
         facts = {"num_sequences": int(tally.sums[0]), **facts_of(trainer.datamodule, "validation")}
+        if "mean" in self.baselines:
+            facts["baselines"] = {"mean": f"of at most {MOST_TRAINING:,} training sequences"}
         found = self.entries(steps, facts)
         on_device = {
             name: torch.tensor(each["value"], device=model.device) for name, each in found.items()
