@@ -38,6 +38,7 @@ READ_ANYTHING = ("DatasetFolder", "ImageFolder", "LSUN", "LSUNClass")
 """Data sets of torchvision that unpickle files, or open files of any format."""
 OPENS = (
     "pictures", "open_stores", "pairs", "open_pair_stores", "domains", "open_domains",
+    "open_sequences",
 )  # fmt: skip
 """Methods by which the sources of data are opened."""
 RESERVED = ("_target_", "_partial_")
@@ -106,7 +107,10 @@ ROLES = (
     Role(r"data\.source", ("limner.data",), _has(*OPENS), _never),
     Role(r"data\.source\.shapes", ("limner.data",), _has("open_stores"), _never),
     Role(r"data\.source\.[ab]", ("limner.data",), _has("paint"), _never),
-    Role(r"data\.source\.splits\.\w+", ("torchvision.datasets",), _is_data_set, _always),
+    Role(r"data\.source\.digits", ("limner.data",), _has("pictures"), _never),
+    Role(
+        r"data\.source\.(digits\.)?splits\.\w+", ("torchvision.datasets",), _is_data_set, _always
+    ),
     Role(r"data\.(augmentation|degradation)(\W.*)?", ("limner.augmentations",), _is_part, _never),
     Role("optimizer", ("torch.optim",), _is_optimizer, _always),
     Role("lr_schedule", ("limner.schedules",), _is_part, _never),
