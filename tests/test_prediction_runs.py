@@ -88,6 +88,16 @@ def test_loaded_run_and_its_export_predict_the_same_frames_of_any_size(trained, 
     assert np.array_equal(again.transform(frames, num_targets=4), found)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_onnx_of_a_prediction_equals_torch(trained, tmp_path, kind):
+    """The export itself compares both at two batch sizes."""
+    pytest.importorskip("onnxruntime")
+    words = [f"run={trained[kind]}", f"to={tmp_path / 'out'}", "onnx=true"]
+    assert export.run(words) == 0
+    assert (tmp_path / "out" / "model.onnx").is_file()
+
+
 @pytest.mark.parametrize(
     ("frames", "options", "message"),
     [

@@ -163,8 +163,7 @@ class TrainedModel:
                 each picture. Pixels with an alpha below 255 are holes, too.
             tile: Height and width in pixels of the parts in which a large input is processed; None
                 for whole pictures. The result does not depend on it.
-            choices: `direction` of a CycleGAN, `style` of a style transfer, or `num_targets` of a
-                video prediction, whose images are frames, see `video_transform.predicted`.
+            choices: `direction`, `style`, or `num_targets` of a video prediction, see `predicted`.
 
         Returns:
             Picture uint8 (scale * H, scale * W, C), or an array or list of as many as `images`.
@@ -173,9 +172,7 @@ class TrainedModel:
             UserError: If the model draws pictures instead, or a picture or choice does not fit it.
         """
         if isinstance(self.module, PredictsFrames):
-            return predicted(
-                self.module, images, mask, num_channels=self.image_shape[0], **choices
-            )
+            return predicted(self.module, images, mask, self.image_shape[0], **choices)
         return transformed(self.picture_transform(**choices), images, mask, tile=tile)
 
     def picture_transform(self, **choices: str | None) -> PictureTransform:
