@@ -42,8 +42,8 @@ class LogisticMixture(nn.Module):
 
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor:
         """Return log P(x | z) (B,) in nats."""
-        logits, means, log_scales = self._read(params.to(images.dtype), images.shape[1])
-        levels = ((images + 1) * 127.5).round().unsqueeze(2)  # (B, C, 1, H, W) in 0 ... 255
+        logits, means, log_scales = self._read(params.to(images.dtype), images.shape[-3])
+        levels = ((images + 1) * 127.5).round().unsqueeze(-3)  # (B, C, 1, H, W) in 0 ... 255
         precision = (-log_scales).exp()
         centred = levels / 127.5 - 1 - means
         above, below = (centred + HALF_BIN) * precision, (centred - HALF_BIN) * precision
@@ -51,7 +51,7 @@ class LogisticMixture(nn.Module):
         low, high = logsigmoid(above), logsigmoid(-below)
         inside = low + high + (-(-2 * HALF_BIN * precision).expm1()).log()
         log_probs = low.where(levels == 0, high.where(levels == 255, inside))
-        return (log_softmax(logits, 2) + log_probs).logsumexp(2).flatten(1).sum(1)
+        return (log_softmax(logits, -3) + log_probs).logsumexp(-3).flatten(1).sum(1)
 
     def mean(self, params: Tensor) -> Tensor:
         """Return the expected images (B, C, H, W) in [-1, 1], up to half a grey level at worst.
@@ -60,10 +60,10 @@ class LogisticMixture(nn.Module):
         midpoint rule for this integral.
         """
         params = params.to(torch.promote_types(params.dtype, torch.float32))
-        logits, means, log_scales = self._read(params, params.shape[1] // self.params_per_value)
+        logits, means, log_scales = self._read(params, params.shape[-3] // self.params_per_value)
         scales = log_scales.exp()
         area = softplus((means + 1) / scales) - softplus((means - 1) / scales)
-        return (logits.softmax(2) * (scales * area - 1)).sum(2).clamp(-1, 1)
+        return (logits.softmax(-3) * (scales * area - 1)).sum(-3).clamp(-1, 1)
 
     def check(self, images: Tensor) -> None:
         """Raise ValueError for images outside [-1, 1]."""
@@ -71,6 +71,6 @@ class LogisticMixture(nn.Module):
 
     def _read(self, params: Tensor, num_channels: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits, means and log-scales, each (B, C, K, H, W)."""
-        parts = params.unflatten(1, (num_channels, 3, -1))
-        logits, means, log_scales = parts.unbind(2)
+        parts = params.unflatten(-3, (num_channels, 3, -1))
+        logits, means, log_scales = parts.unbind(-4)
         return logits, means, log_scales.clamp_min(MIN_LOG_SCALE)

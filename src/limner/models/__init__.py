@@ -12,6 +12,7 @@ from limner.models.cycle_gan import CycleGAN
 from limner.models.gan import GAN
 from limner.models.image_to_image import ImageToImage
 from limner.models.latent_prior import LatentPrior
+from limner.models.sequence_vae import SequenceVAE
 from limner.models.style_transfer import StyleTransfer
 from limner.models.vae import VAE
 from limner.models.vaegan import VAEGAN
@@ -28,5 +29,6 @@ __all__ = [
     "CycleGAN",
     "ImageToImage",
     "LatentPrior",
+    "SequenceVAE",
     "StyleTransfer",
 ]

@@ -78,6 +78,7 @@ class VAE(L.LightningModule):
         super().__init__()
         check_weight(objective, kl_weight, kl_schedule)
         check_parts(decoder, prior, objective, latent_dim, num_classes)
+        self._check_kind(decoder, likelihood, prior)
         self.latent_dim = decoder.latent_dim if is_ladder(decoder) else latent_dim
         self.kl_weight, self.kl_schedule, self.objective = kl_weight, kl_schedule, objective
         self.num_classes, self.optimizer, self.gradients = num_classes, optimizer, gradients
@@ -184,7 +185,7 @@ class VAE(L.LightningModule):
         return schedule * self.kl_weight
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        images, labels = batch["image"], self._labels(batch)
+        images, labels = self._images(batch), self._labels(batch)
         eps = self.noise.normal(images, self.objective.num_samples, self.latent_dim)
         kl_weight = self.kl_weight_at(self.global_step)
         step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
@@ -197,13 +198,21 @@ class VAE(L.LightningModule):
         return finish_update(self, values)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        images, labels = batch["image"], self._labels(batch)
+        images, labels = self._images(batch), self._labels(batch)
         size = self.objective.num_samples, len(images), self.latent_dim
         eps = torch.randn(size, device=images.device, dtype=images.dtype).transpose(0, 1)
         losses = self._losses(best(self), images, labels, eps, kl_weight=self.kl_weight)
         report_evaluation(self, losses, num_images=len(images))
 
     test_step = validation_step
+
+    @staticmethod
+    def _check_kind(decoder: nn.Module, likelihood: Likelihood, prior: Prior) -> None:
+        """Raise ValueError for parts that read another kind of images; accept any here."""
+
+    def _images(self, batch: Batch) -> Tensor:
+        """Return what the model learns to draw: images (B, C, H, W)."""
+        return batch["image"]
 
     def _labels(self, batch: Batch) -> Tensor | None:
         return None if self.num_classes is None else batch["label"]
