@@ -32,6 +32,8 @@ class Batch(TypedDict):
     """Images float32 (B, C, H, W) in [-1, 1]."""
     label: NotRequired[Tensor]
     """Classes int64 (B,) in [0, num_classes); absent if the data have no labels."""
+    frames: NotRequired[Tensor]
+    """Frames of each sequence float32 (B, T, C, H, W) in [-1, 1]; such a batch has no `image`."""
     input: NotRequired[Tensor]
     """What a model reads to make `image`, (B, C, H / data.scale, W / data.scale), not clipped."""
     mask: NotRequired[Tensor]

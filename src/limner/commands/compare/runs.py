@@ -4,12 +4,12 @@ __all__ = ["find"]
 
 import glob
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from limner.commands.compare.records import Run, read_run
 from limner.errors import UserError
+from limner.files.natural_order import natural_key
 from limner.files.printable import printable
 
 
@@ -52,10 +52,4 @@ def _run_folders(start: Path) -> Iterator[Path]:
         if "config.yaml" in files or ".hydra" in folders:
             folders.clear()
             yield Path(parent)
-        folders[:] = sorted((name for name in folders if name[0] != "."), key=_natural)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Return a sort key that puts 2_... before 10_..."""
-    return [(int(part), "") if part.isdecimal() else (-1, part)
-            for part in re.split(r"(\d+)", name)]  # fmt: skip
+        folders[:] = sorted((name for name in folders if name[0] != "."), key=natural_key)
