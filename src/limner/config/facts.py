@@ -18,6 +18,8 @@ from limner.errors import UserError
 FACTS = ("image_shape", "input_shape", "num_classes")
 OF_INPUTS = re.compile(r"'data\.(input_shape|scale)\b")
 """Keys of data with inputs, in the error about a config that reads a key which is not there."""
+OF_FRAMES = re.compile(r"'data\.(num_inputs|num_targets|num_frames)\b")
+"""Keys of data with sequences, likewise."""
 OF_MODEL = re.compile(r"\$\{model\.(\w+)")
 """Key of `model` that a network reads."""
 COPY = "limner.augmentations.degradations.Copy"
@@ -105,11 +107,23 @@ def refuse_kind_of_data(model: object, data: object) -> None:
     """Raise `UserError` if the batches of the data lack what a model reads.
 
     A model that `reads_input` needs data with an `input_shape`. A model that `reads_domains` needs
-    data with a method `domain`, and no other model can read such data.
+    data with a method `domain`, and no other model can read such data. The same holds for a model
+    that `reads_frames`, and data that `has_frames`.
     """
     name, has_domains = type(model).__name__, hasattr(data, "domain")
     own = f"data={getattr(data, 'name', None)}"
-    if getattr(model, "reads_domains", False):
+    has_frames = getattr(data, "has_frames", False)
+    if getattr(model, "reads_frames", False):
+        if not has_frames:
+            raise UserError(_needs_frames(with_options(model), own))
+    elif has_frames:
+        models = _models_that("reads_frames")
+        raise UserError(
+            f"{name} reads single images, and {own} has sequences of frames;\n"
+            f"choose other data, such as data=image_folder{models and ', or one of ' + models}.\n"
+            "A class of your own that reads sequences needs the attribute reads_frames = True."
+        )
+    elif getattr(model, "reads_domains", False):
         if not has_domains:
             raise UserError(_needs_domains(name, own))
     elif getattr(model, "reads_input", False):
@@ -164,15 +178,17 @@ def _options_with_labels() -> str:
 
 
 def refuse_missing_facts(config: DictConfig, error: Exception) -> None:
-    """Raise `UserError` if the error is that a model reads the shape of inputs that are missing.
+    """Raise `UserError` if the error is that a model reads inputs or frames that are missing.
 
     Args:
         config: Config of a run.
         error: Error about a key that is not there.
     """
+    named = "This model", f"data={config.data.get('name')}"
+    if OF_FRAMES.search(str(error)):
+        raise UserError(_needs_frames(*named)) from error
     if not OF_INPUTS.search(str(error)):
         return
-    named = "This model", f"data={config.data.get('name')}"
     if _attribute(config, "reads_domains", False):
         raise UserError(_needs_domains(*named)) from error
     compares = _attribute(config, "compares_with_target", True)
@@ -227,6 +243,25 @@ def _needs_domains(name: str, data: str) -> str:
         f"{name} reads two domains of images, and {data} has one;\n"
         f"choose one of {options_with('data', 'hidden_pairs')}"
     )
+
+
+def _needs_frames(name: str, data: str) -> str:
+    return (
+        f"{name} reads sequences of frames, and {data} has single images;\n"
+        f"choose one of {options_with('data', 'image_size')}"
+    )
+
+
+def _models_that(attribute: str) -> str:
+    """Return the options of `model` whose class has an attribute that is true, as model=A, B."""
+    files = sorted((CONFIG_DIR / "model").glob("*.yaml"))
+    loaded = {file.stem: OmegaConf.load(file) for file in files}
+    found = [
+        name
+        for name, node in loaded.items()
+        if "_target_" in node and _attribute(OmegaConf.create({"model": node}), attribute, False)
+    ]
+    return f"model={', '.join(found)}" if found else ""
 
 
 def model_options(model: object) -> str:

@@ -57,6 +57,7 @@ def register() -> None:
         OmegaConf.register_new_resolver("limner.job_folder", job_folder)
         OmegaConf.register_new_resolver("limner.times", _times)
         OmegaConf.register_new_resolver("limner.count", _count)
+        OmegaConf.register_new_resolver("limner.plus", _plus)
 
 
 def _count(values: Any) -> int:
@@ -65,6 +66,13 @@ def _count(values: Any) -> int:
     An empty list also counts as 1, so that the part that reads the list reports it.
     """
     return max(1, len(values)) if isinstance(values, Sized) and not isinstance(values, str) else 1
+
+
+def _plus(a: Any, b: Any) -> int:
+    """Return the sum of two whole numbers, for `${limner.plus:a,b}`."""
+    if not all(isinstance(x, int) and abs(x) < 2**62 for x in (a, b)):
+        raise ValueError(f"limner.plus:{str(a)[:40]},{str(b)[:40]}: takes two whole numbers.")
+    return a + b
 
 
 def _times(a: Any, b: Any) -> int | float | None:

@@ -2,10 +2,13 @@
 
 from limner.data.domain_folders import DomainFolders
 from limner.data.module import ImageDataModule
+from limner.data.moving_digits import MovingDigits
+from limner.data.moving_shapes import MovingShapes
 from limner.data.paired_folder import PairedFolder
 from limner.data.paired_module import PairedDataModule
 from limner.data.picture_folder import PictureFolder
 from limner.data.picture_module import PictureDataModule
+from limner.data.sequence_module import SequenceDataModule
 from limner.data.shape_edges import ShapeEdges
 from limner.data.shape_styles import ShapeStyle, ShapeStyles
 from limner.data.shapes import Shapes
@@ -14,7 +17,7 @@ from limner.data.torchvision_source import TorchvisionSource
 from limner.data.unpaired_module import UnpairedDataModule
 
 __all__ = [
-    "Digits", "DomainFolders", "ImageDataModule", "ImageFolder", "PairedDataModule",
-    "PairedFolder", "PictureDataModule", "PictureFolder", "ShapeEdges", "ShapeStyle",
-    "ShapeStyles", "Shapes", "TorchvisionSource", "UnpairedDataModule",
+    "Digits", "DomainFolders", "ImageDataModule", "ImageFolder", "MovingDigits", "MovingShapes",
+    "PairedDataModule", "PairedFolder", "PictureDataModule", "PictureFolder", "SequenceDataModule",
+    "ShapeEdges", "ShapeStyle", "ShapeStyles", "Shapes", "TorchvisionSource", "UnpairedDataModule",
 ]  # fmt: skip

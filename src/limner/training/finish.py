@@ -16,7 +16,12 @@ from limner.callbacks.measured import measured_of
 from limner.callbacks.pair_scores import PairScores
 from limner.callbacks.scores import Scores, entry, write_scores
 from limner.console import print_all, shown
-from limner.data import ImageDataModule, PictureDataModule, UnpairedDataModule
+from limner.data import (
+    ImageDataModule,
+    PictureDataModule,
+    SequenceDataModule,
+    UnpairedDataModule,
+)
 from limner.data.backgrounds import background_of
 from limner.errors import UserError
 from limner.loggers import CSVLogger
@@ -24,6 +29,9 @@ from limner.runs.scores import scores_tables
 from limner.warn_once import WarnOnce
 
 log = logging.getLogger(__name__)
+
+KINDS = ImageDataModule | PictureDataModule | SequenceDataModule | UnpairedDataModule
+"""Data modules whose stores know the background of their pictures."""
 
 
 def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
@@ -53,7 +61,7 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
     protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
     if (kind := config.data.get("binarisation")) is not None:
         protocol["binarisation"] = kind
-    if isinstance(trainer.datamodule, ImageDataModule | PictureDataModule | UnpairedDataModule):
+    if isinstance(trainer.datamodule, KINDS):
         protocol |= background_of(trainer.datamodule.originals("validation")[0])
     for name in sorted(n for n in values if n.removesuffix("_std") not in entries):
         entries[name] = entry(trainer, values[name], std=None, protocol=protocol)

@@ -26,7 +26,12 @@ from omegaconf import DictConfig, OmegaConf
 from limner.config.facts import refuse_kind_of_data
 from limner.config.ranges import check_seed
 from limner.config.unread import unread
-from limner.data import ImageDataModule, PictureDataModule, UnpairedDataModule
+from limner.data import (
+    ImageDataModule,
+    PictureDataModule,
+    SequenceDataModule,
+    UnpairedDataModule,
+)
 from limner.data.batches import images_per_epoch, refuse_few_images
 from limner.errors import UserError
 from limner.training.compilation import COMPILE_MODES
@@ -198,7 +203,8 @@ def refuse_model(
     refuse_kind_of_data(model, data)
     if isinstance(data, PictureDataModule | UnpairedDataModule):
         data.refuse(model)
-    if isinstance(data, ImageDataModule | PictureDataModule | UnpairedDataModule):
+    kinds = ImageDataModule | PictureDataModule | SequenceDataModule | UnpairedDataModule
+    if isinstance(data, kinds):
         refuse_few_images(
             images_per_epoch(data),
             batch_size=config.data.batch_size,
