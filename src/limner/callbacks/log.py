@@ -89,7 +89,7 @@ class Log(L.Callback):
         losses = torch.stack([outputs[name].detach().float() for name in names]).tolist()
         values = {f"train/{name}": value for name, value in zip(names, losses, strict=True)}
         check_values(values, update, trainer.strategy)
-        images = batch["image"] if "image" in batch else batch["image_a"]
+        images = next(batch[key] for key in ("image", "frames", "image_a") if key in batch)
         num_images = len(images) * trainer.world_size
         values |= _learning_rates(trainer)
         values["train/images_seen"] = update * num_images

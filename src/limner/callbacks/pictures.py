@@ -55,8 +55,8 @@ class Pictures(L.Callback):
         self._draw(trainer, model, "final")
 
     def _draw(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
-        if not trainer.is_global_zero:
-            return
+        if not trainer.is_global_zero or getattr(model, "reads_frames", False):
+            return  # limner.callbacks.sequence_pictures draws sequences
         with self.writing():
             if isinstance(model, Samples):
                 self._draw_samples(trainer, model, name)

@@ -23,8 +23,7 @@ def score_names(
         kinds: Endings of the kinds of pictures that are compared.
     """
     return {
-        f"val/{name}{kind}"
-        f"{'' if score == 'inception_score' else ENDINGS.get(split, '')}{suffix}"
+        f"val/{name}{kind}{'' if score == 'inception_score' else ENDINGS.get(split, '')}{suffix}"
         for score in scores
         for name in SCORES[score]
         for split in splits

@@ -1,9 +1,8 @@
 """Scores of a model's samples against real images, each with the protocol of its computation."""
 
-__all__ = ["Scores", "entry", "write_scores"]
+__all__ = ["Scores"]
 
 import functools
-import json
 import logging
 import math
 import time
@@ -18,13 +17,12 @@ from torch import Tensor
 from limner.callbacks.divergence import check_weights
 from limner.callbacks.epochs import is_last_epoch
 from limner.callbacks.measured import measured_of
-from limner.callbacks.rollbacks import Rollbacks
+from limner.callbacks.score_entries import entry, write_scores
 from limner.callbacks.score_names import ENDINGS, check_objective, score_names
 from limner.callbacks.signals import stop_if_asked
 from limner.data.backgrounds import background_of
 from limner.data.batches import images_per_epoch
 from limner.errors import UserError
-from limner.files.atomic import write_atomically
 from limner.interfaces import FeatureExtractor, ImageStore, RealImages, Samples
 from limner.metrics.evaluator import Evaluator, Score
 from limner.metrics.floor import num_compared
@@ -112,9 +110,7 @@ class Scores(L.Callback):
         self.interval = Interval(every=1, growth=0.0)
         self.num_samples, self.seed, self.floor = num_samples, seed, floor
         self.splits = [reference_split] if isinstance(reference_split, str) else reference_split
-        check_objective(
-            objective["name"], scores, self.splits, features.suffix, kinds=self.kinds
-        )
+        check_objective(objective["name"], scores, self.splits, features.suffix, kinds=self.kinds)
         self.objective = objective
         self.latest: dict[str, dict[str, Any]] = {}
         self._update: int | None = None  # last update that this process has scored
@@ -281,7 +277,11 @@ class Scores(L.Callback):
         named = {f"val/{name}": score for name, score in scores.items()}
         self.latest = {
             name: entry(
-                trainer, value, std=std, protocol=protocol | made_from, floor=floor,
+                trainer,
+                value,
+                std=std,
+                protocol=protocol | made_from,
+                floor=floor,
                 baselines=baselines,
             )
             for name, (value, std, protocol, floor, baselines) in named.items()
@@ -291,42 +291,3 @@ class Scores(L.Callback):
                 write_scores(Path(trainer.default_root_dir), self.latest)
         log.debug("Scored in %.1f s.", time.monotonic() - start)
         return named
-
-
-def entry(
-    trainer: L.Trainer,
-    value: float,
-    *,
-    std: float | None,
-    protocol: Mapping[str, Any],
-    floor: float | None = None,
-    baselines: Mapping[str, float] | None = None,
-) -> dict[str, Any]:
-    """Return an entry of scores.json, with the rollbacks of the run if there were any.
-
-    Args:
-        trainer: Trainer of the run.
-        value: Value of the score.
-        std: Standard deviation of the score; None if the score has none.
-        protocol: Protocol of the computation, as plain data.
-        floor: Score of real images; None if it was not computed.
-        baselines: Scores of changed real images by name; None without.
-    """
-    past = [e for c in trainer.callbacks if isinstance(c, Rollbacks) for e in c.entries()]
-    return {
-        "value": value,
-        **({} if std is None else {"std": std}),
-        **({} if floor is None else {"floor": floor}),
-        **({} if baselines is None else {"baselines": dict(baselines)}),
-        "protocol": dict(protocol),
-        **({"rollbacks": past} if past else {}),
-    }
-
-
-def write_scores(run_dir: Path, entries: Mapping[str, Any]) -> None:
-    """Write scores.json.
-
-    Raises:
-        OSError: If the file cannot be written; the old file stays.
-    """
-    write_atomically(run_dir / "scores.json", json.dumps(entries, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Scores of a model's sequences: FID and KID of their frames, and of the changes between frames."""
+"""Scores of a model's sequences: FID and KID of frames, and of the changes between frames."""
 
 __all__ = ["SequenceScores"]
 
@@ -121,6 +121,6 @@ class SequenceScores(Scores):
         """Raise `UserError` for a score that reads single images."""
         if "inception_score" in scores:
             raise UserError(
-                "metrics.scores: inception_score reads classes of single images; metrics=sequences "
-                "has fid, kid\nand prdc."
+                "metrics.scores: inception_score reads classes of single images;\n"
+                "metrics=sequences has fid, kid and prdc."
             )

@@ -10,8 +10,8 @@ channels belong to the first channel of the image, and so on. Every likelihood h
     check(images)               raises ValueError for images outside the domain of p; it waits for
                                 the device, so it is called for the first batch only
 
-Images may also be sequences of frames (B, T, C, H, W) with params (B, T, C * params_per_value, H, W);
-log p is then summed over the frames too.
+Images may also be sequences of frames (B, T, C, H, W), with params (B, T, C * params_per_value, H,
+W). The likelihoods of this file, of `gaussian_likelihood` and of `logistic` sum log p over frames.
 
 Likelihoods are modules, since some have learned parameters (`limner.losses.gaussian_likelihood`).
 The likelihoods of this file have neither weights nor buffers. `limner.losses.logistic` reads

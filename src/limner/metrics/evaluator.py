@@ -166,34 +166,25 @@ class Evaluator:
         Args:
             store: Store of the real images.
             parts: One or two arrays int64 (N,) of indices; the second gives the floor.
-            about: Description of the images for the protocol, as plain JSON data.
+            about: Description of the images, see `reference`; likewise `device` and `pause`.
             baselines: Stores of changed images by the name of the change, each as long as `store`.
                 The changed images of the last array are scored as the floor is.
-            device: Device for the computation.
-            pause: Function called between chunks, or None.
         """
         self.features.to(device)
 
         def statistics(images: ImageStore, part: Tensor, more: Mapping[str, str]) -> Reference:
             return reference(
-                images,
-                part,
-                about={**about, "num_images": len(part), **more},
-                network=self.features,
-                request=self._request()._replace(num_splits=None),
-                batch_size=self.batch_size,
-                device=device,
-                pause=pause,
-            )
+                images, part, about={**about, "num_images": len(part), **more},
+                network=self.features, request=self._request()._replace(num_splits=None),
+                batch_size=self.batch_size, device=device, pause=pause,
+            )  # fmt: skip
 
         def scores(other: Reference) -> dict[str, float]:
             found = self._compare(other.statistics, made[0])
             return {name: value for name, (value, *_) in found.items()}
 
-        made = [
-            statistics(store, part, half)
-            for part, half in zip(parts, _names_of(parts), strict=True)
-        ]
+        named = zip(parts, _names_of(parts), strict=True)
+        made = [statistics(store, part, half) for part, half in named]
         beside = {
             name: scores(statistics(changed, parts[-1], {"baseline": name}))
             for name, changed in baselines.items()

@@ -53,19 +53,19 @@ class SequenceVAE(VAE):
         """Raise ValueError for a part that reads single images."""
         if not hasattr(decoder, "num_frames"):
             raise ValueError(
-                "model=sequence_vae draws sequences of frames, and the chosen network draws single "
-                "images:\nchoose network=recurrent."
+                "model=sequence_vae draws sequences, and the chosen network draws single images:\n"
+                "choose network=recurrent."
             )
         if not getattr(likelihood, "is_normalised", True):
             raise ValueError(
-                f"{type(likelihood).__name__} compares single images, and model=sequence_vae draws "
-                "sequences:\nchoose model/likelihood=gaussian, bernoulli, learned_gaussian, "
+                f"{type(likelihood).__name__} compares single images, and model=sequence_vae\n"
+                "draws sequences: choose model/likelihood=gaussian, bernoulli, learned_gaussian,\n"
                 "optimal_gaussian or logistic."
             )
         if trait(prior, Prior, "uses_encoder"):
             raise ValueError(
-                f"The pseudo-inputs of {type(prior).__name__} are single images, and "
-                "model=sequence_vae\nreads sequences: choose another model/prior, such as flow."
+                f"The pseudo-inputs of {type(prior).__name__} are single images, and\n"
+                "model=sequence_vae reads sequences: choose another model/prior, such as flow."
             )
 
     def _images(self, batch: Batch) -> Tensor:

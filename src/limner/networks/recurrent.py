@@ -148,9 +148,7 @@ class Decoder(nn.Module):
                 begins with the same frames.
         """
         first = self.first(self.code(z, labels))
-        top, left = ((have - need) // 2 for have, need in zip(first.shape[2:], self.sides))
-        first = first[:, :, top : top + self.sides[0], left : left + self.sides[1]]
-        h, c, x = first.split(self.parts, 1)
+        h, c, x = crop(first, (0, *self.sides)).split(self.parts, 1)
         state, maps = (h.tanh(), c), []
         for _ in range(self.num_frames if num_frames is None else num_frames):
             state = self.cell(x, state)

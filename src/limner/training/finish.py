@@ -14,7 +14,8 @@ from limner.callbacks.checkpoints import check_last
 from limner.callbacks.domain_scores import DomainScores
 from limner.callbacks.measured import measured_of
 from limner.callbacks.pair_scores import PairScores
-from limner.callbacks.scores import Scores, entry, write_scores
+from limner.callbacks.score_entries import entry, write_scores
+from limner.callbacks.scores import Scores
 from limner.console import print_all, shown
 from limner.data import (
     ImageDataModule,
