@@ -147,9 +147,8 @@ class Evaluator:
             pause: Function called between chunks, or None.
         """
         parts = [indices] if half_size is None else halves(indices, half_size)
-        return self.reference_of(
-            store, parts, about=about, baselines={}, device=device, pause=pause
-        )
+        options = {"about": about, "device": device, "pause": pause}
+        return self.reference_of(store, parts, baselines={}, **options)
 
     def reference_of(
         self,
@@ -166,9 +165,11 @@ class Evaluator:
         Args:
             store: Store of the real images.
             parts: One or two arrays int64 (N,) of indices; the second gives the floor.
-            about: Description of the images, see `reference`; likewise `device` and `pause`.
+            about: Description of the images for the protocol, as plain JSON data.
             baselines: Stores of changed images by the name of the change, each as long as `store`.
                 The changed images of the last array are scored as the floor is.
+            device: Device for the computation.
+            pause: Function called between chunks, or None.
         """
         self.features.to(device)
 
@@ -189,8 +190,7 @@ class Evaluator:
             name: scores(statistics(changed, parts[-1], {"baseline": name}))
             for name, changed in baselines.items()
         }
-        floor = scores(made[1]) if len(made) > 1 else made[0].floor
-        return made[0]._replace(floor=floor, baselines=beside)
+        return made[0]._replace(floor=scores(made[1]) if made[1:] else {}, baselines=beside)
 
     def score(
         self,
