@@ -181,8 +181,7 @@ class Evaluator:
             )  # fmt: skip
 
         def scores(other: Reference) -> dict[str, float]:
-            found = self._compare(other.statistics, made[0])
-            return {name: value for name, (value, *_) in found.items()}
+            return {n: v for n, (v, *_) in self._compare(other.statistics, made[0]).items()}
 
         named = zip(parts, _names_of(parts), strict=True)
         made = [statistics(store, part, half) for part, half in named]

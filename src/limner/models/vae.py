@@ -78,7 +78,6 @@ class VAE(L.LightningModule):
         super().__init__()
         check_weight(objective, kl_weight, kl_schedule)
         check_parts(decoder, prior, objective, latent_dim, num_classes)
-        self._check_kind(decoder, likelihood, prior)
         self.latent_dim = decoder.latent_dim if is_ladder(decoder) else latent_dim
         self.kl_weight, self.kl_schedule, self.objective = kl_weight, kl_schedule, objective
         self.num_classes, self.optimizer, self.gradients = num_classes, optimizer, gradients
@@ -205,10 +204,6 @@ class VAE(L.LightningModule):
         report_evaluation(self, losses, num_images=len(images))
 
     test_step = validation_step
-
-    @staticmethod
-    def _check_kind(decoder: nn.Module, likelihood: Likelihood, prior: Prior) -> None:
-        """Raise ValueError for parts that read another kind of images; accept any here."""
 
     def _images(self, batch: Batch) -> Tensor:
         """Return what the model learns to draw: images (B, C, H, W)."""
