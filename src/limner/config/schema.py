@@ -68,11 +68,13 @@ def _count(values: Any) -> int:
     return max(1, len(values)) if isinstance(values, Sized) and not isinstance(values, str) else 1
 
 
-def _plus(a: Any, b: Any) -> int:
-    """Return the sum of two whole numbers, for `${limner.plus:a,b}`."""
-    if not all(isinstance(x, int) and abs(x) < 2**62 for x in (a, b)):
-        raise ValueError(f"limner.plus:{str(a)[:40]},{str(b)[:40]}: takes two whole numbers.")
-    return a + b
+def _plus(a: Any, b: Any) -> int | None:
+    """Return the sum of two whole numbers, for `${limner.plus:a,b}`.
+
+    Return None for other values, which the check of the keys with these values reports.
+    """
+    are_whole = all(isinstance(x, int) and abs(x) < 2**62 for x in (a, b))
+    return a + b if are_whole else None
 
 
 def _times(a: Any, b: Any) -> int | float | None:

@@ -1,6 +1,7 @@
 """Image data: from files and arrays to batches."""
 
 from limner.data.domain_folders import DomainFolders
+from limner.data.frame_folders import FrameFolders
 from limner.data.module import ImageDataModule
 from limner.data.moving_digits import MovingDigits
 from limner.data.moving_shapes import MovingShapes
@@ -17,7 +18,8 @@ from limner.data.torchvision_source import TorchvisionSource
 from limner.data.unpaired_module import UnpairedDataModule
 
 __all__ = [
-    "Digits", "DomainFolders", "ImageDataModule", "ImageFolder", "MovingDigits", "MovingShapes",
-    "PairedDataModule", "PairedFolder", "PictureDataModule", "PictureFolder", "SequenceDataModule",
-    "ShapeEdges", "ShapeStyle", "ShapeStyles", "Shapes", "TorchvisionSource", "UnpairedDataModule",
+    "Digits", "DomainFolders", "FrameFolders", "ImageDataModule", "ImageFolder", "MovingDigits",
+    "MovingShapes", "PairedDataModule", "PairedFolder", "PictureDataModule", "PictureFolder",
+    "SequenceDataModule", "ShapeEdges", "ShapeStyle", "ShapeStyles", "Shapes", "TorchvisionSource",
+    "UnpairedDataModule",
 ]  # fmt: skip

@@ -2,9 +2,11 @@
 
 __all__ = ["FileTree"]
 
+import io
 import threading
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -12,7 +14,7 @@ from limner.data.listings import with_slashes, zip_listing
 from limner.data.walks import walk
 from limner.errors import UserError
 from limner.files.pictures import MAX_BYTES, decode_picture
-from limner.files.plain import NotPlainError, read_bytes
+from limner.files.plain import NotPlainError, open_regular, read_bytes
 
 ZIP_BEGINNINGS = (b"PK\3\4", b"PK\7\10")
 """First bytes of a .zip file with entries: its first entry, or the marker of a split archive."""
@@ -76,6 +78,22 @@ class FileTree:
         if self._is_folder:
             return read_bytes(self.path / name, max_bytes=MAX_BYTES)
         return _unpacked(self._archive(), self._entries.get(name, name))
+
+    def open(self, name: str, *, max_bytes: int) -> BinaryIO:
+        """Open a file for reading; a file in a .zip file is unpacked into memory.
+
+        Args:
+            name: Name of the file.
+            max_bytes: Largest accepted size of a file of a folder; in a .zip file, the limit is
+                the size of a picture file.
+
+        Raises:
+            NotPlainError: If the file is not regular, or too large.
+            Exception: Any exception of zipfile for a damaged entry.
+        """
+        if self._is_folder:
+            return open_regular(self.path / name, max_bytes=max_bytes)
+        return io.BytesIO(self.content(name))
 
     def _list_zip(self) -> None:
         _refuse_other(self.path)

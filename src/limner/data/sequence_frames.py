@@ -2,6 +2,9 @@
 
 __all__ = ["StoredSequences"]
 
+import hashlib
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -54,6 +57,21 @@ class StoredSequences:
         rows = (firsts[:, None] + torch.arange(self.num_frames)).flatten()
         found = self.frames.index_select(0, rows.to(self.frames.device))
         return found.unflatten(0, (len(indices), self.num_frames))
+
+    def only(self, numbers: Sequence[int]) -> "StoredSequences":
+        """Return a store of some of the sequences, which shares the frames.
+
+        Args:
+            numbers: Numbers of the sequences to keep.
+        """
+        chosen = hashlib.sha256(str(list(numbers)).encode()).hexdigest()
+        kept = object.__new__(StoredSequences)
+        kept.__dict__ |= vars(self) | {
+            "lengths": self.lengths[numbers],
+            "_firsts": self._firsts[numbers],
+            "fingerprint": f"{self.fingerprint}, only {chosen}",
+        }
+        return kept
 
     def to(self, device: torch.device) -> "StoredSequences":
         """Return the same store on `device`; a mapped store stays where it is."""

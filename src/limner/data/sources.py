@@ -162,6 +162,8 @@ class ImageFolder:
         path: Folder or .zip file; `~` is the home folder.
     """
 
+    suffixes = SUFFIXES
+
     def __init__(self, *, path: str) -> None:
         self.path = Path(path).expanduser()
 
@@ -197,10 +199,12 @@ class ImageFolder:
             UserError: If no file is an image.
         """
         tree = FileTree(self.path)
-        files = [name for name in tree.names if name.lower().endswith(SUFFIXES)]
+        files = [name for name in tree.names if name.lower().endswith(self.suffixes)]
         if not files:
             what = "has no image" if tree.names else "is empty"
-            raise UserError(f"data.path={self.path} {what}; images end in {', '.join(SUFFIXES)}.")
+            raise UserError(
+                f"data.path={self.path} {what}; images end in {', '.join(self.suffixes)}."
+            )
         self._tell_others(tree.names)
         return tree, files
 
@@ -260,7 +264,7 @@ class ImageFolder:
 
     def _tell_others(self, names: Sequence[str]) -> None:
         """Log in one line how many files are not images, by suffix."""
-        others = [name for name in names if not name.lower().endswith(SUFFIXES)]
+        others = [name for name in names if not name.lower().endswith(self.suffixes)]
         if others:
             kinds = collections.Counter(Path(name).suffix.lower() for name in others)
             counted = [

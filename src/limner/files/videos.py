@@ -1,56 +1,41 @@
 """Reading and writing of frames: GIF files, folders of pictures, and videos through PyAV.
 
-Frames are one uint8 tensor (T, C, H, W). PyAV is the extra `limner[video]`, and its wheel contains
-ffmpeg. A video is opened as the format that its suffix states, and read from an open file, so that
-a playlist cannot name further files.
+Frames are one uint8 tensor (T, C, H, W). See `limner.files.video_frames` for the formats.
 """
 
 __all__ = [
-    "GIF", "MAX_FRAME_BYTES", "VIDEO_SUFFIXES", "MissingPyAV", "decode_frames", "read_frames",
-    "write_frames", "write_gif", "write_video",
+    "MAX_FRAME_BYTES", "VIDEO_SUFFIXES", "MissingPyAV", "read_frames", "write_frames", "write_gif",
+    "write_video",
 ]  # fmt: skip
 
 import itertools
-import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
-from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageSequence
+from PIL import Image
 from torch import Tensor
 
 from limner.files.atomic import atomic_file
 from limner.files.natural_order import natural_key
-from limner.files.pictures import MAX_PIXELS, SUFFIXES, load_picture, open_picture
-from limner.files.plain import NotPlainError, open_regular, read_bytes
+from limner.files.pictures import SUFFIXES, load_picture
+from limner.files.plain import NotPlainError, open_regular
+from limner.files.video_frames import (
+    GIF_TICK,
+    VIDEO_SUFFIXES,
+    MissingPyAV,
+    frames_in,
+    gif_ticks,
+    pyav,
+)
 
-GIF, MP4 = ".gif", ".mp4"
-CONTAINERS = {
-    ".avi": "avi", ".m4v": "mov", ".mkv": "matroska", ".mov": "mov", ".mp4": "mov",
-    ".webm": "matroska",
-}  # fmt: skip
-"""Suffix of a video file -> ffmpeg's name of its format."""
-VIDEO_SUFFIXES = (GIF, *CONTAINERS)
-"""Endings of the names of files with several frames, in lower case."""
 MAX_BYTES = 2**32
 """Largest size of a video file, 4 GiB."""
 MAX_FRAME_BYTES = 2**32
 """Largest size of the frames that are read at once, 4 GiB."""
-NO_PYAV = 'Install it: pip install "limner[video]". GIF files and folders of frames need no PyAV.'
 MODES = {1: "L", 3: "RGB"}
-PIXELS = {1: "gray", 3: "rgb24"}
-RATE = re.compile(rb"limner frames_per_second=(\d+(?:/\d+)?)")
-"""Comment in a GIF of limner, since PIL stores equal neighbours as one frame that lasts longer."""
-GIF_TICK = 10
-"""Unit in milliseconds of the duration of a GIF's frame."""
-
-
-class MissingPyAV(NotPlainError):
-    """A video file that only PyAV could read or write, which is not installed."""
 
 
 def read_frames(
@@ -75,15 +60,10 @@ def read_frames(
     path = Path(path)
     if path.is_dir():
         return _stacked(_from_folder(path, first, count, num_channels))
-    suffix = path.suffix.lower()
-    if suffix == GIF:
-        frames = _from_gif(read_bytes(path, max_bytes=MAX_BYTES), num_channels)
-        return _stacked(itertools.islice(frames, first, _end(first, count)))
-    if suffix not in CONTAINERS:
-        raise NotPlainError(f"is no video: the suffix must be one of {', '.join(VIDEO_SUFFIXES)}")
     with open_regular(path, max_bytes=MAX_BYTES) as file:
-        frames = _from_video(file, CONTAINERS[suffix], num_channels)
-        return _stacked(itertools.islice(frames, first, _end(first, count)))
+        frames = frames_in(file, path.suffix.lower())
+        chosen = itertools.islice(frames, first, _end(first, count))
+        return _stacked(_array(frame, num_channels) for frame in chosen)
 
 
 def write_gif(
@@ -99,11 +79,11 @@ def write_gif(
     """
     pictures = [_bounded(picture, max_side) for picture in _pictures(frames)]
     rate = Fraction(frames_per_second).limit_denominator(1000)
-    ticks = max(2, round(1000 / GIF_TICK / rate))
+    about = f"limner frames_per_second={rate}".encode()
     with atomic_file(Path(path), sync=False) as file:
         pictures[0].save(
             file, format="GIF", save_all=True, append_images=pictures[1:], loop=0,
-            duration=ticks * GIF_TICK, comment=f"limner frames_per_second={rate}".encode(),
+            duration=gif_ticks(rate) * GIF_TICK, comment=about,
         )  # fmt: skip
     return Path(path)
 
@@ -121,7 +101,7 @@ def write_video(path: Path, frames: Tensor, *, frames_per_second: float) -> Path
     Raises:
         MissingPyAV: If PyAV is not installed.
     """
-    av = _pyav()
+    av = pyav()
     height, width = frames.shape[2:]
     frames = torch.cat([frames, frames[:, :, -1:]], 2) if height % 2 else frames
     frames = torch.cat([frames, frames[..., -1:]], 3) if width % 2 else frames
@@ -150,64 +130,6 @@ def write_frames(folder: Path, frames: Tensor) -> list[Path]:
             picture.save(file, format="PNG")
         paths.append(path)
     return paths
-
-
-def decode_frames(
-    content: BinaryIO, suffix: str, *, count: int | None = None, num_channels: int = 3
-) -> Tensor:
-    """Return the first frames of an open video file, uint8 (T, C, H, W); see `read_frames`.
-
-    Args:
-        content: Open binary file that can seek.
-        suffix: Suffix of the file's name, one of `VIDEO_SUFFIXES` in lower case.
-        count: Largest number of frames; None for all.
-        num_channels: 1 (grey) or 3 (RGB).
-    """
-    if suffix == GIF:
-        frames = _from_gif(content.read(), num_channels)
-    else:
-        frames = _from_video(content, CONTAINERS[suffix], num_channels)
-    return _stacked(itertools.islice(frames, count))
-
-
-def _from_gif(content: bytes, num_channels: int) -> Iterator[np.ndarray]:
-    picture = open_picture(content)
-    if picture.format != "GIF":
-        raise NotPlainError(f"is a {picture.format} file with the suffix {GIF}")
-    rate = RATE.fullmatch(bytes(picture.info.get("comment", b"")))
-    try:
-        for frame in ImageSequence.Iterator(picture):
-            repeats = _repeats(frame, None if rate is None else rate[1].decode())
-            yield from itertools.repeat(_array(frame, num_channels), repeats)
-    except Exception as error:  # an untrusted file may cause any exception in PIL
-        raise _damaged(error) from error
-
-
-def _repeats(frame: Image.Image, rate: str | None) -> int:
-    """Return how many frames of limner a stored frame stands for; 1 in GIFs of other programs."""
-    if rate is None or Fraction(rate) <= 0:
-        return 1
-    ticks = max(2, round(1000 / GIF_TICK / Fraction(rate)))
-    return max(1, round(frame.info.get("duration", 0) / (ticks * GIF_TICK)))
-
-
-def _from_video(file: BinaryIO, container: str, num_channels: int) -> Iterator[np.ndarray]:
-    av = _pyav()
-    try:
-        with av.open(file, format=container) as video:
-            if not video.streams.video:
-                raise NotPlainError("has no video stream")
-            for frame in video.decode(video=0):
-                if frame.width * frame.height > MAX_PIXELS:
-                    raise NotPlainError(
-                        f"has more than {MAX_PIXELS:,} pixels; scale it down first"
-                    )
-                array = frame.to_ndarray(format=PIXELS[num_channels])
-                yield array.reshape(*array.shape[:2], num_channels).transpose(2, 0, 1)
-    except NotPlainError:
-        raise
-    except Exception as error:  # an untrusted file may cause any exception in PyAV
-        raise _damaged(error) from error
 
 
 def _from_folder(
@@ -276,17 +198,3 @@ def _bounded(picture: Image.Image, max_side: int | None) -> Image.Image:
 
 def _end(first: int, count: int | None) -> int | None:
     return None if count is None else first + count
-
-
-def _pyav() -> ModuleType:
-    try:
-        import av
-    except ImportError as error:
-        raise MissingPyAV(f"needs PyAV. {NO_PYAV}") from error
-    return av
-
-
-def _damaged(error: Any) -> NotPlainError:
-    if isinstance(error, NotPlainError):
-        return error
-    return NotPlainError(f"is damaged ({' '.join(str(error).split()) or type(error).__name__})")

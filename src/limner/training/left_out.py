@@ -49,7 +49,8 @@ def unvalidated(config: DictConfig, model: object, data: Any) -> str | None:
     ) else [data.split("validation")]  # fmt: skip
     if all(len(indices) for _, indices in parts):
         return None
-    changes = getattr(model, "reads_input", False) or getattr(model, "reads_domains", False)
+    kinds = ("reads_input", "reads_domains", "reads_frames")
+    changes = any(getattr(model, name, False) for name in kinds)
     return (
         f"data.validation_fraction={fraction}: no image is held out, so nothing is validated"
         + (" or scored." if changes else ".")
