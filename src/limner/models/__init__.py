@@ -16,6 +16,7 @@ from limner.models.sequence_vae import SequenceVAE
 from limner.models.style_transfer import StyleTransfer
 from limner.models.vae import VAE
 from limner.models.vaegan import VAEGAN
+from limner.models.video_prediction import VideoPrediction
 from limner.models.vqvae import VQVAE
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "LatentPrior",
     "SequenceVAE",
     "StyleTransfer",
+    "VideoPrediction",
 ]

@@ -29,6 +29,7 @@ from limner.models import (
     Classifier,
     CycleGAN,
     ImageToImage,
+    VideoPrediction,
 )
 from limner.models.adversarial_checks import is_relativistic, num_draws_of
 from limner.models.variational import is_ladder
@@ -74,10 +75,11 @@ def try_own_parts(
         parts["loss"], parts["augmentation"] = model.objective_b.loss, model.augmentation_b
         parts |= {f"penalty.{name}": each.function for name, each in model.penalty_b.items()}
     if isinstance(model, ImageToImage):
-        parts["restorer"] = model.network
+        role = "predictor" if isinstance(model, VideoPrediction) else "restorer"
+        parts[role] = model.network
         parts |= {f"losses.{name}": loss for name, loss in model.losses.items()}
     for name, part in parts.items():
-        group = "network" if name in (*ROLES, "classifier", "restorer") else "model"
+        group = "network" if name in (*ROLES, "classifier", "restorer", "predictor") else "model"
         named = TriedPart(f"{group}.{name}", part)
         if part is not None and origin(type(part)) != "limner":
             getattr(trials, name.partition(".")[0])(named)
@@ -188,6 +190,14 @@ class _Trials:
         shape = NUM_IMAGES, self.image_shape[0], scale * (height - 1), scale * width
         due = f"{shape} for inputs {tuple(inputs.shape)}: data.scale={scale}."
         part.check(part.call("forward", inputs), shape, due)
+
+    def predictor(self, part: TriedPart) -> None:
+        """Try the network of a video prediction as validation does."""
+        frames = self._images()[:, None].expand(-1, self.model.num_inputs, -1, -1, -1)
+        logits = part.call("forward", frames, self.model.num_targets)
+        shape = NUM_IMAGES, self.model.num_targets, *self.image_shape
+        due = f"logits {shape}: data.num_targets={self.model.num_targets}."
+        part.check(logits, shape, due)
 
     def losses(self, part: TriedPart) -> None:
         part.check_values("__call__", self._images(), -self._images())
