@@ -38,6 +38,7 @@ READ_ANYTHING = ("DatasetFolder", "ImageFolder", "LSUN", "LSUNClass")
 """Data sets of torchvision that unpickle files, or open files of any format."""
 OPENS = (
     "pictures", "open_stores", "pairs", "open_pair_stores", "domains", "open_domains",
+    "open_sequences",
 )  # fmt: skip
 """Methods by which the sources of data are opened."""
 RESERVED = ("_target_", "_partial_")
@@ -97,7 +98,10 @@ def _is_data_set(kind: type) -> bool:
 
 _METRICS = r"metrics(\.choices\.\w+)?"
 _FEATURES = rf"{_METRICS}(\.distances)?\.features"
-_OF_METRICS = tuple(f"limner.callbacks.{n}" for n in ("scores", "pair_scores", "domain_scores"))
+_OF_METRICS = tuple(
+    f"limner.callbacks.{name}"
+    for name in ("scores", "pair_scores", "domain_scores", "sequence_scores")
+)
 _OF_MODELS = (*PARTS, "torch.nn", "torch.optim")
 ROLES = (
     Role("trainer", ("lightning.pytorch",), _is(Trainer), _never),

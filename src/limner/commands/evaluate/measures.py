@@ -74,8 +74,7 @@ def memorised(subject: Subject) -> Entries:
     def training() -> Iterator[Tensor]:
         return (store.gather(part) for part in indices.split(size))
 
-    samples = _samples(subject)
-    found = nearest(samples, training(), k=NEIGHBOURS)
+    found = nearest(samples := _samples(subject), training(), k=NEIGHBOURS)
     held_out = nearest(torch.cat(list(subject.real(split))), training(), k=1)
     result = memorisation(found.distances, held_out.distances, quantile=QUANTILE)
     neighbours = [store.gather(indices[row]) for row in found.indices[:SHOWN]]
@@ -174,8 +173,9 @@ def likelihood(subject: Subject) -> Entries:
     if not module.bounds_likelihood:
         raise NotApplicable("its objective or its likelihood gives no bound of log p(x)")
     bounds = likelihood_bounds(
-        module, subject.labelled_batches(split), num_samples=CODES, decoded_at_once=2048,
-        pixels="stored", seed=subject.seed, device=subject.device,
+        module, subject.labelled_batches(split), num_samples=CODES, pixels="stored",
+        decoded_at_once=2048 // getattr(subject.data, "num_frames", 1),
+        seed=subject.seed, device=subject.device,
     )  # fmt: skip
     kind = type(module.likelihood).__name__
     protocol = {
@@ -184,7 +184,7 @@ def likelihood(subject: Subject) -> Entries:
         "likelihood": kind,
         "pixels": _pixels(subject),
         "given": "its class" if subject.model.is_conditional else None,
-        "unit": "nats for each image, larger is better",
+        "unit": f"nats for each {'sequence' if subject.has_frames else 'image'}, larger is better",
     }
     values = {"elbo": bounds.elbo, "elbo_reconstruction": bounds.reconstruction}
     values["elbo_kl"] = bounds.kl
