@@ -17,7 +17,7 @@ from limner.pretrained.roles import allowed
 from limner.randomness import Noise
 from limner.resume.allowed_changes import leaves
 from limner.training import train as train_module
-from support import composition, fakes
+from support import clips, composition, fakes
 
 slow = partial(pytest.param, marks=pytest.mark.slow)
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
@@ -34,11 +34,13 @@ DEGRADED = ["pictures", "restoration", "super_resolution"]
 """Data sets of pictures and their (degraded) copies."""
 DOMAINS = ["shapes_styles", "unpaired_folders"]
 """Data sets of two domains, which only models of two domains read."""
+SEQUENCES = ["frame_folders", "moving_mnist", "moving_shapes"]
+"""Data sets of sequences of frames, which only models of sequences read."""
 STORED_PAIRS = ["paired_folder", "shapes_edges"]
 """Data sets of stored inputs and targets, for models that change pictures."""
 DATA = sorted(
     {path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")}
-    - {*DEGRADED, *DOMAINS, *STORED_PAIRS}
+    - {*DEGRADED, *DOMAINS, *SEQUENCES, *STORED_PAIRS}
 )
 KINDS = ["digits", "cifar100", "celeba", "imagenet"]
 """Data sets of each size, number of channels and kind of labels; the others are like these."""
@@ -109,7 +111,8 @@ ELSEWHERE = {
 
 SHARED = {
     "root", "path", "folder", "path_b", "folder_a", "folder_b", "shapes",
-    "layout", "input_folder", "target_folder", "input_side",
+    "layout", "input_folder", "target_folder", "input_side", "test_file", "num_digits",
+    "num_shapes",
 }  # fmt: skip
 """Keys of data that serve only other keys of data."""
 OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
@@ -144,6 +147,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in ("pairs/before", "pairs/after", "domains/A", "domains/B"):
         fakes.images(root / part, 20, size=(36, 41))
     fakes.images(root / "styles", 2, size=(40, 36))
+    clips.write_clips(root / "clips", 10, num_frames=20)
     return root
 
 
@@ -166,6 +170,8 @@ def files_of(data: str, root: Path) -> list[str]:
     own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in DEGRADED}
     own["unpaired_folders"] = [f"data.path={root}/domains", "data.crop_size=24"]
     own["shapes_styles"] = ["data.crop_size=24"]
+    own["moving_shapes"] = []
+    own["frame_folders"] = [f"data.path={root}/clips", "data.image_size=16"]
     return own.get(data, [f"data.root={root}"])
 
 
@@ -315,6 +321,18 @@ def test_every_data_set_of_two_domains_has_both(composed, data_root, name):
     for letter in "ab":
         store, indices = data.domain(letter, "validation")
         assert list(store.gather(indices[:2]).shape[1:]) == data.image_shape
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_every_data_set_of_sequences_has_frames(composed, data_root, name):
+    made = composed(f"data={name}", *files_of(name, data_root))
+    check(made)
+    check_parameters(made)
+    data = build(made, "data")
+    data.open()
+    for split in ("train", "validation", "test"):
+        store, indices = data.split(split)
+        assert list(store.gather(indices[:1]).shape[1:]) == [20, *data.image_shape]
 
 
 @pytest.mark.parametrize("accelerator", options("accelerator"))

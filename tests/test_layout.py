@@ -22,8 +22,8 @@ GAN_STEP = (
 """The files that explain one training step of a GAN."""
 
 NO_LOGIC = (
-    "augmentations/degradations/protocols.py", "interfaces.py", "errors.py", "models/gradients.py",
-    "pixels.py",
+    "augmentations/degradations/protocols.py", "data/sequence_store.py", "errors.py",
+    "interfaces.py", "models/gradients.py", "pixels.py",
 )  # fmt: skip
 """Protocols, exceptions, options and short conversions, covered by tests of other modules."""
 

@@ -84,7 +84,7 @@ FITS_FRAMES = "one of data=frame_folders, moving_mnist, moving_shapes"
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["model=watcher", "data=digits"], f"data=digits has single images;\nchoose {FITS_FRAMES}"),
+        (["model=watcher", "data=digits"], f"has single images;\nchoose {FITS_FRAMES}"),
         (["model=watcher", "data=restoration", "data.path=clips", "data.crop_size=8"],
          FITS_FRAMES),
         (["model=watcher", "data=shapes_styles"], FITS_FRAMES),

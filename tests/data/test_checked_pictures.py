@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from limner.data import Digits, ImageFolder
-from limner.data.checked_pictures import checked_pairs, checked_pictures
+from limner.data.checked_pictures import checked_pairs, checked_pictures, without_images
 from limner.data.decode import first_shape
 from limner.data.paired_store import PairedPictures
 from limner.data.sources import Pictures, SourceError
@@ -178,3 +178,17 @@ def test_own_source_of_pairs_is_read_and_its_code_is_part_of_the_fingerprints():
 def test_own_source_of_pairs_that_breaks_a_rule_is_refused(source, message):
     with pytest.raises(SourceError, match=f"(?s)data.source: .*OwnPairs.*{message}"):
         checked_pairs(source)
+
+
+class Npy:
+    def __init__(self, folder, scale=2):
+        self.folder, self.scale = folder, scale
+
+
+def test_without_images_names_the_source_and_its_relative_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = without_images(Npy("npy"))
+    assert message.startswith(f"data.source={__name__}.Npy finds no training images (folder=npy).")
+    assert str(tmp_path) in message
+    assert message.endswith("data.source.folder=PATH")
+    assert without_images(Digits()).endswith("Digits finds no training images.")

@@ -2,6 +2,7 @@ import itertools
 
 import pytest
 import torch
+from hydra.utils import instantiate
 
 from limner.augmentations.chain import Chain
 from limner.augmentations.flip import HorizontalFlip
@@ -90,6 +91,22 @@ def test_frames_of_one_sequence_get_the_same_geometry():
     assert seen == {True, False}, "sequences of a batch are flipped independently"
 
 
+def test_still_sequence_stays_still_under_every_augmentation(composed):
+    made = composed("data=moving_shapes", "data/augmentation=strong", "data.image_size=8")
+    strong = instantiate(made.data.augmentation, _convert_="all")
+
+    class Still(Endless):
+        def gather(self, indices, starts=None):
+            one = torch.rand(3, 8, 8, generator=torch.manual_seed(int(indices[0])))
+            return (255 * one).byte().expand(len(indices), self.num_frames, -1, -1, -1)
+
+    changed = set()
+    for frames in taken(batches(Still(), augmentation=strong), 8):
+        assert torch.equal(frames, frames[:, :1].expand_as(frames))
+        changed.add(bool((frames[0] != frames[1]).any()))
+    assert True in changed, "sequences of a batch are changed independently"
+
+
 def test_updates_are_a_function_of_seed_and_number():
     flip = HorizontalFlip(probability=0.5)
     for store in (stored(), Endless()):
@@ -131,6 +148,9 @@ def test_before_and_after_are_the_next_frames():
     assert before.shape == after.shape == (8, 1, 2, 4)
     assert torch.equal(before.flip(3), after)
     assert torch.equal(taken(loader, 1)[0].flatten(0, 1), after)
+    assert len(
+        batches(Endless(), batch_size=9, indices=torch.arange(9)).before_and_after()[0]
+    ) == (8 * 3)
 
 
 def test_frames_have_the_memory_layout():

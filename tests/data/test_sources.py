@@ -4,7 +4,6 @@ import pytest
 from PIL import Image
 
 from limner.data import Digits, ImageFolder
-from limner.data.sources import without_images
 from limner.errors import UserError
 from support import fakes
 
@@ -150,17 +149,3 @@ def test_home_in_a_path_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     fakes.images(tmp_path / "photos", 3)
     assert len(ImageFolder(path="~/photos").pictures()["train"]) == 3
-
-
-class Npy:
-    def __init__(self, folder, scale=2):
-        self.folder, self.scale = folder, scale
-
-
-def test_without_images_names_the_source_and_its_relative_path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    message = without_images(Npy("npy"))
-    assert message.startswith(f"data.source={__name__}.Npy finds no training images (folder=npy).")
-    assert str(tmp_path) in message
-    assert message.endswith("data.source.folder=PATH")
-    assert without_images(Digits()).endswith("Digits finds no training images.")

@@ -46,6 +46,8 @@ def test_differences_ignores_another_place_of_the_data(composed):
     places = [composed("data=mnist", f"data.root={root}") for root in ("here", "there")]
     assert places[0].data.source.root != places[1].data.source.root
     assert differences(*places) == {}
+    words = [["data.root=here"], ["data.root=there", "data.test_file=x.npy"]]
+    assert differences(*(composed("data=moving_mnist", *each) for each in words)) == {}
 
 
 def test_schedule_over_the_length_differs_in_a_longer_run(composed):

@@ -128,6 +128,7 @@ def test_same_first_stage_with_a_relative_path_is_no_difference(tmp_path, monkey
 def test_every_path_of_a_data_set_is_kept_absolute():
     """A new key of this kind joins `PATHS`, or a run cannot be resumed from another folder."""
     for file in (CONFIG_DIR / "data").glob("*.yaml"):
-        keys = [key for key in OmegaConf.load(file) if key in ("root",) or key.startswith("path")]
+        names = ("root", "test_file")
+        keys = [key for key in OmegaConf.load(file) if key in names or key.startswith("path")]
         assert {f"data.{key}" for key in keys} <= set(PATHS), file
     assert absolute("data.path_b", "photos") == str(Path.cwd() / "photos")

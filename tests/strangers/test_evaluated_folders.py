@@ -153,6 +153,19 @@ def test_recorded_data_root_is_used_if_the_files_are_there(composed, tmp_path, m
         assert _of_run(folder, composed(), [], **more).data.source.root == "/here"
 
 
+def test_place_of_the_digits_of_sequences_and_their_number_of_frames_can_be_chosen(
+    composed, tmp_path, monkeypatch
+):
+    folder = run_folder(tmp_path / "run", "data=moving_mnist", f"data.root={tmp_path}/theirs")
+    monkeypatch.setenv("LIMNER_DATA", "/here")
+    more = {"has_metrics": True, "trust": []}
+    assert _of_run(folder, composed(), [], **more).data.source.digits.root == "/here"
+    words = ["data.root=mine", "data.test_file=t.npy", "data.num_targets=20"]
+    mine = _of_run(folder, composed(), words, **more).data
+    assert (mine.source.digits.root, mine.source.test_file) == ("mine", "t.npy")
+    assert (mine.num_targets, mine.num_frames) == (20, None)
+
+
 DAMAGED = [
     "[",
     "5",

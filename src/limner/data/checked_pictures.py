@@ -1,18 +1,19 @@
 """Checks of what a source returns: a mistake of the source is named by its class and the rule."""
 
-__all__ = ["checked_pairs", "checked_pictures"]
+__all__ = ["checked_pairs", "checked_pictures", "without_images"]
 
 import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from limner.data.paired_store import PairedPictures
-from limner.data.sources import Pictures, Source, SourceError, without_images
+from limner.data.sources import Pictures, Source, SourceError
 from limner.files.own_code import own_code
 
 SPLITS = ("train", "validation", "test")
@@ -51,6 +52,25 @@ def checked_pairs(source: Any) -> dict[str, PairedPictures]:
         split: PairedPictures(inputs[split], targets[split], list(pairs.names))
         for split, pairs in found.items()
     }
+
+
+def without_images(source: Source) -> str:
+    """Return the message about a source without training images; it shows the source's paths."""
+    own = getattr(source, "__dict__", {})
+    texts = {
+        name: str(value)
+        for name, value in own.items()
+        if isinstance(value, str | Path) and not name.startswith("_")
+    }
+    kind = type(source)
+    shown = ", ".join(f"{name}={value}" for name, value in texts.items())
+    message = f"data.source={kind.__module__}.{kind.__qualname__} finds no training images"
+    if not texts:
+        return f"{message}."
+    return (
+        f"{message} ({shown}).\nA relative path starts at the current folder, {Path.cwd()}. To "
+        f"choose another path: data.source.{next(iter(texts))}=PATH"
+    )
 
 
 def _refuse_splits(source: Any, found: Any, *, kind: type, method: str) -> None:

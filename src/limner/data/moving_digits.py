@@ -190,6 +190,7 @@ class MovingDigitsStore:
         size = self.digits.shape[1]
         drawn = path_draws(self.first + indices.to(self.device), self.num_digits, seed=self._seed)
         chosen = (drawn[..., 0] * len(self.digits)).long().clamp(max=len(self.digits) - 1)
+        drawn = drawn.double()
         room = drawn.new_tensor([width - size, height - size])
         places = bouncing(
             drawn[..., 1:3], 2 * math.pi * drawn[..., 3], self.step, num_frames=length

@@ -30,7 +30,10 @@ def path_draws(numbers: Tensor, num_things: int, *, seed: int) -> Tensor:
 
 
 def bouncing(start: Tensor, angle: Tensor, step: Tensor | float, *, num_frames: int) -> Tensor:
-    """Return positions in the unit square, float32 (B, K, T, 2), x from the left and y from above.
+    """Return positions in the unit square, (B, K, T, 2), x from the left and y from above.
+
+    The positions have the type of `start`. Rounded positions of float64 are practically the same
+    on every device.
 
     A thing moves before each frame. When it would leave the square, it is put on the border, and
     the part of its velocity across the border changes its sign.

@@ -19,6 +19,8 @@ from limner.interfaces import Augmentation, trait
 from limner.pixels import to_float
 from limner.randomness import generator_for, seed_for
 
+SHOWN_SEQUENCES, SHOWN_FRAMES = 8, 4
+"""Numbers of sequences, and of frames of each, in the picture of the augmentation."""
 ENDLESS = 2**38
 """Largest number of the first sequence of an endless store that a run reads."""
 
@@ -58,14 +60,18 @@ class SequenceBatches(TrainingBatches):
         self._first = seed_for(self.seed, "sequences") % ENDLESS
 
     def before_and_after(self) -> tuple[Tensor, Tensor]:
-        """Return the frames of the next sequences before and after the augmentation, in [-1, 1].
+        """Return frames of the next sequences before and after the augmentation.
 
-        The frames of all sequences are one after the other, float32 (B T, C, H, W).
+        Returns:
+            Two tensors float32 (N, C, H, W) in [-1, 1]: up to 4 frames of each of up to 8
+            sequences, one sequence after the other.
         """
         indices, update = next(self._updates())
         before = self._window(indices, update)
-        after = self._changed(before, update)
-        return to_float(before.flatten(0, 1)), to_float(after.flatten(0, 1))
+        chosen = torch.linspace(0, before.shape[1] - 1, min(SHOWN_FRAMES, before.shape[1])).long()
+        both = before, self._changed(before, update)
+        shown = [each[:SHOWN_SEQUENCES, chosen.to(each.device)] for each in both]
+        return to_float(shown[0].flatten(0, 1)), to_float(shown[1].flatten(0, 1))
 
     def _updates(self) -> Iterator[tuple[Tensor, int]]:
         if not self.store.endless:

@@ -11,7 +11,6 @@ __all__ = [
     "Source",
     "SourceError",
     "StoreSource",
-    "without_images",
 ]
 
 import collections
@@ -281,22 +280,3 @@ def _some(words: Sequence[str]) -> str:
     """Join the first few words by commas, and append how many more there are."""
     more = f" and {len(words) - MAX_LISTED:,} more" if len(words) > MAX_LISTED else ""
     return ", ".join(words[:MAX_LISTED]) + more
-
-
-def without_images(source: Source) -> str:
-    """Return the message about a source without training images; it shows the source's paths."""
-    own = getattr(source, "__dict__", {})
-    texts = {
-        name: str(value)
-        for name, value in own.items()
-        if isinstance(value, str | Path) and not name.startswith("_")
-    }
-    kind = type(source)
-    shown = ", ".join(f"{name}={value}" for name, value in texts.items())
-    message = f"data.source={kind.__module__}.{kind.__qualname__} finds no training images"
-    if not texts:
-        return f"{message}."
-    return (
-        f"{message} ({shown}).\nA relative path starts at the current folder, {Path.cwd()}. To "
-        f"choose another path: data.source.{next(iter(texts))}=PATH"
-    )

@@ -109,7 +109,10 @@ ROLES = (
     Role(r"data\.source", ("limner.data",), _has(*OPENS), _never),
     Role(r"data\.source\.shapes", ("limner.data",), _has("open_stores"), _never),
     Role(r"data\.source\.[ab]", ("limner.data",), _has("paint"), _never),
-    Role(r"data\.source\.splits\.\w+", ("torchvision.datasets",), _is_data_set, _always),
+    Role(r"data\.source\.digits", ("limner.data",), _has("pictures"), _never),
+    Role(
+        r"data\.source\.(digits\.)?splits\.\w+", ("torchvision.datasets",), _is_data_set, _always
+    ),
     Role(r"data\.(augmentation|degradation)(\W.*)?", ("limner.augmentations",), _is_part, _never),
     Role("optimizer", ("torch.optim",), _is_optimizer, _always),
     Role("lr_schedule", ("limner.schedules",), _is_part, _never),

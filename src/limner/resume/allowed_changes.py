@@ -44,6 +44,7 @@ MAY_CHANGE = (
     Kind("where the data are (data.root, path, store, memory_limit_gib)",
          ("data.root", "data.path", "data.path_b", "data.folder", "data.folder_a",
           "data.folder_b", "data.source.root", "data.source.path", "data.source.path_b",
+          "data.source.digits.root", "data.test_file", "data.source.test_file",
           "data.source.folder", "data.source.folder_a", "data.source.folder_b",
           "data.input_folder", "data.target_folder", "data.source.input_folder",
           "data.source.target_folder", "data.store", "data.memory_limit_gib"),

@@ -17,7 +17,12 @@ from limner.files.printable import printable
 
 log = logging.getLogger(__name__)
 
-PLACES = {"data.source.path": "data.path", "data.source.root": "data.root"}
+PLACES = {
+    "data.source.path": "data.path",
+    "data.source.root": "data.root",
+    "data.source.digits.root": "data.root",
+    "data.source.test_file": "data.test_file",
+}
 """Keys of the places where images are read, and the key that chooses another place."""
 
 

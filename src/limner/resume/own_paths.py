@@ -19,8 +19,9 @@ from limner.files.atomic import write_atomically
 from limner.resume.overrides import key_of, last_value, quoted
 
 PATHS = (
-    "data.path", "data.path_b", "data.root", "data.source.path", "data.source.path_b",
-    "data.source.root", "model.first_stage", "model.initial_weights", "model.styles",
+    "data.path", "data.path_b", "data.root", "data.source.digits.root", "data.source.path",
+    "data.source.path_b", "data.source.root", "data.source.test_file", "data.test_file",
+    "model.first_stage", "model.initial_weights", "model.styles",
 )  # fmt: skip
 """Keys whose values are the user's paths, or lists of them."""
 EXISTING = ("model.first_stage", "model.initial_weights")

@@ -82,9 +82,14 @@ def of_run(
         key, _, value = word.lstrip("+").partition("=")
         given[key] = OmegaConf.from_dotlist([f"x={value}"]).x
         OmegaConf.update(config, key, given[key], force_add=True)
-    if "folder" in source and "data.folder" in given:
-        OmegaConf.update(config, "data.source.folder", given["data.folder"])
-    _place(config, source, given)
+    for name in ("folder", "test_file"):
+        if name in source and f"data.{name}" in given:
+            OmegaConf.update(config, f"data.source.{name}", given[f"data.{name}"])
+    if "num_frames" in data and not {"data.num_inputs", "data.num_targets"}.isdisjoint(given):
+        config.data.num_frames = None  # the sum of the two
+    _place(config, "data.source", source, given)
+    if isinstance(digits := source.get("digits"), dict):
+        _place(config, "data.source.digits", digits, given)
     values = {key: OmegaConf.to_container(config[key], resolve=True) for key in USED}
     refuse_foreign(values | {"model": _model(plain, asked)}, asked, trust=trust)
     _refuse_missing(values, asked)
@@ -125,13 +130,21 @@ def _refuse_missing(values: Mapping[str, Any], asked: str) -> None:
             raise UserError(f"{asked}: its config.yaml has no {key}._target_.")
 
 
-def _place(config: DictConfig, source: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+def _place(
+    config: DictConfig, key: str, source: Mapping[str, Any], given: Mapping[str, Any]
+) -> None:
     """Decide where images are read from, and log the place if the user has not chosen it.
 
     A recorded `root`, into which data sets are downloaded, counts only if it contains the files.
+
+    Args:
+        config: Config to change.
+        key: Key of the source.
+        source: Recorded node of the source.
+        given: Values on the command line.
     """
     for name in ("root", "path"):
-        here, there = f"data.{name}", f"data.source.{name}"
+        here, there = f"data.{name}", f"{key}.{name}"
         if there in given or name not in source:
             continue
         if here in given:
