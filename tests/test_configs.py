@@ -24,6 +24,8 @@ FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
 MODELS = [
     "vae", "cvae", "ladder_vae", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
 ]  # fmt: skip
+FRAMES = {"video_prediction": "moving_shapes", "sequence_vae": "moving_shapes"}
+"""Models that read sequences of frames, and a data set that each reads."""
 PICTURES = {
     "restoration": "restoration", "super_resolution": "super_resolution",
     "pix2pix": "paired_folder", "srgan": "super_resolution",
@@ -47,7 +49,7 @@ KINDS = ["digits", "cifar100", "celeba", "imagenet"]
 PAIRS = [
     (MODELS[i % len(MODELS)], DATA[i % len(DATA)]) for i in range(max(len(MODELS), len(DATA)))
 ]
-PAIRS += PICTURES.items()
+PAIRS += [*PICTURES.items(), *FRAMES.items()]
 PAIRS += [("vae", "super_resolution"), ("gan", "restoration"), ("vae", "shapes_edges")]
 PAIRS += [("restoration", name) for name in STORED_PAIRS] + [("pix2pix", "shapes_edges")]
 PAIRS += [("cyclegan", name) for name in DOMAINS]
@@ -96,6 +98,10 @@ COMBINATIONS = [
     slow("pix2pix", "nafnet", "loss=wasserstein penalty=gradient"),
     ("srgan", "edsr", "losses=srgan"),
     slow("srgan", "span", "loss=least_squares penalty=r2"),
+    ("video_prediction", "conv_lstm", "losses=[bernoulli,ssim] scheduled_sampling=linear"),
+    ("video_prediction", "simvp", "losses=pixel_l2 scheduled_sampling=none"),
+    ("sequence_vae", "recurrent", "likelihood=logistic prior=flow objective=dreg"),
+    slow("sequence_vae", "recurrent", "likelihood=bernoulli prior=mixture objective=iwae"),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
 
@@ -178,6 +184,15 @@ def files_of(data: str, root: Path) -> list[str]:
 def narrow(model: str, root: Path) -> list[str]:
     patches = ["network.discriminator.width=8", "network.discriminator.receptive_field=16"]
     found = ["network.restorer.width=8"] if model in (*PICTURES, "cyclegan") else []
+    if model in FRAMES:
+        own = {
+            "video_prediction": ["network.predictor.width=8", "network.predictor.num_layers=1"],
+            "sequence_vae": ["network.encoder.width=8", "network.decoder.width=8"],
+        }
+        return [
+            *own[model], "data.num_inputs=2", "data.num_targets=2",
+            "data.source.shapes.num_validation=8",
+        ]  # fmt: skip
     if model == "style_transfer":
         paths = ",".join(map(str, sorted((root / "styles").iterdir())))
         return [*found, f"model.styles=[{paths}]", "model.style_size=32"]
@@ -186,7 +201,7 @@ def narrow(model: str, root: Path) -> list[str]:
 
 def pictures_of(model: str, network: str, root: Path) -> list[str]:
     """Return the words of the data of a model that changes pictures; none for other models."""
-    data = "shapes_styles" if model == "cyclegan" else PICTURES.get(model)
+    data = "shapes_styles" if model == "cyclegan" else (PICTURES | FRAMES).get(model)
     small = narrow(model, root)
     if network == "nafnet_holes":
         small = ["data/degradation=holes", "network.restorer.network.width=8"]
@@ -274,7 +289,7 @@ def test_every_choice_inside_a_model_trains(
 
 def test_combinations_contain_every_model_and_every_option():
     rows = [getattr(row, "values", row) for row in COMBINATIONS]
-    assert {model for model, *_ in rows} == {*MODELS, *PICTURES, "cyclegan"}
+    assert {model for model, *_ in rows} == {*MODELS, *PICTURES, *FRAMES, "cyclegan"}
     found = {f"network={network}" for _, network, _ in rows}
     for group, names in (word.split("=") for *_, choices in rows for word in choices.split()):
         found |= {f"model/{group}={name}" for name in names.strip("[]").split(",")}

@@ -35,6 +35,11 @@ TESTED_THROUGH = {
         "callbacks/checkpoint_io.py", "callbacks/measured.py", "callbacks/provenance.py",
     ),
     "callbacks/test_scores.py": ("callbacks/score_names.py",),
+    "callbacks/test_frame_scores.py": ("callbacks/predictions.py", "runs/frame_tables.py"),
+    "test_prediction_runs.py": (
+        "commands/evaluate/of_frames.py", "commands/predict_frames.py",
+        "pretrained/video_transform.py",
+    ),
     "callbacks/test_strips.py": ("callbacks/strip_tiles.py",),
     "callbacks/test_automatic_optimization.py": (
         "callbacks/clipping.py", "models/lightning_internals/gradient_accumulation.py",

@@ -40,6 +40,7 @@ TITLES = {
     "model/objective": "objectives of a VAE",
     "model/penalty": "penalties of a discriminator",
     "model/prior": "priors of latent codes",
+    "model/scheduled_sampling": "when training reads true frames",
     "network": "networks",
     "optimizer": "optimizers",
     "search": "spaces of searches",

@@ -39,12 +39,15 @@ OF_PICTURES = {
     "cyclegan": "shapes_styles",
 }
 """Families that change pictures, and a data set that each reads."""
+OF_FRAMES = {"video_prediction": "moving_shapes"}
+"""Families that read sequences of frames, and a rendered data set that each reads."""
 SMALL_PATCHES = ("network.discriminator.receptive_field=16",)
 OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "latent_prior": ("model/prior=flow",),  # its default is computed in one update
     "srgan": SMALL_PATCHES,
     "pix2pix": SMALL_PATCHES,
     "cyclegan": SMALL_PATCHES,
+    "video_prediction": ("data.num_inputs=3", "data.num_targets=3"),
 }
 """Further words of a family."""
 NUM_COMPARED = 10
@@ -93,6 +96,12 @@ def family_words(family: str, context: Context) -> list[str]:
     """Return the words of limner's command line that train a family on a small scale."""
     if family in OF_PICTURES:
         data = picture_words(OF_PICTURES[family], context)
+    elif family in OF_FRAMES:
+        channels, side, _ = context.scale.image_shape
+        data = [
+            f"data={OF_FRAMES[family]}", f"data.num_channels={channels}",
+            f"data.image_size={side}", f"data.batch_size={context.scale.batch_size}",
+        ]  # fmt: skip
     else:
         data = data_words(context)
     words = [f"model={family}", *data, *QUIET, *OTHER_WORDS.get(family, ())]

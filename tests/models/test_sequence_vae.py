@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from limner.config.build import build
+from limner.errors import UserError
 from limner.losses.likelihood import Bernoulli, GaussianLikelihood
 from limner.losses.logistic import LogisticMixture
 from limner.metrics.likelihood import likelihood_bounds
@@ -88,12 +89,17 @@ def test_bounds_of_a_sequence_are_ordered(made, prior):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["network=conv"], "choose network=recurrent"),
-        (["network=ladder", "model.latent_dim=null"], "choose network=recurrent"),
         (["model/likelihood=perceptual"], "draws sequences: choose model/likelihood=gaussian"),
         (["model/prior=vamp"], "choose another model/prior, such as flow"),
     ],
 )
 def test_sequence_vae_refuses_parts_of_single_images(made, words, message):
-    with pytest.raises(Exception, match=message):
+    with pytest.raises(UserError, match=message):
         made(*words)
+
+
+@pytest.mark.parametrize("words", [["network=conv"], ["network=ladder", "model.latent_dim=null"]])
+def test_sequence_vae_refuses_networks_of_single_images(composed, words):
+    config = composed("model=sequence_vae", "data=moving_shapes", *words)
+    with pytest.raises(UserError, match="choose network=recurrent"):
+        build(config, "model")

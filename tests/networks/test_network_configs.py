@@ -12,7 +12,16 @@ from limner.config.schema import CONFIG_DIR
 NETWORKS = sorted({path.stem for path in (CONFIG_DIR / "network").glob("*.yaml")} - {"none"})
 GAN_NETWORKS = ["dcgan", "mlp", "resnet", "resnet_large"]
 CONDITIONS = sorted(path.stem for path in (CONFIG_DIR / "model" / "condition").glob("*.yaml"))
-ROLES = ("generator", "discriminator", "encoder", "decoder", "classifier", "prior", "restorer")
+ROLES = (
+    "generator",
+    "discriminator",
+    "encoder",
+    "decoder",
+    "classifier",
+    "prior",
+    "restorer",
+    "predictor",
+)
 CONDITIONED = {
     "none": ("none", "none"),
     "concat": ("concat", "concat"),

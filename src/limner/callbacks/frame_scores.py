@@ -56,6 +56,13 @@ class FrameScores(L.Callback):
         """Log keys of the scores that are computed."""
         return {f"val/{name}" for name in self.quality.scores}
 
+    @property
+    def baseline_facts(self) -> dict[str, Any]:
+        """Facts of the baselines for the protocol of a score."""
+        if "mean" not in self.baselines:
+            return {}
+        return {"baselines": {"mean": f"of at most {MOST_TRAINING:,} training sequences"}}
+
     def state_dict(self) -> dict[str, Any]:
         return {"latest": self.latest, "steps": self.steps}
 
@@ -106,7 +113,8 @@ class FrameScores(L.Callback):
         steps = tally.steps()
         if not steps:
             return
-        facts = {"num_sequences": int(tally.sums[0]), **facts_of(trainer.datamodule, "validation")}
+        facts = {"num_sequences": int(tally.sums[0]), **self.baseline_facts}
+        facts |= facts_of(trainer.datamodule, "validation")
         found = self.entries(steps, facts)
         on_device = {
             name: torch.tensor(each["value"], device=model.device) for name, each in found.items()

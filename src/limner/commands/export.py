@@ -105,7 +105,7 @@ def _config(model: TrainedModel) -> dict[str, Any]:
     facts = model.config["data"]
     data = {key: facts.get(key) for key in ("name", "image_shape", "num_classes")}
     if isinstance(model.module, Transforms):
-        data["input_shape"] = facts.get("input_shape") or facts["image_shape"]
+        data["input_shape"] = list(facts.get("input_shape") or facts["image_shape"])
     return {
         "limner": __version__,
         "weights": WEIGHTS,

@@ -14,6 +14,7 @@ from limner.files.printable import printable
 from limner.interfaces import Encodes, Generates, Samples
 from limner.pretrained.picture_transform import Transforms, choices_of
 from limner.pretrained.trained_model import TrainedModel
+from limner.pretrained.video_transform import PredictsFrames
 
 UNCHOSEN = "Not chosen by the person who exported this model."
 
@@ -61,6 +62,8 @@ def model_card(
 
 def _task(model: TrainedModel) -> dict[str, str]:
     """Return the hub's name of what the model does."""
+    if isinstance(model.module, PredictsFrames):
+        return {"pipeline_tag": "video-to-video"}
     if isinstance(model.module, Transforms):
         return {"pipeline_tag": "image-to-image"}
     is_image = not model.is_conditional and not model.reads_frames
@@ -75,7 +78,10 @@ def _use(model: TrainedModel, address: str, *, own: Sequence[str]) -> str:
     if isinstance(model.module, Samples):
         shape = "(16, T, H, W, C)" if model.reads_frames else "(16, H, W, C)"
         lines.append(f"images = model.sample(16, seed=0)  # uint8 {shape}")
-    if isinstance(model.module, Transforms):
+    if isinstance(model.module, PredictsFrames):
+        about = "uint8 (T, H, W, C), of any size"
+        lines.append(f"frames = model.transform(frames, num_targets=10)  # {about}")
+    elif isinstance(model.module, Transforms):
         for choices in choices_of(model.module):
             more = ", mask" if model.picture_transform(**choices).needs_mask else ""
             more += "".join(f", {name}={json.dumps(value)}" for name, value in choices.items())
@@ -109,7 +115,9 @@ def _model(model: TrainedModel, config: Mapping[str, Any]) -> str:
     }
     if isinstance(model.module, Generates):
         facts["latent codes"] = f"{model.module.latent_dim} numbers from N(0, 1)"
-    if isinstance(model.module, Transforms):
+    if isinstance(model.module, PredictsFrames):
+        facts["frames"] = f"{model.module.num_targets} frames from {model.module.num_inputs}"
+    elif isinstance(model.module, Transforms):
         scale = model.picture_transform(**choices_of(model.module)[0]).scale
         facts["scale"] = f"{scale} (output size / input size)"
     return "## Model\n\n" + _table(("", ""), facts.items())

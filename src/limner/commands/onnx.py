@@ -1,8 +1,10 @@
 """Export of a model's network as ONNX with sizes that are free, checked against torch.
 
 A model that draws becomes z (N, latent_dim) -> images; N is free. A model that transforms pictures
-becomes input (N, C, H, W) -> image; N, H and W are free. Both have the EMA weights. A model with
-choices, such as a direction, becomes a file for each choice: model_ab.onnx and model_ba.onnx.
+becomes input (N, C, H, W) -> image; N, H and W are free. A model that predicts frames becomes
+input (N, T, C, H, W) -> frames, with the numbers and the size of frames of training; N is free.
+All have the EMA weights. A model with choices, such as a direction, becomes a file for each
+choice: model_ab.onnx and model_ba.onnx.
 """
 
 __all__ = ["export", "require"]
@@ -22,6 +24,7 @@ from limner.errors import UserError
 from limner.interfaces import Generates
 from limner.pretrained.picture_transform import PictureTransform, Transforms, choices_of
 from limner.pretrained.trained_model import TrainedModel
+from limner.pretrained.video_transform import PredictsFrames
 from limner.randomness import uniform_labels
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -52,7 +55,9 @@ def export(model: TrainedModel, path: Path) -> None:
         UserError: If the model is no such function, if ONNX cannot express it, or if the images
             of both differ by more than 1e-4.
     """
-    if isinstance(model.module, Transforms):
+    if isinstance(model.module, PredictsFrames):
+        _export_prediction(model, path)
+    elif isinstance(model.module, Transforms):
         _export_transform(model, path)
     elif isinstance(model.module, Generates):
         _export_generate(model, path)
@@ -80,6 +85,13 @@ def _export_transform(model: TrainedModel, path: Path) -> None:
         _export_picture_transform(transform, path.with_stem(name))
 
 
+def _export_prediction(model: TrainedModel, path: Path) -> None:
+    network = _Predict(model.module)
+    _write(network, _frames(model, 2), path, output="frames", free={0: torch.export.Dim("batch")})
+    for num_sequences in CHECKED:
+        _check(network, path, _frames(model, num_sequences))
+
+
 def _export_picture_transform(transform: PictureTransform, path: Path) -> None:
     network = _Transform(transform)
     free = dict(zip((0, 2, 3), map(torch.export.Dim, ("batch", "height", "width")), strict=True))
@@ -100,6 +112,17 @@ class _Generate(nn.Module):
         return self.module.generate(z) if labels is None else self.module.generate(z, labels)
 
 
+class _Predict(nn.Module):
+    """Module that calls `transform` of a model that predicts frames in its forward pass."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module.eval()
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.module.transform(input)
+
+
 class _Transform(nn.Module):
     """Module that calls a picture transform in its forward pass."""
 
@@ -117,6 +140,13 @@ def _codes(module: Generates, num_images: int, num_classes: int | None) -> dict[
     z = torch.randn(num_images, module.latent_dim, generator=generator)
     labels = uniform_labels(num_images, num_classes, generator=generator)
     return {"z": z} if labels is None else {"z": z, "labels": labels}
+
+
+def _frames(model: TrainedModel, num_sequences: int) -> dict[str, Tensor]:
+    """Return random inputs of a network that predicts frames, by their names."""
+    generator = torch.Generator().manual_seed(num_sequences)
+    shape = num_sequences, model.module.num_inputs, *model.image_shape
+    return {"input": torch.rand(shape, generator=generator) * 2 - 1}
 
 
 def _pictures(

@@ -111,15 +111,19 @@ class Transform:
     input: str = option(
         MISSING,
         "a picture, or a folder or .zip file of pictures; transparent pixels are the holes "
-        "that a model fills",
+        "that a model fills; for a model that predicts frames: a video, or a folder of frames",
         form="PATH",
     )
     output: str = option(
         MISSING,
         "the folder for the results, with the names of the pictures (.png instead of formats "
-        "with loss)",
+        "with loss); predicted frames also fit a .gif or .mp4 file",
         form="FOLDER",
     )
+    num_targets: int | None = option(
+        None, "number of frames to predict; null: as in training, or another model"
+    )
+    frames_per_second: float = option(5.0, "speed of a .gif or .mp4 of predicted frames")
     direction: str | None = option(
         None, "of a CycleGAN: ab (domain A to domain B) or ba; null for other models"
     )

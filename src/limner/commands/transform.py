@@ -24,6 +24,7 @@ from limner.commands.picture_files import (
     output_names,
     save_picture,
 )
+from limner.commands.predict_frames import predict_frames
 from limner.config.command_options import parse
 from limner.config.facts import with_options
 from limner.console import Bar, say
@@ -34,6 +35,8 @@ from limner.files.printable import printable
 from limner.pretrained.load import load
 from limner.pretrained.picture_input import PictureInput, picture_input
 from limner.pretrained.picture_transform import PictureTransform, Transforms
+from limner.pretrained.trained_model import TrainedModel
+from limner.pretrained.video_transform import PredictsFrames, predicts_frames
 
 EXISTING = ("refuse", "skip", "overwrite")
 SHOWN = 20
@@ -56,12 +59,18 @@ def run(words: Sequence[str]) -> int:
         raise UserError(f"existing={options.existing}: choose {', '.join(EXISTING)}.")
     if options.tile is not None and options.tile < 1:
         raise UserError(f"tile={options.tile}: must be 1 or more, or null for whole pictures.")
+    if predicts_frames(Path(options.run), trust=options.trust):
+        return predict_frames(_loaded(options), options)
+    if options.num_targets is not None:
+        raise UserError(
+            f"num_targets={options.num_targets}: only for a model of video prediction."
+        )
     files, folder = PictureFiles(Path(options.input)), Path(options.output)
     paths = {name: folder / other for name, other in output_names(files.names).items()}
     left = _left(paths, options)
-    model = load(
-        options.run, device=options.device, checkpoint=options.checkpoint, trust=options.trust
-    )
+    model = _loaded(options)
+    if isinstance(model.module, PredictsFrames):  # a repository of the hub
+        return predict_frames(model, options)
     if not isinstance(model.module, Transforms):
         raise UserError(f"{with_options(model.module)} transforms no pictures{model.instead}.")
     transform = model.picture_transform(direction=options.direction, style=options.style)
@@ -97,6 +106,12 @@ def run(words: Sequence[str]) -> int:
     if failures:
         raise UserError(_failed(failures, len(left)))
     return 0
+
+
+def _loaded(options: Options) -> TrainedModel:
+    return load(
+        options.run, device=options.device, checkpoint=options.checkpoint, trust=options.trust
+    )
 
 
 def _left(paths: dict[str, Path], options: Options) -> list[str]:

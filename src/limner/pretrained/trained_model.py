@@ -1,8 +1,7 @@
 """A trained model with numpy images as inputs and outputs.
 
-Images are uint8 (N, H, W, C), and sequences of frames are uint8 (N, T, H, W, C). The model uses
-its EMA weights if it has them. All drawing is done in batches of one size, so that image i of a
-seed does not depend on the number of images.
+Images are uint8 (N, H, W, C), and sequences of frames (N, T, H, W, C). EMA weights are used if the
+model has them. Batches have one size, so that image i of a seed does not depend on their number.
 """
 
 __all__ = ["TrainedModel"]
@@ -21,6 +20,7 @@ from limner.pretrained.arrays import to_numpy, to_tensor
 from limner.pretrained.chosen_labels import chosen_labels
 from limner.pretrained.code_paths import linear, spherical
 from limner.pretrained.picture_transform import TILE, PictureTransform, Transforms, transformed
+from limner.pretrained.video_transform import PredictsFrames, predicted
 from limner.randomness import generator_for, uniform_labels
 
 BATCH = 64  # number of images in a batch
@@ -48,9 +48,8 @@ class TrainedModel:
 
     def __repr__(self) -> str:
         channels, height, width = self.image_shape
-        images = f"{height}x{width}x{channels} images"
-        if self.reads_frames:
-            images = f"sequences of {height}x{width}x{channels} frames"
+        what = ("images", "frames")[self.reads_frames]
+        images = f"{height}x{width}x{channels} {what}"
         if isinstance(self.module, Transforms):
             images = f"images of any size with {channels} channels"
         parameters = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
@@ -164,7 +163,7 @@ class TrainedModel:
                 each picture. Pixels with an alpha below 255 are holes, too.
             tile: Height and width in pixels of the parts in which a large input is processed; None
                 for whole pictures. The result does not depend on it.
-            choices: `direction` of a CycleGAN, or `style` of a style transfer.
+            choices: `direction`, `style`, or `num_targets` of a video prediction, see `predicted`.
 
         Returns:
             Picture uint8 (scale * H, scale * W, C), or an array or list of as many as `images`.
@@ -172,6 +171,8 @@ class TrainedModel:
         Raises:
             UserError: If the model draws pictures instead, or a picture or choice does not fit it.
         """
+        if isinstance(self.module, PredictsFrames):
+            return predicted(self.module, images, mask, self.image_shape[0], **choices)
         return transformed(self.picture_transform(**choices), images, mask, tile=tile)
 
     def picture_transform(self, **choices: str | None) -> PictureTransform:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from limner.files.plain import NotPlainError, read_json, refuse_bulk
 from limner.files.printable import printable
+from limner.runs.frame_tables import frame_tables, has_steps, refuse_steps
 
 WIDTH = 76
 """Largest number of characters of a title in one line."""
@@ -44,6 +45,7 @@ def read_scores(path: Path) -> dict[str, Mapping[str, Any]]:
         for key in ("value", "std", "floor"):
             if key == "value" or key in entry:
                 _refuse_no_number(entry.get(key), f"the {key} of {name}")
+        refuse_steps(entry, name)
         baselines = entry.get("baselines", {})
         if not isinstance(baselines, Mapping):
             raise NotPlainError(f"the baselines of {name} are no mapping of names to numbers")
@@ -56,15 +58,19 @@ def scores_tables(entries: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     """Return a table of scores of sets of images, and tables of scores of single pictures.
 
     A table of single pictures has a row for the model and a row for each baseline. Scores with
-    other pictures, or of another direction between two domains, have a table of their own.
+    other pictures, or of another direction between two domains, have a table of their own. Scores
+    of predicted frames have two tables, see `limner.runs.frame_tables`.
     """
+    frames = {name: entry for name, entry in entries.items() if has_steps(entry)}
+    entries = {name: entry for name, entry in entries.items() if name not in frames}
     groups: dict[str, dict[str, Mapping[str, Any]]] = {}
     for name, entry in entries.items():
         if _is_of_single_pictures(entry["protocol"]):
             groups.setdefault(_title(entry["protocol"]), {})[name] = entry
     single = {name for group in groups.values() for name in group}
     others = {name: entry for name, entry in entries.items() if name not in single}
-    tables = [scores_table(others)] if others or not single else []
+    tables = frame_tables(frames) if frames else []
+    tables += [scores_table(others)] if others or not (single or frames) else []
     return [*tables, *(_table_of_pictures(title, group) for title, group in groups.items())]
 
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from limner.callbacks.checkpoints import check_last
 from limner.callbacks.domain_scores import DomainScores
+from limner.callbacks.frame_scores import FrameScores
 from limner.callbacks.measured import measured_of
 from limner.callbacks.pair_scores import PairScores
 from limner.callbacks.score_entries import entry, write_scores
@@ -26,6 +27,7 @@ from limner.data import (
 from limner.data.backgrounds import background_of
 from limner.errors import UserError
 from limner.loggers import CSVLogger
+from limner.models import VideoPrediction
 from limner.runs.scores import scores_tables
 from limner.warn_once import WarnOnce
 
@@ -56,7 +58,7 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
     entries: dict[str, Any] = {}
     writing = WarnOnce("Writing scores.json", OSError)
     for callback in trainer.callbacks:
-        if isinstance(callback, Scores | PairScores | DomainScores):
+        if isinstance(callback, Scores | PairScores | DomainScores | FrameScores):
             entries = {name: each for name, each in callback.latest.items() if name in values}
             writing = callback.writing
     protocol = {"data": config.data.name, "split": "validation", "update": trainer.global_step}
@@ -74,8 +76,11 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
     if (run_dir / "final.png").exists():
         model = trainer.lightning_module
         changes = any(getattr(model, name, False) for name in ("reads_input", "reads_domains"))
-        what = "Pictures" if changes else "Samples"
-        log.info("%s: %s", what, shown(run_dir / "final.png"))
+        what, name = "Pictures" if changes else "Samples", "final.png"
+        if getattr(model, "reads_frames", False) and (run_dir / "final.gif").exists():
+            what = "Predictions" if isinstance(model, VideoPrediction) else what
+            name = "final.gif"
+        log.info("%s: %s", what, shown(run_dir / name))
     check_last(trainer)
     check_files(trainer, writing)
     if (objective := config.metrics.objective) is None:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from rich import get_console
 
 from limner.commands.evaluate.measures import MEASURES, RENAMED, Entries, NotApplicable
+from limner.commands.evaluate.of_frames import frame_metrics, score_frames
 from limner.commands.evaluate.of_pictures import (
     changes_pictures,
     default_metrics,
@@ -41,6 +42,7 @@ from limner.metrics.trained_with import ADVICE, trained_with
 from limner.pretrained.first_stage import adopt
 from limner.pretrained.load import load
 from limner.pretrained.safe_build import build as build_plain
+from limner.pretrained.video_transform import predicts_frames
 from limner.resume.overrides import quoted
 from limner.resume.quoting import with_quotes
 from limner.runs.scores import scores_tables
@@ -81,6 +83,8 @@ def measured(words: Sequence[str]) -> tuple[dict[str, dict[str, Any]], Path]:
     measures = _measures(options)
     overrides = [word for word in words if word not in own]
     overrides = with_quotes(overrides, may_sweep=False)
+    if options.run is not None and predicts_frames(Path(options.run), trust=options.trust):
+        return _of_frames(options, overrides)
     if options.run is not None and changes_pictures(Path(options.run), trust=options.trust):
         return _of_pictures(options, overrides)
     options = with_metrics(options)
@@ -103,6 +107,14 @@ def _of_pictures(options: Options, overrides: Sequence[str]) -> tuple[Entries, P
     config = _config(options, overrides)
     entries = score_pictures(options, config, overrides)
     return entries, _written(entries, Path(config.run_dir))
+
+
+def _of_frames(options: Options, overrides: Sequence[str]) -> tuple[Entries, Path]:
+    """Score a run whose model predicts frames, and write evaluation.json."""
+    metrics = options.metrics or frame_metrics(Path(options.run))
+    options = dataclasses.replace(options, metrics=metrics)
+    config = _config(options, overrides)
+    return (entries := score_frames(options, config)), _written(entries, Path(config.run_dir))
 
 
 def _written(entries: Entries, folder: Path) -> Path:

@@ -1,0 +1,113 @@
+"""`limner transform` of a model that predicts frames: write the next frames of a video."""
+
+__all__ = ["predict_frames"]
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from limner.commands.options import Transform as Options
+from limner.console import say
+from limner.data.decode import MODES
+from limner.errors import UserError, is_out_of_memory
+from limner.files.plain import NotPlainError
+from limner.files.printable import printable
+from limner.files.videos import (
+    VIDEO_SUFFIXES,
+    read_frames,
+    write_frames,
+    write_gif,
+    write_video,
+)
+from limner.pretrained.trained_model import TrainedModel
+
+GIF = ".gif"
+WRITTEN = (GIF, ".mp4")
+"""Endings of the files that can be written; other outputs are folders of frames."""
+
+
+def predict_frames(model: TrainedModel, options: Options) -> int:
+    """Write the frames that follow a video, print the path, and return 0.
+
+    Args:
+        model: Model that predicts frames.
+        options: Options of the command. The input is a video file or a folder of frames; the
+            output a .gif, an .mp4 or a folder.
+
+    Raises:
+        UserError: If the input cannot be read or does not fit, or the output cannot be written.
+    """
+    source, target = Path(options.input), Path(options.output)
+    channels = model.image_shape[0]
+    for name in ("direction", "style"):
+        if (value := getattr(options, name)) is not None:
+            raise UserError(f"{name}={value}: this model predicts frames and has no {name}.")
+    if not 0 < options.frames_per_second <= 1000:
+        raise UserError(
+            f"frames_per_second={options.frames_per_second}: must be above 0, and at most 1000."
+        )
+    if target.suffix.lower() in VIDEO_SUFFIXES and target.suffix.lower() not in WRITTEN:
+        raise UserError(
+            f"output={options.output}: choose a file that ends in .gif or .mp4, or a folder."
+        )
+    if channels not in MODES:
+        raise UserError(
+            f"run={options.run}: frames of {channels} channels are no files; use "
+            "limner.load(...).transform(array)."
+        )
+    if _exists(target):
+        if options.existing == "skip":
+            say(f"Left as it is: {printable(options.output)}")
+            return 0
+        if options.existing == "refuse":
+            raise UserError(
+                f"output={options.output} exists: choose another path, or existing=overwrite."
+            )
+    if target.resolve() == source.resolve():
+        raise UserError(f"output={options.output}: the result would replace the input.")
+    frames = _read(source, channels)
+    try:
+        made = model.transform(frames, num_targets=options.num_targets)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError("There is not enough memory; scale the video down.") from error
+    _write(target, made, options)
+    say(printable(options.output))
+    return 0
+
+
+def _exists(target: Path) -> bool:
+    return any(target.iterdir()) if target.is_dir() else target.exists()
+
+
+def _read(source: Path, num_channels: int) -> np.ndarray:
+    if not source.exists():
+        raise UserError(f"input={source}: there is no such file or folder.")
+    try:
+        return read_frames(source, num_channels=num_channels).movedim(1, -1).numpy()
+    except (NotPlainError, OSError) as error:
+        raise UserError(f"input={source} {error}.") from error
+
+
+def _write(target: Path, made: np.ndarray, options: Options) -> None:
+    frames = torch.from_numpy(made).movedim(-1, 1)
+    rate = options.frames_per_second
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.suffix.lower() == GIF:
+            write_gif(target, frames, frames_per_second=rate)
+        elif target.suffix.lower() in WRITTEN:
+            write_video(target, frames, frames_per_second=rate)
+        else:
+            if target.is_dir():
+                shutil.rmtree(target)
+            write_frames(target, frames)
+    except NotPlainError as error:
+        raise UserError(f"output={options.output} {error}.") from error
+    except OSError as error:
+        raise UserError(
+            f"output={options.output} cannot be written ({error.strerror or error})."
+        ) from error
