@@ -48,8 +48,7 @@ class TrainedModel:
 
     def __repr__(self) -> str:
         channels, height, width = self.image_shape
-        what = ("images", "frames")[self.reads_frames]
-        images = f"{height}x{width}x{channels} {what}"
+        images = f"{height}x{width}x{channels} {'frames' if self.reads_frames else 'images'}"
         if isinstance(self.module, Transforms):
             images = f"images of any size with {channels} channels"
         parameters = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
