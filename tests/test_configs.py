@@ -25,7 +25,7 @@ MODELS = [
     "vae", "cvae", "ladder_vae", "draw", "rae", "vqvae", "vaegan", "gan", "cgan", "classifier",
     "pixelcnn",
 ]  # fmt: skip
-FRAMES = {"video_prediction": "moving_shapes"}
+FRAMES = {"video_prediction": "moving_shapes", "sequence_vae": "moving_shapes"}
 """Models that read sequences of frames, and a data set that each reads."""
 PICTURES = {
     "restoration": "restoration", "super_resolution": "super_resolution",
@@ -105,6 +105,8 @@ COMBINATIONS = [
     slow("srgan", "span", "loss=least_squares penalty=r2"),
     ("video_prediction", "conv_lstm", "losses=[bernoulli,ssim] scheduled_sampling=linear"),
     ("video_prediction", "simvp", "losses=pixel_l2 scheduled_sampling=none"),
+    ("sequence_vae", "recurrent", "likelihood=logistic prior=flow objective=dreg"),
+    slow("sequence_vae", "recurrent", "likelihood=bernoulli prior=mixture objective=iwae"),
 ]
 """Model, network and choices inside the model: every model and every option occurs.
 
@@ -188,9 +190,13 @@ def narrow(model: str, root: Path) -> list[str]:
     patches = ["network.discriminator.width=8", "network.discriminator.receptive_field=16"]
     found = ["network.restorer.width=8"] if model in (*PICTURES, "cyclegan") else []
     if model in FRAMES:
+        own = {
+            "video_prediction": ["network.predictor.width=8", "network.predictor.num_layers=1"],
+            "sequence_vae": ["network.encoder.width=8", "network.decoder.width=8"],
+        }
         return [
-            "network.predictor.width=8", "network.predictor.num_layers=1", "data.num_inputs=2",
-            "data.num_targets=2", "data.source.shapes.num_validation=8",
+            *own[model], "data.num_inputs=2", "data.num_targets=2",
+            "data.source.shapes.num_validation=8",
         ]  # fmt: skip
     if model == "style_transfer":
         paths = ",".join(map(str, sorted((root / "styles").iterdir())))

@@ -34,7 +34,11 @@ TESTED_THROUGH = {
     "callbacks/test_checkpoints.py": (
         "callbacks/checkpoint_io.py", "callbacks/measured.py", "callbacks/provenance.py",
     ),
-    "callbacks/test_scores.py": ("callbacks/score_names.py",),
+    "callbacks/test_scores.py": ("callbacks/score_entries.py", "callbacks/score_names.py"),
+    "test_sequence_vae_runs.py": (
+        "callbacks/sequence_pictures.py", "commands/evaluate/of_sequences.py",
+        "commands/sequence_files.py",
+    ),
     "callbacks/test_frame_scores.py": ("callbacks/predictions.py", "runs/frame_tables.py"),
     "test_prediction_runs.py": (
         "commands/evaluate/of_frames.py", "commands/predict_frames.py",

@@ -39,7 +39,7 @@ OF_PICTURES = {
     "cyclegan": "shapes_styles",
 }
 """Families that change pictures, and a data set that each reads."""
-OF_FRAMES = {"video_prediction": "moving_shapes"}
+OF_FRAMES = {"video_prediction": "moving_shapes", "sequence_vae": "moving_shapes"}
 """Families that read sequences of frames, and a rendered data set that each reads."""
 SMALL_PATCHES = ("network.discriminator.receptive_field=16",)
 OTHER_WORDS: dict[str, tuple[str, ...]] = {
@@ -48,6 +48,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "pix2pix": SMALL_PATCHES,
     "cyclegan": SMALL_PATCHES,
     "video_prediction": ("data.num_inputs=3", "data.num_targets=3"),
+    "sequence_vae": ("data.num_inputs=3", "data.num_targets=3"),
 }
 """Further words of a family."""
 NUM_COMPARED = 10

@@ -65,7 +65,8 @@ NEEDED = {
     "model=pix2pix": {"data": "paired_folder", "data.path": "x"},
     "model=srgan": {"data": "super_resolution", "data.path": "x"},
     "model=style_transfer": {"data": "pictures", "data.path": "x", "model.styles": "[x]"},
-    "model=video_prediction": {"data": "moving_shapes"},
+    "model=sequence_vae": {"data": "frame_folders", "data.path": "x"},
+    "model=video_prediction": {"data": "frame_folders", "data.path": "x"},
     "model=restoration": {"data": "restoration", "data.path": "x"},
     "model=super_resolution": {"data": "super_resolution", "data.path": "x"},
 }

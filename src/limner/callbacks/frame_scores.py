@@ -69,12 +69,16 @@ class FrameScores(L.Callback):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self.latest, self.steps = state_dict["latest"], state_dict["steps"]
 
-    def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
+    def refuse(self, model: L.LightningModule, data: Any) -> None:
+        """Raise `UserError` if the model does not predict frames; a run calls it before training."""
         if not getattr(model, "reads_frames", False) or not hasattr(model, "num_targets"):
             raise UserError(
                 f"metrics=frames scores models that predict frames, and {type(model).__name__} "
                 "does\nnot: choose metrics=auto."
             )
+
+    def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
+        self.refuse(model, trainer.datamodule)
 
     def on_validation_epoch_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self._tally = FrameTally(self.quality, [MODEL, *self.baselines], model.num_targets)

@@ -4,6 +4,7 @@ __all__ = ["Codes", "collapse"]
 
 import logging
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import lightning as L
@@ -17,12 +18,14 @@ from torch import Tensor
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid
 from limner.callbacks.run_pictures import PeriodicPictures, write_picture
+from limner.callbacks.sequence_pictures import write_film
 from limner.callbacks.validation_images import held_out
 from limner.metrics.latents import active_units
 
 log = logging.getLogger(__name__)
 
 NUM_ROWS, NUM_STEPS, REACH = 8, 11, 3.0
+SPEED = 8.0  # frames per second of films
 MANIFOLD = 20  # images on each side of the manifold picture
 NAMED = 32  # largest number of bars with a name; more names would overlap
 SHARE = 0.1  # fraction of active units below which the posterior has collapsed
@@ -46,7 +49,7 @@ class Walk(NamedTuple):
     about: str
     """Description, for the second line of the picture and for loggers."""
     images: Tensor
-    """Images (N, C, H, W) in [-1, 1], row by row."""
+    """Images (N, C, H, W) or sequences (N, T, C, H, W) in [-1, 1], row by row."""
     rows: Sequence[str]
     """Label of each row; () for none."""
     columns: Sequence[str]
@@ -65,7 +68,9 @@ class Codes(PeriodicPictures):
         ..._manifold.png          a grid of codes, only if codes have two dimensions
         ..._kl.png                the KL of each dimension
 
-    Loggers that accept images get the pictures too. The callback also logs `val/active_units`.
+    For a model of sequences, the pictures show the middle frame of each sequence, and a GIF with
+    the same name shows all frames. Loggers that accept images get the pictures too. The callback
+    also logs `val/active_units`.
 
     Args:
         every_num_updates: Smallest number of updates between pictures, at least 1; also the first
@@ -91,6 +96,8 @@ class Codes(PeriodicPictures):
             self._has_warned = True
         with self.writing():
             for walk in _walks(model, mean, labels, kl):
+                if walk.images.ndim == 5:
+                    walk = self._film(trainer, walk, f"{name}_{walk.kind}")
                 picture = with_labels(
                     grid(walk.images, columns=len(walk.columns)),
                     title=f"{walk.kind.capitalize()} of codes, update {trainer.global_step:,}",
@@ -105,6 +112,13 @@ class Codes(PeriodicPictures):
             bars = _bars(kl, title=f"{what}, update {trainer.global_step:,}")
             caption = f"{what} in nats, the largest first."
             write_picture(trainer, bars, f"{name}_kl", key="kl", caption=caption)
+
+    def _film(self, trainer: L.Trainer, walk: Walk, name: str) -> Walk:
+        """Write a film of a walk through sequences; return the walk of their middle frames."""
+        path = Path(trainer.default_root_dir, f"{name}.gif")
+        write_film(path, walk.images, columns=len(walk.columns), frames_per_second=SPEED)
+        about = f"{walk.about} Each image is the middle frame of a sequence; {path.name} moves."
+        return walk._replace(images=walk.images[:, walk.images.shape[1] // 2], about=about)
 
 
 def collapse(active: int, latent_dim: int) -> str | None:

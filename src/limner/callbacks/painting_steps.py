@@ -12,13 +12,11 @@ from torch import Tensor
 
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid
-from limner.callbacks.run_pictures import SAMPLES, write_picture
+from limner.callbacks.run_pictures import PeriodicPictures, write_picture
 from limner.files.videos import write_gif
 from limner.models import VAE
 from limner.models.variational import paints
 from limner.randomness import generator_for, uniform_labels
-from limner.schedules import Interval
-from limner.warn_once import WarnOnce
 
 MOST_COLUMNS = 16  # largest number of steps with a column
 MAX_SIDE = 512  # pixels; largest height and width of the GIF
@@ -26,7 +24,7 @@ FRAMES_PER_SECOND = 4
 PAUSE = 6  # number of frames for which the GIF shows the last step
 
 
-class PaintingSteps(L.Callback):
+class PaintingSteps(PeriodicPictures):
     """Callback that writes the steps in which a DRAW model paints samples.
 
     The files are `samples/update_<n>_steps.png` in the run folder, and `final_steps.png` and
@@ -39,24 +37,15 @@ class PaintingSteps(L.Callback):
         seed: Seed of the codes.
     """
 
+    key = "painting_steps"
+
     def __init__(self, *, every_num_updates: int, num_images: int, seed: int) -> None:
-        if every_num_updates < 1 or num_images < 1:
-            raise ValueError(
-                "callbacks.painting_steps: every_num_updates and num_images must be 1 or more."
-            )
-        self.interval = Interval(every=every_num_updates, growth=0.0)
-        self.num_images, self.seed = num_images, seed
-        self.writing = WarnOnce("Writing pictures of painting steps", OSError)
+        super().__init__(every_num_updates=every_num_updates, num_images=num_images)
+        self.seed = seed
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, model: L.LightningModule, *args: object
-    ) -> None:
-        if self.interval.is_due(trainer.global_step):
-            self._draw(trainer, model, f"{SAMPLES}/update_{trainer.global_step:08d}")
-
-    def on_train_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        painted = self._draw(trainer, model, "final")
-        if painted is None:
+    def draw(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
+        painted = self._paint(trainer, model, name)
+        if painted is None or name != "final":
             return
         with self.writing():
             write_gif(
@@ -64,10 +53,10 @@ class PaintingSteps(L.Callback):
                 frames_per_second=FRAMES_PER_SECOND, max_side=MAX_SIDE,
             )  # fmt: skip
 
-    def _draw(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> Tensor | None:
+    def _paint(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> Tensor | None:
         """Write the picture, and return the images (T, B, C, H, W) if the model paints."""
         is_painter = isinstance(model, VAE) and paints(model.network["decoder"])
-        if not trainer.is_global_zero or not is_painter:
+        if not is_painter:
             return None
         generator = generator_for(self.seed, "painting_steps")
         codes = model.sample_codes(self.num_images, generator=generator)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import lightning as L
 import torch
 
-from limner.callbacks.scores import entry, write_scores
+from limner.callbacks.score_entries import entry, write_scores
 from limner.callbacks.signals import stop_if_asked
 from limner.errors import UserError
 from limner.interfaces import Batch

@@ -43,6 +43,8 @@ class Pictures(PeriodicPictures):
         self.seed = seed
 
     def draw(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
+        if getattr(model, "reads_frames", False):
+            return  # limner.callbacks.sequence_pictures draws sequences
         with self.writing():
             if isinstance(model, Samples):
                 self._draw_samples(trainer, model, name)

@@ -1,13 +1,12 @@
 """Scores of a model's samples against real images, each with the protocol of its computation."""
 
-__all__ = ["Scores", "entry", "write_scores"]
+__all__ = ["Scores"]
 
 import functools
-import json
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,18 +17,17 @@ from torch import Tensor
 from limner.callbacks.divergence import check_weights
 from limner.callbacks.epochs import is_last_epoch
 from limner.callbacks.measured import measured_of
-from limner.callbacks.rollbacks import Rollbacks
+from limner.callbacks.score_entries import entry, write_scores
 from limner.callbacks.score_names import ENDINGS, check_objective, score_names
 from limner.callbacks.signals import stop_if_asked
 from limner.data.backgrounds import background_of
 from limner.data.batches import images_per_epoch
 from limner.errors import UserError
-from limner.files.atomic import write_atomically
-from limner.interfaces import FeatureExtractor, RealImages, Samples
+from limner.interfaces import FeatureExtractor, ImageStore, RealImages, Samples
 from limner.metrics.evaluator import Evaluator, Score
 from limner.metrics.floor import num_compared
 from limner.metrics.reference import Reference
-from limner.metrics.statistics import Pause
+from limner.metrics.statistics import ImagesAt, Pause
 from limner.metrics.trained_with import ADVICE, trained_with
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
@@ -72,6 +70,11 @@ class Scores(L.Callback):
             if that is smaller.
     """
 
+    kinds: Sequence[str] = ("",)
+    """Endings of the names of the scores, one for each kind of pictures that is compared."""
+    per_sample = 1
+    """Number of pictures of each sample that are compared."""
+
     def __init__(
         self,
         *,
@@ -93,7 +96,7 @@ class Scores(L.Callback):
         self.evaluator = Evaluator(
             features=features,
             scores=scores,
-            batch_size=batch_size,
+            batch_size=batch_size * self.per_sample,
             max_features=max_features,
             num_splits=num_splits,
             kid_num_subsets=kid_num_subsets,
@@ -101,12 +104,13 @@ class Scores(L.Callback):
             num_neighbours=num_neighbours,
         )
         self.evaluator.check(num_samples, f"metrics.num_samples={num_samples}")
-        self.features = features
+        self.check_scores(scores)
+        self.features, self.batch_size = features, batch_size
         self.every_num_epochs = every_num_epochs
         self.interval = Interval(every=1, growth=0.0)
         self.num_samples, self.seed, self.floor = num_samples, seed, floor
         self.splits = [reference_split] if isinstance(reference_split, str) else reference_split
-        check_objective(objective["name"], scores, self.splits, features.suffix)
+        check_objective(objective["name"], scores, self.splits, features.suffix, kinds=self.kinds)
         self.objective = objective
         self.latest: dict[str, dict[str, Any]] = {}
         self._update: int | None = None  # last update that this process has scored
@@ -116,7 +120,9 @@ class Scores(L.Callback):
     @property
     def names(self) -> set[str]:
         """Log keys of the scores that are computed."""
-        return score_names(self.evaluator.scores, self.splits, self.features.suffix)
+        return score_names(
+            self.evaluator.scores, self.splits, self.features.suffix, kinds=self.kinds
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return {"latest": self.latest}
@@ -129,6 +135,16 @@ class Scores(L.Callback):
 
         A run calls this function before its first line, and `setup` calls it again.
         """
+        self.refuse_model(model, data)
+        for split in self.splits:
+            num_images = len(data.reference(split)[1])
+            what = f"metrics.reference_split={split}: {num_images} images"
+            self.evaluator.check(num_images, what, of=("fid", "kid", "prdc"))
+        num_samples = self.num_compared(self.num_samples, data)
+        self.evaluator.check(num_samples, f"metrics.floor={self.floor}: {num_samples} images")
+
+    def refuse_model(self, model: L.LightningModule, data: RealImages) -> None:
+        """Raise `UserError` if the model does not draw images."""
         if not isinstance(model, Samples):
             raise UserError(
                 f"{type(model).__name__} draws no images to score: choose metrics=accuracy (of a "
@@ -136,12 +152,11 @@ class Scores(L.Callback):
                 "pictures), metrics=domains\n(of a model of two domains), metrics=loss or "
                 "metrics=none."
             )
-        for split in self.splits:
-            num_images = len(data.reference(split)[1])
-            what = f"metrics.reference_split={split}: {num_images} images"
-            self.evaluator.check(num_images, what, of=("fid", "kid", "prdc"))
-        num_samples = self.num_compared(self.num_samples, data)
-        self.evaluator.check(num_samples, f"metrics.floor={self.floor}: {num_samples} images")
+        if getattr(model, "reads_frames", False):
+            raise UserError(
+                f"{type(model).__name__} draws sequences of frames, not single images: choose "
+                "metrics=sequences\nor metrics=none."
+            )
 
     def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
         self.refuse(model, trainer.datamodule)
@@ -152,6 +167,9 @@ class Scores(L.Callback):
             num_images = USUAL * images_per_epoch(trainer.datamodule)
             every = USUAL * max(1, math.ceil(num_samples / (SHARE * num_images)))
         self.interval = Interval(every=every, growth=self.interval.growth)
+
+    def check_scores(self, scores: Sequence[str]) -> None:
+        """Raise `UserError` for a score that does not suit the pictures; accept all here."""
 
     def on_fit_start(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         if trainer.is_global_zero and trained_with(model, self.features.protocol()):
@@ -183,13 +201,39 @@ class Scores(L.Callback):
         found = {}
         for split in self.splits:
             store, indices = data.reference(split)
-            about = {"data": data.name, "image_shape": list(data.image_shape), "split": split}
-            about |= background_of(store)
             found[ENDINGS[split]] = self.evaluator.reference(
-                store, indices, about=about, device=device,
+                store, indices, about=self.about(data, split, store), device=device,
                 half_size=num_samples if self.floor else None, pause=pause,
             )  # fmt: skip
         return found
+
+    def about(self, data: RealImages, split: str, store: ImageStore) -> dict[str, Any]:
+        """Return the description of the real images of a split for a protocol."""
+        about = {"data": data.name, "image_shape": list(data.image_shape), "split": split}
+        return about | background_of(store)
+
+    def compare(
+        self,
+        samples: ImagesAt,
+        num_samples: int,
+        *,
+        references: dict[str, Reference],
+        device: torch.device,
+        pause: Pause | None = None,
+    ) -> dict[str, Score]:
+        """Return the score of samples 0 ... num_samples - 1 by name.
+
+        Args:
+            samples: Function from (first, end) to samples first ... end - 1, uint8. `first` is a
+                multiple of `batch_size`.
+            num_samples: Number of samples.
+            references: Real images, from `references`.
+            device: Device that computes the features.
+            pause: Function that is called between two chunks; it may raise to stop.
+        """
+        return self.evaluator.score(
+            samples, num_samples, references=references, device=device, pause=pause
+        )
 
     def on_train_epoch_end(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
@@ -221,11 +265,11 @@ class Scores(L.Callback):
             )
 
         def images(first: int, end: int) -> Tensor:
-            chunk = first // self.evaluator.batch_size
+            chunk = first // self.batch_size
             generator = generator_for(self.seed, "scores", chunk)
             return to_uint8(model.sample(end - first, generator=generator))
 
-        scores = self.evaluator.score(
+        scores = self.compare(
             images,
             num_samples,
             references=self._references,
@@ -240,47 +284,18 @@ class Scores(L.Callback):
         }
         named = {f"val/{name}": score for name, score in scores.items()}
         self.latest = {
-            name: entry(trainer, value, std=std, protocol=protocol | made_from, floor=floor)
-            for name, (value, std, protocol, floor, _) in named.items()
+            name: entry(
+                trainer,
+                value,
+                std=std,
+                protocol=protocol | made_from,
+                floor=floor,
+                baselines=baselines,
+            )
+            for name, (value, std, protocol, floor, baselines) in named.items()
         }
         if trainer.is_global_zero:
             with self.writing():
                 write_scores(Path(trainer.default_root_dir), self.latest)
         log.debug("Scored in %.1f s.", time.monotonic() - start)
         return named
-
-
-def entry(
-    trainer: L.Trainer,
-    value: float,
-    *,
-    std: float | None,
-    protocol: Mapping[str, Any],
-    floor: float | None = None,
-) -> dict[str, Any]:
-    """Return an entry of scores.json, with the rollbacks of the run if there were any.
-
-    Args:
-        trainer: Trainer of the run.
-        value: Value of the score.
-        std: Standard deviation of the score; None if the score has none.
-        protocol: Protocol of the computation, as plain data.
-        floor: Score of real images; None if it was not computed.
-    """
-    past = [e for c in trainer.callbacks if isinstance(c, Rollbacks) for e in c.entries()]
-    return {
-        "value": value,
-        **({} if std is None else {"std": std}),
-        **({} if floor is None else {"floor": floor}),
-        "protocol": dict(protocol),
-        **({"rollbacks": past} if past else {}),
-    }
-
-
-def write_scores(run_dir: Path, entries: Mapping[str, Any]) -> None:
-    """Write scores.json.
-
-    Raises:
-        OSError: If the file cannot be written; the old file stays.
-    """
-    write_atomically(run_dir / "scores.json", json.dumps(entries, indent=2) + "\n")

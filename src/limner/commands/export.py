@@ -20,6 +20,7 @@ import yaml
 from PIL import Image
 
 from limner.callbacks.pictures import grid
+from limner.callbacks.sequence_pictures import sheet
 from limner.commands import onnx
 from limner.commands.model_card import model_card
 from limner.commands.options import Export as Options
@@ -39,6 +40,7 @@ from limner.version import __version__
 
 WEIGHTS = "model.safetensors"
 NUM_SAMPLES = 64  # number of images in the picture of the card
+NUM_ROWS = 8  # number of sequences of frames in it
 
 
 def run(words: Sequence[str]) -> int:
@@ -127,7 +129,9 @@ def _without_folders(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def _picture(model: TrainedModel) -> Image.Image:
-    images = torch.from_numpy(model.sample(NUM_SAMPLES)).permute(0, 3, 1, 2)
+    images = torch.from_numpy(model.sample(NUM_SAMPLES)).movedim(-1, -3)
+    if model.reads_frames:
+        return sheet(to_float(images[:NUM_ROWS]))[0]
     return grid(to_float(images), columns=round(NUM_SAMPLES**0.5))
 
 

@@ -49,7 +49,11 @@ def model_card(
         *(["![Samples, seed 0](samples.png)"] if isinstance(model.module, Samples) else []),
         _use(model, address, own=sorted(filter(str.isidentifier, packages_in(config["model"])))),
         _model(model, config),
-        _data(config["data"], any_size=isinstance(model.module, Transforms)),
+        _data(
+            config["data"],
+            any_size=isinstance(model.module, Transforms),
+            are_frames=model.reads_frames,
+        ),
         _scores(scores, model.update),
         f"## Licence\n\n{plain(license) if license else UNCHOSEN}",
     ]
@@ -62,7 +66,8 @@ def _task(model: TrainedModel) -> dict[str, str]:
         return {"pipeline_tag": "video-to-video"}
     if isinstance(model.module, Transforms):
         return {"pipeline_tag": "image-to-image"}
-    return {} if model.is_conditional else {"pipeline_tag": "unconditional-image-generation"}
+    is_image = not model.is_conditional and not model.reads_frames
+    return {} if not is_image else {"pipeline_tag": "unconditional-image-generation"}
 
 
 def _use(model: TrainedModel, address: str, *, own: Sequence[str]) -> str:
@@ -71,7 +76,8 @@ def _use(model: TrainedModel, address: str, *, own: Sequence[str]) -> str:
     trust = f", trust={json.dumps(own)}" if own else ""
     lines = ["import limner", f'model = limner.load("{literal}"{trust})']
     if isinstance(model.module, Samples):
-        lines.append("images = model.sample(16, seed=0)  # uint8 (16, H, W, C)")
+        shape = "(16, T, H, W, C)" if model.reads_frames else "(16, H, W, C)"
+        lines.append(f"images = model.sample(16, seed=0)  # uint8 {shape}")
     if isinstance(model.module, PredictsFrames):
         about = "uint8 (T, H, W, C), of any size"
         lines.append(f"frames = model.transform(frames, num_targets=10)  # {about}")
@@ -121,10 +127,11 @@ def _has_ema(model: TrainedModel) -> bool:
     return getattr(model.module, "ema", None) is not None
 
 
-def _data(data: Mapping[str, Any], *, any_size: bool) -> str:
+def _data(data: Mapping[str, Any], *, any_size: bool, are_frames: bool) -> str:
     """Return the facts of the data; a model of pictures of any size was trained on crops."""
     channels, height, width = data["image_shape"]
     size = f"{height}x{width} pixels"
+    size = f"sequences of frames of {size}" if are_frames else size
     facts = {
         "name": plain(data["name"]),
         "images": f"pictures of any size, in crops of {size}" if any_size else size,

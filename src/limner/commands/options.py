@@ -33,7 +33,8 @@ class Evaluate:
     )
     checkpoint: str | None = option(None, f"checkpoint of the run: {CHECKPOINT}")
     metrics: str | None = option(
-        None, "inception, classifier, lite0, pictures or auto; null: the metrics of the run"
+        None,
+        "inception, classifier, lite0, pictures, sequences or auto; null: the metrics of the run",
     )
     image_shape: list[int] | None = option(
         None, "the size to which pictures of folders are resized", form="[C,H,W]"

@@ -16,13 +16,14 @@ from limner.commands.latent_walks import tour, traversal
 from limner.commands.options import Sample as Options
 from limner.commands.painted_steps import painted
 from limner.commands.progress_frames import progress_frames
+from limner.commands.sequence_files import as_float, write_rows, write_sequences
 from limner.config.command_options import parse
 from limner.config.facts import with_options
 from limner.console import say
 from limner.errors import UserError
 from limner.files.printable import printable
+from limner.files.videos import write_frames
 from limner.interfaces import Samples
-from limner.pixels import to_float
 from limner.pretrained import hub
 from limner.pretrained.load import load
 from limner.pretrained.trained_model import TrainedModel
@@ -31,6 +32,7 @@ MODES = ("grid", "classes", "folder", "npz", "interpolate", "traverse", "steps",
 SMOOTHNESS = 4  # number of GIF steps for each step of the strip
 FRAME_MS = 80
 PROGRESS_MS = 250
+SEQUENCES = 16  # usual number of sequences
 PAUSE_MS = 1500  # duration of the last frame of a GIF
 
 
@@ -61,10 +63,21 @@ def run(words: Sequence[str]) -> int:
 
 def _grid(options: Options) -> list[Path]:
     """Write one PNG of all images."""
+    model = _load(options)
+    if model.reads_frames:
+        return _sequences(options, model)
     path = _target(options, _name(options, "samples"), ".png")
     num_images = _num_images(options, 64)
-    images = np.concatenate(list(_drawn(options, num_images)))
+    images = np.concatenate(list(_drawn(options, model, num_images)))
     return [_save(_picture(images, columns=round(num_images**0.5)), path)]
+
+
+def _sequences(options: Options, model: TrainedModel) -> list[Path]:
+    """Write a PNG with a row for each sequence of frames, and a GIF of all sequences."""
+    num_sequences = _num_images(options, SEQUENCES)
+    paths = _strip_and_gif(options, _name(options, "samples", SEQUENCES))
+    frames = np.concatenate(list(_drawn(options, model, num_sequences)))
+    return write_sequences(frames, paths)
 
 
 def _classes(options: Options) -> list[Path]:
@@ -81,24 +94,34 @@ def _classes(options: Options) -> list[Path]:
 
 
 def _folder(options: Options) -> list[Path]:
-    """Write one PNG for each image, in the size of the image."""
-    folder = _target(options, _name(options, "samples"), "")
-    num_images = _num_images(options, 64)
-    names = [f"{i:06d}.png" for i in range(num_images)]
+    """Write one PNG for each image, in the size of the image; or a folder for each sequence."""
+    model = _load(options)
+    usual, ending = (SEQUENCES, "") if model.reads_frames else (64, ".png")
+    folder = _target(options, _name(options, "samples", usual), "")
+    num_images = _num_images(options, usual)
+    names = [f"{i:06d}{ending}" for i in range(num_images)]
     if folder.exists() and (not folder.is_dir() or {f.name for f in folder.iterdir()} - {*names}):
         raise UserError(f"to={folder}: the folder has other files; choose another folder.")
-    batches = _drawn(options, num_images)
+    batches = _drawn(options, model, num_images)
     folder.mkdir(parents=True, exist_ok=True)
     images = (image for batch in batches for image in batch)
     for name, image in zip(names, images, strict=True):
+        if model.reads_frames:
+            write_frames(folder / name, torch.from_numpy(image).permute(0, 3, 1, 2))
+            continue
         Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(folder / name)
     return [folder]
 
 
 def _npz(options: Options) -> list[Path]:
-    """Write one .npz with uint8 (N, H, W, C) under `arr_0`, the format of evaluation programs."""
-    path = _target(options, _name(options, "samples"), ".npz")
-    images = np.concatenate(list(_drawn(options, _num_images(options, 64))))
+    """Write one .npz with uint8 (N, H, W, C) under `arr_0`, the format of evaluation programs.
+
+    Sequences of frames are uint8 (N, T, H, W, C).
+    """
+    model = _load(options)
+    usual = SEQUENCES if model.reads_frames else 64
+    path = _target(options, _name(options, "samples", usual), ".npz")
+    images = np.concatenate(list(_drawn(options, model, _num_images(options, usual))))
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, images)
     return [path]
@@ -107,13 +130,15 @@ def _npz(options: Options) -> list[Path]:
 def _interpolate(options: Options) -> list[Path]:
     """Write a strip and a GIF that interpolate from each sample to the next.
 
-    Each pair of samples is a row of the strip. The GIF also returns to the first sample.
+    Each pair of samples is a row of the strip. The GIF also returns to the first sample. The strip
+    shows the middle frames of sequences, and their GIF shows all frames.
     """
     model, codes = _model_and_codes(options, _num_images(options, 4))
     paths = _strip_and_gif(options, _name(options, "interpolation"))
-    rows = tour(
-        model, codes, _num_frames(options), mode=options.interpolation, label=_label(options)
-    )
+    num_steps = options.num_steps if model.reads_frames else _num_frames(options)
+    rows = tour(model, codes, num_steps, mode=options.interpolation, label=_label(options))
+    if model.reads_frames:
+        return write_rows(rows[: max(1, len(codes) - 1)], paths)
     strip = np.concatenate(list(rows[: max(1, len(codes) - 1), ::SMOOTHNESS]))
     frames = [_picture(image[None], columns=1) for row in rows for image in row[:-1]]
     return _strip_and_film(_picture(strip, columns=options.num_steps), frames, paths)
@@ -127,10 +152,13 @@ def _traverse(options: Options) -> list[Path]:
     model, codes = _model_and_codes(options, 1)
     paths = _strip_and_gif(options, _name(options, "traversal"))
     num_directions = _num_images(options, 8)
+    num_steps = options.num_steps if model.reads_frames else _num_frames(options)
     rows = traversal(
-        model, codes[0], _num_frames(options), num_directions=num_directions,
+        model, codes[0], num_steps, num_directions=num_directions,
         reach=options.reach, label=_label(options),
     )  # fmt: skip
+    if model.reads_frames:
+        return write_rows(rows, paths)
     strip = np.concatenate(list(rows[:, ::SMOOTHNESS]))
     columns = round(len(rows) ** 0.5)
     there = [_picture(rows[:, i], columns=columns) for i in range(rows.shape[1])]
@@ -165,9 +193,9 @@ def _load(options: Options) -> TrainedModel:
     return model
 
 
-def _drawn(options: Options, num_images: int) -> Iterator[np.ndarray]:
+def _drawn(options: Options, model: TrainedModel, num_images: int) -> Iterator[np.ndarray]:
     label, labels = _label(options), options.labels
-    return _load(options).batches(
+    return model.batches(
         num_images,
         seed=options.seed,
         label=label,
@@ -210,11 +238,11 @@ def _num_frames(options: Options) -> int:
     return (options.num_steps - 1) * SMOOTHNESS + 1
 
 
-def _name(options: Options, what: str) -> str:
+def _name(options: Options, what: str, usual: int = 64) -> str:
     """Return a file name that contains the settings of the picture."""
     parts = [what]
     if what == "samples":
-        parts.append(str(_num_images(options, 64)))
+        parts.append(str(_num_images(options, usual)))
     parts.append(f"seed_{options.seed}")
     if options.labels is not None:
         parts.append("labels_" + "-".join(map(str, options.labels[:10])))
@@ -245,7 +273,7 @@ def _strip_and_gif(options: Options, name: str) -> tuple[Path, Path]:
 
 
 def _picture(images: np.ndarray, *, columns: int) -> Image.Image:
-    return grid(to_float(torch.from_numpy(images).permute(0, 3, 1, 2)), columns=columns)
+    return grid(as_float(images), columns=columns)
 
 
 def _save(picture: Image.Image, path: Path) -> Path:

@@ -14,6 +14,9 @@ A likelihood of discrete values also has
 
     level_log_probs(params)     log P of each of K evenly spaced levels -1 ... 1, (B, C, K, H, W)
 
+Images may also be sequences of frames (B, T, C, H, W), with params (B, T, C * params_per_value, H,
+W). The likelihoods of this file, of `gaussian_likelihood` and of `logistic` sum log p over frames.
+
 Likelihoods are modules, since some have learned parameters (`limner.losses.gaussian_likelihood`).
 The likelihoods of this file have neither weights nor buffers. `limner.losses.logistic` and
 `limner.losses.categorical` read images as grey levels.

@@ -42,15 +42,15 @@ class LogisticMixture(nn.Module):
 
     def log_prob(self, params: Tensor, images: Tensor) -> Tensor:
         """Return log P(x | z) (B,) in nats."""
-        levels = ((images + 1) * 127.5).round().unsqueeze(2)  # (B, C, 1, H, W) in 0 ... 255
+        levels = ((images + 1) * 127.5).round().unsqueeze(-3)  # (B, C, 1, H, W) in 0 ... 255
         return self._log_probs(params.to(images.dtype), levels).flatten(1).sum(1)
 
     def level_log_probs(self, params: Tensor) -> Tensor:
         """Return log P of each of the 256 levels (B, C, 256, H, W)."""
         params = params.to(torch.promote_types(params.dtype, torch.float32))
         levels = torch.arange(256).to(params)[:, None, None]
-        channels = params.shape[1] // self.params_per_value
-        levels = levels.expand(len(params), channels, 256, *params.shape[2:])
+        channels = params.shape[-3] // self.params_per_value
+        levels = levels.expand(*params.shape[:-3], channels, 256, *params.shape[-2:])
         return self._log_probs(params, levels)
 
     def mean(self, params: Tensor) -> Tensor:
@@ -60,10 +60,10 @@ class LogisticMixture(nn.Module):
         midpoint rule for this integral.
         """
         params = params.to(torch.promote_types(params.dtype, torch.float32))
-        logits, means, log_scales = self._read(params, params.shape[1] // self.params_per_value)
+        logits, means, log_scales = self._read(params, params.shape[-3] // self.params_per_value)
         scales = log_scales.exp()
         area = softplus((means + 1) / scales) - softplus((means - 1) / scales)
-        return (logits.softmax(2) * (scales * area - 1)).sum(2).clamp(-1, 1)
+        return (logits.softmax(-3) * (scales * area - 1)).sum(-3).clamp(-1, 1)
 
     def check(self, images: Tensor) -> None:
         """Raise ValueError for images outside [-1, 1]."""
@@ -71,9 +71,9 @@ class LogisticMixture(nn.Module):
 
     def _log_probs(self, params: Tensor, levels: Tensor) -> Tensor:
         """Return log P (B, C, L, H, W) of levels (B, C, L, H, W) in 0 ... 255."""
-        levels = levels.unsqueeze(2)  # (B, C, 1, L, H, W)
-        parts = self._read(params, levels.shape[1])
-        logits, means, log_scales = (part.unsqueeze(3) for part in parts)
+        levels = levels.unsqueeze(-4)  # (B, C, 1, L, H, W)
+        parts = self._read(params, levels.shape[-5])
+        logits, means, log_scales = (part.unsqueeze(-3) for part in parts)
         precision = (-log_scales).exp()
         centred = levels / 127.5 - 1 - means
         above, below = (centred + HALF_BIN) * precision, (centred - HALF_BIN) * precision
@@ -81,10 +81,10 @@ class LogisticMixture(nn.Module):
         low, high = logsigmoid(above), logsigmoid(-below)
         inside = low + high + (-(-2 * HALF_BIN * precision).expm1()).log()
         log_probs = low.where(levels == 0, high.where(levels == 255, inside))
-        return (log_softmax(logits, 2) + log_probs).logsumexp(2)
+        return (log_softmax(logits, -4) + log_probs).logsumexp(-4)
 
     def _read(self, params: Tensor, num_channels: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits, means and log-scales, each (B, C, K, H, W)."""
-        parts = params.unflatten(1, (num_channels, 3, -1))
-        logits, means, log_scales = parts.unbind(2)
+        parts = params.unflatten(-3, (num_channels, 3, -1))
+        logits, means, log_scales = parts.unbind(-4)
         return logits, means, log_scales.clamp_min(MIN_LOG_SCALE)

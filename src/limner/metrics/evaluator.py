@@ -147,25 +147,50 @@ class Evaluator:
                 the reference, and the second half gives the floor. None to use all images.
             pause: Function called between chunks, or None.
         """
-        self.features.to(device)
         parts = [indices] if half_size is None else halves(indices, half_size)
-        made = [
-            reference(
-                store,
-                part,
-                about={**about, "num_images": len(part)} | half,
-                network=self.features,
-                request=self._request()._replace(num_splits=None),
-                batch_size=self.batch_size,
-                device=device,
-                pause=pause,
-            )
-            for part, half in zip(parts, _names_of(parts), strict=True)
-        ]
-        if half_size is None:
-            return made[0]
-        found = self._compare(made[1].statistics, made[0])
-        return made[0]._replace(floor={name: value for name, (value, *_) in found.items()})
+        options = {"about": about, "device": device, "pause": pause}
+        return self.reference_of(store, parts, baselines={}, **options)
+
+    def reference_of(
+        self,
+        store: ImageStore,
+        parts: Sequence[Tensor],
+        *,
+        about: dict[str, Any],
+        baselines: Mapping[str, ImageStore],
+        device: torch.device,
+        pause: Pause | None = None,
+    ) -> Reference:
+        """Return the statistics of the images at the first of one or two arrays of indices.
+
+        Args:
+            store: Store of the real images.
+            parts: One or two arrays int64 (N,) of indices; the second gives the floor.
+            about: Description of the images for the protocol, as plain JSON data.
+            baselines: Stores of changed images by the name of the change, each as long as `store`.
+                The changed images of the last array are scored as the floor is.
+            device: Device for the computation.
+            pause: Function called between chunks, or None.
+        """
+        self.features.to(device)
+
+        def statistics(images: ImageStore, part: Tensor, more: Mapping[str, str]) -> Reference:
+            return reference(
+                images, part, about={**about, "num_images": len(part), **more},
+                network=self.features, request=self._request()._replace(num_splits=None),
+                batch_size=self.batch_size, device=device, pause=pause,
+            )  # fmt: skip
+
+        def scores(other: Reference) -> dict[str, float]:
+            return {n: v for n, (v, *_) in self._compare(other.statistics, made[0]).items()}
+
+        named = zip(parts, _names_of(parts), strict=True)
+        made = [statistics(store, part, half) for part, half in named]
+        beside = {
+            name: scores(statistics(changed, parts[-1], {"baseline": name}))
+            for name, changed in baselines.items()
+        }
+        return made[0]._replace(floor=scores(made[1]) if made[1:] else {}, baselines=beside)
 
     def score(
         self,
@@ -207,7 +232,8 @@ class Evaluator:
         for ending, real in references.items():
             for name, (value, std, options) in self._compare(generated, real).items():
                 made = {"reference": real.about, **protocol, **options}
-                found[name + ending] = Score(value, std, made, real.floor.get(name))
+                beside = {key: each[name] for key, each in real.baselines.items()} or None
+                found[name + ending] = Score(value, std, made, real.floor.get(name), beside)
         if generated.inception_score is not None:
             splits = {"num_splits": self.num_splits}
             found["inception_score"] = Score(*generated.inception_score, protocol | splits)

@@ -45,6 +45,8 @@ class Reference(NamedTuple):
     """Description for the protocol: data, split, number, size."""
     floor: Mapping[str, float] = MappingProxyType({})
     """Score of as many other real images by name; empty if it was not computed."""
+    baselines: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+    """Scores of changed real images by the name of the change, then by name; see `Evaluator`."""
 
 
 def reference(

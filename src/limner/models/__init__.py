@@ -13,6 +13,7 @@ from limner.models.gan import GAN
 from limner.models.image_to_image import ImageToImage
 from limner.models.latent_prior import LatentPrior
 from limner.models.pixelcnn import PixelCNN
+from limner.models.sequence_vae import SequenceVAE
 from limner.models.style_transfer import StyleTransfer
 from limner.models.vae import VAE
 from limner.models.vaegan import VAEGAN
@@ -31,6 +32,7 @@ __all__ = [
     "ImageToImage",
     "LatentPrior",
     "PixelCNN",
+    "SequenceVAE",
     "StyleTransfer",
     "VideoPrediction",
 ]

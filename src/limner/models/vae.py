@@ -200,7 +200,7 @@ class VAE(L.LightningModule):
         return schedule * self.kl_weight
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        images, labels = batch["image"], self._labels(batch)
+        images, labels = self._images(batch), self._labels(batch)
         eps = self.noise.normal(images, self.objective.num_samples, self.latent_dim)
         kl_weight = self.kl_weight_at(self.global_step)
         step = OptimizerStep(self, self.optimizers(use_pl_optimizer=False), self.gradients)
@@ -213,13 +213,17 @@ class VAE(L.LightningModule):
         return finish_update(self, values)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        images, labels = batch["image"], self._labels(batch)
+        images, labels = self._images(batch), self._labels(batch)
         size = self.objective.num_samples, len(images), self.latent_dim
         eps = torch.randn(size, device=images.device, dtype=images.dtype).transpose(0, 1)
         losses = self._losses(best(self), images, labels, eps, kl_weight=self.kl_weight)
         report_evaluation(self, losses, num_images=len(images))
 
     test_step = validation_step
+
+    def _images(self, batch: Batch) -> Tensor:
+        """Return what the model learns to draw: images (B, C, H, W)."""
+        return batch["image"]
 
     def _labels(self, batch: Batch) -> Tensor | None:
         return None if self.num_classes is None else batch["label"]

@@ -98,7 +98,7 @@ def _is_data_set(kind: type) -> bool:
 
 _METRICS = r"metrics(\.choices\.\w+)?"
 _FEATURES = rf"{_METRICS}(\.distances)?\.features"
-_SCORES = ("scores", "pair_scores", "domain_scores", "frame_scores")
+_SCORES = ("scores", "pair_scores", "domain_scores", "frame_scores", "sequence_scores")
 _OF_METRICS = tuple(f"limner.callbacks.{name}" for name in _SCORES)
 _OF_MODELS = (*PARTS, "torch.nn", "torch.optim")
 ROLES = (

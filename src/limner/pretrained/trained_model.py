@@ -1,7 +1,7 @@
 """A trained model with numpy images as inputs and outputs.
 
-Images are uint8 (N, H, W, C). The model uses its EMA weights if it has them. All drawing is done
-in batches of one size, so that image i of a seed does not depend on the number of images.
+Images are uint8 (N, H, W, C), and sequences of frames (N, T, H, W, C). EMA weights are used if the
+model has them. Batches have one size, so that image i of a seed does not depend on their number.
 """
 
 __all__ = ["TrainedModel"]
@@ -43,11 +43,12 @@ class TrainedModel:
         self.update, self.source = update, source
         self.image_shape: tuple[int, ...] = tuple(config["data"]["image_shape"])
         self.num_classes: int = config["data"]["num_classes"]
+        self.reads_frames: bool = getattr(module, "reads_frames", False)
         self._transforms: dict[str, PictureTransform] = {}
 
     def __repr__(self) -> str:
         channels, height, width = self.image_shape
-        images = f"{height}x{width}x{channels} images"
+        images = f"{height}x{width}x{channels} {'frames' if self.reads_frames else 'images'}"
         if isinstance(self.module, Transforms):
             images = f"images of any size with {channels} channels"
         parameters = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
@@ -142,14 +143,12 @@ class TrainedModel:
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Return the mean codes, float32 (N, latent_dim), of uint8 images (N, H, W, C)."""
         self._needs(Encodes, "no encoder")
-        return self._by_batch(self.module.encode, to_tensor(images, self.image_shape)).numpy()
+        return self._by_batch(self.module.encode, self._read(images)).numpy()
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
         """Return uint8 reconstructions of uint8 images, both (N, H, W, C)."""
         self._needs(Reconstructs, "no encoder")
-        return to_numpy(
-            self._by_batch(self.module.reconstruct, to_tensor(images, self.image_shape))
-        )
+        return to_numpy(self._by_batch(self.module.reconstruct, self._read(images)))
 
     def transform(
         self, images: Any, mask: Any = None, *, tile: int | None = TILE, **choices: str | None
@@ -287,6 +286,9 @@ class TrainedModel:
         if np.ndim(end) != 1:
             return self.encode(np.asarray(end)[None])[0]
         return np.asarray(end, np.float32)
+
+    def _read(self, images: np.ndarray) -> Tensor:
+        return to_tensor(images, self.image_shape, are_frames=self.reads_frames)
 
     def _by_batch(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         batches = zip(*(each.to(self._device).split(BATCH) for each in inputs), strict=True)

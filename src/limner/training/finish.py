@@ -15,7 +15,8 @@ from limner.callbacks.domain_scores import DomainScores
 from limner.callbacks.frame_scores import FrameScores
 from limner.callbacks.measured import measured_of
 from limner.callbacks.pair_scores import PairScores
-from limner.callbacks.scores import Scores, entry, write_scores
+from limner.callbacks.score_entries import entry, write_scores
+from limner.callbacks.scores import Scores
 from limner.console import print_all, shown
 from limner.data import (
     ImageDataModule,
@@ -76,8 +77,9 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
         model = trainer.lightning_module
         changes = any(getattr(model, name, False) for name in ("reads_input", "reads_domains"))
         what, name = "Pictures" if changes else "Samples", "final.png"
-        if isinstance(model, VideoPrediction):
-            what, name = "Predictions", "final.gif"
+        if getattr(model, "reads_frames", False) and (run_dir / "final.gif").exists():
+            what = "Predictions" if isinstance(model, VideoPrediction) else what
+            name = "final.gif"
         log.info("%s: %s", what, shown(run_dir / name))
     check_last(trainer)
     check_files(trainer, writing)

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from limner.config.schema import CONFIG_DIR
+from limner.interfaces import Samples
 from limner.metrics.baseline_scores import fitting_for
 
 
@@ -50,7 +51,7 @@ def unvalidated(config: DictConfig, model: object, data: Any) -> str | None:
     if all(len(indices) for _, indices in parts):
         return None
     kinds = ("reads_input", "reads_domains", "reads_frames")
-    changes = any(getattr(model, name, False) for name in kinds)
+    changes = not isinstance(model, Samples) and any(getattr(model, k, False) for k in kinds)
     return (
         f"data.validation_fraction={fraction}: no image is held out, so nothing is validated"
         + (" or scored." if changes else ".")

@@ -29,6 +29,7 @@ from limner.models import (
     Classifier,
     CycleGAN,
     ImageToImage,
+    SequenceVAE,
     VideoPrediction,
 )
 from limner.models.adversarial_checks import is_relativistic, num_draws_of
@@ -111,6 +112,11 @@ class _Trials:
     image_shape: tuple[int, ...]
     input_shape: tuple[int, ...]
 
+    @property
+    def num_frames(self) -> tuple[int, ...]:
+        """The length (T,) of the sequences of a `SequenceVAE`; () for a model of images."""
+        return (self.model.num_frames,) if isinstance(self.model, SequenceVAE) else ()
+
     def generator(self, part: TriedPart) -> None:
         images = part.call("forward", self._codes(), **self._labels())
         self._check_images(part, images)
@@ -148,7 +154,10 @@ class _Trials:
     def encoder(self, part: TriedPart) -> None:
         if isinstance(self.model, VAE) and is_ladder(self.model.network["decoder"]):
             return
-        found = part.call("forward", self._images(), **self._labels())
+        images = self._images()
+        if self.num_frames:
+            images = images[:, None].expand(-1, *self.num_frames, -1, -1, -1)
+        found = part.call("forward", images, **self._labels())
         latent_dim = self.model.latent_dim
         shape = NUM_IMAGES, latent_dim
         if found is None or (
@@ -167,7 +176,7 @@ class _Trials:
         if num is None:  # a likelihood of the user, which may read any tensor
             return
         channels, *size = self.image_shape
-        shape = NUM_IMAGES, num * channels, *size
+        shape = NUM_IMAGES, *self.num_frames, num * channels, *size
         part.check(
             params,
             shape,

@@ -23,6 +23,11 @@ from limner.commands.evaluate.of_pictures import (
     whole_path,
 )
 from limner.commands.evaluate.of_runs import of_run
+from limner.commands.evaluate.of_sequences import (
+    MEASURES_OF_SEQUENCES,
+    refuse_scores,
+    with_metrics,
+)
 from limner.commands.evaluate.subject import Folder, ModelSamples, Subject
 from limner.commands.options import Evaluate as Options
 from limner.config.auto_metrics import choose_metrics
@@ -82,6 +87,7 @@ def measured(words: Sequence[str]) -> tuple[dict[str, dict[str, Any]], Path]:
         return _of_frames(options, overrides)
     if options.run is not None and changes_pictures(Path(options.run), trust=options.trust):
         return _of_pictures(options, overrides)
+    options = with_metrics(options)
     subject = _subject(options, _config(options, overrides))
     if not subject.draws and not measures:
         raise UserError(
@@ -125,6 +131,8 @@ def _measured(subject: Subject, measures: Sequence[str], *, warn: bool) -> Entri
     with Bar("Measuring", total=len(measures), unit="measures", counts_inner=True) as bar:
         for done, name in enumerate(measures, start=1):
             try:
+                if subject.has_frames and name not in MEASURES_OF_SEQUENCES:
+                    raise NotApplicable("it compares single images, not sequences of frames")
                 entries |= MEASURES[name](subject)
             except NotApplicable as reason:
                 if warn:
@@ -209,6 +217,7 @@ def _subject(options: Options, config: DictConfig) -> Subject:
             "metrics=inception."
         )
     scores = _built(options, config, "metrics")
+    refuse_scores(scores, data)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if options.run is not None:
         generated: Any = ModelSamples(
@@ -229,7 +238,7 @@ def _subject(options: Options, config: DictConfig) -> Subject:
     folder = Path(config.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     return Subject(
-        generated=generated, data=data, evaluator=scores.evaluator,
+        generated=generated, data=data, evaluator=scores.evaluator, compare=scores.compare,
         references=scores.references(data, device, num_samples=num_compared),
         num_compared=num_compared,
         num_measured=options.num_measured, seed=options.seed, device=device, folder=folder,
@@ -248,7 +257,7 @@ def _distances(subject: Subject) -> dict[str, dict[str, Any]]:
     """Return the distribution scores, from one pass; none for a model that draws no images."""
     if not subject.draws:
         return {}
-    found = subject.evaluator.score(
+    found = subject.compare(
         subject.generated.chosen(subject.num_compared), subject.num_compared,
         references=subject.references, device=subject.device,
     )  # fmt: skip
@@ -259,8 +268,8 @@ def _distances(subject: Subject) -> dict[str, dict[str, Any]]:
             log.warning(ADVICE, f"metrics={subject.evaluator.features.suffix[1:] or 'inception'}")
         about |= facts
     entries = {}
-    for name, (value, std, protocol, floor, _) in found.items():
-        optional = {"std": std, "floor": floor}
+    for name, (value, std, protocol, floor, baselines) in found.items():
+        optional = {"std": std, "floor": floor, "baselines": baselines}
         entries[name] = {"value": value, "protocol": protocol | about} | {
             key: number for key, number in optional.items() if number is not None
         }

@@ -33,8 +33,9 @@ def _bounds(subject: Subject, module: Any) -> Entries:
         raise NotApplicable("its objective or its likelihood gives no bound of log p(x)")
     split = subject.held_out() or "train"
     bounds = likelihood_bounds(
-        module, subject.labelled_batches(split), num_samples=CODES, decoded_at_once=2048,
-        pixels="stored", seed=subject.seed, device=subject.device,
+        module, subject.labelled_batches(split), num_samples=CODES, pixels="stored",
+        decoded_at_once=2048 // getattr(subject.data, "num_frames", 1),
+        seed=subject.seed, device=subject.device,
     )  # fmt: skip
     protocol = _protocol(subject, module, split, bounds.num_images)
     values = {"elbo": bounds.elbo, "elbo_reconstruction": bounds.reconstruction}
@@ -56,7 +57,7 @@ def _protocol(subject: Subject, module: Any, split: str, num_images: int) -> dic
         "likelihood": type(module.likelihood).__name__,
         "pixels": _pixels(subject),
         "given": "its class" if subject.model.is_conditional else None,
-        "unit": "nats for each image, larger is better",
+        "unit": f"nats for each {'sequence' if subject.has_frames else 'image'}, larger is better",
     }
 
 

@@ -68,8 +68,7 @@ def memorised(subject: Subject) -> Entries:
     def training() -> Iterator[Tensor]:
         return (store.gather(part) for part in indices.split(size))
 
-    samples = _samples(subject)
-    found = nearest(samples, training(), k=NEIGHBOURS)
+    found = nearest(samples := _samples(subject), training(), k=NEIGHBOURS)
     held_out = nearest(torch.cat(list(subject.real(split))), training(), k=1)
     result = memorisation(found.distances, held_out.distances, quantile=QUANTILE)
     neighbours = [store.gather(indices[row]) for row in found.indices[:SHOWN]]

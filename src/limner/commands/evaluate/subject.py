@@ -3,7 +3,7 @@
 __all__ = ["Folder", "ModelSamples", "Subject"]
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from limner.data.sources import ImageFolder
 from limner.data.store import MemoryStore, Store, open_store
 from limner.errors import UserError
 from limner.interfaces import Samples
-from limner.metrics.evaluator import Evaluator
+from limner.metrics.evaluator import Evaluator, Score
 from limner.metrics.feature_buffer import permutation
 from limner.metrics.image_similarity import LPIPS
 from limner.metrics.reference import Reference
@@ -125,6 +125,8 @@ class Subject:
     generated: ModelSamples | Folder
     data: ImageDataModule
     evaluator: Evaluator
+    compare: Callable[..., dict[str, Score]]
+    """Function that scores the generated images, see `limner.callbacks.scores.Scores.compare`."""
     references: dict[str, Reference]
     """Real images to compare with, by the ending of the names of the scores."""
     num_compared: int
@@ -142,6 +144,11 @@ class Subject:
     def model(self) -> TrainedModel | None:
         """The model that draws the generated images; None for a folder."""
         return self.generated.model if isinstance(self.generated, ModelSamples) else None
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether images are sequences of frames."""
+        return getattr(self.data, "has_frames", False)
 
     @property
     def draws(self) -> bool:
