@@ -338,6 +338,11 @@ def test_every_data_set_of_two_domains_has_both(composed, data_root, name):
         assert list(store.gather(indices[:2]).shape[1:]) == data.image_shape
 
 
+def test_number_of_frames_follows_inputs_and_targets(composed):
+    assert composed("data=moving_shapes", "data.num_inputs=3").data.num_frames == 13
+    assert composed("data=moving_shapes", "data.num_inputs=3.5").data.num_frames is None
+
+
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_every_data_set_of_sequences_has_frames(composed, data_root, name):
     made = composed(f"data={name}", *files_of(name, data_root))
