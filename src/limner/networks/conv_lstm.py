@@ -67,7 +67,7 @@ class ConvLSTMCell(nn.Module):
         """
         if state is None:  # the memory adds up many steps, too many for bfloat16
             dtype = torch.promote_types(x.dtype, torch.float32)
-            zeros = x.new_zeros(len(x), self.channels, *x.shape[2:], dtype=dtype)
+            zeros = x.new_zeros(x.shape[0], self.channels, *x.shape[2:], dtype=dtype)
             state = zeros.to(x.dtype), zeros
         h, c = state
         i, f, g, o = self.gates(torch.cat([x.to(h.dtype), h], 1)).chunk(4, 1)
