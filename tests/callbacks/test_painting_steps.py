@@ -44,5 +44,5 @@ def test_painting_steps_show_the_last_of_many_steps():
 
 @pytest.mark.parametrize("wrong", [{"every_num_updates": 0}, {"num_images": 0}])
 def test_painting_steps_refuse_numbers_out_of_range(wrong):
-    with pytest.raises(ValueError, match="every_num_updates and num_images must be"):
+    with pytest.raises(ValueError, match="painting_steps: every_num_updates must be 1"):
         PaintingSteps(**{"every_num_updates": 1, "num_images": 1, "seed": 0, **wrong})

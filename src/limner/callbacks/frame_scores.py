@@ -70,7 +70,7 @@ class FrameScores(L.Callback):
         self.latest, self.steps = state_dict["latest"], state_dict["steps"]
 
     def refuse(self, model: L.LightningModule, data: Any) -> None:
-        """Raise `UserError` if the model does not predict frames; a run calls it before training."""
+        """Raise `UserError` if the model does not predict frames."""
         if not getattr(model, "reads_frames", False) or not hasattr(model, "num_targets"):
             raise UserError(
                 f"metrics=frames scores models that predict frames, and {type(model).__name__} "

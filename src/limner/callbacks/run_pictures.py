@@ -29,14 +29,16 @@ class PeriodicPictures(L.Callback):
 
     key: str
     """Key of the callback in the config."""
+    number = "num_images"
+    """Name of the argument with the number of images."""
     fewest = 1
     """Smallest number of images."""
 
     def __init__(self, *, every_num_updates: int, num_images: int) -> None:
         if every_num_updates < 1 or num_images < self.fewest:
             raise ValueError(
-                f"callbacks.{self.key}: every_num_updates must be 1 or more, and num_images "
-                f"{self.fewest} or more."
+                f"callbacks.{self.key}: every_num_updates must be 1 or more, and "
+                f"{self.number} {self.fewest} or more."
             )
         self.interval = Interval(every=every_num_updates, growth=0.0)
         self.num_images = num_images

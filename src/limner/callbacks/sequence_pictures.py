@@ -13,13 +13,11 @@ from torch import Tensor
 
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid, interleave
-from limner.callbacks.run_pictures import SAMPLES, write_picture
+from limner.callbacks.run_pictures import SAMPLES, PeriodicPictures, write_picture
 from limner.callbacks.validation_images import held_out
 from limner.files.videos import write_gif
 from limner.interfaces import Reconstructs, Samples
 from limner.randomness import generator_for
-from limner.schedules import Interval
-from limner.warn_once import WarnOnce
 
 COLUMNS = 10
 """Largest number of frames in a row of a sheet."""
@@ -27,7 +25,7 @@ MAX_SIDE = 1024
 """Largest height and width of a film in pixels."""
 
 
-class SequencePictures(L.Callback):
+class SequencePictures(PeriodicPictures):
     """Callback that draws the sequences of a model with `reads_frames` in the run folder.
 
     It writes `samples/update_<n>.png`, whose rows are sequences and whose columns are frames, and
@@ -43,18 +41,18 @@ class SequencePictures(L.Callback):
         seed: Seed of the codes.
     """
 
+    key, number = "sequences", "num_sequences"
+
     def __init__(
         self, *, every_num_updates: int, num_sequences: int, frames_per_second: float, seed: int
     ) -> None:
-        if every_num_updates < 1 or num_sequences < 1 or not 0 < frames_per_second <= 50:
+        super().__init__(every_num_updates=every_num_updates, num_images=num_sequences)
+        if not 0 < frames_per_second <= 50:
             raise ValueError(
-                "callbacks.sequences: every_num_updates and num_sequences must be 1 or more, and "
-                "frames_per_second above 0 and at most 50."
+                f"callbacks.sequences.frames_per_second={frames_per_second}: must be above 0 and "
+                "at most 50."
             )
-        self.interval = Interval(every=every_num_updates, growth=0.0)
-        self.num_sequences, self.frames_per_second = num_sequences, frames_per_second
-        self.seed = seed
-        self.writing = WarnOnce("Writing pictures of sequences", OSError)
+        self.frames_per_second, self.seed = frames_per_second, seed
 
     def draw(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
         if not getattr(model, "reads_frames", False):
@@ -63,13 +61,13 @@ class SequencePictures(L.Callback):
         with self.writing():
             if isinstance(model, Samples):
                 generator = generator_for(self.seed, "pictures")
-                frames = model.sample(self.num_sequences, generator=generator)
+                frames = model.sample(self.num_images, generator=generator)
                 about = "Each row shows one sequence; the numbers above are numbers of frames."
                 if getattr(model, "ema", None) is not None:
                     about += " Drawn with the EMA weights."
                 self._write(trainer, frames, name, title=f"Samples, {update}", about=about)
             if isinstance(model, Reconstructs):
-                frames, labels = held_out(trainer, model, max(1, self.num_sequences // 2))
+                frames, labels = held_out(trainer, model, max(1, self.num_images // 2))
                 pairs = interleave(frames, model.reconstruct(frames, *labels), columns=1)
                 self._write(
                     trainer, pairs, f"{name}_reconstructions",
