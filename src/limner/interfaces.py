@@ -14,7 +14,8 @@ __all__ = [
     "AdversarialLoss", "Augmentation", "AuxiliaryLoss", "Batch", "DiscriminatorObserver",
     "DiscriminatorStatistics", "DrawsCodes", "Encodes", "FeatureExtractor", "Features",
     "Generates", "ImageStore", "OptimizerFactory", "RealImages",
-    "Reconstructs", "Samples", "Schedule", "label_kwargs", "missing_members", "trait",
+    "Reconstructs", "Samples", "Schedule", "label_kwargs", "missing_members", "reference_view",
+    "trait",
 ]  # fmt: skip
 
 from collections.abc import Iterable
@@ -33,7 +34,8 @@ class Batch(TypedDict):
     label: NotRequired[Tensor]
     """Classes int64 (B,) in [0, num_classes); absent if the data have no labels."""
     input: NotRequired[Tensor]
-    """What a model reads to make `image`, (B, C, H / data.scale, W / data.scale), not clipped."""
+    """What a model reads to make `image`, (B, C, H / data.scale, W / data.scale), not clipped.
+    Several views of the image are (B, N, C, H / data.scale, W / data.scale)."""
     mask: NotRequired[Tensor]
     """(B, 1, H, W): 1 where a pixel of `input` is known, 0 in a hole."""
     index: NotRequired[Tensor]
@@ -182,6 +184,14 @@ class Reconstructs(Protocol):
 def trait(part: object, protocol: type, name: str) -> Any:
     """Return an attribute of a part; the protocol's value if the part has no such attribute."""
     return getattr(part, name, getattr(protocol, name))
+
+
+def reference_view(num_views: int) -> int:
+    """Return the number of the view that shows the same as the target: the middle of N views.
+
+    It is view 1 of 3 frames, and view 0 of 2 views.
+    """
+    return (num_views - 1) // 2
 
 
 def missing_members(part: object, protocol: type) -> list[str]:

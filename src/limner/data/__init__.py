@@ -2,6 +2,7 @@
 
 from limner.data.domain_folders import DomainFolders
 from limner.data.module import ImageDataModule
+from limner.data.multi_view_module import MultiViewDataModule
 from limner.data.paired_folder import PairedFolder
 from limner.data.paired_module import PairedDataModule
 from limner.data.picture_folder import PictureFolder
@@ -14,7 +15,7 @@ from limner.data.torchvision_source import TorchvisionSource
 from limner.data.unpaired_module import UnpairedDataModule
 
 __all__ = [
-    "Digits", "DomainFolders", "ImageDataModule", "ImageFolder", "PairedDataModule",
-    "PairedFolder", "PictureDataModule", "PictureFolder", "ShapeEdges", "ShapeStyle",
-    "ShapeStyles", "Shapes", "TorchvisionSource", "UnpairedDataModule",
+    "Digits", "DomainFolders", "ImageDataModule", "ImageFolder", "MultiViewDataModule",
+    "PairedDataModule", "PairedFolder", "PictureDataModule", "PictureFolder", "ShapeEdges",
+    "ShapeStyle", "ShapeStyles", "Shapes", "TorchvisionSource", "UnpairedDataModule",
 ]  # fmt: skip
