@@ -33,7 +33,7 @@ PICTURES = {
     "style_transfer": "pictures",
 }  # fmt: skip
 """Models that change pictures, and a data set that each reads."""
-DEGRADED = ["pictures", "restoration", "super_resolution"]
+DEGRADED = ["multi_view", "pictures", "restoration", "super_resolution"]
 """Data sets of pictures and their (degraded) copies."""
 DOMAINS = ["shapes_styles", "unpaired_folders"]
 """Data sets of two domains, which only models of two domains read."""
@@ -88,6 +88,8 @@ COMBINATIONS = [
     ("classifier", "lite0", ""),
     ("super_resolution", "srresnet", "losses=pixel"),
     slow("super_resolution", "edsr", "losses=[pixel,perceptual]"),
+    ("super_resolution", "multi_frame", "losses=pixel"),
+    slow("super_resolution", "multi_view", "losses=[pixel,ssim]"),
     ("restoration", "span", "losses=[pixel,ssim]"),
     slow("restoration", "nafnet", ""),
     ("restoration", "nafnet_holes", ""),
@@ -208,6 +210,8 @@ def pictures_of(model: str, network: str, root: Path) -> list[str]:
     """Return the words of the data of a model that changes pictures; none for other models."""
     data = "shapes_styles" if model == "cyclegan" else (PICTURES | FRAMES).get(model)
     small = narrow(model, root)
+    if network in ("multi_frame", "multi_view"):
+        data = "multi_view"
     if network == "nafnet_holes":
         small = ["data/degradation=holes", "network.restorer.network.width=8"]
     return [] if data is None else [f"data={data}", *files_of(data, root), *small]

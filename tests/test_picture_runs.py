@@ -16,7 +16,7 @@ from support.runs import last_checkpoint
 
 ROOT = Path(__file__).parents[1]
 SIZES = [(48, 40), (41, 55), (40, 40), (50, 43), (44, 47)]
-OTHERS = ("restoration", "pairs")
+OTHERS = ("restoration", "pairs", "multi_view")
 """Other kinds of data, which several processes share in the same way."""
 QUIET = ["accelerator=cpu", "logger=none", "~callbacks.progress"]
 PAIRS = ["network.restorer.width=8", "network.restorer.num_blocks=1", "model.ema_half_life=100"]
@@ -50,6 +50,9 @@ def words_of(kind: str, folder: Path, *, batch_size: int = 8) -> list[str]:
                         "data.degradation.parts.noise.sigma=[0,50]", *PAIRS],
         "super_resolution": ["model=super_resolution", "data=super_resolution",
                              "data.crop_size=36", "data.scale=3", *PAIRS],
+        "multi_view": ["model=super_resolution", "network=multi_frame", "data=multi_view",
+                       "data.crop_size=24", "data.scale=2", "data/degradation=[resize,noise]",
+                       "data/augmentation=turns", *PAIRS],
         "pix2pix": ["model=pix2pix", "data=restoration", "data.crop_size=24",
                     "data/degradation=[noise,holes]", "model/augmentation=diffaugment",
                     "model/penalty=[r1,lecam]", *JUDGED],
@@ -85,7 +88,14 @@ def losses(run: str) -> dict[str, float]:
 
 @pytest.mark.parametrize(
     "kind",
-    ["restoration", "pairs", "vae", "pix2pix", pytest.param("srgan", marks=pytest.mark.slow)],
+    [
+        "restoration",
+        "pairs",
+        "multi_view",
+        "vae",
+        "pix2pix",
+        pytest.param("srgan", marks=pytest.mark.slow),
+    ],
 )
 def test_stopped_run_equals_the_uninterrupted_run_from_the_middle_of_an_epoch(run, folder, kind):
     common = [*words_of(kind, folder), *QUIET]

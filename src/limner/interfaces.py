@@ -15,7 +15,8 @@ __all__ = [
     "DiscriminatorObserver",
     "DiscriminatorStatistics", "DrawsCodes", "Encodes", "FeatureExtractor", "Features",
     "Generates", "ImageStore", "OptimizerFactory", "RealImages",
-    "Reconstructs", "Samples", "Schedule", "label_kwargs", "missing_members", "trait",
+    "Reconstructs", "Samples", "Schedule", "label_kwargs", "missing_members", "reference_view",
+    "trait",
 ]  # fmt: skip
 
 from collections.abc import Iterable
@@ -36,7 +37,8 @@ class Batch(TypedDict):
     frames: NotRequired[Tensor]
     """Frames of each sequence float32 (B, T, C, H, W) in [-1, 1]; such a batch has no `image`."""
     input: NotRequired[Tensor]
-    """What a model reads to make `image`, (B, C, H / data.scale, W / data.scale), not clipped."""
+    """What a model reads to make `image`, (B, C, H / data.scale, W / data.scale), not clipped.
+    Several views of the image are (B, N, C, H / data.scale, W / data.scale)."""
     mask: NotRequired[Tensor]
     """(B, 1, H, W): 1 where a pixel of `input` is known, 0 in a hole."""
     index: NotRequired[Tensor]
@@ -195,6 +197,14 @@ class Completes(Protocol):
 def trait(part: object, protocol: type, name: str) -> Any:
     """Return an attribute of a part; the protocol's value if the part has no such attribute."""
     return getattr(part, name, getattr(protocol, name))
+
+
+def reference_view(num_views: int) -> int:
+    """Return the number of the view that shows the same as the target: the middle of N views.
+
+    It is view 1 of 3 frames, and view 0 of 2 views.
+    """
+    return (num_views - 1) // 2
 
 
 def missing_members(part: object, protocol: type) -> list[str]:

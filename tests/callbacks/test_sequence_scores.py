@@ -140,10 +140,10 @@ class Draws:
 def test_scores_of_sequences_refuse_models_of_images_and_single_frames():
     scores, model = scorer(), Draws()
     with pytest.raises(UserError, match="choose metrics=auto"):
-        scores.refuse(model, Data())
+        scores.refuse_model(model, Data())
     model.reads_frames = True
-    scores.refuse(model, Data())
+    scores.refuse_model(model, Data())
     with pytest.raises(UserError, match=r"data\.num_frames=1"):
-        scores.refuse(model, SimpleNamespace(num_frames=1))
+        scores.refuse_model(model, SimpleNamespace(num_frames=1))
     with pytest.raises(UserError, match="choose metrics=sequences"):
-        super(SequenceScores, scores).refuse(model, Data())
+        super(SequenceScores, scores).refuse_model(model, Data())

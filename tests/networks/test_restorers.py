@@ -5,9 +5,11 @@ import torch
 from torch.nn.functional import interpolate
 
 from limner.networks.edsr import EDSR
+from limner.networks.multi_view import MultiView
 from limner.networks.nafnet import NAFNet
 from limner.networks.span import SPAN
 from limner.networks.srresnet import SRResNet
+from limner.networks.view_attention import WindowAttention
 from support.tiny_networks import gradient_reaches_all, shaken
 
 KINDS = {
@@ -16,16 +18,25 @@ KINDS = {
     "direct": (EDSR, {"width": 4, "num_blocks": 2, "residual_scaling": 0.5,
                       "enlargement": "direct"}),
     "span": (SPAN, {"width": 4, "num_blocks": 2}),
+    "multi_frame": (MultiView, {"width": 4, "num_encoder_blocks": 1, "value_width": 2,
+                                "num_blocks": 1}),
     "nafnet": (NAFNet, {"width": 4, "encoder_blocks": [1, 1], "middle_blocks": 1,
                         "decoder_blocks": [1, 1]}),
 }  # fmt: skip
-LOCAL = [(name, scale) for name in KINDS if name != "nafnet" for scale in (1, 2, 3, 4)]
-ALL = [*LOCAL, ("nafnet", 1)]
+LOCAL = [
+    (name, scale)
+    for name in KINDS
+    if name not in ("nafnet", "multi_frame")
+    for scale in (1, 2, 3, 4)
+]
+ALL = [*LOCAL, ("nafnet", 1), ("multi_frame", 2), ("multi_frame", 3)]
 
 
 def network(name, scale, *, inputs=3, outputs=3, **other):
     torch.manual_seed(0)
     kind, options = KINDS[name]
+    if kind is MultiView:
+        other["attention"] = WindowAttention(scale=scale, radius=1, smoothing=1)
     shapes = {"input_shape": [inputs, 8, 8], "image_shape": [outputs, 8 * scale, 8 * scale]}
     return kind(**shapes, scale=scale, **(options | other))
 

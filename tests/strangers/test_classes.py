@@ -53,6 +53,7 @@ NEEDED = {
     "data=restoration": {"data.path": "x"},
     "data=super_resolution": {"data.path": "x"},
     "data=image_folder": {"data.path": "x"},
+    "data=multi_view": {"data.path": "x"},
     "data=paired_folder": {"data.path": "x"},
     "data=pictures": {"data.path": "x"},
     "data=shapes_styles": {"model": "cyclegan", "data": "unpaired_folders", "data.path": "x"},

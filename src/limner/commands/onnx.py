@@ -1,7 +1,8 @@
 """Export of a model's network as ONNX with sizes that are free, checked against torch.
 
 A model that draws becomes z (N, latent_dim) -> images; N is free. A model that transforms pictures
-becomes input (N, C, H, W) -> image; N, H and W are free. A model that predicts frames becomes
+becomes input (N, C, H, W) -> image; N, H and W are free. For a model of several views, the
+channels are those of all views, as many as in training. A model that predicts frames becomes
 input (N, T, C, H, W) -> frames, with the numbers and the size of frames of training; N is free.
 All have the EMA weights. A model with choices, such as a direction, becomes a file for each
 choice: model_ab.onnx and model_ba.onnx.
@@ -154,7 +155,8 @@ def _pictures(
 ) -> dict[str, Tensor]:
     """Return random inputs of a network that transforms pictures, by their names."""
     generator = torch.Generator().manual_seed(num_images)
-    shape = num_images, transform.channels, height, width
+    channels = transform.channels * (transform.num_views or 1)
+    shape = num_images, channels, height, width
     images = torch.rand(shape, generator=generator) * 2 - 1
     if not transform.needs_mask:
         return {"input": images}

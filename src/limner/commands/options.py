@@ -131,6 +131,11 @@ class Transform:
     style: str | None = option(
         None, "of a style transfer: the name of a style; null: the only style, or another model"
     )
+    views: str = option(
+        "folder",
+        "of a model of several views: folder (the pictures of a folder are the views of one "
+        "picture), frames (each picture with its neighbours in its folder) or single",
+    )
     tile: int | None = option(
         256,
         "height and width of the parts in which large pictures are processed, in pixels of the "

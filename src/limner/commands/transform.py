@@ -25,6 +25,7 @@ from limner.commands.picture_files import (
     save_picture,
 )
 from limner.commands.predict_frames import predict_frames
+from limner.commands.view_files import VIEWS, views_of
 from limner.config.command_options import parse
 from limner.config.facts import with_options
 from limner.console import Bar, say
@@ -33,7 +34,7 @@ from limner.errors import UserError, is_out_of_memory
 from limner.files.pictures import SUFFIXES
 from limner.files.printable import printable
 from limner.pretrained.load import load
-from limner.pretrained.picture_input import PictureInput, picture_input
+from limner.pretrained.picture_input import PictureInput, picture_input, stacked_views
 from limner.pretrained.picture_transform import PictureTransform, Transforms
 from limner.pretrained.trained_model import TrainedModel
 from limner.pretrained.video_transform import PredictsFrames, predicts_frames
@@ -57,6 +58,8 @@ def run(words: Sequence[str]) -> int:
     options = parse(words, Options)
     if options.existing not in EXISTING:
         raise UserError(f"existing={options.existing}: choose {', '.join(EXISTING)}.")
+    if options.views not in VIEWS:
+        raise UserError(f"views={options.views}: choose {', '.join(VIEWS)}.")
     if options.tile is not None and options.tile < 1:
         raise UserError(f"tile={options.tile}: must be 1 or more, or null for whole pictures.")
     if predicts_frames(Path(options.run), trust=options.trust):
@@ -79,6 +82,11 @@ def run(words: Sequence[str]) -> int:
             f"run={options.run}: pictures of {transform.channels} channels to pictures of "
             f"{transform.out_channels} are no files; use limner.load(...).transform(array)."
         )
+    views = {name: [name] for name in paths}
+    if transform.num_views is not None:
+        views = views_of(files.names, options.views, num_views=transform.num_views)
+        paths = {name: paths[name] for name in views}
+        left = [name for name in left if name in views]
     if files.num_others:
         say(f"Left out, since they are no pictures: {files.num_others:,} of the files.")
     if len(left) < len(paths):
@@ -89,7 +97,9 @@ def run(words: Sequence[str]) -> int:
     with _bar(len(left)) as bar:
         for i, name in enumerate(left):
             try:
-                given, changed = _transform(transform, files, name, paths[name], options)
+                given, changed = _transform(
+                    transform, files, views[name], name, paths[name], options
+                )
                 changes.update(changed)
                 if given.mask is not None:
                     holes[name] = int((~given.mask).sum()), given.mask.size
@@ -143,11 +153,22 @@ def _left(paths: dict[str, Path], options: Options) -> list[str]:
 
 
 def _transform(
-    transform: PictureTransform, files: PictureFiles, name: str, path: Path, options: Options
+    transform: PictureTransform,
+    files: PictureFiles,
+    views: Sequence[str],
+    name: str,
+    path: Path,
+    options: Options,
 ) -> tuple[PictureInput, list[str]]:
-    """Write the result of one picture; return it as read, and what was changed or left out."""
+    """Write the result of one picture; return it as read, and what was changed or left out.
+
+    `views` are the names of the files that are read, `name` among them.
+    """
     given, metadata, changes = _read(transform, files, name)
     try:
+        if len(views) > 1:
+            read = [_read(transform, files, view)[0].pixels for view in views]
+            given = given._replace(pixels=stacked_views(read))
         made = _made(transform, given, name, options.tile)
     except UserError as error:
         raise _Failure(str(error)) from error
@@ -197,9 +218,9 @@ def _made(
     transform: PictureTransform, given: PictureInput, name: str, tile: int | None
 ) -> Image.Image:
     """Return the result, in grey for a grey picture that a model of colours has read."""
-    height, width, channels = given.pixels.shape
+    height, width, _ = given.pixels.shape
     found = transform.tiles(height, width, tile=tile)
-    back_to_grey = given.is_grey and channels == transform.out_channels == 3
+    back_to_grey = given.is_grey and transform.channels == transform.out_channels == 3
     mode = "L" if back_to_grey else MODES[transform.out_channels]
     size = width * transform.scale, height * transform.scale
     made = Image.new(mode, size)

@@ -229,11 +229,15 @@ def _needs_inputs(name: str, data: str, *, compares: bool) -> str:
 
 
 def _data_with_inputs(*, compares: bool) -> str:
-    """Return the options of `data` with inputs that differ from the targets, or equal them."""
+    """Return the options of `data` with inputs that differ from the targets, or equal them.
+
+    Data of several views are left out, since few networks read them.
+    """
     found = [
         name
         for name, node in _files_with("data", "input_shape").items()
         if compares != ({"degradation": "copy"} in node.get("defaults", []))
+        and "num_views" not in node
     ]
     return ("one of " if len(found) > 1 else "") + "data=" + ", ".join(found)
 

@@ -5,6 +5,7 @@ from limner.data.frame_folders import FrameFolders
 from limner.data.module import ImageDataModule
 from limner.data.moving_digits import MovingDigits
 from limner.data.moving_shapes import MovingShapes
+from limner.data.multi_view_module import MultiViewDataModule
 from limner.data.paired_folder import PairedFolder
 from limner.data.paired_module import PairedDataModule
 from limner.data.picture_folder import PictureFolder
@@ -18,8 +19,8 @@ from limner.data.torchvision_source import TorchvisionSource
 from limner.data.unpaired_module import UnpairedDataModule
 
 __all__ = [
-    "Digits", "DomainFolders", "FrameFolders", "ImageDataModule", "ImageFolder", "MovingDigits",
-    "MovingShapes", "PairedDataModule", "PairedFolder", "PictureDataModule", "PictureFolder",
-    "SequenceDataModule", "ShapeEdges", "ShapeStyle", "ShapeStyles", "Shapes", "TorchvisionSource",
-    "UnpairedDataModule",
+    "Digits", "DomainFolders", "FrameFolders", "ImageDataModule", "ImageFolder",
+    "MovingDigits", "MovingShapes", "MultiViewDataModule", "PairedDataModule", "PairedFolder",
+    "PictureDataModule", "PictureFolder", "SequenceDataModule", "ShapeEdges", "ShapeStyle",
+    "ShapeStyles", "Shapes", "TorchvisionSource", "UnpairedDataModule",
 ]  # fmt: skip

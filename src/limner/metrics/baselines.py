@@ -16,7 +16,7 @@ has other channels than the input, the input is made grey, or its grey channel i
 `limner.metrics.baseline_scores` chooses the best strength of each baseline.
 """
 
-__all__ = ["BASELINES", "Baseline", "Pair", "bicubic", "enlarged", "pairs_of"]
+__all__ = ["BASELINES", "Baseline", "Pair", "bicubic", "enlarged", "pairs_of", "shown_input"]
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -28,7 +28,7 @@ from torch.nn.functional import interpolate
 
 from limner.augmentations.filling import pull_push
 from limner.augmentations.resampling import matlab_resize
-from limner.interfaces import Batch
+from limner.interfaces import Batch, reference_view
 
 GREY = (0.299, 0.587, 0.114)
 """Weights of R, G and B in a grey picture, as in ITU-R BT.601."""
@@ -87,7 +87,13 @@ def pairs_of(batch: Batch) -> Iterable[Pair]:
     masks, weights = batch.get("mask"), batch.get("weight")
     for i, target in enumerate(batch["image"]):
         if weights is None or weights[i] > 0:
-            yield Pair(batch["input"][i], None if masks is None else masks[i], target)
+            yield Pair(shown_input(batch, i), None if masks is None else masks[i], target)
+
+
+def shown_input(batch: Batch, i: int) -> Tensor:
+    """Return the input (C', H / f, W / f) of sample i; of several views, the reference."""
+    found = batch["input"][i]
+    return found if found.dim() == 3 else found[reference_view(len(found))]
 
 
 def bicubic(pair: Pair) -> Tensor:

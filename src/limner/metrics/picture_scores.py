@@ -13,7 +13,7 @@ from limner.errors import UserError
 from limner.interfaces import Batch
 from limner.losses.perceptual import PerceptualDistance
 from limner.metrics.baseline_scores import Baselines, PicturePairs
-from limner.metrics.baselines import Pair, enlarged
+from limner.metrics.baselines import Pair, enlarged, shown_input
 from limner.metrics.feature_buffer import permutation
 from limner.metrics.picture_quality import PictureQuality
 from limner.metrics.set_distances import SetTally
@@ -102,7 +102,7 @@ def add_pictures(sets: SetTally, output: Tensor, batch: Batch) -> None:
         weight = 1.0 if weights is None else float(weights[i])
         sets.add("output", output[i], weight=weight)
         sets.add("target", target, weight=weight)
-        sets.add("input", enlarged(Pair(batch["input"][i], None, target)), weight=weight)
+        sets.add("input", enlarged(Pair(shown_input(batch, i), None, target)), weight=weight)
 
 
 def other_targets(data: PicturePairs, split: str, num: int) -> list[Tensor] | None:

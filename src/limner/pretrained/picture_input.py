@@ -1,7 +1,8 @@
 """Conversion of a PIL picture of any mode to the arrays that a model of pictures reads."""
 
-__all__ = ["PictureInput", "picture_input"]
+__all__ = ["PictureInput", "picture_input", "stacked_views"]
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -64,6 +65,21 @@ def picture_input(picture: Image.Image, *, channels: int, needs_mask: bool) -> P
     mask = np.asarray(alpha) == 255 if needs_mask else None
     carried = None if needs_mask or channels == 4 else alpha
     return PictureInput(pixels, mask, carried, is_grey, tuple(changes))
+
+
+def stacked_views(views: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the views of one picture, each uint8 (H, W, C), as uint8 (H, W, N * C).
+
+    Raises:
+        UserError: If the views differ in size.
+    """
+    sizes = sorted({view.shape[:2] for view in views})
+    if sizes[1:]:
+        (height, width), (tall, wide) = sizes[:2]
+        raise UserError(
+            f"the views of a picture must have one size, not {width}x{height} and {wide}x{tall}"
+        )
+    return np.concatenate(views, axis=2)
 
 
 def _alpha(picture: Image.Image) -> Image.Image | None:

@@ -22,7 +22,7 @@ from limner.files.pictures import MAX_PIXELS
 from limner.files.plain import NotPlainError
 from limner.interfaces import trait
 from limner.pretrained.activation_memory import ActivationMemory
-from limner.pretrained.picture_input import picture_input
+from limner.pretrained.picture_input import picture_input, stacked_views
 from limner.pretrained.tiling import Tile, tiles, transformed_tiles, work_of
 
 TILE = 256
@@ -85,6 +85,8 @@ def choices_of(module: Transforms) -> list[dict[str, str]]:
 class PictureTransform:
     """A function that maps one picture, uint8 (H, W, C), to one picture.
 
+    For a model of several views, a picture may have the channels of N views, (H, W, N * C).
+
     Args:
         module: Model in evaluation mode.
         facts: Facts of the data that the model was trained on: `image_shape` and, if the shape of
@@ -96,6 +98,7 @@ class PictureTransform:
         scale: Height of the output divided by the height of the input.
         channels: Number of channels of the input, without the mask.
         needs_mask: Whether the model fills holes, and reads where they are.
+        num_views: Number of views that the model was trained on; None for a model of one picture.
 
     Raises:
         UserError: If a choice is missing, or the model has no such choice.
@@ -114,6 +117,8 @@ class PictureTransform:
         in_channels: int = (facts.get("input_shape") or facts["image_shape"])[0]
         self.needs_mask = in_channels == self.out_channels + 1
         self.channels = in_channels - self.needs_mask
+        reads_views = getattr(network, "reads_views", False)
+        self.num_views: int | None = facts.get("num_views", 1) if reads_views else None
         self._memory = ActivationMemory(self._try)
         self._warned: set[int | None] = set()
 
@@ -176,6 +181,8 @@ class PictureTransform:
     def apply(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the result of the model's `transform` with the choices."""
         more = {} if mask is None else {"mask": mask}
+        if self.num_views is not None:
+            inputs = inputs.unflatten(1, (-1, self.channels))
         return self.module.transform(inputs, **more, **self.choices)
 
     @property
@@ -184,7 +191,8 @@ class PictureTransform:
         return next(self.module.parameters()).device
 
     def _try(self, side: int) -> None:
-        inputs = torch.zeros(1, self.channels, side, side, device=self.device)
+        channels = self.channels * (self.num_views or 1)
+        inputs = torch.zeros(1, channels, side, side, device=self.device)
         known = torch.ones(1, 1, side, side, device=self.device) if self.needs_mask else None
         self.apply(inputs, known)
 
@@ -201,6 +209,9 @@ def transformed(
         raise UserError("There are no images in this array or list.")
     if len(masks) != len(images):
         raise UserError(f"There are {len(masks)} masks for {len(images)} images.")
+    if transform.num_views is not None:
+        views = stacked_views([_checked(transform, image, None)[0] for image in images])
+        return transform(views, None, tile=tile)
     checked = [_checked(transform, *pair) for pair in zip(images, masks, strict=True)]
     outputs = [transform(*each, tile=tile) for each in checked]
     return np.stack(outputs) if is_batch else outputs

@@ -158,6 +158,7 @@ class TrainedModel:
         Args:
             images: Picture uint8 (H, W, C) or PIL image; an array of several (N, H, W, C); or a
                 list of pictures. Grey (H, W) and colours are converted to what the model reads.
+                For a model of several views, several pictures are the views of one picture.
             mask: For a model that fills holes: bool or uint8 (H, W), 0 in a hole, or a mask for
                 each picture. Pixels with an alpha below 255 are holes, too.
             tile: Height and width in pixels of the parts in which a large input is processed; None
