@@ -12,9 +12,8 @@ attribute with a value here may be left out. Further protocols are in `limner.da
 
 __all__ = [
     "AdversarialLoss", "Augmentation", "AuxiliaryLoss", "Batch", "Completes",
-    "DiscriminatorObserver",
-    "DiscriminatorStatistics", "DrawsCodes", "Encodes", "FeatureExtractor", "Features",
-    "Generates", "ImageStore", "OptimizerFactory", "RealImages",
+    "DiscriminatorObserver", "DiscriminatorStatistics", "DrawsCodes", "Encodes",
+    "FeatureExtractor", "Features", "Generates", "ImageStore", "OptimizerFactory", "RealImages",
     "Reconstructs", "Samples", "Schedule", "label_kwargs", "missing_members", "reference_view",
     "trait",
 ]  # fmt: skip
@@ -200,10 +199,7 @@ def trait(part: object, protocol: type, name: str) -> Any:
 
 
 def reference_view(num_views: int) -> int:
-    """Return the number of the view that shows the same as the target: the middle of N views.
-
-    It is view 1 of 3 frames, and view 0 of 2 views.
-    """
+    """Return the number of the view that shows the target: view 1 of 3, and view 0 of 2."""
     return (num_views - 1) // 2
 
 

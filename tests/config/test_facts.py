@@ -6,28 +6,18 @@ from omegaconf import OmegaConf
 from limner.config.build import check
 from limner.config.facts import (
     fill_facts,
-    model_options,
-    options_with,
     refuse_kind_of_data,
     refuse_unfit_inputs,
     refuse_unlabelled,
     with_placeholders,
 )
 from limner.errors import UserError
-from limner.models import ImageToImage
 
 
 def test_fill_facts_writes_what_the_data_know():
     config = OmegaConf.create({"data": {"image_shape": None, "num_classes": None, "scale": 2}})
     fill_facts(config, SimpleNamespace(image_shape=[3, 8, 8], num_classes=0))
     assert config.data == {"image_shape": [3, 8, 8], "num_classes": 0, "scale": 2}
-
-
-def test_options_with_names_the_files_that_have_a_key():
-    group, _, names = options_with("data", "input_shape").partition("=")
-    assert group == "data"
-    assert {"paired_folder", "restoration", "super_resolution"} <= set(names.split(", "))
-    assert "digits" not in names
 
 
 def test_network_that_reads_a_key_of_another_model_is_refused_with_networks_that_fit(composed):
@@ -100,12 +90,6 @@ def test_model_that_reads_inputs_is_refused_on_data_without_with_the_options_tha
     made.model.latent_dim = f"${{data.{key}}}"
     with pytest.raises(UserError, match=r"data=digits has none;\n.* data=.*restoration, .*super"):
         check(made)
-
-
-def test_model_options_name_the_files_that_choose_the_class():
-    options = model_options(object.__new__(ImageToImage))
-    assert {"restoration", "super_resolution"} <= set(options.removeprefix("model=").split(", "))
-    assert model_options(SimpleNamespace()) == ""
 
 
 @pytest.mark.parametrize(("scale", "fitting"), [(1, "blur, .*noise"), (2, r"resize, .*")])

@@ -270,11 +270,7 @@ class Scores(L.Callback):
             return to_uint8(model.sample(end - first, generator=generator))
 
         scores = self.compare(
-            images,
-            num_samples,
-            references=self._references,
-            device=model.device,
-            pause=pause,
+            images, num_samples, references=self._references, device=model.device, pause=pause
         )
         made_from = {
             "weights": "raw" if getattr(model, "ema", None) is None else "ema",

@@ -18,7 +18,7 @@ from limner.commands.painted_steps import painted
 from limner.commands.progress_frames import progress_frames
 from limner.commands.sequence_files import as_float, write_rows, write_sequences
 from limner.config.command_options import parse
-from limner.config.facts import with_options
+from limner.config.options import with_options
 from limner.console import say
 from limner.errors import UserError
 from limner.files.printable import printable

@@ -27,7 +27,7 @@ from limner.commands.picture_files import (
 from limner.commands.predict_frames import predict_frames
 from limner.commands.view_files import VIEWS, views_of
 from limner.config.command_options import parse
-from limner.config.facts import with_options
+from limner.config.options import with_options
 from limner.console import Bar, say
 from limner.data.decode import MODES
 from limner.errors import UserError, is_out_of_memory

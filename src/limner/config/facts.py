@@ -1,18 +1,25 @@
 """Facts that only the data may know: null in the config until the data are read."""
 
 __all__ = [
-    "FACTS", "fill_facts", "model_options", "options_with", "refuse_kind_of_data",
-    "refuse_missing_facts", "refuse_unfit_inputs", "refuse_unlabelled", "unfit_network",
-    "with_options", "with_placeholders",
+    "FACTS", "fill_facts", "refuse_kind_of_data", "refuse_missing_facts", "refuse_unfit_inputs",
+    "refuse_unlabelled", "unfit_network", "with_placeholders",
 ]  # fmt: skip
 
 import re
 from typing import Any
 
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from limner.config.schema import CONFIG_DIR
+from limner.config.options import (
+    attribute,
+    data_with_inputs,
+    degradations,
+    files_with,
+    models_that,
+    options_with,
+    options_with_labels,
+    with_options,
+)
 from limner.errors import UserError
 
 FACTS = ("image_shape", "input_shape", "num_classes")
@@ -44,11 +51,6 @@ def with_placeholders(config: DictConfig) -> DictConfig:
         shapes = [name for name in FACTS if name.endswith("shape") and config.data[name] is None]
         found["data"] = {name: [1, 1, 1] for name in shapes}
     return OmegaConf.merge(config, found) if found else config
-
-
-def options_with(group: str, key: str) -> str:
-    """Return the options of a group whose file has a key, as GROUP=A, B, C."""
-    return f"{group}=" + ", ".join(_files_with(group, key))
 
 
 def unfit_network(config: DictConfig, error: Exception) -> str | None:
@@ -84,7 +86,7 @@ def _fitting_networks(config: DictConfig, role: str) -> str:
     holes = OmegaConf.select(config, "data.degradation.parts.holes") is not None
     fitting = [
         name
-        for name, node in _files_with("network", role).items()
+        for name, node in files_with("network", role).items()
         if (holes or not str(OmegaConf.select(node, f"{role}._target_")).startswith(FOR_HOLES))
         and _of_model(node[role]) <= {*config.model.keys()}
     ]
@@ -94,13 +96,6 @@ def _fitting_networks(config: DictConfig, role: str) -> str:
 def _of_model(part: DictConfig) -> set[str]:
     """Return the keys of `model` that a part of a network reads."""
     return {*OF_MODEL.findall(OmegaConf.to_yaml(part))}
-
-
-def _files_with(group: str, key: str) -> dict[str, DictConfig]:
-    """Return the options of a group whose file has a key, and the files."""
-    files = sorted((CONFIG_DIR / group).glob("*.yaml"))
-    loaded = {file.stem: OmegaConf.load(file) for file in files}
-    return {name: node for name, node in loaded.items() if key in node}
 
 
 def refuse_kind_of_data(model: object, data: object) -> None:
@@ -117,7 +112,7 @@ def refuse_kind_of_data(model: object, data: object) -> None:
         if not has_frames:
             raise UserError(_needs_frames(with_options(model), own))
     elif has_frames:
-        models = _models_that("reads_frames")
+        models = models_that("reads_frames")
         raise UserError(
             f"{name} reads single images, and {own} has sequences of frames;\n"
             f"choose other data, such as data=image_folder{models and ', or one of ' + models}.\n"
@@ -134,7 +129,7 @@ def refuse_kind_of_data(model: object, data: object) -> None:
             raise UserError(
                 f"{with_options(model)} reads an input beside each image, and\n"
                 "data/degradation=none makes none; choose one of\n"
-                f"{_degradations(enlarges=getattr(model, 'scale', 1) > 1)}"
+                f"{degradations(enlarges=getattr(model, 'scale', 1) > 1)}"
             )
     elif has_domains:
         raise UserError(
@@ -161,20 +156,9 @@ def refuse_unlabelled(config: DictConfig) -> None:
         own, number = f"data={config.data.get('name')}", "none" if found == 0 else "one class"
         raise UserError(
             f"{what if is_classifier else 'This conditional model needs labels'}, and {own} has "
-            f"{number}; choose\none of {_options_with_labels()}"
+            f"{number}; choose\none of {options_with_labels()}"
             + ("" if is_classifier else ",\nor a model without labels: model/condition=none")
         )
-
-
-def _options_with_labels() -> str:
-    """Return the options of `data` that may have labels; a folder has them in class folders."""
-    files = sorted((CONFIG_DIR / "data").glob("*.yaml"))
-    loaded = {file.stem: OmegaConf.load(file) for file in files}
-    return "data=" + ", ".join(
-        f"{name} (of class folders)" if name == "image_folder" else name
-        for name, node in loaded.items()
-        if node.get("num_classes", 0) != 0
-    )
 
 
 def refuse_missing_facts(config: DictConfig, error: Exception) -> None:
@@ -189,9 +173,9 @@ def refuse_missing_facts(config: DictConfig, error: Exception) -> None:
         raise UserError(_needs_frames(*named)) from error
     if not OF_INPUTS.search(str(error)):
         return
-    if _attribute(config, "reads_domains", False):
+    if attribute(config, "reads_domains", False):
         raise UserError(_needs_domains(*named)) from error
-    compares = _attribute(config, "compares_with_target", True)
+    compares = attribute(config, "compares_with_target", True)
     raise UserError(_needs_inputs(*named, compares=compares)) from error
 
 
@@ -204,42 +188,28 @@ def refuse_unfit_inputs(config: DictConfig) -> None:
     Args:
         config: Config of a run.
     """
-    if not _attribute(config, "reads_input", False):
+    if not attribute(config, "reads_input", False):
         return
     data, scale = f"data={config.data.get('name')}", config.data.get("scale")
-    if _attribute(config, "compares_with_target", True):
+    if attribute(config, "compares_with_target", True):
         parts = OmegaConf.select(config, "data.degradation.parts") or {}
         if parts and all(part.get("_target_") == COPY for part in parts.values()):
             raise UserError(
                 f"This model learns a target that differs from the input, and {data} with\n"
-                f"data/degradation=copy has equal ones; choose {_data_with_inputs(compares=True)}"
+                f"data/degradation=copy has equal ones; choose {data_with_inputs(compares=True)}"
             )
     elif scale not in (None, 1) and "num_styles" in (config.model.get("network") or {}):
         raise UserError(
             f"The network of styles keeps the size of a picture, and {data} has data.scale="
-            f"{scale};\nchoose {_data_with_inputs(compares=False)}"
+            f"{scale};\nchoose {data_with_inputs(compares=False)}"
         )
 
 
 def _needs_inputs(name: str, data: str, *, compares: bool) -> str:
     return (
         f"{name} reads an input beside each image, and {data} has none;\n"
-        f"choose {_data_with_inputs(compares=compares)}"
+        f"choose {data_with_inputs(compares=compares)}"
     )
-
-
-def _data_with_inputs(*, compares: bool) -> str:
-    """Return the options of `data` with inputs that differ from the targets, or equal them.
-
-    Data of several views are left out, since few networks read them.
-    """
-    found = [
-        name
-        for name, node in _files_with("data", "input_shape").items()
-        if compares != ({"degradation": "copy"} in node.get("defaults", []))
-        and "num_views" not in node
-    ]
-    return ("one of " if len(found) > 1 else "") + "data=" + ", ".join(found)
 
 
 def _needs_domains(name: str, data: str) -> str:
@@ -254,48 +224,3 @@ def _needs_frames(name: str, data: str) -> str:
         f"{name} reads sequences of frames, and {data} has single images;\n"
         f"choose one of {options_with('data', 'image_size')}"
     )
-
-
-def _models_that(attribute: str) -> str:
-    """Return the options of `model` whose class has an attribute that is true, as model=A, B."""
-    files = sorted((CONFIG_DIR / "model").glob("*.yaml"))
-    loaded = {file.stem: OmegaConf.load(file) for file in files}
-    found = [
-        name
-        for name, node in loaded.items()
-        if "_target_" in node and _attribute(OmegaConf.create({"model": node}), attribute, False)
-    ]
-    return f"model={', '.join(found)}" if found else ""
-
-
-def model_options(model: object) -> str:
-    """Return the options that choose the class of a model, as model=A, B; "" for other classes."""
-    kind = f"limner.models.{type(model).__name__}"
-    if type(model).__module__.partition(".")[0] != "limner":
-        return ""
-    files = sorted((CONFIG_DIR / "model").glob("*.yaml"))
-    found = [file.stem for file in files if OmegaConf.load(file).get("_target_") == kind]
-    return f"model={', '.join(found)}" if found else ""
-
-
-def with_options(model: object) -> str:
-    """Return the class of a model, and the options that choose it."""
-    options = model_options(model)
-    return f"{type(model).__name__} ({options})" if options else type(model).__name__
-
-
-def _degradations(*, enlarges: bool) -> str:
-    """Return the options of data/degradation that make other inputs than the picture itself."""
-    if enlarges:
-        return "data/degradation=resize, or a list with it such as [blur,resize]"
-    names = {file.stem for file in (CONFIG_DIR / "data" / "degradation").glob("*.yaml")}
-    return "data/degradation=" + ", ".join(sorted(names - {"none", "copy", "resize"}))
-
-
-def _attribute(config: DictConfig, name: str, default: bool) -> bool:
-    """Return an attribute of the class of the model that a config names."""
-    kind = OmegaConf.select(config, "model._target_")
-    try:
-        return bool(getattr(get_object(kind), name, default))
-    except (ImportError, ValueError, TypeError):  # the check of the targets explains it
-        return default

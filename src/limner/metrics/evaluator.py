@@ -215,15 +215,9 @@ class Evaluator:
         """
         self.features.to(device)
         generated = compute_statistics(
-            images,
-            num_images,
-            network=self.features,
-            request=self._request(),
-            batch_size=self.batch_size,
-            device=device,
-            pause=pause,
-            unit="samples",
-        )
+            images, num_images, network=self.features, request=self._request(),
+            batch_size=self.batch_size, device=device, pause=pause, unit="samples",
+        )  # fmt: skip
         protocol, found = {**self.features.protocol(), "num_samples": num_images}, {}
         if "fid" in self.scores:
             sizes = [real.about.get("num_images", num_images) for real in references.values()]

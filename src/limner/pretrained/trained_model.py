@@ -83,10 +83,8 @@ class TrainedModel:
         Raises:
             UserError: If the model cannot do this, or an argument is out of its range.
         """
-        drawn = self.batches(
-            num_images, seed=seed, label=label, labels=labels, truncation=truncation
-        )
-        return np.concatenate(list(drawn))
+        options = {"seed": seed, "label": label, "labels": labels, "truncation": truncation}
+        return np.concatenate(list(self.batches(num_images, **options)))
 
     def batches(
         self,
