@@ -175,7 +175,9 @@ class PixelCNN(L.LightningModule):
         log_probs = self.likelihood.level_log_probs(params)[:, 0, :, 0, 0].float()
         cumulative = (log_probs / self.temperature).softmax(1).cumsum(1)
         cumulative = cumulative / cumulative[:, -1:]  # rounding may leave the last entry below 1
-        levels = torch.searchsorted(cumulative, uniform[:, :, 0, 0].float(), right=True)
+        levels = torch.searchsorted(
+            cumulative, uniform[:, :, 0, 0].float().contiguous(), right=True
+        )
         return (levels * (2 / (log_probs.shape[1] - 1)) - 1).to(params)[:, :, None, None]
 
     def _placed(self, labels: Tensor | None) -> Tensor | None:
