@@ -199,7 +199,9 @@ def tokens(markdown: str) -> list[tuple[str, str]]:
 def card(name: str) -> str:
     protocol = {"update": name, "split": name, name: [name, "x" * 190 + f" {name}"]}
     return model_card(
-        SimpleNamespace(module=torch.nn.Linear(1, 1), is_conditional=False, update=1),
+        SimpleNamespace(
+            module=torch.nn.Linear(1, 1), is_conditional=False, reads_frames=False, update=1
+        ),
         {
             "limner": "1",
             "seed": name,

@@ -103,7 +103,7 @@ FITS_FRAMES = "one of data=frame_folders, moving_mnist, moving_shapes"
         (["model=watcher", "data=moving_mnist", "data.root=mnist", "data.image_size=28"],
          "must be above 28, the size of a digit"),
         (["model=watcher", "data=moving_mnist", "data.root=mnist", "data.test_file=gone.npy"],
-         "data.test_file=gone.npy cannot be read"),
+         "gone.npy cannot be read"),
     ],
 )  # fmt: skip
 def test_model_and_data_that_do_not_fit_are_refused_before_training(

@@ -48,14 +48,14 @@ def data_with_inputs(*, compares: bool) -> str:
     return ("one of " if len(found) > 1 else "") + "data=" + ", ".join(found)
 
 
-def models_that(attribute: str) -> str:
+def models_that(name: str) -> str:
     """Return the options of `model` whose class has an attribute that is true, as model=A, B."""
     files = sorted((CONFIG_DIR / "model").glob("*.yaml"))
     loaded = {file.stem: OmegaConf.load(file) for file in files}
     found = [
-        name
-        for name, node in loaded.items()
-        if "_target_" in node and attribute(OmegaConf.create({"model": node}), attribute, False)
+        option
+        for option, node in loaded.items()
+        if "_target_" in node and attribute(OmegaConf.create({"model": node}), name, False)
     ]
     return f"model={', '.join(found)}" if found else ""
 
