@@ -37,6 +37,7 @@ SAMPLES = 30
      ("data.num_views", 0, "must be 1 or more"),
      ("metrics.num_samples", -1, "must be 1 or more"),
      ("network.pixelcnn.dropout", -1, "must be 0 or more, and below 1"),
+     ("network.pixelcnn.num_layers", 0, "must be 1 or more"),
      ("network.prior.dropout", 1.0, "must be 0 or more, and below 1"),
      ("model.num_classes", -1, "must be 0 or more"),
      ("data.memory_limit_gib", -1.0, "must be 0 or more"),

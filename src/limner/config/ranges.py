@@ -63,6 +63,8 @@ def check_range(key: str, value: Any, *, parameter: str | None = None) -> None:
         if len(value) != 3 or min(value) < 1:
             raise UserError(f"{key}={value}: must be [channels, height, width], each 1 or more.")
         return
+    if name == "num_layers" and isinstance(value, int) and value < 1:  # a ladder has a list
+        raise UserError(f"{key}={value}: must be 1 or more.")
     for number in value if isinstance(value, list) else [value]:
         if not isinstance(number, int | float) or isinstance(number, bool):
             continue

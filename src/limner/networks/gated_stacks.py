@@ -53,8 +53,6 @@ class GatedStacks(nn.Module):
         for name, size in (("first_kernel_size", first_kernel_size), ("kernel_size", kernel_size)):
             if size < 3 or size % 2 == 0:
                 raise ValueError(f"network.{name}={size}: must be an odd number, 3 or more.")
-        if num_layers < 1:
-            raise ValueError(f"network.num_layers={num_layers}: must be 1 or more.")
         check_classes(num_classes)
         super().__init__()
         self.width, self.num_classes = width, num_classes
