@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import huggingface_hub
 import numpy as np
@@ -16,6 +17,7 @@ import limner
 from limner import cli
 from limner.commands import export as export_command
 from limner.commands import onnx
+from limner.console import Bar
 from limner.errors import UserError
 from limner.models import GAN
 from support.runs import trained
@@ -176,6 +178,16 @@ def test_export_refuses_an_onnx_model_that_differs_from_torch(export, monkeypatc
     with pytest.raises(UserError, match="ONNX's images differ from torch's by"):
         export("gan", "to=model", "onnx=true")
     assert not any(Path().iterdir())
+
+
+def test_export_shows_a_bar_while_it_writes_an_onnx_model(export, monkeypatch):
+    for package in onnx.PACKAGES:
+        monkeypatch.setitem(sys.modules, package, ModuleType(package))
+    open_bars = []
+    monkeypatch.setattr(onnx, "export", lambda *_: open_bars.extend(Bar._open))
+    export("gan", "to=model", "onnx=true")
+    assert len(open_bars) == 1
+    assert not Bar._open
 
 
 def test_export_names_missing_packages(export, monkeypatch):

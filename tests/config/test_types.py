@@ -33,6 +33,7 @@ def test_check_type_accepts_values_that_fit(value, hint):
         (1, Literal["a", "b"], "key=1: must be a or b, not a whole number."),
         ([0.9], tuple[float, float], "must be a list of 2 numbers"),
         ({}, nn.Module, "must be Module, not a dict"),
+        (None, int, "key=null: must be a whole number, not null."),
         (None, Callable[[int], int], "must be a mapping with _target_, not null"),
         ({"a": 1}, Mapping[str, nn.Module], "must be a mapping"),
     ],
@@ -40,3 +41,8 @@ def test_check_type_accepts_values_that_fit(value, hint):
 def test_check_type_refuses_other_values_by_a_message(value, hint, message):
     with pytest.raises(UserError, match=re.escape(message)):
         check_type("key", value, hint)
+
+
+def test_check_type_names_networks_that_determine_the_size_of_codes():
+    with pytest.raises(UserError, match=r"latent_dim=null: .*\n.*network=draw or\nnetwork=ladder"):
+        check_type("network.encoder.latent_dim", None, int)

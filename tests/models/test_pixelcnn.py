@@ -5,12 +5,15 @@ import itertools
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
 import limner
 from limner.commands.evaluate.command import run as evaluate
+from limner.commands.sample import run as sample
 from limner.config.build import build
+from limner.errors import UserError
 from limner.losses.categorical import Categorical
 from limner.losses.likelihood import Bernoulli, GaussianLikelihood
 from limner.losses.logistic import LogisticMixture
@@ -19,6 +22,7 @@ from limner.models import PixelCNN
 from limner.models.gradients import Gradients
 from limner.networks.pixelcnn import PixelCNN as Network
 from limner.pixels import to_float
+from support.grids import grid_of
 from support.runs import trained
 
 SMALL = ["network.pixelcnn.width=8", "network.pixelcnn.num_layers=2"]
@@ -179,6 +183,10 @@ def test_pixelcnn_run_learns_and_reports_its_exact_likelihood(tmp_path):
         "metrics.num_samples=10", "metrics.scores=[fid]", f"to={tmp_path}",
     ]) == 0  # fmt: skip
     found = json.loads((tmp_path / "evaluation.json").read_text())
+    for words in ([], ["metrics=loss", "measures=[likelihood]"], ["metrics=none"]):
+        assert evaluate([f"run={folder}", "num_measured=40", f"to={tmp_path}", *words]) == 0
+        alone = json.loads((tmp_path / "evaluation.json").read_text())
+        assert alone == {name: found[name] for name in ("log_likelihood", "bits_per_dim")}
     model = limner.load(folder, device="cpu")
     value = found["log_likelihood"]["value"]
     assert found["bits_per_dim"]["value"] == pytest.approx(-value / 64 / math.log(2))
@@ -186,3 +194,14 @@ def test_pixelcnn_run_learns_and_reports_its_exact_likelihood(tmp_path):
     assert (about["method"], about["given"]) == ("exact, no bound", "its class")
     assert -64 * math.log(2) < value < 0
     assert model.sample(2, labels=[0, 1]).shape == (2, 8, 8, 1)
+    to = tmp_path / "classes.png"
+    words = [f"run={folder}", "device=cpu", "num_images=2"]
+    assert sample([*words, "mode=classes", "labels=[3,1]", f"to={to}"]) == 0
+    expected = model.sample(2, label=1)[..., 0]
+    row = grid_of(to)[68:132, :, 0]
+    assert np.array_equal(row[4::8, 2 + 4 : 66 : 8], expected[0])
+    for mode in ("interpolate", "traverse"):
+        with pytest.raises(UserError, match="has no latent codes"):
+            sample([*words, f"mode={mode}"])
+    with pytest.raises(UserError, match=r"\(model=pixelcnn\) does not paint .*\n.*model=draw"):
+        sample([*words, "mode=steps"])

@@ -260,10 +260,10 @@ def test_kl_weight_follows_its_schedule(made):
         (["model.objective.free_bits=-1"], "free_bits=-1"),
         (["model/objective=rae", "model.objective.decoder_weight=-1"], "decoder_weight=-1"),
         (["model/condition=concat", "model/prior=vamp"], "choose another model/prior"),
-        (["network=ladder"], "null if the decoder is a ladder"),
+        (["network=ladder"], r"latent_dim=32: must be null, (.|\n)* model=ladder_vae or"),
         (["network=ladder", "model.latent_dim=null", "model/objective=dreg"], "A ladder"),
         (["network=draw", "model.latent_dim=null", "model/objective=dreg"], "A ladder or DRAW"),
-        (["network=draw"], "null if the decoder is a ladder or DRAW"),
+        (["network=draw"], r"latent_dim=32: must be null, (.|\n)* or model=draw"),
         (["model/prior=mixture", "model.prior.num_components=0"], "num_components=0"),
     ],
 )

@@ -7,6 +7,7 @@ from limner.errors import UserError
 from limner.losses.bernoulli import BernoulliLoss
 from limner.losses.pixel import Pixel
 from limner.networks.simvp import SimVP
+from limner.schedules import Linear
 from support.pairs import trainer
 from support.sequences import (
     NUM_INPUTS,
@@ -105,6 +106,13 @@ def test_validation_scores_predictions_of_the_input_frames_only():
     predicted = model.transform(frames[:, :NUM_INPUTS])
     expected = (predicted - frames[:, NUM_INPUTS:]).square().mean()
     assert values["val/pixel"] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_scheduled_sampling_refuses_what_is_no_probability():
+    for name, value in (("start", 1.5), ("end", -1.0)):
+        schedule = Linear(**{"start": 1.0, "end": 0.0, "first": 0, "last": 9, name: value})
+        with pytest.raises(ValueError, match=rf"scheduled_sampling\.{name}={value}: .*0, 1"):
+            prediction(sampling=schedule)
 
 
 def test_transform_uses_the_average_and_the_last_input_frames_and_any_number_of_steps():

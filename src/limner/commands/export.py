@@ -25,7 +25,7 @@ from limner.commands import onnx
 from limner.commands.model_card import model_card
 from limner.commands.options import Export as Options
 from limner.config.command_options import parse
-from limner.console import say
+from limner.console import Bar, say
 from limner.errors import UserError
 from limner.files.plain import NotPlainError
 from limner.files.printable import printable
@@ -84,7 +84,9 @@ def _write(model: TrainedModel, folder: Path, options: Options) -> None:
     if isinstance(model.module, Samples):
         _picture(model).save(folder / "samples.png")
     if options.onnx:
-        onnx.export(model, folder / "model.onnx")
+        with Bar("Exporting to ONNX, which may take minutes", total=1, unit="models") as bar:
+            onnx.export(model, folder / "model.onnx")
+            bar.update(1)
     card = model_card(
         model,
         config,

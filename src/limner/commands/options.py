@@ -104,7 +104,7 @@ class Sample:
 
 @dataclass
 class Transform:
-    """Change pictures of any size with a trained model: enlarge, restore, translate."""
+    """Change pictures with a trained model: enlarge, restore, translate; predict frames."""
 
     run: str = option(
         MISSING, "the folder of a run or of an export, or hf://user/name", form="RUN"

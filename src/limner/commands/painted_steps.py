@@ -1,12 +1,12 @@
 """The steps in which a trained DRAW model paints its samples."""
 
-__all__ = ["painted"]
+__all__ = ["check_paints", "painted"]
 
 import numpy as np
 import torch
 
+from limner.config.options import with_options
 from limner.errors import UserError
-from limner.files.printable import printable
 from limner.models import VAE
 from limner.models.variational import paints
 from limner.pretrained.arrays import to_numpy
@@ -24,13 +24,18 @@ def painted(model: TrainedModel, codes: np.ndarray, *, label: int | None) -> np.
     Raises:
         UserError: If the model does not paint in steps.
     """
+    check_paints(model)
+    labels = None if label is None else torch.full((len(codes),), label)
+    return np.stack(
+        [to_numpy(images.cpu()) for images in model.module.paint(torch.tensor(codes), labels)]
+    )
+
+
+def check_paints(model: TrainedModel) -> None:
+    """Raise `UserError` unless the model paints in steps."""
     module = model.module
     if not (isinstance(module, VAE) and paints(module.network["decoder"])):
         raise UserError(
-            f"mode=steps: {printable(repr(model))} does not paint in steps.\n"
+            f"mode=steps: {with_options(module)} does not paint in steps.\n"
             "Train a model=draw, or choose another mode."
         )
-    labels = None if label is None else torch.full((len(codes),), label)
-    return np.stack(
-        [to_numpy(images.cpu()) for images in module.paint(torch.tensor(codes), labels)]
-    )

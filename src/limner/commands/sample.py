@@ -14,7 +14,7 @@ from PIL import Image
 from limner.callbacks.pictures import grid
 from limner.commands.latent_walks import tour, traversal
 from limner.commands.options import Sample as Options
-from limner.commands.painted_steps import painted
+from limner.commands.painted_steps import check_paints, painted
 from limner.commands.progress_frames import progress_frames
 from limner.commands.sequence_files import as_float, write_rows, write_sequences
 from limner.config.command_options import parse
@@ -46,15 +46,10 @@ def run(words: Sequence[str]) -> int:
     if options.mode not in MODES:
         raise UserError(f"mode={options.mode}: choose one of {', '.join(MODES)}.")
     make = {
-        "grid": _grid,
-        "classes": _classes,
-        "folder": _folder,
-        "npz": _npz,
-        "interpolate": _interpolate,
-        "traverse": _traverse,
-        "steps": _steps,
+        "grid": _grid, "classes": _classes, "folder": _folder, "npz": _npz,
+        "interpolate": _interpolate, "traverse": _traverse, "steps": _steps,
         "progress": _progress,
-    }[options.mode]
+    }[options.mode]  # fmt: skip
     for path in make(options):
         near = path.resolve().is_relative_to(Path.cwd())
         say(printable(os.path.relpath(path) if near else path))
@@ -81,14 +76,14 @@ def _sequences(options: Options, model: TrainedModel) -> list[Path]:
 
 
 def _classes(options: Options) -> list[Path]:
-    """Write one PNG with a row for each class; the images of a column share a code."""
+    """Write one PNG with a row for each class; the images of a column share their noise."""
     num_columns = _num_images(options, 10)
     model = _load(options)
     if not model.is_conditional:
         raise UserError(f"mode=classes: the model of run={options.run} is unconditional.")
-    codes = _truncated(model.latents(num_columns, seed=options.seed), options)
     classes = range(model.num_classes) if options.labels is None else options.labels
-    rows = [model.decode(codes, label=label) for label in classes]
+    chosen = {"seed": options.seed, "truncation": options.truncation}
+    rows = [model.sample(num_columns, label=label, **chosen) for label in classes]
     path = _target(options, _name(options, "classes"), ".png")
     return [_save(_picture(np.concatenate(rows), columns=num_columns), path)]
 
@@ -222,11 +217,14 @@ def _model_and_codes(options: Options, num_codes: int) -> tuple[TrainedModel, np
     if options.num_steps < 2:
         raise UserError(f"num_steps={options.num_steps}: must be 2 or more.")
     model = _load(options)
+    if options.mode == "steps":
+        check_paints(model)
+    codes = _truncated(model.latents(num_codes, seed=options.seed), options)
     if model.is_conditional and _label(options) is None:
         raise UserError(
             f"mode={options.mode} of a conditional model needs a class, such as labels=[0]."
         )
-    return model, _truncated(model.latents(num_codes, seed=options.seed), options)
+    return model, codes
 
 
 def _truncated(codes: np.ndarray, options: Options) -> np.ndarray:

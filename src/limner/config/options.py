@@ -50,12 +50,10 @@ def data_with_inputs(*, compares: bool) -> str:
 
 def models_that(name: str) -> str:
     """Return the options of `model` whose class has an attribute that is true, as model=A, B."""
-    files = sorted((CONFIG_DIR / "model").glob("*.yaml"))
-    loaded = {file.stem: OmegaConf.load(file) for file in files}
     found = [
         option
-        for option, node in loaded.items()
-        if "_target_" in node and attribute(OmegaConf.create({"model": node}), name, False)
+        for option, kind in _classes().items()
+        if attribute(OmegaConf.create({"model": {"_target_": kind}}), name, False)
     ]
     return f"model={', '.join(found)}" if found else ""
 
@@ -65,9 +63,21 @@ def model_options(model: object) -> str:
     kind = f"limner.models.{type(model).__name__}"
     if type(model).__module__.partition(".")[0] != "limner":
         return ""
-    files = sorted((CONFIG_DIR / "model").glob("*.yaml"))
-    found = [file.stem for file in files if OmegaConf.load(file).get("_target_") == kind]
+    found = [option for option, other in _classes().items() if other == kind]
     return f"model={', '.join(found)}" if found else ""
+
+
+def _classes() -> dict[str, str]:
+    """Return the class of each option of `model`, also of an option that builds on another."""
+    files = sorted((CONFIG_DIR / "model").glob("*.yaml"))
+    loaded = {file.stem: OmegaConf.load(file) for file in files}
+
+    def kind(option: str) -> str | None:
+        node = loaded[option]
+        below = [each for each in node.get("defaults", []) if each in loaded]
+        return node.get("_target_") or (kind(below[0]) if below else None)
+
+    return {option: found for option in loaded if (found := kind(option))}
 
 
 def with_options(model: object) -> str:

@@ -18,13 +18,15 @@ SEED = re.compile(r"(.*_)?seed")
 SIZE = re.compile(
     r"(?!pool_size$)(.*_)?(dims?|width|size|heads|channels|length|period)"
     r"|params_per_value|max_features|every.*"
-    r"|(.*_)?num_(samples|images|updates|epochs|components|codes|neighbours|splits|subsets"
+    r"|(.*_)?num_(samples|images|sequences|inputs|targets|views|frames|updates|epochs|components|codes|neighbours|splits|subsets"
     r"|features|heads|operators|discriminator_steps)"
 )
 """Names of whole numbers that must be 1 or more; a pool of images may have the size 0."""
 COUNT = re.compile(r"(.*_)?num_|first_update$|pool_size$|.*_gib$")
 """Names of numbers that must be 0 or more."""
 RATE = re.compile(r"(.*_)?(lr|learning_rate)")
+SHARE = re.compile(r"(.*_)?dropout")
+"""Names of numbers that must be in [0, 1)."""
 
 
 def check_finite(key: str, value: Any, *, allows_infinity: bool = False) -> None:
@@ -61,15 +63,19 @@ def check_range(key: str, value: Any, *, parameter: str | None = None) -> None:
         if len(value) != 3 or min(value) < 1:
             raise UserError(f"{key}={value}: must be [channels, height, width], each 1 or more.")
         return
+    if name == "num_layers" and isinstance(value, int) and value < 1:  # a ladder has a list
+        raise UserError(f"{key}={value}: must be 1 or more.")
     for number in value if isinstance(value, list) else [value]:
         if not isinstance(number, int | float) or isinstance(number, bool):
             continue
         if SEED.fullmatch(name):
             check_seed(key, number)
-        elif number < 0 and (RATE.fullmatch(name) or COUNT.match(name)):
-            raise UserError(f"{key}={value}: must be 0 or more.")
         elif isinstance(number, int) and SIZE.fullmatch(name) and number < 1:
             raise UserError(f"{key}={value}: must be 1 or more.")
+        elif SHARE.fullmatch(name) and not 0 <= number < 1:
+            raise UserError(f"{key}={value}: must be 0 or more, and below 1.")
+        elif number < 0 and (RATE.fullmatch(name) or COUNT.match(name)):
+            raise UserError(f"{key}={value}: must be 0 or more.")
 
 
 def check_seed(key: str, seed: float) -> None:

@@ -11,6 +11,12 @@ from typing import Any
 from limner.config.protocols import check_protocol
 from limner.errors import UserError
 
+OF_CODES = (
+    "\nThe model leaves the size of its codes to the network: choose network=draw or\n"
+    "network=ladder, or set model.latent_dim=32, for example."
+)
+"""Advice for a network that needs the size of the codes."""
+
 
 def check_type(key: str, value: Any, hint: Any) -> None:
     """Raise UserError if a plain value does not fit the type of its parameter.
@@ -30,7 +36,9 @@ def check_type(key: str, value: Any, hint: Any) -> None:
             raise UserError(f"{key}={value}: must be {described}.")
         if kind.split()[-1] in described:  # "a whole number, not a number" would puzzle
             kind = str(value)
-        raise UserError(f"{key}={value}: must be {described}, not {kind}.")
+        shown = "null" if value is None else value
+        advice = OF_CODES if value is None and key.endswith(".latent_dim") else ""
+        raise UserError(f"{key}={shown}: must be {described}, not {kind}.{advice}")
 
 
 def _accepts(hint: Any, value: Any) -> bool:

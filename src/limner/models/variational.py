@@ -179,11 +179,14 @@ def check_parts(
     num_classes: int | None,
 ) -> None:
     """Raise ValueError for parts that do not fit together."""
-    if is_ladder(decoder) != (latent_dim is None):
+    if is_ladder(decoder) and latent_dim is not None:
         raise ValueError(
-            f"model.latent_dim={latent_dim}: must be a number, or null if the decoder is a ladder "
-            "or DRAW (its layers or steps determine the size)."
+            f"model.latent_dim={latent_dim}: must be null, since the layers of a ladder or the "
+            "steps of DRAW\ndetermine it: choose model=ladder_vae or model=draw, or "
+            "model.latent_dim=null."
         )
+    if not is_ladder(decoder) and latent_dim is None:
+        raise ValueError("model.latent_dim=null: must be a number for this decoder.")
     if is_ladder(decoder) and (
         objective.num_layers == 1 or not trait(prior, Prior, "is_standard_normal")
     ):

@@ -72,6 +72,12 @@ class VideoPrediction(ImageToImage):
                 "model/scheduled_sampling needs a network that reads its own predictions:\n"
                 "choose network=conv_lstm, or model/scheduled_sampling=none."
             )
+        for name in ("start", "end"):
+            share = getattr(scheduled_sampling, name, 0.0)
+            if not 0 <= share <= 1:
+                raise ValueError(
+                    f"model.scheduled_sampling.{name}={share}: must be in [0, 1] (a probability)."
+                )
         super().__init__(
             network=network, losses=losses, scale=1, optimizer=optimizer, gradients=gradients,
             ema_half_life=ema_half_life,

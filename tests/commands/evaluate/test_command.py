@@ -82,6 +82,19 @@ def test_evaluate_scores_real_images_best_and_noise_worst(digits, tmp_path):
         assert real[score] > noise[score], score
 
 
+def test_measures_are_computed_without_scores(vae, tmp_path):
+    words = [f"run={vae}", "metrics=none", "num_measured=20", f"to={tmp_path}"]
+    assert evaluate([*words, "measures=[all]"]) == 0
+    found = entries(tmp_path)
+    expected = {"elbo", "active_units", "wasserstein_shape", "num_parameters"}
+    assert expected <= found.keys()
+    assert not [name for name in found if "fid" in name]
+    with pytest.raises(
+        UserError, match=r"set metrics=classifier, .* or\nmetrics=inception, or measures="
+    ):
+        evaluate(words)
+
+
 def test_evaluate_scores_a_run_as_its_training_did(vae, tmp_path):
     assert evaluate([f"run={vae}", f"to={tmp_path}"]) == 0
     trained = json.loads((vae / "scores.json").read_text())
@@ -229,6 +242,10 @@ def test_second_evaluation_reads_no_real_image(vae, tmp_path, monkeypatch):
         ),
         (["generated=few", "reference=a", "metrics=classifier"], "1 generated images: "),
         (["generated=b", "reference=few"], "These images have no labels for a classifier"),
+        (
+            ["generated=b", "reference=a", "metrics=none"],
+            "No score of images is chosen: set metrics=classifier",
+        ),
     ],
 )
 def test_evaluate_refuses_mistakes(digits, monkeypatch, words, message):

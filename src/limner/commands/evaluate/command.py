@@ -14,7 +14,13 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from rich import get_console
 
-from limner.commands.evaluate.measures import MEASURES, RENAMED, Entries, NotApplicable
+from limner.commands.evaluate.measures import (
+    MEASURES,
+    RENAMED,
+    Entries,
+    NotApplicable,
+    measures_alone,
+)  # fmt: skip
 from limner.commands.evaluate.of_frames import frame_metrics, score_frames
 from limner.commands.evaluate.of_pictures import (
     changes_pictures,
@@ -28,7 +34,7 @@ from limner.commands.evaluate.of_sequences import (
     refuse_scores,
     with_metrics,
 )
-from limner.commands.evaluate.subject import Folder, ModelSamples, Subject
+from limner.commands.evaluate.subject import BATCH, Folder, ModelSamples, Subject
 from limner.commands.options import Evaluate as Options
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed, similar
@@ -93,6 +99,8 @@ def measured(words: Sequence[str]) -> tuple[dict[str, dict[str, Any]], Path]:
         raise UserError(
             f"run={options.run}: this model draws no images. Choose measures=[reconstruction]."
         )
+    if subject.evaluator is None and not measures:
+        measures = measures_alone(subject)
     entries = _distances(subject)
     entries |= _measured(subject, measures, warn=options.measures != ["all"])
     return entries, _written(entries, subject.folder)
@@ -211,19 +219,15 @@ def _subject(options: Options, config: DictConfig) -> Subject:
     data.open()
     fill_facts(config, data)
     choose_metrics(config, data)
-    if "_target_" not in config.metrics:
-        raise UserError(
-            "These images have no labels for a classifier: choose metrics=lite0 or "
-            "metrics=inception."
-        )
-    scores = _built(options, config, "metrics")
-    refuse_scores(scores, data)
+    scores = _built(options, config, "metrics") if "_target_" in config.metrics else None
+    if scores is not None:
+        refuse_scores(scores, data)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if options.run is not None:
         generated: Any = ModelSamples(
             load(options.run, device=device, checkpoint=options.checkpoint, trust=options.trust),
-            num_images=config.metrics.num_samples,
-            batch_size=config.metrics.batch_size,
+            num_images=config.metrics.get("num_samples", options.num_measured),
+            batch_size=config.metrics.get("batch_size", BATCH),
             seed=options.seed,
         )
     else:
@@ -232,18 +236,21 @@ def _subject(options: Options, config: DictConfig) -> Subject:
             options.generated, image_shape=data.image_shape, resized=resized,
             background=data.background,
         )  # fmt: skip
-    num_compared = scores.num_compared(generated.num_images, data)
-    scores.evaluator.check(num_compared, f"{num_compared} generated images")
-    scores.features.prepare(data)
-    folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    return Subject(
-        generated=generated, data=data, evaluator=scores.evaluator, compare=scores.compare,
-        references=scores.references(data, device, num_samples=num_compared),
-        num_compared=num_compared,
-        num_measured=options.num_measured, seed=options.seed, device=device, folder=folder,
+    subject = Subject(
+        generated=generated, data=data,
+        num_measured=options.num_measured, seed=options.seed, device=device,
+        folder=Path(config.run_dir),
         lpips=None if options.lpips is None else LPIPS(network=options.lpips),
     )  # fmt: skip
+    if scores is not None:
+        num_compared = scores.num_compared(generated.num_images, data)
+        scores.evaluator.check(num_compared, f"{num_compared} generated images")
+        scores.features.prepare(data)
+        references = scores.references(data, device, num_samples=num_compared)
+        subject.evaluator, subject.compare = scores.evaluator, scores.compare
+        subject.references, subject.num_compared = references, num_compared
+    subject.folder.mkdir(parents=True, exist_ok=True)
+    return subject
 
 
 def _built(options: Options, config: DictConfig, key: str) -> Any:
@@ -254,8 +261,8 @@ def _built(options: Options, config: DictConfig, key: str) -> Any:
 
 
 def _distances(subject: Subject) -> dict[str, dict[str, Any]]:
-    """Return the distribution scores, from one pass; none for a model that draws no images."""
-    if not subject.draws:
+    """Return the distribution scores, from one pass; none without a network that compares."""
+    if not subject.draws or subject.evaluator is None:
         return {}
     found = subject.compare(
         subject.generated.chosen(subject.num_compared), subject.num_compared,

@@ -3,7 +3,7 @@
 Each measure takes a `Subject` and returns entries for scores.json, or raises `NotApplicable`.
 """
 
-__all__ = ["MEASURES", "RENAMED", "Entries", "NotApplicable"]
+__all__ = ["MEASURES", "RENAMED", "Entries", "NotApplicable", "measures_alone"]
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +18,7 @@ from limner.commands.evaluate.likelihood import likelihood
 from limner.commands.evaluate.subject import ModelSamples, Subject
 from limner.data.backgrounds import background_of
 from limner.data.store import Store
+from limner.errors import UserError
 from limner.interfaces import label_kwargs
 from limner.metrics.diversity import named_distances, named_features
 from limner.metrics.efficiency import count_flops, num_parameters, peak_memory, sampling_speed
@@ -63,7 +64,7 @@ def memorised(subject: Subject) -> Entries:
     if split is None:
         raise NotApplicable("there are no held-out images")
     store, indices = subject.data.split("train")
-    size = subject.evaluator.batch_size
+    size = subject.batch_size
 
     def training() -> Iterator[Tensor]:
         return (store.gather(part) for part in indices.split(size))
@@ -98,6 +99,8 @@ def reconstruction(subject: Subject) -> Entries:
         f"reconstruction_{name}": entry(value, protocol, found.std[name])
         for name, value in found.mean.items()
     }
+    if subject.evaluator is None:
+        return entries
     return entries | _reconstruction_fid(subject, module, split)
 
 
@@ -185,7 +188,7 @@ def latents(subject: Subject) -> Entries:
 def efficiency(subject: Subject) -> Entries:
     """Measure the size, arithmetic, speed and memory of drawing; draw the score against time."""
     module = module_with(subject, "sample")
-    size = subject.evaluator.batch_size
+    size = subject.batch_size
 
     def draw(num_images: int) -> Tensor:
         return module.sample(num_images, generator=None)
@@ -203,7 +206,8 @@ def efficiency(subject: Subject) -> Entries:
     }
     if (memory := peak_memory(subject.device)) is not None:
         entries["peak_memory_bytes"] = entry(memory, where)
-    draw_curve(subject.folder, score=f"val/fid{subject.evaluator.features.suffix}")
+    if subject.evaluator is not None:
+        draw_curve(subject.folder, score=f"val/fid{subject.evaluator.features.suffix}")
     return entries
 
 
@@ -220,6 +224,22 @@ MEASURES: dict[str, Callable[[Subject], Entries]] = {
 """Name of a measure -> its function."""
 RENAMED = {"sameness": "pairwise_similarity"}
 """Name of a measure in earlier versions -> its name now."""
+
+
+def measures_alone(subject: Subject) -> list[str]:
+    """Return the measures of a subject without scores, if the user has named none.
+
+    Raises:
+        UserError: If the subject has no model with an exact likelihood.
+    """
+    if subject.model is not None and hasattr(subject.model.module, "log_prob"):
+        return ["likelihood"]
+    labels = "metrics=classifier, " if subject.data.num_classes > 1 else ""
+    lack = "" if labels else "These images have no labels for a classifier.\n"
+    raise UserError(
+        f"{lack}No score of images is chosen: set {labels}metrics=lite0 or\n"
+        "metrics=inception, or measures=[...]."
+    )
 
 
 def _protocol(subject: Subject, *, split: str) -> dict[str, Any]:

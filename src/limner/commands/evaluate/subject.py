@@ -1,6 +1,6 @@
 """The subject of an evaluation: images of a model or a folder, and real images to compare with."""
 
-__all__ = ["Folder", "ModelSamples", "Subject"]
+__all__ = ["BATCH", "Folder", "ModelSamples", "Subject"]
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -26,6 +26,8 @@ from limner.metrics.statistics import ImagesAt
 from limner.pixels import to_uint8
 from limner.pretrained.trained_model import TrainedModel
 from limner.randomness import generator_for
+
+BATCH = 100  # number of images in a batch if no score sets it
 
 
 class ModelSamples:
@@ -124,13 +126,6 @@ class Subject:
 
     generated: ModelSamples | Folder
     data: ImageDataModule
-    evaluator: Evaluator
-    compare: Callable[..., dict[str, Score]]
-    """Function that scores the generated images, see `limner.callbacks.scores.Scores.compare`."""
-    references: dict[str, Reference]
-    """Real images to compare with, by the ending of the names of the scores."""
-    num_compared: int
-    """Number of generated images that are compared with them."""
     num_measured: int
     """Largest number of images of each set, for measures of single images."""
     seed: int
@@ -139,6 +134,19 @@ class Subject:
     device: torch.device
     folder: Path
     """Folder of the results."""
+    evaluator: Evaluator | None = None
+    """None to compare no images, with `metrics=none`; then the fields below have no values."""
+    compare: Callable[..., dict[str, Score]] | None = None
+    """Function that scores the generated images, see `limner.callbacks.scores.Scores.compare`."""
+    references: dict[str, Reference] | None = None
+    """Real images to compare with, by the ending of the names of the scores."""
+    num_compared: int = 0
+    """Number of generated images that are compared with them."""
+
+    @property
+    def batch_size(self) -> int:
+        """Number of images in a batch."""
+        return BATCH if self.evaluator is None else self.evaluator.batch_size
 
     @property
     def model(self) -> TrainedModel | None:
@@ -162,13 +170,13 @@ class Subject:
     def real(self, split: str) -> Iterator[Tensor]:
         """Yield batches of uint8 real images of a split, at most `num_measured` images in all."""
         store, indices = self.data.split(split)
-        for part in self._measured(indices).split(self.evaluator.batch_size):
+        for part in self._measured(indices).split(self.batch_size):
             yield store.gather(part)
 
     def labelled_batches(self, split: str) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield the batches of `real(split)`, with labels int64 (B,) if the model needs them."""
         conditional = self.model is not None and self.model.is_conditional
-        size = self.evaluator.batch_size
+        size = self.batch_size
         labels = self.labels(split).split(size) if conditional else itertools.repeat(None)
         return zip(self.real(split), labels, strict=False)
 
