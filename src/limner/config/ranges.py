@@ -17,14 +17,16 @@ MAX_SEED = 2**32 - 1
 SEED = re.compile(r"(.*_)?seed")
 SIZE = re.compile(
     r"(?!pool_size$)(.*_)?(dims?|width|size|heads|channels|length|period)"
-    r"|params_per_value|max_features|every.*"
+    r"|params_per_value|max_features|every.*|patch"
     r"|(.*_)?num_(samples|images|updates|epochs|components|codes|neighbours|splits|subsets"
-    r"|features|heads|operators|discriminator_steps)"
+    r"|features|heads|operators|discriminator_steps|inputs|targets|frames|views|sequences)"
 )
 """Names of whole numbers that must be 1 or more; a pool of images may have the size 0."""
 COUNT = re.compile(r"(.*_)?num_|first_update$|pool_size$|.*_gib$")
 """Names of numbers that must be 0 or more."""
 RATE = re.compile(r"(.*_)?(lr|learning_rate)")
+DROPOUT = re.compile(r"(.*_)?dropout")
+"""Names of shares that are dropped."""
 
 
 def check_finite(key: str, value: Any, *, allows_infinity: bool = False) -> None:
@@ -66,10 +68,16 @@ def check_range(key: str, value: Any, *, parameter: str | None = None) -> None:
             continue
         if SEED.fullmatch(name):
             check_seed(key, number)
+        elif (
+            isinstance(number, int)
+            and number < 1
+            and (SIZE.fullmatch(name) or (name == "num_layers" and number is value))
+        ):  # a list has the number of layers of each level, which may be 0
+            raise UserError(f"{key}={value}: must be 1 or more.")
         elif number < 0 and (RATE.fullmatch(name) or COUNT.match(name)):
             raise UserError(f"{key}={value}: must be 0 or more.")
-        elif isinstance(number, int) and SIZE.fullmatch(name) and number < 1:
-            raise UserError(f"{key}={value}: must be 1 or more.")
+        elif DROPOUT.fullmatch(name) and not 0 <= number < 1:
+            raise UserError(f"{key}={value}: must be 0 or more, and below 1.")
 
 
 def check_seed(key: str, seed: float) -> None:

@@ -72,6 +72,12 @@ class VideoPrediction(ImageToImage):
                 "model/scheduled_sampling needs a network that reads its own predictions:\n"
                 "choose network=conv_lstm, or model/scheduled_sampling=none."
             )
+        for key in ("start", "end"):
+            value = getattr(scheduled_sampling, key, 0.0)
+            if not 0 <= value <= 1:
+                raise ValueError(
+                    f"model.scheduled_sampling.{key}={value}: must be a probability, 0 to 1."
+                )
         super().__init__(
             network=network, losses=losses, scale=1, optimizer=optimizer, gradients=gradients,
             ema_half_life=ema_half_life,
