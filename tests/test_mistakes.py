@@ -52,6 +52,10 @@ def fails(result, code: int, *messages: str, has_begun: bool = False) -> None:
             "model.latnt_dim: there is no such key; did you mean model.latent_dim?",
         ),
         (["trainer.max_epoch=3"], "did you mean trainer.max_epochs?"),
+        (
+            ["data=moving_shapes", "data.source.num_train=9"],
+            "there is no such key; did you mean data.source.shapes.num_train?",
+        ),
         (["trainer.val_check_interval=3"], "is added by a plus: +trainer.val_check_interval="),
         (["seed=one"], "seed: Value 'one' of type 'str' could not be converted to Integer"),
         (["just words"], "just words: not of the form key=value"),

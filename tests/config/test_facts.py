@@ -177,3 +177,10 @@ def test_model_with_other_numbers_of_frames_than_the_data_is_refused(model, mess
         return
     with pytest.raises(UserError, match=message):
         refuse_kind_of_data(SimpleNamespace(reads_frames=True, **model), data)
+
+
+def test_conditional_model_of_sequences_is_offered_no_condition_only(composed):
+    words = "model=sequence_vae", "model/condition=concat", "data=moving_shapes"
+    with pytest.raises(UserError, match="choose model/condition=none") as refused:
+        refuse_unlabelled(composed(*words))
+    assert "data=cifar10" not in str(refused.value)

@@ -172,6 +172,11 @@ def refuse_unlabelled(config: DictConfig) -> None:
     if is_classifier or (found == 0 and of_model == 0):
         what = "model=classifier needs labels of two classes or more"
         own, number = f"data={config.data.get('name')}", "none" if found == 0 else "one class"
+        if attribute(config, "reads_frames", False):
+            raise UserError(
+                f"This conditional model needs labels, and {own} has {number}, as all sequences:\n"
+                "choose model/condition=none."
+            )
         raise UserError(
             f"{what if is_classifier else 'This conditional model needs labels'}, and {own} has "
             f"{number}; choose\none of {options_with_labels()}"
