@@ -4,7 +4,6 @@ __all__ = ["explain", "must_be_given", "shortened"]
 
 import errno
 import re
-from typing import Any
 
 from hydra.errors import (
     ConfigCompositionException,
@@ -12,7 +11,6 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from limner.config.config_files import ConfigFileError, choice_place, place
@@ -170,24 +168,8 @@ def _unknown_key(cause: OmegaConfBaseException) -> str:
     name = str(cause.key)
     within = cause.full_key.removesuffix(name)
     message = f"{cause.full_key}: there is no such key{similar(name, siblings, within=within)}"
-    if inner := _inner_key(parent, name):
-        return f"{cause.full_key}: there is no such key; did you mean {within}{inner}?"
     if "." in cause.full_key and "mean" not in message:
         message += (
             f"\nA further argument of the class there is added by a plus: +{cause.full_key}=..."
         )
     return message
-
-
-def _inner_key(node: Any, name: str) -> str | None:
-    """Return the key below a node whose last part is this name, if there is just one."""
-    found: list[str] = []
-
-    def visit(part: Any, path: str) -> None:
-        for key, value in part.items() if isinstance(part, dict) else ():
-            if key == name and path:
-                found.append(f"{path}{key}")
-            visit(value, f"{path}{key}.")
-
-    visit(OmegaConf.to_container(node) if isinstance(node, DictConfig) else None, "")
-    return found[0] if len(found) == 1 else None
