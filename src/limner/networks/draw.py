@@ -61,7 +61,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         check_classes(num_classes)
-        _check_size("encoder.read_size", read_size, image_shape)
+        _check_size("encoder.read_size", read_size)
         channels, height, width = image_shape
         self.params_per_value = params_per_value
         self.window = None
@@ -138,7 +138,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         check_classes(num_classes)
-        _check_size("decoder.write_size", write_size, image_shape)
+        _check_size("decoder.write_size", write_size)
         if num_steps < 1 or num_codes < 1:
             raise ValueError(
                 f"network.num_steps={num_steps}, network.num_codes={num_codes}: must be 1 or more."
@@ -200,14 +200,6 @@ class Decoder(nn.Module):
         return patch if self.window is None else self.window(hidden).write(patch)
 
 
-def _check_size(key: str, size: int | None, image_shape: Sequence[int]) -> None:
-    if size is None:
-        return
-    if size < 1:
+def _check_size(key: str, size: int | None) -> None:
+    if size is not None and size < 1:
         raise ValueError(f"network.{key}={size}: must be 1 or more, or null for no attention.")
-    _, height, width = image_shape
-    if size > max(height, width):
-        raise ValueError(
-            f"network.{key}={size}: the images have {width}x{height} pixels; choose "
-            f"{max(height, width)} or less,\nor null for no attention."
-        )
