@@ -13,7 +13,7 @@ import limner
 from limner.commands import export, transform
 from limner.commands.evaluate import command as evaluate
 from limner.errors import UserError
-from limner.files.videos import read_frames, write_frames, write_gif
+from limner.files.videos import frame_rate, read_frames, write_frames, write_gif
 from support import runs
 from test_picture_runs import difference, losses, weights
 
@@ -149,6 +149,10 @@ def test_limner_transform_writes_an_mp4(trained, clip):
     [
         (["input=gone.gif", "output=x"], "there is no such file or folder"),
         (["input=clip", "output=x.avi"], "ends in .gif or .mp4"),
+        (["input=clip", "output=x.txt"], "ends in .gif or .mp4"),
+        (["input=clip", "output=x.png"], "ends in .gif or .mp4"),
+        (["input=clip", "output=x", "views=single"], "views=single: this model predicts whole"),
+        (["input=clip", "output=x", "tile=3"], "tile=3: this model predicts whole"),
         (["input=clip", "output=clip", "existing=overwrite"], "would replace the input"),
         (["input=clip", "output=clip.gif"], "existing=overwrite"),
         (["input=clip", "output=x", "direction=ab"], "has no direction"),
@@ -159,6 +163,37 @@ def test_limner_transform_writes_an_mp4(trained, clip):
 def test_limner_transform_refuses_words_that_do_not_fit_frames(trained, clip, words, message):
     with pytest.raises(UserError, match=message):
         transform.run([f"run={trained['conv_lstm']}", "device=cpu", *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "rate"),
+    [
+        (["input=fast.gif"], 20),
+        (["input=fast.gif", "frames_per_second=4"], 4),
+        (["input=clip"], 5),
+    ],
+)
+def test_predicted_frames_have_the_rate_of_the_input(trained, clip, words, rate):
+    write_gif(Path("fast.gif"), clip, frames_per_second=20)
+    run = [f"run={trained['conv_lstm']}", "device=cpu", "output=next.gif"]
+    assert transform.run([*run, *words]) == 0
+    assert frame_rate(Path("next.gif")) == rate
+
+
+def test_limner_transform_refuses_a_folder_of_several_sequences(trained, clip):
+    words = [f"run={trained['conv_lstm']}", "device=cpu", "output=next"]
+    for name, number in (("videos", 4), ("folders", 0)):
+        (Path(name)).mkdir()
+        write_frames(Path(name, "a" if not number else "."), clip)
+        write_gif(Path(name, "b.gif"), clip, frames_per_second=5)
+        with pytest.raises(UserError, match=rf"input={name}: must be one sequence.*\n.*b\.gif"):
+            transform.run([*words, f"input={name}"])
+    Path("folders", "b.gif").unlink()
+    with pytest.raises(UserError, match="such as input=folders/a"):
+        transform.run([*words, "input=folders"])
+    Path("empty").mkdir()
+    with pytest.raises(UserError, match=r"input=empty has no pictures, such as frame_1\.png"):
+        transform.run([*words, "input=empty"])
 
 
 def test_limner_transform_leaves_an_existing_result_with_existing_skip(trained, clip):

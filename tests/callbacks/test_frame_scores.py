@@ -5,8 +5,10 @@ import json
 import lightning as L
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
+from limner.callbacks import predictions
 from limner.callbacks.epochs import TrackEpochEnd
 from limner.callbacks.frame_scores import FrameScores, mean_frame
 from limner.callbacks.measured import Measured
@@ -140,3 +142,11 @@ def test_strip_of_long_and_large_sequences_is_bounded():
 def test_predictions_refuse_values_out_of_range(change):
     with pytest.raises(ValueError, match=r"callbacks.predictions"):
         shown(**change)
+
+
+def test_error_picture_marks_whole_steps_only(monkeypatch):
+    axes = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: axes.extend(figure.axes))
+    monkeypatch.setattr(predictions.Image, "open", lambda _: Image.new("RGB", (1, 1)))
+    predictions.error_picture({"model": {"psnr": [1.0, 2.0, 3.0]}}, "psnr", title="x")
+    assert all(tick == int(tick) for tick in axes[0].get_xticks())

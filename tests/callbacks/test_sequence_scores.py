@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from limner.callbacks.frame_scores import FrameScores
+from limner.callbacks.scores import Scores
 from limner.callbacks.sequence_scores import SequenceScores
 from limner.errors import UserError
 from limner.interfaces import Features
@@ -147,3 +149,17 @@ def test_scores_of_sequences_refuse_models_of_images_and_single_frames():
         scores.refuse_model(model, SimpleNamespace(num_frames=1))
     with pytest.raises(UserError, match="choose metrics=sequences"):
         super(SequenceScores, scores).refuse_model(model, Data())
+
+
+@pytest.mark.parametrize(
+    ("refuse", "attributes", "option"),
+    [
+        (Scores.refuse_model, {"reads_frames": True, "num_targets": 2}, "frames"),
+        (SequenceScores.refuse_model, {"reads_frames": True, "num_targets": 2}, "frames"),
+        (FrameScores.refuse, {"reads_frames": True, "sample": print}, "sequences"),
+    ],
+)
+def test_scores_that_do_not_fit_a_model_of_sequences_name_its_scores(refuse, attributes, option):
+    model, data = SimpleNamespace(**attributes), SimpleNamespace(num_frames=4)
+    with pytest.raises(UserError, match=rf"choose\s(metrics={option})"):
+        refuse(None, model, data)

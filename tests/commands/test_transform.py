@@ -13,6 +13,7 @@ import limner
 from limner.commands import export as export_command
 from limner.commands import sample as sample_command
 from limner.commands import transform as transform_command
+from limner.commands.picture_files import is_named_as_file
 from limner.errors import UserError
 from limner.pixels import to_float, to_uint8
 from limner.pretrained.load import load
@@ -319,6 +320,8 @@ def test_commands_name_the_command_that_fits_the_model(exports, tmp_path, monkey
         match=r"VAE \(model=.*vae\) transforms no pictures; it draws them: limner s",
     ):
         transform_command.run([f"run={drawing}", "input=in", "output=out", "device=cpu"])
+    with pytest.raises(UserError, match="transforms no pictures"):  # the model, not the path
+        transform_command.run([f"run={drawing}", "input=a.gif", "output=b.gif", "device=cpu"])
     assert not Path("out").exists()
     words = [f"run={exports / 'twice'}", "trust=[support]", "device=cpu"]
     with pytest.raises(UserError, match="draws no images; it transforms pictures: limner transf"):
@@ -404,3 +407,12 @@ def test_transform_states_how_many_pixels_were_holes(transform):
     picture("in/a.png", array)
     lines = transform("input=in", "output=out", run="filler")
     assert "a.png: 3 of 35 pixels were holes." in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "is_file"),
+    [("out", False), ("v1.2", False), ("run.v2", False), ("a.png", True), ("a.txt", True),
+     ("a.MP4", True), ("a.mkv", True), ("a.npz", True), ("a.zip", True)],
+)  # fmt: skip
+def test_output_with_the_suffix_of_a_file_names_no_folder(name, is_file):
+    assert is_named_as_file(Path(name)) == is_file

@@ -154,3 +154,33 @@ def test_refuse_kind_of_data_compares_what_a_model_reads(reads, data, message):
         return
     with pytest.raises(UserError, match=message):
         refuse_kind_of_data(model, data)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"num_frames": 3}, r"model: num_frames=3, and the data have data\.num_frames=4"),
+        ({"num_inputs": 1}, r"model: num_inputs=1, and the data have data\.num_inputs=2"),
+        ({"network": SimpleNamespace(num_targets=5)}, r"network: num_targets=5"),
+        (
+            {"network": SimpleNamespace(decoder=SimpleNamespace(num_frames=9))},
+            r"network: num_frames=9",
+        ),
+        ({"num_frames": 4, "network": SimpleNamespace(num_inputs=2)}, None),
+    ],
+)
+def test_model_with_other_numbers_of_frames_than_the_data_is_refused(model, message):
+    lengths = {"num_inputs": 2, "num_targets": 2, "num_frames": 4}
+    data = SimpleNamespace(name="clips", has_frames=True, **lengths)
+    if message is None:
+        refuse_kind_of_data(SimpleNamespace(reads_frames=True, **model), data)
+        return
+    with pytest.raises(UserError, match=message):
+        refuse_kind_of_data(SimpleNamespace(reads_frames=True, **model), data)
+
+
+def test_conditional_model_of_sequences_is_offered_no_condition_only(composed):
+    words = "model=sequence_vae", "model/condition=concat", "data=moving_shapes"
+    with pytest.raises(UserError, match="choose model/condition=none") as refused:
+        refuse_unlabelled(composed(*words))
+    assert "data=cifar10" not in str(refused.value)

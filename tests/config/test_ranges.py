@@ -44,6 +44,12 @@ SAMPLES = 30
      ("model.pool_size", -1, "must be 0 or more"),
      ("callbacks.game.first_update", -1, "must be 0 or more"),
      ("model.discriminator_lr", -0.1, "must be 0 or more"),
+     ("network.predictor.patch", 0, "must be 1 or more"),
+     ("network.pixelcnn.num_layers", 0, "must be 1 or more"),
+     ("data.num_inputs", -1, "must be 1 or more"),
+     ("data.num_views", -1, "must be 1 or more"),
+     ("network.pixelcnn.dropout", -1.0, "must be 0 or more, and below 1"),
+     ("network.code_prior.dropout", 1.0, "must be 0 or more, and below 1"),
      ("data.image_shape", [1, 8], "[channels, height, width], each 1 or more"),
      ("data.image_shape", [3, -8, 8], "[channels, height, width], each 1 or more"),
      ("metrics.features.learning_rate", -1, "must be 0 or more")],
@@ -59,7 +65,8 @@ def test_check_range_applies_the_rule_of_the_kind_of_a_parameter(key, value, rul
     ("key", "value"),
     [("data.split_seed", 0), ("seed", 2**32 - 1), ("network.width", 1), ("lr", 0),
      ("lr_schedule.last", -1), ("model.latent_dim", None), ("data.image_shape", [1, 8, 8]),
-     ("network.num_halvings", 0), ("model.pool_size", 0)],
+     ("network.num_halvings", 0), ("model.pool_size", 0), ("network.pixelcnn.dropout", 0),
+     ("network.decoder.num_layers", [2, 0])],
 )  # fmt: skip
 def test_check_range_accepts_the_ends_of_a_range(key, value):
     check_range(key, value)

@@ -68,7 +68,7 @@ def test_sequence_with_a_corrupt_frame_is_left_out_as_a_whole(clips, caplog):
     assert found.names == ["clip_0", "clip_2", "clip_3"]
     assert [row[0] for row in corners(found.stores["train"])] == [0, 40, 60]
     assert "clip_1/3.png" in caplog.text
-    assert "1 sequences that cannot be read were left out" in caplog.text
+    assert "Sequences that cannot be read were left out: 1" in caplog.text
 
 
 def test_damaged_gif_is_named(tmp_path):
@@ -92,6 +92,22 @@ def test_short_sequences_are_named_or_left_out(clips, caplog):
     assert "They are left out" in caplog.text
     with pytest.raises(UserError, match="5 of 5 sequences"):
         opened(clips, on_corrupt="skip", num_frames=6)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "num_frames", "remedy"),
+    [
+        ([5, 3], 4, r"sum of 3 at most, or leave such\nsequences out: data.on_corrupt=skip$"),
+        ([5, 1], 4, r"\nLeave such sequences out: data.on_corrupt=skip$"),
+        ([3, 2], 4, r"The longest has 3.\nChoose .* with a sum of 3 at most.$"),
+        ([1], 4, r"1 of 1 sequences has .*\n.*\nA sequence needs two frames or more"),
+    ],
+)
+def test_advice_for_short_sequences_would_help(tmp_path, lengths, num_frames, remedy):
+    for i, length in enumerate(lengths):
+        write_frames(tmp_path / "clips" / f"clip_{i}", length)
+    with pytest.raises(UserError, match=remedy):
+        opened(tmp_path / "clips", num_frames=num_frames)
 
 
 @pytest.mark.parametrize("name", ["frames.bin", "lengths.npy", "about.json"])

@@ -138,5 +138,19 @@ def test_values_that_do_not_fit_are_refused_with_the_key_to_change(opened, words
 
 def test_pictures_that_are_too_small_for_crop_and_shifts_are_refused(opened):
     data = opened(crop_size=18)
-    with pytest.raises(UserError, match="has only"):
+    with pytest.raises(UserError, match=r"crop_size=18: .* has only .*\n.*reads 2 more") as error:
         data.refuse(Viewer())
+    limit = int(str(error.value).partition("a data.crop_size of ")[2].split()[0])
+    opened(crop_size=limit).refuse(Viewer())
+    with pytest.raises(UserError, match=rf"a data\.crop_size of {limit} at most"):
+        opened(crop_size=limit + 2).refuse(Viewer())
+    with pytest.raises(UserError, match=r"crop_size=8: .*\n.*\nChoose a smaller data\.max_shift"):
+        opened(max_shift=[99, 99]).refuse(Viewer())
+
+
+def test_frames_need_a_folder_for_each_split(folder, opened):
+    for part in sorted(folder.iterdir())[1:]:
+        part.rename(folder.parent / part.name)
+    with pytest.raises(UserError, match=r"there is 1 folder\nfor training and validation: use 2"):
+        opened(views="frames")
+    opened(views="frames", validation_fraction=0.0)

@@ -107,5 +107,5 @@ def test_share_above_zero_gets_a_group_even_if_all_groups_are_large():
 
 
 def test_groups_that_leave_no_image_to_train_on_are_refused():
-    with pytest.raises(UserError, match="the 9 pictures are only 1 groups"):
+    with pytest.raises(UserError, match="9 images or sequences in groups: 1,"):
         cut({"train": 9}, validation_fraction=0.1, test_fraction=0, seed=0, groups=["a"] * 9)

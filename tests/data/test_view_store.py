@@ -47,7 +47,8 @@ def test_frames_are_read_with_their_neighbours_in_natural_order():
         (NAMES, 4, r"num_views=4: there are only 3 folders of views \(a, b, c\)"),
         (NAMES[:-1], 3, "the folder c has no 10.png"),
         ([*NAMES, "c/3.png"], 3, "the folder a has no 3.png"),
-        (["1.png", "2.png"], 2, "only 1 folders"),
+        (["1.png", "2.png"], 2, "there are no folders of views"),
+        (["x/a/1.png", "y/a/1.png", "y/b/1.png"], 2, "there is only 1 folder of views"),
     ],
 )
 def test_folders_refuse_missing_views(names, num_views, message):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from limner.files import video_frames
 from limner.files.plain import NotPlainError
-from limner.files.video_frames import VIDEO_SUFFIXES, frames_in, gif_ticks
+from limner.files.video_frames import VIDEO_SUFFIXES, frames_in, gif_ticks, rate_in
 from limner.files.videos import read_frames, write_gif, write_video
 
 
@@ -26,6 +26,31 @@ def test_frames_in_yields_the_frames_of_a_gif(clip):
 
 def test_gif_ticks_are_hundredths_of_a_second_and_at_least_two():
     assert [gif_ticks(Fraction(rate)) for rate in (1, 10, 50, 1000)] == [100, 10, 2, 2]
+
+
+def test_rate_in_is_the_rate_that_a_gif_or_a_video_states(tmp_path):
+    frames = torch.randint(256, (4, 1, 8, 8)).byte()
+    write_gif(tmp_path / "a.gif", frames, frames_per_second=12.5)
+    other = [Image.new("L", (8, 8), 60 * i) for i in range(3)]
+    other[0].save(tmp_path / "b.gif", save_all=True, append_images=other[1:], duration=40)
+    other[0].save(tmp_path / "c.gif", save_all=True, append_images=other[1:], duration=0)
+    rates = [rate_in(io.BytesIO(p.read_bytes()), ".gif") for p in sorted(tmp_path.iterdir())]
+    assert rates == [12.5, 25, None]
+    assert rate_in(io.BytesIO(b"GIF89a"), ".gif") is None
+    pytest.importorskip("av")
+    film = write_video(tmp_path / "a.mp4", frames, frames_per_second=12.5)
+    assert rate_in(io.BytesIO(film.read_bytes()), ".mp4") == 12.5
+
+
+def test_message_about_a_damaged_video_states_the_reason_alone():
+    pytest.importorskip("av")
+    with pytest.raises(
+        NotPlainError, match=r"^is damaged \(Invalid data found when processing in"
+    ):
+        list(frames_in(io.BytesIO(bytes(1000)), ".mp4"))
+    with pytest.raises(NotPlainError) as error:
+        list(frames_in(io.BytesIO(bytes(1000)), ".mp4"))
+    assert "Errno" not in str(error.value)
 
 
 @pytest.mark.parametrize("suffix", VIDEO_SUFFIXES)

@@ -65,7 +65,7 @@ def test_read_frames_returns_the_chosen_part(tmp_path, grey):
         assert torch.equal(read_frames(each, first=2, num_channels=1), grey[2:])
         assert torch.equal(read_frames(each, first=1, count=3, num_channels=1), grey[1:4])
         assert torch.equal(read_frames(each, count=99, num_channels=1), grey)
-        with pytest.raises(NotPlainError, match="no such frames"):
+        with pytest.raises(NotPlainError, match=r"has no (pictures|frame)"):
             read_frames(each, first=6)
 
 

@@ -1,5 +1,6 @@
 """scores.json from any source."""
 
+import io
 import json
 import math
 
@@ -109,3 +110,22 @@ def test_scores_of_sets_stand_beside_copying_and_other_real_pictures():
     assert rows[0] == ("val/kid", "0.5", "0.75", "0.25", "370 pictures")
     assert rows[1] == ("val/loss", "3", "", "", "validation images")
     assert single.row_count == 2
+
+
+def test_table_of_sequences_keeps_the_names_of_scores_whole_at_80_columns():
+    protocol = {"num_samples": 16, "reference": {"num_images": 16}, "num_frames": 4}
+    names = ["val/fid_frames_lite0", "val/fid_differences_lite0", "log_likelihood_iw500"]
+    entry = {"value": 1234.5678, "std": 1.5, "protocol": protocol, "floor": 12.345}
+    entry["baselines"] = {"still": 123.456, "shuffled": 12.3456}
+    console = Console(width=80, file=io.StringIO())
+    console.print(scores_table(dict.fromkeys(names, entry)))
+    text = console.file.getvalue()
+    assert all(name in text for name in names)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_scores_of_sequences_are_of_sequences():
+    entry = {"value": 1.0, "protocol": {"split": "validation"}}
+    of_frames = {"value": 1.0, "protocol": {"split": "validation", "num_frames": 4}}
+    (*_, column) = scores_table({"a": entry, "b": of_frames}).columns
+    assert [str(cell) for cell in column.cells] == ["validation images", "validation sequences"]

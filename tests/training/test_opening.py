@@ -79,3 +79,8 @@ def test_zero_rate_warns_if_the_rate_is_0_before_training_ends(composed, words, 
     config = composed(*words)
     config.num_updates = length
     assert (zero_rate(config) is not None) == warns
+
+
+def test_opening_of_sequences_counts_sequences(told):
+    lines = told("model=video_prediction", "data=moving_shapes", "trainer.max_steps=2")
+    assert "of 16 sequences an update" in " ".join(lines)

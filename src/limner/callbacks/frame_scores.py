@@ -72,9 +72,10 @@ class FrameScores(L.Callback):
     def refuse(self, model: L.LightningModule, data: Any) -> None:
         """Raise `UserError` if the model does not predict frames."""
         if not getattr(model, "reads_frames", False) or not hasattr(model, "num_targets"):
+            draws = getattr(model, "reads_frames", False) and hasattr(model, "sample")
             raise UserError(
                 f"metrics=frames scores models that predict frames, and {type(model).__name__} "
-                "does\nnot: choose metrics=auto."
+                f"does\nnot: choose metrics={'sequences' if draws else 'auto'}."
             )
 
     def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:

@@ -117,7 +117,8 @@ class Codes(PeriodicPictures):
         """Write a film of a walk through sequences; return the walk of their middle frames."""
         path = Path(trainer.default_root_dir, f"{name}.gif")
         write_film(path, walk.images, columns=len(walk.columns), frames_per_second=SPEED)
-        about = f"{walk.about} Each image is the middle frame of a sequence; {path.name} moves."
+        about = walk.about.replace("held-out image", "held-out sequence")
+        about = f"{about} Each image is the middle frame of a sequence; {path.name} moves."
         return walk._replace(images=walk.images[:, walk.images.shape[1] // 2], about=about)
 
 

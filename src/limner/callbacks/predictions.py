@@ -189,6 +189,7 @@ def error_picture(
         )  # fmt: skip
     axes.set(xlabel="step ahead", ylabel=name.replace("_", " "), title=title)
     axes.set_ylim(bottom=0)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
     content = io.BytesIO()
     figure.savefig(content, format="png")

@@ -145,17 +145,18 @@ class Scores(L.Callback):
 
     def refuse_model(self, model: L.LightningModule, data: RealImages) -> None:
         """Raise `UserError` if the model does not draw images."""
-        if not isinstance(model, Samples):
-            raise UserError(
-                f"{type(model).__name__} draws no images to score: choose metrics=accuracy (of a "
-                "classifier),\nmetrics=pictures or metrics=translation (of a model that changes "
-                "pictures), metrics=domains\n(of a model of two domains), metrics=loss or "
-                "metrics=none."
-            )
+        name, draws = type(model).__name__, isinstance(model, Samples)
         if getattr(model, "reads_frames", False):
+            what, kind = ("draws", "sequences") if draws else ("predicts", "frames")
             raise UserError(
-                f"{type(model).__name__} draws sequences of frames, not single images: choose "
-                "metrics=sequences\nor metrics=none."
+                f"{name} {what} sequences of frames, not single images: choose metrics={kind}\n"
+                "or metrics=none."
+            )
+        if not draws:
+            raise UserError(
+                f"{name} draws no images to score: choose metrics=accuracy (of a classifier),\n"
+                "metrics=pictures or metrics=translation (of a model that changes pictures),\n"
+                "metrics=domains (of a model of two domains), metrics=loss or metrics=none."
             )
 
     def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:

@@ -107,9 +107,11 @@ class SequenceScores(Scores):
     def refuse_model(self, model: L.LightningModule, data: Any) -> None:
         """Raise `UserError` if the model draws no sequences of two frames or more."""
         if not (isinstance(model, Samples) and getattr(model, "reads_frames", False)):
+            predicts = getattr(model, "reads_frames", False) and hasattr(model, "num_targets")
+            fitting = "frames" if predicts else "auto"
             raise UserError(
                 "metrics=sequences scores models that draw sequences of frames, and "
-                f"{type(model).__name__}\ndoes not: choose metrics=auto or metrics=none."
+                f"{type(model).__name__}\ndoes not: choose metrics={fitting} or metrics=none."
             )
         if data.num_frames < 2:
             raise UserError(

@@ -124,7 +124,11 @@ class Transform:
     num_targets: int | None = option(
         None, "number of frames to predict; null: as in training, or another model"
     )
-    frames_per_second: float = option(5.0, "speed of a .gif or .mp4 of predicted frames")
+    frames_per_second: float | None = option(
+        None,
+        "speed of a .gif or .mp4 of predicted frames; null: the speed of the input, or 5 for a "
+        "folder of frames",
+    )
     direction: str | None = option(
         None, "of a CycleGAN: ab (domain A to domain B) or ba; null for other models"
     )

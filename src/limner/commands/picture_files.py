@@ -1,11 +1,13 @@
 """Picture files that `limner transform` reads and writes: their names, metadata and formats."""
 
 __all__ = [
-    "OpenedPicture", "PictureFiles", "metadata_of", "open_file", "output_names", "save_picture",
+    "OpenedPicture", "PictureFiles", "is_named_as_file", "metadata_of", "open_file",
+    "output_names", "save_picture",
 ]  # fmt: skip
 
 import collections
 import contextlib
+import mimetypes
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ from limner.errors import UserError
 from limner.files.atomic import atomic_file
 from limner.files.pictures import MAX_BYTES, SUFFIXES, open_picture
 from limner.files.plain import read_bytes
+from limner.files.video_frames import VIDEO_SUFFIXES
 
 FORMATS = {
     ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".ppm": "PPM", ".pgm": "PPM",
@@ -121,6 +124,13 @@ def output_names(names: Sequence[str]) -> dict[str, str]:
             raise UserError(f"{taken[other]} and {name} would both become {other}: rename one.")
         taken[other] = name
     return made
+
+
+def is_named_as_file(path: Path) -> bool:
+    """Return whether the suffix of an output is that of a file, so that it names no folder."""
+    suffix = path.suffix.lower()
+    kind, _ = mimetypes.guess_type(f"name{suffix}", strict=False)
+    return suffix in (*SUFFIXES, *VIDEO_SUFFIXES, ".npz") or kind is not None
 
 
 def metadata_of(opened: OpenedPicture, scale: int) -> dict[str, Any]:

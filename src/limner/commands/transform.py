@@ -11,7 +11,7 @@ import contextlib
 import errno
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
@@ -19,6 +19,7 @@ from PIL import Image
 from limner.commands.options import Transform as Options
 from limner.commands.picture_files import (
     PictureFiles,
+    is_named_as_file,
     metadata_of,
     open_file,
     output_names,
@@ -31,13 +32,12 @@ from limner.config.options import with_options
 from limner.console import Bar, say
 from limner.data.decode import MODES
 from limner.errors import UserError, is_out_of_memory
-from limner.files.pictures import SUFFIXES
 from limner.files.printable import printable
 from limner.pretrained.load import load
 from limner.pretrained.picture_input import PictureInput, picture_input, stacked_views
 from limner.pretrained.picture_transform import PictureTransform, Transforms
 from limner.pretrained.trained_model import TrainedModel
-from limner.pretrained.video_transform import PredictsFrames, predicts_frames
+from limner.pretrained.video_transform import PredictsFrames, predicts_frames, transforms
 
 EXISTING = ("refuse", "skip", "overwrite")
 SHOWN = 20
@@ -64,6 +64,8 @@ def run(words: Sequence[str]) -> int:
         raise UserError(f"tile={options.tile}: must be 1 or more, or null for whole pictures.")
     if predicts_frames(Path(options.run), trust=options.trust):
         return predict_frames(_loaded(options), options)
+    if not transforms(Path(options.run), trust=options.trust):
+        _refuse(_loaded(options))  # before the files, whose names matter to other models only
     if options.num_targets is not None:
         raise UserError(
             f"num_targets={options.num_targets}: only for a model of video prediction."
@@ -75,7 +77,7 @@ def run(words: Sequence[str]) -> int:
     if isinstance(model.module, PredictsFrames):  # a repository of the hub
         return predict_frames(model, options)
     if not isinstance(model.module, Transforms):
-        raise UserError(f"{with_options(model.module)} transforms no pictures{model.instead}.")
+        _refuse(model)
     transform = model.picture_transform(direction=options.direction, style=options.style)
     if not {transform.channels, transform.out_channels} <= MODES.keys():
         raise UserError(
@@ -118,6 +120,10 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
+def _refuse(model: TrainedModel) -> NoReturn:
+    raise UserError(f"{with_options(model.module)} transforms no pictures{model.instead}.")
+
+
 def _loaded(options: Options) -> TrainedModel:
     return load(
         options.run, device=options.device, checkpoint=options.checkpoint, trust=options.trust
@@ -134,7 +140,7 @@ def _left(paths: dict[str, Path], options: Options) -> list[str]:
         )
     if target.exists() and not target.is_dir():
         raise UserError(f"output={options.output} is a file: name a folder.")
-    if not target.exists() and target.suffix.lower() in SUFFIXES:
+    if not target.exists() and is_named_as_file(target):
         raise UserError(
             f"output={options.output}: must be a folder; the results have the names of the inputs."
             f"\nChoose output={target.stem}"

@@ -103,7 +103,8 @@ def refuse_kind_of_data(model: object, data: object) -> None:
 
     A model that `reads_input` needs data with an `input_shape`. A model that `reads_domains` needs
     data with a method `domain`, and no other model can read such data. The same holds for a model
-    that `reads_frames`, and data that `has_frames`.
+    that `reads_frames`, and data that `has_frames`. The numbers of frames of such a model are
+    those of the data.
     """
     name, has_domains = type(model).__name__, hasattr(data, "domain")
     own = f"data={getattr(data, 'name', None)}"
@@ -111,6 +112,7 @@ def refuse_kind_of_data(model: object, data: object) -> None:
     if getattr(model, "reads_frames", False):
         if not has_frames:
             raise UserError(_needs_frames(with_options(model), own))
+        _refuse_other_lengths(model, data)
     elif has_frames:
         models = models_that("reads_frames")
         raise UserError(
@@ -139,6 +141,22 @@ def refuse_kind_of_data(model: object, data: object) -> None:
         )
 
 
+def _refuse_other_lengths(model: object, data: object) -> None:
+    """Raise `UserError` if the model or a part of it has other numbers of frames than the data."""
+    for name in ("num_inputs", "num_targets", "num_frames"):
+        right = getattr(data, name, None)
+        network = getattr(model, "network", None)
+        for part in (model, network, getattr(network, "decoder", None)):
+            found = getattr(part, name, right)
+            if right is not None and found != right:
+                what = "model" if part is model else "network"
+                raise UserError(
+                    f"{what}: {name}={found}, and the data have data.{name}={right}. The {what} "
+                    f"takes it\nfrom the data: leave it out, and set data.num_inputs and "
+                    "data.num_targets."
+                )
+
+
 def refuse_unlabelled(config: DictConfig) -> None:
     """Raise `UserError` if a classifier or a conditional model has data without labels.
 
@@ -154,6 +172,11 @@ def refuse_unlabelled(config: DictConfig) -> None:
     if is_classifier or (found == 0 and of_model == 0):
         what = "model=classifier needs labels of two classes or more"
         own, number = f"data={config.data.get('name')}", "none" if found == 0 else "one class"
+        if attribute(config, "reads_frames", False):
+            raise UserError(
+                f"This conditional model needs labels, and {own} has {number}, as all sequences:\n"
+                "choose model/condition=none."
+            )
         raise UserError(
             f"{what if is_classifier else 'This conditional model needs labels'}, and {own} has "
             f"{number}; choose\none of {options_with_labels()}"

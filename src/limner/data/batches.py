@@ -37,7 +37,12 @@ def images_per_epoch(data: Any) -> int:
 
 
 def refuse_few_images(
-    num_images: int, *, batch_size: int, batches_per_update: int, num_processes: int
+    num_images: int,
+    *,
+    batch_size: int,
+    batches_per_update: int,
+    num_processes: int,
+    what: str = "images",
 ) -> None:
     """Raise UserError if the training images are not enough for one update.
 
@@ -46,11 +51,12 @@ def refuse_few_images(
         batch_size: Number of images per optimizer step of one process.
         batches_per_update: Number of batches that an update takes.
         num_processes: Number of processes that share each update.
+        what: Word for the images in the message, such as "sequences".
     """
     needed = batch_size * batches_per_update * num_processes
     if num_images < needed:
         raise UserError(
-            f"One update needs {needed} images (data.batch_size={batch_size} x "
+            f"One update needs {needed} {what} (data.batch_size={batch_size} x "
             f"{batches_per_update} batches x {num_processes} processes), but there are only "
             f"{num_images} to train on.\nChoose a smaller data.batch_size."
         )

@@ -72,7 +72,7 @@ def open_frames(
         key, lambda into: _decode_all(sequences, settings, into), settings.image_shape
     )
     if about["num_skipped"]:
-        log.warning("%d sequences that cannot be read were left out.", about["num_skipped"])
+        log.warning("Sequences that cannot be read were left out: %d.", about["num_skipped"])
     if about["background"] is not None:
         log.info("Transparent pixels show the colour data.background=%s.", about["background"])
     path, shape = folder / "frames.bin", (int(lengths.sum()), *settings.image_shape)
@@ -101,18 +101,30 @@ def _long_enough(
         return store, names
     listed = ", ".join(f"{printable(names[i])} ({store.lengths[i]})" for i in short[:MAX_SHOWN])
     listed += f" and {len(short) - MAX_SHOWN:,} more" if len(short) > MAX_SHOWN else ""
+    have = "has" if len(names) == 1 else "have"
     told = (
-        f"{len(short):,} of {len(names):,} sequences have fewer than the data.num_frames="
+        f"{len(short):,} of {len(names):,} sequences {have} fewer than the data.num_frames="
         f"{settings.num_frames} frames\n(data.num_inputs + data.num_targets): {listed}."
     )
     if settings.on_corrupt == "error" or len(short) == len(names):
-        raise UserError(
-            f"{told}\nChoose fewer frames, such as data.num_targets=1, or leave such sequences "
-            "out:\ndata.on_corrupt=skip"
-        )
+        raise UserError(f"{told}\n{_remedy(store.lengths, settings)}")
     log.warning("%s\nThey are left out.", told)
     kept = [i for i in range(len(names)) if i not in set(short)]
     return store.only(kept), [names[i] for i in kept]
+
+
+def _remedy(lengths: torch.Tensor, settings: SequenceSettings) -> str:
+    """Return what a user can do if some sequences, or all, are too short."""
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    fewer = "\nChoose data.num_inputs and data.num_targets with a sum of {} at most".format
+    if longest >= settings.num_frames:
+        least = fewer(shortest)[1:] + ", or leave such\nsequences out" if shortest > 1 else (
+            "Leave such sequences out"
+        )  # fmt: skip
+        return f"{least}: data.on_corrupt=skip"
+    if longest > 1:
+        return f"The longest has {longest}.{fewer(longest)}."
+    return "A sequence needs two frames or more: a folder of frames, or a video."
 
 
 def _kept_or_made(

@@ -103,7 +103,7 @@ class MultiViewDataModule(PictureDataModule):
             self.degradation, image_shape=self.image_shape, input_shape=self.input_shape
         )
         store, indices = self.pictures("train")
-        store.refuse_small(indices, self.crop_size + 2 * self._margin, multiple=self.scale)
+        store.refuse_small(indices, self.crop_size, multiple=self.scale, border=self._margin)
 
     def describe(self) -> str:
         """Return a description of the data set in one line."""
@@ -136,7 +136,7 @@ class MultiViewDataModule(PictureDataModule):
 
     def _batches(self, split: str, **ranks: int) -> WholeViews:
         store, indices = self.pictures(split)
-        store.refuse_small(indices, self.scale + 2 * self._margin, key="scale")
+        store.refuse_small(indices, self.scale, key="scale", border=self._margin)
         return WholeViews(
             store, indices, scale=self.scale, degradation=self.degradation, shifts=self.shifts,
             split_seed=self.split_seed, layout=self.layout, **ranks,
@@ -151,4 +151,19 @@ class MultiViewDataModule(PictureDataModule):
             table, keys = view_table(store.names, views=self.views, num_views=self.num_views)
             made[split] = ViewStore(store, table)
             groups = keys if split == "train" else groups
-        return made, groups if self.views == "frames" else None
+        if self.views != "frames":
+            return made, None
+        self._refuse_few_folders(len({*groups}), made)
+        return made, groups
+
+    def _refuse_few_folders(self, number: int, stores: dict[str, AnyStore]) -> None:
+        """Raise `UserError` if there are fewer training folders than splits to cut from them."""
+        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
+        cut = [split for split, share in fractions.items() if share and split not in stores]
+        if number < 1 + len(cut):
+            raise UserError(
+                "data.views=frames: the frames of a folder stay in one split, and there "
+                f"{'is' if number == 1 else 'are'} {number} folder{'s'[: number != 1]}\nfor "
+                f"training and {' and '.join(cut)}: use {1 + len(cut)} folders or more, or set\n"
+                f"{' and '.join(f'data.{split}_fraction=0' for split in cut)}."
+            )

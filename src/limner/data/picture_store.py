@@ -98,7 +98,13 @@ class PictureStore:
         return found
 
     def refuse_small(
-        self, indices: Tensor, size: int, *, key: str = "crop_size", multiple: int = 1
+        self,
+        indices: Tensor,
+        size: int,
+        *,
+        key: str = "crop_size",
+        multiple: int = 1,
+        border: int = 0,
     ) -> None:
         """Raise `UserError` if one of the pictures is smaller than a square.
 
@@ -107,8 +113,9 @@ class PictureStore:
             size: Height and width of the square.
             key: Key of `data` that sets the size, for the message.
             multiple: Number by which a size must divide, for the advice of the message.
+            border: Number of pixels that shifts of views read on each side of the square.
         """
-        refuse_small(self, indices, size, key=key, multiple=multiple)
+        refuse_small(self, indices, size, key=key, multiple=multiple, border=border)
 
     def to(self, device: torch.device) -> "PictureStore":
         """Return the same store with its pixels on `device`; a mapped store stays where it is."""
@@ -152,7 +159,9 @@ class CentreCrops:
         return self.store.gather(indices, boxes, size=(self.size, self.size))
 
 
-def refuse_small(store: Any, indices: Tensor, size: int, *, key: str, multiple: int) -> None:
+def refuse_small(
+    store: Any, indices: Tensor, size: int, *, key: str, multiple: int, border: int = 0
+) -> None:
     """Raise `UserError` if one of the pictures of a store is smaller than a square.
 
     Args:
@@ -161,16 +170,22 @@ def refuse_small(store: Any, indices: Tensor, size: int, *, key: str, multiple: 
         size: Height and width of the square.
         key: Key of `data` that sets the size, for the message.
         multiple: Number by which a size must divide, for the advice of the message.
+        border: Number of pixels that shifts of views read on each side of the square.
     """
-    small = indices[(store.sizes[indices] < size).any(dim=1)].tolist()
+    small = indices[(store.sizes[indices] < size + 2 * border).any(dim=1)].tolist()
     if not small:
         return
     height, width = store.sizes[small[0]].tolist()
-    least = int(store.sizes[indices].min()) // multiple * multiple
+    least = (int(store.sizes[indices].min()) - 2 * border) // multiple * multiple
     more = f" (and {len(small) - 1:,} more are too small)" if small[1:] else ""
+    choice, shifts = f"a data.{key} of {least} at most", ""
+    if border:
+        shifts = f",\nand data.max_shift reads {border} more on each side"
+        smaller = "a smaller data.max_shift"
+        choice = f"{choice}, {smaller}" if least > 0 and key == "crop_size" else smaller
     raise UserError(
         f"data.{key}={size}: {printable(store.names[small[0]])} has only {width}x{height} "
-        f"pixels{more}.\nChoose a data.{key} of {least} at most, or remove such pictures."
+        f"pixels{more}{shifts}.\nChoose {choice}, or remove such pictures."
     )
 
 

@@ -110,8 +110,9 @@ def cut(
     rest = rest if isinstance(rest, Tensor) else _joined(rest)
     if groups is not None and len(rest) == 0:
         raise UserError(
-            f"data.group: the {sizes['train']:,} pictures are only {len(set(groups)):,} groups, "
-            "which leaves\nnone to train on. Choose another data.group, or null."
+            f"data.group: {sizes['train']:,} images or sequences in groups: "
+            f"{len(set(groups)):,}, which leaves none to train\non. Choose another data.group, "
+            "or null."
         )
     return {"train": ("train", rest.sort().values), **splits}
 

@@ -64,10 +64,16 @@ class ViewStore:
         return torch.stack(parts, 1)
 
     def refuse_small(
-        self, indices: Tensor, size: int, *, key: str = "crop_size", multiple: int = 1
+        self,
+        indices: Tensor,
+        size: int,
+        *,
+        key: str = "crop_size",
+        multiple: int = 1,
+        border: int = 0,
     ) -> None:
         """Raise `UserError` if one of the targets is smaller than a square of this size."""
-        refuse_small(self, indices, size, key=key, multiple=multiple)
+        refuse_small(self, indices, size, key=key, multiple=multiple, border=border)
 
     def to(self, device: torch.device) -> "ViewStore":
         """Return the same views near a device."""
@@ -129,8 +135,14 @@ def view_table(
         chosen = group[max(0, first) : max(0, first) + num_views]
         if first < 0 or len(chosen) < num_views:
             listed = ", ".join(printable(folder.name) for folder in group[:MAX_LISTED])
+            if len(folders) < 2:
+                raise UserError(
+                    "data.views=folders: there are no folders of views side by side; name one "
+                    "with such\nfolders, or choose data.views=shifts | frames."
+                )
+            are = "is only 1 folder" if len(group) == 1 else f"are only {len(group)} folders"
             raise UserError(
-                f"data.num_views={num_views}: there are only {len(group)} folders of views "
+                f"data.num_views={num_views}: there {are} of views "
                 f"({listed}).\nChoose data.num_views={len(group)} or fewer, or "
                 "data.views=shifts | frames."
             )

@@ -6,8 +6,8 @@ playlist cannot name further files.
 """
 
 __all__ = [
-    "GIF", "GIF_TICK", "MAX_FRAMES", "RATE", "VIDEO_SUFFIXES", "MissingPyAV", "frames_in",
-    "gif_ticks", "pyav",
+    "GIF", "GIF_TICK", "MAX_FRAMES", "MAX_RATE", "RATE", "VIDEO_SUFFIXES", "MissingPyAV",
+    "frames_in", "gif_ticks", "pyav", "rate_in",
 ]  # fmt: skip
 
 import itertools
@@ -34,6 +34,8 @@ MAX_FRAMES = 1_000_000
 """Largest number of frames of a file."""
 RATE = re.compile(rb"limner frames_per_second=(\d{1,9}(?:/\d{1,9})?)")
 """Comment in a GIF of limner, since PIL stores equal neighbours as one frame that lasts longer."""
+MAX_RATE = 1000
+"""Largest number of frames per second of a file."""
 GIF_TICK = 10
 """Unit in milliseconds of the duration of a GIF's frame."""
 
@@ -64,8 +66,30 @@ def frames_in(file: BinaryIO, suffix: str) -> Iterator[Image.Image]:
     except NotPlainError:
         raise
     except Exception as error:  # an untrusted file may cause any exception in PIL and PyAV
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = reason or type(error).__name__
         raise NotPlainError(f"is damaged ({reason})") from error
+
+
+def rate_in(file: BinaryIO, suffix: str) -> float | None:
+    """Return the frames per second that an open file states, above 0 and at most 1000; else None.
+
+    A GIF of another program may give each frame its own time; that of the first frame counts.
+
+    Args:
+        file: Open binary file that can seek.
+        suffix: Suffix of the file's name in lower case.
+    """
+    try:
+        if suffix == GIF:
+            picture = Image.open(file, formats=["GIF"])
+            rate = _limner_rate(picture) or Fraction(1000) / int(picture.info["duration"])
+        else:
+            with pyav().open(file, format=CONTAINERS[suffix]) as video:
+                rate = video.streams.video[0].average_rate
+        return float(rate) if 0 < rate <= MAX_RATE else None
+    except Exception:  # an untrusted file may cause any exception in PIL and PyAV
+        return None
 
 
 def gif_ticks(rate: Fraction) -> int:
@@ -93,12 +117,17 @@ def _of_gif(file: BinaryIO) -> Iterator[Image.Image]:
     picture = open_picture(content)
     if picture.format != "GIF":
         raise NotPlainError(f"is a {picture.format} file with the suffix {GIF}")
-    comment = picture.info.get("comment", b"")
-    found = RATE.fullmatch(comment if isinstance(comment, bytes) else b"")
-    rate = None if found is None else Fraction(found[1].decode())
+    rate = _limner_rate(picture)
     for frame in ImageSequence.Iterator(picture):
         frame.load()
         yield from itertools.repeat(frame, _repeats(frame, rate))
+
+
+def _limner_rate(picture: Image.Image) -> Fraction | None:
+    """Return the rate that a GIF of limner states; None for GIFs of other programs."""
+    comment = picture.info.get("comment", b"")
+    found = RATE.fullmatch(comment if isinstance(comment, bytes) else b"")
+    return None if found is None else Fraction(found[1].decode())
 
 
 def _repeats(frame: Image.Image, rate: Fraction | None) -> int:

@@ -4,8 +4,8 @@ Frames are one uint8 tensor (T, C, H, W). See `limner.files.video_frames` for th
 """
 
 __all__ = [
-    "MAX_FRAME_BYTES", "VIDEO_SUFFIXES", "MissingPyAV", "read_frames", "write_frames", "write_gif",
-    "write_video",
+    "MAX_FRAME_BYTES", "VIDEO_SUFFIXES", "MissingPyAV", "frame_rate", "read_frames",
+    "write_frames", "write_gif", "write_video",
 ]  # fmt: skip
 
 import itertools
@@ -29,6 +29,7 @@ from limner.files.video_frames import (
     frames_in,
     gif_ticks,
     pyav,
+    rate_in,
 )
 
 MAX_BYTES = 2**32
@@ -59,11 +60,27 @@ def read_frames(
     """
     path = Path(path)
     if path.is_dir():
-        return _stacked(_from_folder(path, first, count, num_channels))
+        frames = _from_folder(path, first, count, num_channels)
+        none = f"has no frame {first}" if first else "has no pictures, such as frame_1.png"
+        return _stacked(frames, none)
     with open_regular(path, max_bytes=MAX_BYTES) as file:
         frames = frames_in(file, path.suffix.lower())
         chosen = itertools.islice(frames, first, _end(first, count))
-        return _stacked(_array(frame, num_channels) for frame in chosen)
+        made = (_array(frame, num_channels) for frame in chosen)
+        return _stacked(made, f"has no frame {first}" if first else "has no frames")
+
+
+def frame_rate(path: Path) -> float | None:
+    """Return the frames per second of a GIF or a video; None for a folder, or if unknown.
+
+    Raises:
+        NotPlainError: If the file is none, or is too large.
+    """
+    path = Path(path)
+    if path.is_dir() or path.suffix.lower() not in VIDEO_SUFFIXES:
+        return None
+    with open_regular(path, max_bytes=MAX_BYTES) as file:
+        return rate_in(file, path.suffix.lower())
 
 
 def write_gif(
@@ -167,7 +184,8 @@ def _array(picture: Image.Image, num_channels: int) -> np.ndarray:
     return array.reshape(*array.shape[:2], num_channels).transpose(2, 0, 1)
 
 
-def _stacked(frames: Iterable[np.ndarray]) -> Tensor:
+def _stacked(frames: Iterable[np.ndarray], none: str) -> Tensor:
+    """Return frames (T, C, H, W); `none` is the message if there are none."""
     found: list[np.ndarray] = []
     for frame in frames:
         found.append(frame)
@@ -179,7 +197,7 @@ def _stacked(frames: Iterable[np.ndarray]) -> Tensor:
         if frame.shape != found[0].shape:
             raise NotPlainError("has frames of different sizes")
     if not found:
-        raise NotPlainError("has no such frames")
+        raise NotPlainError(none)
     return torch.from_numpy(np.stack(found))
 
 

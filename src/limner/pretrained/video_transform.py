@@ -1,6 +1,6 @@
 """A trained model of video prediction as a function of sequences of any size."""
 
-__all__ = ["PredictsFrames", "predicted", "predicts_frames"]
+__all__ = ["PredictsFrames", "predicted", "predicts_frames", "transforms"]
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -76,9 +76,22 @@ def predicted(
 
 def predicts_frames(folder: Path, *, trust: Sequence[str]) -> bool:
     """Return whether the config in a folder names a model that predicts frames."""
+    kind = _kind(folder, trust=trust)
+    return getattr(kind, "reads_frames", False) is True and hasattr(kind, "transform")
+
+
+def transforms(folder: Path, *, trust: Sequence[str]) -> bool:
+    """Return whether the config in a folder may name a model that transforms pictures or frames.
+
+    A model whose class is not known may do so.
+    """
+    kind = _kind(folder, trust=trust)
+    return kind is None or hasattr(kind, "transform")
+
+
+def _kind(folder: Path, *, trust: Sequence[str]) -> Any:
     if not (folder / "config.yaml").is_file():
-        return False
+        return None
     model = read_config(folder / "config.yaml").get("model")
     name = model.get("_target_") if isinstance(model, Mapping) else None
-    kind = allowed(name, "model", trust=trust)
-    return getattr(kind, "reads_frames", False) is True and hasattr(kind, "transform")
+    return allowed(name, "model", trust=trust)

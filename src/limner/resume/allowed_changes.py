@@ -4,6 +4,7 @@ __all__ = ["MAY_CHANGE", "differences", "leaves", "refuse_changes", "same_length
 
 import json
 import re
+import textwrap
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -112,10 +113,14 @@ def refuse_changes(before: DictConfig, after: DictConfig, subject: str, advice: 
     kept = [f"{key}={old}" for key, (old, new) in found.items() if "${num_updates}" in new]
     if kept:
         more.append(f"To keep the schedule of this run, which ends there: {' '.join(kept)}")
-    raise UserError(
-        "\n".join([f"{subject}: these changes would make another run:", *lines[:SHOWN], *more])
-        + f"\n{advice}\nWhat may change in a run: {', '.join(kind.name for kind in MAY_CHANGE)}."
-    )
+    head = f"{subject}: these changes would make another run:"
+    allowed = f"What may change in a run: {', '.join(kind.name for kind in MAY_CHANGE)}."
+    raise UserError("\n".join([_wrapped(head), *lines[:SHOWN], *more, advice, _wrapped(allowed)]))
+
+
+def _wrapped(line: str) -> str:
+    """Return a line in lines of 80 columns, broken between words."""
+    return textwrap.fill(line, 80, break_long_words=False, break_on_hyphens=False)
 
 
 def same_length(before: DictConfig, after: DictConfig) -> bool:

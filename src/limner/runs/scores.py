@@ -17,6 +17,8 @@ from limner.runs.frame_tables import frame_tables, has_steps, refuse_steps
 
 WIDTH = 76
 """Largest number of characters of a title in one line."""
+LONGEST_NAME = 30
+"""Largest number of characters of a name that a table keeps in one line."""
 MAX_BITS = 1000
 """Largest number of bits of an integer; larger integers do not fit a float."""
 
@@ -82,8 +84,9 @@ def scores_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
     has_floor = any("floor" in entry for entry in entries.values())
     baselines = dict.fromkeys(name for e in entries.values() for name in e.get("baselines", {}))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("score", overflow="fold")
-    table.add_column("value", justify="right")
+    are_short = max(map(len, entries), default=0) <= LONGEST_NAME  # "of" is wrapped, not a name
+    table.add_column("score", overflow="fold", no_wrap=are_short)
+    table.add_column("value", justify="right", no_wrap=are_short)
     for name in baselines:
         table.add_column(Text(printable(name)), justify="right")
     if has_floor:
@@ -174,5 +177,6 @@ def _images(protocol: Mapping[str, Any]) -> str:
     if "reference" in protocol:
         parts.append(f"{protocol['reference']['num_images']:,} real")
     if "split" in protocol:
-        parts.append(f"{protocol['split']} images")
+        what = "sequences" if "num_frames" in protocol else "images"
+        parts.append(f"{protocol['split']} {what}")
     return ", ".join(parts)

@@ -66,6 +66,8 @@ def finish(trainer: L.Trainer, config: DictConfig) -> float | None:
         protocol["binarisation"] = kind
     if isinstance(trainer.datamodule, KINDS):
         protocol |= background_of(trainer.datamodule.originals("validation")[0])
+    if getattr(trainer.datamodule, "has_frames", False):
+        protocol["num_frames"] = trainer.datamodule.num_frames
     for name in sorted(n for n in values if n.removesuffix("_std") not in entries):
         entries[name] = entry(trainer, values[name], std=None, protocol=protocol)
     if entries:

@@ -120,7 +120,8 @@ def _length(
         told = f"{last:,} updates{share}"
     if (most := trainer.get("max_time")) is not None:
         told += f", max_time {most}"
-    return f"{told} of {batch:,} images an update"
+    what = "sequences" if getattr(data, "has_frames", False) else "images"
+    return f"{told} of {batch:,} {what} an update"
 
 
 def _limited(limit: float | None, num_images: int, per_update: int) -> int:

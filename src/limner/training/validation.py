@@ -210,6 +210,7 @@ def refuse_model(
             batch_size=config.data.batch_size,
             batches_per_update=getattr(model, "batches_per_update", 1),
             num_processes=num_processes,
+            what="sequences" if getattr(data, "has_frames", False) else "images",
         )
     refuse_unreachable(config, data, model, num_processes)
 
