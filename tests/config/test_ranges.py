@@ -45,8 +45,6 @@ SAMPLES = 30
      ("callbacks.game.first_update", -1, "must be 0 or more"),
      ("model.discriminator_lr", -0.1, "must be 0 or more"),
      ("network.predictor.patch", 0, "must be 1 or more"),
-     ("network.pixelcnn.num_layers", 0, "must be 1 or more"),
-     ("data.num_inputs", -1, "must be 1 or more"),
      ("data.num_views", -1, "must be 1 or more"),
      ("network.pixelcnn.dropout", -1.0, "must be 0 or more, and below 1"),
      ("network.code_prior.dropout", 1.0, "must be 0 or more, and below 1"),

@@ -140,10 +140,3 @@ def test_video_prediction_refuses_a_number_of_frames_below_one(change):
     } | change  # fmt: skip
     with pytest.raises(ValueError, match="must be 1 or more"):
         type(model)(**given)
-
-
-@pytest.mark.parametrize("key", ["start", "end"])
-def test_probability_of_a_true_frame_must_be_0_to_1(key):
-    schedule = Linear(**{"start": 1.0, "end": 0.0, "first": 0, "last": 2} | {key: -1.0})
-    with pytest.raises(ValueError, match=rf"scheduled_sampling\.{key}=-1\.0: must be a prob"):
-        prediction(recurrent(), {"pixel": l2()}, sampling=schedule)
