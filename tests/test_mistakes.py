@@ -161,7 +161,7 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
             "model.objective.num_samples=0: must be 1 or more",
         ),
         (["model/objective=dreg", "model.kl_weight=4"], "model.kl_weight=4"),
-        (["network=ladder"], "null if the decoder is a ladder"),
+        (["network=ladder"], "must be null, since the layers of a ladder"),
         (["model/condition=concat", "model/prior=vamp"], "another model/prior, such as flow"),
         (["model/condition=auxiliary"], "is for discriminators, and this model has none"),
         (["model/condition=projection"], "model/condition=projection is for discriminators"),

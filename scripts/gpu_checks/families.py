@@ -48,7 +48,11 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "pix2pix": SMALL_PATCHES,
     "cyclegan": SMALL_PATCHES,
     "video_prediction": ("data.num_inputs=3", "data.num_targets=3"),
-    "sequence_vae": ("data.num_inputs=3", "data.num_targets=3"),
+    "sequence_vae": (
+        "data.num_inputs=3",
+        "data.num_targets=3",
+        "network.decoder.patch_size=2",
+    ),
 }
 """Further words of a family."""
 NUM_COMPARED = 10
