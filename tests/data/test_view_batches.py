@@ -156,7 +156,7 @@ def test_whole_pictures_of_stored_views_have_all_pixels():
 
 
 def test_single_view_of_no_margin_equals_the_data_of_super_resolution():
-    """With one stored view, crops and inputs are those of `CropBatches`."""
+    """With one stored view, crops and inputs equal the crops and inputs of `CropBatches`."""
     places = store_of_places(SIZES)
     store = ViewStore(places, torch.arange(3)[:, None])
     others = {

@@ -12,7 +12,7 @@ from support import clips
 
 @pytest.fixture
 def grey():
-    """Return 6 random grey frames, of which three in a row are equal."""
+    """Return 6 random grey frames; three in a row are equal."""
     frames = torch.randint(256, (6, 1, 9, 12), generator=torch.manual_seed(0)).byte()
     frames[2:4] = frames[1]
     return frames

@@ -96,7 +96,7 @@ class FrameScores(L.Callback):
         self.add(self._tally, outputs["output"], batch, trainer.datamodule)
 
     def add(self, tally: FrameTally, output: Tensor, batch: Batch, data: Any) -> None:
-        """Add the predictions of a batch, and those of the baselines, to a tally.
+        """Add the predictions of the model and of the baselines for a batch to a tally.
 
         Args:
             tally: Tally of the model and the baselines.

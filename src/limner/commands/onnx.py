@@ -2,7 +2,7 @@
 
 A model that draws becomes z (N, latent_dim) -> images; N is free. A model that transforms pictures
 becomes input (N, C, H, W) -> image; N, H and W are free. For a model of several views, the
-channels are those of all views, as many as in training. A model that predicts frames becomes
+channels of all views of training stand one after another. A model that predicts frames becomes
 input (N, T, C, H, W) -> frames, with the numbers and the size of frames of training; N is free.
 All have the EMA weights. A model with choices, such as a direction, becomes a file for each
 choice: model_ab.onnx and model_ba.onnx.

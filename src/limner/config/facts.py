@@ -103,8 +103,8 @@ def refuse_kind_of_data(model: object, data: object) -> None:
 
     A model that `reads_input` needs data with an `input_shape`. A model that `reads_domains` needs
     data with a method `domain`, and no other model can read such data. The same holds for a model
-    that `reads_frames`, and data that `has_frames`. The numbers of frames of such a model are
-    those of the data.
+    that `reads_frames`, and data that `has_frames`. Such a model needs the numbers of frames of
+    the data.
     """
     name, has_domains = type(model).__name__, hasattr(data, "domain")
     own = f"data={getattr(data, 'name', None)}"

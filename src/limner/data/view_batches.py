@@ -25,7 +25,7 @@ class ViewCrops(CropBatches):
     """Endless stream of random crops of several views; see `CropBatches`.
 
     Args:
-        store: Store of pictures of which views are made, or a `ViewStore` of views.
+        store: Store of pictures, from which views are made, or a `ViewStore` of views.
         indices: int64 (N,): numbers of the training pictures.
         shifts: Shifts of the views; None for a `ViewStore`.
         crop_size: Height and width of a crop of the target.

@@ -146,7 +146,7 @@ class VAE(L.LightningModule):
         """Return expected images (T, B, C, H, W) after each step of a decoder that paints.
 
         The decoder of DRAW paints in T steps, see `limner.networks.draw`. For any other decoder T
-        is 1, and the images are those of `generate`.
+        is 1, and the images equal the images of `generate`.
         """
         if not paints(best(self)["decoder"]):
             return self.generate(z, labels).unsqueeze(0)
