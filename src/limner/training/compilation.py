@@ -43,6 +43,7 @@ def compile_training(model: nn.Module, mode: str | None) -> None:
 
     if hasattr(config, "trace_autograd_ops"):  # since torch 2.11
         config.trace_autograd_ops = True  # gradient penalties call torch.autograd.grad
+    config.allow_rnn = True  # torch.nn.LSTM is captured step by step, and else ends a graph
     config.optimize_ddp = False  # DDP would cut a graph in pieces, which a penalty does not allow
     # (test_two_processes_compute_the_same_losses_when_compiled)
     on_several = getattr(model, "compiles_on_several_processes", True)
