@@ -161,13 +161,27 @@ class Scores(L.Callback):
 
     def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
         self.refuse(model, trainer.datamodule)
-        self.features.prepare(trainer.datamodule)
+        self.prepare(trainer.datamodule)
         every = self.every_num_epochs
         if every == "auto":
             num_samples = self.num_compared(self.num_samples, trainer.datamodule)
             num_images = USUAL * images_per_epoch(trainer.datamodule)
             every = USUAL * max(1, math.ceil(num_samples / (SHARE * num_images)))
         self.interval = Interval(every=every, growth=self.interval.growth)
+
+    def prepare(self, data: RealImages) -> None:
+        """Load or train the networks that score; raise `UserError` if this is impossible."""
+        self.features.prepare(data)
+
+    def conditions(self, data: RealImages, first: int, end: int) -> dict[str, Tensor]:
+        """Return arguments of `sample` for samples `first` to `end` - 1; here none."""
+        return {}
+
+    def further(
+        self, model: Any, device: torch.device, *, pause: Pause | None = None
+    ) -> dict[str, Score]:
+        """Return scores of a model beside those of `compare` by name; here none."""
+        return {}
 
     def check_scores(self, scores: Sequence[str]) -> None:
         """Raise `UserError` for a score that does not suit the pictures; accept all here."""
@@ -268,11 +282,12 @@ class Scores(L.Callback):
         def images(first: int, end: int) -> Tensor:
             chunk = first // self.batch_size
             generator = generator_for(self.seed, "scores", chunk)
-            return to_uint8(model.sample(end - first, generator=generator))
+            conditions = self.conditions(trainer.datamodule, first, end)
+            return to_uint8(model.sample(end - first, generator=generator, **conditions))
 
         scores = self.compare(
             images, num_samples, references=self._references, device=model.device, pause=pause
-        )
+        ) | self.further(model, model.device, pause=pause)
         made_from = {
             "weights": "raw" if getattr(model, "ema", None) is None else "ema",
             "seed": self.seed,
