@@ -22,7 +22,9 @@ from limner.config.options import (
 )
 from limner.errors import UserError
 
-FACTS = ("image_shape", "input_shape", "num_classes")
+FACTS = (
+    "image_shape", "input_shape", "num_classes", "vocabulary", "num_tokens", "text_length",
+)  # fmt: skip
 OF_INPUTS = re.compile(r"'data\.(input_shape|scale)\b")
 """Keys of data with inputs, in the error about a config that reads a key which is not there."""
 OF_FRAMES = re.compile(r"'data\.(num_inputs|num_targets|num_frames)\b")
