@@ -34,7 +34,7 @@ class Batch(TypedDict):
     label: NotRequired[Tensor]
     """Classes int64 (B,) in [0, num_classes); absent if the data have no labels."""
     text: NotRequired[Tensor]
-    """Tokens int64 (B, L) of a caption of each image, see `limner.data.vocabulary`."""
+    """Captions int64 (B, L), see `limner.data.vocabulary`; absent if the data have no captions."""
     frames: NotRequired[Tensor]
     """Frames of each sequence float32 (B, T, C, H, W) in [-1, 1]; such a batch has no `image`."""
     input: NotRequired[Tensor]

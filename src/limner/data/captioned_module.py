@@ -17,12 +17,9 @@ from limner.data.several_captions import SeveralCaptions
 from limner.data.sources import Source, StoreSource
 from limner.data.splits import named
 from limner.data.store import OnCorrupt, StoreKind
-from limner.data.vocabulary import MAX_WORDS, Tokenizer, Vocabulary, parse, split_words
+from limner.data.vocabulary import MAX_TOKENS, MAX_WORDS, Tokenizer, Vocabulary, parse, split_words
 from limner.errors import UserError
 from limner.interfaces import Augmentation
-
-MAX_LENGTH = 1024
-"""Largest number of words of a caption that limner reads."""
 
 
 class CaptionedDataModule(ImageDataModule):
@@ -78,7 +75,7 @@ class CaptionedDataModule(ImageDataModule):
             on_corrupt=on_corrupt, background=background,
         )  # fmt: skip
         for key, value, most in (
-            ("max_words", max_words, MAX_LENGTH), ("text_length", text_length, MAX_LENGTH),
+            ("max_words", max_words, MAX_TOKENS), ("text_length", text_length, MAX_TOKENS),
             ("vocabulary_size", vocabulary_size, MAX_WORDS),
         ):  # fmt: skip
             if value is not None and not 1 <= value <= most:

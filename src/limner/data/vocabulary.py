@@ -5,7 +5,16 @@ that put no spaces between words, such as Chinese, have one word per character. 
 that differ only in case, spaces or punctuation have the same tokens.
 """
 
-__all__ = ["MAX_WORDS", "PADDING", "UNKNOWN", "Tokenizer", "Vocabulary", "parse", "split_words"]
+__all__ = [
+    "MAX_TOKENS",
+    "MAX_WORDS",
+    "PADDING",
+    "UNKNOWN",
+    "Tokenizer",
+    "Vocabulary",
+    "parse",
+    "split_words",
+]
 
 import collections
 import json
@@ -21,6 +30,8 @@ NUM_SPECIAL = 2
 """Number of tokens that are no words: padding and the unknown word."""
 MAX_WORDS = 1_000_000
 """Largest number of words of a vocabulary."""
+MAX_TOKENS = 1024
+"""Largest number of tokens of a caption."""
 MAX_BYTES = 120_000
 """Largest size in bytes of a vocabulary that is made from captions, so that the config of a run
 stays small enough to be read as plain data."""
