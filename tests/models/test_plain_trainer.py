@@ -8,6 +8,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from limner.config.build import build
 from limner.models.adversarial_checks import validation_losses
+from limner.models.conditions import given_labels
 
 SMALL = {
     "gan": ["network=mlp", "network.generator.hidden_dims=[16]",
@@ -146,8 +147,8 @@ def test_validation_losses_equal_training_losses_without_penalties(parts, condit
     found = validation_losses(module.eval(), batch)
     torch.manual_seed(1)
     inputs, _ = module.objective.draw_inputs(
-        batch, module.noise, num_steps=1, latent_dim=module.latent_dim,
-        is_conditional=module.num_classes is not None,
+        batch["image"], given_labels(module, batch), module.noise, num_steps=1,
+        latent_dim=module.latent_dim,
     )  # fmt: skip
     expected = (
         module.objective.discriminator_losses(inputs, 0, update=0).means

@@ -15,8 +15,9 @@ from limner.callbacks.pictures import grid
 from limner.callbacks.run_pictures import PeriodicPictures, write_picture
 from limner.files.videos import write_gif
 from limner.models import VAE
+from limner.models.conditions import drawn_labels
 from limner.models.variational import paints
-from limner.randomness import generator_for, uniform_labels
+from limner.randomness import generator_for
 
 MOST_COLUMNS = 16  # largest number of steps with a column
 MAX_SIDE = 512  # pixels; largest height and width of the GIF
@@ -60,7 +61,7 @@ class PaintingSteps(PeriodicPictures):
             return None
         generator = generator_for(self.seed, "painting_steps")
         codes = model.sample_codes(self.num_images, generator=generator)
-        labels = uniform_labels(self.num_images, model.num_classes, generator=generator)
+        labels = drawn_labels(model, self.num_images, generator=generator)
         painted = model.paint(codes, labels).float().cpu()
         steps = _shown(len(painted))
         with self.writing():

@@ -6,6 +6,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from limner.models.conditions import labels_at
 from limner.pixels import to_float
 
 
@@ -23,15 +24,15 @@ def held_out(
 
     Returns:
         Images (N, C, H, W) in [-1, 1] with N <= `num_images`, on the model's device, and a list
-        that contains their labels int64 (N,) for a conditional model, and is empty otherwise.
+        that contains their labels int64 (N,), or texts (N, L), for a conditional model, and is
+        empty otherwise.
     """
     name = next(n for n in ("validation", "train") if len(trainer.datamodule.split(n)[1]))
     store, indices = trainer.datamodule.split(name)
     chosen = spread(indices, num_images)
     images = to_float(store.gather(chosen)).to(model.device)
-    if getattr(model, "num_classes", None) is None or store.labels is None:
-        return images, []
-    return images, [store.labels[chosen].to(model.device)]
+    labels = labels_at(model, store, chosen)
+    return images, [] if labels is None else [labels.to(model.device)]
 
 
 def spread(indices: Tensor, num: int) -> Tensor:

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from limner.errors import UserError
 from limner.interfaces import Generates
+from limner.models.conditions import drawn_labels
 from limner.pretrained.picture_transform import PictureTransform, Transforms, choices_of
 from limner.pretrained.trained_model import TrainedModel
 from limner.pretrained.video_transform import PredictsFrames
-from limner.randomness import uniform_labels
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-4  # largest difference of pixels in [-1, 1]
@@ -48,7 +48,8 @@ def require() -> None:
 def export(model: TrainedModel, path: Path) -> None:
     """Write the network of a model: codes or pictures -> images (N, C, H, W) in [-1, 1].
 
-    A model that draws takes `z` (N, latent_dim), and `labels` (N,) if it is conditional. A model
+    A model that draws takes `z` (N, latent_dim), and `labels`, classes (N,) or texts (N, L), if
+    it is conditional. A model
     that transforms pictures takes `input` (N, C, H, W) in [-1, 1], and `mask` (N, 1, H, W) if it
     fills holes. For each choice of a model with choices, the name of the file ends in the choice.
 
@@ -71,11 +72,10 @@ def export(model: TrainedModel, path: Path) -> None:
 
 def _export_generate(model: TrainedModel, path: Path) -> None:
     network = _Generate(model.module)
-    num_classes = model.num_classes if model.is_conditional else None
-    example = _codes(model.module, 3, num_classes)
+    example = _codes(model.module, 3)
     _write(network, example, path, output="images", free={0: torch.export.Dim("batch")})
     for num_images in CHECKED:
-        _check(network, path, _codes(model.module, num_images, num_classes))
+        _check(network, path, _codes(model.module, num_images))
 
 
 def _export_transform(model: TrainedModel, path: Path) -> None:
@@ -135,11 +135,11 @@ class _Transform(nn.Module):
         return self.transform.apply(input, mask)
 
 
-def _codes(module: Generates, num_images: int, num_classes: int | None) -> dict[str, Tensor]:
+def _codes(module: Generates, num_images: int) -> dict[str, Tensor]:
     """Return random inputs of a network that draws, by their names."""
     generator = torch.Generator().manual_seed(num_images)
     z = torch.randn(num_images, module.latent_dim, generator=generator)
-    labels = uniform_labels(num_images, num_classes, generator=generator)
+    labels = drawn_labels(module, num_images, generator=generator)
     return {"z": z} if labels is None else {"z": z, "labels": labels}
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from limner.interfaces import AdversarialLoss, Augmentation, AuxiliaryLoss, Batch, label_kwargs
+from limner.interfaces import AdversarialLoss, Augmentation, AuxiliaryLoss, label_kwargs
 from limner.losses.penalty import Pairs, Penalties
 from limner.models.adversarial_checks import check_players, is_relativistic, num_draws_of
 from limner.randomness import Noise
@@ -24,7 +24,7 @@ class Inputs(NamedTuple):
     """Inputs of a step of a player: B pairs of a real image and the code of a fake image."""
 
     real: Tensor  # images (B, C, H, W) in [-1, 1]
-    labels: Tensor | None  # classes int64 (B,) of both images of a pair; None if unconditional
+    labels: Tensor | None  # classes or texts of both images of a pair; None if unconditional
     z: Tensor  # codes (B, latent_dim)
     for_real: Tensor  # random numbers (B, num_draws) to augment the real images with
     for_fake: Tensor  # random numbers (B, num_draws) to augment the fake images with
@@ -57,18 +57,24 @@ class AdversarialObjective:
         check_players(self.discriminator, self.loss, self.penalty)
 
     def draw_inputs(
-        self, batch: Batch, noise: Noise, *, num_steps: int, latent_dim: int, is_conditional: bool
+        self,
+        images: Tensor,
+        labels: Tensor | None,
+        noise: Noise,
+        *,
+        num_steps: int,
+        latent_dim: int,
     ) -> list[Inputs]:
         """Return the inputs of an update: of each step of D, and then of G's step.
 
-        The batch contains the images of all D's steps. G's step has the real images and classes of
-        D's last step, and other random numbers.
+        `images` and `labels` are those of all D's steps. G's step has the real images and labels
+        of D's last step, and other random numbers.
         """
         num_draws = num_draws_of(self.augmentation)
-        reals = batch["image"].chunk(num_steps)
-        labels = batch["label"].chunk(num_steps) if is_conditional else [None] * num_steps
+        reals = images.chunk(num_steps)
+        given = [None] * num_steps if labels is None else labels.chunk(num_steps)
         steps = []
-        for real, label in zip([*reals, reals[-1]], [*labels, labels[-1]], strict=True):
+        for real, label in zip([*reals, reals[-1]], [*given, given[-1]], strict=True):
             z = noise.normal(real, latent_dim)
             uniform = noise.uniform(real, 2 * num_draws)
             for_real, for_fake = uniform[:, :num_draws], uniform[:, num_draws:]

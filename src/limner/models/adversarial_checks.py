@@ -27,6 +27,7 @@ from limner.interfaces import (
 )
 from limner.losses.diagnostics import discriminator_statistics
 from limner.losses.penalty import Penalties, Penalty
+from limner.models.conditions import given_labels
 from limner.processes import from_all_processes
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def validation_losses(model: "GAN", batch: Batch) -> dict[str, Tensor]:
     come from torch's own generator.
     """
     objective, real = model.objective, batch["image"]
-    labels = {} if model.num_classes is None else label_kwargs(batch["label"])
+    labels = label_kwargs(given_labels(model, batch))
     z = torch.randn(len(real), model.latent_dim).to(real)
     fake = model.generator(z, **labels)
     real_logits, fake_logits = (model.discriminator(each, **labels) for each in (real, fake))

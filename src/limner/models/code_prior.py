@@ -15,12 +15,12 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory
+from limner.models.conditions import drawn_labels, given_labels
 from limner.models.ema import best, evaluating, follow, freeze, make_ema
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.vqvae import VQVAE
-from limner.randomness import uniform_labels
 
 
 class CodePrior(L.LightningModule):
@@ -110,7 +110,7 @@ class CodePrior(L.LightningModule):
                 uniformly.
         """
         if labels is None:
-            labels = uniform_labels(num_images, self.num_classes, generator=generator)
+            labels = drawn_labels(self, num_images, generator=generator)
         if labels is not None:
             labels = labels.to(self.device)
         with evaluating(best(self)) as network:
@@ -138,7 +138,7 @@ class CodePrior(L.LightningModule):
     test_step = validation_step
 
     def _labels(self, batch: Batch) -> Tensor | None:
-        return None if self.num_classes is None else batch["label"]
+        return given_labels(self, batch)
 
     def _codes(self, images: Tensor) -> Tensor:
         """Return the codes int64 (B, h * w) of images (B, C, H, W), row by row."""

@@ -26,12 +26,13 @@ from limner.losses.diagnostics import means
 from limner.losses.penalty import Penalties, Weighted
 from limner.models.adversarial import AdversarialObjective, Inputs
 from limner.models.adversarial_checks import load_pretrained, observe_logits, validation_losses
+from limner.models.conditions import drawn_labels, given_labels
 from limner.models.ema import evaluating, follow, make_ema
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.standing_statistics import make_standing_statistics
-from limner.randomness import Noise, uniform_labels
+from limner.randomness import Noise
 
 
 class GAN(L.LightningModule):
@@ -126,8 +127,8 @@ class GAN(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         *discriminator_inputs, generator_inputs = self.objective.draw_inputs(
-            batch, self.noise, num_steps=self.batches_per_update, latent_dim=self.latent_dim,
-            is_conditional=self.num_classes is not None,
+            batch["image"], given_labels(self, batch), self.noise,
+            num_steps=self.batches_per_update, latent_dim=self.latent_dim,
         )  # fmt: skip
         self.discriminator.requires_grad_(True)
         first_step = self.global_step * self.batches_per_update
@@ -168,7 +169,7 @@ class GAN(L.LightningModule):
     ) -> tuple[Tensor, Tensor | None]:
         z = torch.randn(num_images, self.latent_dim, generator=generator)
         if labels is None:
-            labels = uniform_labels(num_images, self.num_classes, generator=generator)
+            labels = drawn_labels(self, num_images, generator=generator)
         return z, labels
 
     def _draw_images(self, network: nn.Module, num_images: int, generator: Generator) -> Tensor:

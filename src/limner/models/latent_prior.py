@@ -17,6 +17,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory, trait
+from limner.models.conditions import drawn_labels, given_labels, labels_at
 from limner.models.ema import best, evaluating, follow, freeze, make_ema
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
@@ -24,7 +25,7 @@ from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.vae import VAE
 from limner.models.variational import Prior
 from limner.pixels import to_float
-from limner.randomness import Noise, uniform_labels
+from limner.randomness import Noise
 
 FITTED_AT_ONCE = 1000  # images per batch of the encoder
 
@@ -117,7 +118,7 @@ class LatentPrior(L.LightningModule):
         """
         codes = self.sample_codes(num_images, generator=generator)
         if labels is None:
-            labels = uniform_labels(num_images, self.num_classes, generator=generator)
+            labels = drawn_labels(self, num_images, generator=generator)
         return self.generate(codes, labels)
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -160,7 +161,7 @@ class LatentPrior(L.LightningModule):
     test_step = validation_step
 
     def _labels(self, batch: Batch) -> Tensor | None:
-        return None if self.num_classes is None else batch["label"]
+        return given_labels(self, batch)
 
     def _codes(self, images: Tensor, labels: Tensor | None, eps: Tensor) -> Tensor:
         mean, logvar = self.first_stage.posterior(images, labels)
@@ -182,8 +183,8 @@ class LatentPrior(L.LightningModule):
         generator, codes = torch.Generator().manual_seed(0), []
         for part in indices.split(FITTED_AT_ONCE):
             images = to_float(store.gather(part)).to(self.device)
-            conditional = self.num_classes is not None
-            labels = store.labels[part].to(self.device) if conditional else None
+            labels = labels_at(self, store, part)
+            labels = None if labels is None else labels.to(self.device)
             eps = torch.randn(len(part), self.latent_dim, generator=generator).to(images)
             codes.append(self._codes(images, labels, eps).cpu())
         prior = self.network["prior"]

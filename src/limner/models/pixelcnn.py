@@ -16,13 +16,13 @@ from torch.optim import Optimizer
 
 from limner.errors import UserError
 from limner.interfaces import Batch, OptimizerFactory, label_kwargs
+from limner.models.conditions import drawn_labels, given_labels
 from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.variational import Likelihood, check_readable
 from limner.pixels import to_float
-from limner.randomness import uniform_labels
 
 
 class DiscreteLikelihood(Likelihood, Protocol):
@@ -148,7 +148,7 @@ class PixelCNN(L.LightningModule):
     test_step = validation_step
 
     def _labels(self, batch: Batch) -> Tensor | None:
-        return None if self.num_classes is None else batch["label"]
+        return given_labels(self, batch)
 
     def _loss(self, network: nn.ModuleDict, images: Tensor, labels: Tensor | None) -> Tensor:
         """Return -log p of images (B, C, H, W) in nats, averaged over images."""
@@ -163,7 +163,7 @@ class PixelCNN(L.LightningModule):
     ) -> Tensor:
         """Draw images (num_images, C, H, W), with keywords `given` for the network."""
         if labels is None:
-            labels = uniform_labels(num_images, self.num_classes, generator=generator)
+            labels = drawn_labels(self, num_images, generator=generator)
         with evaluating(best(self)) as network:
             pixelcnn = network["pixelcnn"]
             uniform = torch.rand(num_images, *pixelcnn.image_shape, generator=generator)

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory, Schedule, label_kwargs, trait
 from limner.losses.bounds import LogWeights
+from limner.models.conditions import drawn_labels, given_labels
 from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
@@ -33,7 +34,7 @@ from limner.models.variational import (
     is_ladder,
     paints,
 )
-from limner.randomness import Noise, uniform_labels
+from limner.randomness import Noise
 
 
 class VAE(L.LightningModule):
@@ -121,7 +122,7 @@ class VAE(L.LightningModule):
         """
         codes = self.sample_codes(num_images, generator=generator)
         if labels is None:
-            labels = uniform_labels(num_images, self.num_classes, generator=generator)
+            labels = drawn_labels(self, num_images, generator=generator)
         return self.generate(codes, labels)
 
     def sample_codes(self, num_codes: int, *, generator: Generator | None = None) -> Tensor:
@@ -226,7 +227,7 @@ class VAE(L.LightningModule):
         return batch["image"]
 
     def _labels(self, batch: Batch) -> Tensor | None:
-        return None if self.num_classes is None else batch["label"]
+        return given_labels(self, batch)
 
     def _losses(
         self,

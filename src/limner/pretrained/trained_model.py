@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from limner.errors import UserError
 from limner.files.printable import printable
 from limner.interfaces import DrawsCodes, Encodes, Generates, Reconstructs, Samples
+from limner.models.conditions import drawn_labels, is_conditional
 from limner.pretrained.arrays import to_numpy, to_tensor
 from limner.pretrained.chosen_labels import chosen_labels
 from limner.pretrained.code_paths import linear, spherical
 from limner.pretrained.picture_transform import TILE, PictureTransform, Transforms, transformed
 from limner.pretrained.video_transform import PredictsFrames, predicted
-from limner.randomness import generator_for, uniform_labels
+from limner.randomness import generator_for
 
 BATCH = 64  # number of images in a batch
 
@@ -214,8 +215,8 @@ class TrainedModel:
 
     @property
     def is_conditional(self) -> bool:
-        """Whether the model takes the class of an image."""
-        return getattr(self.module, "num_classes", None) is not None
+        """Whether the model takes the class or the text of an image."""
+        return is_conditional(self.module)
 
     @property
     def _name(self) -> str:
@@ -245,8 +246,7 @@ class TrainedModel:
             codes = self.module.sample_codes(BATCH, generator=generator).cpu()
         else:
             codes = torch.randn(BATCH, self.module.latent_dim, generator=generator)
-        num_classes = self.num_classes if self.is_conditional else None
-        return codes, uniform_labels(BATCH, num_classes, generator=generator)
+        return codes, drawn_labels(self.module, BATCH, generator=generator)
 
     def _drawn(
         self, num_images: int, seed: int, labels: Tensor | None, truncation: float | None
