@@ -121,9 +121,7 @@ class CaptionScores(Scores):
         chosen = torch.arange(first, end) % len(indices)
         return {"labels": store.texts[indices[chosen]]}
 
-    def further(
-        self, model: Any, device: torch.device, *, pause: Pause | None = None
-    ) -> dict[str, Score]:
+    def further(self, model: Any, device: torch.device, pause: Pause | None) -> dict[str, Score]:
         """Return the accuracies of images that the model draws for captions, by name."""
 
         def draw(texts: Tensor, generator: torch.Generator) -> Tensor:

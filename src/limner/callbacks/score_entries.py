@@ -1,6 +1,6 @@
 """Entries of scores.json: values with the protocol of their computation."""
 
-__all__ = ["entry", "write_scores"]
+__all__ = ["entries", "entry", "write_scores"]
 
 import json
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ import lightning as L
 
 from limner.callbacks.rollbacks import Rollbacks
 from limner.files.atomic import write_atomically
+from limner.metrics.evaluator import Score
 
 
 def entry(
@@ -40,6 +41,18 @@ def entry(
         **({} if baselines is None else {"baselines": dict(baselines)}),
         "protocol": dict(protocol),
         **({"rollbacks": past} if past else {}),
+    }
+
+
+def entries(
+    trainer: L.Trainer, scores: Mapping[str, Score], facts: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return the entry of each score by name; `facts` belong to each protocol."""
+    return {
+        name: entry(
+            trainer, value, std=std, protocol=protocol | facts, floor=floor, baselines=baselines
+        )
+        for name, (value, std, protocol, floor, baselines) in scores.items()
     }
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from limner.callbacks.divergence import check_weights
 from limner.callbacks.epochs import is_last_epoch
 from limner.callbacks.measured import measured_of
-from limner.callbacks.score_entries import entry, write_scores
+from limner.callbacks.score_entries import entries, write_scores
 from limner.callbacks.score_names import ENDINGS, check_objective, score_names
 from limner.callbacks.signals import stop_if_asked
 from limner.data.backgrounds import background_of
@@ -177,9 +177,7 @@ class Scores(L.Callback):
         """Return arguments of `sample` for samples `first` to `end` - 1; here none."""
         return {}
 
-    def further(
-        self, model: Any, device: torch.device, *, pause: Pause | None = None
-    ) -> dict[str, Score]:
+    def further(self, model: Any, device: torch.device, pause: Pause | None) -> dict[str, Score]:
         """Return scores of a model beside those of `compare` by name; here none."""
         return {}
 
@@ -287,7 +285,7 @@ class Scores(L.Callback):
 
         scores = self.compare(
             images, num_samples, references=self._references, device=model.device, pause=pause
-        ) | self.further(model, model.device, pause=pause)
+        ) | self.further(model, model.device, pause)
         made_from = {
             "weights": "raw" if getattr(model, "ema", None) is None else "ema",
             "seed": self.seed,
@@ -295,17 +293,7 @@ class Scores(L.Callback):
             **trained_with(model, self.features.protocol()),
         }
         named = {f"val/{name}": score for name, score in scores.items()}
-        self.latest = {
-            name: entry(
-                trainer,
-                value,
-                std=std,
-                protocol=protocol | made_from,
-                floor=floor,
-                baselines=baselines,
-            )
-            for name, (value, std, protocol, floor, baselines) in named.items()
-        }
+        self.latest = entries(trainer, named, made_from)
         if trainer.is_global_zero:
             with self.writing():
                 write_scores(Path(trainer.default_root_dir), self.latest)

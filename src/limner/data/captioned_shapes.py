@@ -175,6 +175,11 @@ class HeldOutStore:
         """Device on which the images are rendered."""
         return self.store.device
 
+    @property
+    def every_combination(self) -> RenderedStore:
+        """Store of as many images, of which no combination is held out."""
+        return self.store
+
     def to(self, device: torch.device) -> "HeldOutStore":
         """Return a store that renders on `device`."""
         moved = object.__new__(HeldOutStore)

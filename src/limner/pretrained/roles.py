@@ -98,7 +98,9 @@ def _is_data_set(kind: type) -> bool:
 
 _METRICS = r"metrics(\.choices\.\w+)?"
 _FEATURES = rf"{_METRICS}(\.distances)?\.features"
-_SCORES = ("scores", "pair_scores", "domain_scores", "frame_scores", "sequence_scores")
+_SCORES = (
+    "scores", "pair_scores", "domain_scores", "frame_scores", "sequence_scores", "caption_scores",
+)  # fmt: skip
 _OF_METRICS = tuple(f"limner.callbacks.{name}" for name in _SCORES)
 _OF_MODELS = (*PARTS, "torch.nn", "torch.optim")
 ROLES = (
@@ -118,6 +120,8 @@ ROLES = (
     Role(rf"{_METRICS}\.perceptual(\W.*)?", _OF_MODELS, _is_part, _never),
     Role(rf"{_METRICS}\.distances", ("limner.metrics",), _has("between"), _never),
     Role(_FEATURES, ("limner.metrics",), _has("prepare"), _never),
+    Role(rf"{_METRICS}\.(matching|attributes)", ("limner.metrics",), _has("hits"), _never),
+    Role(rf"{_METRICS}\.(matching|attributes)\.network", _OF_MODELS, _is_part, _never),
     Role(rf"{_FEATURES}\.network(\W.*)?", _OF_MODELS, _is_part, _is_optimizer),
     Role(r"callbacks\.\w+", ("limner.callbacks",), _is(Callback), _never),
     Role(r"logger\.\w+", ("limner.loggers",), _is(Logger), _never),
