@@ -243,6 +243,8 @@ class ImageStore(Protocol):
     """Text that changes whenever the images or their order change."""
     labels: Tensor | None
     """Classes int64 (N,), or None without labels."""
+    texts: Tensor | None = None
+    """Tokens int64 (N, L) of the caption of each image, or None without captions."""
 
     def __len__(self) -> int: ...
 
@@ -285,8 +287,7 @@ class FeatureExtractor(Protocol):
     """
 
     suffix: str
-    """End of the name of every score, with its underscore: `_ink` gives `val/fid_ink`. The
-    empty suffix belongs to Inception."""
+    """End of each score's name: `_ink` gives `val/fid_ink`. Inception has the empty suffix."""
     num_features: int
     """Size D of the features."""
     num_logits: int
@@ -302,7 +303,4 @@ class FeatureExtractor(Protocol):
         """Return features and logits of uint8 images (B, C, H, W)."""
 
     def protocol(self) -> dict[str, Any]:
-        """Return the facts that make scores comparable, as plain JSON data: name, weights, resize.
-
-        Two networks with different features must have different facts.
-        """
+        """Return the facts that make scores comparable as JSON data: name, weights, resize."""
