@@ -18,7 +18,7 @@ __all__ = [
     "trait",
 ]  # fmt: skip
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, runtime_checkable
 
 from torch import Generator, Tensor, device
@@ -85,13 +85,19 @@ class AdversarialLoss(Protocol):
 
 
 class AuxiliaryLoss(Protocol):
-    """The class losses of both players of a GAN, see `limner.losses.auxiliary`."""
+    """The class losses of both players of a GAN, see `limner.losses.auxiliary`.
 
-    def generator(self, fake_logits: Tensor, *, labels: Tensor) -> Tensor:
-        """Return G's losses (B,) from D's class logits (B, K) for fake images."""
+    The losses are values (B,), or several values (B,) by name. A discriminator that returns a
+    tuple decides what the loss reads instead of class logits, see `limner.losses.matching`.
+    """
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor, *, labels: Tensor) -> Tensor:
-        """Return D's losses (B,) from its class logits (B, K) for real and fake images."""
+    def generator(self, fake_logits: Any, *, labels: Tensor) -> Tensor | Mapping[str, Tensor]:
+        """Return G's losses from D's class logits (B, K) for fake images."""
+
+    def discriminator(
+        self, real_logits: Any, fake_logits: Any, *, labels: Tensor
+    ) -> Tensor | Mapping[str, Tensor]:
+        """Return D's losses from its class logits (B, K) for real and fake images."""
 
 
 class DiscriminatorStatistics(NamedTuple):

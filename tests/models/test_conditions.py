@@ -46,7 +46,8 @@ def test_drawn_texts_are_rows_of_the_captions_and_a_function_of_the_generator():
     keep_captions(model, data)
     generators = [torch.Generator().manual_seed(1) for _ in range(2)]
     first, second = (drawn_labels(model, 50, generator=g) for g in generators)
-    assert first.shape == (50, 2) and torch.equal(first, second)
+    assert first.shape == (50, 2)
+    assert torch.equal(first, second)
     assert set(map(tuple, first.tolist())) <= set(map(tuple, model.captions.tolist()))
     assert len(set(map(tuple, first.tolist()))) > 4
 
@@ -54,7 +55,8 @@ def test_drawn_texts_are_rows_of_the_captions_and_a_function_of_the_generator():
 def test_captions_are_training_texts_at_equal_distances_and_survive_a_checkpoint():
     model = OfTexts()
     keep_captions(model, _data())
-    assert model.captions[0].tolist() == [10, 11] and model.captions[-1].tolist() == [28, 29]
+    assert model.captions[0].tolist() == [10, 11]
+    assert model.captions[-1].tolist() == [28, 29]
     loaded = OfTexts()
     loaded.load_state_dict(model.state_dict())
     assert torch.equal(loaded.captions, model.captions)

@@ -3,20 +3,27 @@
     D: loss(D(T(x)), D(T(G(z)))) + penalties          G: loss(D(T(G(z))))
 
 T is the augmentation, if there is one. Both players of a conditional model get the class y of x,
-G(z, y) and D(x, y); or D predicts the class, and an auxiliary loss of the prediction is added.
+G(z, y) and D(x, y); or D predicts the class, and an auxiliary loss of the prediction is added. If
+y is a text, the auxiliary losses are those of `limner.losses.matching`.
 """
 
 __all__ = ["AdversarialObjective", "Inputs", "PlayerLosses"]
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from limner.interfaces import AdversarialLoss, Augmentation, AuxiliaryLoss, label_kwargs
 from limner.losses.penalty import Pairs, Penalties
-from limner.models.adversarial_checks import check_players, is_relativistic, num_draws_of
+from limner.models.adversarial_checks import (
+    by_name,
+    check_players,
+    is_relativistic,
+    num_draws_of,
+    parts_of,
+)
 from limner.randomness import Noise
 
 
@@ -94,13 +101,12 @@ class AdversarialObjective:
         self, real: Tensor, fake: Tensor, inputs: Inputs, factors: dict[str, float]
     ) -> PlayerLosses:
         """Return D's losses on images (B, C, H, W), with penalties multiplied by `factors`."""
-        real_logits, real_classes = self._judge(real, inputs)
-        fake_logits, fake_classes = self._judge(fake, inputs)
+        real_logits, real_more = self._judge(real, inputs)
+        fake_logits, fake_more = self._judge(fake, inputs)
         losses = {"loss_discriminator": self.loss.discriminator(real_logits, fake_logits)}
         if self.auxiliary is not None:
-            losses["auxiliary_discriminator"] = self.auxiliary.discriminator(
-                real_classes, fake_classes, labels=inputs.labels
-            )
+            more = self.auxiliary.discriminator(real_more, fake_more, labels=inputs.labels)
+            losses |= by_name(more, "discriminator")
         penalties = self.penalty(
             lambda images: self._judge(images, inputs)[0],
             Pairs(real, fake, real_logits, fake_logits),
@@ -112,14 +118,14 @@ class AdversarialObjective:
 
     def generator_losses(self, inputs: Inputs) -> PlayerLosses:
         """Return G's losses. A relativistic loss reads the logits of real images too."""
-        (fake_logits, fake_classes), real_logits = self._judge(self._fake(inputs), inputs), None
+        (fake_logits, fake_more), real_logits = self._judge(self._fake(inputs), inputs), None
         if is_relativistic(self.loss):
             real = self._augment(inputs.real, inputs.for_real)
             real_logits = self._judge(real, inputs)[0].detach()
         means = {"loss_generator": self.loss.generator(real_logits, fake_logits).mean()}
         if self.auxiliary is not None:
-            losses = self.auxiliary.generator(fake_classes, labels=inputs.labels)
-            means["auxiliary_generator"] = losses.mean()
+            more = self.auxiliary.generator(fake_more, labels=inputs.labels)
+            means |= {n: v.mean() for n, v in by_name(more, "generator").items()}
         return PlayerLosses(means, fake_logits[..., None])
 
     def pairs(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
@@ -135,7 +141,7 @@ class AdversarialObjective:
     def _augment(self, images: Tensor, uniform: Tensor) -> Tensor:
         return images if self.augmentation is None else self.augmentation(images, uniform=uniform)
 
-    def _judge(self, images: Tensor, inputs: Inputs) -> tuple[Tensor, Tensor | None]:
-        """Return D's logits (B,) or (B, K), and class logits (B, num_classes) if it has them."""
-        logits = self.discriminator(images, **label_kwargs(inputs.labels))
-        return (logits, None) if self.auxiliary is None else (logits[:, 0], logits[:, 1:])
+    def _judge(self, images: Tensor, inputs: Inputs) -> tuple[Tensor, Any]:
+        """Return D's logits (B,) or (B, K), and what the auxiliary loss reads."""
+        judged = self.discriminator(images, **label_kwargs(inputs.labels))
+        return parts_of(judged, has_auxiliary=self.auxiliary is not None)

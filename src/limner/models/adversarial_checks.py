@@ -2,15 +2,18 @@
 
 __all__ = [
     "BatchNormError",
+    "by_name",
     "check_players",
     "is_relativistic",
     "load_pretrained",
     "num_draws_of",
     "observe_logits",
+    "parts_of",
     "validation_losses",
 ]
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +75,25 @@ def is_relativistic(loss: AdversarialLoss) -> bool:
     return trait(loss, AdversarialLoss, "relativistic")
 
 
+def parts_of(judged: Any, *, has_auxiliary: bool) -> tuple[Tensor, Any]:
+    """Return the logits in an output of D, and what the auxiliary loss reads.
+
+    Args:
+        judged: Logits; or class logits (B, 1 + num_classes) with the logits as first column; or a
+            tuple of the logits and whatever the auxiliary loss reads.
+        has_auxiliary: Whether there is an auxiliary loss.
+    """
+    if isinstance(judged, tuple):
+        return judged
+    return (judged[:, 0], judged[:, 1:]) if has_auxiliary else (judged, None)
+
+
+def by_name(values: Tensor | Mapping[str, Tensor], player: str) -> dict[str, Tensor]:
+    """Return the values of an auxiliary loss of a player under the names of the log."""
+    named = values if isinstance(values, Mapping) else {"auxiliary": values}
+    return {f"{name}_{player}": value for name, value in named.items()}
+
+
 def num_draws_of(augmentation: Augmentation | None) -> int:
     """Return how many random numbers an augmentation needs per image."""
     return 0 if augmentation is None else trait(augmentation, Augmentation, "num_draws")
@@ -109,16 +131,15 @@ def validation_losses(model: "GAN", batch: Batch) -> dict[str, Tensor]:
     labels = label_kwargs(given_labels(model, batch))
     z = torch.randn(len(real), model.latent_dim).to(real)
     fake = model.generator(z, **labels)
-    real_logits, fake_logits = (model.discriminator(each, **labels) for each in (real, fake))
-    losses = {}
-    if (auxiliary := objective.auxiliary) is not None:
-        (real_logits, real_classes), (fake_logits, fake_classes) = (
-            (logits[:, 0], logits[:, 1:]) for logits in (real_logits, fake_logits)
-        )
-        losses["auxiliary_discriminator"] = auxiliary.discriminator(
-            real_classes, fake_classes, **labels
-        )
-        losses["auxiliary_generator"] = auxiliary.generator(fake_classes, **labels)
+    has_auxiliary, losses = (auxiliary := objective.auxiliary) is not None, {}
+    (real_logits, real_more), (fake_logits, fake_more) = (
+        parts_of(model.discriminator(each, **labels), has_auxiliary=has_auxiliary)
+        for each in (real, fake)
+    )
+    if auxiliary is not None:
+        for_d = auxiliary.discriminator(real_more, fake_more, **labels)
+        for_g = auxiliary.generator(fake_more, **labels)
+        losses |= by_name(for_d, "discriminator") | by_name(for_g, "generator")
     losses["loss_discriminator"] = objective.loss.discriminator(real_logits, fake_logits)
     losses["loss_generator"] = objective.loss.generator(real_logits, fake_logits)
     return {name: values.mean() for name, values in losses.items()}

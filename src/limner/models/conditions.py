@@ -15,6 +15,7 @@ __all__ = [
     "is_conditional",
     "keep_captions",
     "labels_at",
+    "read_texts",
 ]
 
 from typing import Any
@@ -69,6 +70,14 @@ def drawn_labels(model: object, num_images: int, *, generator: Generator | None)
         return uniform_labels(num_images, num_classes, generator=generator)
     captions = model.captions.cpu()
     return captions[torch.randint(len(captions), (num_images,), generator=generator)]
+
+
+def read_texts(model: nn.Module, encoder: nn.Module | None) -> None:
+    """Make a model read texts if it has an encoder of texts with a `length`; zero its captions."""
+    model.reads_text = encoder is not None
+    if encoder is not None:
+        captions = torch.zeros(NUM_CAPTIONS, encoder.length, dtype=torch.int64)
+        model.register_buffer("captions", captions)
 
 
 def keep_captions(model: nn.Module, data: Any) -> None:

@@ -26,12 +26,13 @@ from limner.losses.diagnostics import means
 from limner.losses.penalty import Penalties, Weighted
 from limner.models.adversarial import AdversarialObjective, Inputs
 from limner.models.adversarial_checks import load_pretrained, observe_logits, validation_losses
-from limner.models.conditions import drawn_labels, given_labels
+from limner.models.conditions import drawn_labels, given_labels, keep_captions, read_texts
 from limner.models.ema import evaluating, follow, make_ema
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.standing_statistics import make_standing_statistics
+from limner.models.text import own_weights, with_texts
 from limner.randomness import Noise
 
 
@@ -49,7 +50,9 @@ class GAN(L.LightningModule):
         penalty: Penalties of D by name, see `limner.losses.penalty`; None for no penalty.
         augmentation: Change of all images that D sees; None for no change.
         latent_dim: Size of z, drawn from N(0, I).
-        num_classes: Number of classes that the networks read; None for an unconditional model.
+        num_classes: Number of classes that the networks read; None without classes.
+        text: Encoder of texts, for labels that are texts (B, L), see `limner.models.text`; None
+            without texts.
         num_discriminator_steps: Number of D's steps per update, at least 1.
         optimizer: Factory of the optimizer of each player.
         discriminator_lr: Learning rate of D; None for the optimizer's learning rate.
@@ -75,6 +78,7 @@ class GAN(L.LightningModule):
         augmentation: Augmentation | None,
         latent_dim: int,
         num_classes: int | None,
+        text: nn.Module | None,
         num_discriminator_steps: int,
         optimizer: OptimizerFactory,
         discriminator_lr: float | None,
@@ -89,6 +93,8 @@ class GAN(L.LightningModule):
                 f"model.num_discriminator_steps={num_discriminator_steps}: must be at least 1."
             )
         self.automatic_optimization = False
+        read_texts(self, text)
+        generator, discriminator = with_texts(text, generator, discriminator)
         self.generator, self.discriminator = generator, discriminator
         self.penalty, self.augmentation = Penalties(penalty), augmentation
         self.objective = AdversarialObjective(
@@ -103,18 +109,19 @@ class GAN(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         load_pretrained(self.discriminator)
+        keep_captions(self, self.trainer.datamodule)
 
     def configure_optimizers(self) -> tuple[Optimizer, Optimizer]:
         own_lr = {} if self.discriminator_lr is None else {"lr": self.discriminator_lr}
         return (
-            self.optimizer(self.generator.parameters()),
+            self.optimizer(own_weights(self.generator)),
             self.optimizer(self.discriminator.parameters(), **own_lr),
         )
 
     def sample(
         self, num_images: int, *, generator: Generator | None = None, labels: Tensor | None = None
     ) -> Tensor:
-        """Return images (num_images, C, H, W) in [-1, 1]; without labels, draw random classes."""
+        """Return images (num_images, C, H, W) in [-1, 1]; without labels, draw random labels."""
         return self.generate(*self._draw_codes(num_images, labels, generator=generator))
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -35,6 +35,7 @@ class SequenceVAE(VAE):
         kl_weight: See `VAE`, as for the other arguments.
         kl_schedule: See `VAE`.
         num_classes: See `VAE`.
+        text: See `VAE`.
         optimizer: See `VAE`.
         gradients: See `VAE`.
         ema_half_life: Number of sequences, see `VAE`.
@@ -58,6 +59,7 @@ class SequenceVAE(VAE):
         kl_weight: float,
         kl_schedule: Schedule | None,
         num_classes: int | None,
+        text: nn.Module | None,
         optimizer: OptimizerFactory,
         gradients: Gradients,
         ema_half_life: float | None,
@@ -66,8 +68,8 @@ class SequenceVAE(VAE):
         super().__init__(
             encoder=encoder, decoder=decoder, likelihood=likelihood, prior=prior,
             objective=objective, latent_dim=latent_dim, kl_weight=kl_weight,
-            kl_schedule=kl_schedule, num_classes=num_classes, optimizer=optimizer,
-            gradients=gradients, ema_half_life=ema_half_life,
+            kl_schedule=kl_schedule, num_classes=num_classes, text=text,
+            optimizer=optimizer, gradients=gradients, ema_half_life=ema_half_life,
         )  # fmt: skip
         self.num_frames = num_frames
 
@@ -85,7 +87,7 @@ class SequenceVAE(VAE):
         """
         with evaluating(best(self)) as network:
             z = z.to(self.device, self.dtype)
-            given = label_kwargs(self._placed(labels))
+            given = label_kwargs(self._condition(network, labels))
             params = network["decoder"](z, **given, num_frames=num_frames)
             return network["likelihood"].mean(params)
 

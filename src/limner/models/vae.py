@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from limner.interfaces import Batch, OptimizerFactory, Schedule, label_kwargs, trait
 from limner.losses.bounds import LogWeights
-from limner.models.conditions import drawn_labels, given_labels
+from limner.models.conditions import drawn_labels, given_labels, keep_captions, read_texts
 from limner.models.ema import best, evaluating, follow, make_ema
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
@@ -52,7 +52,9 @@ class VAE(L.LightningModule):
         latent_dim: Size D of a code; None if the decoder determines D (ladder, DRAW).
         kl_weight: Factor of the KL term, at least 0; 1 for the ELBO.
         kl_schedule: Second factor of the KL term, which changes over training; None for 1.
-        num_classes: Number of classes that condition encoder and decoder; None for no condition.
+        num_classes: Number of classes that condition encoder and decoder; None without classes.
+        text: Encoder of texts (B, L), whose codes condition encoder and decoder in the place of
+            classes; the objective trains it. None without texts.
         optimizer: Factory of the optimizer.
         gradients: Options of gradient accumulation and clipping.
         ema_half_life: Number of images after which an old weight counts half in the average that
@@ -75,19 +77,23 @@ class VAE(L.LightningModule):
         kl_weight: float,
         kl_schedule: Schedule | None,
         num_classes: int | None,
+        text: nn.Module | None,
         optimizer: OptimizerFactory,
         gradients: Gradients,
         ema_half_life: float | None,
     ) -> None:
         super().__init__()
         check_weight(objective, kl_weight, kl_schedule)
-        check_parts(decoder, prior, objective, latent_dim, num_classes)
+        is_conditional = num_classes is not None or text is not None
+        check_parts(decoder, prior, objective, latent_dim, is_conditional=is_conditional)
         self.latent_dim = decoder.latent_dim if is_ladder(decoder) else latent_dim
         self.kl_weight, self.kl_schedule, self.objective = kl_weight, kl_schedule, objective
         self.num_classes, self.optimizer, self.gradients = num_classes, optimizer, gradients
         self.automatic_optimization = False
+        read_texts(self, text)
         self.network = nn.ModuleDict(
             {"encoder": encoder, "decoder": decoder, "likelihood": likelihood, "prior": prior}
+            | ({} if text is None else {"text": text})
         )
         self.ema = make_ema(self.network, ema_half_life, ramp=None)
         self.noise = Noise()
@@ -105,6 +111,7 @@ class VAE(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         check_readable(self.likelihood, self.trainer.datamodule)
+        keep_captions(self, self.trainer.datamodule)
 
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer(self.network.parameters())
@@ -117,8 +124,8 @@ class VAE(L.LightningModule):
         Args:
             num_images: Number of images.
             generator: Generator of all random numbers.
-            labels: Classes int64 (num_images,) of a conditional model; None to draw them
-                uniformly.
+            labels: Classes int64 (num_images,) or texts (num_images, L) of a conditional model;
+                None to draw them uniformly.
         """
         codes = self.sample_codes(num_images, generator=generator)
         if labels is None:
@@ -140,7 +147,7 @@ class VAE(L.LightningModule):
         """
         with evaluating(best(self)) as network:
             z = z.to(self.device, self.dtype)
-            params = network["decoder"](z, **label_kwargs(self._placed(labels)))
+            params = network["decoder"](z, **label_kwargs(self._condition(network, labels)))
             return network["likelihood"].mean(params)
 
     def paint(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -153,7 +160,7 @@ class VAE(L.LightningModule):
             return self.generate(z, labels).unsqueeze(0)
         with evaluating(best(self)) as network:
             z = z.to(self.device, self.dtype)
-            painted = network["decoder"].paint(z, **label_kwargs(self._placed(labels)))
+            painted = network["decoder"].paint(z, **label_kwargs(self._condition(network, labels)))
             return torch.stack([network["likelihood"].mean(params) for params in painted])
 
     def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -164,12 +171,12 @@ class VAE(L.LightningModule):
 
         Args:
             images: Images (B, C, H, W) in [-1, 1].
-            labels: Classes int64 (B,) of a conditional model, else None.
+            labels: Classes int64 (B,) or texts (B, L) of a conditional model, else None.
         """
         images = images.to(self.device, self.dtype)
         eps = images.new_zeros(1, len(images), self.latent_dim)
         with evaluating(best(self)) as network:
-            _, _, mean, logvar = infer(network, images, self._placed(labels), eps)
+            _, _, mean, logvar = infer(network, images, self._condition(network, labels), eps)
         return mean[0], logvar[0] * self.objective.is_variational
 
     def encode(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -192,7 +199,7 @@ class VAE(L.LightningModule):
         images = images.to(self.device, self.dtype)
         eps = torch.randn(num_samples, len(images), self.latent_dim, generator=generator)
         with evaluating(best(self)) as network:
-            drawn = draw(network, images, self._placed(labels), eps.to(images))
+            drawn = draw(network, images, self._condition(network, labels), eps.to(images))
             return LogWeights(drawn.log_prob, drawn.log_q - drawn.prior.log_prob(drawn.z))
 
     def kl_weight_at(self, update: int) -> float:
@@ -240,8 +247,13 @@ class VAE(L.LightningModule):
     ) -> dict[str, Tensor]:
         """Return the objective's values, averaged over B images; eps (B, K, D) draws the codes."""
         eps = eps if self.objective.is_variational else torch.zeros_like(eps)
+        labels = self._condition(network, labels)
         drawn = draw(network, images, labels, eps.transpose(0, 1))
         return self.objective(drawn, kl_weight=kl_weight)
 
-    def _placed(self, labels: Tensor | None) -> Tensor | None:
-        return None if labels is None else labels.to(self.device)
+    def _condition(self, network: nn.ModuleDict, labels: Tensor | None) -> Tensor | None:
+        """Return what the networks read: classes (B,), or the codes (B, code_dim) of texts."""
+        if labels is None:
+            return None
+        labels = labels.to(self.device)
+        return network["text"](labels) if self.reads_text else labels

@@ -131,7 +131,7 @@ def infer(
     z = mean + exp(logvar / 2) eps is (K, B, D). mean and logvar are (K, B, D), or (1, B, D) if
     they do not depend on the codes of other layers.
     """
-    repeated = None if labels is None else labels.repeat(len(eps))
+    repeated = None if labels is None else labels.repeat(len(eps), *[1] * (labels.ndim - 1))
     if is_recurrent(network["encoder"]):
         images = images.expand(len(eps), *images.shape).flatten(0, 1)
         reading = network["encoder"](images, **label_kwargs(repeated))
@@ -176,7 +176,8 @@ def check_parts(
     prior: Prior,
     objective: Objective,
     latent_dim: int | None,
-    num_classes: int | None,
+    *,
+    is_conditional: bool,
 ) -> None:
     """Raise ValueError for parts that do not fit together."""
     if is_ladder(decoder) and latent_dim is not None:
@@ -200,8 +201,8 @@ def check_parts(
             "model=latent_prior model.first_stage=RUN. To learn a prior together with a VAE, "
             "choose model/prior=mixture."
         )
-    if num_classes is not None and trait(prior, Prior, "uses_encoder"):
+    if is_conditional and trait(prior, Prior, "uses_encoder"):
         raise ValueError(
-            f"A {type(prior).__name__} encodes images without a class, so it does not fit "
-            "model/condition=concat: choose another model/prior, such as flow."
+            f"A {type(prior).__name__} encodes images without a class or text, so it does "
+            "not fit model/condition=concat: choose another model/prior, such as flow."
         )

@@ -15,8 +15,10 @@ A discriminator or encoder, where phi(x) is the output of its layers and psi is 
 https://arxiv.org/abs/1411.1784, https://arxiv.org/abs/1707.00683,
 https://arxiv.org/abs/1802.05637, https://arxiv.org/abs/1610.09585.
 
-Labels are int64 (B,) in [0, num_classes). A part with `num_classes` None is unconditional: it has
-no parameters and ignores labels.
+Labels are int64 (B,) in [0, num_classes). They may also be codes float (B, num_classes), such as
+the codes of texts: wherever a class has a learned vector, a code has the sum of all vectors,
+weighted by its numbers. So the code that is 1 for one class, and 0 for the others, equals this
+class. A part with `num_classes` None is unconditional: it has no parameters and ignores labels.
 """
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "batch_norm",
     "check_classes",
     "check_condition",
+    "learned_vectors",
 ]
 
 from collections.abc import Sequence
@@ -57,7 +60,7 @@ class ClassCode(nn.Module):
         """Return codes (B, num_outputs)."""
         if self.embedding is None:
             return z
-        return torch.cat([z, self.embedding(_given(labels))], dim=1)
+        return torch.cat([z, learned_vectors(self.embedding, labels).to(z)], dim=1)
 
 
 class ClassMap(nn.Module):
@@ -74,12 +77,15 @@ class ClassMap(nn.Module):
         """Return images (B, num_channels, H, W)."""
         if self.embedding is None:
             return images
-        maps = self.embedding(_given(labels)).unflatten(1, (1, *self.size))
-        return torch.cat([images, maps], dim=1)
+        maps = learned_vectors(self.embedding, labels).unflatten(1, (1, *self.size))
+        return torch.cat([images, maps.to(images)], dim=1)
 
 
 class ConditionalBatchNorm2d(nn.Module):
-    """Batch norm with a scale and a shift for each class."""
+    """Batch norm with a scale and a shift for each class.
+
+    The scale of a code is 1 + the weighted sum of what the scales differ from 1.
+    """
 
     def __init__(self, num_features: int, num_classes: int) -> None:
         super().__init__()
@@ -92,9 +98,14 @@ class ConditionalBatchNorm2d(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """Return maps of the shape of `x` (B, C, H, W)."""
         normed, labels = self.norm(x), _given(labels)
+        if labels.is_floating_point():
+            scale = 1 + labels @ (self.scale.weight - 1)
+        else:
+            scale = self.scale(labels)
         # in the precision of `normed`: under autocast the result would be float32
         scale, shift = (
-            part(labels)[..., None, None].to(normed) for part in (self.scale, self.shift)
+            part[..., None, None].to(normed)
+            for part in (scale, learned_vectors(self.shift, labels))
         )
         return torch.addcmul(shift, scale, normed)
 
@@ -136,7 +147,7 @@ class Head(nn.Linear):
         if self.condition == "auxiliary":
             return torch.cat([logits, self.classes(features)], dim=1)
         if self.condition == "projection":
-            logits = logits + self.classes(features).gather(1, _given(labels)[:, None])
+            logits = logits + _read(self.classes(features), _given(labels))
         return logits.squeeze(1)
 
 
@@ -170,6 +181,19 @@ def check_condition(
             f"{key} needs the number of classes: set network.num_classes=N, or network.{role}"
             "_condition=none."
         )
+
+
+def learned_vectors(embedding: nn.Embedding, labels: Tensor | None) -> Tensor:
+    """Return the vectors (B, D) of classes int64 (B,), or of codes float (B, num_classes)."""
+    labels = _given(labels)
+    return labels @ embedding.weight if labels.is_floating_point() else embedding(labels)
+
+
+def _read(values: Tensor, labels: Tensor) -> Tensor:
+    """Return the value (B, 1) of each class int64 (B,), or of codes float (B, num_classes)."""
+    if labels.is_floating_point():
+        return (values * labels).sum(1, keepdim=True)
+    return values.gather(1, labels[:, None])
 
 
 def _given(labels: Tensor | None) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from limner.networks.conditions import check_classes
+from limner.networks.conditions import check_classes, learned_vectors
 
 
 class Start(nn.Module):
@@ -28,12 +28,10 @@ class Start(nn.Module):
         nn.init.normal_(self.rows.weight, std=std)
 
     def forward(self, num_samples: int, labels: Tensor | None) -> Tensor:
-        """Return (num_samples, *shape); with classes, labels are int64 (num_samples,)."""
+        """Return (num_samples, *shape); with classes, labels are int64 (num_samples,).
+
+        Labels may also be codes float (num_samples, num_classes).
+        """
         if self.num_classes is None:
             return self.rows.weight.expand(num_samples, -1).unflatten(1, self.shape)
-        if labels is None:
-            raise ValueError(
-                "A conditional network needs labels, but got none. For an unconditional "
-                "network: network.num_classes=null (model/condition=none)."
-            )
-        return self.rows(labels).unflatten(1, self.shape)
+        return learned_vectors(self.rows, labels).unflatten(1, self.shape)
