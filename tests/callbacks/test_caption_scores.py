@@ -1,19 +1,14 @@
 """Scores of images drawn for captions, with judges that are trained on real shapes."""
 
-import json
-import logging
-from types import SimpleNamespace
-
 import pytest
 import torch
-from omegaconf import OmegaConf
 
 from limner.config.build import build
-from limner.errors import UserError
 from limner.pixels import to_float
 
 SHAPES = [
-    "data=shapes", "data.captions=true", "data.image_shape=[3,16,16]", "data.held_out=[red circle]",
+    "data=shapes", "data.captions=true", "data.image_shape=[3,16,16]",
+    "data.held_out=[red circle]",
     "data.source.num_train=500", "data.source.num_validation=150", "data.source.num_test=60",
     "data.source.kinds=[circle,star,cross]", "data.source.min_size=0.35",
     "~data.source.colours.orange", "~data.source.colours.yellow", "~data.source.colours.cyan",

@@ -13,7 +13,7 @@ from torch import Tensor
 from limner.callbacks.captioned import (
     SPLITS,
     captioned,
-    every_combination,
+    for_judges,
     refuse_uncaptioned,
     scored_split,
 )  # fmt: skip
@@ -109,7 +109,7 @@ class CaptionScores(Scores):
         """
         super().prepare(data)
         scored = captioned(data, scored_split(data, splits), self.num_captions)
-        self.scorer.prepare(captioned(data, "train"), every_combination(data), scored)
+        self.scorer.prepare(for_judges(data), scored)
 
     def setup(self, trainer: L.Trainer, model: L.LightningModule, stage: str) -> None:
         super().setup(trainer, model, stage)

@@ -1,6 +1,6 @@
 """Images of a data module with their captions, as judges and pictures read them."""
 
-__all__ = ["captioned", "every_combination", "refuse_uncaptioned", "scored_split"]
+__all__ = ["captioned", "for_judges", "refuse_uncaptioned", "scored_split"]
 
 from collections.abc import Sequence
 from typing import Any
@@ -51,13 +51,16 @@ def captioned(data: Any, split: str, num_images: int | None = None) -> Captioned
     )  # fmt: skip
 
 
-def every_combination(data: Any) -> Captioned:
-    """Return training images of which no combination of attributes is held out."""
+def for_judges(data: Any) -> Captioned:
+    """Return the training images, or as many of all combinations if some are held out."""
     store, indices = data.originals("train")
     whole = getattr(store, "every_combination", store)
-    if whole is not store:
-        indices = torch.arange(len(whole))
-    return Captioned(whole, indices, [], attributes_of(whole, indices), torch.zeros(0), {})
+    if whole is store:
+        return captioned(data, "train")
+    indices = torch.arange(len(whole))
+    captions = [split_words(text) for text in whole.about.captions]
+    shown = attributes_of(whole, indices)
+    return Captioned(whole, indices, captions, shown, _held_out(data, shown, len(whole)), {})
 
 
 def _held_out(data: Any, shown: dict[str, list[str]], num_images: int) -> Tensor:

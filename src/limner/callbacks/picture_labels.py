@@ -1,6 +1,6 @@
 """Titles and labels around a grid of images, so that a picture explains its content."""
 
-__all__ = ["with_labels"]
+__all__ = ["cut_lines", "label_font", "with_labels"]
 
 import functools
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def with_labels(
         columns: Label of each column of the grid; () for no labels.
     """
     size = max(SMALLEST_TEXT, min(grid.size) // SHARE)
-    bold, plain = _font("DejaVuSans-Bold.ttf", size), _font("DejaVuSans.ttf", size)
+    bold, plain = label_font("DejaVuSans-Bold.ttf", size), label_font("DejaVuSans.ttf", size)
     rows, columns = ([printable(text) for text in texts] for texts in (rows, columns))
     rows = [_cut(text, plain, LONGEST * size) for text in rows]
     gap, line = size // 2, round(1.35 * size)
@@ -68,6 +68,14 @@ def with_labels(
     return picture
 
 
+def cut_lines(text: str, font: ImageFont.FreeTypeFont, width: float, most: int) -> list[str]:
+    """Return the lines of a text within a width in pixels; an ellipsis ends a text of more."""
+    lines = _wrapped(text, font, width)
+    if len(lines) > most:
+        lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
+    return [_cut(line, font, width) for line in lines]
+
+
 def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
     """Return the lines of a text; [] for an empty text."""
     lines: list[str] = []
@@ -91,12 +99,12 @@ def _cut(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
 
 def _fitting(name: str, size: int, texts: Sequence[str], width: float) -> ImageFont.FreeTypeFont:
     """Return a font of at most `size` in which each text fits into `width`, if it is readable."""
-    longest = max((_font(name, size).getlength(text) for text in texts), default=0)
-    return _font(name, size if longest <= width else max(10, int(size * width / longest)))
+    longest = max((label_font(name, size).getlength(text) for text in texts), default=0)
+    return label_font(name, size if longest <= width else max(10, int(size * width / longest)))
 
 
 @functools.cache
-def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
+def label_font(name: str, size: int) -> ImageFont.FreeTypeFont:
     """Return one of matplotlib's fonts, which have Latin, Greek, Cyrillic and more letters."""
     import matplotlib  # slow, and only needed for text
 

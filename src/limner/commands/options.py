@@ -34,7 +34,8 @@ class Evaluate:
     checkpoint: str | None = option(None, f"checkpoint of the run: {CHECKPOINT}")
     metrics: str | None = option(
         None,
-        "inception, classifier, lite0, pictures, sequences or auto; null: the metrics of the run",
+        "inception, classifier, lite0, captions, pictures, sequences or auto; null: the metrics of "
+        "the run",
     )
     image_shape: list[int] | None = option(
         None, "the size to which pictures of folders are resized", form="[C,H,W]"
@@ -69,14 +70,15 @@ class Sample:
     )
     mode: str = option(
         "grid",
-        "grid, classes (a row for each class), folder (a file for each picture), npz, "
-        "interpolate, traverse, steps (in which model=draw paints), or progress (a film of the "
-        "training)",
+        "grid, classes (a row for each class), captions (a row for each text), folder (a file "
+        "for each picture), npz, interpolate, traverse, steps (in which model=draw paints), or "
+        "progress (a film of the training)",
     )
     num_images: int | None = option(
         None,
-        "number of pictures (64); mode=classes: pictures in a row (10); mode=interpolate: "
-        "samples that the path joins (4); mode=traverse: directions (8); mode=steps: samples (8)",
+        "number of pictures (64); mode=classes and captions: pictures in a row (10 and 8); "
+        "mode=interpolate: samples that the path joins (4); mode=traverse: directions (8); "
+        "mode=steps: samples (8)",
     )
     num_steps: int = option(9, "number of columns of interpolate and traverse")
     seed: int = option(0, "the seed of the pictures: the same seed draws the same pictures")
@@ -87,6 +89,11 @@ class Sample:
         None,
         "one class for all pictures, or a class for each picture; mode=classes: the "
         "classes to show",
+    )
+    text: str | None = option(
+        None,
+        "one text for all pictures, or several in brackets, a text for each picture; "
+        "mode=captions: a row for each text; null: texts of training pictures",
     )
     truncation: float | None = option(
         None,

@@ -2,6 +2,8 @@
 
 __all__ = ["check_paints", "painted"]
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -10,22 +12,25 @@ from limner.errors import UserError
 from limner.models import VAE
 from limner.models.variational import paints
 from limner.pretrained.arrays import to_numpy
+from limner.pretrained.chosen_labels import chosen_condition
 from limner.pretrained.trained_model import TrainedModel
 
 
-def painted(model: TrainedModel, codes: np.ndarray, *, label: int | None) -> np.ndarray:
+def painted(model: TrainedModel, codes: np.ndarray, **condition: Any) -> np.ndarray:
     """Return uint8 images (T, N, H, W, C) of codes (N, latent_dim) after each of T steps.
 
     Args:
         model: The trained model.
         codes: Codes, such as `TrainedModel.latents` draws.
-        label: Class of all images of a conditional model, else None.
+        condition: `label` or `text` of all images of a conditional model, see
+            `TrainedModel.sample`.
 
     Raises:
         UserError: If the model does not paint in steps.
     """
     check_paints(model)
-    labels = None if label is None else torch.full((len(codes),), label)
+    given = {"label": None, "labels": None, "text": None} | condition
+    labels = chosen_condition(model.module, model.config["data"], len(codes), **given)
     return np.stack(
         [to_numpy(images.cpu()) for images in model.module.paint(torch.tensor(codes), labels)]
     )

@@ -4,7 +4,7 @@ __all__ = ["run"]
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,14 @@ from limner.commands.latent_walks import tour, traversal
 from limner.commands.options import Sample as Options
 from limner.commands.painted_steps import check_paints, painted
 from limner.commands.progress_frames import progress_frames
+from limner.commands.sample_texts import (
+    chosen,
+    drawn,
+    in_name,
+    rows_of_texts,
+    texts_of,
+    with_texts,
+)
 from limner.commands.sequence_files import as_float, write_rows, write_sequences
 from limner.config.command_options import parse
 from limner.config.options import with_options
@@ -28,7 +36,10 @@ from limner.pretrained import hub
 from limner.pretrained.load import load
 from limner.pretrained.trained_model import TrainedModel
 
-MODES = ("grid", "classes", "folder", "npz", "interpolate", "traverse", "steps", "progress")
+MODES = (
+    "grid", "classes", "captions", "folder", "npz", "interpolate", "traverse", "steps",
+    "progress",
+)  # fmt: skip
 SMOOTHNESS = 4  # number of GIF steps for each step of the strip
 FRAME_MS = 80
 PROGRESS_MS = 250
@@ -46,7 +57,7 @@ def run(words: Sequence[str]) -> int:
     if options.mode not in MODES:
         raise UserError(f"mode={options.mode}: choose one of {', '.join(MODES)}.")
     make = {
-        "grid": _grid, "classes": _classes, "folder": _folder, "npz": _npz,
+        "grid": _grid, "classes": _classes, "captions": _captions, "folder": _folder, "npz": _npz,
         "interpolate": _interpolate, "traverse": _traverse, "steps": _steps,
         "progress": _progress,
     }[options.mode]  # fmt: skip
@@ -63,15 +74,23 @@ def _grid(options: Options) -> list[Path]:
         return _sequences(options, model)
     path = _target(options, _name(options, "samples"), ".png")
     num_images = _num_images(options, 64)
-    images = np.concatenate(list(_drawn(options, model, num_images)))
+    images = np.concatenate(list(drawn(options, model, num_images)))
+    if texts := texts_of(options):
+        return [_save(with_texts(images, texts, title=f"Samples, seed {options.seed}"), path)]
     return [_save(_picture(images, columns=round(num_images**0.5)), path)]
+
+
+def _captions(options: Options) -> list[Path]:
+    """Write one PNG with a row for each text; the images of a column share their noise."""
+    picture = rows_of_texts(options, _load(options), _num_images(options, 8))
+    return [_save(picture, _target(options, _name(options, "captions"), ".png"))]
 
 
 def _sequences(options: Options, model: TrainedModel) -> list[Path]:
     """Write a PNG with a row for each sequence of frames, and a GIF of all sequences."""
     num_sequences = _num_images(options, SEQUENCES)
     paths = _strip_and_gif(options, _name(options, "samples", SEQUENCES))
-    frames = np.concatenate(list(_drawn(options, model, num_sequences)))
+    frames = np.concatenate(list(drawn(options, model, num_sequences)))
     return write_sequences(frames, paths)
 
 
@@ -79,11 +98,13 @@ def _classes(options: Options) -> list[Path]:
     """Write one PNG with a row for each class; the images of a column share their noise."""
     num_columns = _num_images(options, 10)
     model = _load(options)
+    if model.reads_text:
+        raise UserError("mode=classes: this model reads texts: mode=captions text='[one,two]'.")
     if not model.is_conditional:
         raise UserError(f"mode=classes: the model of run={options.run} is unconditional.")
     classes = range(model.num_classes) if options.labels is None else options.labels
-    chosen = {"seed": options.seed, "truncation": options.truncation}
-    rows = [model.sample(num_columns, label=label, **chosen) for label in classes]
+    of = {"seed": options.seed, "truncation": options.truncation}
+    rows = [model.sample(num_columns, label=label, **of) for label in classes]
     path = _target(options, _name(options, "classes"), ".png")
     return [_save(_picture(np.concatenate(rows), columns=num_columns), path)]
 
@@ -97,7 +118,7 @@ def _folder(options: Options) -> list[Path]:
     names = [f"{i:06d}{ending}" for i in range(num_images)]
     if folder.exists() and (not folder.is_dir() or {f.name for f in folder.iterdir()} - {*names}):
         raise UserError(f"to={folder}: the folder has other files; choose another folder.")
-    batches = _drawn(options, model, num_images)
+    batches = drawn(options, model, num_images)
     folder.mkdir(parents=True, exist_ok=True)
     images = (image for batch in batches for image in batch)
     for name, image in zip(names, images, strict=True):
@@ -116,7 +137,7 @@ def _npz(options: Options) -> list[Path]:
     model = _load(options)
     usual = SEQUENCES if model.reads_frames else 64
     path = _target(options, _name(options, "samples", usual), ".npz")
-    images = np.concatenate(list(_drawn(options, model, _num_images(options, usual))))
+    images = np.concatenate(list(drawn(options, model, _num_images(options, usual))))
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, images)
     return [path]
@@ -131,7 +152,7 @@ def _interpolate(options: Options) -> list[Path]:
     model, codes = _model_and_codes(options, _num_images(options, 4))
     paths = _strip_and_gif(options, _name(options, "interpolation"))
     num_steps = options.num_steps if model.reads_frames else _num_frames(options)
-    rows = tour(model, codes, num_steps, mode=options.interpolation, label=_label(options))
+    rows = tour(model, codes, num_steps, mode=options.interpolation, **chosen(options))
     if model.reads_frames:
         return write_rows(rows[: max(1, len(codes) - 1)], paths)
     strip = np.concatenate(list(rows[: max(1, len(codes) - 1), ::SMOOTHNESS]))
@@ -150,7 +171,7 @@ def _traverse(options: Options) -> list[Path]:
     num_steps = options.num_steps if model.reads_frames else _num_frames(options)
     rows = traversal(
         model, codes[0], num_steps, num_directions=num_directions,
-        reach=options.reach, label=_label(options),
+        reach=options.reach, **chosen(options),
     )  # fmt: skip
     if model.reads_frames:
         return write_rows(rows, paths)
@@ -165,7 +186,7 @@ def _steps(options: Options) -> list[Path]:
     """Write a strip and a GIF of the steps in which a model paints; each sample is a row."""
     model, codes = _model_and_codes(options, _num_images(options, 8))
     paths = _strip_and_gif(options, _name(options, "steps"))
-    images = painted(model, codes, label=_label(options))
+    images = painted(model, codes, **chosen(options))
     columns = math.ceil(len(codes) ** 0.5)
     frames = [_picture(step, columns=columns) for step in images]
     strip = _picture(np.concatenate(list(images.swapaxes(0, 1))), columns=len(images))
@@ -188,28 +209,13 @@ def _load(options: Options) -> TrainedModel:
     return model
 
 
-def _drawn(options: Options, model: TrainedModel, num_images: int) -> Iterator[np.ndarray]:
-    label, labels = _label(options), options.labels
-    return model.batches(
-        num_images,
-        seed=options.seed,
-        label=label,
-        labels=labels if label is None else None,
-        truncation=options.truncation,
-    )
-
-
-def _label(options: Options) -> int | None:
-    """Return the class of all images if `labels` has a single entry, else None."""
-    labels = options.labels
-    return labels[0] if labels is not None and len(labels) == 1 else None
-
-
 def _num_images(options: Options, default: int) -> int:
-    chosen = default if options.num_images is None else options.num_images
-    if chosen < 1:
-        raise UserError(f"num_images={chosen}: must be 1 or more.")
-    return chosen
+    several = len(texts_of(options)) if options.mode in ("grid", "folder", "npz") else 0
+    usual = several if several > 1 else default
+    number = usual if options.num_images is None else options.num_images
+    if number < 1:
+        raise UserError(f"num_images={number}: must be 1 or more.")
+    return number
 
 
 def _model_and_codes(options: Options, num_codes: int) -> tuple[TrainedModel, np.ndarray]:
@@ -220,10 +226,9 @@ def _model_and_codes(options: Options, num_codes: int) -> tuple[TrainedModel, np
     if options.mode == "steps":
         check_paints(model)
     codes = _truncated(model.latents(num_codes, seed=options.seed), options)
-    if model.is_conditional and _label(options) is None:
-        raise UserError(
-            f"mode={options.mode} of a conditional model needs a class, such as labels=[0]."
-        )
+    if model.is_conditional and set(chosen(options).values()) == {None}:
+        what = "one text: text=..." if model.reads_text else "a class, such as labels=[0]."
+        raise UserError(f"mode={options.mode} of a conditional model needs {what}")
     return model, codes
 
 
@@ -244,6 +249,7 @@ def _name(options: Options, what: str, usual: int = 64) -> str:
     parts.append(f"seed_{options.seed}")
     if options.labels is not None:
         parts.append("labels_" + "-".join(map(str, options.labels[:10])))
+    parts += in_name(options)
     if options.truncation is not None:
         parts.append(f"truncation_{options.truncation:g}")
     if options.checkpoint is not None:

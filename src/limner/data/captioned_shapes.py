@@ -85,7 +85,8 @@ class CaptionedShapes:
                 stores["train"], self.combinations, with_labels=with_labels
             )
         if self.captions:
-            for store in stores.values():
+            wholes = [getattr(each, "every_combination", each) for each in stores.values()]
+            for store in {*stores.values(), *wholes}:
                 store.about = PictureTexts(captions=self._captions(store))
         return opened._replace(stores=stores, description=stores["train"].fingerprint)
 
@@ -177,7 +178,7 @@ class HeldOutStore:
 
     @property
     def every_combination(self) -> RenderedStore:
-        """Store of as many images, of which no combination is held out."""
+        """Store of as many images of all combinations, for networks that judge images."""
         return self.store
 
     def to(self, device: torch.device) -> "HeldOutStore":

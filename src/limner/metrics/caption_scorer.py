@@ -1,6 +1,6 @@
 """Accuracies of images that a model draws for captions, by judges trained on real pairs."""
 
-__all__ = ["Captioned", "CaptionScorer"]
+__all__ = ["CaptionScorer", "Captioned"]
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -65,17 +65,16 @@ class CaptionScorer:
         self.real: dict[str, float] = {}
         """Accuracies of the judges on the real images of the captions."""
 
-    def prepare(self, train: Captioned, every: Captioned, scored: Captioned) -> None:
+    def prepare(self, train: Captioned, scored: Captioned) -> None:
         """Train the judges, or load them from the cache, and judge the real images.
 
         Args:
-            train: Training images.
-            every: Images with attributes of which none are held out, for the judge of attributes.
-            scored: Images whose captions are scored, not among the training images.
+            train: Images to train the judges on.
+            scored: Other images, whose captions are scored.
         """
         self.matching.prepare(train.store, train.indices, train.captions, train.meanings)
-        if every.shown:
-            self.attributes.prepare(every.store, every.indices)
+        if train.shown:
+            self.attributes.prepare(train.store, train.indices)
         choices = choices_for(
             scored.captions, scored.meanings,
             num_choices=self.matching.num_choices, seed=self.matching.training.seed,

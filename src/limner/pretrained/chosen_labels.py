@@ -1,12 +1,58 @@
-"""Checks of the classes that a user chooses for images."""
+"""Checks of the classes and texts that a user chooses for images."""
 
-__all__ = ["chosen_labels"]
+__all__ = ["chosen_condition", "chosen_labels"]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from limner.errors import UserError
+from limner.models.conditions import is_conditional
+from limner.pretrained.chosen_texts import chosen_texts
+
+
+def chosen_condition(
+    module: nn.Module,
+    facts: Mapping[str, Any],
+    num_images: int,
+    *,
+    label: int | None,
+    labels: Sequence[int] | None,
+    text: str | Sequence[str] | None,
+) -> Tensor | None:
+    """Return the classes int64 (N,) or the texts int64 (N, L) of N images; None if none are given.
+
+    Args:
+        module: The model.
+        facts: `data` of the model's config.
+        num_images: N.
+        label: Class of all images, or None.
+        labels: Class of each image, or None.
+        text: Text of all images or of each image, or None.
+
+    Raises:
+        UserError: If the model cannot read what is given, or a value is out of its range.
+    """
+    if label is None and labels is None and text is None:
+        return None
+    name = type(module).__name__
+    if getattr(module, "reads_text", False):
+        if label is not None or labels is not None:
+            raise UserError(f"This {name} reads texts, not classes: give text=...")
+        return torch.tensor(chosen_texts(text, num_images, facts))
+    if text is not None:
+        what = "reads classes: give label=..." if is_conditional(module) else "is unconditional."
+        raise UserError(f"This {name} was trained without texts: it {what}")
+    if not is_conditional(module):
+        raise UserError(
+            f"This {name} was trained without labels (it is unconditional), so the "
+            "class of its images cannot be chosen."
+        )
+    given = chosen_labels(label, labels, num_images, num_classes=facts["num_classes"])
+    return torch.tensor(given, dtype=torch.int64)
 
 
 def chosen_labels(

@@ -18,7 +18,7 @@ from limner.files.printable import printable
 from limner.interfaces import DrawsCodes, Encodes, Generates, Reconstructs, Samples
 from limner.models.conditions import drawn_labels, is_conditional
 from limner.pretrained.arrays import to_numpy, to_tensor
-from limner.pretrained.chosen_labels import chosen_labels
+from limner.pretrained.chosen_labels import chosen_condition
 from limner.pretrained.code_paths import linear, spherical
 from limner.pretrained.picture_transform import TILE, PictureTransform, Transforms, transformed
 from limner.pretrained.video_transform import PredictsFrames, predicted
@@ -45,6 +45,7 @@ class TrainedModel:
         self.image_shape: tuple[int, ...] = tuple(config["data"]["image_shape"])
         self.num_classes: int = config["data"]["num_classes"]
         self.reads_frames: bool = getattr(module, "reads_frames", False)
+        self.reads_text: bool = getattr(module, "reads_text", False)
         self._transforms: dict[str, PictureTransform] = {}
 
     def __repr__(self) -> str:
@@ -65,6 +66,7 @@ class TrainedModel:
         seed: int = 0,
         label: int | None = None,
         labels: Sequence[int] | None = None,
+        text: str | Sequence[str] | None = None,
         truncation: float | None = None,
     ) -> np.ndarray:
         """Draw images.
@@ -75,6 +77,8 @@ class TrainedModel:
             label: Class of all images, for a conditional model.
             labels: Class of each image, instead of `label`. Without both, classes are drawn with
                 equal probability.
+            text: Text of all images, or of each image, for a model that reads texts. Without it,
+                texts are drawn from 256 training captions. A warning names unknown words.
             truncation: Factor of the latent codes, at least 0. With a factor below 1, samples are
                 better, less varied and closer to the average image.
 
@@ -84,8 +88,8 @@ class TrainedModel:
         Raises:
             UserError: If the model cannot do this, or an argument is out of its range.
         """
-        options = {"seed": seed, "label": label, "labels": labels, "truncation": truncation}
-        return np.concatenate(list(self.batches(num_images, **options)))
+        chosen = {"label": label, "labels": labels, "text": text, "truncation": truncation}
+        return np.concatenate(list(self.batches(num_images, seed=seed, **chosen)))
 
     def batches(
         self,
@@ -94,6 +98,7 @@ class TrainedModel:
         seed: int = 0,
         label: int | None = None,
         labels: Sequence[int] | None = None,
+        text: str | Sequence[str] | None = None,
         truncation: float | None = None,
     ) -> Iterator[np.ndarray]:
         """Yield the images of `sample` in batches, for more images than fit in memory."""
@@ -104,7 +109,7 @@ class TrainedModel:
         if truncation is not None:
             _at_least("truncation", truncation, 0)
             self._needs(Generates, "no latent codes to truncate")
-        given = self._labels(label, labels, num_images)
+        given = self._condition(num_images, label=label, labels=labels, text=text)
         return self._drawn(num_images, seed, given, truncation)
 
     def latents(self, num_images: int, *, seed: int = 0) -> np.ndarray:
@@ -121,10 +126,11 @@ class TrainedModel:
         *,
         label: int | None = None,
         labels: Sequence[int] | None = None,
+        text: str | Sequence[str] | None = None,
     ) -> np.ndarray:
         """Return uint8 images (N, H, W, C) of codes (N, latent_dim).
 
-        A conditional model needs `label` or `labels`.
+        A conditional model needs `label`, `labels` or `text`.
         """
         self._needs(Generates, "no latent codes")
         codes = torch.as_tensor(np.asarray(latents, np.float32))
@@ -133,9 +139,10 @@ class TrainedModel:
                 f"Latent codes of {self._name} are (N, {self.module.latent_dim}), not "
                 f"{tuple(codes.shape)}."
             )
-        given = self._labels(label, labels, len(codes))
+        given = self._condition(len(codes), label=label, labels=labels, text=text)
         if given is None and self.is_conditional:
-            raise UserError(f"Codes of this {self._name} need labels: it is conditional.")
+            needed = "a text: it reads texts." if self.reads_text else "labels: it is conditional."
+            raise UserError(f"Codes of this {self._name} need {needed}")
         more = [] if given is None else [given]
         return to_numpy(self._by_batch(self.module.generate, codes, *more))
 
@@ -191,6 +198,7 @@ class TrainedModel:
         *,
         mode: Literal["linear", "spherical"] = "linear",
         label: int | None = None,
+        text: str | None = None,
     ) -> np.ndarray:
         """Return images that interpolate between `a` and `b`, both ends included.
 
@@ -202,6 +210,7 @@ class TrainedModel:
             mode: "linear", or "spherical" for the great circle, since codes from N(0, I) lie near
                 a sphere.
             label: Class of all images, which a conditional model needs.
+            text: Text of all images, which a model that reads texts needs.
 
         Returns:
             Images, uint8 (num_steps, H, W, C).
@@ -211,7 +220,8 @@ class TrainedModel:
             raise UserError(f"mode={mode}: choose linear or spherical.")
         ends = [self._code(end) for end in (a, b)]
         path = linear if mode == "linear" else spherical
-        return self.decode(path(*ends, np.linspace(0, 1, num_steps)[:, None]), label=label)
+        codes = path(*ends, np.linspace(0, 1, num_steps)[:, None])
+        return self.decode(codes, label=label, text=text)
 
     @property
     def is_conditional(self) -> bool:
@@ -267,19 +277,9 @@ class TrainedModel:
                 images = self.module.sample(size, generator=generator, **more)
             yield to_numpy(images.cpu())
 
-    def _labels(
-        self, label: int | None, labels: Sequence[int] | None, num_images: int
-    ) -> Tensor | None:
-        """Return labels, int64 (num_images,) on the device; None if none are given."""
-        if label is None and labels is None:
-            return None
-        if not self.is_conditional:
-            raise UserError(
-                f"This {self._name} was trained without labels (it is unconditional), so the "
-                "class of its images cannot be chosen."
-            )
-        given = chosen_labels(label, labels, num_images, num_classes=self.num_classes)
-        return torch.tensor(given, dtype=torch.int64, device=self._device)
+    def _condition(self, num_images: int, **given: Any) -> Tensor | None:
+        found = chosen_condition(self.module, self.config["data"], num_images, **given)
+        return None if found is None else found.to(self._device)
 
     def _code(self, end: np.ndarray) -> np.ndarray:
         if np.ndim(end) != 1:

@@ -1,0 +1,88 @@
+"""Texts that a user chooses for images, as tokens of a model's vocabulary."""
+
+__all__ = ["chosen_texts", "text_list", "unknown_words"]
+
+import difflib
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from limner.data.vocabulary import Tokenizer, Vocabulary, parse
+from limner.errors import UserError
+from limner.files.printable import printable
+
+log = logging.getLogger(__name__)
+
+MOST_NAMED = 5
+"""Largest number of unknown words that a warning names."""
+
+
+def chosen_texts(
+    text: str | Sequence[str], num_images: int, facts: Mapping[str, Any]
+) -> list[list[int]]:
+    """Return the tokens of the text of each image, (num_images, L).
+
+    A warning names words that the vocabulary lacks, and texts that are cut.
+
+    Args:
+        text: Text of all images, or of each image.
+        num_images: Number of images.
+        facts: `data` of the model's config, with its vocabulary and the length L of a text.
+
+    Raises:
+        UserError: If there are not as many texts as images, a text has no words, or the model has
+            no vocabulary.
+    """
+    texts = text_list(text)
+    if not isinstance(text, str) and len(texts) != num_images:
+        raise UserError(
+            f"text must be one text, or a text for each of {num_images} images, not {len(texts)} "
+            "texts."
+        )
+    tokenizer, length = _tokenizer(facts), facts["text_length"]
+    tokens = {each: tokenizer.encode(each, length + 1) for each in dict.fromkeys(texts)}
+    for each, found in tokens.items():
+        if not any(found):
+            raise UserError(f"text={printable(each)!r}: a text needs a word or more.")
+    if words := unknown_words(texts, tokenizer):
+        log.warning("%s", words)
+    cut = [each for each, found in tokens.items() if found[-1]]
+    if cut:
+        log.warning(
+            "The model reads %d words of a text and no more: %s", length, printable(cut[0])
+        )
+    rows = [tokens[each][:length] for each in texts]
+    return rows * num_images if isinstance(text, str) else rows
+
+
+def text_list(text: str | Sequence[str]) -> list[str]:
+    """Return a text, or several texts, as a list; raise `UserError` for anything else."""
+    texts = [text] if isinstance(text, str) else list(text)
+    for each in texts:
+        if not isinstance(each, str):
+            raise UserError(f"text: {each!r} is no text; write it in quotes.")
+    return texts
+
+
+def unknown_words(texts: Sequence[str], tokenizer: Tokenizer) -> str:
+    """Return a message about the words that a vocabulary lacks; "" if it has all words."""
+    unknown = list(dict.fromkeys(word for each in texts for word in tokenizer.unknown(each)))
+    if not unknown:
+        return ""
+    known = tokenizer.words if isinstance(tokenizer, Vocabulary) else ()
+    named = [printable(word) + _nearest(word, known) for word in unknown[:MOST_NAMED]]
+    more = f", and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
+    what = "this word" if len(unknown) == 1 else "these words"
+    return f"The model does not know {what}: {', '.join(named)}{more}."
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    """Return the known word that is nearest to a word, in brackets."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
+    return f" (nearest: {printable(close[0])})" if close else ""
+
+
+def _tokenizer(facts: Mapping[str, Any]) -> Tokenizer:
+    if facts.get("vocabulary") is None:
+        raise UserError("The config of this model has no data.vocabulary, so it reads no texts.")
+    return parse(facts["vocabulary"])
