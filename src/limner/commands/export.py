@@ -24,6 +24,7 @@ from limner.callbacks.sequence_pictures import sheet
 from limner.commands import onnx
 from limner.commands.model_card import model_card
 from limner.commands.options import Export as Options
+from limner.commands.sample_texts import pictures_of_texts
 from limner.config.command_options import parse
 from limner.console import Bar, say
 from limner.errors import UserError
@@ -41,6 +42,7 @@ from limner.version import __version__
 
 WEIGHTS = "model.safetensors"
 NUM_SAMPLES = 64  # number of images in the picture of the card
+NUM_TEXTS = 16  # number of images of a model that reads texts, with their texts
 NUM_ROWS = 8  # number of sequences of frames in it
 
 
@@ -133,6 +135,8 @@ def _without_folders(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def _picture(model: TrainedModel) -> Image.Image:
+    if model.reads_text:
+        return pictures_of_texts(model, NUM_TEXTS)
     images = torch.from_numpy(model.sample(NUM_SAMPLES)).movedim(-1, -3)
     if model.reads_frames:
         return sheet(to_float(images[:NUM_ROWS]))[0]

@@ -12,6 +12,7 @@ from limner.commands.results import packages_in
 from limner.files.markdown import code, fenced, plain
 from limner.files.printable import printable
 from limner.interfaces import Encodes, Generates, Samples
+from limner.pretrained.chosen_texts import known_texts
 from limner.pretrained.picture_transform import Transforms, choices_of
 from limner.pretrained.trained_model import TrainedModel
 from limner.pretrained.video_transform import PredictsFrames
@@ -66,6 +67,8 @@ def _task(model: TrainedModel) -> dict[str, str]:
         return {"pipeline_tag": "video-to-video"}
     if isinstance(model.module, Transforms):
         return {"pipeline_tag": "image-to-image"}
+    if model.reads_text:
+        return {"pipeline_tag": "text-to-image"}
     is_image = not model.is_conditional and not model.reads_frames
     return {} if not is_image else {"pipeline_tag": "unconditional-image-generation"}
 
@@ -87,7 +90,11 @@ def _use(model: TrainedModel, address: str, *, own: Sequence[str]) -> str:
             more += "".join(f", {name}={json.dumps(value)}" for name, value in choices.items())
             about = "uint8 (H, W, C), of any size"
             lines.append(f"picture = model.transform(picture{more})  # {about}")
-    if model.is_conditional:
+    if model.reads_text:
+        texts = known_texts(model.module.captions, model.config["data"], 1)
+        text = json.dumps(printable(*texts), ensure_ascii=False) if texts else '"..."'
+        lines.append(f"images = model.sample(4, seed=0, text={text})")
+    elif model.is_conditional:
         lines.append("images = model.sample(16, seed=0, label=0)  # of one class")
     if isinstance(model.module, Encodes):
         lines.append("codes = model.encode(images)")
@@ -138,6 +145,8 @@ def _data(data: Mapping[str, Any], *, any_size: bool, are_frames: bool) -> str:
     }
     facts["images"] += f", {channels} channel" + "s" * (channels > 1)
     facts["classes"] = plain(data["num_classes"] or "no labels")
+    if data.get("vocabulary") is not None:
+        facts["texts"] = f"{data['num_tokens'] - 2:,} words, {data['text_length']} in a text"
     return "## Data\n\n" + _table(("", ""), facts.items())
 
 

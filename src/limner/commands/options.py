@@ -34,7 +34,7 @@ class Evaluate:
     checkpoint: str | None = option(None, f"checkpoint of the run: {CHECKPOINT}")
     metrics: str | None = option(
         None,
-        "inception, classifier, lite0, captions, pictures, sequences or auto; null: the metrics of "
+        "inception, classifier, lite0, captions, pictures, sequences or auto; null: those of "
         "the run",
     )
     image_shape: list[int] | None = option(

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from limner.callbacks.pictures import grid
 from limner.commands.latent_walks import tour, traversal
 from limner.commands.options import Sample as Options
 from limner.commands.painted_steps import check_paints, painted
@@ -19,12 +18,14 @@ from limner.commands.progress_frames import progress_frames
 from limner.commands.sample_texts import (
     chosen,
     drawn,
+    image_grid,
     in_name,
     rows_of_texts,
     texts_of,
+    usual_number,
     with_texts,
 )
-from limner.commands.sequence_files import as_float, write_rows, write_sequences
+from limner.commands.sequence_files import write_rows, write_sequences
 from limner.config.command_options import parse
 from limner.config.options import with_options
 from limner.console import say
@@ -58,8 +59,7 @@ def run(words: Sequence[str]) -> int:
         raise UserError(f"mode={options.mode}: choose one of {', '.join(MODES)}.")
     make = {
         "grid": _grid, "classes": _classes, "captions": _captions, "folder": _folder, "npz": _npz,
-        "interpolate": _interpolate, "traverse": _traverse, "steps": _steps,
-        "progress": _progress,
+        "interpolate": _interpolate, "traverse": _traverse, "steps": _steps, "progress": _progress,
     }[options.mode]  # fmt: skip
     for path in make(options):
         near = path.resolve().is_relative_to(Path.cwd())
@@ -77,7 +77,7 @@ def _grid(options: Options) -> list[Path]:
     images = np.concatenate(list(drawn(options, model, num_images)))
     if texts := texts_of(options):
         return [_save(with_texts(images, texts, title=f"Samples, seed {options.seed}"), path)]
-    return [_save(_picture(images, columns=round(num_images**0.5)), path)]
+    return [_save(image_grid(images, columns=round(num_images**0.5)), path)]
 
 
 def _captions(options: Options) -> list[Path]:
@@ -106,7 +106,7 @@ def _classes(options: Options) -> list[Path]:
     of = {"seed": options.seed, "truncation": options.truncation}
     rows = [model.sample(num_columns, label=label, **of) for label in classes]
     path = _target(options, _name(options, "classes"), ".png")
-    return [_save(_picture(np.concatenate(rows), columns=num_columns), path)]
+    return [_save(image_grid(np.concatenate(rows), columns=num_columns), path)]
 
 
 def _folder(options: Options) -> list[Path]:
@@ -156,8 +156,8 @@ def _interpolate(options: Options) -> list[Path]:
     if model.reads_frames:
         return write_rows(rows[: max(1, len(codes) - 1)], paths)
     strip = np.concatenate(list(rows[: max(1, len(codes) - 1), ::SMOOTHNESS]))
-    frames = [_picture(image[None], columns=1) for row in rows for image in row[:-1]]
-    return _strip_and_film(_picture(strip, columns=options.num_steps), frames, paths)
+    frames = [image_grid(image[None], columns=1) for row in rows for image in row[:-1]]
+    return _strip_and_film(image_grid(strip, columns=options.num_steps), frames, paths)
 
 
 def _traverse(options: Options) -> list[Path]:
@@ -177,9 +177,9 @@ def _traverse(options: Options) -> list[Path]:
         return write_rows(rows, paths)
     strip = np.concatenate(list(rows[:, ::SMOOTHNESS]))
     columns = round(len(rows) ** 0.5)
-    there = [_picture(rows[:, i], columns=columns) for i in range(rows.shape[1])]
+    there = [image_grid(rows[:, i], columns=columns) for i in range(rows.shape[1])]
     there_and_back = there + there[-2:0:-1]
-    return _strip_and_film(_picture(strip, columns=options.num_steps), there_and_back, paths)
+    return _strip_and_film(image_grid(strip, columns=options.num_steps), there_and_back, paths)
 
 
 def _steps(options: Options) -> list[Path]:
@@ -188,8 +188,8 @@ def _steps(options: Options) -> list[Path]:
     paths = _strip_and_gif(options, _name(options, "steps"))
     images = painted(model, codes, **chosen(options))
     columns = math.ceil(len(codes) ** 0.5)
-    frames = [_picture(step, columns=columns) for step in images]
-    strip = _picture(np.concatenate(list(images.swapaxes(0, 1))), columns=len(images))
+    frames = [image_grid(step, columns=columns) for step in images]
+    strip = image_grid(np.concatenate(list(images.swapaxes(0, 1))), columns=len(images))
     return [_save(strip, paths[0]), _animate(frames, paths[1], PROGRESS_MS, pause_ms=PAUSE_MS)]
 
 
@@ -210,9 +210,7 @@ def _load(options: Options) -> TrainedModel:
 
 
 def _num_images(options: Options, default: int) -> int:
-    several = len(texts_of(options)) if options.mode in ("grid", "folder", "npz") else 0
-    usual = several if several > 1 else default
-    number = usual if options.num_images is None else options.num_images
+    number = usual_number(options, default) if options.num_images is None else options.num_images
     if number < 1:
         raise UserError(f"num_images={number}: must be 1 or more.")
     return number
@@ -274,10 +272,6 @@ def _strip_and_gif(options: Options, name: str) -> tuple[Path, Path]:
     if stem.suffix in (".png", ".gif") and options.to is not None:
         stem = stem.with_suffix("")
     return stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.gif")
-
-
-def _picture(images: np.ndarray, *, columns: int) -> Image.Image:
-    return grid(as_float(images), columns=columns)
 
 
 def _save(picture: Image.Image, path: Path) -> Path:

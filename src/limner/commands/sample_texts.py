@@ -1,6 +1,15 @@
 """Texts in `limner sample`: which texts the images have, and pictures with their texts."""
 
-__all__ = ["chosen", "drawn", "in_name", "rows_of_texts", "texts_of", "with_texts"]
+__all__ = [
+    "chosen",
+    "drawn",
+    "in_name",
+    "pictures_of_texts",
+    "rows_of_texts",
+    "texts_of",
+    "usual_number",
+    "with_texts",
+]
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,6 +24,7 @@ from limner.commands.options import Sample as Options
 from limner.commands.sequence_files import as_float
 from limner.data.vocabulary import split_words
 from limner.errors import UserError
+from limner.pretrained.chosen_texts import known_texts
 from limner.pretrained.trained_model import TrainedModel
 
 MOST_LETTERS = 60
@@ -65,6 +75,17 @@ def drawn(options: Options, model: TrainedModel, num_images: int) -> Iterator[np
     return model.batches(num_images, **of, **(one | several))
 
 
+def usual_number(options: Options, default: int) -> int:
+    """Return the number of images if the user has chosen none: one for each of several texts."""
+    texts = texts_of(options) if options.mode in ("grid", "folder", "npz") else []
+    return len(texts) if len(texts) > 1 else default
+
+
+def image_grid(images: np.ndarray, *, columns: int) -> Image.Image:
+    """Return a picture of images uint8 (N, H, W, C), row by row."""
+    return grid(as_float(images), columns=columns)
+
+
 def in_name(options: Options) -> list[str]:
     """Return the part of a file name that states the texts; [] without any."""
     words = split_words(" ".join(texts_of(options)))
@@ -82,7 +103,16 @@ def with_texts(images: np.ndarray, texts: Sequence[str], *, title: str) -> Image
     columns = round(len(images) ** 0.5)
     if len(texts) == len(images):
         return caption_grid(as_float(images), texts, columns=columns, title=title)
-    return with_row_texts(grid(as_float(images), columns=columns), [], title=texts[0], about=title)
+    return with_row_texts(image_grid(images, columns=columns), [], title=texts[0], about=title)
+
+
+def pictures_of_texts(model: TrainedModel, num_images: int) -> Image.Image:
+    """Return a picture of images for different training captions, with their texts."""
+    texts = known_texts(model.module.captions, model.config["data"], num_images)
+    if not texts:  # a model that has not been trained keeps no captions
+        return image_grid(model.sample(num_images), columns=round(num_images**0.5))
+    images = model.sample(len(texts), text=texts)
+    return with_texts(images, texts, title="Samples, seed 0")
 
 
 def rows_of_texts(options: Options, model: TrainedModel, num_columns: int) -> Image.Image:
@@ -100,5 +130,5 @@ def rows_of_texts(options: Options, model: TrainedModel, num_columns: int) -> Im
         )
     of = {"seed": options.seed, "truncation": options.truncation}
     rows = [model.sample(num_columns, text=text, **of) for text in texts]
-    images = grid(as_float(np.concatenate(rows)), columns=num_columns)
+    images = image_grid(np.concatenate(rows), columns=num_columns)
     return with_row_texts(images, texts, title=f"Samples, seed {options.seed}")

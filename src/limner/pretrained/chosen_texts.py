@@ -1,11 +1,14 @@
 """Texts that a user chooses for images, as tokens of a model's vocabulary."""
 
-__all__ = ["chosen_texts", "text_list", "unknown_words"]
+__all__ = ["chosen_texts", "known_texts", "text_list", "unknown_words"]
 
 import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from limner.data.vocabulary import Tokenizer, Vocabulary, parse
 from limner.errors import UserError
@@ -53,6 +56,21 @@ def chosen_texts(
         )
     rows = [tokens[each][:length] for each in texts]
     return rows * num_images if isinstance(text, str) else rows
+
+
+def known_texts(captions: Tensor, facts: Mapping[str, Any], num_texts: int) -> list[str]:
+    """Return different captions of a model's training images, at equal distances.
+
+    Args:
+        captions: Tokens int64 (K, L) of the model's captions.
+        facts: `data` of the model's config, with its vocabulary.
+        num_texts: Largest number of texts.
+    """
+    tokenizer = _tokenizer(facts)
+    rows = [tuple(row) for row in captions.tolist() if any(row)]
+    different = list(dict.fromkeys(rows))
+    places = torch.linspace(0, max(len(different) - 1, 0), min(num_texts, len(different)))
+    return [tokenizer.decode(different[int(place)]) for place in places]
 
 
 def text_list(text: str | Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ from limner.commands.evaluate.measures import (
     NotApplicable,
     measures_alone,
 )  # fmt: skip
+from limner.commands.evaluate.of_captions import prepare_scores
 from limner.commands.evaluate.of_frames import frame_metrics, score_frames
 from limner.commands.evaluate.of_pictures import (
     changes_pictures,
@@ -245,10 +246,11 @@ def _subject(options: Options, config: DictConfig) -> Subject:
     if scores is not None:
         num_compared = scores.num_compared(generated.num_images, data)
         scores.evaluator.check(num_compared, f"{num_compared} generated images")
-        scores.features.prepare(data)
+        prepare_scores(scores, data, generated)
         references = scores.references(data, device, num_samples=num_compared)
         subject.evaluator, subject.compare = scores.evaluator, scores.compare
         subject.references, subject.num_compared = references, num_compared
+        subject.further = scores.further
     subject.folder.mkdir(parents=True, exist_ok=True)
     return subject
 
@@ -270,6 +272,7 @@ def _distances(subject: Subject) -> dict[str, dict[str, Any]]:
     )  # fmt: skip
     about = subject.generated.about()
     if subject.model is not None:
+        found |= subject.further(subject.model.module, subject.device, None)
         facts = trained_with(subject.model.module, subject.evaluator.features.protocol())
         if facts:
             log.warning(ADVICE, f"metrics={subject.evaluator.features.suffix[1:] or 'inception'}")

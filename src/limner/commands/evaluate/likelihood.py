@@ -7,6 +7,7 @@ from typing import Any
 from limner.commands.evaluate.entries import Entries, NotApplicable, entry, module_with
 from limner.commands.evaluate.subject import Subject
 from limner.metrics.likelihood import bits_per_dim, exact_likelihood, likelihood_bounds
+from limner.pretrained.trained_model import TrainedModel
 
 CODES = (1, 5, 50, 500)
 
@@ -56,9 +57,16 @@ def _protocol(subject: Subject, module: Any, split: str, num_images: int) -> dic
         "num_images": num_images,
         "likelihood": type(module.likelihood).__name__,
         "pixels": _pixels(subject),
-        "given": "its class" if subject.model.is_conditional else None,
+        "given": _condition(subject.model),
         "unit": f"nats for each {'sequence' if subject.has_frames else 'image'}, larger is better",
     }
+
+
+def _condition(model: TrainedModel) -> str | None:
+    """Return what the likelihood of an image is conditional on."""
+    if model.reads_text:
+        return "its text"
+    return "its class" if model.is_conditional else None
 
 
 def _pixels(subject: Subject) -> str:

@@ -28,6 +28,7 @@ from limner.metrics.latents import active_units, latent_means, linear_probe
 from limner.metrics.memorisation import memorisation, nearest, neighbours_picture
 from limner.metrics.reconstruction import reconstructed_pairs
 from limner.metrics.trained_with import trained_with
+from limner.models.conditions import labels_at
 from limner.pixels import to_float, to_uint8
 
 NEIGHBOURS, SHOWN, QUANTILE = 5, 8, 0.05
@@ -110,7 +111,7 @@ def _reconstruction_fid(subject: Subject, module: Any, split: str) -> Entries:
 
     def images(first: int, end: int) -> Tensor:
         originals = to_float(store.gather(indices[first:end])).to(subject.device)
-        labels = store.labels[indices[first:end]] if subject.model.is_conditional else None
+        labels = labels_at(module, store, indices[first:end])
         return to_uint8(module.reconstruct(originals, **label_kwargs(labels)))
 
     about = {"data": subject.data.name, "split": split, "of": "reconstructions of the same images"}
@@ -153,8 +154,8 @@ def labelled(subject: Subject) -> Entries:
 def _labelled_samples(subject: Subject) -> Store:
     generated = subject.generated
     if isinstance(generated, ModelSamples):
-        if not generated.model.is_conditional:
-            raise NotApplicable("the model is unconditional, so its samples have no labels")
+        if getattr(generated.model.module, "num_classes", None) is None:
+            raise NotApplicable("the model reads no classes, so its samples have no labels")
         return generated.labelled()
     if generated.store.labels is None:
         raise NotApplicable("the generated images have no labels")

@@ -23,6 +23,7 @@ from limner.metrics.feature_buffer import permutation
 from limner.metrics.image_similarity import LPIPS
 from limner.metrics.reference import Reference
 from limner.metrics.statistics import ImagesAt
+from limner.models.conditions import labels_at
 from limner.pixels import to_uint8
 from limner.pretrained.trained_model import TrainedModel
 from limner.randomness import generator_for
@@ -38,11 +39,14 @@ class ModelSamples:
     ) -> None:
         self.model, self.num_images = model, num_images
         self.batch_size, self.seed = batch_size, seed
+        self.conditions: Callable[[int, int], dict[str, Tensor]] = lambda first, end: {}
+        """Function from (first, end) to arguments of `sample`, such as the texts of samples."""
 
     def at(self, first: int, end: int) -> Tensor:
         """Return samples first to end - 1, uint8 (N, C, H, W); `first` starts a chunk."""
         generator = generator_for(self.seed, "scores", first // self.batch_size)
-        return to_uint8(self.model.module.sample(end - first, generator=generator))
+        conditions = self.conditions(first, end)
+        return to_uint8(self.model.module.sample(end - first, generator=generator, **conditions))
 
     def chosen(self, num_images: int) -> ImagesAt:
         """Return a function from (first, end) to images of the first `num_images` samples."""
@@ -142,6 +146,8 @@ class Subject:
     """Real images to compare with, by the ending of the names of the scores."""
     num_compared: int = 0
     """Number of generated images that are compared with them."""
+    further: Callable[..., dict[str, Score]] | None = None
+    """Function that gives further scores of a model, see `limner.callbacks.scores.Scores`."""
 
     @property
     def batch_size(self) -> int:
@@ -174,10 +180,11 @@ class Subject:
             yield store.gather(part)
 
     def labelled_batches(self, split: str) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield the batches of `real(split)`, with labels int64 (B,) if the model needs them."""
-        conditional = self.model is not None and self.model.is_conditional
-        size = self.batch_size
-        labels = self.labels(split).split(size) if conditional else itertools.repeat(None)
+        """Yield the batches of `real(split)`, with the classes or texts that the model reads."""
+        store, indices = self.data.split(split)
+        module = None if self.model is None else self.model.module
+        found = labels_at(module, store, self._measured(indices))
+        labels = itertools.repeat(None) if found is None else found.split(self.batch_size)
         return zip(self.real(split), labels, strict=False)
 
     def labels(self, split: str) -> Tensor:
