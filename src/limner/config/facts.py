@@ -48,13 +48,16 @@ def fill_facts(config: DictConfig, data: Any) -> None:
 
 
 def with_placeholders(config: DictConfig) -> DictConfig:
-    """Return the config with placeholders for an unknown length and unknown shapes."""
+    """Return the config with placeholders for unknown lengths, shapes and numbers of tokens."""
     found: dict[str, Any] = {}
     if config.get("num_updates", 1) is None:
         found["num_updates"] = 1
     if "input_shape" in config.data:
         shapes = [name for name in FACTS if name.endswith("shape") and config.data[name] is None]
         found["data"] = {name: [1, 1, 1] for name in shapes}
+    if "text_length" in config.data:
+        numbers = [name for name in ("num_tokens", "text_length") if config.data[name] is None]
+        found["data"] = found.get("data", {}) | dict.fromkeys(numbers, 1)
     return OmegaConf.merge(config, found) if found else config
 
 
