@@ -39,7 +39,7 @@ class CaptionScores(Scores):
     `val/matching_accuracy` is the share of images that match their own caption best, among
     `num_choices` captions. For images with known attributes, such as shapes, `val/kind_accuracy`
     and `val/colour_accuracy` are the shares with the right kind and colour, and
-    `val/attribute_accuracy` with both. The ending `_held_out` marks the same for combinations that
+    `val/both_accuracy` with both. The ending `_held_out` marks the same for combinations that
     no training image shows. Beside each score stand the accuracy of its judge on the real images,
     and chance. FID and KID compare images drawn for the captions of the reference split with the
     real images of this split.

@@ -3,6 +3,7 @@
 __all__ = [
     "chosen",
     "drawn",
+    "image_grid",
     "in_name",
     "pictures_of_texts",
     "rows_of_texts",

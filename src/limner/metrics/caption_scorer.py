@@ -15,7 +15,7 @@ from limner.metrics.matching import MatchingJudge, Words, choices_for
 from limner.processes import from_all_processes, rank, world_size
 from limner.randomness import generator_for
 
-ALL = "attribute"
+ALL = "both"
 """Name of the score that needs all attributes of an image to be right."""
 HELD_OUT = "_held_out"
 """Ending of the scores of combinations that no training image shows."""
@@ -132,7 +132,7 @@ class CaptionScorer:
         judge = self.matching if is_matching else self.attributes
         held_out = int(self.scored.held_out.sum())
         protocol = {
-            **self.scored.about,
+            "captions": dict(self.scored.about),
             **judge.protocol(),
             "num_samples": held_out if name.endswith(HELD_OUT) else len(self.scored.indices),
         }
