@@ -40,7 +40,7 @@ def caption_grid(
         beside: Images (N, C, H, W) that stand to the right of `images` in each cell, or None.
     """
     sets = [images] if beside is None else [images, beside]
-    rows = [grid(part, columns=len(sets)) for part in _stacked(sets)]
+    rows = [_enlarged(grid(part, columns=len(sets))) for part in _stacked(sets)]
     tile = rows[0]
     width = max(SMALLEST_CELL, tile.width)
     plain = label_font("DejaVuSans.ttf", SMALLEST_TEXT)
@@ -81,6 +81,12 @@ def with_row_texts(
             y = middle + (place - (len(shown) - 1) / 2) * LINE
             draw.text((width - GAP, y), line, fill="black", font=plain, anchor="rm")
     return with_labels(sheet, title=title, about=about)
+
+
+def _enlarged(tile: Image.Image) -> Image.Image:
+    """Return a tile enlarged by a whole factor to the width of a cell, if there is room."""
+    factor = max(1, SMALLEST_CELL // tile.width)
+    return tile.resize((factor * tile.width, factor * tile.height), Image.Resampling.NEAREST)
 
 
 def _stacked(sets: Sequence[Tensor]) -> list[Tensor]:
