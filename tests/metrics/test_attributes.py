@@ -41,5 +41,5 @@ def test_judge_of_attributes_is_trained_once(monkeypatch):
 
 
 def test_judge_of_attributes_refuses_numbers_below_one():
-    with pytest.raises(UserError, match="metrics.attributes.num_updates=0"):
+    with pytest.raises(UserError, match=r"metrics\.attributes\.num_updates=0"):
         attributes(num_updates=0)

@@ -1,5 +1,7 @@
 """Squares of one colour with captions, and networks that learn them in a second."""
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
@@ -37,15 +39,18 @@ class Squares:
         return self.images[indices]
 
 
+class Shown(NamedTuple):
+    """Attributes of images."""
+
+    colour: list[str]
+    size: torch.Tensor
+
+
 class Colours(Squares):
     """The same images with their colours as attributes."""
 
     def attributes(self, indices):
-        class Shown:
-            def _asdict(_):
-                return {"colour": [self.names[i] for i in indices], "size": torch.ones(1)}
-
-        return Shown()
+        return Shown([self.names[i] for i in indices], torch.ones(len(indices)))
 
 
 class Pooled(nn.Module):
