@@ -157,6 +157,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes.imagenet(root / "imagenet")
     fakes.images(root / "folder", 40, size=(20, 24), classes=2)
     fakes.images(root / "pictures", 20, size=(36, 41))
+    fakes.captioned(root / "captioned", 40, size=(20, 24))
     for part in ("pairs/before", "pairs/after", "domains/A", "domains/B"):
         fakes.images(root / part, 20, size=(36, 41))
     fakes.images(root / "styles", 2, size=(40, 36))
@@ -174,6 +175,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def files_of(data: str, root: Path) -> list[str]:
     own = {"digits": [], "shapes": [], "image_folder": [f"data.path={root}/folder"]}
+    own["captioned"] = [f"data.path={root}/captioned"]
     own["shapes_edges"] = ["data.crop_size=24", "data.input_channels=3"]
     own["paired_folder"] = [
         f"data.path={root}/pairs", "data.input_folder=before", "data.target_folder=after",

@@ -5,8 +5,10 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import one_hot
 
 from limner.networks.conditions import ClassCode, ClassMap, ConditionalBatchNorm2d, batch_norm
+from limner.networks.learned_constant import Start
 from support.tiny_networks import (
     CLASSES,
     DIM,
@@ -226,3 +228,25 @@ def test_copied_generator_is_independent(name, condition):
     assert torch.equal(twin(z, LABELS), images)
     network.load_state_dict(twin.state_dict())
     assert torch.equal(network(z, LABELS), images)
+
+
+@pytest.mark.parametrize(("name", "condition"), GENERATORS)
+def test_a_code_that_is_one_for_a_class_draws_the_class(name, condition):
+    network = shaken(generator(name, SHAPES[0], condition)).eval()
+    z, codes = torch.randn(4, DIM), one_hot(LABELS, CLASSES).float()
+    torch.testing.assert_close(network(z, codes), network(z, LABELS))
+    mixed = network(z, (codes + codes.roll(1, 0)) / 2)
+    assert not torch.allclose(mixed, network(z, LABELS), atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "condition"), DISCRIMINATORS)
+def test_a_code_that_is_one_for_a_class_is_judged_as_the_class(name, condition):
+    network = discriminator(name, SHAPES[0], condition, spectral_norm=False).eval()
+    images, codes = torch.randn(4, *SHAPES[0]), one_hot(LABELS, CLASSES).float()
+    torch.testing.assert_close(network(images, codes), network(images, LABELS))
+
+
+def test_a_code_that_is_one_for_a_class_starts_as_the_class():
+    start = Start((3, 2), num_classes=CLASSES, std=1.0)
+    codes = one_hot(LABELS, CLASSES).float()
+    torch.testing.assert_close(start(4, codes), start(4, LABELS))
