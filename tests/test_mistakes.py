@@ -114,6 +114,7 @@ def test_train_refuses_a_typo_in_an_experiment_file(run, tmp_path, text, code, m
         (["model=vqvae", "metrics=classifier"], "draws no images to score"),
         (["model=vae", "metrics=pictures"], "VAE does not: choose metrics=auto"),
         (["model=vae", "metrics=pictures", "metrics.colour=lab"], "must be auto or y or rgb"),
+        (["model=vae", "metrics=captions"], "scores models that read texts, and VAE does not"),
         (["model=vae", "metrics=domains"], "choose metrics=auto, or metrics=translation"),
         (["model=vae", "metrics=translation"], "VAE does not: choose metrics=auto"),
         (

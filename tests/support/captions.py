@@ -11,6 +11,22 @@ from limner.metrics.matching import MatchingJudge
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255,) * 3}
 LENGTH = 5
+SHAPES = [
+    "data=shapes", "data.captions=true", "data.image_shape=[3,16,16]",
+    "data.held_out=[red circle]", "data.source.num_train=300", "data.source.num_validation=60",
+    "data.source.num_test=40", "data.source.kinds=[circle,cross]", "data.source.min_size=0.35",
+    "~data.source.colours.orange", "~data.source.colours.yellow", "~data.source.colours.cyan",
+    "~data.source.colours.purple", "~data.source.colours.black",
+]  # fmt: skip
+"""Overrides for few small shapes with captions."""
+SCORES = [
+    "metrics=captions", "metrics/features=classifier", "metrics.features.num_updates=2",
+    "metrics.num_samples=40", "metrics.batch_size=32", "metrics.num_captions=50",
+    "metrics.matching.num_updates=40", "metrics.matching.batch_size=32",
+    "metrics.matching.network.width=4", "metrics.attributes.network.width=4",
+    "metrics.attributes.num_updates=40", "metrics.attributes.batch_size=32",
+]  # fmt: skip
+"""Overrides for scores of captions whose judges are trained in a second."""
 
 
 class Squares:
