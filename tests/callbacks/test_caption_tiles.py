@@ -49,9 +49,9 @@ def test_caption_grid_shows_real_images_beside_drawn_ones():
 
 def test_row_texts_stand_beside_the_rows():
     images = grid(torch.zeros(6, 3, 64, 64), columns=3)
-    picture = with_row_texts(images, ["a red circle", "a blue star that is large"], title="S")
+    picture = with_row_texts(images, ["a circle that is red", "ab ba"], title="S")
     assert picture.width > images.width
-    other = with_row_texts(images, ["a red circle", "a green star that is large"], title="S")
+    other = with_row_texts(images, ["a circle that is red", "ba ab"], title="S")
     box = ImageChops.difference(picture, other).getbbox()
-    assert box[2] < picture.width - images.width
+    assert box[2] < 160
     assert box[1] > picture.height // 2

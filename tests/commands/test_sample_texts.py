@@ -110,7 +110,7 @@ def test_sample_draws_an_image_for_each_of_several_texts(sample, model):
 
 def test_sample_draws_a_row_for_each_text(sample):
     (one,) = sample("mode=captions", "text=a red circle", "num_images=3", "to=one.png")
-    (two,) = sample("mode=captions", "text=[a,b]", "num_images=3", "to=two.png")
+    (two,) = sample("mode=captions", "text=[red circle,blue cross]", "num_images=3", "to=two.png")
     assert Image.open(two).height - Image.open(one).height == 66
 
 

@@ -70,7 +70,7 @@ def with_labels(
 
 def cut_lines(text: str, font: ImageFont.FreeTypeFont, width: float, most: int) -> list[str]:
     """Return the lines of a text within a width in pixels; an ellipsis ends a text of more."""
-    lines = _wrapped(text, font, width)
+    lines = _wrapped(text[: int(most * width)], font, width)  # a letter takes a pixel or more
     if len(lines) > most:
         lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
     return [_cut(line, font, width) for line in lines]

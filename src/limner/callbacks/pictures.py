@@ -59,7 +59,8 @@ class Pictures(PeriodicPictures):
         if model.num_classes is None:
             images = model.sample(self.num_images, generator=generator)
             columns = round(self.num_images**0.5)
-            about = []
+            reads_text = getattr(model, "reads_text", False)
+            about = ["Drawn for captions of training images."] if reads_text else []
         else:
             labels, columns = rows_of_classes(model.num_classes, self.num_images)
             images = model.sample(len(labels), generator=generator, labels=labels)
