@@ -7,8 +7,17 @@ import torch
 
 from limner.callbacks import caption_strips
 from limner.callbacks.caption_strips import CaptionStrips
+from limner.data.vocabulary import Vocabulary
 from limner.pixels import to_float
 from support.captions import Squares
+
+
+class Found(list):
+    """Drawn texts and real images, and the explanation of each picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.abouts = []
 
 
 class Model(torch.nn.Module):
@@ -27,6 +36,7 @@ class Data:
     has_text = True
 
     def __init__(self, num_validation=12):
+        self.tokenizer = Vocabulary(["a", "square", "red", "green"])
         self.store, self.num = Squares(), {"validation": num_validation, "test": 0, "train": 20}
 
     def split(self, name):
@@ -41,10 +51,11 @@ class Data:
 @pytest.fixture
 def drawn(monkeypatch):
     """Return the texts and the real images that the callback draws."""
-    found = []
+    found = Found()
 
-    def keep(images, texts, *, beside, **of):
+    def keep(images, texts, *, beside, about, **of):
         found.append((texts, beside))
+        found.abouts.append(about)
 
     monkeypatch.setattr(caption_strips, "caption_grid", keep)
     monkeypatch.setattr(caption_strips, "write_picture", lambda trainer, picture, name, **of: None)
@@ -65,6 +76,11 @@ def test_picture_has_validation_captions_with_their_real_images(drawn):
     assert texts == [data.store.captions[i] for i in places]
     assert torch.equal(beside, to_float(data.store.images[places]))
     assert torch.equal(model.asked[0][0], data.store.texts[places])
+
+
+def test_picture_names_the_words_that_the_vocabulary_lacks(drawn):
+    draw(Data(), Model())
+    assert drawn.abouts[0].endswith("Unknown words: white, blue.")
 
 
 def test_noise_and_captions_are_the_same_at_each_update(drawn):

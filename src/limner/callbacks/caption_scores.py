@@ -16,9 +16,11 @@ from limner.callbacks.captioned import (
     for_judges,
     refuse_uncaptioned,
     scored_split,
+    unknown_words,
 )  # fmt: skip
 from limner.callbacks.scores import Scores
 from limner.errors import UserError
+from limner.files.printable import printable
 from limner.interfaces import FeatureExtractor, RealImages
 from limner.metrics.attributes import AttributeJudge
 from limner.metrics.caption_scorer import CaptionScorer
@@ -132,17 +134,12 @@ class CaptionScores(Scores):
 
 def _name_unknown_words(data: Any, split: str) -> None:
     """Log the words of a split's captions that the training captions lack."""
-    unknown: dict[str, int] = {}
-    captions = data.captions(split, data.split(split)[1])
-    for caption in captions:
-        for word in data.tokenizer.unknown(caption):
-            unknown[word] = unknown.get(word, 0) + 1
+    unknown = unknown_words(data, split, data.split(split)[1])
     if not unknown:
         return
-    named = sorted(unknown, key=lambda word: (-unknown[word], word))[:MOST_NAMED]
-    more = ", ..." if len(unknown) > len(named) else ""
+    more = ", ..." if len(unknown) > MOST_NAMED else ""
     log.info(
         "The model does not know %d words of the %s captions: %s%s\n"
         "It reads them as an unknown word.",
-        len(unknown), split, ", ".join(named), more,
+        len(unknown), split, ", ".join(map(printable, unknown[:MOST_NAMED])), more,
     )  # fmt: skip

@@ -6,7 +6,7 @@ import lightning as L
 import torch
 
 from limner.callbacks.caption_tiles import caption_grid
-from limner.callbacks.captioned import scored_split
+from limner.callbacks.captioned import scored_split, unknown_words
 from limner.callbacks.run_pictures import PeriodicPictures, write_picture
 from limner.callbacks.validation_images import spread
 from limner.pixels import to_float
@@ -19,8 +19,8 @@ class CaptionStrips(PeriodicPictures):
     """Callback that writes `samples/update_<n>_captions.png`, for models that read texts.
 
     The picture shows held-out captions, and above each of them the image that the model draws for
-    the caption, beside the real image. At the end, the callback writes `final_captions.png`. The
-    noise and the captions are the same at each update.
+    the caption, beside the real image. It names words that the vocabulary lacks. At the end, the
+    callback writes `final_captions.png`. The noise and the captions are the same at each update.
 
     Args:
         every_num_updates: Smallest number of updates between pictures, at least 1.
@@ -46,9 +46,11 @@ class CaptionStrips(PeriodicPictures):
             texts = store.texts[chosen].to(model.device)
             drawn = model.sample(len(chosen), generator=generator, labels=texts)
             about = f"Captions of {split} images. Left: drawn for the caption. Right: real image."
+            unknown = unknown_words(data, split, chosen)
+            lacks = f" Unknown words: {', '.join(unknown)}." if unknown else ""
             picture = caption_grid(
                 drawn, data.captions(split, chosen), columns=COLUMNS,
-                title=f"Captions, update {trainer.global_step:,}", about=about,
+                title=f"Captions, update {trainer.global_step:,}", about=about + lacks,
                 beside=to_float(store.gather(chosen)),
             )  # fmt: skip
             write_picture(

@@ -1,6 +1,6 @@
 """Images of a data module with their captions, as judges and pictures read them."""
 
-__all__ = ["captioned", "for_judges", "refuse_uncaptioned", "scored_split"]
+__all__ = ["captioned", "for_judges", "refuse_uncaptioned", "scored_split", "unknown_words"]
 
 from collections.abc import Sequence
 from typing import Any
@@ -61,6 +61,15 @@ def for_judges(data: Any) -> Captioned:
     captions = [split_words(text) for text in whole.about.captions]
     shown = attributes_of(whole, indices)
     return Captioned(whole, indices, captions, shown, _held_out(data, shown, len(whole)), {})
+
+
+def unknown_words(data: Any, split: str, indices: Tensor) -> list[str]:
+    """Return the words of captions that the vocabulary lacks, the most frequent first."""
+    counts: dict[str, int] = {}
+    for caption in data.captions(split, indices):
+        for word in data.tokenizer.unknown(caption):
+            counts[word] = counts.get(word, 0) + 1
+    return sorted(counts, key=lambda word: (-counts[word], word))
 
 
 def _held_out(data: Any, shown: dict[str, list[str]], num_images: int) -> Tensor:
