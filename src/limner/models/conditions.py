@@ -73,9 +73,13 @@ def drawn_labels(model: object, num_images: int, *, generator: Generator | None)
 
 
 def read_texts(model: nn.Module, encoder: nn.Module | None) -> None:
-    """Make a model read texts if it has an encoder of texts with a `length`; zero its captions."""
+    """Make a model read texts if it has an encoder of texts; its captions are zeros at first.
+
+    The encoder has the attributes `length`, the number of tokens of a text, and `code_dim`.
+    """
     model.reads_text = encoder is not None
     if encoder is not None:
+        model.code_dim = encoder.code_dim
         captions = torch.zeros(NUM_CAPTIONS, encoder.length, dtype=torch.int64)
         model.register_buffer("captions", captions)
 
