@@ -86,7 +86,7 @@ COMBINATIONS = [
     ("gan", "dcgan", "condition=text loss=hinge"),
     slow("gan", "mlp", "condition=text loss=relativistic penalty=r1 augmentation=diffaugment"),
     slow("gan", "resnet", "condition=text penalty=lecam"),
-    ("vae", "mlp", "condition=text_vae"),
+    ("vae", "mlp", "condition=text_vae text=words"),
     slow("vae", "conv", "condition=text_vae objective=iwae"),
     ("classifier", "cnn", ""),
     slow("classifier", "mlp", ""),
@@ -122,6 +122,7 @@ The test of a model that is added is one line here, and its name in `MODELS`.
 ELSEWHERE = {
     "model/likelihood": ["lpips"],  # this option needs a download
     "model/prior": ["gaussian_mixture"],  # this option and the next options are for second stages
+    "model/text": ["pretrained"],  # this option needs transformers
     "network": ["none", "transformer"],
 }
 """Options that tests of their own train."""
