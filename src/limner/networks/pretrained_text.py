@@ -92,7 +92,7 @@ class PretrainedTextEncoder(nn.Module):
 
 
 class _Frozen:
-    """Holder of the frozen network, which copies of an encoder share and no checkpoint contains."""
+    """Holder of the frozen network; copies of an encoder share it, and no checkpoint has it."""
 
     def __init__(self) -> None:
         self.network: Any = None
