@@ -83,6 +83,11 @@ COMBINATIONS = [
     slow("cgan", "dcgan", "augmentation=diffaugment"),
     ("cgan", "resnet", "augmentation=ada"),
     ("gan", "projected", "loss=hinge augmentation=diffaugment condition=projection penalty=r1"),
+    ("gan", "dcgan", "condition=text loss=hinge"),
+    slow("gan", "mlp", "condition=text loss=relativistic penalty=r1 augmentation=diffaugment"),
+    slow("gan", "resnet", "condition=text penalty=lecam"),
+    ("vae", "mlp", "condition=text_vae text=words"),
+    slow("vae", "conv", "condition=text_vae objective=iwae"),
     ("classifier", "cnn", ""),
     slow("classifier", "mlp", ""),
     ("classifier", "lite0", ""),
@@ -117,6 +122,7 @@ The test of a model that is added is one line here, and its name in `MODELS`.
 ELSEWHERE = {
     "model/likelihood": ["lpips"],  # this option needs a download
     "model/prior": ["gaussian_mixture"],  # this option and the next options are for second stages
+    "model/text": ["pretrained"],  # this option needs transformers
     "network": ["none", "transformer"],
 }
 """Options that tests of their own train."""
@@ -208,8 +214,11 @@ def narrow(model: str, root: Path) -> list[str]:
     return [*found, *patches] if model == "cyclegan" else found
 
 
-def pictures_of(model: str, network: str, root: Path) -> list[str]:
-    """Return the words of the data of a model that changes pictures; none for other models."""
+def data_of(model: str, network: str, choices: str, root: Path) -> list[str]:
+    """Return the words of the data of a model that changes pictures, or reads texts; else none."""
+    if "condition=text" in choices:
+        return ["data=shapes", "data.captions=true", "data.image_shape=[3,16,16]",
+                "data.source.num_train=200"]  # fmt: skip
     data = "shapes_styles" if model == "cyclegan" else (PICTURES | FRAMES).get(model)
     small = narrow(model, root)
     if network in ("multi_frame", "multi_view"):
@@ -288,7 +297,7 @@ def test_every_choice_inside_a_model_trains(
     """The run draws its pictures, too."""
     made = composed(
         f"model={model}", f"network={network}", *(f"model/{word}" for word in choices.split()),
-        *pictures_of(model, network, data_root),
+        *data_of(model, network, choices, data_root),
         "metrics=none", "trainer.max_steps=2", "trainer.limit_val_batches=1", "data.batch_size=8",
         "callbacks.pictures.num_images=4",
         *(word for word in ALONE if word != "~callbacks.pictures"),

@@ -66,6 +66,23 @@ def test_killed_run_on_crops_of_pictures_equals_the_uninterrupted_run(run, tmp_p
     assert kill_test.compare(whole, killed)["differences"] == 0
 
 
+@pytest.mark.slow  # test_text_runs.py tests resumes without kills
+@pytest.mark.usefixtures("forking")
+def test_killed_gan_of_texts_equals_the_uninterrupted_run(run, tmp_path):
+    words = [
+        *RUN, "model=gan", "model/condition=text", "network=mlp", "model.ema_half_life=100",
+        "data=shapes", "data.captions=true", "data.image_shape=[3,16,16]",
+        "data.source.num_train=40", "data.source.num_validation=8", "data.batch_size=8",
+    ]  # fmt: skip
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run(*words, f"hydra.run.dir={whole}").code == 0
+    counts = kill_test.kill_and_resume(
+        killed, words, num_updates=UPDATES, kills=2, dice=random.Random(1)
+    )
+    assert counts["kills"] == 2
+    assert kill_test.compare(whole, killed)["differences"] == 0
+
+
 @pytest.mark.slow  # test_cycle_gan_runs.py tests resumes without kills
 @pytest.mark.usefixtures("forking")
 def test_killed_cycle_gan_equals_the_uninterrupted_run_with_its_pools(run, tmp_path):

@@ -69,7 +69,8 @@ def test_losses_of_a_gan_reach_the_players_that_minimise_them(made, network, los
     sum(losses.values()).backward()
     for name, weight in model.discriminator.named_parameters():
         assert weight.grad is not None, name
-        assert weight.grad.abs().sum() > 0, name
+        if (loss, name) != ("relativistic", "network.classify.bias"):  # it moves all logits alike
+            assert weight.grad.abs().sum() > 0, name
     assert all(weight.grad is None for weight in model.generator.network.parameters())
 
 

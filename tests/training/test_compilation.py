@@ -20,7 +20,7 @@ from limner.networks.transformer import CausalTransformer
 from limner.training import train as train_module
 from limner.training.compilation import CompiledMethod, compile_training
 from support import fakes
-from test_configs import ALONE, COMBINATIONS, pictures_of
+from test_configs import ALONE, COMBINATIONS, data_of
 
 ROOT = Path(__file__).parents[2]
 NUM_UPDATES = 4
@@ -90,7 +90,7 @@ def test_every_loss_is_compiled_as_one_graph_with_equal_values(
         fakes.images(tmp_path / folder, 2 if folder == "styles" else 20, size=(36, 41))
     made = composed(
         f"model={model}", f"network={network}", *(f"model/{word}" for word in choices.split()),
-        *pictures_of(model, network, tmp_path),
+        *data_of(model, network, choices, tmp_path),
         "metrics=none", f"trainer.max_steps={NUM_UPDATES}", "trainer.limit_val_batches=1",
         "data.batch_size=8", "callbacks.log.every_num_updates=1", *ALONE, "logger=csv",
     )  # fmt: skip

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from limner.errors import UserError
 from limner.interfaces import Batch, ImageStore
 from limner.randomness import uniform_labels
 
@@ -73,9 +74,13 @@ def drawn_labels(model: object, num_images: int, *, generator: Generator | None)
 
 
 def read_texts(model: nn.Module, encoder: nn.Module | None) -> None:
-    """Make a model read texts if it has an encoder of texts with a `length`; zero its captions."""
+    """Make a model read texts if it has an encoder of texts; its captions are zeros at first.
+
+    The encoder has the attributes `length`, the number of tokens of a text, and `code_dim`.
+    """
     model.reads_text = encoder is not None
     if encoder is not None:
+        model.code_dim = encoder.code_dim
         captions = torch.zeros(NUM_CAPTIONS, encoder.length, dtype=torch.int64)
         model.register_buffer("captions", captions)
 
@@ -83,9 +88,21 @@ def read_texts(model: nn.Module, encoder: nn.Module | None) -> None:
 def keep_captions(model: nn.Module, data: Any) -> None:
     """Fill the `captions` of a model that reads texts with texts at equal distances in training.
 
-    A data module without limner's splits leaves them as they are.
+    A data module without limner's splits leaves them as they are. A frozen encoder of texts is
+    read, too.
+
+    Raises:
+        UserError: If the frozen encoder is not installed, or cannot be read.
     """
-    if not getattr(model, "reads_text", False) or not hasattr(data, "split"):
+    if not getattr(model, "reads_text", False):
+        return
+    for part in model.modules():
+        if hasattr(part, "load_pretrained"):
+            try:
+                part.load_pretrained()
+            except ValueError as error:
+                raise UserError(str(error)) from error
+    if not hasattr(data, "split"):
         return
     store, indices = data.split("train")
     chosen = torch.linspace(0, len(indices) - 1, len(model.captions)).long()

@@ -33,6 +33,8 @@ from limner.models import (
     VideoPrediction,
 )
 from limner.models.adversarial_checks import is_relativistic, num_draws_of
+from limner.models.conditions import is_conditional
+from limner.models.text import TextDiscriminator, TextGenerator
 from limner.models.variational import is_ladder
 from limner.training.tried_part import NUM_IMAGES, TriedPart
 
@@ -87,13 +89,17 @@ def try_own_parts(
 
 
 def part_of(model: L.LightningModule, role: str) -> nn.Module | None:
-    """Return a network by its role; None if the model has none of this role."""
+    """Return a network by its role; None if the model has none of this role.
+
+    The network of a model that reads texts is the one that reads their codes.
+    """
     if not isinstance(model, GAN | VAE | VAEGAN | AdversarialImageToImage):
         return None
     networks = getattr(model, "network", None)
     if isinstance(networks, nn.ModuleDict) and role in networks:
         return networks[role]
-    return getattr(model, role, None)
+    part = getattr(model, role, None)
+    return part.network if isinstance(part, TextGenerator | TextDiscriminator) else part
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ class _Trials:
         if judges_patches and getattr(logits, "ndim", 0) == 2:
             shape = NUM_IMAGES, logits.shape[1]  # the logits of patches
             due = "logits of each image."
-        elif isinstance(self.model, GAN) and self.model.objective.auxiliary is not None:
+        elif isinstance(self.model, GAN) and self._predicts_classes:
             num_classes = self.model.num_classes
             shape = NUM_IMAGES, 1 + num_classes
             due = (
@@ -216,7 +222,16 @@ class _Trials:
         part.check_values("discriminator", real, fake)
         part.check_values("generator", real if is_relativistic(part.part) else None, fake)
 
+    @property
+    def _predicts_classes(self) -> bool:
+        """Whether the discriminator of a GAN has logits of classes."""
+        return self.model.objective.auxiliary is not None and not getattr(
+            self.model, "reads_text", False
+        )
+
     def auxiliary(self, part: TriedPart) -> None:
+        if not self._predicts_classes:
+            return
         count = NUM_IMAGES * self.model.num_classes
         logits = torch.linspace(-1, 1, count).view(NUM_IMAGES, -1)
         part.check_values("discriminator", logits, -logits, **self._labels())
@@ -237,13 +252,14 @@ class _Trials:
 
     def penalty(self, part: TriedPart) -> None:
         model, is_cycle = self.model, isinstance(self.model, CycleGAN)
-        discriminator = model.discriminators["b"] if is_cycle else model.discriminator
+        discriminator = model.discriminators["b"] if is_cycle else part_of(model, "discriminator")
         discriminator = copy.deepcopy(discriminator).eval()
-        auxiliary = None if is_cycle else model.objective.auxiliary
+        has_classes = not is_cycle and model.objective.auxiliary is not None
+        has_classes = has_classes and model.num_classes is not None
 
         def d(images: Tensor) -> Tensor:
             logits = discriminator(images, **self._labels())
-            return logits if auxiliary is None else logits[:, 0]
+            return logits[:, 0] if has_classes else logits
 
         real, fake = self._judged().requires_grad_(), (-self._judged()).requires_grad_()
         pairs = Pairs(real, fake, d(real), d(fake))
@@ -271,5 +287,8 @@ class _Trials:
         return torch.randn(NUM_IMAGES, self.model.latent_dim, generator=generator)
 
     def _labels(self) -> dict[str, Tensor]:
-        is_conditional = getattr(self.model, "num_classes", None) is not None
-        return label_kwargs(torch.zeros(NUM_IMAGES, dtype=torch.int64) if is_conditional else None)
+        if getattr(self.model, "reads_text", False):
+            return {"labels": torch.eye(NUM_IMAGES, self.model.code_dim)}
+        return label_kwargs(
+            torch.zeros(NUM_IMAGES, dtype=torch.int64) if is_conditional(self.model) else None
+        )

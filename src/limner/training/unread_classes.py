@@ -1,4 +1,4 @@
-"""Refusal of a conditional model with a network that would ignore the classes."""
+"""Refusal of a conditional model with a network that would ignore the classes or texts."""
 
 __all__ = ["refuse_unread_classes"]
 
@@ -14,31 +14,36 @@ from torch import nn
 from limner.config.build import composed
 from limner.errors import UserError
 from limner.models import GAN, VAE
+from limner.models.conditions import is_conditional
 from limner.training.own_parts import ROLES, part_of
 
 INPUTS = {"generator": "z", "discriminator": "images", "encoder": "images", "decoder": "z"}
 
 
 def refuse_unread_classes(config: DictConfig, model: L.LightningModule) -> None:
-    """Raise UserError if a network of a conditional GAN or VAE does not read the classes.
+    """Raise UserError if a network of a conditional GAN or VAE does not read its labels.
 
     Args:
         config: Config of the run.
         model: The model built from the config.
     """
-    if not isinstance(model, GAN | VAE) or model.num_classes is None:
+    if not isinstance(model, GAN | VAE) or not is_conditional(model):
         return
     nodes = composed(config, only="model")["model"]
+    num_classes, found = model.num_classes, f"model.num_classes={model.num_classes}"
+    if model.reads_text:
+        num_classes = model.code_dim
+        found = f"model.text.code_dim={num_classes}, which takes the place of classes"
     for role in ROLES:
         if (network := part_of(model, role)) is not None:
-            _check(role, network, nodes.get(role), num_classes=model.num_classes)
+            _check(role, network, nodes.get(role), num_classes=num_classes, found=found)
 
 
-def _check(role: str, network: nn.Module, node: Any, *, num_classes: int) -> None:
+def _check(role: str, network: nn.Module, node: Any, *, num_classes: int, found: str) -> None:
     """Raise UserError for one network, built from a node of the config."""
     key, kind = f"network.{role}", type(network)
     name = f"{kind.__module__}.{kind.__qualname__}"
-    why = f"the model is conditional (model.num_classes={num_classes})"
+    why = f"the model is conditional ({found})"
     is_ours = name.startswith("limner.")
     if not is_ours and not _takes(network.forward, "labels"):
         raise UserError(
