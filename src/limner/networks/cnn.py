@@ -1,10 +1,11 @@
-"""A small convolutional classifier, whose last hidden layer also serves as features for scores."""
+"""Small convolutional classifiers, whose last hidden layer also serves as features for scores."""
 
-__all__ = ["Classifier"]
+__all__ = ["Classifier", "SmallClassifier"]
 
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from limner.networks.resolution import pad, pyramid
 
@@ -50,3 +51,45 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, num_classes)."""
         return self.head(self.features(images))
+
+
+class SmallClassifier(Classifier):
+    """Classifier that first shrinks large images by a whole factor, so that it stays fast.
+
+    The factor is the largest whole number that leaves a shorter side of `max_size` pixels or more.
+    Each pixel of the smaller image is the mean of a square of pixels.
+
+    Args:
+        image_shape: Shape (C, H, W) of an image.
+        max_size: Shorter side in pixels below which images are not shrunk.
+        num_classes: Number of classes, at least 2.
+        width: Number of channels of the finest level, see `Classifier`.
+        max_width: Largest number of channels of a level.
+        num_features: Size of the hidden layer.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: Sequence[int],
+        max_size: int,
+        num_classes: int,
+        width: int,
+        max_width: int,
+        num_features: int,
+    ) -> None:
+        channels, height, width_ = image_shape
+        factor = max(1, min(height, width_) // max_size)
+        super().__init__(
+            image_shape=[channels, height // factor, width_ // factor], num_classes=num_classes,
+            width=width, max_width=max_width, num_features=num_features,
+        )  # fmt: skip
+        self.factor = factor
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the last hidden layer (B, num_features) of images (B, C, H, W)."""
+        return super().features(functional.avg_pool2d(images, self.factor))
+
+    def extra_repr(self) -> str:
+        """Return the factor, which belongs to the description of the network."""
+        return f"factor={self.factor}"
