@@ -278,8 +278,7 @@ class Scores(L.Callback):
             )
 
         def images(first: int, end: int) -> Tensor:
-            chunk = first // self.batch_size
-            generator = generator_for(self.seed, "scores", chunk)
+            generator = generator_for(self.seed, "scores", first // self.batch_size)
             conditions = self.conditions(trainer.datamodule, first, end)
             return to_uint8(model.sample(end - first, generator=generator, **conditions))
 
