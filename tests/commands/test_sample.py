@@ -160,7 +160,7 @@ def test_sample_names_mistakes(sample, finished, tmp_path):
     bare.mkdir()
     shutil.copy(finished / "config.yaml", bare)
     for words, message in [
-        (["mode=film"], "mode=film: choose one of grid, classes, folder, npz"),
+        (["mode=film"], "mode=film: choose one of grid, classes, captions, folder"),
         (["num_images=0"], "num_images=0: must be 1 or more"),
         (["seed=-1"], "seed=-1: must be 0 or more"),
         (["labels=[1]"], "trained without labels"),

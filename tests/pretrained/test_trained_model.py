@@ -176,3 +176,16 @@ def test_spherical_interpolation_keeps_the_length_and_linear_does_not():
     assert lengths["linear"] == pytest.approx(2**0.5, abs=0.05)
     same = model.interpolate(a, a, 3, mode="spherical")
     assert np.array_equal(same[1], same[0])
+
+
+def test_encode_and_reconstruct_pass_the_class_of_a_conditional_model_on():
+    class Conditional(Labelled):
+        def encode(self, images, labels):
+            return labels[:, None].repeat(1, 4).float()
+
+        def reconstruct(self, images, labels):
+            return torch.ones_like(images) * (labels[:, None, None, None] - 1)
+
+    model, images = made(Conditional), np.zeros((2, 2, 2, 1), np.uint8)
+    assert model.encode(images, labels=[1, 0])[:, 0].tolist() == [1, 0]
+    assert model.reconstruct(images, label=0).max() == 0

@@ -29,8 +29,7 @@ def painted(model: TrainedModel, codes: np.ndarray, **condition: Any) -> np.ndar
         UserError: If the model does not paint in steps.
     """
     check_paints(model)
-    given = {"label": None, "labels": None, "text": None} | condition
-    labels = chosen_condition(model.module, model.config["data"], len(codes), **given)
+    labels = chosen_condition(model.module, model.config["data"], len(codes), **condition)
     return np.stack(
         [to_numpy(images.cpu()) for images in model.module.paint(torch.tensor(codes), labels)]
     )

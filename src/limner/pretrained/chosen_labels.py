@@ -19,9 +19,9 @@ def chosen_condition(
     facts: Mapping[str, Any],
     num_images: int,
     *,
-    label: int | None,
-    labels: Sequence[int] | None,
-    text: str | Sequence[str] | None,
+    label: int | None = None,
+    labels: Sequence[int] | None = None,
+    text: str | Sequence[str] | None = None,
 ) -> Tensor | None:
     """Return the classes int64 (N,) or the texts int64 (N, L) of N images; None if none are given.
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from limner.errors import UserError
 from limner.files.printable import printable
-from limner.interfaces import DrawsCodes, Encodes, Generates, Reconstructs, Samples
+from limner.interfaces import DrawsCodes, Encodes, Generates, Reconstructs, Samples, label_kwargs
 from limner.models.conditions import drawn_labels, is_conditional
 from limner.pretrained.arrays import to_numpy, to_tensor
 from limner.pretrained.chosen_labels import chosen_condition
@@ -109,8 +109,8 @@ class TrainedModel:
         if truncation is not None:
             _at_least("truncation", truncation, 0)
             self._needs(Generates, "no latent codes to truncate")
-        given = self._condition(num_images, label=label, labels=labels, text=text)
-        return self._drawn(num_images, seed, given, truncation)
+        given = self._given(num_images, label=label, labels=labels, text=text)
+        return self._drawn(num_images, seed, given[0] if given else None, truncation)
 
     def latents(self, num_images: int, *, seed: int = 0) -> np.ndarray:
         """Return the codes that `sample` draws, float32 (num_images, latent_dim)."""
@@ -139,22 +139,23 @@ class TrainedModel:
                 f"Latent codes of {self._name} are (N, {self.module.latent_dim}), not "
                 f"{tuple(codes.shape)}."
             )
-        given = self._condition(len(codes), label=label, labels=labels, text=text)
-        if given is None and self.is_conditional:
+        more = self._given(len(codes), label=label, labels=labels, text=text)
+        if not more and self.is_conditional:
             needed = "a text: it reads texts." if self.reads_text else "labels: it is conditional."
             raise UserError(f"Codes of this {self._name} need {needed}")
-        more = [] if given is None else [given]
         return to_numpy(self._by_batch(self.module.generate, codes, *more))
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
-        """Return the mean codes, float32 (N, latent_dim), of uint8 images (N, H, W, C)."""
+    def encode(self, images: np.ndarray, **condition: Any) -> np.ndarray:
+        """Return mean codes (N, latent_dim) of images, given `label`, `labels` or `text`."""
         self._needs(Encodes, "no encoder")
-        return self._by_batch(self.module.encode, self._read(images)).numpy()
+        more = self._given(len(images), **condition)
+        return self._by_batch(self.module.encode, self._read(images), *more).numpy()
 
-    def reconstruct(self, images: np.ndarray) -> np.ndarray:
-        """Return uint8 reconstructions of uint8 images, both (N, H, W, C)."""
+    def reconstruct(self, images: np.ndarray, **condition: Any) -> np.ndarray:
+        """Return uint8 reconstructions of uint8 images, both (N, H, W, C); see `encode`."""
         self._needs(Reconstructs, "no encoder")
-        return to_numpy(self._by_batch(self.module.reconstruct, self._read(images)))
+        more = self._given(len(images), **condition)
+        return to_numpy(self._by_batch(self.module.reconstruct, self._read(images), *more))
 
     def transform(
         self, images: Any, mask: Any = None, *, tile: int | None = TILE, **choices: str | None
@@ -218,7 +219,7 @@ class TrainedModel:
         _at_least("num_steps", num_steps, 2)
         if mode not in ("linear", "spherical"):
             raise UserError(f"mode={mode}: choose linear or spherical.")
-        ends = [self._code(end) for end in (a, b)]
+        ends = [self._code(end, label=label, text=text) for end in (a, b)]
         path = linear if mode == "linear" else spherical
         codes = path(*ends, np.linspace(0, 1, num_steps)[:, None])
         return self.decode(codes, label=label, text=text)
@@ -269,21 +270,20 @@ class TrainedModel:
                 z = z[:size] if truncation is None else truncation * z[:size]
                 if given is None and drawn is not None:
                     given = drawn[:size].to(self._device)
-                more = {} if given is None else {"labels": given}
-                images = self.module.generate(z.to(self._device), **more)
+                images = self.module.generate(z.to(self._device), **label_kwargs(given))
             else:
                 generator = generator_for(seed, "samples", block)
-                more = {} if given is None else {"labels": given}
-                images = self.module.sample(size, generator=generator, **more)
+                images = self.module.sample(size, generator=generator, **label_kwargs(given))
             yield to_numpy(images.cpu())
 
-    def _condition(self, num_images: int, **given: Any) -> Tensor | None:
-        found = chosen_condition(self.module, self.config["data"], num_images, **given)
-        return None if found is None else found.to(self._device)
+    def _given(self, num_images: int, **condition: Any) -> list[Tensor]:
+        """Return the classes or texts of images on the device, in a list; [] if none are given."""
+        found = chosen_condition(self.module, self.config["data"], num_images, **condition)
+        return [] if found is None else [found.to(self._device)]
 
-    def _code(self, end: np.ndarray) -> np.ndarray:
+    def _code(self, end: np.ndarray, **condition: Any) -> np.ndarray:
         if np.ndim(end) != 1:
-            return self.encode(np.asarray(end)[None])[0]
+            return self.encode(np.asarray(end)[None], **condition)[0]
         return np.asarray(end, np.float32)
 
     def _read(self, images: np.ndarray) -> Tensor:
