@@ -21,7 +21,9 @@ def matched(num=3, *, seed=0):
 
 def losses(**changes):
     weights = {"mismatch_weight": 1.0, "contrastive_weight": 1.0, "generator_weight": 1.0}
-    return TextMatching(loss=Hinge(), **{**weights, "temperature": 0.5, **changes})
+    return TextMatching(
+        loss=Hinge(), **{**weights, "temperature": 0.5, "augmentation_weight": None, **changes}
+    )
 
 
 def test_contrastive_loss_is_the_mean_of_two_cross_entropies():
@@ -75,7 +77,7 @@ def test_a_loss_of_weight_zero_is_left_out():
 @pytest.mark.parametrize(
     "changes",
     [{"mismatch_weight": -1}, {"contrastive_weight": -1}, {"generator_weight": -1},
-     {"temperature": 0}],
+     {"temperature": 0}, {"augmentation_weight": 0}],
 )  # fmt: skip
 def test_weights_below_zero_and_no_temperature_are_refused(changes):
     with pytest.raises(ValueError, match=f"model.auxiliary.{next(iter(changes))}"):

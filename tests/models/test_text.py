@@ -167,3 +167,31 @@ def test_validation_losses_of_a_gan_have_the_names_of_training(made):
 def test_a_discriminator_that_cannot_read_codes_is_refused(made):
     with pytest.raises(UserError, match=r"network\.discriminator_condition=concat"):
         made("network.discriminator_condition=concat")
+
+
+def test_conditioning_augmentation_draws_codes_from_the_first_numbers_of_z(made):
+    model = made("model.auxiliary.augmentation_weight=2.0", network="mlp")
+    z, labels = torch.randn(6, model.latent_dim), texts()
+    images = model.generator(z, labels)
+    other = z.clone()
+    other[:, :6] = torch.randn(6, 6)
+    assert (model.generator(other, labels) - images).abs().max() > 1e-4
+    with torch.no_grad():  # a variance of 0
+        model.generator.gaussian.weight[6:], model.generator.gaussian.bias[6:] = 0.0, -60.0
+    fixed = model.generator(z, labels)
+    torch.testing.assert_close(model.generator(other, labels), fixed)
+    losses = model.objective.generator_losses(inputs_for(model)).means
+    assert losses["augmentation_generator"] > 0
+    losses["augmentation_generator"].backward()
+    assert model.generator.gaussian.weight.grad.abs().sum() > 0
+    assert all(w.grad is None for w in model.generator.encoder.parameters())
+    (of_g, _) = model.configure_optimizers()
+    weights = {id(w) for group in of_g.param_groups for w in group["params"]}
+    assert id(model.generator.gaussian.weight) in weights
+
+
+def test_conditioning_augmentation_needs_enough_numbers_in_z(made):
+    with pytest.raises(
+        UserError, match=r"(?s)model\.latent_dim=6: .*above model\.text\.code_dim=6"
+    ):
+        made("model.auxiliary.augmentation_weight=2.0", "model.latent_dim=6")

@@ -100,3 +100,18 @@ def test_each_network_of_limner_reads_the_classes_of_a_conditional_gan(
 @pytest.mark.parametrize("network", ["conv", "mlp", "residual"])
 def test_each_network_of_limner_reads_the_classes_of_a_conditional_vae(refused, network):
     refused("model=cvae", f"network={network}")
+
+
+def test_own_network_must_take_the_codes_of_texts(refused):
+    texts = [
+        "data=shapes", "data.captions=true", "data.num_tokens=9", "data.text_length=4",
+        "network=mlp", "model.text.num_layers=0",
+    ]  # fmt: skip
+    gan, vae = [*texts, "model/condition=text"], [*texts, "model/condition=text_vae"]
+    for role, words in (("generator", ["model=gan", *gan]), ("decoder", ["model=vae", *vae])):
+        with pytest.raises(UserError, match=r"does not take `labels`(?s:.*)model\.text\.code_dim"):
+            refused(*words, role=role, node={"_target_": "my_nets.Unlabelled"})
+        refused(*words, role=role, node={"_target_": "my_nets.Labelled"})
+        counting = {"_target_": "my_nets.Counting", "num_classes": 5}
+        with pytest.raises(UserError, match="num_classes=5"):
+            refused(*words, role=role, node=counting)

@@ -46,6 +46,8 @@ class TextMatching:
         contrastive_weight: Factor of D's contrastive loss, at least 0.
         generator_weight: Factor of G's contrastive loss, at least 0.
         temperature: Divisor of the cosines, above 0.
+        augmentation_weight: Factor of the KL of conditioning augmentation in G's loss, above 0,
+            see `limner.models.text`; None for no augmentation.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class TextMatching:
         contrastive_weight: float,
         generator_weight: float,
         temperature: float,
+        augmentation_weight: float | None,
     ) -> None:
         weights = {
             "mismatch": mismatch_weight,
@@ -67,7 +70,13 @@ class TextMatching:
                 raise ValueError(f"model.auxiliary.{name}_weight={weight}: must be 0 or more.")
         if temperature <= 0:
             raise ValueError(f"model.auxiliary.temperature={temperature}: must be above 0.")
+        if augmentation_weight is not None and augmentation_weight <= 0:
+            raise ValueError(
+                f"model.auxiliary.augmentation_weight={augmentation_weight}: must be above 0, or "
+                "null for no augmentation."
+            )
         self.loss, self.temperature = loss, temperature
+        self.augmentation_weight = augmentation_weight
         self.mismatch_weight, self.contrastive_weight = mismatch_weight, contrastive_weight
         self.generator_weight = generator_weight
 

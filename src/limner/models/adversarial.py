@@ -24,6 +24,7 @@ from limner.models.adversarial_checks import (
     num_draws_of,
     parts_of,
 )
+from limner.models.text import TextGenerator
 from limner.randomness import Noise
 
 
@@ -126,6 +127,8 @@ class AdversarialObjective:
         if self.auxiliary is not None:
             more = self.auxiliary.generator(fake_more, labels=inputs.labels)
             means |= {n: v.mean() for n, v in by_name(more, "generator").items()}
+        if isinstance(self.generator, TextGenerator):
+            means |= self.generator.losses(inputs.labels)
         return PlayerLosses(means, fake_logits[..., None])
 
     def pairs(self, inputs: Inputs) -> tuple[Tensor, Tensor]:

@@ -94,7 +94,9 @@ class GAN(L.LightningModule):
             )
         self.automatic_optimization = False
         read_texts(self, text)
-        generator, discriminator = with_texts(text, generator, discriminator)
+        generator, discriminator = with_texts(
+            text, generator, discriminator, auxiliary=auxiliary, latent_dim=latent_dim
+        )
         self.generator, self.discriminator = generator, discriminator
         self.penalty, self.augmentation = Penalties(penalty), augmentation
         self.objective = AdversarialObjective(

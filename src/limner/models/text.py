@@ -12,27 +12,53 @@ __all__ = ["TextDiscriminator", "TextGenerator", "own_weights", "with_texts"]
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from limner.interfaces import AuxiliaryLoss
+from limner.losses.kl import kl_standard_normal
 from limner.losses.matching import Matched
 
 
 class TextGenerator(nn.Module):
     """Generator from z (B, latent_dim) and texts int64 (B, L) to images (B, C, H, W).
 
+    With conditioning augmentation the network reads a code drawn from N(mean(e), var(e)), where
+    the first code_dim numbers of z draw the code; the network reads zeros in their place.
+
     Args:
         network: Generator from z and codes of texts (B, code_dim) to images.
         encoder: Encoder from texts to codes; G's losses do not reach it.
+        augmentation_weight: Factor of the KL from N(mean, var) to N(0, I) in G's loss, above 0;
+            None for no conditioning augmentation. Zhang et al. (2017), section 3.2,
+            https://arxiv.org/abs/1612.03242
     """
 
-    def __init__(self, network: nn.Module, encoder: nn.Module) -> None:
+    def __init__(
+        self, network: nn.Module, encoder: nn.Module, *, augmentation_weight: float | None
+    ) -> None:
         super().__init__()
-        self.network, self.encoder = network, encoder
+        self.network, self.encoder, self.weight = network, encoder, augmentation_weight
+        if augmentation_weight is not None:
+            self.gaussian = nn.Linear(encoder.code_dim, 2 * encoder.code_dim)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return images (B, C, H, W) in [-1, 1]."""
-        return self.network(z, labels=self.encoder(labels).detach())
+        codes = self.encoder(labels).detach()
+        if self.weight is not None:
+            mean, logvar = self.gaussian(codes).chunk(2, dim=1)
+            eps = z[:, : self.encoder.code_dim]
+            codes = mean + (logvar / 2).exp() * eps
+            z = torch.cat([torch.zeros_like(eps), z[:, eps.shape[1] :]], dim=1)
+        return self.network(z, labels=codes)
+
+    def losses(self, labels: Tensor) -> dict[str, Tensor]:
+        """Return further losses () of G by name, for texts int64 (B, L)."""
+        if self.weight is None:
+            return {}
+        mean, logvar = self.gaussian(self.encoder(labels).detach()).chunk(2, dim=1)
+        return {"augmentation_generator": self.weight * kl_standard_normal(mean, logvar).mean()}
 
 
 class TextDiscriminator(nn.Module):
@@ -59,12 +85,18 @@ class TextDiscriminator(nn.Module):
 
 
 def with_texts(
-    encoder: nn.Module | None, generator: nn.Module, discriminator: nn.Module
+    encoder: nn.Module | None,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    *,
+    auxiliary: AuxiliaryLoss | None,
+    latent_dim: int,
 ) -> tuple[nn.Module, nn.Module]:
     """Return both players behind an encoder of texts, or as they are if there is none.
 
     Raises:
-        ValueError: If the discriminator cannot read the codes of texts.
+        ValueError: If the discriminator cannot read the codes of texts, or z has too few numbers
+            for conditioning augmentation.
     """
     if encoder is None:
         return generator, discriminator
@@ -79,12 +111,20 @@ def with_texts(
             f"network.discriminator_condition={head.condition}: a discriminator of texts needs "
             "projection."
         )
+    augmentation_weight = getattr(auxiliary, "augmentation_weight", None)
+    if augmentation_weight is not None and not latent_dim > encoder.code_dim:
+        raise ValueError(
+            f"model.latent_dim={latent_dim}: conditioning augmentation draws a code from the "
+            f"first numbers of z,\nso it must be above model.text.code_dim={encoder.code_dim}."
+        )
     discriminator = TextDiscriminator(discriminator, encoder, num_features=head.in_features)
-    return TextGenerator(generator, encoder), discriminator
+    generator = TextGenerator(generator, encoder, augmentation_weight=augmentation_weight)
+    return generator, discriminator
 
 
 def own_weights(generator: nn.Module) -> Iterator[Parameter]:
     """Return the weights that G's losses train: all but those of an encoder of texts."""
-    if isinstance(generator, TextGenerator):
-        return generator.network.parameters()
-    return generator.parameters()
+    is_text = isinstance(generator, TextGenerator)
+    for name, weight in generator.named_parameters():
+        if not (is_text and name.startswith("encoder.")):
+            yield weight
