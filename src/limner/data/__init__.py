@@ -2,6 +2,7 @@
 
 from limner.data.domain_folders import DomainFolders
 from limner.data.frame_folders import FrameFolders
+from limner.data.hugging_face import HuggingFace
 from limner.data.module import ImageDataModule
 from limner.data.moving_digits import MovingDigits
 from limner.data.moving_shapes import MovingShapes
@@ -19,7 +20,7 @@ from limner.data.torchvision_source import TorchvisionSource
 from limner.data.unpaired_module import UnpairedDataModule
 
 __all__ = [
-    "Digits", "DomainFolders", "FrameFolders", "ImageDataModule", "ImageFolder",
+    "Digits", "DomainFolders", "FrameFolders", "HuggingFace", "ImageDataModule", "ImageFolder",
     "MovingDigits", "MovingShapes", "MultiViewDataModule", "PairedDataModule", "PairedFolder",
     "PictureDataModule", "PictureFolder", "SequenceDataModule", "ShapeEdges", "ShapeStyle",
     "ShapeStyles", "Shapes", "TorchvisionSource", "UnpairedDataModule",

@@ -77,6 +77,8 @@ class Pictures:
     label_problem: str | None = None
     """Reason why the class folders give no usable labels; None if the labels are usable, or if
     there are no class folders."""
+    texts: Sequence[str] | None = None
+    """Caption of each picture; None for pictures without captions."""
 
     def __len__(self) -> int:
         return len(self.names)
