@@ -1,8 +1,8 @@
 """Facts that only the data may know: null in the config until the data are read."""
 
 __all__ = [
-    "FACTS", "fill_facts", "keep_commit", "refuse_kind_of_data", "refuse_missing_facts", "refuse_unfit_inputs",
-    "refuse_unlabelled", "unfit_network", "with_placeholders",
+    "FACTS", "fill_facts", "keep_commit", "refuse_kind_of_data", "refuse_missing_facts",
+    "refuse_unfit_inputs", "refuse_unlabelled", "unfit_network", "with_placeholders",
 ]  # fmt: skip
 
 import re

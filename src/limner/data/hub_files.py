@@ -68,30 +68,35 @@ def locate(path: str, revision: str | None, subset: str | None) -> DataFiles:
 
 def _downloaded(name: str, revision: str | None, subset: str | None) -> DataFiles:
     import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    about = _about(name, revision)
-    local = about is None
-    chosen = revision if local else about.sha
+    about, problem = _about(name, revision)
     try:
-        patterns = _patterns(name, chosen, subset)
-        if not local:
+        patterns = _patterns(name, revision, subset, local=about is None)
+        if about is not None:
             _tell_size(about)
         folder = huggingface_hub.snapshot_download(
-            name, repo_type="dataset", revision=chosen, allow_patterns=patterns,
-            local_files_only=local,
+            name, repo_type="dataset", revision=revision, allow_patterns=patterns,
+            local_files_only=about is None,
         )  # fmt: skip
     except Exception as error:  # of the hub, of HTTP, of sockets and of the disk
+        if isinstance(error, LocalEntryNotFoundError) and problem is not None:
+            problem = f"{problem}, and its cache has no copy of this revision"
+        else:
+            problem = reason(error)
         raise UserError(
-            f"data.path={name}: {reason(error)}.\n"
+            f"data.path={name}: {problem}.\n"
             "A folder with the same files needs no network: data.path=FOLDER"
         ) from error
+    if problem is not None:
+        log.info("%s: %s. The copy in its cache is read.", name, problem)
     commit = Path(folder).name
     _refuse_script(name, name.split("/")[1], [file.name for file in Path(folder).iterdir()])
     return DataFiles(Path(folder), commit, [name, commit], [name, commit])
 
 
-def _about(name: str, revision: str | None) -> Any:
-    """Return the hub's description of a revision; None if the hub cannot be reached."""
+def _about(name: str, revision: str | None) -> tuple[Any, str | None]:
+    """Return the hub's description of a revision, or None and why the hub cannot be reached."""
     import huggingface_hub
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -119,13 +124,11 @@ def _about(name: str, revision: str | None) -> Any:
     except HfHubHTTPError as error:
         if error.response is not None and error.response.status_code in (401, 403):
             raise UserError(f"data.path={name}: {reason(error)}.") from error
-        log.warning("%s: %s; the copy in its cache is read.", name, reason(error))
-        return None
+        return None, reason(error)
     except Exception as error:  # of HTTP and of sockets; or HF_HUB_OFFLINE=1
-        log.info("%s: %s; the copy in its cache is read.", name, reason(error))
-        return None
+        return None, reason(error)
     _refuse_script(name, name.split("/")[1], [file.rfilename for file in about.siblings or []])
-    return about
+    return about, None
 
 
 def _gated(name: str) -> UserError:
@@ -147,13 +150,17 @@ def _refuse_script(path: str, name: str, files: Sequence[str]) -> None:
         )
 
 
-def _patterns(name: str, revision: str | None, subset: str | None) -> list[str] | None:
+def _patterns(
+    name: str, revision: str | None, subset: str | None, *, local: bool
+) -> list[str] | None:
     """Return patterns of the files of a subset, from the data set's card; None for all files."""
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     try:
-        card = huggingface_hub.hf_hub_download(name, CARD, repo_type="dataset", revision=revision)
+        card = huggingface_hub.hf_hub_download(
+            name, CARD, repo_type="dataset", revision=revision, local_files_only=local
+        )
         listed = huggingface_hub.DatasetCard.load(card).data.to_dict().get("configs")
     except LocalEntryNotFoundError:  # not in the cache, and the hub cannot be reached
         return None

@@ -65,6 +65,8 @@ def upload(folder: Path, address: str) -> str:
     name, revision = _parse(address)
     try:
         page = huggingface_hub.create_repo(name, exist_ok=True)
+        if revision is not None:
+            huggingface_hub.create_branch(name, branch=revision, exist_ok=True)
         huggingface_hub.upload_folder(
             repo_id=name, folder_path=folder, revision=revision, commit_message="Export of limner"
         )
