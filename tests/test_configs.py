@@ -125,7 +125,7 @@ ELSEWHERE = {
 SHARED = {
     "root", "path", "folder", "path_b", "folder_a", "folder_b", "shapes",
     "layout", "input_folder", "target_folder", "input_side", "test_file", "num_digits",
-    "num_shapes",
+    "num_shapes", "captions", "held_out",
 }  # fmt: skip
 """Keys of data that serve only other keys of data."""
 OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")

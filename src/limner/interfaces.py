@@ -33,6 +33,8 @@ class Batch(TypedDict):
     """Images float32 (B, C, H, W) in [-1, 1]."""
     label: NotRequired[Tensor]
     """Classes int64 (B,) in [0, num_classes); absent if the data have no labels."""
+    text: NotRequired[Tensor]
+    """Captions int64 (B, L), see `limner.data.vocabulary`; absent if the data have no captions."""
     frames: NotRequired[Tensor]
     """Frames of each sequence float32 (B, T, C, H, W) in [-1, 1]; such a batch has no `image`."""
     input: NotRequired[Tensor]
@@ -235,6 +237,8 @@ class ImageStore(Protocol):
     """Text that changes whenever the images or their order change."""
     labels: Tensor | None
     """Classes int64 (N,), or None without labels."""
+    texts: Tensor | None = None
+    """Tokens int64 (N, L) of the caption of each image, or None without captions."""
 
     def __len__(self) -> int: ...
 
@@ -277,8 +281,7 @@ class FeatureExtractor(Protocol):
     """
 
     suffix: str
-    """End of the name of every score, with its underscore: `_ink` gives `val/fid_ink`. The
-    empty suffix belongs to Inception."""
+    """End of each score's name: `_ink` gives `val/fid_ink`. Inception has the empty suffix."""
     num_features: int
     """Size D of the features."""
     num_logits: int
@@ -294,7 +297,4 @@ class FeatureExtractor(Protocol):
         """Return features and logits of uint8 images (B, C, H, W)."""
 
     def protocol(self) -> dict[str, Any]:
-        """Return the facts that make scores comparable, as plain JSON data: name, weights, resize.
-
-        Two networks with different features must have different facts.
-        """
+        """Return the facts that make scores comparable as JSON data: name, weights, resize."""

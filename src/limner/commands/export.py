@@ -34,6 +34,7 @@ from limner.pixels import to_float
 from limner.pretrained import hub
 from limner.pretrained.load import load
 from limner.pretrained.picture_transform import Transforms
+from limner.pretrained.text_facts import TEXT_FACTS
 from limner.pretrained.trained_model import TrainedModel
 from limner.runs.scores import read_scores
 from limner.version import __version__
@@ -106,6 +107,7 @@ def _weights(model: TrainedModel) -> dict[str, torch.Tensor]:
 def _config(model: TrainedModel) -> dict[str, Any]:
     facts = model.config["data"]
     data = {key: facts.get(key) for key in ("name", "image_shape", "num_classes")}
+    data |= {key: facts[key] for key in TEXT_FACTS if facts.get("vocabulary") is not None}
     if isinstance(model.module, Transforms):
         data["input_shape"] = list(facts.get("input_shape") or facts["image_shape"])
     return {

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from limner.config.options import (
     attribute,
+    data_with_captions,
     data_with_inputs,
     degradations,
     files_with,
@@ -23,11 +24,15 @@ from limner.config.options import (
 )
 from limner.errors import UserError
 
-FACTS = ("image_shape", "input_shape", "num_classes")
+FACTS = (
+    "image_shape", "input_shape", "num_classes", "vocabulary", "num_tokens", "text_length",
+)  # fmt: skip
 OF_INPUTS = re.compile(r"'data\.(input_shape|scale)\b")
 """Keys of data with inputs, in the error about a config that reads a key which is not there."""
 OF_FRAMES = re.compile(r"'data\.(num_inputs|num_targets|num_frames)\b")
 """Keys of data with sequences, likewise."""
+OF_TEXTS = re.compile(r"'data\.(vocabulary|num_tokens|text_length)\b")
+"""Keys of data with captions, likewise."""
 OF_MODEL = re.compile(r"\$\{model\.(\w+)")
 """Key of `model` that a network reads."""
 COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
@@ -122,10 +127,12 @@ def refuse_kind_of_data(model: object, data: object) -> None:
     A model that `reads_input` needs data with an `input_shape`. A model that `reads_domains` needs
     data with a method `domain`, and no other model can read such data. The same holds for a model
     that `reads_frames`, and data that `has_frames`. Such a model needs the numbers of frames of
-    the data.
+    the data. A model that `reads_text` needs data that `has_text`.
     """
     name, has_domains = type(model).__name__, hasattr(data, "domain")
     own = f"data={getattr(data, 'name', None)}"
+    if getattr(model, "reads_text", False) and not getattr(data, "has_text", False):
+        raise UserError(_needs_captions(with_options(model), own))
     has_frames = getattr(data, "has_frames", False)
     if getattr(model, "reads_frames", False):
         if not has_frames:
@@ -176,11 +183,13 @@ def _refuse_other_lengths(model: object, data: object) -> None:
 
 
 def refuse_unlabelled(config: DictConfig) -> None:
-    """Raise `UserError` if a classifier or a conditional model has data without labels.
+    """Raise `UserError` if the data lack the labels or the captions that the model reads.
 
     Args:
         config: Config of a run, with the facts of the opened data.
     """
+    if config.data.get("num_tokens") is None and _reads_captions(config):
+        raise UserError(_needs_captions("This model", f"data={config.data.get('name')}"))
     name = OmegaConf.select(config, "model._target_")
     is_classifier = name == "limner.models.Classifier"
     of_model = OmegaConf.select(config, "model.num_classes")
@@ -203,7 +212,7 @@ def refuse_unlabelled(config: DictConfig) -> None:
 
 
 def refuse_missing_facts(config: DictConfig, error: Exception) -> None:
-    """Raise `UserError` if the error is that a model reads inputs or frames that are missing.
+    """Raise `UserError` if the error is that a model reads a fact that the data lack.
 
     Args:
         config: Config of a run.
@@ -212,6 +221,8 @@ def refuse_missing_facts(config: DictConfig, error: Exception) -> None:
     named = "This model", f"data={config.data.get('name')}"
     if OF_FRAMES.search(str(error)):
         raise UserError(_needs_frames(*named)) from error
+    if OF_TEXTS.search(str(error)):
+        raise UserError(_needs_captions(*named)) from error
     if not OF_INPUTS.search(str(error)):
         return
     if attribute(config, "reads_domains", False):
@@ -244,6 +255,17 @@ def refuse_unfit_inputs(config: DictConfig) -> None:
             f"The network of styles keeps the size of a picture, and {data} has data.scale="
             f"{scale};\nchoose {data_with_inputs(compares=False)}"
         )
+
+
+def _reads_captions(config: DictConfig) -> bool:
+    """Return whether the model, or a network that it may read, reads a fact of captions."""
+    parts = [config.get(key) for key in ("model", "network")]
+    texts = [OmegaConf.to_yaml(part) for part in parts if OmegaConf.is_config(part)]
+    return any("${data.num_tokens}" in text for text in texts)
+
+
+def _needs_captions(name: str, data: str) -> str:
+    return f"{name} reads captions, and {data} has none;\nchoose one of {data_with_captions()}"
 
 
 def _needs_inputs(name: str, data: str, *, compares: bool) -> str:

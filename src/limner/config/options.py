@@ -1,8 +1,8 @@
 """Options of the config groups, by name, for messages that state which options fit."""
 
 __all__ = [
-    "attribute", "data_with_inputs", "degradations", "files_with", "model_options", "models_that",
-    "options_with", "options_with_labels", "with_options",
+    "attribute", "data_with_captions", "data_with_inputs", "degradations", "files_with",
+    "model_options", "models_that", "options_with", "options_with_labels", "with_options",
 ]  # fmt: skip
 
 from hydra.utils import get_object
@@ -31,6 +31,17 @@ def options_with_labels() -> str:
         f"{name} (of class folders)" if name == "image_folder" else name
         for name, node in loaded.items()
         if node.get("num_classes", 0) != 0
+    )
+
+
+def data_with_captions() -> str:
+    """Return the options of `data` whose images have captions, as data=A, data=B KEY=true, ..."""
+    files = sorted((CONFIG_DIR / "data").glob("*.yaml"))
+    loaded = {file.stem: OmegaConf.load(file) for file in files}
+    return ", ".join(
+        f"data={name}" + " data.captions=true" * (node.get("captions") is False)
+        for name, node in loaded.items()
+        if "base/captions@_here_" in node.get("defaults", [])
     )
 
 

@@ -1,5 +1,7 @@
 """Image data: from files and arrays to batches."""
 
+from limner.data.captioned_module import CaptionedDataModule
+from limner.data.captioned_shapes import CaptionedShapes
 from limner.data.domain_folders import DomainFolders
 from limner.data.frame_folders import FrameFolders
 from limner.data.hugging_face import HuggingFace
@@ -20,8 +22,9 @@ from limner.data.torchvision_source import TorchvisionSource
 from limner.data.unpaired_module import UnpairedDataModule
 
 __all__ = [
-    "Digits", "DomainFolders", "FrameFolders", "HuggingFace", "ImageDataModule", "ImageFolder",
-    "MovingDigits", "MovingShapes", "MultiViewDataModule", "PairedDataModule", "PairedFolder",
-    "PictureDataModule", "PictureFolder", "SequenceDataModule", "ShapeEdges", "ShapeStyle",
-    "ShapeStyles", "Shapes", "TorchvisionSource", "UnpairedDataModule",
+    "CaptionedDataModule", "CaptionedShapes", "Digits", "DomainFolders", "FrameFolders",
+    "HuggingFace", "ImageDataModule", "ImageFolder", "MovingDigits", "MovingShapes",
+    "MultiViewDataModule", "PairedDataModule", "PairedFolder", "PictureDataModule",
+    "PictureFolder", "SequenceDataModule", "ShapeEdges", "ShapeStyle", "ShapeStyles", "Shapes",
+    "TorchvisionSource", "UnpairedDataModule",
 ]  # fmt: skip

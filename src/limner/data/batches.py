@@ -20,9 +20,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from limner.data.several_captions import SeveralCaptions
 from limner.data.store import Store
 from limner.errors import UserError
-from limner.interfaces import Augmentation, Batch, trait
+from limner.interfaces import Augmentation, Batch, ImageStore, trait
 from limner.pixels import to_float
 from limner.randomness import generator_for
 
@@ -78,6 +79,8 @@ class TrainingBatches:
         update: Function that returns the number of completed updates.
         features: Features float32 (N, F) of all images of the store, for an augmentation of None;
             None if they are not known.
+        captions: Captions of images that have several, of which each epoch draws one; None if
+            each image has one caption, or none.
     """
 
     def __init__(
@@ -94,8 +97,9 @@ class TrainingBatches:
         layout: torch.memory_format,
         update: Callable[[], int],
         features: Tensor | None = None,
+        captions: SeveralCaptions | None = None,
     ) -> None:
-        self.features = features
+        self.features, self.captions = features, captions
         self.store, self.indices, self.seed, self.rank = store, indices, seed, rank
         self.augmentation, self.layout, self.update = augmentation, layout, update
         self.block = (batches_per_update, world_size, batch_size)
@@ -157,7 +161,11 @@ class TrainingBatches:
             images = self.augmentation(
                 images, uniform=uniform.to(images.device, non_blocking=True)
             )
-        return _batch(images, self.store.labels, indices, self.layout, self.features)
+        batch = _batch(images, self.store, indices, self.layout, self.features)
+        if self.captions is not None:
+            texts = self.captions.drawn(indices, seed=self.seed, epoch=update // len(self))
+            batch["text"] = texts.to(images.device)
+        return batch
 
 
 class EvaluationBatches:
@@ -189,7 +197,7 @@ class EvaluationBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         store, others = self.store, (self.layout, self.features)
-        return (_batch(store.gather(part), store.labels, part, *others) for part in self.parts)
+        return (_batch(store.gather(part), store, part, *others) for part in self.parts)
 
 
 def moved(batch: Mapping[str, Any], device: torch.device | str) -> dict[str, Any]:
@@ -217,14 +225,16 @@ def read_ahead(make: Callable[..., T], arguments: Iterator[tuple]) -> Iterator[T
 
 def _batch(
     images: Tensor,
-    labels: Tensor | None,
+    store: Store,
     indices: Tensor,
     layout: torch.memory_format,
     features: Tensor | None,
 ) -> Batch:
     batch: Batch = {"image": to_float(images, layout=layout)}
-    if labels is not None:
-        batch["label"] = labels[indices].to(images.device)
+    if store.labels is not None:
+        batch["label"] = store.labels[indices].to(images.device)
+    if (texts := trait(store, ImageStore, "texts")) is not None:
+        batch["text"] = texts[indices.to(texts.device)].to(images.device)
     if features is not None:
         batch["features"] = features[indices.to(features.device)].to(images.device)
     return batch

@@ -171,7 +171,7 @@ def _decode_all(
         "labels": pictures.labels is not None,
         "sha256": content.hexdigest(),
     }
-    if image_shape[1] is None and corrupt:  # messages name pictures by their number
+    if corrupt:  # messages name pictures by their number, and captions belong to numbers
         about["kept"] = kept
     (into / "about.json").write_text(json.dumps(about))
     if is_long:

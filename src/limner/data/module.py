@@ -18,6 +18,7 @@ from limner.data.checked_pictures import checked_pictures
 from limner.data.decode import first_shape
 from limner.data.feature_tables import FrozenNetwork, feature_table
 from limner.data.large_pictures import refuse_photos
+from limner.data.picture_texts import PictureTexts
 from limner.data.same_images import hash_of_files, refuse_other_images
 from limner.data.sources import OpenedSource, Pictures, Source, StoreSource
 from limner.data.splits import check_fractions, cut, named, published
@@ -124,6 +125,7 @@ class ImageDataModule(L.LightningDataModule):
             validation_fraction=self.validation_fraction,
             test_fraction=self.test_fraction,
             seed=self.split_seed,
+            groups=getattr(self._stores["train"], "about", PictureTexts()).groups,
         )
 
     def reference(self, split: str) -> tuple[Store, Tensor]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from limner.data.backgrounds import parse_colour
+from limner.data.picture_texts import PictureTexts
 from limner.data.shape_kinds import KINDS, distances
 from limner.data.sources import OpenedSource
 from limner.errors import UserError
@@ -144,6 +145,10 @@ class RenderedStore:
     background: str | None = None
     num_bytes = 0
     """Memory that the images take."""
+    about = PictureTexts()
+    """Captions of the images."""
+    texts: Tensor | None = None
+    """Tokens int64 (N, L) of the captions; None without captions."""
 
     def __init__(
         self,
@@ -171,6 +176,7 @@ class RenderedStore:
         moved.__dict__ |= vars(self)
         moved.device = device
         moved.labels = None if self.labels is None else self.labels.to(device)
+        moved.texts = None if self.texts is None else self.texts.to(device)
         return moved
 
     def gather(self, indices: Tensor) -> Tensor:
@@ -221,9 +227,22 @@ class RenderedStore:
             angle=torch.rad2deg(drawn.angle),
         )
 
+    def kinds_and_colours(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the numbers int64 (B,) of kinds and colours of images, which may be further ones.
+
+        Args:
+            indices: int64 (B,): numbers of images in this store, or of images that follow them.
+        """
+        drawn = self._draw(indices)
+        return drawn.kind, drawn.colour
+
+    def numbers(self, indices: Tensor) -> Tensor:
+        """Return the number of each image among all rendered images, int64 (B,)."""
+        return self.first + indices
+
     def _draw(self, indices: Tensor) -> "_Drawn":
         """Draw the attributes; the whole shape lies within the image."""
-        numbers = (self.first + indices)[:, None] * NUM_COLUMNS
+        numbers = self.numbers(indices)[:, None] * NUM_COLUMNS
         columns = torch.arange(NUM_COLUMNS, device=indices.device)
         uniform = hashed(numbers + columns + self._seed).float() / 2**24
         kind, colour, size, x, y, angle, *_ = uniform.unbind(1)

@@ -77,8 +77,12 @@ class Pictures:
     label_problem: str | None = None
     """Reason why the class folders give no usable labels; None if the labels are usable, or if
     there are no class folders."""
-    texts: Sequence[str] | None = None
-    """Caption of each picture; None for pictures without captions."""
+    texts: Sequence[str | Sequence[str]] | None = None
+    """Caption of each picture, or a list of its captions, each with a word or more; None for
+    pictures without captions."""
+    groups: Sequence[str] | None = None
+    """Key of the group of each picture: pictures of one group stay in one split where limner cuts
+    the splits. None if each picture is its own group."""
 
     def __len__(self) -> int:
         return len(self.names)

@@ -33,6 +33,7 @@ from limner.cache import cache_dir, find_folder
 from limner.data.backgrounds import Colour, hexadecimal, may_be_transparent
 from limner.data.decode import MODES, RESIZE, CorruptPicture, decode
 from limner.data.decoded_folder import NUM_THREADS, OnCorrupt, decoded_folder
+from limner.data.picture_texts import PictureTexts
 from limner.data.sources import Pictures
 from limner.errors import UserError
 
@@ -61,6 +62,10 @@ class MemoryStore:
     """Whether `gather` may take long, for a disk or for decoding."""
     background: str | None = None
     """Background "#rrggbb" behind transparent pixels; None if there were no such pixels."""
+    about: PictureTexts = PictureTexts()
+    """Captions and groups of the pictures."""
+    texts: Tensor | None = None
+    """Tokens int64 (N, L) of the first caption of each image; None without captions."""
 
     def __init__(self, images: Tensor, labels: Tensor | None, *, fingerprint: str) -> None:
         self.images, self.labels, self.fingerprint = images, labels, fingerprint
@@ -86,7 +91,8 @@ class MemoryStore:
         """Return the same store on `device`."""
         labels = None if self.labels is None else self.labels.to(device)
         moved = MemoryStore(self.images.to(device), labels, fingerprint=self.fingerprint)
-        moved.background = self.background
+        moved.background, moved.about = self.background, self.about
+        moved.texts = None if self.texts is None else self.texts.to(device)
         return moved
 
 
@@ -109,6 +115,7 @@ class StreamedStore:
     waits = True
     num_bytes = 0
     device = torch.device("cpu")
+    texts: Tensor | None = None
 
     def __init__(
         self,
@@ -122,6 +129,7 @@ class StreamedStore:
         self.pictures, self.labels, self.colour = pictures, labels, colour
         self.image_shape, self.fingerprint = image_shape, fingerprint
         self.background: str | None = None  # as in `MemoryStore`, if any may be transparent
+        self.about = PictureTexts.of(pictures)
         self._pool = ThreadPoolExecutor(NUM_THREADS)
 
     def __len__(self) -> int:
@@ -177,6 +185,8 @@ def open_store(
             f"(RGBA) channels, not {image_shape[0]}."
         )
     key = [FORMAT, pictures.fingerprint, list(image_shape), RESIZE, on_corrupt]
+    if on_corrupt == "skip" and (pictures.texts is not None or pictures.groups is not None):
+        key.append("kept")  # such a folder states which pictures it has
     size = len(pictures) * math.prod(image_shape)
     large = size > memory_limit_gib * 2**30
     if (
@@ -212,6 +222,7 @@ def open_store(
     cls = MappedStore if mapped else MemoryStore
     store = cls(torch.from_numpy(pixels), labels, fingerprint=about["sha256"])
     store.background = about.get("background")
+    store.about = PictureTexts.of(pictures, kept=about.get("kept"))
     return store
 
 

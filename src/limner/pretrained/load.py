@@ -22,6 +22,7 @@ from limner.pretrained.bounded_build import build_within, check_numbers
 from limner.pretrained.migrations import migrate, migrate_weights
 from limner.pretrained.refusals import refuse_foreign
 from limner.pretrained.safe_build import build, read_config, read_safetensors, within
+from limner.pretrained.text_facts import check_text_facts
 from limner.pretrained.trained_model import TrainedModel
 from limner.pretrained.weights import check_fit, check_values
 from limner.runs.checkpoints import best_path, numbered, read
@@ -165,6 +166,7 @@ def _config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: data.num_classes={num_classes}: must be a whole number.")
     if not 0 <= num_classes <= MAX_CLASSES:
         raise UserError(f"{path}: data.num_classes must lie between 0 and {MAX_CLASSES:,}.")
+    check_text_facts(path, data)
     return config
 
 
