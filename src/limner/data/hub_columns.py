@@ -1,7 +1,8 @@
 """The columns of a data set of the Hugging Face Hub: pictures, labels and captions."""
 
-__all__ = ["Labels", "image_column", "labels", "reader", "texts"]
+__all__ = ["Labels", "groups", "image_column", "labels", "reader", "texts"]
 
+import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from limner.data.vocabulary import split_words
 from limner.errors import UserError
 from limner.files.pictures import MAX_BYTES, decode_picture
 from limner.files.plain import NotPlainError, read_bytes
@@ -106,25 +108,32 @@ def labels(splits: Mapping[str, Any], chosen: str | None) -> Labels:
     return _numbered(values, classes, number, chosen)
 
 
-def texts(data: Any, column: str) -> list[str]:
-    """Return the caption of each picture, "" if there is none; the first of several captions.
+def texts(data: Any, column: str) -> list[list[str]]:
+    """Return the captions of each picture that have a word; [] if there are none.
 
     Raises:
         UserError: If there is no such column, or if it has no texts.
     """
-    from datasets import List, Value
-
     features = data.features
     fitting = [name for name, feature in features.items() if _has_texts(feature)]
     _refuse_absent(features, column, key="data.text_column", fitting=fitting)
-    feature = features[column]
-    if isinstance(feature, List) and _has_texts(feature):
-        return [next(iter(each or []), None) or "" for each in _values(data, column)]
-    if not isinstance(feature, Value) or column not in fitting:
+    if column not in fitting:
         raise UserError(
             f"data.text_column={column}: the column has no texts; {_choose(fitting, features)}"
         )
-    return [each or "" for each in _values(data, column)]
+    rows = _values(data, column)
+    listed = [[row] if row is None or isinstance(row, str) else row for row in rows]
+    return [[text for text in row if text is not None and split_words(text)] for row in listed]
+
+
+def groups(data: Any, column: str) -> list[str]:
+    """Return the value of a column of each picture, as text.
+
+    Raises:
+        UserError: If there is no such column.
+    """
+    _refuse_absent(data.features, column, key="data.group_column", fitting=[])
+    return [json.dumps(value, default=str) for value in _values(data, column)]
 
 
 def reader(data: Any, column: str, root: Path) -> tuple[list[str | None], Callable[[int], Any]]:

@@ -36,7 +36,10 @@ class HuggingFace:
         train_split: Name of the split to train on; None for train, or for the only split.
         image_column: Name of the column of pictures; None for the only such column.
         label_column: Name of the column of labels; None for the only column of named classes.
-        text_column: Name of the column of captions; None for no captions.
+        text_column: Name of the column of captions; None for no captions. A list of texts is
+            several captions of one picture.
+        group_column: Name of a column: pictures with an equal value stay in one split where
+            limner cuts the splits. None if each picture may be in any split.
 
     Attributes:
         commit: Commit of the repository, once the data are opened; None for own files.
@@ -54,10 +57,12 @@ class HuggingFace:
         image_column: str | None,
         label_column: str | None,
         text_column: str | None,
+        group_column: str | None,
     ) -> None:
         self.path, self.revision, self.subset = path, revision, subset
         self.train_split, self.image_column = train_split, image_column
         self.label_column, self.text_column = label_column, text_column
+        self.group_column = group_column
 
     def pictures(self) -> dict[str, Pictures]:
         """Return the pictures of each split, after downloading them if necessary.
@@ -88,20 +93,40 @@ class HuggingFace:
     def _split(
         self, split: str, data: Any, column: str, labels: hub_columns.Labels, files: DataFiles
     ) -> Pictures:
+        numbers = labels.of_split[split] if labels.problem is None else None
+        texts = None
+        if self.text_column is not None:
+            texts = hub_columns.texts(data, self.text_column)
+            kept = [i for i, captions in enumerate(texts) if captions]
+            if len(kept) < len(texts):
+                _tell_missing(split, len(texts) - len(kept), len(texts), self.text_column)
+                data, texts = data.select(kept), [texts[i] for i in kept]
+                numbers = None if numbers is None else [numbers[i] for i in kept]
         root = files.path if files.path.is_dir() else files.path.parent
         paths, read = hub_columns.reader(data, column, root)
-        numbers = labels.of_split[split] if labels.problem is None else None
-        key = [files.fingerprint, self.subset, self.train_split, split, column]
+        key = [self.subset, self.train_split, split, column, self.label_column, self.text_column]
+        group = self.group_column
         return Pictures(
             names=[path or f"{split} row {i}" for i, path in enumerate(paths)],
             read=read,
             labels=numbers,
             classes=labels.classes if numbers is not None else [],
-            texts=None if self.text_column is None else hub_columns.texts(data, self.text_column),
-            fingerprint=["huggingface", *key, self.label_column],
+            texts=texts,
+            groups=None if group is None else hub_columns.groups(data, group),
+            fingerprint=["huggingface", files.fingerprint, *key],
             sizes=files.sizes,
             label_problem=labels.problem,
         )
+
+
+def _tell_missing(split: str, num_missing: int, total: int, column: str) -> None:
+    """Log how many pictures have no caption; raise `UserError` if none has one."""
+    if num_missing == total:
+        raise UserError(f"data.text_column={column}: no picture of {split} has a caption.")
+    log.warning(
+        "%s of %s pictures of %s have no caption in data.text_column=%s, and are left out.",
+        f"{num_missing:,}", f"{total:,}", split, printable(column),
+    )  # fmt: skip
 
 
 def open_data_set(source: Any) -> tuple[DataFiles, dict[str, Any]]:
