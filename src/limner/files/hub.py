@@ -40,7 +40,9 @@ def reason(error: Exception) -> str:
     if isinstance(error, HfHubHTTPError) and error.response is not None:
         status = error.response.status_code
         if status in (401, 403):
-            return f"the hub refused access ({status}). Check that the token is valid"
+            return (
+                f"the hub refused access ({status}). Check that the token is valid and may do this"
+            )
         return f"the hub answered {status}: {_first_line(error)}"
     return f"the Hugging Face Hub cannot be reached ({_first_line(error)})"
 
