@@ -33,8 +33,7 @@ def test_image_column_is_the_chosen_one_or_the_only_one(types, columns, chosen, 
 @pytest.mark.parametrize(
     ("columns", "chosen", "message"),
     [
-        ("img text", "image", "data.image_column=image: the data set has no such column; choose "
-                              "one of: img"),
+        ("img text", "image", "data.image_column=image: the data set has no such column"),
         ("img text", "text", "the column has no pictures; choose one of: img"),
         ("img raw", None, "several columns of pictures; choose one of: img, raw"),
         ("text number", None, "no column has pictures; its columns are: text, number"),

@@ -180,7 +180,7 @@ def test_path_that_is_no_data_set_is_refused(tmp_path, monkeypatch, path):
 
 
 def test_train_split_and_subset_that_are_missing_are_named(folder, tmp_path):
-    with pytest.raises(UserError, match="train_split=big: .* choose one of: train, test"):
+    with pytest.raises(UserError, match=r"train_split=big: .* choose one of: train, test"):
         opened(folder, train_split="big")
     several = tmp_path / "several"
     for name in ("small", "large"):

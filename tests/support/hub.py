@@ -74,8 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         size = int(self.headers.get("Content-Length") or 0)
         self.content = self.rfile.read(size)
-        path = unquote(urlsplit(self.path).path)
-        self.hub.requests.append(f"{self.command} {path}")
+        path = urlsplit(self.path).path  # a revision with slashes is quoted
+        self.hub.requests.append(f"{self.command} {unquote(path)}")
         try:
             self._route(path)
         except _Answer as answer:
@@ -101,15 +101,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._create()
         if path.endswith(".git/info/lfs/objects/batch"):
             self._batch()
-        if found := re.fullmatch(
-            r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+|refs/.+?)/(.+)", path
-        ):
+        if found := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             kind = "datasets" if found[1] else "models"
-            self._resolve(kind, found[2], found[3], found[4])
+            self._resolve(kind, found[2], unquote(found[3]), unquote(found[4]))
         found = re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(\w+)(?:/(.+))?)?", path)
         if not found:
             raise _Answer(404, {"error": f"no route {path}"})
         kind, name, action, rest = found.groups()
+        rest = rest and unquote(rest)
         if action in ("preupload", "commit", "branch"):
             self._need_token()
         if action == "preupload":
