@@ -18,9 +18,9 @@ def pixels(number: int) -> np.ndarray:
     return (np.array(COLOURS[NAMES[number % 3]]) + noise).astype(np.uint8)
 
 
-def png(number: int) -> bytes:
-    """Return the content of a PNG file of picture number i."""
-    Image.fromarray(pixels(number)).save(buffer := io.BytesIO(), "PNG")
+def png(number: int, size: tuple[int, int] = (8, 8)) -> bytes:
+    """Return the content of a PNG file of picture number i, of a size (width, height)."""
+    Image.fromarray(pixels(number)).resize(size).save(buffer := io.BytesIO(), "PNG")
     return buffer.getvalue()
 
 

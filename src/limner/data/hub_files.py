@@ -34,6 +34,11 @@ class DataFiles(NamedTuple):
     sizes: object
     """Plain JSON data that a copy of the files shares."""
 
+    @property
+    def root(self) -> Path:
+        """Folder with the files."""
+        return self.path if self.path.is_dir() else self.path.parent
+
 
 def locate(path: str, revision: str | None, subset: str | None) -> DataFiles:
     """Return the files of a data set, after downloading them if necessary.

@@ -3,7 +3,7 @@
 The package `datasets` is imported when the data are opened, since its import takes seconds.
 """
 
-__all__ = ["HuggingFace"]
+__all__ = ["HuggingFace", "open_data_set"]
 
 import logging
 from collections.abc import Mapping
@@ -102,8 +102,7 @@ class HuggingFace:
                 _tell_missing(split, len(texts) - len(kept), len(texts), self.text_column)
                 data, texts = data.select(kept), [texts[i] for i in kept]
                 numbers = None if numbers is None else [numbers[i] for i in kept]
-        root = files.path if files.path.is_dir() else files.path.parent
-        paths, read = hub_columns.reader(data, column, root)
+        paths, read = hub_columns.reader(data, column, files.root)
         key = [self.subset, self.train_split, split, column, self.label_column, self.text_column]
         group = self.group_column
         return Pictures(
