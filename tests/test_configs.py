@@ -125,8 +125,8 @@ ELSEWHERE = {
 SHARED = {
     "root", "path", "folder", "path_b", "folder_a", "folder_b", "shapes",
     "layout", "input_folder", "target_folder", "input_side", "test_file", "num_digits",
-    "num_shapes", "captions", "held_out", "revision", "subset", "train_split", "image_column",
-    "label_column", "text_column", "group_column", "input_column",
+    "num_shapes", "captions", "held_out", "file_column", "text_column", "label_column", "group",
+    "revision", "subset", "train_split", "image_column", "group_column", "input_column",
 }  # fmt: skip
 """Keys of data that serve only other keys of data."""
 OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
@@ -162,6 +162,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     hub_data.write(root / "pairs.parquet", columns)
     fakes.images(root / "pictures", 20, size=(36, 41))
+    fakes.captioned(root / "captioned", 40, size=(20, 24))
     for part in ("pairs/before", "pairs/after", "domains/A", "domains/B"):
         fakes.images(root / part, 20, size=(36, 41))
     fakes.images(root / "styles", 2, size=(40, 36))
@@ -179,6 +180,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def files_of(data: str, root: Path) -> list[str]:
     own = {"digits": [], "shapes": [], "image_folder": [f"data.path={root}/folder"]}
+    own["captioned"] = [f"data.path={root}/captioned"]
     own["shapes_edges"] = ["data.crop_size=24", "data.input_channels=3"]
     own["paired_folder"] = [
         f"data.path={root}/pairs", "data.input_folder=before", "data.target_folder=after",
@@ -445,7 +447,8 @@ def check_parameters(made):
         assert not defaults, f"{target.__name__} has defaults: {defaults}"
         keys = {key for key in node if not key.startswith("_")}
         shared = SHARED if path == ".data" else set()
-        assert keys - shared == set(parameters), path
+        assert set(parameters) <= keys, path
+        assert keys - set(parameters) <= shared, path
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,7 @@ RESUMED = {
     "shapes": [
         "model=vae", "network=mlp", "data=shapes", "data/augmentation=strong", "metrics=none",
         "data.image_shape=[3,16,16]", "data.source.num_train=100", "data.source.num_validation=40",
+        "data.captions=true", "data.held_out=[red circle]",
     ],
 }  # fmt: skip
 

@@ -184,3 +184,33 @@ def test_conditional_model_of_sequences_is_offered_no_condition_only(composed):
     with pytest.raises(UserError, match="choose model/condition=none") as refused:
         refuse_unlabelled(composed(*words))
     assert "data=cifar10" not in str(refused.value)
+
+
+CAPTIONED = r"data=captioned, .*data=shapes data\.captions=true"
+
+
+@pytest.mark.parametrize("data", [{}, {"has_text": False}])
+def test_model_that_reads_texts_is_refused_on_data_without_captions(data):
+    data = SimpleNamespace(name="digits", **data)
+    with pytest.raises(
+        UserError, match=rf"reads captions, and data=digits has none;\n.*{CAPTIONED}"
+    ):
+        refuse_kind_of_data(SimpleNamespace(reads_text=True), data)
+    refuse_kind_of_data(SimpleNamespace(), SimpleNamespace(name="shapes", has_text=True))
+    refuse_kind_of_data(SimpleNamespace(reads_text=True), SimpleNamespace(has_text=True))
+
+
+def test_config_that_reads_a_fact_of_captions_is_refused_on_data_without(composed):
+    made = composed("model=vae", "data=digits")
+    made.model.latent_dim = "${data.num_tokens}"
+    with pytest.raises(
+        UserError, match=rf"reads captions, and data=digits has none;\n.*{CAPTIONED}"
+    ):
+        check(made)
+    made = composed("model=vae", "data=shapes")
+    refuse_unlabelled(made)
+    made.network.decoder.width = "${data.num_tokens}"
+    with pytest.raises(UserError, match="reads captions, and data=shapes has none"):
+        refuse_unlabelled(made)
+    made.data.num_tokens = 9
+    refuse_unlabelled(made)

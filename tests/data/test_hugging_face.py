@@ -205,14 +205,13 @@ def test_missing_package_is_named_with_its_extra(folder, monkeypatch):
         opened(folder)
 
 
-@pytest.mark.parametrize("package", ["datasets", "huggingface_hub", "pyarrow"])
-def test_slow_package_is_imported_only_when_it_is_used(package):
-    source = Path(limner.__file__).parent
+def test_slow_packages_are_imported_only_when_they_are_used():
+    slow = {"datasets", "huggingface_hub", "pyarrow"}
     at_the_top = [
         (path.name, node.lineno)
-        for path in source.rglob("*.py")
+        for path in Path(limner.__file__).parent.rglob("*.py")
         for node in ast.parse(path.read_text()).body
-        if package in _imported(node)
+        if slow & _imported(node)
     ]
     assert at_the_top == []
 

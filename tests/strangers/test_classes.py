@@ -50,6 +50,7 @@ OPTIONS = {
     group: sorted(file.stem for file in (CONFIG_DIR / group).glob("*.yaml")) for group in GROUPS
 }
 NEEDED = {
+    "data=captioned": {"data.path": "x"},
     "data=restoration": {"data.path": "x"},
     "data=super_resolution": {"data.path": "x"},
     "data=huggingface": {"data.path": "x"},

@@ -28,6 +28,14 @@ def images(folder: Path, num_images: int, *, size=(8, 8), classes=0, mode="RGB")
     return folder
 
 
+def captioned(folder: Path, num_images: int, *, size=(8, 8)) -> Path:
+    """Write PNG files, and a metadata.csv with a caption of each."""
+    names = [path.name for path in sorted(images(folder, num_images, size=size).iterdir())]
+    rows = [f"{name},a picture of number {i % 7}" for i, name in enumerate(names)]
+    (folder / "metadata.csv").write_text("\n".join(["file_name,text", *rows]))
+    return folder
+
+
 def zipped(folder: Path) -> Path:
     """Write the folder as a .zip file beside it."""
     return Path(shutil.make_archive(str(folder), "zip", folder))

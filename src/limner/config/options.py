@@ -48,13 +48,14 @@ def data_with_captions() -> str:
 def data_with_inputs(*, compares: bool) -> str:
     """Return the options of `data` with inputs that differ from the targets, or equal them.
 
-    Data of several views are left out, since few networks read them.
+    Data of several views are left out, since few networks read them, and so are data that need
+    another package.
     """
     found = [
         name
         for name, node in files_with("data", "input_shape").items()
         if compares != ({"degradation": "copy"} in node.get("defaults", []))
-        and "num_views" not in node
+        and not {"num_views", "revision"} & node.keys()
     ]
     return ("one of " if len(found) > 1 else "") + "data=" + ", ".join(found)
 

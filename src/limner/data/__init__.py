@@ -1,5 +1,6 @@
 """Image data: from files and arrays to batches."""
 
+from limner.data.captioned_folder import CaptionedFolder
 from limner.data.captioned_module import CaptionedDataModule
 from limner.data.captioned_shapes import CaptionedShapes
 from limner.data.domain_folders import DomainFolders
@@ -23,9 +24,9 @@ from limner.data.torchvision_source import TorchvisionSource
 from limner.data.unpaired_module import UnpairedDataModule
 
 __all__ = [
-    "CaptionedDataModule", "CaptionedShapes", "Digits", "DomainFolders", "FrameFolders",
-    "HuggingFace", "HuggingFacePairs", "ImageDataModule", "ImageFolder", "MovingDigits",
-    "MovingShapes", "MultiViewDataModule", "PairedDataModule", "PairedFolder",
+    "CaptionedDataModule", "CaptionedFolder", "CaptionedShapes", "Digits", "DomainFolders",
+    "FrameFolders", "HuggingFace", "HuggingFacePairs", "ImageDataModule", "ImageFolder",
+    "MovingDigits", "MovingShapes", "MultiViewDataModule", "PairedDataModule", "PairedFolder",
     "PictureDataModule", "PictureFolder", "SequenceDataModule", "ShapeEdges", "ShapeStyle",
     "ShapeStyles", "Shapes", "TorchvisionSource", "UnpairedDataModule",
 ]  # fmt: skip

@@ -24,11 +24,10 @@ class SeveralCaptions:
         self, captions: Sequence[str | Sequence[str]], tokenizer: Tokenizer, length: int
     ) -> None:
         every = [[each] if isinstance(each, str) else list(each) for each in captions]
-        self.counts = torch.tensor([len(each) for each in every])
+        self.counts = torch.tensor([len(each) for each in every], dtype=torch.int64)
         self.starts = self.counts.cumsum(0) - self.counts
-        self.tokens = torch.tensor(
-            [tokenizer.encode(caption, length) for each in every for caption in each]
-        )
+        tokens = [tokenizer.encode(caption, length) for each in every for caption in each]
+        self.tokens = torch.tensor(tokens, dtype=torch.int64).view(-1, length)
 
     @property
     def first(self) -> Tensor:
