@@ -175,7 +175,7 @@ def test_folder_without_pictures_is_refused_in_one_message(tmp_path, files, mess
 def test_path_that_is_no_data_set_is_refused(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("")
-    with pytest.raises(UserError, match=r"must be a folder, a \.parquet file, or a data set"):
+    with pytest.raises(UserError, match=r"must be a folder, a \.parquet file,\nor a data set"):
         opened(path)
 
 

@@ -39,7 +39,9 @@ def data_with_captions() -> str:
     files = sorted((CONFIG_DIR / "data").glob("*.yaml"))
     loaded = {file.stem: OmegaConf.load(file) for file in files}
     return ", ".join(
-        f"data={name}" + " data.captions=true" * (node.get("captions") is False)
+        f"data={name}"
+        + " data.captions=true" * (node.get("captions") is False)
+        + " data.text_column=COLUMN" * ("text_column" in node and node.text_column is None)
         for name, node in loaded.items()
         if "base/captions@_here_" in node.get("defaults", [])
     )

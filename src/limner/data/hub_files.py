@@ -57,7 +57,7 @@ def locate(path: str, revision: str | None, subset: str | None) -> DataFiles:
     here = Path(path).expanduser()
     if not here.is_dir() and not (here.is_file() and here.suffix.lower() == ".parquet"):
         raise UserError(
-            f"data.path={path} must be a folder, a .parquet file, or a data set of the hub: "
+            f"data.path={path} must be a folder, a .parquet file,\nor a data set of the hub: "
             "owner/name."
         )
     if revision is not None:
@@ -86,7 +86,7 @@ def _downloaded(name: str, revision: str | None, subset: str | None) -> DataFile
         )  # fmt: skip
     except Exception as error:  # of the hub, of HTTP, of sockets and of the disk
         if isinstance(error, LocalEntryNotFoundError) and problem is not None:
-            problem = f"{problem}, and its cache has no copy of this revision"
+            problem = f"{problem},\nand its cache has no copy of this revision"
         else:
             problem = reason(error)
         raise UserError(
@@ -150,7 +150,7 @@ def _refuse_script(path: str, name: str, files: Sequence[str]) -> None:
     if f"{name}.py" in files:
         raise UserError(
             f"data.path={path} is read by code of its own, {name}.py, which limner never runs.\n"
-            "The hub has a copy of many data sets without code: "
+            "The hub has copies without code of many data sets:\n"
             "data.revision=refs/convert/parquet"
         )
 
