@@ -73,6 +73,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.getbasetemp()
     shared = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
     os.environ["LIMNER_CACHE"] = str(shared / "cache")
+    os.environ |= {"HF_HOME": str(shared / "hub"), "HF_HUB_OFFLINE": "1"}  # never the network
     # Two processes with two threads each are ten times slower on two cores, since waiting threads
     # of OpenMP spin.
     os.environ["OMP_NUM_THREADS"] = "1"

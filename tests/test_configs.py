@@ -17,7 +17,7 @@ from limner.pretrained.roles import allowed
 from limner.randomness import Noise
 from limner.resume.allowed_changes import leaves
 from limner.training import train as train_module
-from support import clips, composition, fakes
+from support import clips, composition, fakes, hub_data
 
 slow = partial(pytest.param, marks=pytest.mark.slow)
 FILES = sorted(CONFIG_DIR.rglob("*.yaml"))
@@ -39,7 +39,7 @@ DOMAINS = ["shapes_styles", "unpaired_folders"]
 """Data sets of two domains, which only models of two domains read."""
 SEQUENCES = ["frame_folders", "moving_mnist", "moving_shapes"]
 """Data sets of sequences of frames, which only models of sequences read."""
-STORED_PAIRS = ["paired_folder", "shapes_edges"]
+STORED_PAIRS = ["huggingface_pairs", "paired_folder", "shapes_edges"]
 """Data sets of stored inputs and targets, for models that change pictures."""
 DATA = sorted(
     {path.stem for path in (CONFIG_DIR / "data").glob("*.yaml")}
@@ -132,6 +132,7 @@ SHARED = {
     "root", "path", "folder", "path_b", "folder_a", "folder_b", "shapes",
     "layout", "input_folder", "target_folder", "input_side", "test_file", "num_digits",
     "num_shapes", "captions", "held_out", "file_column", "text_column", "label_column", "group",
+    "revision", "subset", "train_split", "image_column", "group_column", "input_column",
 }  # fmt: skip
 """Keys of data that serve only other keys of data."""
 OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
@@ -162,6 +163,10 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes.celeba(root)
     fakes.imagenet(root / "imagenet")
     fakes.images(root / "folder", 40, size=(20, 24), classes=2)
+    columns = {
+        side: [hub_data.png(i, (36, 41)) for i in range(20)] for side in ("before", "after")
+    }
+    hub_data.write(root / "pairs.parquet", columns)
     fakes.images(root / "pictures", 20, size=(36, 41))
     fakes.captioned(root / "captioned", 40, size=(20, 24))
     for part in ("pairs/before", "pairs/after", "domains/A", "domains/B"):
@@ -186,6 +191,10 @@ def files_of(data: str, root: Path) -> list[str]:
     own["paired_folder"] = [
         f"data.path={root}/pairs", "data.input_folder=before", "data.target_folder=after",
         "data.crop_size=24",
+    ]  # fmt: skip
+    own["huggingface"] = [f"data.path={root}/folder"]
+    own["huggingface_pairs"] = [
+        f"data.path={root}/pairs.parquet", "data.input_column=before", "data.crop_size=24",
     ]  # fmt: skip
     own["imagenet"] = [f"data.root={root}/imagenet", "data.num_classes=2"]
     own |= {name: [f"data.path={root}/pictures", "data.crop_size=24"] for name in DEGRADED}

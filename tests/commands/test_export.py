@@ -19,7 +19,7 @@ from limner.commands import export as export_command
 from limner.commands import onnx
 from limner.console import Bar
 from limner.errors import UserError
-from limner.models import GAN
+from support.hub import TOKEN, serving
 from support.runs import trained
 
 
@@ -217,28 +217,32 @@ def test_export_names_mistakes(export):
     assert [path.name for path in Path().iterdir()] == ["full"]
 
 
-def test_downloaded_model_equals_the_pushed_model(finished, export, monkeypatch, tmp_path):
-    """A folder that is laid out like the hub's cache replaces the hub."""
-    cache = tmp_path / "models--user--name"
-    snapshot = cache / "snapshots" / "abc"
-
-    def upload_folder(*, repo_id, folder_path, **_):
-        assert repo_id == "user/name"
-        snapshot.mkdir(parents=True)
-        (cache / "blobs").mkdir()
-        for path in Path(folder_path).iterdir():
-            (cache / "blobs" / path.name).write_bytes(path.read_bytes())
-            (snapshot / path.name).symlink_to(f"../../blobs/{path.name}")
-
-    monkeypatch.setattr(huggingface_hub, "get_token", lambda: "token")
-    monkeypatch.setattr(huggingface_hub, "create_repo", lambda name, **_: f"https://hub/{name}")
-    monkeypatch.setattr(huggingface_hub, "upload_folder", upload_folder)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(snapshot))
-    assert export("gan", "to=hf://user/name") == "https://hub/user/name"
-    assert 'limner.load("hf://user/name")' in (snapshot / "README.md").read_text()
-    model = limner.load("hf://user/name", device="cpu")
-    assert isinstance(model.module, GAN)
-    assert np.array_equal(model.sample(3), limner.load(finished["gan"]).sample(3))
+def test_pushed_model_is_loaded_from_a_branch_and_from_main(
+    finished, export, tmp_path, monkeypatch
+):
+    ours = limner.load(finished["gan"], device="cpu")
+    with serving(tmp_path / "hub") as hub:
+        with pytest.raises(UserError, match="needs a token with write access"):
+            export("gan", "to=hf://user/name")
+        monkeypatch.setenv("HF_TOKEN", "wrong")
+        with pytest.raises(UserError, match=r"the hub refused access \(401\)"):
+            export("gan", "to=hf://user/name")
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        for address in ("hf://user/name", "hf://user/name@v2"):
+            assert export("gan", f"to={address}") == f"{hub.url}/user/name"
+            theirs = limner.load(address, device="cpu")
+            assert np.array_equal(theirs.sample(3, seed=1), ours.sample(3, seed=1))
+            assert theirs.update == ours.update
+        files = hub.files["models", "user/name"][hub.branches["models", "user/name"]["v2"]]
+        assert {"README.md", "config.yaml", "model.safetensors", "samples.png"} <= files.keys()
+        assert any(each.startswith("PUT /lfs/") for each in hub.requests), "weights use LFS"
+        assert b'limner.load("hf://user/name@v2")' in files["README.md"]
+        for address, message in (
+            ("hf://user/name@v9", "user/name has no branch, tag or commit v9"),
+            ("hf://user/other", "there is no such repository, or it is private"),
+        ):
+            with pytest.raises(UserError, match=message):
+                limner.load(address)
 
 
 def test_push_explains_a_missing_token_or_network(export, monkeypatch):

@@ -6,12 +6,15 @@ from omegaconf import OmegaConf
 from limner.config.build import check
 from limner.config.facts import (
     fill_facts,
+    keep_commit,
     refuse_kind_of_data,
     refuse_unfit_inputs,
     refuse_unlabelled,
     with_placeholders,
 )
 from limner.errors import UserError
+
+COMMIT = "0123456789abcdef" * 2 + "01234567"
 
 
 def test_fill_facts_writes_what_the_data_know():
@@ -214,3 +217,32 @@ def test_config_that_reads_a_fact_of_captions_is_refused_on_data_without(compose
         refuse_unlabelled(made)
     made.data.num_tokens = 9
     refuse_unlabelled(made)
+
+
+def test_fill_facts_writes_the_commit_of_a_repository():
+    config = OmegaConf.create({"data": {"revision": "main"}})
+    fill_facts(config, SimpleNamespace(source=SimpleNamespace(commit=None)))
+    assert config.data.revision == "main"
+    fill_facts(config, SimpleNamespace(source=SimpleNamespace(commit=COMMIT)))
+    assert config.data.revision == COMMIT
+    fill_facts(other := OmegaConf.create({"data": {}}), SimpleNamespace(source=COMMIT))
+    assert other == {"data": {}}
+
+
+@pytest.mark.parametrize(
+    ("data", "before", "found"),
+    [
+        ({"revision": "main"}, {"path": "a/b", "revision": COMMIT}, COMMIT),
+        ({"revision": None}, {"path": "a/b", "revision": COMMIT}, COMMIT),
+        ({"revision": None}, {"path": "a/c", "revision": COMMIT}, None),
+        ({"revision": "main"}, {"path": "a/b", "revision": None}, "main"),
+        ({"revision": "main"}, {"path": "a/b", "revision": "../../x"}, "main"),
+        ({"revision": "main"}, {"path": "a/b", "revision": ["x"]}, "main"),
+        ({"revision": "main"}, {}, "main"),
+        ({}, {"path": "a/b", "revision": COMMIT}, None),
+    ],
+)
+def test_resumed_run_keeps_the_commit_of_the_same_repository(data, before, found):
+    config = OmegaConf.create({"data": {"path": "a/b", **data}})
+    keep_commit(config, before)
+    assert config.data.get("revision") == found

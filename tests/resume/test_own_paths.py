@@ -79,6 +79,23 @@ def test_absolute_changes_only_relative_paths(tmp_path, monkeypatch, key, value,
     assert absolute(key, value) == expected
 
 
+@pytest.mark.parametrize(
+    ("data", "path", "kept"),
+    [
+        ("huggingface", "owner/name", True), ("huggingface", "hf://owner/name", True),
+        ("huggingface", "there/name", False), ("huggingface", "name", False),
+        ("huggingface_pairs", "owner/name", True), ("image_folder", "owner/name", False),
+    ],
+)  # fmt: skip
+def test_repository_of_the_hub_is_no_path(tmp_path, monkeypatch, composed, data, path, kept):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there" / "name").mkdir(parents=True)
+    config = composed(f"data={data}", f"data.path={path}")
+    make_absolute(config)
+    assert config.data.path == (path if kept else str(tmp_path / path))
+    assert differences(config, config) == {}
+
+
 def test_make_absolute_keeps_values_that_are_read_from_the_environment(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIMNER_DATA", "sets")

@@ -28,6 +28,7 @@ from limner.commands.sample_texts import pictures_of_texts
 from limner.config.command_options import parse
 from limner.console import Bar, say
 from limner.errors import UserError
+from limner.files.hub import is_repository, repository_of
 from limner.files.plain import NotPlainError
 from limner.files.printable import printable
 from limner.interfaces import Samples
@@ -110,6 +111,8 @@ def _config(model: TrainedModel) -> dict[str, Any]:
     facts = model.config["data"]
     data = {key: facts.get(key) for key in ("name", "image_shape", "num_classes")}
     data |= {key: facts[key] for key in TEXT_FACTS if facts.get("vocabulary") is not None}
+    if facts.get("revision") is not None and is_repository(str(facts.get("path"))):
+        data |= {"path": repository_of(facts["path"]), "revision": facts["revision"]}
     if isinstance(model.module, Transforms):
         data["input_shape"] = list(facts.get("input_shape") or facts["image_shape"])
     return {

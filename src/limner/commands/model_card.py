@@ -37,11 +37,14 @@ def model_card(
         scores: Entries of the run's scores.json.
         license: Identifier such as mit; None if no license was chosen.
     """
-    name = f"{type(model.module).__name__} on {plain(config['data']['name'] or 'unnamed data')}"
+    data = config["data"]
+    on = plain(data.get("path") or data["name"] or "unnamed data")
+    name = f"{type(model.module).__name__} on {on}"
     front = {
         "library_name": "limner",
         "license": printable(license or "unknown"),
         **_task(model),
+        **({"datasets": [printable(data["path"])]} if "path" in data else {}),
         "tags": ["limner", type(model.module).__name__.lower()],
     }
     sections = [
@@ -143,6 +146,9 @@ def _data(data: Mapping[str, Any], *, any_size: bool, are_frames: bool) -> str:
         "name": plain(data["name"]),
         "images": f"pictures of any size, in crops of {size}" if any_size else size,
     }
+    if "path" in data:
+        facts["data set of the Hugging Face Hub"] = code(data["path"])
+        facts["commit"] = code(data["revision"])
     facts["images"] += f", {channels} channel" + "s" * (channels > 1)
     facts["classes"] = plain(data["num_classes"] or "no labels")
     if data.get("vocabulary") is not None:

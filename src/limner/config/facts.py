@@ -1,11 +1,12 @@
 """Facts that only the data may know: null in the config until the data are read."""
 
 __all__ = [
-    "FACTS", "fill_facts", "refuse_kind_of_data", "refuse_missing_facts", "refuse_unfit_inputs",
-    "refuse_unlabelled", "unfit_network", "with_placeholders",
+    "FACTS", "fill_facts", "keep_commit", "refuse_kind_of_data", "refuse_missing_facts",
+    "refuse_unfit_inputs", "refuse_unlabelled", "unfit_network", "with_placeholders",
 ]  # fmt: skip
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -34,6 +35,7 @@ OF_TEXTS = re.compile(r"'data\.(vocabulary|num_tokens|text_length)\b")
 """Keys of data with captions, likewise."""
 OF_MODEL = re.compile(r"\$\{model\.(\w+)")
 """Key of `model` that a network reads."""
+COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 COPY = "limner.augmentations.degradations.Copy"
 """Degradation whose input equals the target."""
 FOR_HOLES = "limner.networks.known_pixels."
@@ -45,6 +47,22 @@ def fill_facts(config: DictConfig, data: Any) -> None:
     for name in FACTS:
         if hasattr(data, name):
             config.data[name] = getattr(data, name)
+    commit = getattr(getattr(data, "source", None), "commit", None)
+    if commit is not None and "revision" in config.data:  # a repository of the hub
+        config.data.revision = commit
+
+
+def keep_commit(config: DictConfig, before: Mapping[str, Any]) -> None:
+    """Set `data.revision` of a resumed run to the commit that it started with.
+
+    Args:
+        config: Config of the run.
+        before: Facts of the data in the records of the run, which are untrusted.
+    """
+    commit = before.get("revision")
+    same = "revision" in config.data and config.data.path == before.get("path")
+    if same and isinstance(commit, str) and COMMIT.fullmatch(commit):
+        config.data.revision = commit
 
 
 def with_placeholders(config: DictConfig) -> DictConfig:

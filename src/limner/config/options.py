@@ -39,7 +39,9 @@ def data_with_captions() -> str:
     files = sorted((CONFIG_DIR / "data").glob("*.yaml"))
     loaded = {file.stem: OmegaConf.load(file) for file in files}
     return ", ".join(
-        f"data={name}" + " data.captions=true" * (node.get("captions") is False)
+        f"data={name}"
+        + " data.captions=true" * (node.get("captions") is False)
+        + " data.text_column=COLUMN" * ("text_column" in node and node.text_column is None)
         for name, node in loaded.items()
         if "base/captions@_here_" in node.get("defaults", [])
     )
@@ -48,13 +50,14 @@ def data_with_captions() -> str:
 def data_with_inputs(*, compares: bool) -> str:
     """Return the options of `data` with inputs that differ from the targets, or equal them.
 
-    Data of several views are left out, since few networks read them.
+    Data of several views are left out, since few networks read them, and so are data that need
+    another package.
     """
     found = [
         name
         for name, node in files_with("data", "input_shape").items()
         if compares != ({"degradation": "copy"} in node.get("defaults", []))
-        and "num_views" not in node
+        and not {"num_views", "revision"} & node.keys()
     ]
     return ("one of " if len(found) > 1 else "") + "data=" + ", ".join(found)
 

@@ -5,6 +5,8 @@ from limner.data.captioned_module import CaptionedDataModule
 from limner.data.captioned_shapes import CaptionedShapes
 from limner.data.domain_folders import DomainFolders
 from limner.data.frame_folders import FrameFolders
+from limner.data.hugging_face import HuggingFace
+from limner.data.hugging_face_pairs import HuggingFacePairs
 from limner.data.module import ImageDataModule
 from limner.data.moving_digits import MovingDigits
 from limner.data.moving_shapes import MovingShapes
@@ -23,8 +25,8 @@ from limner.data.unpaired_module import UnpairedDataModule
 
 __all__ = [
     "CaptionedDataModule", "CaptionedFolder", "CaptionedShapes", "Digits", "DomainFolders",
-    "FrameFolders", "ImageDataModule", "ImageFolder", "MovingDigits", "MovingShapes",
-    "MultiViewDataModule", "PairedDataModule", "PairedFolder", "PictureDataModule",
-    "PictureFolder", "SequenceDataModule", "ShapeEdges", "ShapeStyle", "ShapeStyles", "Shapes",
-    "TorchvisionSource", "UnpairedDataModule",
+    "FrameFolders", "HuggingFace", "HuggingFacePairs", "ImageDataModule", "ImageFolder",
+    "MovingDigits", "MovingShapes", "MultiViewDataModule", "PairedDataModule", "PairedFolder",
+    "PictureDataModule", "PictureFolder", "SequenceDataModule", "ShapeEdges", "ShapeStyle",
+    "ShapeStyles", "Shapes", "TorchvisionSource", "UnpairedDataModule",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from limner.errors import UserError
+from limner.files.hub import reason
 
 SCHEME = "hf://"
 FILES = ("config.yaml", "*.safetensors", "README.md")
@@ -24,20 +25,30 @@ def download(address: str) -> Path:
         UserError: If there is no such model, or if the hub cannot be reached.
     """
     import huggingface_hub
-    from huggingface_hub.errors import RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     name, revision = _parse(address)
     try:
         folder = huggingface_hub.snapshot_download(
             name, revision=revision, allow_patterns=list(FILES)
         )
+    except GatedRepoError as error:
+        raise UserError(f"{address}: {reason(error)}.") from error
+    except RevisionNotFoundError as error:
+        raise UserError(
+            f"{address}: {name} has no branch, tag or commit {revision or 'main'}."
+        ) from error
     except RepositoryNotFoundError as error:
         raise UserError(
             f"{address}: there is no such repository, or it is private and you are not logged in "
             "(hf auth login)."
         ) from error
     except Exception as error:
-        raise _unreachable(address, error) from error
+        raise UserError(f"{address}: {reason(error)}.") from error
     return Path(folder)
 
 
@@ -65,11 +76,13 @@ def upload(folder: Path, address: str) -> str:
     name, revision = _parse(address)
     try:
         page = huggingface_hub.create_repo(name, exist_ok=True)
+        if revision is not None:
+            huggingface_hub.create_branch(name, branch=revision, exist_ok=True)
         huggingface_hub.upload_folder(
             repo_id=name, folder_path=folder, revision=revision, commit_message="Export of limner"
         )
     except Exception as error:
-        raise _unreachable(address, error) from error
+        raise UserError(f"{address}: {reason(error)}.") from error
     return str(page)
 
 
@@ -79,19 +92,3 @@ def _parse(address: str) -> tuple[str, str | None]:
     if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) is None:
         raise UserError(f"{address}: not of the form hf://user/name.")
     return name, revision or None
-
-
-def _unreachable(address: str, error: Exception) -> UserError:
-    """Translate an exception of the hub, of HTTP or of a socket into a message for a user."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    if isinstance(error, HfHubHTTPError) and error.response is not None:
-        status = error.response.status_code
-        if status in (401, 403):
-            return UserError(
-                f"{address}: the hub refused access ({status}). Check that the token is valid "
-                "and may write."
-            )
-        return UserError(f"{address}: the hub answered {status}: {str(error).splitlines()[0]}")
-    reason = str(error).strip().splitlines() or [type(error).__name__]
-    return UserError(f"{address}: the Hugging Face Hub cannot be reached ({reason[0]}).")

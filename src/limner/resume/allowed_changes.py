@@ -193,8 +193,8 @@ def _value(config: DictConfig, key: str, written: Mapping[str, Any]) -> Any:
     try:
         value = OmegaConf.select(config, key)
         if OmegaConf.is_config(value):
-            return absolute(key, OmegaConf.to_container(value, resolve=True))
-        return absolute(key, value)
+            return absolute(key, OmegaConf.to_container(value, resolve=True), config)
+        return absolute(key, value, config)
     except OmegaConfBaseException:
         return written[key]
 

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from limner.errors import UserError
 from limner.files.atomic import write_atomically
+from limner.files.hub import is_repository
 from limner.resume.overrides import key_of, last_value, quoted
 
 PATHS = (
@@ -27,13 +28,21 @@ PATHS = (
 EXISTING = ("model.first_stage", "model.initial_weights")
 """Keys of `PATHS` whose value may name something else, such as a repository of the hub."""
 
+OF_THE_HUB = ("data.path", "data.source.path")
+"""Keys of `PATHS` whose value may be a repository of the hub, for data with a revision."""
 
-def absolute(key: str, value: Any) -> Any:
+
+def absolute(key: str, value: Any, config: DictConfig | None = None) -> Any:
     """Return the value of a key, as an absolute path if it is a relative path of this command.
 
     A path that starts with `~` does not change, since it does not depend on the working folder. A
     value with `${` does not change either, since Hydra has yet to resolve it. Of a list, each path
-    is made absolute.
+    is made absolute. A repository of the hub, such as owner/name, does not change.
+
+    Args:
+        key: Dotted key.
+        value: Its value.
+        config: Config that has the value; data with a `data.revision` may be a repository.
     """
     if key in PATHS and isinstance(value, list):
         return [absolute(key, each) for each in value]
@@ -42,6 +51,8 @@ def absolute(key: str, value: Any) -> Any:
     if value.startswith("~") or "${" in value or value == "???" or Path(value).is_absolute():
         return value
     if key in EXISTING and not Path(value).exists():
+        return value
+    if key in OF_THE_HUB and _has_revision(config) and is_repository(value):
         return value
     return os.path.abspath(value)  # noqa: PTH100 - `resolve` would follow links
 
@@ -64,7 +75,7 @@ def make_absolute(config: DictConfig, *, resolve: bool = False) -> None:
             continue
         if written == "" and key == "data.path":
             raise UserError("data.path= is empty: name a folder or a .zip file of pictures.")
-        if (path := absolute(key, written)) != written:
+        if (path := absolute(key, written, config)) != written:
             OmegaConf.update(config, key, path)
 
 
@@ -90,6 +101,11 @@ def keep_absolute(config: DictConfig, folder: Path, words: Sequence[str]) -> Non
     if kept != list(words) and (records / "overrides.yaml").is_file():
         write_atomically(records / "config.yaml", OmegaConf.to_yaml(config))
         write_atomically(records / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(kept)))
+
+
+def _has_revision(config: DictConfig | None) -> bool:
+    data = None if config is None else OmegaConf.select(config, "data")
+    return isinstance(data, DictConfig) and "revision" in data
 
 
 def _written(config: DictConfig, key: str) -> Any:

@@ -15,7 +15,12 @@ from limner.callbacks.rollbacks import Rollback, rollbacks_of, seed_after
 from limner.callbacks.signals import StopOnSignal, stopping_at_once
 from limner.config.auto_metrics import choose_metrics
 from limner.config.build import build, check, composed
-from limner.config.facts import fill_facts, refuse_unfit_inputs, refuse_unlabelled
+from limner.config.facts import (
+    fill_facts,
+    keep_commit,
+    refuse_unfit_inputs,
+    refuse_unlabelled,
+)
 from limner.config.groups import check_groups
 from limner.console import quieten, shown
 from limner.errors import Interrupted, UserError
@@ -216,8 +221,11 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
     refuse_length(config, saved)
     L.seed_everything(config.seed, verbose=False)
     chosen = config.data.get("image_shape")
-    if chosen is None and last is not None:  # a resumed run keeps the size that it started with
-        chosen = config.data.image_shape = _shape_before(run_dir)
+    if last is not None:  # a resumed run keeps the size and the commit that it started with
+        before = _data_before(run_dir)
+        if chosen is None:
+            chosen = config.data.image_shape = before.get("image_shape")
+        keep_commit(config, before)
     data = _open_data(config, saved)
     past = rollbacks_of(saved) if saved else []
     length = Length(config, data, num_processes=num_processes(config), saved=saved)
@@ -244,12 +252,13 @@ def _prepare(config: DictConfig, progress: Progress | None) -> Run:
     return run
 
 
-def _shape_before(run_dir: Path) -> list[int] | None:
-    """Return the image shape in the records of a run; None if they contain none."""
+def _data_before(run_dir: Path) -> Mapping[str, Any]:
+    """Return the facts of the data in the records of a run; {} if there are none."""
     try:
-        return read_yaml(run_dir / "config.yaml")["data"]["image_shape"]
+        found = read_yaml(run_dir / "config.yaml")["data"]
     except (NotPlainError, KeyError, TypeError):
-        return None
+        return {}
+    return found if isinstance(found, Mapping) else {}
 
 
 def _open_data(config: DictConfig, saved: Mapping[str, Any]) -> L.LightningDataModule:
