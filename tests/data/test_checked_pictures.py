@@ -67,6 +67,13 @@ WRONG = {
     "names are a generator": (own(names=(n for n in "abc")), "names must be a list.*generator"),
     "names are paths": (own(names=[Path("a")] * 3), "names must be a list of text; it has"),
     "names are empty": (own(names=[], labels=[]), "finds no training images"),
+    "texts are too few": (own(texts=["a"]), "texts has 1 entries, but names has 3"),
+    "texts are one text": (own(texts="abc"), "texts must be a list, or None, not str"),
+    "texts have None": (own(texts=["a", None, "b"]), "or lists of text; it has None"),
+    "texts have no caption": (own(texts=["a", [], "b"]), r"or lists of text; it has \[\]"),
+    "texts have numbers": (own(texts=["a", ["b", 3], "c"]), r"it has \['b', 3\]"),
+    "groups are numbers": (own(groups=[1, 2, 3]), "groups must be a list of text; it has 1"),
+    "groups are too many": (own(groups=["a"] * 4), "groups has 4 entries, but names has 3"),
     "read is a list": (own(read=[]), "read must be a function of a number, not list"),
     "the fingerprint is a path": (own(fingerprint=Path("a")), "fingerprint must be plain JSON"),
     "the fingerprint is an array": (own(fingerprint=[np.int64(1)]), "fingerprint must be plain"),
@@ -96,6 +103,11 @@ def test_checked_pictures_names_the_class_and_the_rule_when(mistake):
 )
 def test_checked_pictures_accepts_every_list_of_integers(labels):
     assert opened(own(labels=labels)).labels.tolist() == [0, 1, 0]
+
+
+def test_checked_pictures_accepts_captions_and_groups():
+    found = checked_pictures(own(texts=["a", ["b", "c"], "d"], groups=("x", "x", "y")))["train"]
+    assert (found.texts, found.groups) == (["a", ["b", "c"], "d"], ("x", "x", "y"))
 
 
 def test_checked_pictures_accepts_pictures_without_labels():

@@ -148,6 +148,8 @@ def _problem(pictures: Pictures, classes: Sequence[str], *, own: bool) -> str | 
         return "its classes are not the classes of train.\nAll splits must have the same classes."
     if problem := _label_problem(pictures, len(pictures.classes)):
         return problem
+    if problem := _text_problem(pictures):
+        return problem
     for key in ("fingerprint", "sizes") if own else ():
         try:
             json.dumps(getattr(pictures, key), sort_keys=True)
@@ -155,6 +157,27 @@ def _problem(pictures: Pictures, classes: Sequence[str], *, own: bool) -> str | 
             return (
                 f"{key} must be plain JSON data\n(lists, dicts, text, Python's numbers): {error}."
             )
+    return None
+
+
+def _text_problem(pictures: Pictures) -> str | None:
+    """Return the first rule that captions or groups of a split break, or None."""
+    for key in ("texts", "groups"):
+        values, num_names = getattr(pictures, key), len(pictures.names)
+        if values is None:
+            continue
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            return f"{key} must be a list, or None, not {type(values).__name__}."
+        if len(values) != num_names:
+            return (
+                f"{key} has {len(values):,} entries, but names has {num_names:,}.\n"
+                "Each picture must have one entry."
+            )
+        for value in values:
+            several = value if key == "texts" and isinstance(value, list | tuple) else [value]
+            if not several or not all(isinstance(each, str) for each in several):
+                rule = "text, or lists of text" if key == "texts" else "text"
+                return f"{key} must be a list of {rule}; it has {_short(value)}."
     return None
 
 

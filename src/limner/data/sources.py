@@ -78,8 +78,8 @@ class Pictures:
     """Reason why the class folders give no usable labels; None if the labels are usable, or if
     there are no class folders."""
     texts: Sequence[str | Sequence[str]] | None = None
-    """Caption of each picture, or a list of its captions, each with a word or more; None for
-    pictures without captions."""
+    """Caption of each picture, or a list of its captions, one or more; None for pictures without
+    captions."""
     groups: Sequence[str] | None = None
     """Key of the group of each picture: pictures of one group stay in one split where limner cuts
     the splits. None if each picture is its own group."""
