@@ -57,8 +57,8 @@ def test_resumed_run_of_texts_equals_the_uninterrupted_run(run, finished, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_export_keeps_vocabulary_and_captions_and_draws_the_same_images(finished, kind):
     whole = finished(kind)
-    assert export.main([f"run={whole}", "to=exported"]) == 0
-    trained, loaded = limner.load(whole), limner.load("exported")
+    assert export.run([f"run={whole}", "to=exported"]) == 0
+    trained, loaded = (limner.load(path, device="cpu") for path in (whole, "exported"))
     assert loaded.config["data"]["vocabulary"] == trained.config["data"]["vocabulary"]
     assert "circle" in parse(loaded.config["data"]["vocabulary"]).words
     captions = loaded.module.captions
