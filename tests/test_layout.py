@@ -51,7 +51,8 @@ TESTED_THROUGH = {
         "callbacks/clipping.py", "models/lightning_internals/gradient_accumulation.py",
     ),
     "models/test_plain_trainer.py": (
-        "models/adversarial_checks.py", "models/lightning_internals/reporting.py",
+        "models/adversarial_checks.py", "models/adversarial_inputs.py",
+        "models/lightning_internals/reporting.py",
     ),
     "callbacks/test_latent_pictures.py": ("callbacks/validation_images.py",),
     "commands/compare/test_blind.py": ("commands/compare/tiles.py",),

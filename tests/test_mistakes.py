@@ -166,6 +166,11 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
         (["model/condition=concat", "model/prior=vamp"], "another model/prior, such as flow"),
         (["model/condition=auxiliary"], "is for discriminators, and this model has none"),
         (["model/condition=projection"], "model/condition=projection is for discriminators"),
+        (["model/condition=text", "data=shapes", "data.captions=true"], "none:\nchoose text_vae"),
+        (
+            ["model=gan", "model/condition=text_vae", "data=shapes", "data.captions=true"],
+            "needs projection\n(model/condition=text)",
+        ),
         (["model/prior=gaussian_mixture"], "model=latent_prior model.first_stage=RUN"),
         (["model=code_prior", "model.first_stage=nowhere"], "neither a run nor an exported model"),
         (["model=pixelcnn", "network=mlp"], "choose one of network=pixelcnn"),

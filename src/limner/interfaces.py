@@ -18,7 +18,7 @@ __all__ = [
     "trait",
 ]  # fmt: skip
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, runtime_checkable
 
 from torch import Generator, Tensor, device
@@ -85,19 +85,13 @@ class AdversarialLoss(Protocol):
 
 
 class AuxiliaryLoss(Protocol):
-    """The class losses of both players of a GAN, see `limner.losses.auxiliary`.
+    """Losses of classes (`limner.losses.auxiliary`) or texts (`.matching`) of both players."""
 
-    The losses are values (B,), or several values (B,) by name. A discriminator that returns a
-    tuple decides what the loss reads instead of class logits, see `limner.losses.matching`.
-    """
+    def generator(self, fake_logits: Any, *, labels: Tensor) -> Any:
+        """Return G's losses (B,), or several by name, from D's class logits (B, K) for fakes."""
 
-    def generator(self, fake_logits: Any, *, labels: Tensor) -> Tensor | Mapping[str, Tensor]:
-        """Return G's losses from D's class logits (B, K) for fake images."""
-
-    def discriminator(
-        self, real_logits: Any, fake_logits: Any, *, labels: Tensor
-    ) -> Tensor | Mapping[str, Tensor]:
-        """Return D's losses from its class logits (B, K) for real and fake images."""
+    def discriminator(self, real_logits: Any, fake_logits: Any, *, labels: Tensor) -> Any:
+        """Return D's losses (B,), or several by name, from its class logits (B, K) for both."""
 
 
 class DiscriminatorStatistics(NamedTuple):

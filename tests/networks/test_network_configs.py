@@ -11,7 +11,10 @@ from limner.config.schema import CONFIG_DIR
 
 NETWORKS = sorted({path.stem for path in (CONFIG_DIR / "network").glob("*.yaml")} - {"none"})
 GAN_NETWORKS = ["dcgan", "mlp", "resnet", "resnet_large"]
-CONDITIONS = sorted(path.stem for path in (CONFIG_DIR / "model" / "condition").glob("*.yaml"))
+OF_TEXTS = {"text", "text_vae"}
+CONDITIONS = sorted(
+    {path.stem for path in (CONFIG_DIR / "model" / "condition").glob("*.yaml")} - OF_TEXTS
+)
 ROLES = (
     "generator",
     "discriminator",
@@ -72,6 +75,18 @@ def test_every_network_accepts_every_condition(composed, network, condition):
     assert images.shape == (2, 1, 8, 8)
     logits = instantiate(nodes["discriminator"])(images, labels)
     assert logits.shape == ((2, 11) if condition == "auxiliary" else (2,))
+
+
+@pytest.mark.parametrize("network", GAN_NETWORKS)
+def test_every_network_accepts_codes_of_texts(composed, network):
+    texts = ["data=shapes", "data.image_shape=[1,8,8]", "model.text.code_dim=5"]
+    made = composed("model=gan", f"network={network}", "model/condition=text", *texts)
+    nodes = shelf(made)
+    assert nodes["num_classes"] == 5
+    codes = torch.randn(2, 5)
+    images = instantiate(nodes["generator"])(torch.randn(2, 64), codes)
+    assert images.shape == (2, 1, 8, 8)
+    assert instantiate(nodes["discriminator"])(images, codes).shape == (2,)
 
 
 def test_network_without_batch_norm_names_the_conditions_it_accepts(composed):

@@ -17,26 +17,10 @@ from torch import Tensor, nn
 
 from limner.interfaces import AdversarialLoss, Augmentation, AuxiliaryLoss, label_kwargs
 from limner.losses.penalty import Pairs, Penalties
-from limner.models.adversarial_checks import (
-    by_name,
-    check_players,
-    is_relativistic,
-    num_draws_of,
-    parts_of,
-)
+from limner.models.adversarial_checks import by_name, check_players, is_relativistic, parts_of
+from limner.models.adversarial_inputs import Inputs, draw_inputs
 from limner.models.text import TextGenerator
 from limner.randomness import Noise
-
-
-class Inputs(NamedTuple):
-    """Inputs of a step of a player: B pairs of a real image and the code of a fake image."""
-
-    real: Tensor  # images (B, C, H, W) in [-1, 1]
-    labels: Tensor | None  # classes or texts of both images of a pair; None if unconditional
-    z: Tensor  # codes (B, latent_dim)
-    for_real: Tensor  # random numbers (B, num_draws) to augment the real images with
-    for_fake: Tensor  # random numbers (B, num_draws) to augment the fake images with
-    for_penalty: Tensor  # random numbers (B, num_draws) of the penalties
 
 
 class PlayerLosses(NamedTuple):
@@ -65,30 +49,11 @@ class AdversarialObjective:
         check_players(self.discriminator, self.loss, self.penalty)
 
     def draw_inputs(
-        self,
-        images: Tensor,
-        labels: Tensor | None,
-        noise: Noise,
-        *,
-        num_steps: int,
-        latent_dim: int,
+        self, images: Tensor, labels: Tensor | None, noise: Noise, **sizes: int
     ) -> list[Inputs]:
-        """Return the inputs of an update: of each step of D, and then of G's step.
-
-        `images` and `labels` are those of all D's steps. G's step has the real images and labels
-        of D's last step, and other random numbers.
-        """
-        num_draws = num_draws_of(self.augmentation)
-        reals = images.chunk(num_steps)
-        given = [None] * num_steps if labels is None else labels.chunk(num_steps)
-        steps = []
-        for real, label in zip([*reals, reals[-1]], [*given, given[-1]], strict=True):
-            z = noise.normal(real, latent_dim)
-            uniform = noise.uniform(real, 2 * num_draws)
-            for_real, for_fake = uniform[:, :num_draws], uniform[:, num_draws:]
-            for_penalty = noise.uniform(real, self.penalty.num_draws)
-            steps.append(Inputs(real, label, z, for_real, for_fake, for_penalty))
-        return steps
+        """Return the inputs of each step of D, and of G's step."""
+        parts = {"augmentation": self.augmentation, "penalty": self.penalty}
+        return draw_inputs(images, labels, noise, **sizes, **parts)
 
     def discriminator_losses(self, inputs: Inputs, step: int, *, update: int) -> PlayerLosses:
         """Return D's losses in its step number `step`, which belongs to update `update`."""

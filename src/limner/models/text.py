@@ -109,7 +109,7 @@ def with_texts(
     if getattr(head, "condition", "projection") != "projection":
         raise ValueError(
             f"network.discriminator_condition={head.condition}: a discriminator of texts needs "
-            "projection."
+            "projection\n(model/condition=text)."
         )
     augmentation_weight = getattr(auxiliary, "augmentation_weight", None)
     if augmentation_weight is not None and not latent_dim > encoder.code_dim:

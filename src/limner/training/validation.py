@@ -88,10 +88,11 @@ def refuse_values(config: DictConfig) -> None:
         if key in config.trainer:
             raise UserError(f"trainer.{key} does not fit here: {instead}")
     condition = OmegaConf.select(config, "network.discriminator_condition")
+    reads_text = config.model.get("text") is not None
     if condition in FOR_DISCRIMINATORS and "discriminator" not in config.model:
         raise UserError(
-            f"model/condition={condition} is for discriminators, and this model has none: "
-            "choose none or concat."
+            f"model/condition={'text' if reads_text else condition} is for discriminators, and "
+            f"this model has none:\nchoose {'text_vae' if reads_text else 'none or concat'}."
         )
     accelerator = config.trainer.accelerator
     available = {
