@@ -80,7 +80,7 @@ def test_picture_has_validation_captions_with_their_real_images(drawn):
 
 def test_picture_names_the_words_that_the_vocabulary_lacks(drawn):
     draw(Data(), Model())
-    assert drawn.abouts[0].endswith("Unknown words: white, blue.")
+    assert drawn.abouts[0].endswith("Unknown words: white.")
 
 
 def test_noise_and_captions_are_the_same_at_each_update(drawn):

@@ -54,7 +54,11 @@ def caption_grid(
     for number, (picture, shown) in enumerate(zip(rows, lines, strict=True)):
         x = number % columns * (width + GAP) + GAP // 2
         y = number // columns * (height + GAP)
-        sheet.paste(picture, (x + (width - tile.width) // 2, y))
+        left = x + (width - tile.width) // 2
+        sheet.paste(picture, (left, y))
+        if beside is not None:  # a frame shows which images belong together
+            right, bottom = left + tile.width - 1, y + tile.height - 1
+            draw.rectangle((left, y, right, bottom), outline="lightgrey")
         for place, line in enumerate(shown):
             below = y + tile.height + GAP // 2 + place * LINE
             draw.text((x + width // 2, below), line, fill="black", font=plain, anchor="ma")
