@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 import limner
-from limner.callbacks.sequence_pictures import film, sheet
+from limner.callbacks.films import film
+from limner.callbacks.sequence_pictures import sheet
 from limner.commands import export
 from limner.commands import sample as sample_command
 from limner.commands.evaluate import command as evaluate

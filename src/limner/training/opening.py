@@ -67,14 +67,19 @@ def zero_rate(config: DictConfig) -> str | None:
 
 
 def _model(config: DictConfig, model: L.LightningModule) -> str:
-    """Return the class of the model, its number of trained parameters, and its networks."""
+    """Return the class of the model, its number of trained parameters, and its networks.
+
+    A network with a text `about` describes its own choices, such as the steps of DRAW.
+    """
     counts = {name: _trained(getattr(model, name, None)) for name in PLAYERS}
     found = f"{type(model).__name__}, {_trained(model):,} parameters"
     if all(counts.values()):
         parts = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         found += f" ({parts})"
-    network = _networks(config)
-    return f"{found}, networks of {network}" if network else found
+    if network := _networks(config):
+        found += f", networks of {network}"
+    told = (getattr(part, "about", None) for part in model.modules())
+    return ", ".join([found, *dict.fromkeys(text for text in told if isinstance(text, str))])
 
 
 def _networks(config: DictConfig) -> str:
