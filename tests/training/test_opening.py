@@ -58,7 +58,7 @@ def test_opening_describes_the_steps_and_the_attention_of_draw(told):
         (["trainer.max_epochs=-1"], "no limit in updates or epochs of 64 images"),
         (["trainer.limit_train_batches=5", "trainer.max_epochs=2"], "10 updates, 2 epochs"),
         (["trainer.limit_train_batches=0.5", "trainer.max_epochs=2"], "22 updates, 2 epochs"),
-        (["data.batch_size=32", "trainer.max_epochs=1"], "44 updates, 1 epochs of 32 images"),
+        (["data.batch_size=32", "trainer.max_epochs=1"], "44 updates, 1 epoch of 32 images"),
     ],
 )
 def test_opening_states_the_length_in_updates_and_epochs(told, words, length):

@@ -146,7 +146,7 @@ class Decoder(nn.Module):
             raise ValueError(
                 f"network.num_steps={num_steps}, network.num_codes={num_codes}: must be 1 or more."
             )
-        self.about = f"paints in {num_steps} steps of {num_codes} codes, writes {window}"
+        self.about = f"{_told(num_steps, num_codes)}, writes {window}"
         self.num_steps, self.latent_dim = num_steps, num_steps * num_codes
         self.canvas_shape = (height, channels * params_per_value, width)
         self.window, self.patch_shape = None, self.canvas_shape
@@ -201,6 +201,11 @@ class Decoder(nn.Module):
     def _write(self, hidden: Tensor) -> Tensor:
         patch = self.to_patch(hidden).unflatten(1, self.patch_shape)
         return patch if self.window is None else self.window(hidden).write(patch)
+
+
+def _told(num_steps: int, num_codes: int) -> str:
+    steps, codes = "step" + "s" * (num_steps > 1), "code" + "s" * (num_codes > 1)
+    return f"paints in {num_steps} {steps} of {num_codes} {codes}"
 
 
 def _limited(key: str, size: int | None, side: int) -> tuple[int | None, str]:

@@ -10,6 +10,7 @@ from torch import nn
 
 from limner.console import shown
 from limner.data.batches import images_per_epoch
+from limner.files.printable import counted
 
 WIDTH = 80
 PLAYERS = ("generator", "discriminator")
@@ -121,12 +122,12 @@ def _length(
         told = "no limit in updates or epochs"
     else:
         last = min(ends)
-        share = f", {last / in_epoch:,.4g} epochs" if in_epoch else ""
-        told = f"{last:,} updates{share}"
+        share = f", {counted(last / in_epoch, 'epoch')}" if in_epoch else ""
+        told = f"{counted(last, 'update')}{share}"
     if (most := trainer.get("max_time")) is not None:
         told += f", max_time {most}"
-    what = "sequences" if getattr(data, "has_frames", False) else "images"
-    return f"{told} of {batch:,} {what} an update"
+    what = "sequence" if getattr(data, "has_frames", False) else "image"
+    return f"{told} of {counted(batch, what)} an update"
 
 
 def _limited(limit: float | None, num_images: int, per_update: int) -> int:
