@@ -90,5 +90,5 @@ def test_loaders_and_originals_follow_the_splits():
 
 
 def test_fractions_that_leave_no_samples_are_refused():
-    with pytest.raises(UserError, match="validation_fraction=0.6"):
+    with pytest.raises(UserError, match=r"validation_fraction=0\.6"):
         opened(validation_fraction=0.6, test_fraction=0.5)
