@@ -299,6 +299,27 @@ def test_every_optimizer_steps_every_model(composed, model):
             assert all((a != b).all() for a, b in zip(before, parameters, strict=True))
 
 
+@pytest.mark.parametrize("model", [*PICTURES, "video_prediction"])
+def test_model_takes_the_losses_that_its_message_names(composed, model):
+    """Logits fit predicted frames only, and losses of style fit style transfer only."""
+    fitting = []
+    for name in options("model/losses"):
+        made = composed(f"model={model}", f"model/losses={name}")
+        kind, losses = get_object(made.model._target_), instantiate(made.model.losses)
+        message = None
+        try:
+            kind._refuse_losses(losses)
+        except ValueError as error:
+            message = str(error)
+        fitting += [name] * (message is None)
+        assert message is None or f"choose model/losses={kind.fitting_losses}." in message
+    refused = {"video_prediction": ["style"], "style_transfer": ["bernoulli"]}
+    expected = refused.get(model, ["bernoulli", "style"])
+    assert fitting == [name for name in options("model/losses") if name not in expected]
+    named = kind.fitting_losses.replace(" or ", ", ").replace(",,", ",").split(", ")
+    assert {name for name in named if name in options("model/losses")} <= {*fitting}
+
+
 @pytest.mark.parametrize(("model", "network", "choices"), COMBINATIONS)
 def test_every_choice_inside_a_model_trains(
     composed, data_root, tmp_path, model, network, choices

@@ -100,3 +100,55 @@ def test_killed_cycle_gan_equals_the_uninterrupted_run_with_its_pools(run, tmp_p
     )
     assert counts["kills"] == 2
     assert kill_test.compare(whole, killed)["differences"] == 0
+
+
+FAMILIES = {
+    "draw": ["model=draw", "network.num_steps=2", "network.encoder.hidden_size=8",
+             "network.decoder.hidden_size=8", "network.encoder.read_size=3",
+             "network.decoder.write_size=3", "data.batch_size=8"],
+    "pixelcnn": ["model=pixelcnn", "network.pixelcnn.width=8", "network.pixelcnn.num_layers=2",
+                 "network.pixelcnn.dropout=0.2", "data.binarisation=dynamic",
+                 "model/likelihood=bernoulli", "model.ema_half_life=100", "data.batch_size=8"],
+}  # fmt: skip
+SEQUENCES = [
+    "data=moving_shapes", "data.image_size=8", "data.num_inputs=2", "data.num_targets=2",
+    "data.batch_size=4", "data.source.shapes.num_train=20",
+    "data.source.shapes.num_validation=2", "data.source.shapes.num_test=2",
+]  # fmt: skip
+OF_SEQUENCES = {
+    "video_prediction": ["model=video_prediction", "network.predictor.width=4",
+                         "model/scheduled_sampling=linear", "model.scheduled_sampling.last=9",
+                         "model.ema_half_life=8"],
+    "sequence_vae": ["model=sequence_vae", "model.latent_dim=4", "network.encoder.width=8",
+                     "network.encoder.max_width=8", "network.encoder.hidden_dim=8",
+                     "network.decoder.width=8", "network.decoder.patch_size=2"],
+}  # fmt: skip
+
+
+@pytest.mark.slow  # the tests of resumes without kills have these models, too
+@pytest.mark.usefixtures("forking")
+@pytest.mark.parametrize("kind", [*FAMILIES, *OF_SEQUENCES, "multi_view"])
+def test_killed_run_of_a_recurrent_model_equals_the_uninterrupted_run(run, tmp_path, kind):
+    """These models read their own outputs, in an order that their random numbers must keep."""
+    if kind in OF_SEQUENCES:
+        own = [*SEQUENCES, *OF_SEQUENCES[kind]]
+    elif kind in FAMILIES:
+        own = FAMILIES[kind]
+    else:
+        folder = write_photos(tmp_path / "photos", 12, sizes=[(30, 26), (25, 40)])
+        own = ["model=super_resolution", "network=multi_frame", "data=multi_view",
+               f"data.path={folder}", "data.crop_size=16", "data.scale=2", "data.batch_size=8",
+               "data.crops_per_picture=3", "data/degradation=[resize,noise]",
+               "data/augmentation=turns", "network.restorer.width=8",
+               "network.restorer.num_blocks=1"]  # fmt: skip
+    pictures = ("codes", "painting_steps", "sequences", "strips", "predictions")
+    words = [*RUN, *own, *(f"~callbacks.{name}" for name in pictures)]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run(*words, f"hydra.run.dir={whole}").code == 0
+    counts = kill_test.kill_and_resume(
+        killed, words, num_updates=UPDATES, kills=1, dice=random.Random(2)
+    )
+    assert counts["kills"] == 1
+    result = kill_test.compare(whole, killed)
+    assert result["differences"] == 0
+    assert (result["checkpoints"], result["rows"]) == (UPDATES // 3 + 1, UPDATES)

@@ -232,6 +232,20 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
             ["data/augmentation=strong", "data.augmentation.parts.blur.max_sigma=3"],
             "data.augmentation.parts.blur.max_sigma=3: must be in [0, 0.25].",
         ),
+        (
+            ["model=video_prediction", "data=moving_shapes", "model/losses=style"],
+            "model.losses.content is a loss of style transfer:\nchoose model/losses=bernoulli, ",
+        ),
+        (
+            [
+                "model=restoration",
+                "data=restoration",
+                "data.path=photos",
+                "data.crop_size=8",
+                "model/losses=[pixel,bernoulli]",
+            ],
+            "model.losses.bernoulli reads logits, and the network returns images:\nchoose model/",
+        ),
         (["model=gan", "model/augmentation=ada", *RGBA], "with 1 or 3 channels, not 4"),
         (
             ["model=gan", "model.num_standing_batches=0"],

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import limner
+from limner.callbacks.films import MARK
 from limner.commands import export, transform
 from limner.commands.evaluate import command as evaluate
 from limner.errors import UserError
@@ -136,6 +137,21 @@ def test_limner_transform_writes_the_next_frames_as_gif_and_as_folder(trained, c
     assert len(read_frames(Path("made/next.gif"))) == 5
 
 
+def test_limner_transform_shows_the_inputs_before_the_predicted_frames(trained, clip):
+    """The frames are enlarged to 64 pixels and more, and the predicted frames have a border."""
+    words = [f"run={trained['conv_lstm']}", "device=cpu", "num_targets=2", "input=clip"]
+    assert transform.run([*words, "output=next.gif", "with_inputs=true"]) == 0
+    found = read_frames(Path("next.gif"))
+    assert len(found) == 4 + 2
+    assert found.shape[2] > 64
+    orange = (found.float() - torch.tensor(MARK)[:, None, None]).abs().amax(1) < 30
+    counts = orange.flatten(1).sum(1)
+    assert counts[:4].max() < 20
+    assert counts[4:].min() > 2 * 2 * 64
+    assert transform.run([*words, "output=alone.gif"]) == 0
+    assert read_frames(Path("alone.gif")).shape == (2, 3, 16, 20)
+
+
 def test_limner_transform_writes_an_mp4(trained, clip):
     pytest.importorskip("av")
     words = [f"run={trained['conv_lstm']}", "device=cpu", "input=clip"]
@@ -158,6 +174,7 @@ def test_limner_transform_writes_an_mp4(trained, clip):
         (["input=clip", "output=x", "direction=ab"], "has no direction"),
         (["input=clip", "output=x", "frames_per_second=0"], "must be above 0"),
         (["input=clip", "output=x", "num_targets=0"], "must be 1 or more"),
+        (["input=clip", "output=x", "with_inputs=true"], "choose a file that ends in .gif"),
     ],
 )
 def test_limner_transform_refuses_words_that_do_not_fit_frames(trained, clip, words, message):

@@ -45,9 +45,7 @@ def test_stopped_run_equals_the_uninterrupted_run_from_the_middle_of_an_epoch(ru
     common = [*words_of(folder), *QUIET]
     whole = run(*common, "trainer.max_steps=5", "hydra.run.dir=whole")
     assert whole.code == 0, whole.err
-    assert "10 train, 1 validation, 1 test sequences of 3 + 2 frames" in " ".join(
-        whole.out.split()
-    )
+    assert "10 train, 1 validation, 1 test sequence of 3 + 2 frames" in " ".join(whole.out.split())
     assert run(*common, "trainer.max_steps=3", "hydra.run.dir=parts").code == 0
     resumed = run("--config-dir", "own", "resume=parts", "trainer.max_steps=5")
     assert resumed.code == 0, resumed.err

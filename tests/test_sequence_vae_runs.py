@@ -11,11 +11,13 @@ import torch
 from PIL import Image
 
 import limner
-from limner.callbacks.sequence_pictures import film, sheet
+from limner.callbacks.films import film
+from limner.callbacks.sequence_pictures import sheet
 from limner.commands import export
 from limner.commands import sample as sample_command
 from limner.commands.evaluate import command as evaluate
 from limner.errors import UserError
+from limner.runs.scores import scores_tables
 from test_picture_runs import difference, losses, weights
 
 ROOT = Path(__file__).parents[1]
@@ -139,6 +141,11 @@ def test_run_scores_its_sequences_and_evaluate_bounds_their_likelihood(run, capf
     assert "diversity left out: it compares single images" in capfd.readouterr().out
     assert found["fid_differences_lite0"]["value"] == pytest.approx(entry["value"], rel=1e-3)
     assert found["elbo"]["protocol"]["unit"].startswith("nats for each sequence")
+    titles = str(
+        [[str(cell) for cell in table.columns[-1].cells] for table in scores_tables(found)]
+    )
+    assert "test sequences" in titles
+    assert "test images" not in titles
     assert found["elbo"]["value"] <= found["log_likelihood_iw500"]["value"]
     with pytest.raises(UserError, match="choose metrics=sequences"):
         evaluate.measured(["run=scored", "metrics=lite0"])

@@ -10,13 +10,15 @@ from PIL import Image
 
 from limner.callbacks import predictions
 from limner.callbacks.epochs import TrackEpochEnd
+from limner.callbacks.films import MARK
 from limner.callbacks.frame_scores import FrameScores, mean_frame
 from limner.callbacks.measured import Measured
-from limner.callbacks.predictions import Predictions, film, strip
+from limner.callbacks.predictions import Predictions, film_of, strip
 from limner.errors import UserError
 from limner.files.plain import NotPlainError
 from limner.files.videos import read_frames
 from limner.models.lightning_internals import FitLoop
+from limner.pixels import to_uint8
 from limner.runs.scores import read_scores, scores_tables
 from support.sequences import NUM_INPUTS, NUM_TARGETS, Sequences, prediction, sequences
 
@@ -119,14 +121,30 @@ def test_predictions_ignore_other_models(tmp_path):
     assert not list(tmp_path.glob("final.*"))
 
 
-def test_film_shows_the_truth_above_the_known_and_the_predicted_frames():
-    frames = torch.randint(0, 256, (1, 5, 1, 8, 8), dtype=torch.uint8)
-    predicted = torch.zeros(1, 2, 1, 8, 8, dtype=torch.uint8)
-    found = film(frames, predicted)
-    above, below = found[:, 0, 2:10, 2:10], found[:, 0, 12:20, 2:10]
-    assert torch.equal(above, frames[0, :, 0])
-    assert torch.equal(below[:3], frames[0, :3, 0])
-    assert not below[3:].any()
+def test_film_shows_the_truth_above_the_known_and_the_predicted_frames(monkeypatch):
+    frames = torch.randint(0, 256, (2, 5, 1, 8, 8), dtype=torch.uint8)
+    predicted = torch.zeros(2, 2, 1, 8, 8, dtype=torch.uint8)
+    monkeypatch.setattr(predictions, "film", lambda shown, **options: (to_uint8(shown), options))
+    shown, options = film_of(frames, predicted)
+    above, below = shown.split(2)
+    assert torch.equal(above, frames)
+    assert torch.equal(below[:, :3], frames[:, :3])
+    assert torch.equal(below[:, 3:], predicted)
+    assert options["columns"] == 2
+    assert options["titles"] == [
+        "Input 1 of 3", "Input 2 of 3", "Input 3 of 3", "Prediction 1 of 2", "Prediction 2 of 2",
+    ]  # fmt: skip
+
+
+def test_film_marks_the_predicted_frames():
+    frames = torch.randint(0, 256, (2, 5, 1, 8, 8), dtype=torch.uint8)
+    found = film_of(frames, frames[:, 3:])
+    orange = (found == torch.tensor(MARK)[:, None, None]).all(1)
+    below, number = orange[:, -68:], orange.sum((1, 2))
+    assert number.tolist()[:3] == [0, 0, 0]
+    assert torch.equal(number, below.sum((1, 2)))
+    assert all(count > 4 * 64 * 2 for count in number.tolist()[3:])
+    assert not torch.equal(found[0, :, :30], found[3, :, :30]), "the title says what is shown"
 
 
 def test_strip_of_long_and_large_sequences_is_bounded():
@@ -134,6 +152,11 @@ def test_strip_of_long_and_large_sequences_is_bounded():
     picture = strip(frames, frames[:, 50:], title="", about="")
     assert picture.width < 41 * 66 + 200
     assert picture.height < 5 * 66 + 100
+
+
+def test_strip_enlarges_small_frames():
+    frames = torch.zeros(1, 3, 1, 8, 8, dtype=torch.uint8)
+    assert strip(frames, frames[:, 2:], title="", about="").width > 3 * 66
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_open_data_reads_a_folder_in_python(tmp_path):
     )  # fmt: skip
     store, indices = data.split("train")
     assert store.gather(indices[:2]).shape == (2, 5, 1, 8, 8)
-    assert "4 train, 1 validation, 1 test sequences of 3 + 2 frames of 1x8x8" in data.describe()
+    assert "4 train, 1 validation, 1 test sequence of 3 + 2 frames of 1x8x8" in data.describe()
 
 
 def test_group_keeps_sequences_of_one_name_in_one_split(tmp_path):

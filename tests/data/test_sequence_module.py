@@ -91,7 +91,7 @@ def test_reference_is_the_published_split(opened):
 
 def test_description_names_the_numbers(opened):
     assert opened().describe() == (
-        "clips: 7 train, 2 validation, 1 test sequences of 3 + 2 frames of 3x8x8"
+        "clips: 7 train, 2 validation, 1 test sequence of 3 + 2 frames of 3x8x8"
     )
 
 

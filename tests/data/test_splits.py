@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from limner.data.splits import check_fractions, cut, group_keys
+from limner.data.splits import check_fractions, cut, group_keys, split_sizes
 from limner.errors import UserError
 
 
@@ -109,3 +109,15 @@ def test_share_above_zero_gets_a_group_even_if_all_groups_are_large():
 def test_groups_that_leave_no_image_to_train_on_are_refused():
     with pytest.raises(UserError, match="9 images or sequences in groups: 1,"):
         cut({"train": 9}, validation_fraction=0.1, test_fraction=0, seed=0, groups=["a"] * 9)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "text"),
+    [((1200, 0, 1), "1,200 train, 1 test picture"), ((1, 1, 2), "1 train, 1 validation, 2 test"),
+     ((0, 0, 0), "no pictures")],
+)  # fmt: skip
+def test_split_sizes_leave_out_empty_splits_and_count_the_last(sizes, text):
+    names = ("train", "validation", "test")
+    splits = {n: ("a", torch.arange(size)) for n, size in zip(names, sizes, strict=True)}
+    assert split_sizes(splits, "picture").startswith(text)
+    assert split_sizes(splits, "picture").endswith("picture" + "s" * (sizes[2] != 1))

@@ -1,5 +1,7 @@
+import pytest
+
 from limner.errors import UserError
-from limner.files.printable import printable
+from limner.files.printable import counted, printable
 
 
 def test_printable_escapes_controls_and_direction_overrides_and_keeps_words():
@@ -12,3 +14,12 @@ def test_printable_escapes_controls_and_direction_overrides_and_keeps_words():
 
 def test_user_error_escapes_all_but_line_feeds():
     assert str(UserError("first\nsecond \x1b]0;title\x07")) == "first\nsecond \\x1b]0;title\\x07"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 images"), (1, "1 image"), (1200, "1,200 images"), (0.5, "0.5 images"),
+     (1.0, "1 image"), (1.00001, "1 images")],
+)  # fmt: skip
+def test_counted_has_a_plural_unless_the_number_is_one(number, text):
+    assert counted(number, "image") == text

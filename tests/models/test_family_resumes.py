@@ -1,5 +1,7 @@
-"""Every kind of model with a likelihood resumes exactly, from the middle of an epoch."""
+"""Every kind of model with a likelihood resumes exactly, and trains alike on two processes."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 
 from support.runs import last_checkpoint
 
+TRAIN = Path(__file__).parents[2] / "train.py"
 KINDS = {
     "binary": ["data.binarisation=dynamic", "model/likelihood=bernoulli", "network=mlp"],
     "vamp": ["model/prior=vamp", "model.prior.num_components=5", "model/objective=dreg",
@@ -50,3 +53,31 @@ def test_stopped_run_of_each_kind_equals_the_uninterrupted_run(run, kind):
     assert Path("whole/final.png").exists() == (kind != "vqvae")
     for picture in Path("whole").glob("final*.png"):
         assert picture.read_bytes() == Path("parts", picture.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("draw", []), ("pixelcnn", ["network.pixelcnn.dropout=0"])]
+)
+@pytest.mark.usefixtures("forking")
+def test_two_processes_train_like_one(run, tmp_path, kind, words):
+    """Each image has its own random numbers; the numbers of dropout belong to a process."""
+    common = [
+        *KINDS[kind], *words, "metrics=none", "logger=none", "trainer.limit_val_batches=0",
+        "trainer.max_steps=3", "~callbacks.pictures", "~callbacks.codes",
+        "~callbacks.painting_steps",
+    ]  # fmt: skip
+    ended = subprocess.run(
+        [sys.executable, str(TRAIN), *common, "accelerator=ddp_cpu", "data.batch_size=4",
+         "hydra.run.dir=two"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    one = [*common, "accelerator=cpu", "data.batch_size=8"]
+    assert run(*one, "hydra.run.dir=one").code == 0
+    assert run(*one, "seed=1", "hydra.run.dir=other").code == 0
+    two, one, other = (
+        torch.load(last_checkpoint(Path(name)), weights_only=True)["state_dict"]
+        for name in ("two", "one", "other")
+    )
+    assert max((two[key] - one[key]).abs().max().item() for key in one) < 1e-5
+    assert max((two[key] - other[key]).abs().max().item() for key in one) > 1e-3

@@ -205,3 +205,17 @@ def test_pixelcnn_run_learns_and_reports_its_exact_likelihood(tmp_path):
             sample([*words, f"mode={mode}"])
     with pytest.raises(UserError, match=r"\(model=pixelcnn\) does not paint .*\n.*model=draw"):
         sample([*words, "mode=steps"])
+
+
+@pytest.mark.parametrize("metrics", ["none", "loss"])
+def test_plain_evaluation_of_a_run_without_scores_draws_no_samples(
+    tmp_path, monkeypatch, capfd, metrics
+):
+    words = ["model=pixelcnn", *SMALL, "data.binarisation=dynamic", "data.test_fraction=0.01"]
+    pictures = ["~callbacks.pictures", f"metrics={metrics}", "trainer.limit_val_batches=1"]
+    folder = trained(tmp_path / "run", *words, "model/likelihood=bernoulli", *pictures)
+    monkeypatch.setattr(PixelCNN, "sample", None)
+    assert evaluate([f"run={folder}", "num_measured=8", f"to={tmp_path}"]) == 0
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    assert found.keys() == {"log_likelihood", "bits_per_dim"}
+    assert "metrics=auto, which draws them" in capfd.readouterr().out

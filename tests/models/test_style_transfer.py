@@ -186,7 +186,7 @@ def test_state_dict_brings_the_style_pictures_and_the_divisors():
         ({"styles": []}, r"model\.styles=\[\]: must name one or several pictures"),
         ({"styles": ["a/x.png", "b/x.jpg"]}, "two pictures have the name x"),
         ({"style_size": 0}, r"model\.style_size=0: must be 1 or more"),
-        ({"network": Painter(2)}, "1 pictures?, and the network paints 2 styles: choose network="),
+        ({"network": Painter(2)}, "1 picture, and the network paints 2 styles: choose network="),
         ({"styles": list(TWO), "network": Linear(1)}, "2 pictures, and the network paints 1 sty"),
         ({"losses": {"content": pixel(), "gram": pixel()}}, r"model\.losses\.content is missing"),
         ({"losses": {}}, "choose model/losses=style"),

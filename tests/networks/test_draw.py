@@ -44,6 +44,25 @@ def test_draw_has_the_right_shapes_and_gradients(shape, params, size):
         assert not missing
 
 
+@pytest.mark.parametrize(("shape", "side"), [((1, 6, 6), 6), ((1, 4, 7), 7)])
+def test_window_is_limited_to_the_side_of_an_image(shape, side):
+    """More filters than pixels cannot see more; the message names the key and both values."""
+    encoder, decoder = made(shape, size=12)
+    assert len(encoder.window.offsets) == len(decoder.window.offsets) == side
+    assert decoder.patch_shape == (side, 1, side)
+    message = f"by attention of {side}x{side} filters, as network.{{}}=12 exceeds the image"
+    assert message.format("encoder.read_size") in encoder.about
+    assert message.format("decoder.write_size") in decoder.about
+    assert "exceeds" not in made(shape, size=side)[0].about
+    torch.manual_seed(0)
+    limited = made(shape, size=12)
+    torch.manual_seed(0)
+    given = made(shape, size=side)
+    for one, other in zip(limited, given, strict=True):
+        pairs = zip(one.parameters(), other.parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
 def test_channels_of_the_canvas_belong_to_the_likelihood_as_documented():
     """A channel of an image is compared with the parameters of this channel only."""
     encoder, _ = shaken(*made((2, 4, 4), params=3, size=None))

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from limner.files.plain import NotPlainError
+from limner.runs.frame_tables import frame_tables
 from limner.runs.scores import read_scores, scores_table, scores_tables
 
 
@@ -129,3 +130,14 @@ def test_scores_of_sequences_are_of_sequences():
     of_frames = {"value": 1.0, "protocol": {"split": "validation", "num_frames": 4}}
     (*_, column) = scores_table({"a": entry, "b": of_frames}).columns
     assert [str(cell) for cell in column.cells] == ["validation images", "validation sequences"]
+
+
+@pytest.mark.parametrize(
+    ("number", "steps", "title"),
+    [(1, [2.0], "1 validation sequence, mean over 1 step"),
+     (30, [2.0, 3.0], "30 validation sequences, mean over 2 steps")],
+)  # fmt: skip
+def test_table_of_frames_counts_its_sequences_and_steps(number, steps, title):
+    protocol = {"num_sequences": number, "split": "validation"}
+    entry = {"value": 2.0, "protocol": protocol, "steps": {"model": steps}}
+    assert str(frame_tables({"val/psnr": entry})[0].title) == title

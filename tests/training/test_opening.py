@@ -35,6 +35,21 @@ def test_opening_describes_generator_and_discriminator_in_lines_that_fit(told):
     assert "Resumed" not in text
 
 
+def test_opening_describes_the_steps_and_the_attention_of_draw(told):
+    """The window of the default, 12x12 filters, is limited to digits of 8x8 pixels."""
+    lines = told("model=draw", "network.num_steps=3", "network.encoder.read_size=5")
+    text = " ".join(line.strip() for line in lines)
+    assert max(map(len, lines)) <= 80
+    for part in ("networks of draw", "reads by attention of 5x5 filters, ",
+                 "paints in 3 steps of 16 codes", "writes by attention of 8x8 filters,",
+                 "as network.decoder.write_size=12 exceeds the image"):  # fmt: skip
+        assert part in text
+    whole = ["network.encoder.read_size=null", "network.decoder.write_size=null"]
+    told_of_whole = " ".join(told("model=draw", *whole, "model.ema_half_life=100"))
+    assert told_of_whole.count("reads whole images") == 1
+    assert "writes whole images" in told_of_whole
+
+
 @pytest.mark.parametrize(
     ("words", "length"),
     [
@@ -43,7 +58,7 @@ def test_opening_describes_generator_and_discriminator_in_lines_that_fit(told):
         (["trainer.max_epochs=-1"], "no limit in updates or epochs of 64 images"),
         (["trainer.limit_train_batches=5", "trainer.max_epochs=2"], "10 updates, 2 epochs"),
         (["trainer.limit_train_batches=0.5", "trainer.max_epochs=2"], "22 updates, 2 epochs"),
-        (["data.batch_size=32", "trainer.max_epochs=1"], "44 updates, 1 epochs of 32 images"),
+        (["data.batch_size=32", "trainer.max_epochs=1"], "44 updates, 1 epoch of 32 images"),
     ],
 )
 def test_opening_states_the_length_in_updates_and_epochs(told, words, length):

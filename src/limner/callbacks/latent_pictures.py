@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from limner.callbacks.films import film, write_film
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid
 from limner.callbacks.run_pictures import PeriodicPictures, write_picture
-from limner.callbacks.sequence_pictures import write_film
 from limner.callbacks.validation_images import held_out
 from limner.metrics.latents import active_units
 
@@ -116,7 +116,8 @@ class Codes(PeriodicPictures):
     def _film(self, trainer: L.Trainer, walk: Walk, name: str) -> Walk:
         """Write a film of a walk through sequences; return the walk of their middle frames."""
         path = Path(trainer.default_root_dir, f"{name}.gif")
-        write_film(path, walk.images, columns=len(walk.columns), frames_per_second=SPEED)
+        moving = film(walk.images, columns=len(walk.columns))
+        write_film(path, moving, frames_per_second=SPEED)
         about = walk.about.replace("held-out image", "held-out sequence")
         about = f"{about} Each image is the middle frame of a sequence; {path.name} moves."
         return walk._replace(images=walk.images[:, walk.images.shape[1] // 2], about=about)

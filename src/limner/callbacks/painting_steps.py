@@ -6,14 +6,13 @@ import math
 from pathlib import Path
 
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor
 
+from limner.callbacks.films import film, write_film
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid
 from limner.callbacks.run_pictures import PeriodicPictures, write_picture
-from limner.files.videos import write_gif
 from limner.models import VAE
 from limner.models.conditions import drawn_labels
 from limner.models.variational import paints
@@ -49,8 +48,11 @@ class PaintingSteps(PeriodicPictures):
         if painted is None or name != "final":
             return
         with self.writing():
-            write_gif(
-                Path(trainer.default_root_dir, "final_steps.gif"), _film(painted),
+            frames = torch.cat([painted, painted[-1:].expand(PAUSE, *painted.shape[1:])])
+            columns = math.ceil(painted.shape[1] ** 0.5)
+            write_film(
+                Path(trainer.default_root_dir, "final_steps.gif"),
+                film(frames.transpose(0, 1), columns=columns),
                 frames_per_second=FRAMES_PER_SECOND, max_side=MAX_SIDE,
             )  # fmt: skip
 
@@ -83,10 +85,3 @@ def _shown(num_steps: int) -> list[int]:
     """Return the steps that have a column, the last step included."""
     count = min(num_steps, MOST_COLUMNS)
     return [-(-(i + 1) * num_steps // count) - 1 for i in range(count)]
-
-
-def _film(painted: Tensor) -> Tensor:
-    """Return the frames uint8 (T + PAUSE, 3, H, W) of a grid of all samples."""
-    columns = math.ceil(painted.shape[1] ** 0.5)
-    frames = [np.asarray(grid(images, columns=columns).convert("RGB")) for images in painted]
-    return torch.from_numpy(np.stack(frames + frames[-1:] * PAUSE)).permute(0, 3, 1, 2)

@@ -18,6 +18,7 @@ from limner.pixels import to_uint8
 from limner.randomness import generator_for
 
 SMALLEST_TILE = 64  # pixels; smaller images are enlarged to be visible
+GAP = 2  # pixels between images
 COLUMNS = 8  # number of columns in a grid of reconstructions
 
 
@@ -133,7 +134,7 @@ def grid(images: Tensor, *, columns: int) -> Image.Image:
     pixels = to_uint8(images).cpu()
     factor = max(1, -(-SMALLEST_TILE // max(images.shape[2:])))
     pixels = pixels.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    tiles = make_grid(pixels, nrow=columns, padding=2, pad_value=255)
+    tiles = make_grid(pixels, nrow=columns, padding=GAP, pad_value=255)
     return Image.fromarray(tiles.permute(1, 2, 0).contiguous().numpy())
 
 

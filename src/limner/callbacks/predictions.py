@@ -1,6 +1,6 @@
 """Predicted frames beside the true frames, as a GIF and a strip, and the error of each step."""
 
-__all__ = ["Predictions", "error_picture", "film", "strip"]
+__all__ = ["Predictions", "error_picture", "film_of", "step_titles", "strip"]
 
 import io
 from collections.abc import Mapping, Sequence
@@ -12,21 +12,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
-from torchvision.utils import make_grid
 
+from limner.callbacks.films import film, write_film
 from limner.callbacks.frame_scores import FrameScores
 from limner.callbacks.picture_labels import with_labels
+from limner.callbacks.pictures import grid
 from limner.callbacks.run_pictures import SAMPLES, write_picture
-from limner.files.videos import write_gif
 from limner.interfaces import Batch
-from limner.pixels import to_uint8
+from limner.pixels import to_float, to_uint8
 from limner.schedules import Interval
 from limner.warn_once import WarnOnce
 
 TILE = 64  # pixels; largest height and width of a frame in a strip
 MAX_SIDE = 512  # pixels; largest height and width of a GIF
 MOST_COLUMNS = 40  # largest number of frames of a strip
-LINE = 0.8  # brightness of the lines between frames, in [-1, 1]
 
 
 class Predictions(L.Callback):
@@ -105,8 +104,8 @@ class Predictions(L.Callback):
             about = "Each true sequence, and the prediction of its last frames below it."
             picture = strip(frames, predicted, title=title, about=about)
             write_picture(trainer, picture, name, key="predictions", caption=about)
-            write_gif(
-                Path(trainer.default_root_dir, f"{name}.gif"), film(frames, predicted),
+            write_film(
+                Path(trainer.default_root_dir, f"{name}.gif"), film_of(frames, predicted),
                 frames_per_second=self.frames_per_second, max_side=MAX_SIDE,
             )  # fmt: skip
 
@@ -139,10 +138,10 @@ def strip(frames: Tensor, predicted: Tensor, *, title: str, about: str) -> Image
     first = max(0, frames.shape[1] - MOST_COLUMNS)
     tiles = torch.stack([frames, below], 1)[:, :, first:]
     columns = tiles.shape[2]
-    grid = make_grid(_small(tiles.flatten(0, 2)), nrow=columns, padding=2, pad_value=255)
+    shown = to_float(_small(tiles.flatten(0, 2)))
     steps = range(first - num_inputs + 1, first - num_inputs + 1 + columns)
     return with_labels(
-        Image.fromarray(grid.permute(1, 2, 0).contiguous().numpy()),
+        grid(shown, columns=columns),
         title=title,
         about=about,
         rows=["true", "predicted"] * len(frames),
@@ -150,21 +149,31 @@ def strip(frames: Tensor, predicted: Tensor, *, title: str, about: str) -> Image
     )
 
 
-def film(frames: Tensor, predicted: Tensor) -> Tensor:
-    """Return frames uint8 (T, C, h, w) with the true sequences above, the predictions below them.
+def film_of(frames: Tensor, predicted: Tensor) -> Tensor:
+    """Return frames uint8 (T, 3, h, w) with the true sequences above, the predictions below them.
 
-    While the known frames are shown, both rows are equal.
+    While the input frames are shown, both rows are equal. Predicted frames have an orange border,
+    and the title of each frame states whether it is an input or a prediction.
+
+    Args:
+        frames: Sequences uint8 (B, T, C, H, W).
+        predicted: Predictions of the last frames, uint8 (B, N, C, H, W).
     """
-    num_inputs = frames.shape[1] - predicted.shape[1]
+    number, num_targets = len(frames), predicted.shape[1]
+    num_inputs = frames.shape[1] - num_targets
     below = torch.cat([frames[:, :num_inputs], predicted], 1)
-    both = torch.stack([frames, below], 0)  # (2, B, T, C, H, W)
-    value = round((LINE + 1) * 127.5)
-    return torch.stack(
-        [
-            make_grid(step.flatten(0, 1), nrow=len(frames), padding=2, pad_value=value)
-            for step in both.unbind(2)
-        ]
-    )
+    marked = torch.zeros(2 * number, frames.shape[1], dtype=torch.bool)
+    marked[number:, num_inputs:] = True
+    return film(
+        to_float(torch.cat([frames, below])), columns=number, marked=marked,
+        titles=step_titles(num_inputs, num_targets), rows=["true", "predicted"],
+    )  # fmt: skip
+
+
+def step_titles(num_inputs: int, num_targets: int) -> list[str]:
+    """Return the title of each frame of a film: the input frames, then the predicted frames."""
+    inputs = [f"Input {i + 1} of {num_inputs}" for i in range(num_inputs)]
+    return inputs + [f"Prediction {i + 1} of {num_targets}" for i in range(num_targets)]
 
 
 def error_picture(

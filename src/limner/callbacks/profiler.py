@@ -11,6 +11,8 @@ import lightning as L
 from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import ProfilerActivity, profile, schedule
 
+from limner.files.printable import counted
+
 log = logging.getLogger(__name__)
 
 STEP = "ProfilerStep*"
@@ -116,7 +118,7 @@ def operators(events: Sequence[FunctionEventAvg], *, num_operators: int) -> list
     named.sort(key=lambda e: -(e.self_device_time_total if on_device else e.self_cpu_time_total))
     num_updates, total = whole.count, whole.cpu_time_total / whole.count
     lines = [
-        f"{num_updates} updates of {total:,.0f} us on average, profiling included",
+        f"{counted(num_updates, 'update')} of {total:,.0f} us on average, profiling included",
         "",
         f"{'operator':50} {'calls':>7} {'CPU us':>9} {'of all':>7} {'device us':>10}",
     ]

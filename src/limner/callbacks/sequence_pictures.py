@@ -1,28 +1,25 @@
 """Pictures and films of sequences of frames during training, always of the same codes."""
 
-__all__ = ["MAX_SIDE", "SequencePictures", "film", "sheet", "write_film"]
+__all__ = ["SequencePictures", "sheet"]
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from limner.callbacks.films import film, write_film
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid, interleave
-from limner.callbacks.run_pictures import SAMPLES, PeriodicPictures, write_picture
+from limner.callbacks.run_pictures import PeriodicPictures, write_picture
 from limner.callbacks.validation_images import held_out
-from limner.files.videos import write_gif
 from limner.interfaces import Reconstructs, Samples
 from limner.randomness import generator_for
 
 COLUMNS = 10
 """Largest number of frames in a row of a sheet."""
-MAX_SIDE = 1024
-"""Largest height and width of a film in pixels."""
 
 
 class SequencePictures(PeriodicPictures):
@@ -88,7 +85,8 @@ class SequencePictures(PeriodicPictures):
         )  # fmt: skip
         columns_of_film = 2 if rows else round(len(frames) ** 0.5)
         write_film(
-            Path(trainer.default_root_dir, f"{name}.gif"), frames, columns=columns_of_film,
+            Path(trainer.default_root_dir, f"{name}.gif"),
+            film(frames, columns=max(1, columns_of_film)),
             frames_per_second=self.frames_per_second,
         )  # fmt: skip
 
@@ -104,22 +102,3 @@ def sheet(frames: Tensor) -> tuple[Image.Image, list[str]]:
     times = torch.linspace(0, length - 1, min(length, COLUMNS)).round().long()
     shown = frames[:, times.to(frames.device)].flatten(0, 1)
     return grid(shown, columns=len(times)), [str(time + 1) for time in times.tolist()]
-
-
-def film(frames: Tensor, *, columns: int) -> Tensor:
-    """Return the frames uint8 (T, C, height, width) of a grid in which all sequences move.
-
-    Args:
-        frames: Sequences (N, T, C, H, W) in [-1, 1].
-        columns: Number of sequences in a row of the grid.
-    """
-    pictures = [np.asarray(grid(each, columns=columns)) for each in frames.unbind(1)]
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-
-
-def write_film(path: Path, frames: Tensor, *, columns: int, frames_per_second: float) -> Path:
-    """Write a GIF of the grid of `film`, at most 1024 pixels high and wide; return its path."""
-    if path.parent.name == SAMPLES:  # a deleted run folder is not created again here
-        path.parent.mkdir(exist_ok=True)
-    moving = film(frames, columns=max(1, columns))
-    return write_gif(path, moving, frames_per_second=frames_per_second, max_side=MAX_SIDE)

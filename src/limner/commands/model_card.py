@@ -10,7 +10,7 @@ import yaml
 
 from limner.commands.results import packages_in
 from limner.files.markdown import code, fenced, plain
-from limner.files.printable import printable
+from limner.files.printable import counted, printable
 from limner.interfaces import Encodes, Generates, Samples
 from limner.pretrained.chosen_texts import known_texts
 from limner.pretrained.picture_transform import Transforms, choices_of
@@ -126,7 +126,8 @@ def _model(model: TrainedModel, config: Mapping[str, Any]) -> str:
     if isinstance(model.module, Generates):
         facts["latent codes"] = f"{model.module.latent_dim} numbers from N(0, 1)"
     if isinstance(model.module, PredictsFrames):
-        facts["frames"] = f"{model.module.num_targets} frames from {model.module.num_inputs}"
+        targets = counted(model.module.num_targets, "frame")
+        facts["frames"] = f"{targets} from {model.module.num_inputs}"
     elif isinstance(model.module, Transforms):
         scale = model.picture_transform(**choices_of(model.module)[0]).scale
         facts["scale"] = f"{scale} (output size / input size)"
@@ -149,7 +150,7 @@ def _data(data: Mapping[str, Any], *, any_size: bool, are_frames: bool) -> str:
     if "path" in data:
         facts["data set of the Hugging Face Hub"] = code(data["path"])
         facts["commit"] = code(data["revision"])
-    facts["images"] += f", {channels} channel" + "s" * (channels > 1)
+    facts["images"] += f", {counted(channels, 'channel')}"
     facts["classes"] = plain(data["num_classes"] or "no labels")
     if data.get("vocabulary") is not None:
         facts["texts"] = f"{data['num_tokens'] - 2:,} words, {data['text_length']} in a text"

@@ -131,6 +131,11 @@ class Transform:
     num_targets: int | None = option(
         None, "number of frames to predict; null: as in training, or another model"
     )
+    with_inputs: bool = option(
+        False,
+        "a .gif or .mp4 to look at: the frames of the input, then the predicted frames with an "
+        "orange border, and small frames enlarged; false: the predicted frames alone, unchanged",
+    )
     frames_per_second: float | None = option(
         None,
         "speed of a .gif or .mp4 of predicted frames; null: the speed of the input, or 5 for a "

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from limner.callbacks.films import film
+from limner.callbacks.predictions import step_titles
 from limner.commands.options import Transform as Options
 from limner.commands.picture_files import is_named_as_file
 from limner.console import say
@@ -25,6 +27,7 @@ from limner.files.videos import (
     write_gif,
     write_video,
 )
+from limner.pixels import to_float
 from limner.pretrained.trained_model import TrainedModel
 
 WRITTEN = (GIF, ".mp4")
@@ -62,6 +65,10 @@ def predict_frames(model: TrainedModel, options: Options) -> int:
         raise UserError(
             f"output={options.output}: choose a file that ends in .gif or .mp4, or a folder."
         )
+    if options.with_inputs and not is_file:
+        raise UserError(
+            f"with_inputs=true output={options.output}: choose a file that ends in .gif or .mp4."
+        )
     if channels not in MODES:
         raise UserError(
             f"run={options.run}: frames of {channels} channels are no files; use "
@@ -84,6 +91,8 @@ def predict_frames(model: TrainedModel, options: Options) -> int:
         if not is_out_of_memory(error):
             raise
         raise UserError("There is not enough memory; scale the video down.") from error
+    if options.with_inputs:
+        made = _beside(frames, made)
     _write(target, made, options, rate=rate or _rate_of(source))
     say(printable(options.output))
     return 0
@@ -134,6 +143,20 @@ def _rate_of(source: Path) -> float:
         return frame_rate(source) or USUAL_RATE
     except (NotPlainError, OSError):
         return USUAL_RATE
+
+
+def _beside(frames: np.ndarray, made: np.ndarray) -> np.ndarray:
+    """Return the frames of a film of the input frames, then of the predicted frames, marked.
+
+    Args:
+        frames: Frames of the input, uint8 (T, H, W, C).
+        made: Predicted frames, uint8 (N, H, W, C).
+    """
+    both = torch.from_numpy(np.concatenate([frames, made])).movedim(-1, 1)
+    marked = torch.arange(len(both)) >= len(frames)
+    titles = step_titles(len(frames), len(made))
+    shown = film(to_float(both[None]), columns=1, marked=marked[None], titles=titles)
+    return shown.movedim(1, -1).numpy()
 
 
 def _write(target: Path, made: np.ndarray, options: Options, *, rate: float) -> None:

@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from limner.callbacks.films import film, write_film
 from limner.callbacks.pictures import grid
-from limner.callbacks.sequence_pictures import sheet, write_film
+from limner.callbacks.sequence_pictures import sheet
 from limner.pixels import to_float
 
 SPEED = 8.0
@@ -52,5 +53,6 @@ def _written(
 ) -> list[Path]:
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     picture.save(paths[0])
-    write_film(paths[1], sequences, columns=columns, frames_per_second=SPEED)
+    moving = film(sequences, columns=max(1, columns))
+    write_film(paths[1], moving, frames_per_second=SPEED)
     return list(paths)

@@ -15,6 +15,7 @@ from limner.data.view_batches import ViewCrops, WholeViews
 from limner.data.view_store import ViewStore, view_table
 from limner.data.views import Shifts
 from limner.errors import UserError
+from limner.files.printable import counted
 from limner.interfaces import Augmentation
 
 VIEWS = ("shifts", "folders", "frames")
@@ -107,7 +108,7 @@ class MultiViewDataModule(PictureDataModule):
 
     def describe(self) -> str:
         """Return a description of the data set in one line."""
-        return f"{super().describe()}, {self.num_views} views each"
+        return f"{super().describe()}, {counted(self.num_views, 'view')} each"
 
     def protocol(self) -> dict[str, Any]:
         """Return how views and inputs are made of targets, as plain data."""
@@ -118,15 +119,10 @@ class MultiViewDataModule(PictureDataModule):
 
     def train_dataloader(self) -> ViewCrops:
         store, indices = self.pictures("train")
-        trainer = self.trainer
         self._training = ViewCrops(
-            self._near(store, trainer.strategy.root_device), indices, shifts=self.shifts,
-            crop_size=self.crop_size, crops_per_picture=self.crops_per_picture,
-            augmentation=self.augmentation, recolours=self.recolours,
-            degradation=self.degradation, batch_size=self.batch_size,
-            batches_per_update=getattr(trainer.lightning_module, "batches_per_update", 1),
-            seed=self.seed, rank=trainer.global_rank, world_size=trainer.world_size,
-            layout=self.layout, update=lambda: trainer.global_step,
+            self._near(store), indices, shifts=self.shifts, crop_size=self.crop_size,
+            crops_per_picture=self.crops_per_picture, recolours=self.recolours,
+            degradation=self.degradation, **self._training_options(),
         )  # fmt: skip
         return self._training
 

@@ -2,17 +2,16 @@
 
 __all__ = ["PictureDataModule"]
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor
 
 from limner.augmentations.degradations import Degradation
-from limner.data.backgrounds import parse_colour
 from limner.data.batches import EvaluationBatches, moved
 from limner.data.checked_pictures import checked_pictures
+from limner.data.opened_module import OpenedDataModule
 from limner.data.paired_store import AnyStore
 from limner.data.picture_batches import CropBatches, PictureBatches
 from limner.data.picture_facts import (
@@ -23,14 +22,22 @@ from limner.data.picture_facts import (
     shape_of_inputs,
 )
 from limner.data.picture_store import CentreCrops, open_pictures
-from limner.data.same_images import hash_of_files, refuse_other_images
+from limner.data.same_images import hash_of_files
 from limner.data.sources import Source
-from limner.data.splits import SPLITS, at_least_one, check_fractions, cut, named, published
-from limner.data.store import OnCorrupt, StoreKind, fits_device
+from limner.data.splits import (
+    SPLITS,
+    at_least_one,
+    cut,
+    named,
+    published,
+    split_sizes,
+)
+from limner.data.store import OnCorrupt, StoreKind
+from limner.files.printable import counted
 from limner.interfaces import Augmentation, Batch
 
 
-class PictureDataModule(L.LightningDataModule):
+class PictureDataModule(OpenedDataModule):
     """Training, validation and test batches of pictures that keep their sizes.
 
     A model that reads an input beside each image (`reads_input`) is trained on random crops and
@@ -93,22 +100,18 @@ class PictureDataModule(L.LightningDataModule):
         on_corrupt: OnCorrupt,
         background: str | Sequence[int],
     ) -> None:
-        check_fractions(validation_fraction, test_fraction)
         check_arguments(
             num_channels=num_channels, store=store, crop_size=crop_size, scale=scale,
             crops_per_picture=crops_per_picture, batch_size=batch_size,
         )  # fmt: skip
-        super().__init__()
-        self.name, self.source, self.num_channels = name, source, num_channels
+        super().__init__(
+            name=name, source=source, num_channels=num_channels, batch_size=batch_size,
+            augmentation=augmentation, validation_fraction=validation_fraction,
+            test_fraction=test_fraction, split_seed=split_seed, seed=seed, store=store,
+            memory_limit_gib=memory_limit_gib, on_corrupt=on_corrupt, background=background,
+        )  # fmt: skip
         self.crop_size, self.crops_per_picture, self.scale = crop_size, crops_per_picture, scale
-        self.degradation, self.augmentation = degradation, augmentation
-        self.batch_size, self.split_seed, self.seed = batch_size, split_seed, seed
-        self.validation_fraction, self.test_fraction = validation_fraction, test_fraction
-        self.store, self.memory_limit_gib, self.on_corrupt = store, memory_limit_gib, on_corrupt
-        self.background = parse_colour(background)
-        self.binarisation: None = None
-        self.class_names: list[str] = []
-        self.num_classes = 0
+        self.degradation = degradation
         self.image_shape = [num_channels, crop_size, crop_size]
         self.input_shape = shape_of_inputs(
             num_channels=num_channels, crop_size=crop_size, scale=scale, degradation=degradation
@@ -119,11 +122,8 @@ class PictureDataModule(L.LightningDataModule):
         self._stores: dict[str, AnyStore] = {}
         self._crops: dict[str, CentreCrops] = {}
         self._splits: dict[str, tuple[str, Tensor]] = {}
-        self._on_device: AnyStore | None = None
         self._training: CropBatches | None = None
         self._whole: PictureBatches | None = None
-        self.layout = torch.contiguous_format
-        """Memory layout of the images of a batch."""
 
     def open(self) -> None:
         """Find and decode the pictures, and set the splits; several processes may call it."""
@@ -188,14 +188,10 @@ class PictureDataModule(L.LightningDataModule):
         source, indices = named(self._splits, name)
         return self._crops[source], indices
 
-    def originals(self, name: str) -> tuple[CentreCrops, Tensor]:
-        """Return the same as `split`, since pictures are never binarised."""
-        return self.split(name)
-
     def describe(self) -> str:
         """Return a description of the data set in one line."""
-        sizes = ", ".join(f"{len(i):,} {name}" for name, (_, i) in self._splits.items() if len(i))
-        told = f"{self.name}: {sizes} pictures, {self.images_per_epoch:,} crops of "
+        told = f"{self.name}: {split_sizes(self._splits, 'picture')}, "
+        told += f"{counted(self.images_per_epoch, 'crop')} of "
         told += f"{'x'.join(map(str, self.image_shape))} an epoch"
         if self.degradation is None:
             return f"{told}, no inputs"
@@ -206,41 +202,15 @@ class PictureDataModule(L.LightningDataModule):
         made = None if self.degradation is None else self.degradation.protocol()
         return {"scale": self.scale, "degradation": made}
 
-    def setup(self, stage: str) -> None:
-        self.open()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a description of the training pictures, by which a resumed run sees changes."""
-        store = self._stores["train"]
-        return {"num_images": len(store), "pixels": store.fingerprint, "files": self._files}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raise `UserError` if the training pictures differ from the pictures of `state`."""
-        refuse_other_images(self.name, before=state, now=self.state_dict())
-
     def train_dataloader(self) -> CropBatches:
         store, indices = self.pictures("train")
-        trainer, reads = self.trainer, _reads_input(self.trainer.lightning_module)
+        reads = _reads_input(self.trainer.lightning_module)
         self._training = CropBatches(
-            self._near(store if reads else store.targets, trainer.strategy.root_device), indices,
-            crop_size=self.crop_size, crops_per_picture=self.crops_per_picture,
-            augmentation=self.augmentation, recolours=self.recolours,
-            degradation=self.degradation if reads else None, batch_size=self.batch_size,
-            batches_per_update=getattr(trainer.lightning_module, "batches_per_update", 1),
-            seed=self.seed, rank=trainer.global_rank, world_size=trainer.world_size,
-            layout=self.layout, update=lambda: trainer.global_step,
+            self._near(store if reads else store.targets), indices, crop_size=self.crop_size,
+            crops_per_picture=self.crops_per_picture, recolours=self.recolours,
+            degradation=self.degradation if reads else None, **self._training_options(),
         )  # fmt: skip
         return self._training
-
-    def before_and_after(self) -> tuple[Tensor, ...]:
-        """Return the next crops before and after the augmentation, and made inputs, in [-1, 1]."""
-        return self._training.before_and_after()
-
-    def val_dataloader(self) -> EvaluationBatches | PictureBatches | list:
-        return self._evaluation("validation")
-
-    def test_dataloader(self) -> EvaluationBatches | PictureBatches | list:
-        return self._evaluation("test")
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Make the batch of the model on the device, see `limner.data.picture_batches`."""
@@ -283,13 +253,6 @@ class PictureDataModule(L.LightningDataModule):
             for split, found in pictures.items()
         }  # fmt: skip
         return stores, None
-
-    def _near(self, store: AnyStore, device: torch.device) -> AnyStore:
-        """Return the store on the accelerator if it is small enough, else the store itself."""
-        if self._on_device is None:
-            is_moved = not store.waits and fits_device(store.num_bytes, device)
-            self._on_device = store.to(device) if is_moved else store
-        return self._on_device
 
 
 def _reads_input(model: object) -> bool:

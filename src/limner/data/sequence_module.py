@@ -2,32 +2,30 @@
 
 __all__ = ["SequenceDataModule"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import lightning as L
-import torch
 from torch import Tensor
 
-from limner.data.backgrounds import parse_colour
+from limner.data.opened_module import OpenedDataModule
 from limner.data.picture_facts import refuse_other_facts
-from limner.data.same_images import hash_of_files, refuse_other_images
+from limner.data.same_images import hash_of_files
 from limner.data.sequence_batches import SequenceBatches, SequenceEvaluation
 from limner.data.sequence_store import SequenceSettings, SequenceSource, SequenceStore
 from limner.data.splits import (
     at_least_one,
-    check_fractions,
     cut,
     group_keys,
     named,
     published,
+    split_sizes,
 )
-from limner.data.store import OnCorrupt, StoreKind, fits_device
+from limner.data.store import OnCorrupt, StoreKind
 from limner.errors import UserError
 from limner.interfaces import Augmentation
 
 
-class SequenceDataModule(L.LightningDataModule):
+class SequenceDataModule(OpenedDataModule):
     """Training, validation and test batches of sequences of frames, `frames` (B, T, C, H, W).
 
     All sequences have T = num_inputs + num_targets frames: a random window of a longer sequence in
@@ -87,7 +85,6 @@ class SequenceDataModule(L.LightningDataModule):
         on_corrupt: OnCorrupt,
         background: str | Sequence[int],
     ) -> None:
-        check_fractions(validation_fraction, test_fraction)
         sizes = {"image_size": image_size, "num_inputs": num_inputs, "num_targets": num_targets}
         for key, value in {**sizes, "batch_size": batch_size}.items():
             if value < 1:
@@ -98,18 +95,15 @@ class SequenceDataModule(L.LightningDataModule):
             raise UserError(
                 "data.store=streamed: sequences are decoded once; choose auto, memory or mapped."
             )
-        super().__init__()
-        self.name, self.source, self.num_channels = name, source, num_channels
+        super().__init__(
+            name=name, source=source, num_channels=num_channels, batch_size=batch_size,
+            augmentation=augmentation, validation_fraction=validation_fraction,
+            test_fraction=test_fraction, split_seed=split_seed, seed=seed, store=store,
+            memory_limit_gib=memory_limit_gib, on_corrupt=on_corrupt, background=background,
+        )  # fmt: skip
         self.image_size, self.num_inputs, self.num_targets = image_size, num_inputs, num_targets
         self.num_frames = num_inputs + num_targets
-        self.group, self.batch_size, self.augmentation = group, batch_size, augmentation
-        self.validation_fraction, self.test_fraction = validation_fraction, test_fraction
-        self.split_seed, self.seed = split_seed, seed
-        self.store, self.memory_limit_gib, self.on_corrupt = store, memory_limit_gib, on_corrupt
-        self.background = parse_colour(background)
-        self.binarisation: None = None
-        self.class_names: list[str] = []
-        self.num_classes = 0
+        self.group = group
         self.image_shape = [num_channels, image_size, image_size]
         if num_frames not in (None, self.num_frames):
             raise UserError(
@@ -119,10 +113,7 @@ class SequenceDataModule(L.LightningDataModule):
         refuse_other_facts(self, image_shape=image_shape, num_classes=num_classes)
         self._stores: dict[str, SequenceStore] = {}
         self._splits: dict[str, tuple[str, Tensor]] = {}
-        self._on_device: SequenceStore | None = None
         self._training: SequenceBatches | None = None
-        self.layout = torch.contiguous_format
-        """Memory layout of the frames of a batch."""
 
     def open(self) -> None:
         """Find and decode the sequences, and set the splits; several processes may call it."""
@@ -170,60 +161,20 @@ class SequenceDataModule(L.LightningDataModule):
         source, indices = named(self._splits, name)
         return self._stores[source], indices
 
-    def originals(self, name: str) -> tuple[SequenceStore, Tensor]:
-        """Return the same as `split`, since frames are never binarised."""
-        return self.split(name)
-
     def describe(self) -> str:
         """Return a description of the data set in one line."""
-        sizes = ", ".join(f"{len(i):,} {name}" for name, (_, i) in self._splits.items() if len(i))
         frames = f"{self.num_inputs} + {self.num_targets} frames"
-        return (
-            f"{self.name}: {sizes} sequences of {frames} of {'x'.join(map(str, self.image_shape))}"
-        )
+        shape = "x".join(map(str, self.image_shape))
+        return f"{self.name}: {split_sizes(self._splits, 'sequence')} of {frames} of {shape}"
 
     def protocol(self) -> dict[str, Any]:
         """Return which frames are read, as plain data for the protocol of a score."""
         return {"num_inputs": self.num_inputs, "num_targets": self.num_targets}
 
-    def setup(self, stage: str) -> None:
-        self.open()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a description of the training sequences, by which a resumed run sees changes."""
-        store = self._stores["train"]
-        return {"num_images": len(store), "pixels": store.fingerprint, "files": self._files}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raise `UserError` if the training sequences differ from the sequences of `state`."""
-        refuse_other_images(self.name, before=state, now=self.state_dict())
-
     def train_dataloader(self) -> SequenceBatches:
         store, indices = self.split("train")
-        trainer = self.trainer
-        self._training = SequenceBatches(
-            self._near(store, trainer.strategy.root_device),
-            indices,
-            batch_size=self.batch_size,
-            batches_per_update=getattr(trainer.lightning_module, "batches_per_update", 1),
-            seed=self.seed,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-            augmentation=self.augmentation,
-            layout=self.layout,
-            update=lambda: trainer.global_step,
-        )
+        self._training = SequenceBatches(self._near(store), indices, **self._training_options())
         return self._training
-
-    def before_and_after(self) -> tuple[Tensor, Tensor]:
-        """Return the next training frames before and after the augmentation, in [-1, 1]."""
-        return self._training.before_and_after()
-
-    def val_dataloader(self) -> SequenceEvaluation | list:
-        return self._evaluation("validation")
-
-    def test_dataloader(self) -> SequenceEvaluation | list:
-        return self._evaluation("test")
 
     def _evaluation(self, split: str) -> SequenceEvaluation | list:
         store, indices = self.split(split)
@@ -237,10 +188,3 @@ class SequenceDataModule(L.LightningDataModule):
             world_size=self.trainer.world_size,
             layout=self.layout,
         )
-
-    def _near(self, store: SequenceStore, device: torch.device) -> SequenceStore:
-        """Return the store on the accelerator if it is small enough, else the store itself."""
-        if self._on_device is None:
-            is_moved = not store.waits and fits_device(store.num_bytes, device)
-            self._on_device = store.to(device) if is_moved else store
-        return self._on_device

@@ -1,21 +1,36 @@
 """Assignment of images to the training, validation and test splits that a source lacks."""
 
-__all__ = ["SPLITS", "at_least_one", "check_fractions", "cut", "group_keys", "named", "published"]
+__all__ = [
+    "SPLITS", "at_least_one", "check_fractions", "cut", "group_keys", "named", "published",
+    "split_sizes",
+]  # fmt: skip
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence, Sized
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from limner.errors import UserError
-from limner.files.printable import printable
+from limner.files.printable import counted, printable
 from limner.randomness import generator_for
 
 SPLITS = ("train", "validation", "test")
 """Names of the splits of every data set."""
 T = TypeVar("T")
+
+
+def split_sizes(splits: Mapping[str, tuple[object, Sized]], noun: str) -> str:
+    """Return the sizes of the splits that have samples, such as "80 train, 10 test images".
+
+    Args:
+        splits: Source and indices of each split, by name.
+        noun: Name of a sample in the singular.
+    """
+    parts = [(len(indices), name) for name, (_, indices) in splits.items() if len(indices)]
+    last = [counted(parts[-1][0], f"{parts[-1][1]} {noun}")] if parts else [f"no {noun}s"]
+    return ", ".join([*(f"{number:,} {name}" for number, name in parts[:-1]), *last])
 
 
 def check_fractions(validation: float, test: float) -> None:

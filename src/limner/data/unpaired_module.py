@@ -6,18 +6,17 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor
 
-from limner.data.backgrounds import parse_colour
 from limner.data.batches import moved
 from limner.data.domain_sources import DomainSource, DomainStores, OpenedDomains, open_domains
+from limner.data.opened_module import OpenedDataModule
 from limner.data.picture_facts import check_arguments, refuse_other_facts
 from limner.data.picture_store import CentreCrops, PictureStore
 from limner.data.same_images import refuse_other_images
-from limner.data.splits import SPLITS, check_fractions, named, published
-from limner.data.store import OnCorrupt, StoreKind, fits_device
+from limner.data.splits import SPLITS, named, published
+from limner.data.store import OnCorrupt, StoreKind
 from limner.data.unpaired_batches import UnpairedBatch, UnpairedBatches, UnpairedPictures
 from limner.data.unpaired_splits import (
     DomainSplits,
@@ -32,7 +31,7 @@ from limner.interfaces import Augmentation
 LETTERS = ("a", "b")
 
 
-class UnpairedDataModule(L.LightningDataModule):
+class UnpairedDataModule(OpenedDataModule):
     """Training, validation and test batches of two domains of pictures.
 
     A training batch has random crops of both domains, `image_a` and `image_b`. The order of each
@@ -95,23 +94,19 @@ class UnpairedDataModule(L.LightningDataModule):
     ) -> None:
         if scale != 1:
             raise UserError(f"data.scale={scale}: must be 1: translations keep their size.")
-        check_fractions(validation_fraction, test_fraction)
         check_arguments(
             num_channels=num_channels, store=store, crop_size=crop_size, scale=1,
             crops_per_picture=crops_per_picture, batch_size=batch_size,
         )  # fmt: skip
-        super().__init__()
-        self.name, self.source, self.num_channels = name, source, num_channels
+        super().__init__(
+            name=name, source=source, num_channels=num_channels, batch_size=batch_size,
+            augmentation=augmentation, validation_fraction=validation_fraction,
+            test_fraction=test_fraction, split_seed=split_seed, seed=seed, store=store,
+            memory_limit_gib=memory_limit_gib, on_corrupt=on_corrupt, background=background,
+        )  # fmt: skip
         self.crop_size, self.crops_per_picture = crop_size, crops_per_picture
         self.hidden_pairs, self.group = hidden_pairs, group
-        self.augmentation, self.batch_size = augmentation, batch_size
-        self.validation_fraction, self.test_fraction = validation_fraction, test_fraction
-        self.split_seed, self.seed = split_seed, seed
-        self.store, self.memory_limit_gib, self.on_corrupt = store, memory_limit_gib, on_corrupt
-        self.background = parse_colour(background)
-        self.binarisation: None = None
-        self.class_names: list[str] = []
-        self.num_classes, self.scale = 0, 1
+        self.scale = 1
         self.image_shape = [num_channels, crop_size, crop_size]
         self.input_shape = list(self.image_shape)
         refuse_other_facts(
@@ -120,11 +115,8 @@ class UnpairedDataModule(L.LightningDataModule):
         self._stores: Mapping[str, Mapping[str, PictureStore]] = {}
         self._files: Mapping[str, str] = {}
         self._splits: DomainSplits = {}
-        self._on_device: dict[str, PictureStore] = {}
         self._training: UnpairedBatches | None = None
         self._whole: UnpairedPictures | None = None
-        self.layout = torch.contiguous_format
-        """Memory layout of the images of a batch."""
 
     def open(self) -> None:
         """Find and decode the pictures, and set the splits; several processes may call it."""
@@ -191,10 +183,6 @@ class UnpairedDataModule(L.LightningDataModule):
         """Return `domain("b", name)`: models make pictures of domain b out of domain a."""
         return self.domain("b", name)
 
-    def originals(self, name: str) -> tuple[CentreCrops, Tensor]:
-        """Return the same as `split`, since pictures are never binarised."""
-        return self.split(name)
-
     def describe(self) -> str:
         """Return a description of the data set in one line."""
         sizes = {split: [len(self._splits[k][split][1]) for k in LETTERS] for split in SPLITS}
@@ -208,9 +196,6 @@ class UnpairedDataModule(L.LightningDataModule):
     def protocol(self) -> dict[str, Any]:
         """Return how pictures are compared, as plain data for the protocol of a score."""
         return {"hidden_pairs": self.hidden_pairs}
-
-    def setup(self, stage: str) -> None:
-        self.open()
 
     def state_dict(self) -> dict[str, Any]:
         """Return a description of the training pictures, by which a resumed run sees changes."""
@@ -229,9 +214,8 @@ class UnpairedDataModule(L.LightningDataModule):
             refuse_other_images(f"{self.name}, domain {letter},", before=state[letter], now=now)
 
     def train_dataloader(self) -> UnpairedBatches:
-        trainer = self.trainer
         domains = {
-            letter: (self._near(letter, store, trainer.strategy.root_device), indices)
+            letter: (self._near(store, letter), indices)
             for letter in LETTERS
             for store, indices in [self.pictures(letter, "train")]
         }
@@ -239,26 +223,9 @@ class UnpairedDataModule(L.LightningDataModule):
             domains,
             crop_size=self.crop_size,
             crops_per_picture=self.crops_per_picture,
-            augmentation=self.augmentation,
-            batch_size=self.batch_size,
-            batches_per_update=getattr(trainer.lightning_module, "batches_per_update", 1),
-            seed=self.seed,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-            layout=self.layout,
-            update=lambda: trainer.global_step,
+            **self._training_options(),
         )
         return self._training
-
-    def before_and_after(self) -> dict[str, Tensor]:
-        """Return the next training crops of both domains before and after the augmentation."""
-        return self._training.before_and_after()
-
-    def val_dataloader(self) -> UnpairedPictures | list:
-        return self._evaluation("validation")
-
-    def test_dataloader(self) -> UnpairedPictures | list:
-        return self._evaluation("test")
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Make the batch of the model on the device, see `limner.data.unpaired_batches`."""
@@ -291,10 +258,3 @@ class UnpairedDataModule(L.LightningDataModule):
             for letter, own in opened.stores.items()
         }
         return (cut_hidden_pairs if self.hidden_pairs else cut_domains)(keys, **fractions)
-
-    def _near(self, letter: str, store: PictureStore, device: torch.device) -> PictureStore:
-        """Return the store on the accelerator if it is small enough, else the store itself."""
-        if letter not in self._on_device:
-            is_moved = not store.waits and fits_device(store.num_bytes, device)
-            self._on_device[letter] = store.to(device) if is_moved else store
-        return self._on_device[letter]

@@ -1,6 +1,6 @@
-"""Escaping of text from files, so that no character can control a terminal or forge a line."""
+"""Text for people: counts, and text from files without characters that control a terminal."""
 
-__all__ = ["plot_label", "printable"]
+__all__ = ["counted", "plot_label", "printable"]
 
 import unicodedata
 
@@ -28,6 +28,17 @@ def printable(text: object, *, keep_newlines: bool = False) -> str:
         else _escape(ord(character))
         for character in str(text)
     )
+
+
+def counted(number: float, noun: str) -> str:
+    """Return a number and a noun, in the plural unless the number is 1: "1,200 images", "1 epoch".
+
+    Args:
+        number: The number; a fraction is rounded to four digits.
+        noun: The noun in the singular, perhaps with other words before it; it takes an s.
+    """
+    shown = f"{number:,}" if isinstance(number, int) else f"{number:,.4g}"
+    return f"{shown} {noun}" + "s" * (number != 1)
 
 
 def plot_label(text: object) -> str:

@@ -98,6 +98,8 @@ class FeatureLoss:
 
     key: str
     """Key of the loss in the config, for messages."""
+    compares_styles = True
+    """Whether the loss is a term of style transfer, whose targets of content and style differ."""
 
     def __init__(self, *, weight: float, maps: FeatureMaps) -> None:
         self.weight, self.maps = weight, maps

@@ -62,6 +62,10 @@ class ImageToImage(L.LightningModule):
     reads_input = True
     compares_with_target = True
     """Whether a good output equals its target, so that PSNR and the like are scores."""
+    returns_logits = False
+    """Whether the network returns logits, for losses that `reads_logits`."""
+    fitting_losses = "pixel, pixel_l2, ssim or perceptual, or several"
+    """Options of model/losses that fit the model, for messages."""
     batches_per_update = 1
     loss_functions = ("_output", "_losses")
 
@@ -76,6 +80,7 @@ class ImageToImage(L.LightningModule):
         ema_half_life: float | None,
     ) -> None:
         _check(network, losses, scale)
+        self._refuse_losses(losses)
         super().__init__()
         self.automatic_optimization = False
         self.network, self.losses, self.scale = network, dict(losses), scale
@@ -157,6 +162,20 @@ class ImageToImage(L.LightningModule):
         with evaluating(best(self)) as network:
             read = joined(inputs, mask).to(self.device, self.dtype)
             return network(read, *more).clamp(-1, 1)
+
+    @classmethod
+    def _refuse_losses(cls, losses: Mapping[str, PairLoss]) -> None:
+        """Raise ValueError for a loss that compares something else than outputs and targets."""
+        for name, loss in losses.items():
+            reason = None
+            if getattr(loss, "reads_logits", False) and not cls.returns_logits:
+                reason = "reads logits, and the network returns images"
+            elif getattr(loss, "compares_styles", False) and cls.compares_with_target:
+                reason = "is a loss of style transfer"
+            if reason is not None:
+                raise ValueError(
+                    f"model.losses.{name} {reason}:\nchoose model/losses={cls.fitting_losses}."
+                )
 
     def _more(self, targets: Tensor) -> tuple[Tensor, ...]:
         """Return further tensors (B, ...) for `_output` and `_losses` in an update."""

@@ -19,6 +19,7 @@ from pathlib import PurePath
 import torch
 from torch import Tensor, nn
 
+from limner.files.printable import counted
 from limner.interfaces import Batch, OptimizerFactory
 from limner.models.gradients import Gradients
 from limner.models.image_to_image import ImageToImage, PairLoss, named_losses
@@ -56,6 +57,7 @@ class StyleTransfer(ImageToImage):
     """
 
     compares_with_target = False
+    fitting_losses = "style, or a list that contains it, such as [style,pixel]"
 
     def __init__(
         self,
@@ -231,6 +233,6 @@ def _check(
     num_styles = getattr(network, "num_styles", 1)
     if num_styles != len(names):
         raise ValueError(
-            f"model.styles has {len(names)} pictures, and the network paints {num_styles} "
-            f"style{'s' * (num_styles != 1)}: choose network=johnson_styles."
+            f"model.styles has {counted(len(names), 'picture')}, and the network paints "
+            f"{counted(num_styles, 'style')}: choose network=johnson_styles."
         )

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from limner.errors import UserError
+from limner.files.printable import counted
 from limner.interfaces import Batch, OptimizerFactory, Schedule
 from limner.models.ema import best, evaluating, follow
 from limner.models.gradients import Gradients
@@ -49,6 +50,8 @@ class VideoPrediction(ImageToImage):
 
     reads_input = False
     reads_frames = True
+    returns_logits = True
+    fitting_losses = "bernoulli, pixel_l2, pixel, ssim or perceptual, or several"
 
     def __init__(
         self,
@@ -98,8 +101,8 @@ class VideoPrediction(ImageToImage):
         """
         if inputs.shape[1] < self.num_inputs:
             raise UserError(
-                f"This model predicts from {self.num_inputs} frames, and the sequence has "
-                f"{inputs.shape[1]}."
+                f"This model predicts from {counted(self.num_inputs, 'frame')}, and the sequence "
+                f"has {inputs.shape[1]}."
             )
         return _images(self._logits(inputs[:, -self.num_inputs :], num_targets))
 

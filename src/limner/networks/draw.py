@@ -40,8 +40,8 @@ class Encoder(nn.Module):
         num_codes: Number of codes of a step.
         hidden_size: Number of units of the LSTM.
         decoder_size: Number of units of the decoder's LSTM.
-        read_size: Number of filters for each axis of the window that is read, at least 1; None
-            to read the whole image, without attention.
+        read_size: Number of filters for each axis of the window that is read, at least 1, limited
+            to the larger side of the image; None to read the whole image, without attention.
         num_classes: Number of classes, which choose the first state; None for an unconditional
             network.
     """
@@ -61,8 +61,9 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         check_classes(num_classes)
-        _check_size("encoder.read_size", read_size)
         channels, height, width = image_shape
+        read_size, window = _limited("encoder.read_size", read_size, max(height, width))
+        self.about = f"reads {window}"
         self.params_per_value = params_per_value
         self.window = None
         area = height * width
@@ -119,8 +120,9 @@ class Decoder(nn.Module):
         num_steps: Number T of steps, at least 1.
         num_codes: Number of codes of a step, at least 1.
         hidden_size: Number of units of the LSTM.
-        write_size: Number of filters for each axis of the window that is written, at least 1;
-            None to write the whole canvas, without attention.
+        write_size: Number of filters for each axis of the window that is written, at least 1,
+            limited to the larger side of the image; None to write the whole canvas, without
+            attention.
         num_classes: Number of classes, which choose the first state and the first canvas; None
             for an unconditional network.
     """
@@ -138,12 +140,13 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         check_classes(num_classes)
-        _check_size("decoder.write_size", write_size)
+        channels, height, width = image_shape
+        write_size, window = _limited("decoder.write_size", write_size, max(height, width))
         if num_steps < 1 or num_codes < 1:
             raise ValueError(
                 f"network.num_steps={num_steps}, network.num_codes={num_codes}: must be 1 or more."
             )
-        channels, height, width = image_shape
+        self.about = f"{_told(num_steps, num_codes)}, writes {window}"
         self.num_steps, self.latent_dim = num_steps, num_steps * num_codes
         self.canvas_shape = (height, channels * params_per_value, width)
         self.window, self.patch_shape = None, self.canvas_shape
@@ -200,6 +203,20 @@ class Decoder(nn.Module):
         return patch if self.window is None else self.window(hidden).write(patch)
 
 
-def _check_size(key: str, size: int | None) -> None:
-    if size is not None and size < 1:
+def _told(num_steps: int, num_codes: int) -> str:
+    steps, codes = "step" + "s" * (num_steps > 1), "code" + "s" * (num_codes > 1)
+    return f"paints in {num_steps} {steps} of {num_codes} {codes}"
+
+
+def _limited(key: str, size: int | None, side: int) -> tuple[int | None, str]:
+    """Return the size of a window, limited to the side of an image, and a description of it.
+
+    More filters than pixels cannot see more, and the size of a recipe for larger images must work.
+    """
+    if size is None:
+        return None, "whole images"
+    if size < 1:
         raise ValueError(f"network.{key}={size}: must be 1 or more, or null for no attention.")
+    used = min(size, side)
+    limited = f", as network.{key}={size} exceeds the image" if size > side else ""
+    return used, f"by attention of {used}x{used} filters{limited}"

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from limner.files.plain import NotPlainError
-from limner.files.printable import printable
+from limner.files.printable import counted, printable
 
 MODEL = "model"
 MOST_COLUMNS = 10  # largest number of steps in a table
@@ -49,9 +49,12 @@ def frame_tables(entries: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     """
     first = next(iter(entries))
     how, steps = entries[first]["protocol"], entries[first]["steps"]
-    number = how.get("num_sequences", "?")
+    number, num_steps = how.get("num_sequences", "?"), len(steps[MODEL])
     split = f"{how['split']} " if isinstance(how.get("split"), str) else ""
-    title = f"{number} {split}sequences, mean over {len(steps[MODEL])} steps"
+    about = f"? {split}sequences"
+    if isinstance(number, int):
+        about = counted(number, f"{split}sequence")
+    title = f"{about}, mean over {counted(num_steps, 'step')}"
     means = _table(printable(title), [printable(name) for name in entries])
     for name in dict.fromkeys(name for entry in entries.values() for name in entry["steps"]):
         values = [entry["steps"].get(name) for entry in entries.values()]

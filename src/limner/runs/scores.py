@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from limner.files.plain import NotPlainError, read_json, refuse_bulk
-from limner.files.printable import printable
+from limner.files.printable import counted, printable
 from limner.runs.frame_tables import frame_tables, has_steps, refuse_steps
 
 WIDTH = 76
@@ -141,8 +141,7 @@ def _table_of_pictures(title: str, entries: Mapping[str, Mapping[str, Any]]) -> 
 def _pictures(protocol: Mapping[str, Any]) -> str:
     """Return the number and the split of scored pictures."""
     split = f"{protocol['split']} " if protocol.get("split", "all") != "all" else ""
-    number = protocol["num_pictures"]
-    return f"{number} {split}{'picture' if number == 1 else 'pictures'}"
+    return counted(protocol["num_pictures"], f"{split}picture")
 
 
 def _described(baseline: str, protocol: Mapping[str, Any]) -> str:
@@ -169,11 +168,10 @@ def _refuse_no_number(value: Any, name: str) -> None:
 def _images(protocol: Mapping[str, Any]) -> str:
     """Return a short description of the images of a score, from its protocol."""
     if "num_pictures" in protocol:
-        number = protocol["num_pictures"]
-        return f"{number:,} {'picture' if number == 1 else 'pictures'}"
+        return counted(protocol["num_pictures"], "picture")
     parts = []
     if "num_samples" in protocol:
-        parts.append(f"{protocol['num_samples']:,} samples")
+        parts.append(counted(protocol["num_samples"], "sample"))
     if "reference" in protocol:
         parts.append(f"{protocol['reference']['num_images']:,} real")
     if "split" in protocol:

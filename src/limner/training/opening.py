@@ -10,6 +10,7 @@ from torch import nn
 
 from limner.console import shown
 from limner.data.batches import images_per_epoch
+from limner.files.printable import counted
 
 WIDTH = 80
 PLAYERS = ("generator", "discriminator")
@@ -67,14 +68,19 @@ def zero_rate(config: DictConfig) -> str | None:
 
 
 def _model(config: DictConfig, model: L.LightningModule) -> str:
-    """Return the class of the model, its number of trained parameters, and its networks."""
+    """Return the class of the model, its number of trained parameters, and its networks.
+
+    A network with a text `about` describes its own choices, such as the steps of DRAW.
+    """
     counts = {name: _trained(getattr(model, name, None)) for name in PLAYERS}
     found = f"{type(model).__name__}, {_trained(model):,} parameters"
     if all(counts.values()):
         parts = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         found += f" ({parts})"
-    network = _networks(config)
-    return f"{found}, networks of {network}" if network else found
+    if network := _networks(config):
+        found += f", networks of {network}"
+    told = (getattr(part, "about", None) for part in model.modules())
+    return ", ".join([found, *dict.fromkeys(text for text in told if isinstance(text, str))])
 
 
 def _networks(config: DictConfig) -> str:
@@ -116,12 +122,12 @@ def _length(
         told = "no limit in updates or epochs"
     else:
         last = min(ends)
-        share = f", {last / in_epoch:,.4g} epochs" if in_epoch else ""
-        told = f"{last:,} updates{share}"
+        share = f", {counted(last / in_epoch, 'epoch')}" if in_epoch else ""
+        told = f"{counted(last, 'update')}{share}"
     if (most := trainer.get("max_time")) is not None:
         told += f", max_time {most}"
-    what = "sequences" if getattr(data, "has_frames", False) else "images"
-    return f"{told} of {batch:,} {what} an update"
+    what = "sequence" if getattr(data, "has_frames", False) else "image"
+    return f"{told} of {counted(batch, what)} an update"
 
 
 def _limited(limit: float | None, num_images: int, per_update: int) -> int:

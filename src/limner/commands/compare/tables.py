@@ -16,7 +16,7 @@ from rich.text import Text
 from limner.commands.compare.groups import MOST, Group
 from limner.commands.compare.records import Run
 from limner.commands.compare.texts import label
-from limner.files.printable import printable
+from limner.files.printable import counted, printable
 
 GAP = 3
 """Number of characters between two columns."""
@@ -160,7 +160,7 @@ def _cell(row: Row, name: str) -> str:
 def _heading(row: Row) -> str:
     if row.baseline is not None:
         return f"baseline:\n{label(row.baseline)}"
-    seeds = f"{row.num_seeds} seed{'s' if row.num_seeds > 1 else ''}"
+    seeds = counted(row.num_seeds, "seed")
     return "\n".join([*(row.group.words or [row.group.name]), f"({seeds})"])
 
 

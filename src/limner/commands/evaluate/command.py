@@ -29,7 +29,7 @@ from limner.commands.evaluate.of_pictures import (
     score_pictures,
     whole_path,
 )
-from limner.commands.evaluate.of_runs import of_run
+from limner.commands.evaluate.of_runs import of_run, with_likelihood_alone
 from limner.commands.evaluate.of_sequences import (
     MEASURES_OF_SEQUENCES,
     refuse_scores,
@@ -87,6 +87,7 @@ def measured(words: Sequence[str]) -> tuple[dict[str, dict[str, Any]], Path]:
         raise UserError("Give run=FOLDER, or generated=FOLDER_OR_ZIP with reference=...")
     if options.checkpoint is not None and options.run is None:
         raise UserError(f"checkpoint={options.checkpoint} needs a run: run=FOLDER")
+    options = with_likelihood_alone(options)
     measures = _measures(options)
     overrides = [word for word in words if word not in own]
     overrides = with_quotes(overrides, may_sweep=False)
@@ -142,12 +143,22 @@ def _measured(subject: Subject, measures: Sequence[str], *, warn: bool) -> Entri
             try:
                 if subject.has_frames and name not in MEASURES_OF_SEQUENCES:
                     raise NotApplicable("it compares single images, not sequences of frames")
-                entries |= MEASURES[name](subject)
+                entries |= _named(MEASURES[name](subject), subject)
             except NotApplicable as reason:
                 if warn:
                     log.warning("measures=%s left out: %s.", name, reason)
             bar.update(done)
     return entries
+
+
+def _named(entries: Entries, subject: Subject) -> Entries:
+    """Return entries whose protocols state that the samples are sequences, if they are."""
+    if not subject.has_frames:
+        return entries
+    frames = {"num_frames": subject.data.num_frames}
+    return {
+        name: {**entry, "protocol": frames | entry["protocol"]} for name, entry in entries.items()
+    }
 
 
 def _is_own(word: str, names: Collection[str]) -> bool:

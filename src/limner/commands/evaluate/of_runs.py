@@ -5,8 +5,9 @@ data and scores. The command prints which folders of this machine it opens. Over
 command line replace values of the run.
 """
 
-__all__ = ["of_run"]
+__all__ = ["of_run", "with_likelihood_alone"]
 
+import dataclasses
 import glob
 import inspect
 import logging
@@ -17,6 +18,7 @@ from typing import Any
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
+from limner.commands.options import Evaluate as Options
 from limner.config.build import check
 from limner.errors import UserError
 from limner.files.printable import printable
@@ -28,8 +30,32 @@ from limner.runs.links import refuse_links
 
 log = logging.getLogger(__name__)
 
+SCORED = ("_target_", "choices")
+"""Keys of metrics that compute scores; metrics=none and loss have neither."""
 USED = ("data", "metrics")
 """Parts of the config that are built; `limner.load` builds the model with its weights."""
+
+
+def with_likelihood_alone(options: Options) -> Options:
+    """Return the options of a plain evaluation: the likelihood alone, if that is the cheap score.
+
+    A run with metrics=none or loss whose model has an exact likelihood is scored by this
+    likelihood, since its samples, drawn value by value, would take long. Options that name metrics
+    or measures are kept.
+    """
+    if options.run is None or options.metrics is not None or options.measures:
+        return options
+    file = Path(options.run, "config.yaml")
+    config = read_config(file) if file.is_file() else {}
+    metrics, model = config.get("metrics"), config.get("model")
+    is_scored = not isinstance(metrics, Mapping) or not metrics.keys().isdisjoint(SCORED)
+    name = model.get("_target_") if isinstance(model, Mapping) else None
+    if is_scored or not hasattr(allowed(name, "model", trust=options.trust), "log_prob"):
+        if not is_scored and metrics.get("objective") is None:
+            log.info("The run has metrics=none, so metrics=auto chooses its scores.")
+        return options
+    log.info("Scored by the exact likelihood. Scores of samples: metrics=auto, which draws them.")
+    return dataclasses.replace(options, metrics="none", measures=["likelihood"])
 
 
 def of_run(

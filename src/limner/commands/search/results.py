@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from limner.commands.search.studies import Study
 from limner.config.schema import CONFIG_DIR
 from limner.console import say, shown
-from limner.files.printable import plot_label, printable
+from limner.files.printable import counted, plot_label, printable
 
 PICTURES = {
     "history": "plot_optimization_history",
@@ -35,16 +35,15 @@ def tell(study: Study, *, has_ended: bool) -> bool:
             drawing takes seconds.
     """
     trials, name = study.trials(), study.objective["name"]
-    counted = Counter(
+    numbers = Counter(
         "failed" if study.error(trial) else trial.state.name.lower() for trial in trials
     )
-    plural = "" if len(trials) == 1 else "s"
-    states = ", ".join(f"{number} {state}" for state, number in counted.items())
-    lines = [f"{len(trials)} trial{plural}: {states}."]
+    states = ", ".join(f"{number} {state}" for state, number in numbers.items())
+    lines = [f"{counted(len(trials), 'trial')}: {states}."]
     for trial in trials:
         if error := study.error(trial):
             lines.append(f"  trial {trial.number} failed: {error}")
-    if counted["complete"]:
+    if numbers["complete"]:
         best = study.optuna.best_trial
         words = study.space.overrides(best.params)
         own = " ".join(words[len(study.space.train) :])
@@ -59,7 +58,7 @@ def tell(study: Study, *, has_ended: bool) -> bool:
         lines.append(f"To train it: python train.py --config-dir {where} experiment=best")
     for line in lines:
         say(printable(line))
-    return counted["complete"] > 0
+    return numbers["complete"] > 0
 
 
 def write_pictures(study: optuna.Study, folder: Path, *, name: str) -> list[str]:

@@ -22,7 +22,7 @@ from limner.commands.sweep.slurm_queue import queue
 from limner.config.error_messages import explain
 from limner.console import say, shown
 from limner.errors import UserError
-from limner.files.printable import printable
+from limner.files.printable import counted, printable
 from limner.launch.job import objective, start, train_command, wait_for
 from limner.launch.resources import reserve_resources
 from limner.resume.find_run import Action, action_in_folder
@@ -103,11 +103,10 @@ def tell(sweep: Path) -> int:
         table.add_row(*(Text(printable(cell)) for cell in cells))
     states = Counter(job.state for job in jobs)
     get_console().print(table)
-    counted = ", ".join(f"{number} {state}" for state, number in states.items())
-    plural = "" if len(jobs) == 1 else "s"
+    found = ", ".join(f"{number} {state}" for state, number in states.items())
     if len(begun) < len(jobs):
         say(f"The sweep began {len(begun)} of {len(jobs)} jobs.")
-    lines = [f"{len(jobs)} job{plural}: {printable(counted)}, in {shown(sweep.absolute())}"]
+    lines = [f"{counted(len(jobs), 'job')}: {printable(found)}, in {shown(sweep.absolute())}"]
     if states["finished"] < len(jobs) and sweep.parent == Path("outputs/sweeps"):
         lines.append(
             f"To run the unfinished jobs: the same command with sweep={printable(sweep.name)}"
