@@ -18,7 +18,7 @@ DATA = ["data=shapes", "data.captions=true", "data.image_shape=[3,16,16]",
         "data.source.num_test=8", "data.batch_size=8"]  # fmt: skip
 QUIET = ["accelerator=cpu", "logger=none", "~callbacks.progress", "metrics=none",
          "callbacks.pictures.num_images=4"]  # fmt: skip
-SMALL = ["model.text.width=8", "model.text.code_dim=6", "model.text.num_layers=1",
+SMALL = ["model.text.width=8", "model.text.code_dim=6", "model.text.num_blocks=1",
          "model.text.num_heads=2"]  # fmt: skip
 KINDS = {
     "gan": ["model=gan", "model/condition=text", "network=mlp", "model.ema_half_life=100",

@@ -14,7 +14,7 @@ from limner.models.conditions import drawn_labels
 
 FACTS = ["data=shapes", "data.captions=true", "data.image_shape=[1,8,8]", "data.num_tokens=9",
          "data.text_length=4", "model.text.code_dim=6", "model.text.width=8",
-         "model.text.num_layers=1"]  # fmt: skip
+         "model.text.num_blocks=1"]  # fmt: skip
 TINY = {
     "dcgan": ["network.generator.width=8", "network.discriminator.width=8",
               "network.discriminator_norm=none"],

@@ -29,7 +29,7 @@ class TextEncoder(nn.Module):
         length: Largest number of tokens L of a text.
         code_dim: Size of a code.
         width: Size of the vector of a token, a multiple of `num_heads`.
-        num_layers: Number of transformer blocks; 0 for the mean of the words' vectors, whatever
+        num_blocks: Number of transformer blocks; 0 for the mean of the words' vectors, whatever
             their order.
         num_heads: Number of heads of attention.
     """
@@ -41,7 +41,7 @@ class TextEncoder(nn.Module):
         length: int,
         code_dim: int,
         width: int,
-        num_layers: int,
+        num_blocks: int,
         num_heads: int,
     ) -> None:
         if width % num_heads:
@@ -52,9 +52,9 @@ class TextEncoder(nn.Module):
         self.code_dim, self.length = code_dim, length
         self.embedding = nn.Embedding(num_tokens, width)
         nn.init.normal_(self.embedding.weight, std=0.02)
-        if num_layers > 0:
+        if num_blocks > 0:
             self.positions = nn.Parameter(torch.empty(length, width).normal_(std=0.02))
-        self.blocks = nn.ModuleList(_Block(width, num_heads) for _ in range(num_layers))
+        self.blocks = nn.ModuleList(_Block(width, num_heads) for _ in range(num_blocks))
         self.norm, self.code = nn.LayerNorm(width), nn.Linear(width, code_dim)
 
     def forward(self, texts: Tensor) -> Tensor:
