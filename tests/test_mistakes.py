@@ -218,7 +218,10 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
         ),
         (["gradients.accumulate=3"], "gradients.accumulate=3: must divide data.batch_size=64"),
         (["lr_schedule=linear", "trainer.max_epochs=-1"], "trainer.max_steps=N or trainer.max_ep"),
-        (["model=cgan", "data=image_folder", "data.path=photos"], "choose\none of data=cifar10, "),
+        (
+            ["model=cgan", "data=image_folder", "data.path=photos"],
+            "choose\none of data=captioned, cifar10, ",
+        ),
         (
             ["model=gan", "model/condition=auxiliary", "data=image_folder", "data.path=photos"],
             "or a model without labels: model/condition=none",

@@ -1,12 +1,16 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from limner.data import MovingDigits
+from limner.data.checked_pictures import checked_pictures
 from limner.data.moving_digits import MovingDigitsStore
 from limner.data.shapes import STRIDE
 from limner.data.sources import Pictures
+from limner.data.store import open_store
 from limner.errors import UserError
 from support.clips import settings
 
@@ -162,3 +166,25 @@ def test_validation_without_digits_is_refused():
     with pytest.raises(UserError, match=r"data\.source\.num_validation=30: there are no digits"):
         stores(validation_fraction=0.0)
     assert len(stores(moving(num_validation=0), validation_fraction=0.0)["validation"]) == 0
+
+
+class Labelled(Constant):
+    """The same digits with a label each."""
+
+    def pictures(self):
+        return {
+            name: dataclasses.replace(
+                found, labels=[i % 2 for i in range(len(found))], classes=["even", "odd"]
+            )
+            for name, found in super().pictures().items()
+        }
+
+
+def test_moving_digits_leave_the_labels_of_the_decoded_digits_in_the_cache():
+    stores(moving(digits=Labelled()))
+    train = checked_pictures(Labelled())["train"]
+    made = open_store(
+        train, [1, 4, 4], kind="memory", memory_limit_gib=1.0, on_corrupt="error",
+        background=(255, 255, 255),
+    )  # fmt: skip
+    assert made.labels.tolist() == train.labels

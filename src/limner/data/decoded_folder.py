@@ -66,10 +66,12 @@ def decoded_folder(
     def build(into: Path) -> None:
         _decode_all(pictures, image_shape, on_corrupt, background, into)
 
-    found = _kept_or_made(key, build, image_shape)
+    has_labels = pictures.labels is not None
+    found = _kept_or_made(key, build, image_shape, has_labels)
     if image_shape[0] == 4 or _is_on(background, found[1], pictures):
         return found
-    return _kept_or_made([*key, "background", hexadecimal(background)], build, image_shape)
+    key = [*key, "background", hexadecimal(background)]
+    return _kept_or_made(key, build, image_shape, has_labels)
 
 
 def _is_on(background: Colour, about: Mapping[str, Any], pictures: Pictures) -> bool:
@@ -81,26 +83,28 @@ def _is_on(background: Colour, about: Mapping[str, Any], pictures: Pictures) -> 
 
 
 def _kept_or_made(
-    key: list, build: Any, image_shape: Sequence[int | None]
+    key: list, build: Any, image_shape: Sequence[int | None], has_labels: bool
 ) -> tuple[Path, dict[str, Any], Tensor | None]:
     folder = cached_folder("images", key, build)
     try:
-        return folder, *_checked(folder, image_shape)
+        return folder, *_checked(folder, image_shape, has_labels)
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         log.warning("The images in %s are damaged (%s): decoding them again.", folder, error)
     discard_folder("images", key)
     folder = cached_folder("images", key, build)
-    return folder, *_checked(folder, image_shape)
+    return folder, *_checked(folder, image_shape, has_labels)
 
 
 def _checked(
-    folder: Path, image_shape: Sequence[int | None]
+    folder: Path, image_shape: Sequence[int | None], has_labels: bool
 ) -> tuple[dict[str, Any], Tensor | None]:
     about = read_json(folder / "about.json")
     images, labels = folder / "images.bin", None
     check_regular(images, max_bytes=None)
     if images.stat().st_size != _num_bytes(folder, about["num_images"], image_shape):
         raise ValueError("the size of images.bin differs from about.json")
+    if about["labels"] != has_labels:  # an earlier version decoded digits without their labels
+        raise ValueError("it has no labels" if has_labels else "it has labels")
     if about["labels"]:
         check_regular(folder / "labels.npy", max_bytes=None)
         labels = torch.from_numpy(np.load(folder / "labels.npy", allow_pickle=False))

@@ -104,7 +104,13 @@ class MovingDigits:
     def _digits(self, settings: SequenceSettings) -> dict[str, tuple[Tensor, str]]:
         """Return the digits of each split, uint8 (N, D, D), and their fingerprint."""
         pictures: dict[str, Pictures] = {
-            split: dataclasses.replace(found, labels=None, classes=[], label_problem=None)
+            split: dataclasses.replace(
+                found,
+                labels=None,
+                classes=[],
+                label_problem=None,
+                fingerprint=[found.fingerprint, "no labels"],
+            )
             for split, found in checked_pictures(self.digits).items()
         }
         shape = [1, self.digit_size, self.digit_size]
