@@ -24,7 +24,7 @@ KINDS = {
     "gan": ["model=gan", "model/condition=text", "network=mlp", "model.ema_half_life=100",
             "model.num_discriminator_steps=2", "model/augmentation=diffaugment", *SMALL],
     "vae": ["model=vae", "model/condition=text_vae", "network=mlp", "model.ema_half_life=100",
-            "~callbacks.codes", *SMALL],
+            "callbacks.codes.num_images=4", *SMALL],
 }  # fmt: skip
 
 
