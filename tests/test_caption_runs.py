@@ -24,7 +24,7 @@ def test_vocabulary_stays_with_a_run_its_resume_and_its_export(run, tmp_path):
     words = [*QUICK, f"data.path={photos}", "trainer.max_steps=2", "hydra.run.dir=run"]
     result = run(*words)
     assert result.code == 0, result.err
-    assert "captions of 11 words" in " ".join(result.out.split())
+    assert "words, vocabulary of 11" in " ".join(result.out.split())
     expected = facts(tmp_path / "run")
     vocabulary = Vocabulary.parse(expected["vocabulary"])
     assert set(vocabulary.words) == {"a", "picture", "of", "number", *"0123456"}

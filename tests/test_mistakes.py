@@ -169,7 +169,7 @@ def test_train_refuses_a_config_that_cannot_run(run, tmp_path, arguments, messag
         (["model/condition=text", "data=shapes", "data.captions=true"], "none:\nchoose text_vae"),
         (
             ["model=gan", "model/condition=text_vae", "data=shapes", "data.captions=true"],
-            "needs projection\n(model/condition=text)",
+            "text_vae is for VAEs, and this model is a GAN:\nchoose text.",
         ),
         (["model/prior=gaussian_mixture"], "model=latent_prior model.first_stage=RUN"),
         (["model=code_prior", "model.first_stage=nowhere"], "neither a run nor an exported model"),

@@ -24,7 +24,7 @@ KINDS = {
     "gan": ["model=gan", "model/condition=text", "network=mlp", "model.ema_half_life=100",
             "model.num_discriminator_steps=2", "model/augmentation=diffaugment", *SMALL],
     "vae": ["model=vae", "model/condition=text_vae", "network=mlp", "model.ema_half_life=100",
-            "~callbacks.codes", *SMALL],
+            "callbacks.codes.num_images=4", *SMALL],
 }  # fmt: skip
 
 
@@ -67,6 +67,12 @@ def test_an_export_keeps_vocabulary_and_captions_and_draws_the_same_images(finis
     assert captions.max() < loaded.config["data"]["num_tokens"]
     assert np.array_equal(loaded.sample(6, seed=3), trained.sample(6, seed=3))
     assert loaded.is_conditional
+    card = Path("exported/README.md").read_text()
+    data = loaded.config["data"]
+    length, words = data["text_length"], data["num_tokens"] - 2
+    assert f"| texts | at most {length} words, vocabulary of {words} |" in card
+    assert "| combinations in no training image | red circle |" in card
+    assert "| classes |" not in card, "the model reads none"
 
 
 def test_two_processes_train_a_model_of_texts_like_one(tmp_path, run):

@@ -3,8 +3,9 @@
 import csv
 
 import pytest
+import torch
 
-from limner.callbacks.latent_pictures import collapse
+from limner.callbacks.latent_pictures import NUM_STEPS, _walks, collapse
 from support.grids import grid_of
 
 QUICK = ["metrics=none", "accelerator=cpu", "network=mlp"]
@@ -31,6 +32,27 @@ def test_latent_pictures_are_written(run, model):
         rows = [row["val/active_units"] for row in csv.DictReader(file)]
     assert all(0 <= int(float(units)) <= 2 for units in rows if units)
     assert any(rows)
+
+
+class Painter:
+    """Decoder whose images are filled with the sum of the condition of their code."""
+
+    def generate(self, z, labels):
+        assert len(z) == len(labels)
+        values = labels.reshape(len(z), -1).sum(1).float()
+        return values[:, None, None, None].expand(-1, 1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "labels", [torch.tensor([3, 5, 4, 6]), torch.tensor([[1, 2], [5, 0], [2, 2], [6, 0]])]
+)
+def test_each_walk_has_the_class_or_the_text_of_its_first_image(labels):
+    walks = {
+        walk.kind: walk for walk in _walks(Painter(), torch.rand(4, 2), [labels], torch.rand(2))
+    }
+    shown = {kind: walk.images.amax((1, 2, 3)).tolist() for kind, walk in walks.items()}
+    assert shown["interpolations"] == [3] * NUM_STEPS + [4] * NUM_STEPS
+    assert set(shown["traversal"]) == set(shown["manifold"]) == {3}
 
 
 def test_interpolation_ends_are_reconstructions(run):

@@ -86,7 +86,7 @@ def test_facts_are_written_into_the_config(photos):
     assert set(data.vocabulary.split()) == {"a", "picture", *COLOURS}
     assert (data.config.data.num_tokens, data.config.data.text_length) == (8, 3)
     assert data.has_text
-    assert "captions of 6 words" in data.describe()
+    assert "captions of at most 3 words, vocabulary of 6" in data.describe()
 
 
 def test_vocabulary_has_the_words_of_training_captions_only(photos):

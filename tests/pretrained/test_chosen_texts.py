@@ -41,6 +41,8 @@ def test_texts_that_differ_in_case_and_punctuation_are_the_same():
         (["red", "star", "a"], "not 3 texts"),
         ("...", "needs a word or more"),
         ([1, 2], "1 is no text"),
+        (5, "text: 5 is no text; write it in quotes"),
+        (True, "True is no text"),
     ],
 )
 def test_texts_that_do_not_fit_are_refused(text, message):
@@ -63,10 +65,22 @@ def test_unknown_words_are_named_once_with_the_nearest_word(caplog):
 def test_words_beyond_the_length_of_a_text_are_said(caplog):
     with caplog.at_level(logging.WARNING):
         assert chosen_texts("a a a star", 1, FACTS) == [[2, 2, 2]]
-    assert "reads 3 words of a text and no more" in caplog.text
+    assert "reads 3 words of a text and no more: it reads 'a a a'" in caplog.text
     caplog.clear()
     chosen_texts("a red star", 1, FACTS)
     assert caplog.text == ""
+
+
+def test_messages_about_long_texts_are_short(caplog):
+    facts = FACTS | {"text_length": 400}
+    with caplog.at_level(logging.WARNING):
+        chosen_texts("red " * 500, 1, facts)
+        chosen_texts("z" * 900, 1, facts)
+    with pytest.raises(UserError) as error:
+        chosen_texts("." * 900, 1, facts)
+    for message in [*caplog.messages, str(error.value)]:
+        assert len(message) < 160
+        assert "..." in message
 
 
 def test_unknown_words_of_a_stranger_cannot_write_control_characters():

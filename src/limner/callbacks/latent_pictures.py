@@ -145,13 +145,13 @@ def _walks(model: Posterior, mean: Tensor, labels: list[Tensor], kl: Tensor) -> 
     Args:
         model: The model that decodes the codes.
         mean: Codes (N, D) of held-out images.
-        labels: List with the labels (N,) of the images; [] for a model without classes.
+        labels: List with the classes (N,) or texts (N, L) of the images; [] for a model without.
         kl: KL (D,) of each dimension, in nats.
     """
     steps = torch.linspace(0, 1, NUM_STEPS, device=mean.device)[:, None]
     pairs = range(min(NUM_ROWS, len(mean) // 2))
     between = [mean[2 * i] + steps * (mean[2 * i + 1] - mean[2 * i]) for i in pairs]
-    of_first = [[part[2 * i].expand(NUM_STEPS) for part in labels] for i in pairs]
+    of_first = [[_repeated(part[2 * i], NUM_STEPS) for part in labels] for i in pairs]
     if between:
         yield Walk(
             "interpolations",
@@ -169,12 +169,12 @@ def _walks(model: Posterior, mean: Tensor, labels: list[Tensor], kl: Tensor) -> 
         codes = mean[:1].repeat(NUM_STEPS, 1)
         codes[:, dimension] = values
         along.append(codes)
-    one = [part[:1] for part in labels]
+    first = [part[0] for part in labels]
     yield Walk(
         "traversal",
         "Each row changes one dimension of the code of a held-out image to the values above. The "
         "dimensions with the largest KL, in nats, are shown.",
-        _drawn(model, along, [[p.expand(NUM_STEPS) for p in one]] * NUM_ROWS),
+        _drawn(model, along, [[_repeated(p, NUM_STEPS) for p in first]] * NUM_ROWS),
         rows=[f"z[{dimension}]  KL {kl[dimension]:.2f}" for dimension in dimensions],
         columns=[f"{value:z.1f}" for value in values.tolist()],
     )
@@ -182,16 +182,21 @@ def _walks(model: Posterior, mean: Tensor, labels: list[Tensor], kl: Tensor) -> 
     if mean.shape[1] == 2:
         axis = torch.special.ndtri((torch.arange(MANIFOLD, device=mean.device) + 0.5) / MANIFOLD)
         codes = torch.cartesian_prod(-axis, axis).flip(1)  # quantiles of N(0, 1), y upwards
-        classes = [[part.expand(len(codes)) for part in one]]
+        conditions = [[_repeated(part, len(codes)) for part in first]]
         marks = [f"{value:.2f}" for value in axis.tolist()]
         yield Walk(
             "manifold",
             "Each image has a code of two dimensions: z[0] is above, z[1] on the left. The values "
             "are quantiles of N(0, 1).",
-            _drawn(model, [codes], classes),
+            _drawn(model, [codes], conditions),
             rows=marks[::-1],
             columns=marks,
         )
+
+
+def _repeated(condition: Tensor, num: int) -> Tensor:
+    """Return a class () as (num,), or a text (L,) as (num, L)."""
+    return condition.expand(num, *condition.shape)
 
 
 def _drawn(model: Posterior, rows: list[Tensor], labels: list[list[Tensor]]) -> Tensor:

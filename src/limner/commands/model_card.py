@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from limner.commands.results import packages_in
+from limner.data.vocabulary import sizes_of_texts
 from limner.files.markdown import code, fenced, plain
 from limner.files.printable import counted, printable
 from limner.interfaces import Encodes, Generates, Samples
@@ -55,6 +56,8 @@ def model_card(
         _model(model, config),
         _data(
             config["data"],
+            held_out=model.config["data"].get("held_out"),
+            reads_text=model.reads_text,
             any_size=isinstance(model.module, Transforms),
             are_frames=model.reads_frames,
         ),
@@ -138,8 +141,18 @@ def _has_ema(model: TrainedModel) -> bool:
     return getattr(model.module, "ema", None) is not None
 
 
-def _data(data: Mapping[str, Any], *, any_size: bool, are_frames: bool) -> str:
-    """Return the facts of the data; a model of pictures of any size was trained on crops."""
+def _data(
+    data: Mapping[str, Any],
+    *,
+    held_out: Any,
+    reads_text: bool,
+    any_size: bool,
+    are_frames: bool,
+) -> str:
+    """Return the facts of the data; a model of pictures of any size was trained on crops.
+
+    `held_out` is the list of the combinations that no training image shows; None for no such list.
+    """
     channels, height, width = data["image_shape"]
     size = f"{height}x{width} pixels"
     size = f"sequences of frames of {size}" if are_frames else size
@@ -151,9 +164,12 @@ def _data(data: Mapping[str, Any], *, any_size: bool, are_frames: bool) -> str:
         facts["data set of the Hugging Face Hub"] = code(data["path"])
         facts["commit"] = code(data["revision"])
     facts["images"] += f", {counted(channels, 'channel')}"
-    facts["classes"] = plain(data["num_classes"] or "no labels")
+    if not reads_text:
+        facts["classes"] = plain(data["num_classes"] or "no labels")
     if data.get("vocabulary") is not None:
-        facts["texts"] = f"{data['num_tokens'] - 2:,} words, {data['text_length']} in a text"
+        facts["texts"] = sizes_of_texts(data["text_length"], data["num_tokens"])
+    if isinstance(held_out, list) and held_out:
+        facts["combinations in no training image"] = plain(", ".join(map(str, held_out)))
     return "## Data\n\n" + _table(("", ""), facts.items())
 
 

@@ -17,7 +17,15 @@ from limner.data.several_captions import SeveralCaptions
 from limner.data.sources import Source, StoreSource
 from limner.data.splits import named
 from limner.data.store import OnCorrupt, StoreKind
-from limner.data.vocabulary import MAX_TOKENS, MAX_WORDS, Tokenizer, Vocabulary, parse, split_words
+from limner.data.vocabulary import (
+    MAX_TOKENS,
+    MAX_WORDS,
+    Tokenizer,
+    Vocabulary,
+    parse,
+    sizes_of_texts,
+    split_words,
+)
 from limner.errors import UserError
 from limner.interfaces import Augmentation
 
@@ -131,7 +139,8 @@ class CaptionedDataModule(ImageDataModule):
         """Return a description of the data set in one line."""
         if not self.has_text:
             return super().describe()
-        return f"{super().describe()}, captions of {self.num_tokens - 2:,} words"
+        sizes = sizes_of_texts(self.text_length, self.num_tokens)
+        return f"{super().describe()}, captions of {sizes}"
 
     def state_dict(self) -> dict[str, Any]:
         """Return a description of the training images and their captions."""

@@ -13,6 +13,7 @@ __all__ = [
     "Tokenizer",
     "Vocabulary",
     "parse",
+    "sizes_of_texts",
     "split_words",
 ]
 
@@ -24,6 +25,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from limner.data.hub_tokens import SCHEME, HubTokens
+from limner.files.printable import counted
 
 PADDING, UNKNOWN = 0, 1
 NUM_SPECIAL = 2
@@ -124,6 +126,12 @@ class Vocabulary:
     def parse(text: str) -> "Tokenizer":
         """Return the vocabulary of a fact `data.vocabulary`, see `parse`."""
         return parse(text)
+
+
+def sizes_of_texts(text_length: int, num_tokens: int) -> str:
+    """Return a description of texts of at most `text_length` words, for people."""
+    most = counted(text_length, "word")
+    return f"at most {most}, vocabulary of {num_tokens - NUM_SPECIAL:,}"
 
 
 def parse(text: str) -> Tokenizer:

@@ -4,7 +4,7 @@ __all__ = ["chosen_texts", "known_texts", "text_list", "unknown_words"]
 
 import difflib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 MOST_NAMED = 5
 """Largest number of unknown words that a warning names."""
+MOST_CHARACTERS = 60
+"""Largest number of characters of a text or a word that a message shows."""
 
 
 def chosen_texts(
@@ -46,13 +48,15 @@ def chosen_texts(
     tokens = {each: tokenizer.encode(each, length + 1) for each in dict.fromkeys(texts)}
     for each, found in tokens.items():
         if not any(found):
-            raise UserError(f"text={printable(each)!r}: a text needs a word or more.")
+            raise UserError(f"text={_shortened(each)!r}: a text needs a word or more.")
     if words := unknown_words(texts, tokenizer):
         log.warning("%s", words)
     cut = [each for each, found in tokens.items() if found[-1]]
     if cut:
         log.warning(
-            "The model reads %d words of a text and no more: %s", length, printable(cut[0])
+            "The model reads %d words of a text and no more: it reads '%s'",
+            length,
+            _shortened(tokenizer.decode(tokens[cut[0]][:length])),
         )
     rows = [tokens[each][:length] for each in texts]
     return rows * num_images if isinstance(text, str) else rows
@@ -75,10 +79,12 @@ def known_texts(captions: Tensor, facts: Mapping[str, Any], num_texts: int) -> l
 
 def text_list(text: str | Sequence[str]) -> list[str]:
     """Return a text, or several texts, as a list; raise `UserError` for anything else."""
+    if not isinstance(text, Iterable):
+        raise UserError(f"text: {_shortened(repr(text))} is no text; write it in quotes.")
     texts = [text] if isinstance(text, str) else list(text)
     for each in texts:
         if not isinstance(each, str):
-            raise UserError(f"text: {each!r} is no text; write it in quotes.")
+            raise UserError(f"text: {_shortened(repr(each))} is no text; write it in quotes.")
     return texts
 
 
@@ -88,7 +94,7 @@ def unknown_words(texts: Sequence[str], tokenizer: Tokenizer) -> str:
     if not unknown:
         return ""
     known = tokenizer.words if isinstance(tokenizer, Vocabulary) else ()
-    named = [printable(word) + _nearest(word, known) for word in unknown[:MOST_NAMED]]
+    named = [_shortened(word) + _nearest(word, known) for word in unknown[:MOST_NAMED]]
     more = f", and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
     what = "this word" if len(unknown) == 1 else "these words"
     return f"The model does not know {what}: {', '.join(named)}{more}."
@@ -98,6 +104,11 @@ def _nearest(word: str, known: Sequence[str]) -> str:
     """Return the known word that is nearest to a word, in brackets."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
     return f" (nearest: {printable(close[0])})" if close else ""
+
+
+def _shortened(text: str) -> str:
+    """Return a text of any length for a message."""
+    return printable(text[:MOST_CHARACTERS]) + ("..." if len(text) > MOST_CHARACTERS else "")
 
 
 def _tokenizer(facts: Mapping[str, Any]) -> Tokenizer:

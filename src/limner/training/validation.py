@@ -35,6 +35,7 @@ from limner.data import (
 from limner.data.batches import images_per_epoch, refuse_few_images
 from limner.errors import UserError
 from limner.training.compilation import COMPILE_MODES
+from limner.training.conditions import refuse_condition, refuse_lone_texts
 from limner.training.length import refuse_intervals, refuse_unreachable
 
 REFUSED = {
@@ -59,7 +60,6 @@ PRECISION_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "
 SHARDING = (FSDPStrategy, DeepSpeedStrategy, ModelParallelStrategy)
 """Strategies of Lightning that split the weights or the optimizer's state over the devices."""
 ON_DIVERGENCE = ("stop", "rollback")
-FOR_DISCRIMINATORS = ("projection", "auxiliary")
 
 
 def refuse_values(config: DictConfig) -> None:
@@ -87,13 +87,7 @@ def refuse_values(config: DictConfig) -> None:
     for key, instead in REFUSED.items():
         if key in config.trainer:
             raise UserError(f"trainer.{key} does not fit here: {instead}")
-    condition = OmegaConf.select(config, "network.discriminator_condition")
-    reads_text = config.model.get("text") is not None
-    if condition in FOR_DISCRIMINATORS and "discriminator" not in config.model:
-        raise UserError(
-            f"model/condition={'text' if reads_text else condition} is for discriminators, and "
-            f"this model has none:\nchoose {'text_vae' if reads_text else 'none or concat'}."
-        )
+    refuse_condition(config)
     accelerator = config.trainer.accelerator
     available = {
         "gpu": torch.cuda.is_available(),
@@ -159,12 +153,13 @@ def _refuse_devices(config: DictConfig) -> None:
 
 
 def refuse_parts(config: DictConfig) -> None:
-    """Raise UserError if the batch, at its final size, does not divide into micro-batches."""
+    """Raise UserError if the batch, at its final size, does not make fit micro-batches."""
     batch_size, accumulate = config.data.batch_size, config.gradients.accumulate
     if batch_size % accumulate != 0:
         raise UserError(
             f"gradients.accumulate={accumulate}: must divide data.batch_size={batch_size}."
         )
+    refuse_lone_texts(config)
 
 
 def refuse_length(config: DictConfig, saved: Mapping[str, Any]) -> None:
