@@ -171,7 +171,17 @@ def test_folder_without_pictures_is_refused_in_one_message(tmp_path, files, mess
     assert str(caught.value).count("\n") < 3
 
 
-@pytest.mark.parametrize("path", ["nowhere", "text.txt", "/nowhere/at/all"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere/at/all", "./nowhere", "../no/where", "~/no-where-at-all", "moved/a.parquet"]
+)
+def test_path_that_looks_local_and_is_missing_is_called_missing(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        opened(path)
+    assert f"data.path={path} does not exist.\n" in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["nowhere", "text.txt", "./text.txt"])
 def test_path_that_is_no_data_set_is_refused(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("")

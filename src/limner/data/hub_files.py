@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from limner.data.walks import walk
 from limner.errors import UserError
-from limner.files.hub import is_repository, reason, repository_of
+from limner.files.hub import is_repository, looks_local, reason, repository_of
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,10 @@ def locate(path: str, revision: str | None, subset: str | None) -> DataFiles:
     if is_repository(path):
         return _downloaded(repository_of(path), revision, subset)
     here = Path(path).expanduser()
+    if looks_local(path) and not here.exists():
+        raise UserError(
+            f"data.path={path} does not exist.\nIf it was moved, set data.path to its new place."
+        )
     if not here.is_dir() and not (here.is_file() and here.suffix.lower() == ".parquet"):
         raise UserError(
             f"data.path={path} must be a folder, a .parquet file,\nor a data set of the hub: "
