@@ -4,7 +4,7 @@ A row has the name of a picture, relative to the folder of the file, and its cap
 with several rows has several captions.
 """
 
-__all__ = ["Row", "is_metadata", "matched", "read_rows"]
+__all__ = ["Row", "is_metadata", "is_outside", "matched", "read_rows"]
 
 import csv
 import io
@@ -41,6 +41,11 @@ def is_metadata(name: str) -> bool:
     return name.rpartition("/")[2] in NAMES
 
 
+def is_outside(row: Row) -> bool:
+    """Return whether the name of a row's picture has a part `..`, which is not followed."""
+    return ".." in with_slashes(row.name).split("/")
+
+
 def read_rows(tree: FileTree, path: Path, *, columns: Mapping[str, str]) -> list[Row]:
     """Return the rows of all metadata files below a folder or in a .zip file.
 
@@ -72,8 +77,8 @@ def read_rows(tree: FileTree, path: Path, *, columns: Mapping[str, str]) -> list
 
 def matched(
     rows: Sequence[Row], files: Sequence[str], *, path: Path
-) -> tuple[dict[str, list[Row]], int]:
-    """Return the rows of each picture, and the number of rows that name none of the pictures.
+) -> tuple[dict[str, list[Row]], list[Row]]:
+    """Return the rows of each picture, and the rows that name none of the pictures.
 
     A row names the picture of its path. If there is none, it names the picture whose path ends so,
     below the folder of the metadata file.
@@ -88,7 +93,7 @@ def matched(
     """
     known, ends = set(files), _by_last_part(files)
     found: dict[str, list[Row]] = {}
-    num_others = 0
+    others: list[Row] = []
     for row in rows:
         parts = parts_of(with_slashes(row.name))
         name = "/".join((*row.folder, *parts))
@@ -105,11 +110,11 @@ def matched(
                     f"({folders}).\nChoose the folder: data.folder=NAME"
                 )
             if not below:
-                num_others += 1
+                others.append(row)
                 continue
             name = below[0]
         found.setdefault(name, []).append(row)
-    return found, num_others
+    return found, others
 
 
 def _by_last_part(files: Sequence[str]) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
