@@ -199,6 +199,13 @@ def test_groups_are_a_column_or_a_part_of_the_name(photos):
         ({"metadata.jsonl": "{"}, r"metadata\.jsonl, line 1, is not JSON"),
         ({"metadata.jsonl": '{"file_name": "a"}\n3'}, "line 2: must be a JSON object"),
         ({"metadata.jsonl": "[" * 100_000}, "line 1, is not JSON"),
+        (
+            {"metadata.jsonl": '{"file_name": "0000.png", "text": 7}\n\n'
+             '{"file_name": "0001.png", "text": {"en": "red"}}'},
+            r'line 3: the column text must be a text .* has an object:\n{"en": "red"}',
+        ),
+        ({"metadata.jsonl": '{"file_name": ["a"], "text": "b"}'}, "file_name must be a text, and"),
+        ({"metadata.jsonl": '{"file_name": "a", "text": [["b"]]}'}, r'has a list:\n\["b"\]'),
         ({"metadata.csv": b"\xff\xfe,"}, r"metadata\.csv cannot be read"),
         ({"metadata.csv": "file_name,text\n" + "x" * 200_000}, "is not plain CSV"),
         ({"metadata.csv": "a", "metadata.jsonl": "{}"}, "keep one of them"),

@@ -22,7 +22,7 @@ from limner.files.printable import printable
 log = logging.getLogger(__name__)
 
 NAMES = ("metadata.csv", "metadata.jsonl")
-MAX_LISTED = 8
+MAX_LISTED, MAX_SHOWN = 8, 60
 
 
 class Row(NamedTuple):
@@ -128,7 +128,10 @@ def _by_last_part(files: Sequence[str]) -> dict[str, list[tuple[str, tuple[str, 
 
 def _rows_of(tree: FileTree, file: str, path: Path, columns: Mapping[str, str]) -> list[Row]:
     where = f"data.path={path}: {printable(file)}"
-    folder, rows = tuple(parts_of(file)[:-1]), list(_values(tree, file, where))
+    folder, rows = tuple(parts_of(file)[:-1]), []
+    for number, row in _values(tree, file, where):
+        _refuse_nested(row, columns, f"{where}, line {number}")
+        rows.append(row)
     known = dict.fromkeys(name for row in rows for name in row)
     for key, column in columns.items():
         if rows and column not in known:
@@ -145,8 +148,23 @@ def _rows_of(tree: FileTree, file: str, path: Path, columns: Mapping[str, str]) 
     ]
 
 
-def _values(tree: FileTree, file: str, where: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the values of each row of a metadata file by column."""
+def _refuse_nested(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -> None:
+    """Raise `UserError` for an object or a list in place of a text; captions may be a list."""
+    for key, column in columns.items():
+        value = row.get(column)
+        several = key == "text_column" and isinstance(value, list)
+        for each in value if several else [value]:
+            if isinstance(each, dict | list):
+                kind = "an object" if isinstance(each, dict) else "a list"
+                rule = "a text or a list of texts" if key == "text_column" else "a text"
+                raise UserError(
+                    f"{where}: the column {column} must be {rule}, and has {kind}:\n"
+                    f"{printable(json.dumps(each, ensure_ascii=False))[:MAX_SHOWN]}"
+                )
+
+
+def _values(tree: FileTree, file: str, where: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the line, from 1, and the values by column of each row of a metadata file."""
     try:
         text = tree.content(file).decode("utf-8-sig")
     except Exception as error:  # the reader of a damaged archive may raise any exception
@@ -154,8 +172,9 @@ def _values(tree: FileTree, file: str, where: str) -> Iterator[Mapping[str, Any]
         raise UserError(f"{where} cannot be read ({reason}).") from error
     if file.endswith(".csv"):
         try:
-            for row in csv.DictReader(io.StringIO(text, newline="")):
-                yield {key: value for key, value in row.items() if key is not None}
+            reader = csv.DictReader(io.StringIO(text, newline=""))
+            for row in reader:
+                yield reader.line_num, {k: value for k, value in row.items() if k is not None}
         except csv.Error as error:
             raise UserError(f"{where} is not plain CSV ({error}).") from error
         return
@@ -168,4 +187,4 @@ def _values(tree: FileTree, file: str, where: str) -> Iterator[Mapping[str, Any]
             raise UserError(f"{where}, line {number}, is not JSON ({error}).") from error
         if not isinstance(row, dict):
             raise UserError(f"{where}, line {number}: must be a JSON object with the columns.")
-        yield row
+        yield number, row
