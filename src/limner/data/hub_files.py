@@ -68,7 +68,7 @@ def locate(path: str, revision: str | None, subset: str | None) -> DataFiles:
         log.warning("data.revision=%s has no effect: data.path is no repository.", revision)
     if here.is_dir():
         found = sorted(walk(here))
-        _refuse_script(path, here.name, [name for name, _, _ in found])
+        _refuse_script(path, here.name, [name for name, _, _ in found], local=True)
     else:
         found = [(here.name, here.stat().st_size, here.stat().st_mtime_ns)]
     sizes = [[name, size] for name, size, _ in found]
@@ -149,13 +149,18 @@ def _gated(name: str) -> UserError:
     )
 
 
-def _refuse_script(path: str, name: str, files: Sequence[str]) -> None:
+def _refuse_script(path: str, name: str, files: Sequence[str], *, local: bool = False) -> None:
     """Raise `UserError` for a data set whose files are read by a program of its own."""
     if f"{name}.py" in files:
+        hint = (
+            f"To read the files of the folder without it, move {name}.py out of the folder."
+            if local
+            else "The hub has copies without code of many data sets:\n"
+            "data.revision=refs/convert/parquet"
+        )
         raise UserError(
             f"data.path={path} is read by code of its own, {name}.py, which limner never runs.\n"
-            "The hub has copies without code of many data sets:\n"
-            "data.revision=refs/convert/parquet"
+            f"{hint}"
         )
 
 
