@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import sys
 
 import pytest
@@ -133,3 +134,28 @@ def test_describe_file_lists_choices_keys_and_comments():
         ("a.b", "1", "how many", False),
         ("a.c", "[1, 2]", None, False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "comments"),
+    [
+        (["  b: 1 # one", "            # two", "c: 2"], ["one two", None]),
+        (["  b: 1  # one", "    # two", "    # three", "  c: 2"], ["one two three", None]),
+        (["  b: 1 # one", "  # about c", "  c: 2"], ["one", None]),
+        (["  b: # one", "    # about c", "    c: 2"], ["one", None]),
+        (["  b: 1 # one", "         # two", "  # about c", "  c: 2"], ["one two", None]),
+        (["  b: 1 # one", "     # two"], ["one two"]),
+    ],
+)
+def test_comment_has_all_lines_that_are_indented_more_than_the_keys(rows, comments):
+    _, entries = describe_file("\n".join(["a:", *rows]))
+    assert [entry.comment for entry in entries[1:]] == comments
+
+
+def test_no_file_has_a_comment_that_ends_early():
+    for file in CONFIG_DIR.rglob("*.yaml"):
+        text = file.read_text(encoding="utf-8")
+        shown = " ".join(entry.comment or "" for entry in describe_file(text)[1])
+        for line in text.splitlines():
+            if re.match(r" {12,}# ", line):
+                assert line.strip("# ") in shown, file

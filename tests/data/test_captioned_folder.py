@@ -85,11 +85,34 @@ def test_pictures_without_a_caption_are_left_out_and_counted(photos, caplog):
         found = opened(photos)["train"]
     assert list(found.names) == ["0001.png"]
     assert found.read(0).tobytes() == opened_picture(photos / "0001.png")
-    assert "3 of 4 pictures are left out" in caplog.text
-    assert "(that of 1 is empty)" in caplog.text
-    assert "the first is 0000.png" in " ".join(caplog.text.split())
-    assert "1 captions are left out, since their pictures are missing" in caplog.text
+    assert "\n3 of 4 pictures (1 empty caption); the first is 0000.png." in caplog.text
+    assert (
+        "left out for lack of their pictures:\n1 caption; the first names gone.png." in caplog.text
+    )
+    assert "'..'" not in caplog.text
     assert ".csv" not in caplog.text
+
+
+def test_names_that_leave_the_folder_are_told_the_rule(photos, caplog):
+    write_csv(photos, rows_for("0001.png", "gone.png", "../photos/0002.png"))
+    opened(photos)
+    assert "2 captions; the first names gone.png.\n../photos/0002.png has '..'" in caplog.text
+    assert "must lie below the folder of its metadata file" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("000{}.png", "The column title of their rows is empty. For another column: data.text_"),
+        ("{}.jpg", "The column file_name must have names of pictures, such as 0000.png."),
+    ],
+)
+def test_refusal_without_any_caption_names_the_column_at_fault(photos, name, rule):
+    rows = [{"file_name": name.format(i), "title": " ." if i else ""} for i in range(4)]
+    write_csv(photos, rows)
+    with pytest.raises(UserError) as refused:
+        opened(photos, text_column="title")
+    assert str(refused.value).partition("\n")[2].startswith(rule)
 
 
 def opened_picture(path):
@@ -176,6 +199,13 @@ def test_groups_are_a_column_or_a_part_of_the_name(photos):
         ({"metadata.jsonl": "{"}, r"metadata\.jsonl, line 1, is not JSON"),
         ({"metadata.jsonl": '{"file_name": "a"}\n3'}, "line 2: must be a JSON object"),
         ({"metadata.jsonl": "[" * 100_000}, "line 1, is not JSON"),
+        (
+            {"metadata.jsonl": '{"file_name": "0000.png", "text": 7}\n\n'
+             '{"file_name": "0001.png", "text": {"en": "red"}}'},
+            r'line 3: the column text must be a text .* has an object:\n{"en": "red"}',
+        ),
+        ({"metadata.jsonl": '{"file_name": ["a"], "text": "b"}'}, "file_name must be a text, and"),
+        ({"metadata.jsonl": '{"file_name": "a", "text": [["b"]]}'}, r'has a list:\n\["b"\]'),
         ({"metadata.csv": b"\xff\xfe,"}, r"metadata\.csv cannot be read"),
         ({"metadata.csv": "file_name,text\n" + "x" * 200_000}, "is not plain CSV"),
         ({"metadata.csv": "a", "metadata.jsonl": "{}"}, "keep one of them"),

@@ -82,6 +82,15 @@ def test_training_images_never_show_held_out_combinations_and_others_do():
     assert len(stores["train"]) == 300
 
 
+def test_held_out_combinations_may_have_capitals():
+    lower, upper = (
+        CaptionedShapes(captions=True, held_out=names, **{**GIVEN, "num_train": 20})
+        for names in (["dark blue star", "red circle"], ["Red Circle", "DARK blue Star "])
+    )
+    assert upper.held_out == lower.held_out == ["dark blue star", "red circle"]
+    assert upper.combinations == lower.combinations
+
+
 def test_held_out_store_has_the_other_images_in_order_with_their_labels():
     plain, found = opened(num_train=900), opened(held_out=["red circle"])
     whole, part = plain.stores["train"], found.stores["train"]

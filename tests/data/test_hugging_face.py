@@ -93,7 +93,7 @@ def test_several_captions_are_kept_and_pictures_without_captions_are_left_out(tm
     assert pictures.labels == [0, 1]
     assert len(set(pictures.groups)) == 1
     assert np.array_equal(np.asarray(pictures.read(1)), hub_data.pixels(3))
-    assert "2 of 4 pictures of train have no caption" in caplog.text
+    assert "2 of 4 pictures of train left out, without a caption" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_label_that_training_lacks_is_a_problem_of_the_labels(tmp_path):
         columns = {"image": [hub_data.png(i) for i in range(2)], "label": labels}
         hub_data.write(folder / "data" / f"{split}-0.parquet", columns)
     problem = opened(folder, label_column="label")["train"].label_problem
-    assert "1 of 2 pictures of test have no class of the split train" in problem
+    assert "1 of 2 pictures of test has no class of the split train" in problem
     assert "the first has 2" in problem
 
 
@@ -149,8 +149,12 @@ def test_picture_that_cannot_be_read_is_named(tmp_path):
 def test_code_of_a_data_set_is_refused_and_never_run(tmp_path):
     folder = hub_data.image_folder(tmp_path / "set", ["0.png"])
     (folder / "set.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    with pytest.raises(UserError, match=r"code of its own, set\.py, which limner never runs"):
+    with pytest.raises(
+        UserError, match=r"code of its own, set\.py, which limner never runs"
+    ) as caught:
         opened(folder)
+    assert "move set.py out of the folder" in str(caught.value)
+    assert "revision" not in str(caught.value), "a folder has none"
     assert not (tmp_path / "ran").exists()
 
 
@@ -171,7 +175,17 @@ def test_folder_without_pictures_is_refused_in_one_message(tmp_path, files, mess
     assert str(caught.value).count("\n") < 3
 
 
-@pytest.mark.parametrize("path", ["nowhere", "text.txt", "/nowhere/at/all"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere/at/all", "./nowhere", "../no/where", "~/no-where-at-all", "moved/a.parquet"]
+)
+def test_path_that_looks_local_and_is_missing_is_called_missing(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        opened(path)
+    assert f"data.path={path} does not exist.\n" in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["nowhere", "text.txt", "./text.txt"])
 def test_path_that_is_no_data_set_is_refused(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("")
@@ -197,6 +211,19 @@ def test_train_split_and_subset_that_are_missing_are_named(folder, tmp_path):
         with pytest.raises(UserError, match=r"data\.subset=\w+: choose one of: small, large"):
             opened(several, **given)
     assert len(opened(several, subset="large")["train"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["parquet", "file", "pictures"])
+def test_subset_that_a_data_set_without_subsets_lacks_is_refused(tmp_path, kind):
+    if kind == "parquet":
+        path = hub_data.parquet(tmp_path / "set", train=2)
+    elif kind == "file":
+        path = hub_data.write(tmp_path / "all.parquet", {"image": [hub_data.png(0)]})
+    else:
+        path = hub_data.image_folder(tmp_path / "set", ["0.png"])
+    with pytest.raises(UserError, match=r"^data\.subset=foo: choose one of: default\n.*=null$"):
+        opened(path, subset="foo")
+    assert len(opened(path, subset="default")["train"])
 
 
 def test_missing_package_is_named_with_its_extra(folder, monkeypatch):

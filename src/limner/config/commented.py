@@ -9,6 +9,7 @@ __all__ = ["Entry", "commented", "describe_file", "with_comments"]
 import contextlib
 import dataclasses
 import io
+import itertools
 import re
 import sys
 import textwrap
@@ -177,19 +178,30 @@ def _head(text: str) -> str | None:
 
 
 def _behind(lines: Sequence[str], node: yaml.Node) -> str | None:
-    """Return the comment behind a node with its continuation lines, or None."""
+    """Return the comment behind a node with its continuation lines, or None.
+
+    A continuation line is a comment that is indented more than the key and than the next key.
+    """
     mark = node.end_mark
     if mark.line >= len(lines):
         return None
     match = re.match(r"(:?\s*)#\s*(.*)", lines[mark.line][mark.column :])
     if match is None:
         return None
-    column, comment = mark.column + len(match[1]), [match[2].strip()]
+    comment, rows = [match[2].strip()], []
     for line in lines[mark.line + 1 :]:
-        if line.find("#") != column or line.strip()[0] != "#":
+        if not line.lstrip().startswith("#"):
             break
-        comment.append(line.strip("# "))
+        rows.append(line)
+    below = lines[mark.line + 1 + len(rows) :][:1]  # its indent is that of the comments above it
+    indent = max(_indent(line) for line in (lines[mark.line], *below))
+    for row in itertools.takewhile(lambda row: _indent(row) > indent, rows):
+        comment.append(row.strip("# "))
     return " ".join(comment)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _keys(tree: yaml.Node | None, package: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:

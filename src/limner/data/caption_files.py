@@ -4,7 +4,7 @@ A row has the name of a picture, relative to the folder of the file, and its cap
 with several rows has several captions.
 """
 
-__all__ = ["Row", "is_metadata", "matched", "read_rows"]
+__all__ = ["Row", "is_metadata", "is_outside", "matched", "read_rows"]
 
 import csv
 import io
@@ -22,7 +22,7 @@ from limner.files.printable import printable
 log = logging.getLogger(__name__)
 
 NAMES = ("metadata.csv", "metadata.jsonl")
-MAX_LISTED = 8
+MAX_LISTED, MAX_SHOWN = 8, 60
 
 
 class Row(NamedTuple):
@@ -39,6 +39,11 @@ class Row(NamedTuple):
 def is_metadata(name: str) -> bool:
     """Return whether a file has the name of a metadata file."""
     return name.rpartition("/")[2] in NAMES
+
+
+def is_outside(row: Row) -> bool:
+    """Return whether the name of a row's picture has a part `..`, which is not followed."""
+    return ".." in with_slashes(row.name).split("/")
 
 
 def read_rows(tree: FileTree, path: Path, *, columns: Mapping[str, str]) -> list[Row]:
@@ -72,8 +77,8 @@ def read_rows(tree: FileTree, path: Path, *, columns: Mapping[str, str]) -> list
 
 def matched(
     rows: Sequence[Row], files: Sequence[str], *, path: Path
-) -> tuple[dict[str, list[Row]], int]:
-    """Return the rows of each picture, and the number of rows that name none of the pictures.
+) -> tuple[dict[str, list[Row]], list[Row]]:
+    """Return the rows of each picture, and the rows that name none of the pictures.
 
     A row names the picture of its path. If there is none, it names the picture whose path ends so,
     below the folder of the metadata file.
@@ -88,7 +93,7 @@ def matched(
     """
     known, ends = set(files), _by_last_part(files)
     found: dict[str, list[Row]] = {}
-    num_others = 0
+    others: list[Row] = []
     for row in rows:
         parts = parts_of(with_slashes(row.name))
         name = "/".join((*row.folder, *parts))
@@ -105,11 +110,11 @@ def matched(
                     f"({folders}).\nChoose the folder: data.folder=NAME"
                 )
             if not below:
-                num_others += 1
+                others.append(row)
                 continue
             name = below[0]
         found.setdefault(name, []).append(row)
-    return found, num_others
+    return found, others
 
 
 def _by_last_part(files: Sequence[str]) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
@@ -123,7 +128,10 @@ def _by_last_part(files: Sequence[str]) -> dict[str, list[tuple[str, tuple[str, 
 
 def _rows_of(tree: FileTree, file: str, path: Path, columns: Mapping[str, str]) -> list[Row]:
     where = f"data.path={path}: {printable(file)}"
-    folder, rows = tuple(parts_of(file)[:-1]), list(_values(tree, file, where))
+    folder, rows = tuple(parts_of(file)[:-1]), []
+    for number, row in _values(tree, file, where):
+        _refuse_nested(row, columns, f"{where}, line {number}")
+        rows.append(row)
     known = dict.fromkeys(name for row in rows for name in row)
     for key, column in columns.items():
         if rows and column not in known:
@@ -140,8 +148,23 @@ def _rows_of(tree: FileTree, file: str, path: Path, columns: Mapping[str, str]) 
     ]
 
 
-def _values(tree: FileTree, file: str, where: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the values of each row of a metadata file by column."""
+def _refuse_nested(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -> None:
+    """Raise `UserError` for an object or a list in place of a text; captions may be a list."""
+    for key, column in columns.items():
+        value = row.get(column)
+        several = key == "text_column" and isinstance(value, list)
+        for each in value if several else [value]:
+            if isinstance(each, dict | list):
+                kind = "an object" if isinstance(each, dict) else "a list"
+                rule = "a text or a list of texts" if key == "text_column" else "a text"
+                raise UserError(
+                    f"{where}: the column {column} must be {rule}, and has {kind}:\n"
+                    f"{printable(json.dumps(each, ensure_ascii=False))[:MAX_SHOWN]}"
+                )
+
+
+def _values(tree: FileTree, file: str, where: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the line, from 1, and the values by column of each row of a metadata file."""
     try:
         text = tree.content(file).decode("utf-8-sig")
     except Exception as error:  # the reader of a damaged archive may raise any exception
@@ -149,8 +172,9 @@ def _values(tree: FileTree, file: str, where: str) -> Iterator[Mapping[str, Any]
         raise UserError(f"{where} cannot be read ({reason}).") from error
     if file.endswith(".csv"):
         try:
-            for row in csv.DictReader(io.StringIO(text, newline="")):
-                yield {key: value for key, value in row.items() if key is not None}
+            reader = csv.DictReader(io.StringIO(text, newline=""))
+            for row in reader:
+                yield reader.line_num, {k: value for k, value in row.items() if k is not None}
         except csv.Error as error:
             raise UserError(f"{where} is not plain CSV ({error}).") from error
         return
@@ -163,4 +187,4 @@ def _values(tree: FileTree, file: str, where: str) -> Iterator[Mapping[str, Any]
             raise UserError(f"{where}, line {number}, is not JSON ({error}).") from error
         if not isinstance(row, dict):
             raise UserError(f"{where}, line {number}: must be a JSON object with the columns.")
-        yield row
+        yield number, row

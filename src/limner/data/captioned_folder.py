@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 
-from limner.data.caption_files import Row, is_metadata, matched, read_rows
+from limner.data.caption_files import Row, is_metadata, is_outside, matched, read_rows
 from limner.data.files import FileTree
 from limner.data.picture_folder import PictureFolder
 from limner.data.sources import Pictures
@@ -16,7 +16,7 @@ from limner.data.splits import group_keys
 from limner.data.vocabulary import split_words
 from limner.errors import UserError
 from limner.files.natural_order import natural_key
-from limner.files.printable import printable
+from limner.files.printable import counted, printable
 
 log = logging.getLogger(__name__)
 
@@ -74,25 +74,38 @@ class CaptionedFolder(PictureFolder):
         found = super().pictures()
         rows = read_rows(self._tree, self.path, columns=self.columns)
         files = [name for pictures in found.values() for name in pictures.names]
-        rows_of, num_others = matched(rows, files, path=self.path)
+        rows_of, others = matched(rows, files, path=self.path)
         captions = {name: self._captions(rows_of[name]) for name in files if name in rows_of}
-        self._tell(files, captions, num_others)
+        self._tell(files, captions, others)
+        trained = found["train"].names
         found = {
             split: _subset(pictures, [bool(captions.get(name)) for name in pictures.names])
             for split, pictures in found.items()
         }
         if not len(found["train"]):
-            raise UserError(
-                f"data.path={self.path}: no training picture has a caption.\nThe column "
-                f"{self.columns['file_column']} must have names of pictures, such as "
-                f"{printable(files[0])}."
-            )
+            raise self._without_captions(trained, rows_of)
         classes = self._classes([rows_of[name][0] for name in found["train"].names])
         return {
             split: self._described(pictures, captions, rows_of, classes)
             for split, pictures in found.items()
             if len(pictures)
         }
+
+    def _without_captions(
+        self, trained: Sequence[str], rows_of: Mapping[str, Sequence[Row]]
+    ) -> UserError:
+        """Return the error for training pictures that all have no caption."""
+        if any(name in rows_of for name in trained):
+            rule = (
+                f"The column {self.columns['text_column']} of their rows is empty. "
+                "For another column: data.text_column=NAME"
+            )
+        else:
+            rule = (
+                f"The column {self.columns['file_column']} must have names of pictures, such as "
+                f"{printable(trained[0])}."
+            )
+        return UserError(f"data.path={self.path}: no training picture has a caption.\n{rule}")
 
     def _captions(self, rows: Sequence[Row]) -> list[str]:
         """Return the captions with a word of a picture; a JSON value may be a list of captions."""
@@ -157,22 +170,28 @@ class CaptionedFolder(PictureFolder):
         super()._tell_others([name for name in names if not is_metadata(name)])
 
     def _tell(
-        self, files: Sequence[str], captions: Mapping[str, Sequence[str]], num_others: int
+        self,
+        files: Sequence[str],
+        captions: Mapping[str, Sequence[str]],
+        others: Sequence[Row],
     ) -> None:
         """Log how many pictures have no caption, and how many captions have no picture."""
         without = [name for name in files if not captions.get(name)]
         empty = sum(name in captions for name in without)
         if without:
             log.warning(
-                "%s: %s of %s pictures are left out, since they have no caption%s;\nthe first is "
-                "%s.", self.path, f"{len(without):,}", f"{len(files):,}",
-                f" (that of {empty:,} is empty)" if empty else "", printable(without[0]),
+                "%s: left out for lack of a caption:\n%s of %s%s; the first is %s.",
+                self.path, f"{len(without):,}", counted(len(files), "picture"),
+                f" ({counted(empty, 'empty caption')})" if empty else "", printable(without[0]),
             )  # fmt: skip
-        if num_others:
+        if others:
+            outside = [row for row in others if is_outside(row)]
             log.warning(
-                "%s: %s captions are left out, since their pictures are missing%s.",
-                self.path, f"{num_others:,}",
-                "" if self.folder is None else f" or not in data.folder={self.folder}",
+                "%s: left out for lack of their pictures%s:\n%s; the first names %s.%s",
+                self.path, "" if self.folder is None else f" in data.folder={self.folder}",
+                counted(len(others), "caption"), printable(others[0].name) or "none",
+                f"\n{printable(outside[0].name)} has '..': a picture must lie below the folder of "
+                "its metadata file." if outside else "",
             )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ class CaptionedShapes:
     Args:
         captions: Whether the images have captions.
         held_out: Combinations of a colour and a kind, such as "red circle", that no training image
-            shows. Validation and test images show all combinations.
+            shows; capitals do not matter. Validation and test images show all combinations.
         num_train: Number of training images.
         num_validation: Number of validation images.
         num_test: Number of test images.
@@ -68,8 +68,11 @@ class CaptionedShapes:
             background=background,
         )  # fmt: skip
         self.captions = captions
-        self.held_out = sorted(set(map(str, held_out)))
-        self.combinations = [self._combination(name) for name in self.held_out]
+        self.combinations = sorted({self._combination(str(name)) for name in held_out})
+        names = list(self.shapes.colours)
+        self.held_out = sorted(
+            f"{names[colour]} {self.shapes.kinds[kind]}" for kind, colour in self.combinations
+        )
         self._refuse_unseen()
 
     def open_stores(self, image_shape: Sequence[int] | None, *, with_labels: bool) -> OpenedSource:
@@ -104,15 +107,16 @@ class CaptionedShapes:
 
     def _combination(self, name: str) -> tuple[int, int]:
         """Return the numbers of the kind and the colour of a combination such as "red circle"."""
-        colours = list(self.shapes.colours)
-        colour, _, kind = name.strip().rpartition(" ")
-        if colour not in colours or kind not in self.shapes.kinds:
+        colours, kinds = list(self.shapes.colours), list(self.shapes.kinds)
+        colour, _, kind = name.strip().casefold().rpartition(" ")
+        folded = [each.casefold() for each in colours], [each.casefold() for each in kinds]
+        if colour not in folded[0] or kind not in folded[1]:
             raise UserError(
                 f"data.held_out: {name!r} must be a colour and a kind, such as "
-                f"'{colours[0]} {self.shapes.kinds[0]}'.\nColours: {', '.join(colours)}. "
-                f"Kinds: {', '.join(self.shapes.kinds)}."
+                f"'{colours[0]} {kinds[0]}'.\nColours: {', '.join(colours)}. "
+                f"Kinds: {', '.join(kinds)}."
             )
-        return self.shapes.kinds.index(kind), colours.index(colour)
+        return folded[1].index(kind), folded[0].index(colour)
 
     def _refuse_unseen(self) -> None:
         """Raise `UserError` if no training image shows some kind or some colour."""

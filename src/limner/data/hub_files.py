@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from limner.data.walks import walk
 from limner.errors import UserError
-from limner.files.hub import is_repository, reason, repository_of
+from limner.files.hub import is_repository, looks_local, reason, repository_of
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,10 @@ def locate(path: str, revision: str | None, subset: str | None) -> DataFiles:
     if is_repository(path):
         return _downloaded(repository_of(path), revision, subset)
     here = Path(path).expanduser()
+    if looks_local(path) and not here.exists():
+        raise UserError(
+            f"data.path={path} does not exist.\nIf it was moved, set data.path to its new place."
+        )
     if not here.is_dir() and not (here.is_file() and here.suffix.lower() == ".parquet"):
         raise UserError(
             f"data.path={path} must be a folder, a .parquet file,\nor a data set of the hub: "
@@ -64,7 +68,7 @@ def locate(path: str, revision: str | None, subset: str | None) -> DataFiles:
         log.warning("data.revision=%s has no effect: data.path is no repository.", revision)
     if here.is_dir():
         found = sorted(walk(here))
-        _refuse_script(path, here.name, [name for name, _, _ in found])
+        _refuse_script(path, here.name, [name for name, _, _ in found], local=True)
     else:
         found = [(here.name, here.stat().st_size, here.stat().st_mtime_ns)]
     sizes = [[name, size] for name, size, _ in found]
@@ -145,13 +149,18 @@ def _gated(name: str) -> UserError:
     )
 
 
-def _refuse_script(path: str, name: str, files: Sequence[str]) -> None:
+def _refuse_script(path: str, name: str, files: Sequence[str], *, local: bool = False) -> None:
     """Raise `UserError` for a data set whose files are read by a program of its own."""
     if f"{name}.py" in files:
+        hint = (
+            f"To read the files of the folder without it, move {name}.py out of the folder."
+            if local
+            else "The hub has copies without code of many data sets:\n"
+            "data.revision=refs/convert/parquet"
+        )
         raise UserError(
             f"data.path={path} is read by code of its own, {name}.py, which limner never runs.\n"
-            "The hub has copies without code of many data sets:\n"
-            "data.revision=refs/convert/parquet"
+            f"{hint}"
         )
 
 

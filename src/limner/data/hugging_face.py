@@ -14,7 +14,7 @@ from limner.data import hub_columns
 from limner.data.hub_files import DataFiles, locate
 from limner.data.sources import SPLIT_NAMES, Pictures
 from limner.errors import UserError
-from limner.files.printable import printable
+from limner.files.printable import counted, printable
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +123,8 @@ def _tell_missing(split: str, num_missing: int, total: int, column: str) -> None
     if num_missing == total:
         raise UserError(f"data.text_column={column}: no picture of {split} has a caption.")
     log.warning(
-        "%s of %s pictures of %s have no caption in data.text_column=%s, and are left out.",
-        f"{num_missing:,}", f"{total:,}", split, printable(column),
+        "%s of %s of %s left out, without a caption in data.text_column=%s.",
+        f"{num_missing:,}", counted(total, "picture"), split, printable(column),
     )  # fmt: skip
 
 
@@ -159,6 +159,8 @@ def _built(name: str, path: Path, subset: str | None) -> Mapping[str, Any]:
     import datasets
     from datasets.exceptions import DatasetsError
 
+    if subset is not None:
+        _refuse_absent_subset(path, subset)
     try:
         if path.is_dir():
             builder = datasets.load_dataset_builder(str(path), name=subset)
@@ -179,23 +181,34 @@ def _built(name: str, path: Path, subset: str | None) -> Mapping[str, Any]:
             f"data.path={name} has no files of pictures: {_first_line(error)}"
         ) from error
     except (DatasetsError, ValueError, RuntimeError, OSError) as error:
-        names = _subsets(path) if path.is_dir() else []
-        if len(names) > 1 and subset not in names:
-            listed = ", ".join(map(printable, names))
+        names = _subsets(path)
+        if subset is None and len(names) > 1:
             raise UserError(
-                f"data.subset={'null' if subset is None else subset}: choose one of: {listed}"
+                f"data.subset=null: choose one of: {', '.join(map(printable, names))}"
             ) from error
         raise UserError(
             f"data.path={name} cannot be read as a data set: {_first_line(error)}"
         ) from error
 
 
+def _refuse_absent_subset(path: Path, subset: str) -> None:
+    """Raise `UserError` if the files are known to have no such subset."""
+    names = _subsets(path)
+    if names and subset not in names:
+        hint = "\nFor the only subset: data.subset=null" if len(names) == 1 else ""
+        listed = ", ".join(map(printable, names))
+        raise UserError(f"data.subset={subset}: choose one of: {listed}{hint}")
+
+
 def _subsets(path: Path) -> list[str]:
+    """Return the names of the subsets of a folder or .parquet file; [] if it cannot be read."""
     import datasets
 
+    if not path.is_dir():
+        return ["default"]  # the name that `datasets` gives the only subset
     try:
         return datasets.get_dataset_config_names(str(path))
-    except Exception:  # the first error explains it
+    except Exception:  # building the data set gives the reason
         return []
 
 

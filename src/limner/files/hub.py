@@ -1,6 +1,6 @@
 """Names of repositories of the Hugging Face Hub, and reasons why the hub cannot be used."""
 
-__all__ = ["is_repository", "reason", "repository_of"]
+__all__ = ["is_repository", "looks_local", "reason", "repository_of"]
 
 import re
 from pathlib import Path
@@ -10,7 +10,21 @@ DATA_SET = re.compile(r"(?:hf://)?(?:datasets/)?([\w-][\w.-]{0,95}/[\w-][\w.-]{0
 
 def is_repository(path: str) -> bool:
     """Return whether a path names a data set of the hub: owner/name, and no such file here."""
-    return DATA_SET.fullmatch(path) is not None and not Path(path).exists()
+    return (
+        DATA_SET.fullmatch(path) is not None and not looks_local(path) and not Path(path).exists()
+    )
+
+
+def looks_local(path: str) -> bool:
+    """Return whether a path can only be one of this machine, by how it is written.
+
+    Such a path is absolute, starts with `./`, `../` or `~`, or ends in `.parquet`.
+    """
+    return (
+        Path(path).is_absolute()
+        or path.startswith(("./", "../", "~"))
+        or path.lower().endswith(".parquet")
+    )
 
 
 def repository_of(path: str) -> str:
