@@ -315,7 +315,7 @@ def test_train_names_or_skips_a_corrupt_image(run, tmp_path):
     fails(run(*command), 1, "The image 0007.png cannot be read", "data.on_corrupt=skip")
     result = run(*command, "data.on_corrupt=skip")
     assert result.code == 0, result.err
-    assert "1 corrupt images were skipped." in result.out
+    assert "Skipped 1 corrupt image." in result.out
     assert "31 train, 4 validation, 4 test" in result.out
 
 
@@ -330,7 +330,7 @@ def test_train_treats_a_broken_zip_entry_as_a_corrupt_image(run, tmp_path):
     for _ in "ab":  # The message is shown at every start, although the images are decoded once.
         result = run(*command, "data.on_corrupt=skip")
         assert result.code == 0, result.err
-        assert "1 corrupt images were skipped." in result.out
+        assert "Skipped 1 corrupt image." in result.out
 
 
 def test_train_refuses_splits_with_and_without_labels(run, tmp_path):

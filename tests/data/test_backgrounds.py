@@ -154,6 +154,6 @@ def test_store_reports_the_pictures_that_were_laid_on_the_background(transparent
     caplog.set_level(logging.INFO)
     opened(transparent, BLACK)
     assert (
-        "1 images have transparent pixels, which show the colour data.background=#000000"
+        "1 image with transparent pixels, which show the colour data.background=#000000"
         in caplog.text
     )

@@ -58,7 +58,7 @@ def test_corrupt_pictures_are_counted_when_they_are_many(some_broken, monkeypatc
 def test_skipped_pictures_are_named_one_per_line(some_broken, caplog):
     assert len(opened(ImageFolder(path=str(some_broken)).pictures()["train"], "skip")) == 37
     assert sum("no whole picture" in line for line in caplog.messages) == 3
-    assert "3 corrupt images were skipped." in caplog.messages
+    assert "Skipped 3 corrupt images." in caplog.messages
 
 
 def test_source_without_a_readable_picture_is_refused_with_a_reason(tmp_path):

@@ -81,7 +81,7 @@ def test_damaged_gif_is_named(tmp_path):
 
 def test_short_sequences_are_named_or_left_out(clips, caplog):
     write_frames(clips / "clip_4", 2)
-    with pytest.raises(UserError, match=r"1 of 5 sequences have fewer than the data") as caught:
+    with pytest.raises(UserError, match=r"1 of 5 sequences has fewer than the data") as caught:
         opened(clips)
     assert "clip_4 (2)" in str(caught.value)
     assert "data.num_frames=3" in str(caught.value)

@@ -83,7 +83,7 @@ def test_files_that_are_no_frames_are_counted(tmp_path, caplog):
     (tmp_path / "a" / "notes.txt").write_text("x")
     with caplog.at_level(logging.INFO):
         opened(tmp_path)
-    assert "1 files are left out" in caplog.text
+    assert "limner leaves out 1 file that it does not read" in caplog.text
     assert "1 .txt" in caplog.text
 
 

@@ -145,7 +145,7 @@ def test_names_without_a_partner_are_counted_and_named(folder):
     assert str(error.value).splitlines()[1:] == [
         "6 of 10 inputs have no target of the same name in out:",
         "  in/new0.png, in/new1.png, in/new2.png, in/new3.png and 2 more",
-        "1 of 5 targets have no input of the same name in in:",
+        "1 of 5 targets has no input of the same name in in:",
         "  out/3.webp",
         "Add the missing pictures, or remove these.",
     ]
@@ -155,7 +155,7 @@ def test_partner_in_another_split_is_no_partner(tmp_path):
     for side, split in (("in", "train"), ("out", "val")):
         write(tmp_path / split / side / "x.png", "red")
     write(tmp_path / "train" / "out" / "y.png", "red")
-    with pytest.raises(UserError, match="1 of 1 inputs have no target"):
+    with pytest.raises(UserError, match="1 of 1 input has no target"):
         source(tmp_path).pairs()
 
 

@@ -150,7 +150,7 @@ def test_crop_larger_than_a_training_picture_is_refused_with_a_size_that_fits(op
 
 def test_missing_partner_is_refused_when_the_data_are_opened(opened, folder):
     (folder / "out" / "thing0_1.png").unlink()
-    with pytest.raises(UserError, match=r"1 of 12 inputs have no target .*\n  in/thing0_1\.png"):
+    with pytest.raises(UserError, match=r"1 of 12 inputs has no target .*\n  in/thing0_1\.png"):
         opened()
 
 

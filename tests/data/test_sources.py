@@ -105,8 +105,8 @@ def test_files_that_are_not_images_are_counted_by_suffix(tmp_path, caplog, archi
     for name in ("a.txt", "b.TXT", "c.json", "README", ".hidden"):
         (folder / name).touch()
     ImageFolder(path=str(fakes.zipped(folder) if archive else folder)).pictures()
-    (line,) = [line for line in caplog.messages if "left out" in line]
-    assert "4 files are left out; limner does not read them: 2 .txt, " in line
+    (line,) = [line for line in caplog.messages if "leaves out" in line]
+    assert "limner leaves out 4 files that it does not read: 2 .txt, " in line
     assert "1 .json" in line
     assert "1 without a suffix" in line
 

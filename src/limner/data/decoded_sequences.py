@@ -101,7 +101,7 @@ def _long_enough(
         return store, names
     listed = ", ".join(f"{printable(names[i])} ({store.lengths[i]})" for i in short[:MAX_SHOWN])
     listed += f" and {len(short) - MAX_SHOWN:,} more" if len(short) > MAX_SHOWN else ""
-    have = "has" if len(names) == 1 else "have"
+    have = "has" if len(short) == 1 else "have"
     told = (
         f"{len(short):,} of {len(names):,} sequences {have} fewer than the data.num_frames="
         f"{settings.num_frames} frames\n(data.num_inputs + data.num_targets): {listed}."

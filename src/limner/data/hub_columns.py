@@ -171,10 +171,10 @@ def _numbered(
         numbers = [number.get(value, -1) for value in own]
         missing = [value for value, i in zip(own, numbers, strict=True) if i < 0]
         if missing and len(missing) < len(own):
-            shown = printable(missing[0])
+            shown, has = printable(missing[0]), "has" if len(missing) == 1 else "have"
             problem = (
                 f"data.label_column={column}: {len(missing):,} of {len(own):,} pictures of "
-                f"{split} have no class of the split train\n(the first has {shown})."
+                f"{split} {has} no class of the split train\n(the first has {shown})."
             )
         found[split] = None if missing else numbers
     if found["train"] is None and problem is None:

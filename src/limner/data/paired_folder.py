@@ -15,7 +15,7 @@ from limner.data.listings import below_common_folder, parts_of
 from limner.data.paired_store import PairedPictures
 from limner.data.sources import SPLIT_NAMES, ImageFolder, Pictures
 from limner.errors import UserError
-from limner.files.printable import printable
+from limner.files.printable import counted, printable
 
 log = logging.getLogger(__name__)
 
@@ -158,13 +158,14 @@ class PairedFolder(ImageFolder):
         """Raise `UserError` for pictures without a partner of the same name."""
         lines = []
         for mine, theirs, side, other in (
-            (inputs, targets, "inputs", "target"), (targets, inputs, "targets", "input"),
+            (inputs, targets, "input", "target"), (targets, inputs, "target", "input"),
         ):  # fmt: skip
             single = [mine[place] for place in mine if place not in theirs]
             if single:
+                have = "has" if len(single) == 1 else "have"
                 lines.append(
-                    f"{len(single):,} of {len(mine):,} {side} have no {other} of the same name in "
-                    f"{self.folders[other]}:\n  {_some(single)}"
+                    f"{len(single):,} of {counted(len(mine), side)} {have} no {other} of the same "
+                    f"name in {self.folders[other]}:\n  {_some(single)}"
                 )
         if lines:
             told = "\n".join([f"data.path={self.path}:", *lines])

@@ -20,7 +20,7 @@ from limner.data.decoded_folder import OnCorrupt, decoded_folder
 from limner.data.sources import Pictures
 from limner.data.store import StoreKind
 from limner.errors import UserError
-from limner.files.printable import printable
+from limner.files.printable import counted, printable
 
 log = logging.getLogger(__name__)
 
@@ -236,13 +236,14 @@ def open_pictures(
 def _say_what_was_done(about: dict, num_channels: int) -> None:
     if about["num_converted"]:
         log.info(
-            "%s of %s pictures were converted to %s or turned upright.",
-            f"{about['num_converted']:,}", f"{about['num_images']:,}", MODES[num_channels],
+            "%s of %s converted to %s or turned upright.",
+            f"{about['num_converted']:,}", counted(about["num_images"], "picture"),
+            MODES[num_channels],
         )  # fmt: skip
     if about.get("num_transparent"):
         log.info(
-            "%s pictures have transparent pixels, which show the colour data.background=%s.",
-            f"{about['num_transparent']:,}", about["background"],
+            "%s with transparent pixels, which show the colour data.background=%s.",
+            counted(about["num_transparent"], "picture"), about["background"],
         )  # fmt: skip
     if about["num_skipped"]:
-        log.warning("%d corrupt pictures were skipped.", about["num_skipped"])
+        log.warning("Skipped %s.", counted(about["num_skipped"], "corrupt picture"))

@@ -28,7 +28,7 @@ from limner.data.files import FileTree
 from limner.data.listings import below_common_folder
 from limner.errors import UserError
 from limner.files.pictures import SUFFIXES
-from limner.files.printable import printable
+from limner.files.printable import counted, printable
 from limner.interfaces import ImageStore
 
 log = logging.getLogger(__name__)
@@ -272,13 +272,13 @@ class ImageFolder:
         others = [name for name in names if not name.lower().endswith(self.suffixes)]
         if others:
             kinds = collections.Counter(Path(name).suffix.lower() for name in others)
-            counted = [
+            kinds_counted = [
                 f"{count:,} {printable(kind) or 'without a suffix'}"
                 for kind, count in kinds.most_common()
             ]
             log.info(
-                "%s: %s files are left out; limner does not read them: %s.",
-                self.path, f"{len(others):,}", _some(counted),
+                "%s: limner leaves out %s that it does not read: %s.",
+                self.path, counted(len(others), "file"), _some(kinds_counted),
             )  # fmt: skip
 
 

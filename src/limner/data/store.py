@@ -36,6 +36,7 @@ from limner.data.decoded_folder import NUM_THREADS, OnCorrupt, decoded_folder
 from limner.data.picture_texts import PictureTexts
 from limner.data.sources import Pictures
 from limner.errors import UserError
+from limner.files.printable import counted
 
 log = logging.getLogger(__name__)
 
@@ -251,21 +252,20 @@ def _streamed(
 def _say_what_was_done(about: Mapping[str, Any], image_shape: Sequence[int]) -> None:
     if about["num_converted"]:
         log.info(
-            "%s of %s images with another mode or size were converted to data.image_shape=%s "
-            "(%s).",
+            "%s of %s with another mode or size, converted to data.image_shape=%s (%s).",
             f"{about['num_converted']:,}",
-            f"{about['num_images']:,}",
+            counted(about["num_images"], "image"),
             list(image_shape),
             RESIZE,
         )
     if about.get("num_transparent"):
         log.info(
-            "%s images have transparent pixels, which show the colour data.background=%s.",
-            f"{about['num_transparent']:,}",
+            "%s with transparent pixels, which show the colour data.background=%s.",
+            counted(about["num_transparent"], "image"),
             about["background"],
         )
     if about["num_skipped"]:
-        log.warning("%d corrupt images were skipped.", about["num_skipped"])
+        log.warning("Skipped %s.", counted(about["num_skipped"], "corrupt image"))
 
 
 def _disk_has_room(size: int) -> bool:
