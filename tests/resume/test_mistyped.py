@@ -75,7 +75,7 @@ def unknown(*words: str) -> str:
         ("model=gan=x", "model=gan=x: not of the form GROUP=OPTION"),
         ("=3", "=3: not of the form key=value"),
         ("model=3", "model=3: there is no such option\nOptions of model: cgan,"),
-        ("data=null", "data=null: there is no such option\nOptions of data: celeba,"),
+        ("data=null", "data=null: there is no such option\nOptions of data: captioned, celeba,"),
         ("'model={a: 1}'", "there is no such option"),
     ],
 )
