@@ -200,7 +200,12 @@ def card(name: str) -> str:
     protocol = {"update": name, "split": name, name: [name, "x" * 190 + f" {name}"]}
     return model_card(
         SimpleNamespace(
-            module=torch.nn.Linear(1, 1), is_conditional=False, reads_frames=False, update=1
+            module=torch.nn.Linear(1, 1),
+            is_conditional=False,
+            reads_frames=False,
+            reads_text=False,
+            config={"data": {}},
+            update=1,
         ),
         {
             "limner": "1",

@@ -51,7 +51,7 @@ def test_run_on_parquet_files_resumes_exactly_after_they_were_moved(
     assert "words, vocabulary of 5" in " ".join(result.out.split())
     shutil.move(tmp_path / "set", tmp_path / "moved")
     result = run("resume=parts", "trainer.max_steps=4")
-    assert f"data.path={tmp_path}/set must be a folder" in result.err
+    assert f"data.path={tmp_path}/set does not exist" in result.err
     result = run("resume=parts", "trainer.max_steps=4", "data.path=moved")
     assert result.code == 0, result.err
     whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")

@@ -36,5 +36,7 @@ def test_check_groups_names_the_base_that_an_own_data_file_inherits(composed):
     config = composed()
     with open_dict(config):
         config.data = {"name": "shapes", "image_shape": [1, 8, 8]}
-    with pytest.raises(UserError, match=r"(?s)defaults: \[base/images@_here_, .*data=celeba, "):
+    with pytest.raises(
+        UserError, match=r"(?s)defaults: \[base/images@_here_, .*data=captioned, celeba, "
+    ):
         check_groups(config)

@@ -109,7 +109,8 @@ def test_own_code_of_every_data_set_of_limner_is_empty(composed, data):
     written = file.read_text()
     if "base/pictures" in written:
         written += (file.parent / "base" / "pictures.yaml").read_text()
-    words = [f"data.{key}=x" for key in ("path", "root") if f"\n{key}: ???" in written]
+    keys = ("path", "root", "input_column")
+    words = [f"data.{key}=x" for key in keys if f"\n{key}: ???" in written]
     config = composed(f"data={data}", *words)
     assert own_code(instantiate(config.data.source)) == []
 

@@ -47,7 +47,7 @@ def vae(shift=0.0, widening=1.0, encoder=None, decoder=None, likelihood=None, nu
         likelihood=likelihood or GaussianLikelihood(sigma=SIGMA),
         prior=StandardNormal(latent_dim=2),
         objective=Elbo(free_bits=None), latent_dim=2, kl_weight=1.0, kl_schedule=None,
-        num_classes=num_classes, optimizer=torch.optim.Adam, ema_half_life=None,
+        num_classes=num_classes, text=None, optimizer=torch.optim.Adam, ema_half_life=None,
         gradients=Gradients(max_norm=None, accumulate=1),
     )  # fmt: skip
 

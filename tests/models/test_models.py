@@ -92,7 +92,7 @@ def test_models_refuse_invalid_values(loss, penalty, discriminator, steps, messa
     with pytest.raises(ValueError, match=message):
         GAN(
             generator=nn.Identity(), discriminator=discriminator, loss=loss, auxiliary=None,
-            penalty=penalty, augmentation=None, latent_dim=2, num_classes=None,
+            penalty=penalty, augmentation=None, latent_dim=2, num_classes=None, text=None,
             num_discriminator_steps=steps, optimizer=torch.optim.Adam, discriminator_lr=None,
             gradients=Gradients(max_norm=None, accumulate=1), ema_half_life=None, ema_ramp=None,
             num_standing_batches=None,

@@ -68,8 +68,8 @@ def linear(encoder, objective):
     return VAE(
         encoder=encoder, decoder=Back(), likelihood=GaussianLikelihood(sigma=1.0),
         prior=StandardNormal(latent_dim=1), objective=objective, latent_dim=1, kl_weight=1.0,
-        kl_schedule=None, num_classes=None, optimizer=torch.optim.Adam, ema_half_life=None,
-        gradients=Gradients(max_norm=None, accumulate=1),
+        kl_schedule=None, num_classes=None, text=None, optimizer=torch.optim.Adam,
+        gradients=Gradients(max_norm=None, accumulate=1), ema_half_life=None,
     )  # fmt: skip
 
 
@@ -196,7 +196,7 @@ def test_draw_of_one_step_without_attention_is_a_vae(composed):
         encoder=FirstLook(painter.network), decoder=OnlyStep(painter.network["decoder"]),
         likelihood=painter.likelihood, prior=prior, objective=Elbo(free_bits=None),
         latent_dim=painter.latent_dim, kl_weight=1.0, kl_schedule=None, num_classes=None,
-        optimizer=None, gradients=None, ema_half_life=None,
+        text=None, optimizer=None, gradients=None, ema_half_life=None,
     )  # fmt: skip
     eps = torch.randn(2, 6, painter.latent_dim).transpose(0, 1)
     found, expected = (

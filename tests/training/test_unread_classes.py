@@ -105,7 +105,7 @@ def test_each_network_of_limner_reads_the_classes_of_a_conditional_vae(refused, 
 def test_own_network_must_take_the_codes_of_texts(refused):
     texts = [
         "data=shapes", "data.captions=true", "data.num_tokens=9", "data.text_length=4",
-        "network=mlp", "model.text.num_layers=0",
+        "network=mlp", "model.text.num_blocks=0",
     ]  # fmt: skip
     gan, vae = [*texts, "model/condition=text"], [*texts, "model/condition=text_vae"]
     for role, words in (("generator", ["model=gan", *gan]), ("decoder", ["model=vae", *vae])):
