@@ -51,7 +51,7 @@ class CaptionScores(Scores):
         matching: Judge of captions.
         attributes: Judge of attributes.
 
-    The other arguments are those of `Scores`.
+    For the other arguments see `Scores`.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class CaptionScores(Scores):
 
     @property
     def names(self) -> set[str]:
-        """Log keys of the scores that are computed; those of captions once the data are known."""
+        """Log keys of the scores; the scores of captions are known once the data are."""
         return super().names | {f"val/{name}" for name in self.scorer.names}
 
     def refuse_model(self, model: L.LightningModule, data: RealImages) -> None:

@@ -178,7 +178,7 @@ class Scores(L.Callback):
         return {}
 
     def further(self, model: Any, device: torch.device, pause: Pause | None) -> dict[str, Score]:
-        """Return scores of a model beside those of `compare` by name; here none."""
+        """Return further scores of a model by name, in addition to `compare`; here none."""
         return {}
 
     def check_scores(self, scores: Sequence[str]) -> None:

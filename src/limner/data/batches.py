@@ -79,7 +79,7 @@ class TrainingBatches:
         update: Function that returns the number of completed updates.
         features: Features float32 (N, F) of all images of the store, for an augmentation of None;
             None if they are not known.
-        captions: Captions of images that have several, of which each epoch draws one; None if
+        captions: Captions of images that have several; each epoch draws one of them. None if
             each image has one caption, or none.
     """
 

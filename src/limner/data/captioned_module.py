@@ -39,13 +39,13 @@ class CaptionedDataModule(ImageDataModule):
     Args:
         max_words: Largest number of tokens of a caption; the rest of a caption is left out.
         vocabulary_size: Largest number of words of the vocabulary; the rare words are left out.
-        vocabulary: Words joined by spaces, such as those of an earlier run; or `hf:NAME` for the
-            tokens of a pretrained network; None for the words of the training captions.
+        vocabulary: Words joined by spaces, such as a vocabulary of an earlier run; or `hf:NAME` for
+            the tokens of a pretrained network; None for the words of the training captions.
         num_tokens: Number of tokens of the vocabulary, a fact; None before the data are open.
         text_length: Number L of tokens of each caption; None for that of the longest training
             caption, but at most `max_words`.
 
-    The other arguments are those of `ImageDataModule`.
+    For the other arguments see `ImageDataModule`.
     """
 
     tokenizer: Tokenizer | None = None
@@ -151,7 +151,7 @@ class CaptionedDataModule(ImageDataModule):
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raise `UserError` if the training images or captions differ from those of `state`."""
+        """Raise `UserError` if the training images or captions differ from `state`."""
         super().load_state_dict(state)
         if state.get("captions") != self.state_dict().get("captions"):
             raise UserError(

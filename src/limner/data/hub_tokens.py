@@ -42,7 +42,7 @@ class HubTokens:
 
     @property
     def num_tokens(self) -> int:
-        """Number of different tokens: those of the network, and padding."""
+        """Number of different tokens: all tokens of the network, and padding."""
         return len(self._tokenizer) + 1
 
     def encode(self, text: str, length: int) -> list[int]:

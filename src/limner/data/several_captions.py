@@ -1,4 +1,4 @@
-"""Tokens of images that have several captions each, of which each epoch of training draws one."""
+"""Tokens of images with several captions each; each epoch of training draws one of them."""
 
 __all__ = ["SeveralCaptions"]
 

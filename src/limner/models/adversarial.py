@@ -4,7 +4,7 @@
 
 T is the augmentation, if there is one. Both players of a conditional model get the class y of x,
 G(z, y) and D(x, y); or D predicts the class, and an auxiliary loss of the prediction is added. If
-y is a text, the auxiliary losses are those of `limner.losses.matching`.
+y is a text, see `limner.losses.matching` for the auxiliary losses.
 """
 
 __all__ = ["AdversarialObjective", "Inputs", "PlayerLosses"]

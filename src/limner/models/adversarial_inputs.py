@@ -35,7 +35,7 @@ def draw_inputs(
 ) -> list[Inputs]:
     """Return the inputs of an update: of each step of D, and then of G's step.
 
-    `images` and `labels` are those of all D's steps. G's step has the real images and labels of
+    `images` and `labels` belong to all D's steps. G's step has the real images and labels of
     D's last step, and other random numbers.
     """
     num_draws = num_draws_of(augmentation)

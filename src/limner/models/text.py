@@ -123,7 +123,7 @@ def with_texts(
 
 
 def own_weights(generator: nn.Module) -> Iterator[Parameter]:
-    """Return the weights that G's losses train: all but those of an encoder of texts."""
+    """Return the weights that G's losses train: all except the encoder of texts."""
     is_text = isinstance(generator, TextGenerator)
     for name, weight in generator.named_parameters():
         if not (is_text and name.startswith("encoder.")):

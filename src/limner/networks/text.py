@@ -5,7 +5,7 @@
     code = W norm(mean of h_i) / its length
 
 Only the tokens that are no padding count: neither attention nor mean sees the others. The token
-numbers are those of `limner.data.vocabulary`: 0 is padding.
+numbers come from `limner.data.vocabulary`: 0 is padding.
 """
 
 __all__ = ["PADDING", "TextEncoder"]
