@@ -39,8 +39,8 @@ class CaptionedDataModule(ImageDataModule):
     Args:
         max_words: Largest number of tokens of a caption; the rest of a caption is left out.
         vocabulary_size: Largest number of words of the vocabulary; the rare words are left out.
-        vocabulary: Words joined by spaces, such as a vocabulary of an earlier run; or `hf:NAME` for
-            the tokens of a pretrained network; None for the words of the training captions.
+        vocabulary: Words joined by spaces, such as a vocabulary of an earlier run; or `hf:NAME`
+            for the tokens of a pretrained network; None for the words of the training captions.
         num_tokens: Number of tokens of the vocabulary, a fact; None before the data are open.
         text_length: Number L of tokens of each caption; None for that of the longest training
             caption, but at most `max_words`.
