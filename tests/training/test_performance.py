@@ -306,3 +306,22 @@ def test_training_step_that_waits_is_noticed(run, monkeypatch):
     watch(monkeypatch, VAE)
     with pytest.raises(AssertionError, match="waits for the device"):
         run("metrics=none", "logger=none", "trainer.max_steps=1", "debug=true")
+
+
+@pytest.mark.parametrize(
+    "precision, supported, kind, warns",
+    [
+        ("bf16-mixed", False, "cpu", True),
+        ("bf16-true", False, "cpu", True),
+        ("bf16-mixed", True, "cpu", False),
+        ("32-true", False, "cpu", False),
+        ("bf16-mixed", False, "cuda", False),
+    ],
+)
+def test_a_processor_that_only_imitates_bfloat16_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, precision: str, supported: bool, kind: str, warns: bool
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    warning = performance.slow_bfloat16(precision, device=torch.device(kind))
+    assert (warning is not None) == warns
+    assert warning is None or precision in warning

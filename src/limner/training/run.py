@@ -42,7 +42,7 @@ from limner.training.left_out import unfit_baselines, unvalidated
 from limner.training.length import Length, refuse_endless
 from limner.training.opening import opening, zero_rate
 from limner.training.own_parts import try_own_parts
-from limner.training.performance import keep_freed_memory, layout_for
+from limner.training.performance import keep_freed_memory, layout_for, slow_bfloat16
 from limner.training.progress import Progress
 from limner.training.style_pictures import read_style_pictures
 from limner.training.trainer import make_trainer, num_processes
@@ -172,6 +172,7 @@ class Run:
         advice = advice_without(self.model) if self.last is None else None
         for warning in (
             zero_rate(self.config),
+            slow_bfloat16(self.trainer.precision, device=self.trainer.strategy.root_device),
             advice,
             unvalidated(self.config, self.model, self.data),
             unfit_baselines(self.config, self.data, "validation"),
