@@ -309,7 +309,7 @@ def test_training_step_that_waits_is_noticed(run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "precision, supported, kind, warns",
+    ("precision", "supported", "kind", "warns"),
     [
         ("bf16-mixed", False, "cpu", True),
         ("bf16-true", False, "cpu", True),
