@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import limner
 from limner.commands import export
 from limner.data.vocabulary import parse
+from limner.files.pictures import grid_captions
 from test_picture_runs import difference, weights
 from test_training import checkpoint, execute, same
 from test_training import difference as largest_difference
@@ -73,6 +75,16 @@ def test_an_export_keeps_vocabulary_and_captions_and_draws_the_same_images(finis
     assert f"| texts | at most {length} words, vocabulary of {words} |" in card
     assert "| combinations in no training image | red circle |" in card
     assert "| classes |" not in card, "the model reads none"
+
+
+def test_the_last_grid_of_samples_records_the_caption_of_each_image(finished):
+    whole = finished("gan")
+    trained = limner.load(whole, device="cpu")
+    with Image.open(whole / "final.png") as picture:
+        captions = grid_captions(picture)
+    assert len(captions) == 4
+    words = set(parse(trained.config["data"]["vocabulary"]).words)
+    assert all(text and set(text.split()) <= words for text in captions)
 
 
 def test_two_processes_train_a_model_of_texts_like_one(tmp_path, run):

@@ -2,6 +2,7 @@
 
 __all__ = ["Pictures", "class_labels", "grid", "interleave", "rows_of_classes"]
 
+import json
 from collections.abc import Iterable, Sequence
 
 import lightning as L
@@ -13,7 +14,9 @@ from torchvision.utils import make_grid
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.run_pictures import PeriodicPictures, write_picture
 from limner.callbacks.validation_images import held_out
+from limner.files.pictures import CAPTIONS
 from limner.interfaces import Completes, Reconstructs, Samples, label_kwargs
+from limner.models.conditions import drawn_labels
 from limner.pixels import to_uint8
 from limner.randomness import generator_for
 
@@ -57,11 +60,14 @@ class Pictures(PeriodicPictures):
     def _draw_samples(self, trainer: L.Trainer, model: L.LightningModule, name: str) -> None:
         generator = generator_for(self.seed, "pictures")
         rows: list[str] = []
+        captions = None
         if model.num_classes is None:
-            images = model.sample(self.num_images, generator=generator)
+            texts = self._draw_texts(model)
+            images = model.sample(self.num_images, generator=generator, **label_kwargs(texts))
             columns = round(self.num_images**0.5)
-            reads_text = getattr(model, "reads_text", False)
-            about = ["Drawn for captions of training images."] if reads_text else []
+            about = [] if texts is None else ["Drawn for captions of training images."]
+            if texts is not None and getattr(trainer.datamodule, "has_text", False):
+                captions = [trainer.datamodule.tokenizer.decode(row) for row in texts.tolist()]
         else:
             labels, columns = rows_of_classes(model.num_classes, self.num_images)
             images = model.sample(len(labels), generator=generator, labels=labels)
@@ -78,8 +84,18 @@ class Pictures(PeriodicPictures):
             about=" ".join(about),
             rows=rows,
         )
+        if captions is not None:
+            picture.info[CAPTIONS] = json.dumps(captions)  # for `limner compare --blind`
         caption = " ".join(["Samples.", *about])
         write_picture(trainer, picture, name, key="samples", caption=caption)
+
+    def _draw_texts(self, model: L.LightningModule) -> Tensor | None:
+        """Draw the texts (num_images, L) of a grid; None if the model reads none."""
+        if not getattr(model, "reads_text", False):
+            return None
+        return drawn_labels(
+            model, self.num_images, generator=generator_for(self.seed, "pictures of captions")
+        )
 
     def _draw_reconstructions(
         self, trainer: L.Trainer, model: L.LightningModule, name: str

@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from limner.files.atomic import atomic_file
-from limner.files.pictures import GRID
+from limner.files.pictures import CAPTIONS, GRID
 from limner.schedules import Interval
 from limner.warn_once import WarnOnce
 
@@ -101,7 +101,8 @@ def _save(picture: Image.Image, path: Path) -> None:
     if path.parent.name == SAMPLES:  # a deleted run folder is not created again here
         path.parent.mkdir(exist_ok=True)
     info = PngInfo()
-    if GRID in picture.info:
-        info.add_text(GRID, picture.info[GRID])
+    for key in (GRID, CAPTIONS):
+        if key in picture.info:
+            info.add_text(key, picture.info[key])
     with atomic_file(path, sync=False) as file:
         picture.save(file, format="PNG", compress_level=COMPRESSION, pnginfo=info)

@@ -7,6 +7,7 @@ picture is read.
 """
 
 __all__ = [
+    "CAPTIONS",
     "FORMATS",
     "GRID",
     "MAX_BYTES",
@@ -14,11 +15,13 @@ __all__ = [
     "SUFFIXES",
     "decode_picture",
     "grid_box",
+    "grid_captions",
     "load_picture",
     "open_picture",
 ]
 
 import io
+import json
 import logging
 import re
 import warnings
@@ -45,6 +48,9 @@ MAX_PIXELS = 100_000_000
 
 GRID = "limner:grid"
 """Key of the text "left,top,right,bottom" in a PNG: the box of the grid within its labels."""
+
+CAPTIONS = "limner:captions"
+"""Key of the captions of the images of a grid in a PNG: a list in JSON, in reading order."""
 
 BOX = re.compile(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})", re.ASCII)
 
@@ -118,6 +124,24 @@ def grid_box(picture: Image.Image) -> tuple[int, int, int, int]:
     if not (left < right <= picture.width and top < bottom <= picture.height):
         raise NotPlainError("has a damaged record of its grid")
     return left, top, right, bottom
+
+
+def grid_captions(picture: Image.Image) -> list[str] | None:
+    """Return the captions of the images of a grid that limner has drawn; None without captions.
+
+    Raises:
+        NotPlainError: If the record is no list of texts.
+    """
+    recorded = picture.info.get(CAPTIONS)
+    if recorded is None:
+        return None
+    try:
+        captions = json.loads(recorded)
+    except (ValueError, TypeError, RecursionError):
+        captions = None
+    if not isinstance(captions, list) or not all(isinstance(text, str) for text in captions):
+        raise NotPlainError("has a damaged record of its captions")
+    return captions
 
 
 def _either(words: tuple[str, ...]) -> str:

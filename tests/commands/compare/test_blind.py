@@ -17,12 +17,12 @@ from scipy.stats import binomtest
 from limner.callbacks.picture_labels import with_labels
 from limner.callbacks.pictures import grid
 from limner.callbacks.run_pictures import write_picture
-from limner.commands.compare.blind import page
+from limner.commands.compare.blind import chosen, page, shared_captions
 from limner.commands.compare.command import run
 from limner.commands.compare.runs import find
 from limner.commands.compare.tiles import tiles
 from limner.errors import UserError
-from limner.files.pictures import GRID
+from limner.files.pictures import CAPTIONS, GRID
 from support.blind_page import GREY, NEEDS_BROWSER, RED, look, plain
 from support.fake_runs import make_run
 
@@ -115,6 +115,71 @@ def test_blind_page_stores_pictures_in_random_order():
         orders.append(json.loads(base64.b64decode(data["key"]))["sides"])
     assert orders[0] != orders[1]
     assert all(0 < sum(order[:20]) < 20 for order in orders)
+
+
+def captioned(colour, *captions):
+    pictures = plain(colour, len(captions))
+    for picture, caption in zip(pictures, captions, strict=True):
+        picture.info["caption"] = caption
+    return pictures
+
+
+def test_captions_of_a_grid_come_with_its_pictures(tmp_path):
+    folder = make_run(tmp_path / "run")
+    info = PngInfo()
+    info.add_text(CAPTIONS, json.dumps(["a cat", "ein Bär", "a cat", "a dog"]))
+    Image.open(folder / "final.png").save(folder / "final.png", pnginfo=info)
+    cut = tiles(*find([folder]))
+    assert [picture.info["caption"] for picture in cut] == ["a cat", "ein Bär", "a cat", "a dog"]
+
+
+@pytest.mark.parametrize("record", ["[1, 2]", "{", '"a cat"', "[" * 100_000])
+def test_damaged_record_of_captions_is_refused(tmp_path, record):
+    folder = make_run(tmp_path / "run")
+    info = PngInfo()
+    info.add_text(CAPTIONS, record)
+    Image.open(folder / "final.png").save(folder / "final.png", pnginfo=info)
+    with pytest.raises(UserError, match=r"final\.png has a damaged record of its captions"):
+        tiles(*find([folder]))
+
+
+def test_shared_captions_are_those_for_which_every_side_has_a_picture():
+    sides = {
+        "a": captioned(GREY, "cat", "dog", "cat", "owl"),
+        "b": captioned(RED, "cat", "cat", "cat", "dog"),
+    }
+    assert shared_captions(sides) == ["cat", "cat", "dog"]
+    assert shared_captions({**sides, "c": plain(RED, 3)}) == []
+    taken = chosen(sides["a"], ["cat", "cat", "dog"])
+    assert [picture.info["caption"] for picture in taken] == ["cat", "cat", "dog"]
+    assert len({id(picture) for picture in taken}) == 3
+
+
+def test_blind_page_of_runs_with_captions_stores_the_caption_of_each_picture(tmp_path):
+    folders = []
+    for name, captions in (
+        ("1", ["cat", "dog", "owl", "cat"]),
+        ("2", ["owl", "cat", "ox", "</a>"]),
+    ):
+        folder = make_run(tmp_path / name, seed=int(name))
+        info = PngInfo()
+        info.add_text(CAPTIONS, json.dumps(captions))
+        Image.open(folder / "final.png").save(folder / "final.png", pnginfo=info)
+        folders.append(str(folder))
+    assert run(["--blind", *folders, f"to={tmp_path}/page.html"]) == 0
+    data, _ = stored((tmp_path / "page.html").read_text())
+    sides = json.loads(base64.b64decode(data["key"]))["sides"]
+    for side in (0, 1):
+        texts = [text for text, at in zip(data["captions"], sides, strict=True) if at == side]
+        assert sorted(texts) == ["cat", "owl"]
+
+
+def test_a_caption_cannot_end_the_data_of_a_page():
+    sides = {"a": plain(GREY, 1), "b": plain(RED, 1)}
+    text = "</script><script>alert(1)</script>"
+    html = page(sides, captions=[text], num_trials=1, num_images=1, seed=0)
+    assert "alert(1)" not in re.sub(r'id="data">.*?</script>', "", html, flags=re.DOTALL)
+    assert stored(html)[0]["captions"] == [text, text]
 
 
 def test_blind_page_offers_only_choices_for_which_there_are_pictures(
@@ -224,6 +289,27 @@ def test_blind_page_counts_choices_made_by_mouse_and_keys(chromium):
 
     opened.click("#again")
     assert opened.text("#count") == "1 of 6"
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+def test_blind_page_asks_which_picture_shows_the_caption(chromium):
+    opened, folder = chromium
+    texts = ["a cat", "a dog", "a cat", "an owl"]
+    html = page({"a": plain(GREY, 4), "b": plain(RED, 4)}, captions=texts,
+                num_trials=2, num_images=2, seed=0)  # fmt: skip
+    (folder / "captions.html").write_text(html, encoding="utf-8")
+    opened.open(folder / "captions.html")
+    asked = []
+    for _ in range(2):
+        asked += re.findall("“(.*?)”", opened.text("#question"))
+        assert opened.run(IS_RED) in ([False, True], [True, False])
+        look()
+        opened.press("1")
+    assert sorted(asked) == sorted(texts)
+    opened.click("#json")
+    saved = json.loads(downloaded(folder / "blind.json"))
+    assert [text for choice in saved["choices"] for text in choice["captions"]] == asked
 
 
 @pytest.mark.slow

@@ -3,9 +3,11 @@
 __all__ = ["Trials", "make", "page"]
 
 import base64
+import functools
 import hashlib
 import io
 import json
+import operator
 import os
 import random
 from collections import Counter
@@ -49,11 +51,17 @@ def make(runs: Sequence[Run], trials: Trials) -> str:
         message = f"A blind choice is among 2 to {MOST} runs or groups: got {len(sides)}."
         raise UserError("\n".join([message, *without]))
     pictures = {name: [tile for run in those for tile in cut[run]] for name, those in sides}
+    shared = shared_captions(pictures)
+    if shared:
+        pictures = {name: chosen(images, shared) for name, images in pictures.items()}
     fewest = min(len(images) for images in pictures.values())
     if fewest < trials.num_images:
         raise UserError(f"num_images={trials.num_images}: a run has no more than {fewest}.")
     count = min(trials.num_trials, fewest // trials.num_images)
-    made = page(pictures, num_trials=count, num_images=trials.num_images, seed=trials.seed)
+    made = page(
+        pictures, captions=shared or None, num_trials=count, num_images=trials.num_images,
+        seed=trials.seed,
+    )  # fmt: skip
     try:
         Path(trials.to).write_text(made, encoding="utf-8")
     except OSError as error:
@@ -63,7 +71,12 @@ def make(runs: Sequence[Run], trials: Trials) -> str:
 
 
 def page(
-    pictures: Mapping[str, Sequence[Image.Image]], *, num_trials: int, num_images: int, seed: int
+    pictures: Mapping[str, Sequence[Image.Image]],
+    *,
+    captions: Sequence[str] | None = None,
+    num_trials: int,
+    num_images: int,
+    seed: int,
 ) -> str:
     """Return a page with all its pictures, program and style, which needs no other file.
 
@@ -73,6 +86,8 @@ def page(
     Args:
         pictures: Mapping of the name of each side to its pictures, `num_trials * num_images` or
             more.
+        captions: Captions of the pictures of every side, in order; None without captions. Each
+            choice shows pictures of the same captions.
         num_trials: Number of choices.
         num_images: Number of pictures of each side in one choice.
         seed: Seed of the stored order.
@@ -80,22 +95,39 @@ def page(
     needed = num_trials * num_images
     order = random.Random(seed)
     names = order.sample(list(pictures), k=len(pictures))
-    drawn = [
-        (side, _data_uri(image))
-        for side, name in enumerate(names)
-        for image in order.sample(list(pictures[name]), k=needed)
-    ]
+    same = None if captions is None else order.sample(range(len(captions)), k=needed)
+    drawn = []
+    for side, name in enumerate(names):
+        picked = same or order.sample(range(len(pictures[name])), k=needed)
+        drawn += [(side, place, _data_uri(pictures[name][place])) for place in picked]
     order.shuffle(drawn)
-    shown = [uri for _, uri in drawn]
-    key = {"names": [printable(name) for name in names], "sides": [side for side, _ in drawn]}
+    shown = [uri for *_, uri in drawn]
+    key = {"names": [printable(name) for name in names], "sides": [side for side, *_ in drawn]}
     data = {
         "id": hashlib.sha256("".join(shown).encode()).hexdigest()[:16],
         "trials": num_trials,
         "images": num_images,
         "key": base64.b64encode(json.dumps(key).encode()).decode(),
         "pictures": shown,
+        "captions": captions and [printable(captions[place]) for _, place, _ in drawn],
     }
-    return TEMPLATE.read_text(encoding="utf-8").replace("{{data}}", json.dumps(data))
+    text = json.dumps(data).replace("<", "\\u003c")  # a caption cannot end the script
+    return TEMPLATE.read_text(encoding="utf-8").replace("{{data}}", text)
+
+
+def shared_captions(pictures: Mapping[str, Sequence[Image.Image]]) -> list[str]:
+    """Return the captions for which every side has pictures, each as often as all sides have."""
+    counts = [Counter(image.info.get("caption") for image in side) for side in pictures.values()]
+    shared = functools.reduce(operator.and_, counts)
+    return sorted(caption for caption in shared.elements() if caption is not None)
+
+
+def chosen(images: Sequence[Image.Image], captions: Sequence[str]) -> list[Image.Image]:
+    """Return a picture of each caption, in order; no picture is returned twice."""
+    of: dict[str, list[Image.Image]] = {}
+    for image in images:
+        of.setdefault(image.info.get("caption"), []).append(image)
+    return [of[caption].pop(0) for caption in captions]
 
 
 def _cut(runs: Sequence[Run]) -> tuple[dict[Run, list[Image.Image]], list[str]]:

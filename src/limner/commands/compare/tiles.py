@@ -11,7 +11,7 @@ from PIL import Image
 
 from limner.commands.compare.records import Run, inside
 from limner.errors import UserError
-from limner.files.pictures import grid_box
+from limner.files.pictures import CAPTIONS, grid_box, grid_captions
 from limner.files.plain import NotPlainError, read_bytes
 from limner.files.printable import printable
 
@@ -28,6 +28,8 @@ SHAPE = re.compile(r"\[(\d{1,5}),(\d{1,5}),(\d{1,5})\]", re.ASCII)
 def tiles(run: Run) -> list[Image.Image]:
     """Cut a run's `final.png` into its single pictures.
 
+    The `info` of a picture that was drawn for a caption has the caption under the key "caption".
+
     Raises:
         UserError: If the file cannot be read, or if its layout does not match the run's config.
     """
@@ -35,7 +37,10 @@ def tiles(run: Run) -> list[Image.Image]:
         shape = _image_shape(run)
         most = _num_images(run)
         grid = _opened(inside(run.folder, "final.png"))
-        return _cut(grid, *shape)[:most]
+        cut = _cut(grid, *shape)[:most]
+        for picture, caption in zip(cut, _captions(grid) or [], strict=False):
+            picture.info["caption"] = caption
+        return cut
     except NotPlainError as error:
         raise UserError(f"{run.title}: {printable(error)}.") from error
 
@@ -69,7 +74,10 @@ def _opened(path: Path) -> Image.Image:
             width, height = file.size
             if width * height > MAX_PIXELS:
                 raise NotPlainError(f"final.png is too large ({width}x{height} pixels)")
-            return file.convert("RGB").crop(_box(file))
+            grid = file.convert("RGB").crop(_box(file))
+            if CAPTIONS in file.info:
+                grid.info[CAPTIONS] = file.info[CAPTIONS]
+            return grid
     except NotPlainError:
         raise
     except Image.DecompressionBombError as error:
@@ -89,6 +97,13 @@ def _content(path: Path) -> bytes:
 def _box(picture: Image.Image) -> tuple[int, int, int, int]:
     try:
         return grid_box(picture)
+    except NotPlainError as error:
+        raise NotPlainError(f"final.png {error}") from error
+
+
+def _captions(picture: Image.Image) -> list[str] | None:
+    try:
+        return grid_captions(picture)
     except NotPlainError as error:
         raise NotPlainError(f"final.png {error}") from error
 
