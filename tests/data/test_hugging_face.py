@@ -166,13 +166,14 @@ def test_code_of_a_data_set_is_refused_and_never_run(tmp_path):
         ({"a.parquet": "no parquet"}, "cannot be read as a data set"),
     ],
 )
-def test_folder_without_pictures_is_refused_in_one_message(tmp_path, files, message):
+def test_folder_without_pictures_is_refused_in_one_message(tmp_path, capfd, files, message):
     (tmp_path / "set").mkdir()
     for name, text in files.items():
         (tmp_path / "set" / name).write_text(text)
     with pytest.raises(UserError, match=message) as caught:
         opened(tmp_path / "set")
     assert str(caught.value).count("\n") < 3
+    assert capfd.readouterr().err == "", "the package datasets says nothing"
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ The package `datasets` is imported when the data are opened, since its import ta
 
 __all__ = ["HuggingFace", "open_data_set"]
 
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from limner.data import hub_columns
@@ -144,14 +146,23 @@ def open_data_set(source: Any) -> tuple[DataFiles, dict[str, Any]]:
         raise UserError(EXTRA) from error
     files = locate(source.path, source.revision, source.subset)
     source.commit = files.commit
-    shown = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
+    with _quiet(datasets):
         found = _built(source.path, files.path, source.subset)
-    finally:
-        if not shown:
-            datasets.enable_progress_bars()
     return files, _renamed(found, source.train_split)
+
+
+@contextlib.contextmanager
+def _quiet(datasets: ModuleType) -> Iterator[None]:
+    """Hide the progress and the messages of `datasets`, since limner reports errors itself."""
+    hidden, level = datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(level)
+        if not hidden:
+            datasets.enable_progress_bars()
 
 
 def _built(name: str, path: Path, subset: str | None) -> Mapping[str, Any]:
