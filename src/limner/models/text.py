@@ -45,13 +45,21 @@ class TextGenerator(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return images (B, C, H, W) in [-1, 1]."""
+        z, codes = self.read(z, labels)
+        return self.network(z, labels=codes)
+
+    def read(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the network reads: codes z (B, latent_dim), and codes of the texts.
+
+        One text may stand for all z. Without conditioning augmentation, it has one code.
+        """
         codes = self.encoder(labels).detach()
         if self.weight is not None:
             mean, logvar = self.gaussian(codes).chunk(2, dim=1)
             eps = z[:, : self.encoder.code_dim]
             codes = mean + (logvar / 2).exp() * eps
             z = torch.cat([torch.zeros_like(eps), z[:, eps.shape[1] :]], dim=1)
-        return self.network(z, labels=codes)
+        return z, codes
 
     def losses(self, labels: Tensor) -> dict[str, Tensor]:
         """Return further losses () of G by name, for texts int64 (B, L)."""
