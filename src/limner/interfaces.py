@@ -14,8 +14,8 @@ __all__ = [
     "AdversarialLoss", "Augmentation", "AuxiliaryLoss", "Batch", "Completes",
     "DiscriminatorObserver", "DiscriminatorStatistics", "DrawsCodes", "Encodes",
     "FeatureExtractor", "Features", "Generates", "ImageStore", "OptimizerFactory", "RealImages",
-    "Reconstructs", "Samples", "Schedule", "label_kwargs", "missing_members", "reference_view",
-    "trait",
+    "Reconstructs", "Samples", "Schedule", "StyleGenerator", "label_kwargs",
+    "missing_members", "reference_view", "trait",
 ]  # fmt: skip
 
 from collections.abc import Iterable
@@ -159,6 +159,39 @@ class Generates(Protocol):
 
         A conditional model needs labels int64 (B,).
         """
+
+
+@runtime_checkable
+class StyleGenerator(Protocol):
+    """A generator whose layers read styles w: images = paint(styles(z)), as in StyleGAN2.
+
+    Its codes are z (B, latent_dim), or z with `num_draws` further numbers from N(0, 1) behind it.
+    With z alone, the noise inputs are 0 and no styles are mixed. With a text, `labels` are codes.
+    """
+
+    latent_dim: int
+    num_draws: int = 0
+    """Number of further random numbers per image: noise inputs, and mixing in training."""
+    num_styles: int
+    """Number of styles that an image has, from the coarsest layer to the finest."""
+
+    def styles(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return w (B, style_dim) of z (B, latent_dim): the mapping network."""
+
+    def paint(self, w: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return images (B, C, H, W), about in [-1, 1], of styles.
+
+        Args:
+            w: Styles (B, style_dim), or of each layer (B, num_styles, style_dim).
+            noise: Numbers (B, num_noise) of the noise inputs, the first of the `num_draws`; None
+                for zeros.
+        """
+
+    def modulations(self) -> list[Tensor]:
+        """Return the weight (channels, style_dim) of the linear layer that reads each style."""
+
+    def __call__(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return images (B, C, H, W) of codes (B, latent_dim or latent_dim + num_draws)."""
 
 
 @runtime_checkable

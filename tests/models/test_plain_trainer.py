@@ -148,7 +148,7 @@ def test_validation_losses_equal_training_losses_without_penalties(parts, condit
     torch.manual_seed(1)
     inputs, _ = module.objective.draw_inputs(
         batch["image"], given_labels(module, batch), module.noise, num_steps=1,
-        latent_dim=module.latent_dim,
+        num_normal=module.num_normal,
     )  # fmt: skip
     expected = (
         module.objective.discriminator_losses(inputs, 0, update=0).means

@@ -129,7 +129,7 @@ def validation_losses(model: "GAN", batch: Batch) -> dict[str, Tensor]:
     """
     objective, real = model.objective, batch["image"]
     labels = label_kwargs(given_labels(model, batch))
-    z = torch.randn(len(real), model.latent_dim).to(real)
+    z = torch.randn(len(real), model.num_normal).to(real)
     fake = model.generator(z, **labels)
     has_auxiliary, losses = (auxiliary := objective.auxiliary) is not None, {}
     (real_logits, real_more), (fake_logits, fake_more) = (

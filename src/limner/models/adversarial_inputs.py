@@ -17,7 +17,7 @@ class Inputs(NamedTuple):
 
     real: Tensor  # images (B, C, H, W) in [-1, 1]
     labels: Tensor | None  # classes or texts of both images of a pair; None if unconditional
-    z: Tensor  # codes (B, latent_dim)
+    z: Tensor  # codes (B, latent_dim), with the further numbers of a `StyleGenerator` behind z
     for_real: Tensor  # random numbers (B, num_draws) to augment the real images with
     for_fake: Tensor  # random numbers (B, num_draws) to augment the fake images with
     for_penalty: Tensor  # random numbers (B, num_draws) of the penalties
@@ -29,21 +29,21 @@ def draw_inputs(
     noise: Noise,
     *,
     num_steps: int,
-    latent_dim: int,
+    num_normal: int,
     augmentation: Augmentation | None,
     penalty: Penalties,
 ) -> list[Inputs]:
     """Return the inputs of an update: of each step of D, and then of G's step.
 
-    `images` and `labels` belong to all D's steps. G's step has the real images and labels of
-    D's last step, and other random numbers.
+    `images` and `labels` belong to all D's steps. A code has `num_normal` numbers. G's step has
+    the real images and labels of D's last step, and other random numbers.
     """
     num_draws = num_draws_of(augmentation)
     reals = images.chunk(num_steps)
     given = [None] * num_steps if labels is None else labels.chunk(num_steps)
     steps = []
     for real, label in zip([*reals, reals[-1]], [*given, given[-1]], strict=True):
-        z = noise.normal(real, latent_dim)
+        z = noise.normal(real, num_normal)
         uniform = noise.uniform(real, 2 * num_draws)
         for_real, for_fake = uniform[:, :num_draws], uniform[:, num_draws:]
         for_penalty = noise.uniform(real, penalty.num_draws)

@@ -187,7 +187,7 @@ class CycleGAN(L.LightningModule):
 
     def _draw(self, objective: AdversarialObjective, real: Tensor) -> list[Inputs]:
         """Return the inputs of the steps of D and of the generators, without fake images."""
-        return objective.draw_inputs(real, None, self.noise, num_steps=1, latent_dim=0)
+        return objective.draw_inputs(real, None, self.noise, num_steps=1, num_normal=0)
 
     def _generator_step(
         self, inputs_a: Inputs, inputs_b: Inputs

@@ -20,7 +20,9 @@ from limner.interfaces import (
     AuxiliaryLoss,
     Batch,
     OptimizerFactory,
+    StyleGenerator,
     label_kwargs,
+    trait,
 )
 from limner.losses.diagnostics import means
 from limner.losses.penalty import Penalties, Weighted
@@ -41,7 +43,7 @@ class GAN(L.LightningModule):
 
     Args:
         generator: Network from z (B, latent_dim), and labels (B,) if conditional, to images
-            (B, C, H, W) in [-1, 1].
+            (B, C, H, W); samples are clamped to [-1, 1]. See also `StyleGenerator`.
         discriminator: Network from images, and labels if conditional, to logits (B,), large for
             real images. With an `auxiliary` loss the logits are (B, 1 + num_classes), the class
             logits last. With logits (B, K) of K heads, the mean of their losses is minimised.
@@ -103,6 +105,7 @@ class GAN(L.LightningModule):
             generator, discriminator, loss, auxiliary, self.penalty, augmentation
         )
         self.latent_dim, self.num_classes = latent_dim, num_classes
+        self.num_normal = latent_dim + trait(generator, StyleGenerator, "num_draws")
         self.batches_per_update, self.gradients = num_discriminator_steps, gradients
         self.optimizer, self.discriminator_lr = optimizer, discriminator_lr
         self.ema = make_ema(generator, ema_half_life, ramp=ema_ramp)
@@ -127,7 +130,10 @@ class GAN(L.LightningModule):
         return self.generate(*self._draw_codes(num_images, labels, generator=generator))
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return images (B, C, H, W) of codes (B, latent_dim); use the EMA weights if any."""
+        """Return images (B, C, H, W) of codes; use the EMA weights if any.
+
+        Codes are z (B, latent_dim), or with the further numbers of a style generator.
+        """
         network = self.generator if self.ema is None else self.ema.network
         if self.standing is not None:
             network = self.standing.of(network, update=self.global_step, draw=self._draw_images)
@@ -137,7 +143,7 @@ class GAN(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         *discriminator_inputs, generator_inputs = self.objective.draw_inputs(
             batch["image"], given_labels(self, batch), self.noise,
-            num_steps=self.batches_per_update, latent_dim=self.latent_dim,
+            num_steps=self.batches_per_update, num_normal=self.num_normal,
         )  # fmt: skip
         self.discriminator.requires_grad_(True)
         first_step = self.global_step * self.batches_per_update
@@ -176,7 +182,7 @@ class GAN(L.LightningModule):
     def _draw_codes(
         self, num_images: int, labels: Tensor | None, *, generator: Generator | None
     ) -> tuple[Tensor, Tensor | None]:
-        z = torch.randn(num_images, self.latent_dim, generator=generator)
+        z = torch.randn(num_images, self.num_normal, generator=generator)
         if labels is None:
             labels = drawn_labels(self, num_images, generator=generator)
         return z, labels
@@ -186,4 +192,4 @@ class GAN(L.LightningModule):
 
     def _generate(self, network: nn.Module, z: Tensor, labels: Tensor | None) -> Tensor:
         labels = None if labels is None else labels.to(self.device)
-        return network(z.to(self.device, self.dtype), **label_kwargs(labels))
+        return network(z.to(self.device, self.dtype), **label_kwargs(labels)).clamp(-1, 1)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from limner.interfaces import AuxiliaryLoss
+from limner.interfaces import AuxiliaryLoss, StyleGenerator, trait
 from limner.losses.kl import kl_standard_normal
 from limner.losses.matching import Matched
 
@@ -42,6 +42,11 @@ class TextGenerator(nn.Module):
         self.network, self.encoder, self.weight = network, encoder, augmentation_weight
         if augmentation_weight is not None:
             self.gaussian = nn.Linear(encoder.code_dim, 2 * encoder.code_dim)
+
+    @property
+    def num_draws(self) -> int:
+        """Number of random numbers behind z, see `StyleGenerator`."""
+        return trait(self.network, StyleGenerator, "num_draws")
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return images (B, C, H, W) in [-1, 1]."""
@@ -112,7 +117,8 @@ def with_texts(
     if not hasattr(discriminator, "features") or not isinstance(head, nn.Linear):
         raise ValueError(
             f"model/condition=text needs a discriminator with features(images) and a last layer "
-            f"`classify`;\n{name} has none: choose network=dcgan, mlp, resnet or resnet_large."
+            f"`classify`;\n{name} has none: choose network=dcgan, mlp, resnet, resnet_large or "
+            "stylegan2."
         )
     if getattr(head, "condition", "projection") != "projection":
         raise ValueError(
