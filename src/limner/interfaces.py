@@ -172,6 +172,8 @@ class StyleGenerator(Protocol):
     latent_dim: int
     num_draws: int = 0
     """Number of further random numbers per image: noise inputs, and mixing in training."""
+    num_noise: int = 0
+    """Number of noise inputs: the first of the further numbers."""
     num_styles: int
     """Number of styles that an image has, from the coarsest layer to the finest."""
 

@@ -6,7 +6,7 @@ import torch
 
 from limner.pretrained.style_space import NUM_CODES, StyleSpace, style_generator
 from limner.randomness import generator_for
-from support.style_models import LATENT, NOISE, StyleModel, style_model
+from support.style_models import LATENT, NOISE, StyleModel, TextStyleModel, style_model
 
 
 def images_of(model, psi, num_images=6):
@@ -89,3 +89,18 @@ def test_style_generator_is_the_averaged_one_and_absent_elsewhere():
     module.generator = torch.nn.Linear(2, 2)
     assert style_generator(module) is None
     assert style_generator(torch.nn.Linear(2, 2)) is None
+
+
+@pytest.mark.parametrize("augmentation_weight", [None, 1.0])
+def test_styles_of_texts_are_those_that_the_generator_paints(augmentation_weight):
+    module = TextStyleModel(augmentation_weight).eval()
+    space, codes, texts = StyleSpace(module), torch.randn(4, LATENT), module.captions[[0, 1, 1, 2]]
+    with torch.no_grad():
+        painted = space.generator.paint(space.codes(codes, texts))
+    assert torch.allclose(painted, module.generate(codes, texts), atol=1e-6)
+    none = space.images(codes, texts, 0.0)
+    assert torch.allclose(none[1], none[2], atol=1e-6)
+    assert not torch.allclose(none[0], none[1], atol=1e-2)
+    many = torch.randn(2000, LATENT)
+    mean = space.codes(many, texts[:1]).mean(0)
+    assert torch.allclose(space.mean(texts[:1])[0], mean, atol=0.1), "one text for all codes"

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from limner.commands import style_pictures
 from limner.commands.latent_walks import tour, traversal
 from limner.commands.options import Sample as Options
 from limner.commands.painted_steps import check_paints, painted
@@ -25,6 +26,7 @@ from limner.commands.sample_files import (
     target,
 )
 from limner.commands.sample_texts import (
+    check_condition,
     chosen,
     drawn,
     image_grid,
@@ -46,7 +48,7 @@ from limner.pretrained.trained_model import TrainedModel
 
 MODES = (
     "grid", "classes", "captions", "folder", "npz", "interpolate", "traverse", "steps",
-    "progress",
+    "progress", "mixing", "directions", "project",
 )  # fmt: skip
 SMOOTHNESS = 4  # number of GIF steps for each step of the strip
 PROGRESS_MS = 250
@@ -66,6 +68,7 @@ def run(words: Sequence[str]) -> int:
     make = {
         "grid": _grid, "classes": _classes, "captions": _captions, "folder": _folder, "npz": _npz,
         "interpolate": _interpolate, "traverse": _traverse, "steps": _steps, "progress": _progress,
+        "mixing": _mixing, "directions": _directions, "project": _project,
     }[options.mode]  # fmt: skip
     for path in make(options):
         near = path.resolve().is_relative_to(Path.cwd())
@@ -207,6 +210,23 @@ def _progress(options: Options) -> list[Path]:
     return [animate(frames, path, PROGRESS_MS, pause_ms=PAUSE_MS)]
 
 
+def _mixing(options: Options) -> list[Path]:
+    """Write one PNG whose images have some styles of their row, and the others of their column."""
+    picture = style_pictures.mixing(options, _load(options), _num_images(options, 5))
+    return [save(picture, target(options, named(options, "mixing"), ".png"))]
+
+
+def _directions(options: Options) -> list[Path]:
+    """Write one PNG with a row for each direction that changes the styles most."""
+    picture = style_pictures.directions(options, _stepping(options), _num_images(options, 8))
+    return [save(picture, target(options, named(options, "directions"), ".png"))]
+
+
+def _project(options: Options) -> list[Path]:
+    """Write a picture beside its nearest image as a PNG, and the style of the image as .pt."""
+    return style_pictures.projection(options, _load(options))
+
+
 def _load(options: Options) -> TrainedModel:
     model = load(
         options.run, device=options.device, checkpoint=options.checkpoint, trust=options.trust
@@ -225,18 +245,21 @@ def _num_images(options: Options, default: int) -> int:
 
 def _model_and_codes(options: Options, num_codes: int) -> tuple[TrainedModel, np.ndarray]:
     """Return the model and the codes of its first samples, for a walk through latent space."""
-    if options.num_steps < 2:
-        raise UserError(f"num_steps={options.num_steps}: must be 2 or more.")
-    model = _load(options)
+    model = _stepping(options)
     if options.mode == "steps":
         check_paints(model)
     codes = model.latents(num_codes, seed=options.seed)
     if options.truncation is not None and not model.has_styles:
         codes *= options.truncation
-    if model.is_conditional and set(chosen(options).values()) == {None}:
-        what = "one text: text=..." if model.reads_text else "a class, such as labels=[0]."
-        raise UserError(f"mode={options.mode} of a conditional model needs {what}")
+    check_condition(options, model)
     return model, codes
+
+
+def _stepping(options: Options) -> TrainedModel:
+    """Return the model of a mode whose pictures have `num_steps` columns."""
+    if options.num_steps < 2:
+        raise UserError(f"num_steps={options.num_steps}: must be 2 or more.")
+    return _load(options)
 
 
 def _chosen(options: Options, model: TrainedModel) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Texts in `limner sample`: which texts the images have, and pictures with their texts."""
 
 __all__ = [
+    "check_condition",
     "chosen",
     "drawn",
     "image_grid",
@@ -65,6 +66,13 @@ def chosen(options: Options) -> dict[str, Any]:
         "label": labels[0] if labels is not None and len(labels) == 1 else None,
         "text": texts[0] if len(texts) == 1 else None,
     }
+
+
+def check_condition(options: Options, model: TrainedModel) -> None:
+    """Raise `UserError` unless a conditional model has one class or one text for all images."""
+    if model.is_conditional and set(chosen(options).values()) == {None}:
+        what = "one text: text=..." if model.reads_text else "a class, such as labels=[0]."
+        raise UserError(f"mode={options.mode} of a conditional model needs {what}")
 
 
 def drawn(options: Options, model: TrainedModel, num_images: int) -> Iterator[np.ndarray]:

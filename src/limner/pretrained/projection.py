@@ -76,7 +76,7 @@ def project(
     reduced = _reduced(pictures)
     for update in range(num_updates):
         done = update / num_updates
-        noise = torch.randn(w.shape, generator=generator).to(w)
+        noise = torch.randn(1, w.shape[1], generator=generator).to(w)  # the same for each picture
         images = space.generator.paint(w + _noise_level(done) * sigma * noise)
         squared = (images - pictures).square().mean((1, 2, 3))
         loss = (distance(_reduced(images), reduced) + squared).sum()

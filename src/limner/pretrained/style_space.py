@@ -11,27 +11,12 @@ by psi, too, so that psi = 0 gives one image for each class. In the paper they a
 
 __all__ = ["StyleSpace", "style_generator"]
 
-from typing import Protocol, runtime_checkable
-
 import torch
 from torch import Tensor, nn
 
-from limner.interfaces import label_kwargs
+from limner.interfaces import StyleGenerator, label_kwargs
 from limner.models.text import TextGenerator
 from limner.randomness import generator_for
-
-
-@runtime_checkable
-class StyleGenerator(Protocol):
-    latent_dim: int
-    num_draws: int
-    num_noise: int
-    num_styles: int
-
-    def styles(self, z, labels=None): ...
-    def paint(self, w, noise=None): ...
-    def modulations(self): ...
-
 
 NUM_CODES = 4096
 """Number of codes whose styles have the mean and the standard deviation."""
@@ -102,7 +87,7 @@ class StyleSpace:
         """
         w = self.truncated(self.codes(codes, labels), labels, psi)
         noise = self.noise(codes)
-        return self.generator.paint(w, None if noise is None else psi * noise)
+        return self.generator.paint(w, None if noise is None else psi * noise).clamp(-1, 1)
 
     def noise(self, codes: Tensor) -> Tensor | None:
         """Return the noise inputs (B, num_noise) behind codes z; None if there are none."""

@@ -57,6 +57,7 @@ class Styles:
         self, num_images: int, *, seed: int = 0, truncation: float | None = None, **condition: Any
     ) -> np.ndarray:
         """Return the styles (num_images, style_dim) of the images that `sample` draws."""
+        _check(num_images=num_images, seed=seed, truncation=truncation)
         given = self._given(num_images, **condition)
         found = []
         for block, start in enumerate(range(0, num_images, BATCH)):
@@ -72,8 +73,14 @@ class Styles:
         self, latents: np.ndarray, *, truncation: float | None = None, **condition: Any
     ) -> np.ndarray:
         """Return the styles (N, style_dim) of latent codes (N, latent_dim)."""
+        _check(num_images=len(latents), truncation=truncation)
         labels = self._needed(len(latents), **condition)
-        w = self._space.codes(torch.as_tensor(np.asarray(latents, np.float32)), labels)
+        codes, latent_dim = torch.as_tensor(np.asarray(latents, np.float32)), self._latent_dim
+        if codes.ndim != 2 or codes.shape[1] != latent_dim:
+            raise UserError(
+                f"Latent codes of this model are (N, {latent_dim}), not {tuple(codes.shape)}."
+            )
+        w = self._space.codes(codes, labels)
         return self._space.truncated(w, labels, truncation).cpu().numpy()
 
     def mean(self, **condition: Any) -> np.ndarray:
@@ -207,6 +214,10 @@ class Styles:
         return next(self._draws.module.parameters()).device
 
     @property
+    def _latent_dim(self) -> int:
+        return self._space.generator.latent_dim
+
+    @property
     def _style_dim(self) -> int:
         return self._space.generator.modulations()[0].shape[1]
 
@@ -221,3 +232,12 @@ class Styles:
             name = type(self._draws.module).__name__
             raise UserError(f"Styles of this conditional {name} need label, labels or text.")
         return found
+
+
+def _check(*, num_images: int, seed: int = 0, truncation: float | None) -> None:
+    """Raise UserError unless there is an image, and the other numbers are at least 0."""
+    if num_images < 1:
+        raise UserError(f"num_images={num_images}: must be 1 or more.")
+    for name, value in (("seed", seed), ("truncation", truncation or 0)):
+        if value < 0:
+            raise UserError(f"{name}={value}: must be 0 or more.")
