@@ -40,6 +40,13 @@ def conditional(tmp_path_factory) -> Path:
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> Path:
+    """Train a VAE, which has no styles."""
+    folder = tmp_path_factory.mktemp("plain")
+    return trained(folder, "network=mlp", "callbacks.pictures.num_images=4")
+
+
 @pytest.fixture
 def sample(run_dir, tmp_path, monkeypatch, capsys):
     """Run `limner sample run=... WORDS` in an empty folder and return the lines that it prints."""
@@ -156,8 +163,7 @@ def grid_cells(picture: Image.Image) -> np.ndarray:
 
 
 @pytest.mark.parametrize("mode", ["mixing", "directions", "project"])
-def test_model_without_styles_is_refused_in_one_line(sample, tmp_path, mode):
-    plain = trained(tmp_path / "plain", "network=mlp", "callbacks.pictures.num_images=4")
+def test_model_without_styles_is_refused_in_one_line(sample, plain, mode):
     with pytest.raises(UserError) as error:
         sample(f"mode={mode}", run=plain)
     (line,) = str(error.value).splitlines()

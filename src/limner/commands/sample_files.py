@@ -1,15 +1,19 @@
 """Files of `limner sample`: their names, and writing pictures and GIFs."""
 
-__all__ = ["animate", "named", "save", "strip_and_film", "strip_and_gif", "target"]
+__all__ = [
+    "animate", "named", "save", "strip_and_film", "strip_and_gif", "target", "with_endings",
+]  # fmt: skip
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from limner.commands.options import Sample as Options
 from limner.commands.sample_texts import in_name
 from limner.errors import UserError
+from limner.files.pictures import GRID
 from limner.pretrained import hub
 
 FRAME_MS = 80
@@ -57,9 +61,12 @@ def with_endings(options: Options, name: str, *endings: str) -> tuple[Path, ...]
 
 
 def save(picture: Image.Image, path: Path) -> Path:
-    """Write a picture, and return its path."""
+    """Write a picture with the box of its grid if it has labels, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
+    info = PngInfo()
+    if GRID in picture.info:
+        info.add_text(GRID, picture.info[GRID])
+    picture.save(path, pnginfo=info)
     return path
 
 
