@@ -88,6 +88,8 @@ COMBINATIONS = [
     slow("cgan", "dcgan", "augmentation=diffaugment"),
     ("cgan", "resnet", "augmentation=ada"),
     ("gan", "projected", "loss=hinge augmentation=diffaugment condition=projection penalty=r1"),
+    ("gan", "stylegan2", "loss=non_saturating penalty=[r1,path_length] condition=auxiliary"),
+    slow("gan", "stylegan2", "condition=text penalty=[r1,path_length] augmentation=ada"),
     ("gan", "dcgan", "condition=text loss=hinge"),
     slow("gan", "mlp", "condition=text loss=relativistic penalty=r1 augmentation=diffaugment"),
     slow("gan", "resnet", "condition=text penalty=lecam"),

@@ -172,8 +172,8 @@ class StyleGenerator(Protocol):
     latent_dim: int
     num_draws: int = 0
     """Number of further random numbers per image: noise inputs, and mixing in training."""
-    num_noise: int = 0
-    """Number of noise inputs: the first of the further numbers."""
+    num_noise: int
+    """Number of noise inputs per image, the first of the further numbers."""
     num_styles: int
     """Number of styles that an image has, from the coarsest layer to the finest."""
 
@@ -185,8 +185,7 @@ class StyleGenerator(Protocol):
 
         Args:
             w: Styles (B, style_dim), or of each layer (B, num_styles, style_dim).
-            noise: Numbers (B, num_noise) of the noise inputs, the first of the `num_draws`; None
-                for zeros.
+            noise: Noise inputs (B, num_noise); None for zeros.
         """
 
     def modulations(self) -> list[Tensor]:

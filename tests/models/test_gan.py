@@ -17,7 +17,7 @@ from support.runs import last_checkpoint
 
 LOSSES = ["minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic"]
 CONDITIONS = ["none", "concat", "projection", "auxiliary"]
-NETWORKS = ["dcgan", "mlp", "resnet", "resnet_large"]
+NETWORKS = ["dcgan", "mlp", "resnet", "resnet_large", "stylegan2"]
 TRIPLES = [
     (loss, NETWORKS[(i + j) % len(NETWORKS)], condition)
     for i, loss in enumerate(LOSSES)
@@ -30,6 +30,12 @@ TINY = {
     "resnet": [
         "network.generator.width=8", "network.generator.max_width=8",
         "network.discriminator.width=8", "network.discriminator.max_width=8",
+    ],
+    "stylegan2": [
+        "network.generator.width=8", "network.generator.max_width=8",
+        "network.discriminator.width=8", "network.discriminator.max_width=8",
+        "network.generator.style_dim=16", "network.discriminator.num_mapping_layers=2",
+        "network.generator.num_mapping_layers=2",
     ],
 }  # fmt: skip
 TINY["resnet_large"] = TINY["resnet"]
@@ -52,7 +58,7 @@ def inputs_for(model, num_images=6):
     return Inputs(
         real=torch.rand(num_images, 1, 8, 8) * 2 - 1,
         labels=None if model.num_classes is None else torch.arange(num_images) % 10,
-        z=torch.randn(num_images, model.latent_dim),
+        z=torch.randn(num_images, model.num_normal),
         for_real=torch.rand(num_images, draws),
         for_fake=torch.rand(num_images, draws),
         for_penalty=torch.rand(num_images, model.penalty.num_draws),
@@ -84,7 +90,7 @@ def test_gradient_reaches_every_parameter_of_generator_and_discriminator(
     made, loss, network, condition
 ):
     words = [f"model/loss={loss}", f"model/condition={condition}"]
-    if (network, condition) == ("mlp", "projection"):
+    if network in ("mlp", "stylegan2") and condition == "projection":
         words.append("network.generator_condition=concat")
     model = made(*words, network=network)
     inputs = inputs_for(model, num_images=20)

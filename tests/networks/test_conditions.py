@@ -21,13 +21,14 @@ from support.tiny_networks import (
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32)]
 LABELS = torch.tensor([0, 1, 2, 1])
-GENERATORS = [(name, "concat") for name in ("dcgan", "mlp", "resnet")]
+GENERATORS = [(name, "concat") for name in ("dcgan", "mlp", "resnet", "stylegan2")]
 GENERATORS += [(name, "batch_norm") for name in ("dcgan", "resnet")]
 DISCRIMINATORS = [
     (name, condition)
     for name in ("dcgan", "mlp", "resnet")
     for condition in ("concat", "projection", "auxiliary")
 ]
+"""tests/networks/test_stylegan2.py has the laws of a discriminator that reads its batch."""
 
 
 @pytest.mark.parametrize("shape", SHAPES)

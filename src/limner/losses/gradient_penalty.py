@@ -10,6 +10,9 @@ from torch import Tensor
 
 from limner.losses.penalty import Discriminator, Pairs
 
+AUTO_WEIGHT = 2e-4
+"""Gamma of weight=auto is this number * H * W / (images of a step); the paper rounds it."""
+
 
 class GradientPenalty:
     """WGAN-GP, Gulrajani et al. (2017), equation 3, https://arxiv.org/abs/1704.00028.
@@ -33,6 +36,7 @@ class R1:
     """
 
     forbids_batch_norm, num_draws = True, 0
+    auto_weight = AUTO_WEIGHT
 
     def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor:
         """Return the penalty (B,)."""
@@ -43,6 +47,7 @@ class R2:
     """1/2 || grad_x D(x) ||^2  at fake x (equation 10 of the same paper)."""
 
     forbids_batch_norm, num_draws = True, 0
+    auto_weight = AUTO_WEIGHT
 
     def __call__(self, d: Discriminator, pairs: Pairs, *, uniform: Tensor) -> Tensor:
         """Return the penalty (B,)."""

@@ -46,7 +46,7 @@ class AdversarialObjective:
     augmentation: Augmentation | None
 
     def __post_init__(self) -> None:
-        check_players(self.discriminator, self.loss, self.penalty)
+        check_players(self.generator, self.discriminator, self.loss, self.penalty)
 
     def draw_inputs(
         self, images: Tensor, labels: Tensor | None, noise: Noise, **sizes: int
@@ -58,7 +58,7 @@ class AdversarialObjective:
     def discriminator_losses(self, inputs: Inputs, step: int, *, update: int) -> PlayerLosses:
         """Return D's losses in its step number `step`, which belongs to update `update`."""
         real, fake = (images.detach() for images in self.pairs(inputs))
-        if len(self.penalty) > 0:
+        if self.penalty.of_discriminator:
             real, fake = real.requires_grad_(), fake.requires_grad_()
         factors = self.penalty.factors(step=step, update=update)
         return self.losses_of_pairs(real, fake, inputs, factors)

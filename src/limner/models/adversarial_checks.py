@@ -31,6 +31,7 @@ from limner.interfaces import (
 from limner.losses.diagnostics import discriminator_statistics
 from limner.losses.penalty import Penalties, Penalty
 from limner.models.conditions import given_labels
+from limner.models.text import TextGenerator
 from limner.processes import from_all_processes
 
 if TYPE_CHECKING:
@@ -42,14 +43,22 @@ class BatchNormError(UserError, ValueError):
     """Error for a discriminator with batch norm and a penalty for each image."""
 
 
-def check_players(discriminator: nn.Module, loss: AdversarialLoss, penalty: Penalties) -> None:
+def check_players(
+    generator: nn.Module, discriminator: nn.Module, loss: AdversarialLoss, penalty: Penalties
+) -> None:
     """Raise ValueError for a loss without its penalty, and for a penalty that does not fit."""
-    if trait(loss, AdversarialLoss, "needs_lipschitz") and len(penalty) == 0:
+    if trait(loss, AdversarialLoss, "needs_lipschitz") and not penalty.of_discriminator:
         raise ValueError(
             f"model/loss={type(loss).__name__.lower()} needs a penalty: model/penalty=gradient"
         )
     mixes = any(isinstance(module, _BatchNorm) for module in discriminator.modules())
-    for name, each in penalty.items():
+    network = generator.network if isinstance(generator, TextGenerator) else generator
+    for name in penalty.keys() - penalty.of_discriminator.keys():
+        if not hasattr(network, "paint"):
+            raise ValueError(
+                f"model/penalty={name} needs a generator of styles: choose network=stylegan2."
+            )
+    for name, each in penalty.of_discriminator.items():
         if mixes and trait(each.function, Penalty, "forbids_batch_norm"):
             raise BatchNormError(
                 f"model/penalty={name} is a penalty for each image, so the discriminator must "

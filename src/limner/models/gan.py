@@ -30,6 +30,7 @@ from limner.models.adversarial import AdversarialObjective, Inputs
 from limner.models.adversarial_checks import load_pretrained, observe_logits, validation_losses
 from limner.models.conditions import drawn_labels, given_labels, keep_captions, read_texts
 from limner.models.ema import evaluating, follow, make_ema
+from limner.models.generator_penalties import GeneratorPenalties
 from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
@@ -66,7 +67,10 @@ class GAN(L.LightningModule):
             sampling, see `StandingStatistics`; None for the running averages of training.
     """
 
-    loss_functions = ("objective.pairs", "objective.losses_of_pairs", "objective.generator_losses")
+    loss_functions = (
+        "objective.pairs", "objective.losses_of_pairs", "objective.generator_losses",
+        "generator_penalties.values",
+    )  # fmt: skip
     validates_in_training = False  # scores are more useful; `trainer.validate` still works
 
     def __init__(
@@ -104,6 +108,7 @@ class GAN(L.LightningModule):
         self.objective = AdversarialObjective(
             generator, discriminator, loss, auxiliary, self.penalty, augmentation
         )
+        self.generator_penalties = GeneratorPenalties(generator, self.penalty)
         self.latent_dim, self.num_classes = latent_dim, num_classes
         self.num_normal = latent_dim + trait(generator, StyleGenerator, "num_draws")
         self.batches_per_update, self.gradients = num_discriminator_steps, gradients
@@ -130,10 +135,7 @@ class GAN(L.LightningModule):
         return self.generate(*self._draw_codes(num_images, labels, generator=generator))
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return images (B, C, H, W) of codes; use the EMA weights if any.
-
-        Codes are z (B, latent_dim), or with the further numbers of a style generator.
-        """
+        """Return images (B, C, H, W) of codes (see `StyleGenerator`); use any EMA weights."""
         network = self.generator if self.ema is None else self.ema.network
         if self.standing is not None:
             network = self.standing.of(network, update=self.global_step, draw=self._draw_images)
@@ -174,9 +176,11 @@ class GAN(L.LightningModule):
     def _generator_step(self, inputs: Inputs) -> dict[str, Tensor]:
         optimizer, _ = self.optimizers(use_pl_optimizer=False)
         optimizer_step = OptimizerStep(self, optimizer, self.gradients)
+        self.generator_penalties.begin(self, inputs)
         for part in map(Inputs._make, micro_batches(self.gradients, *inputs)):
-            losses = self.objective.generator_losses(part)
-            optimizer_step.backward(sum(losses.means.values()), losses.means)
+            losses = self.objective.generator_losses(part).means | self.generator_penalties(part)
+            optimizer_step.backward(sum(losses.values()), losses)
+        self.generator_penalties.finish()
         return optimizer_step.finish(norm_name="gradient_norm_generator")
 
     def _draw_codes(

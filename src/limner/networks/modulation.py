@@ -1,11 +1,11 @@
 """Styles of StyleGAN2, and convolutions that read them, Karras et al. (2020), section 2.2.
 
-    s = A w + 1        y_o = d_o sum_i W_oi * (s_i x_i), d_o = (eps + sum_ik (W_oik s_i)^2)^-.5
+    s = A w + 1        y_o = d_o sum_i W_oi * (s_i x_i), d_o = (sum (W_oik s_i)^2)^-1/2
 
-https://arxiv.org/abs/1912.04958, equations 1 to 3. The style w multiplies the input channels, and d
+https://arxiv.org/abs/1912.04958, equations 1 to 3. The style multiplies the input channels, and d
 restores unit variance of each output channel for inputs of unit variance. Both are products with
 maps, and the weights are the same for all images. So the layer is one ordinary convolution for any
-batch, where the paper suggests a grouped convolution with weights for each image. Written from the
+batch, while the paper has weights for each image, and a grouped convolution. Written from the
 paper.
 """
 

@@ -35,6 +35,7 @@ from limner.runs.folder import RunFolder
 from limner.runs.newest_checkpoint import newest_or_refuse
 from limner.runs.records import write_records
 from limner.runs.status import StatusFile
+from limner.training.auto_weights import fit_weights
 from limner.training.batch_size import fitting_batch_size
 from limner.training.compilation import compile_training
 from limner.training.image_size import judge_image_size
@@ -114,6 +115,7 @@ class Run:
             start_from(self.initial, self.model, config)
         refuse_model(config, self.model, self.data, num_processes=num_processes(config))
         refuse_unread_classes(config, self.model)
+        fit_weights(self.model, self.data, num_processes=num_processes(config))
         try_own_parts(config, self.model, image_shape=self.data.image_shape)
         self.trainer = make_trainer(
             config,
