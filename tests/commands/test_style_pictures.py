@@ -41,6 +41,16 @@ def conditional(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def of_texts(tmp_path_factory) -> Path:
+    """Train a StyleGAN2 that reads texts for two updates."""
+    return trained(
+        tmp_path_factory.mktemp("texts"), *TINY, "model/condition=text", "data=shapes",
+        "data.captions=true", "data.image_shape=[3,8,8]", "data.source.num_train=80",
+        "data.source.num_validation=8", "data.source.num_test=8", "~callbacks.captions",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
 def plain(tmp_path_factory) -> Path:
     """Train a VAE, which has no styles."""
     folder = tmp_path_factory.mktemp("plain")
@@ -140,6 +150,18 @@ def test_projection_of_a_conditional_model_needs_a_class(sample, conditional):
         sample(*words, run=conditional)
     lines = sample(*words, "labels=[3]", "to=three.png", run=conditional)
     assert lines[1:] == ["three.png", "three.pt"]
+
+
+def test_styles_of_texts_are_those_of_the_given_texts(sample, of_texts):
+    words = ["mode=mixing", "num_images=1", "truncation=0", "to=two.png"]
+    (path,) = sample(*words, "text=[a red circle,a blue star]", run=of_texts)
+    images, styles = images_in(path), limner.load(of_texts, device="cpu").styles
+    for cell, text in ((images[1, 0], "a red circle"), (images[0, 1], "a blue star")):
+        own = styles.paint(styles.mean(text=text)[None])[0, ..., 0]
+        assert np.abs(cell.astype(int) - own).max() <= 1
+    with pytest.raises(UserError, match="mode=directions of a conditional model needs one text"):
+        sample("mode=directions", run=of_texts)
+    assert sample("mode=directions", "text=a red circle", "to=d.png", run=of_texts) == ["d.png"]
 
 
 def test_truncation_reaches_all_modes_that_draw(sample, conditional):

@@ -55,15 +55,14 @@ class LinearPainter(nn.Module):
 class StyleModel(nn.Module):
     """Model of a linear painter, with the methods of a GAN."""
 
-    latent_dim = LATENT
+    latent_dim, num_normal = LATENT, LATENT + LinearPainter.num_draws
 
     def __init__(self, num_classes=None):
         super().__init__()
         self.generator, self.num_classes, self.ema = LinearPainter(num_classes), num_classes, None
 
     def sample(self, num_images, *, generator=None, labels=None):
-        num_draws = LinearPainter.num_draws
-        codes = torch.randn(num_images, LATENT + num_draws, generator=generator)
+        codes = torch.randn(num_images, self.num_normal, generator=generator)
         if labels is None:
             labels = drawn_labels(self, num_images, generator=generator)
         return self.generate(codes, labels)

@@ -3,6 +3,7 @@
 __all__ = [
     "check_condition",
     "chosen",
+    "chosen_for_each",
     "drawn",
     "image_grid",
     "in_name",
@@ -68,6 +69,14 @@ def chosen(options: Options) -> dict[str, Any]:
     }
 
 
+def chosen_for_each(options: Options) -> dict[str, Any]:
+    """Return the class or the text of all images, or of each image, as `chosen` does."""
+    one, texts = chosen(options), texts_of(options)
+    several = {"labels": options.labels if one["label"] is None else None}
+    several |= {"text": texts} if len(texts) > 1 else {}
+    return one | several
+
+
 def check_condition(options: Options, model: TrainedModel) -> None:
     """Raise `UserError` unless a conditional model has one class or one text for all images."""
     if model.is_conditional and set(chosen(options).values()) == {None}:
@@ -77,11 +86,8 @@ def check_condition(options: Options, model: TrainedModel) -> None:
 
 def drawn(options: Options, model: TrainedModel, num_images: int) -> Iterator[np.ndarray]:
     """Yield batches of the images that the options ask for."""
-    one, texts = chosen(options), texts_of(options)
-    several = {"labels": options.labels if one["label"] is None else None}
-    several |= {"text": texts} if len(texts) > 1 else {}
     of = {"seed": options.seed, "truncation": options.truncation}
-    return model.batches(num_images, **of, **(one | several))
+    return model.batches(num_images, **of, **chosen_for_each(options))
 
 
 def usual_number(options: Options, default: int) -> int:

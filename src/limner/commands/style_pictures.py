@@ -12,7 +12,7 @@ from PIL import Image
 from limner.callbacks.picture_labels import with_labels
 from limner.commands.options import Sample as Options
 from limner.commands.sample_files import save, with_endings
-from limner.commands.sample_texts import check_condition, chosen, image_grid
+from limner.commands.sample_texts import check_condition, chosen, chosen_for_each, image_grid
 from limner.config.options import with_options
 from limner.console import Bar, say
 from limner.data.backgrounds import WHITE
@@ -33,11 +33,8 @@ def mixing(options: Options, model: TrainedModel, num_samples: int) -> Image.Ima
     https://arxiv.org/abs/1812.04948.
     """
     styles = _styles(options, model)
-    several = {"labels": options.labels} if len(options.labels or []) > 1 else {}
-    w = styles.draw(
-        2 * num_samples, seed=options.seed, truncation=options.truncation,
-        **(chosen(options) | several),
-    )  # fmt: skip
+    of = chosen_for_each(options)
+    w = styles.draw(2 * num_samples, seed=options.seed, truncation=options.truncation, **of)
     rows, columns = w[:num_samples], w[num_samples:]
     layers = styles.layers(_coarse(styles) if options.layers is None else options.layers)
     own = styles.paint(w)
@@ -66,7 +63,7 @@ def directions(options: Options, model: TrainedModel, num_directions: int) -> Im
         image_grid(np.concatenate(list(rows)), columns=len(distances)),
         title=f"Directions of styles, seed {options.seed}",
         about=f"In {layers}. Distances are in standard deviations of a number of w; percentages "
-        "are shares of all that directions change.",
+        "are shares of the sum over all directions.",
         rows=[f"{i}: {100 * share:.1f} %" for i, share in enumerate(shares[:number], 1)],
         columns=[f"{distance:+.2g}" if distance else "0" for distance in distances],
     )
@@ -107,6 +104,7 @@ def projection(options: Options, model: TrainedModel) -> list[Path]:
 
 
 def _styles(options: Options, model: TrainedModel) -> Styles:
+    """Return the styles of a model; raise `UserError` if it has none."""
     if not model.has_styles:
         raise UserError(
             f"mode={options.mode}: {with_options(model.module)} has no styles; train a model "

@@ -34,15 +34,15 @@ class Draws:
         """Return the codes of a batch, and their classes or texts, as the model's `sample` does.
 
         Returns:
-            Codes (BATCH, latent_dim) on the CPU, of a style generator with the numbers of its
-            noise inputs behind them; and labels on the CPU, None for an unconditional model.
+            Codes (BATCH, latent_dim) on the CPU, with further numbers behind them if the generator
+            of a GAN reads some; and labels on the CPU, None for an unconditional model.
         """
         generator = generator_for(seed, "samples", block)
         if isinstance(self.module, DrawsCodes):
             codes = self.module.sample_codes(BATCH, generator=generator).cpu()
         else:
-            num_draws = 0 if self.styles is None else self.styles.generator.num_draws
-            codes = torch.randn(BATCH, self.module.latent_dim + num_draws, generator=generator)
+            num_normal = getattr(self.module, "num_normal", self.module.latent_dim)  # of a GAN
+            codes = torch.randn(BATCH, num_normal, generator=generator)
         return codes, drawn_labels(self.module, BATCH, generator=generator)
 
     def latents(self, num_images: int, seed: int) -> Tensor:
