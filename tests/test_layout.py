@@ -23,7 +23,7 @@ GAN_STEP = (
 
 NO_LOGIC = (
     "augmentations/degradations/protocols.py", "data/sequence_store.py", "errors.py",
-    "interfaces.py", "models/gradients.py", "pixels.py",
+    "interfaces.py", "models/gradients.py", "models/style_generator.py", "pixels.py",
 )  # fmt: skip
 """Protocols, exceptions, options and short conversions, covered by tests of other modules."""
 

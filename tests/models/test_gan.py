@@ -21,7 +21,7 @@ NETWORKS = ["dcgan", "mlp", "resnet", "resnet_large", "stylegan2"]
 TRIPLES = [
     (loss, NETWORKS[(i + j) % len(NETWORKS)], condition)
     for i, loss in enumerate(LOSSES)
-    for j, condition in enumerate(CONDITIONS)
+    for j, condition in enumerate([*CONDITIONS, "none"])
 ]
 """Losses, networks and conditions in which every pair of two occurs."""
 TINY = {

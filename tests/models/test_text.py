@@ -23,6 +23,7 @@ TINY = {
                "network.discriminator.width=8", "network.discriminator.max_width=8"],
 }  # fmt: skip
 TINY["resnet_large"] = TINY["resnet"]
+TINY["stylegan2"] = [*TINY["resnet"], "network.generator.style_dim=16"]
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from limner.interfaces import (
     AuxiliaryLoss,
     Batch,
     OptimizerFactory,
-    StyleGenerator,
     label_kwargs,
     trait,
 )
@@ -35,6 +34,7 @@ from limner.models.gradients import Gradients
 from limner.models.lightning_internals import finish_update, report_evaluation
 from limner.models.optimization import OptimizerStep, micro_batches
 from limner.models.standing_statistics import make_standing_statistics
+from limner.models.style_generator import StyleGenerator
 from limner.models.text import own_weights, with_texts
 from limner.randomness import Noise
 

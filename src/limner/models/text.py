@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from limner.interfaces import AuxiliaryLoss, StyleGenerator, trait
+from limner.interfaces import AuxiliaryLoss, trait
 from limner.losses.kl import kl_standard_normal
 from limner.losses.matching import Matched
+from limner.models.style_generator import StyleGenerator
 
 
 class TextGenerator(nn.Module):
