@@ -82,8 +82,11 @@ TESTED_THROUGH = {
     "commands/test_transform.py": ("commands/picture_files.py",),
     "pretrained/test_trained_model.py": (
         "pretrained/arrays.py", "pretrained/chosen_labels.py", "pretrained/code_paths.py",
+        "pretrained/draws.py",
     ),
-    "commands/test_sample.py": ("commands/latent_walks.py", "commands/progress_frames.py"),
+    "commands/test_sample.py": (
+        "commands/latent_walks.py", "commands/progress_frames.py", "commands/sample_files.py",
+    ),
     "data/test_captioned_folder.py": ("data/caption_files.py",),
     "data/test_captioned_module.py": ("data/picture_texts.py", "data/several_captions.py"),
     "data/test_hostile_files.py": ("data/files.py",),

@@ -48,7 +48,7 @@ Functions of limner
 """
 MEMBERS = {
     "autofunction": ["train", "load", "evaluate", "compose", "build", "open_data"],
-    "autoclass": ["TrainedRun", "TrainedModel", "Parts"],
+    "autoclass": ["TrainedRun", "TrainedModel", "Styles", "Parts"],
 }
 """Directive of autodoc -> names that the page of functions shows with this directive."""
 

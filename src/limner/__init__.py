@@ -12,6 +12,7 @@ __all__ = [
     "Diverged",
     "Interrupted",
     "Parts",
+    "Styles",
     "TrainedModel",
     "TrainedRun",
     "UserError",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     )
     from limner.errors import Diverged, Interrupted, UserError
     from limner.pretrained.load import load
+    from limner.pretrained.styles import Styles
     from limner.pretrained.trained_model import TrainedModel
 
 _MODULES = {
@@ -49,6 +51,7 @@ _MODULES = {
     ),
     "limner.errors": ("Diverged", "Interrupted", "UserError"),
     "limner.pretrained.load": ("load",),
+    "limner.pretrained.styles": ("Styles",),
     "limner.pretrained.trained_model": ("TrainedModel",),
 }  # fmt: skip
 """Mapping of each name to its module, which is imported (with torch) at the first use of it."""

@@ -71,16 +71,18 @@ class Sample:
     mode: str = option(
         "grid",
         "grid, classes (a row for each class), captions (a row for each text), folder (a file "
-        "for each picture), npz, interpolate, traverse, steps (in which model=draw paints), or "
-        "progress (a film of the training)",
+        "for each picture), npz, interpolate, traverse, steps (in which model=draw paints), "
+        "progress (a film of the training); of network=stylegan2: mixing (rows give the coarse "
+        "styles, columns the others), directions (what changes most), or project (find the "
+        "style of a picture)",
     )
     num_images: int | None = option(
         None,
         "number of pictures (64); mode=classes and captions: pictures in a row (10 and 8); "
-        "mode=interpolate: samples that the path joins (4); mode=traverse: directions (8); "
-        "mode=steps: samples (8)",
+        "mode=interpolate: samples that the path joins (4); mode=traverse and directions: "
+        "directions (8); mode=steps: samples (8); mode=mixing: rows, and columns (5)",
     )
-    num_steps: int = option(9, "number of columns of interpolate and traverse")
+    num_steps: int = option(9, "number of columns of interpolate, traverse and directions")
     seed: int = option(0, "the seed of the pictures: the same seed draws the same pictures")
     to: str | None = option(
         None, "the file or folder to write; null: in the run's folder", form="PATH"
@@ -97,13 +99,25 @@ class Sample:
     )
     truncation: float | None = option(
         None,
-        "a factor of the codes: with a factor below 1, pictures are nearer to the "
-        "average; null: 1",
+        "a factor of the codes, or of the styles' distances to the mean style: with a factor "
+        "below 1, pictures are nearer to the average; null: 1",
     )
     interpolation: str = option("spherical", "the path between codes: spherical or linear")
     reach: float = option(
-        3.0, "the largest distance of traverse from code 0, in standard deviations"
+        3.0,
+        "the largest distance of traverse from code 0, or of directions from the sample, in "
+        "standard deviations",
     )
+    layers: list[int] | None = option(
+        None,
+        "layers of a style generator, from 0, the coarsest: whose styles the rows of mixing "
+        "give (null: the coarser half), or that directions changes (null: all)",
+    )
+    input: str | None = option(
+        None, "mode=project: the picture, which is cropped to the model's size", form="FILE"
+    )
+    num_updates: int = option(1000, "mode=project: number of updates of the style")
+    lr: float = option(0.1, "mode=project: the largest learning rate of the style")
     checkpoint: str | None = option(None, CHECKPOINT)
     device: str | None = option(None, "cpu, cuda or mps; null: the fastest device here")
     trust: list[str] = option((), TRUST)

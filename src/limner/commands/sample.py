@@ -4,22 +4,32 @@ __all__ = ["run"]
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+from limner.commands import style_pictures
 from limner.commands.latent_walks import tour, traversal
 from limner.commands.options import Sample as Options
 from limner.commands.painted_steps import check_paints, painted
 from limner.commands.progress_frames import progress_frames
+from limner.commands.sample_files import (
+    animate,
+    named,
+    save,
+    strip_and_film,
+    strip_and_gif,
+    target,
+)
 from limner.commands.sample_texts import (
+    check_condition,
     chosen,
     drawn,
     image_grid,
-    in_name,
     rows_of_texts,
     texts_of,
     usual_number,
@@ -33,16 +43,14 @@ from limner.errors import UserError
 from limner.files.printable import printable
 from limner.files.videos import write_frames
 from limner.interfaces import Samples
-from limner.pretrained import hub
 from limner.pretrained.load import load
 from limner.pretrained.trained_model import TrainedModel
 
 MODES = (
     "grid", "classes", "captions", "folder", "npz", "interpolate", "traverse", "steps",
-    "progress",
+    "progress", "mixing", "directions", "project",
 )  # fmt: skip
 SMOOTHNESS = 4  # number of GIF steps for each step of the strip
-FRAME_MS = 80
 PROGRESS_MS = 250
 SEQUENCES = 16  # usual number of sequences
 PAUSE_MS = 1500  # duration of the last frame of a GIF
@@ -60,6 +68,7 @@ def run(words: Sequence[str]) -> int:
     make = {
         "grid": _grid, "classes": _classes, "captions": _captions, "folder": _folder, "npz": _npz,
         "interpolate": _interpolate, "traverse": _traverse, "steps": _steps, "progress": _progress,
+        "mixing": _mixing, "directions": _directions, "project": _project,
     }[options.mode]  # fmt: skip
     for path in make(options):
         near = path.resolve().is_relative_to(Path.cwd())
@@ -72,24 +81,24 @@ def _grid(options: Options) -> list[Path]:
     model = _load(options)
     if model.reads_frames:
         return _sequences(options, model)
-    path = _target(options, _name(options, "samples"), ".png")
+    path = target(options, _samples(options, 64), ".png")
     num_images = _num_images(options, 64)
     images = np.concatenate(list(drawn(options, model, num_images)))
     if texts := texts_of(options):
-        return [_save(with_texts(images, texts, title=f"Samples, seed {options.seed}"), path)]
-    return [_save(image_grid(images, columns=round(num_images**0.5)), path)]
+        return [save(with_texts(images, texts, title=f"Samples, seed {options.seed}"), path)]
+    return [save(image_grid(images, columns=round(num_images**0.5)), path)]
 
 
 def _captions(options: Options) -> list[Path]:
     """Write one PNG with a row for each text; the images of a column share their noise."""
     picture = rows_of_texts(options, _load(options), _num_images(options, 8))
-    return [_save(picture, _target(options, _name(options, "captions"), ".png"))]
+    return [save(picture, target(options, named(options, "captions"), ".png"))]
 
 
 def _sequences(options: Options, model: TrainedModel) -> list[Path]:
     """Write a PNG with a row for each sequence of frames, and a GIF of all sequences."""
     num_sequences = _num_images(options, SEQUENCES)
-    paths = _strip_and_gif(options, _name(options, "samples", SEQUENCES))
+    paths = strip_and_gif(options, _samples(options, SEQUENCES))
     frames = np.concatenate(list(drawn(options, model, num_sequences)))
     return write_sequences(frames, paths)
 
@@ -105,15 +114,15 @@ def _classes(options: Options) -> list[Path]:
     classes = range(model.num_classes) if options.labels is None else options.labels
     of = {"seed": options.seed, "truncation": options.truncation}
     rows = [model.sample(num_columns, label=label, **of) for label in classes]
-    path = _target(options, _name(options, "classes"), ".png")
-    return [_save(image_grid(np.concatenate(rows), columns=num_columns), path)]
+    path = target(options, named(options, "classes"), ".png")
+    return [save(image_grid(np.concatenate(rows), columns=num_columns), path)]
 
 
 def _folder(options: Options) -> list[Path]:
     """Write one PNG for each image, in the size of the image; or a folder for each sequence."""
     model = _load(options)
     usual, ending = (SEQUENCES, "") if model.reads_frames else (64, ".png")
-    folder = _target(options, _name(options, "samples", usual), "")
+    folder = target(options, _samples(options, usual), "")
     num_images = _num_images(options, usual)
     names = [f"{i:06d}{ending}" for i in range(num_images)]
     if folder.exists() and (not folder.is_dir() or {f.name for f in folder.iterdir()} - {*names}):
@@ -136,7 +145,7 @@ def _npz(options: Options) -> list[Path]:
     """
     model = _load(options)
     usual = SEQUENCES if model.reads_frames else 64
-    path = _target(options, _name(options, "samples", usual), ".npz")
+    path = target(options, _samples(options, usual), ".npz")
     images = np.concatenate(list(drawn(options, model, _num_images(options, usual))))
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, images)
@@ -150,14 +159,15 @@ def _interpolate(options: Options) -> list[Path]:
     shows the middle frames of sequences, and their GIF shows all frames.
     """
     model, codes = _model_and_codes(options, _num_images(options, 4))
-    paths = _strip_and_gif(options, _name(options, "interpolation"))
+    paths = strip_and_gif(options, named(options, "interpolation"))
     num_steps = options.num_steps if model.reads_frames else _num_frames(options)
-    rows = tour(model, codes, num_steps, mode=options.interpolation, **chosen(options))
+    of = _chosen(options, model)
+    rows = tour(model, codes, num_steps, mode=options.interpolation, **of)
     if model.reads_frames:
         return write_rows(rows[: max(1, len(codes) - 1)], paths)
     strip = np.concatenate(list(rows[: max(1, len(codes) - 1), ::SMOOTHNESS]))
     frames = [image_grid(image[None], columns=1) for row in rows for image in row[:-1]]
-    return _strip_and_film(image_grid(strip, columns=options.num_steps), frames, paths)
+    return strip_and_film(image_grid(strip, columns=options.num_steps), frames, paths)
 
 
 def _traverse(options: Options) -> list[Path]:
@@ -166,12 +176,12 @@ def _traverse(options: Options) -> list[Path]:
     Each direction is a row of the strip and a tile of the GIF.
     """
     model, codes = _model_and_codes(options, 1)
-    paths = _strip_and_gif(options, _name(options, "traversal"))
+    paths = strip_and_gif(options, named(options, "traversal"))
     num_directions = _num_images(options, 8)
     num_steps = options.num_steps if model.reads_frames else _num_frames(options)
     rows = traversal(
         model, codes[0], num_steps, num_directions=num_directions,
-        reach=options.reach, **chosen(options),
+        reach=options.reach, **_chosen(options, model),
     )  # fmt: skip
     if model.reads_frames:
         return write_rows(rows, paths)
@@ -179,25 +189,42 @@ def _traverse(options: Options) -> list[Path]:
     columns = round(len(rows) ** 0.5)
     there = [image_grid(rows[:, i], columns=columns) for i in range(rows.shape[1])]
     there_and_back = there + there[-2:0:-1]
-    return _strip_and_film(image_grid(strip, columns=options.num_steps), there_and_back, paths)
+    return strip_and_film(image_grid(strip, columns=options.num_steps), there_and_back, paths)
 
 
 def _steps(options: Options) -> list[Path]:
     """Write a strip and a GIF of the steps in which a model paints; each sample is a row."""
     model, codes = _model_and_codes(options, _num_images(options, 8))
-    paths = _strip_and_gif(options, _name(options, "steps"))
+    paths = strip_and_gif(options, named(options, "steps"))
     images = painted(model, codes, **chosen(options))
     columns = math.ceil(len(codes) ** 0.5)
     frames = [image_grid(step, columns=columns) for step in images]
     strip = image_grid(np.concatenate(list(images.swapaxes(0, 1))), columns=len(images))
-    return [_save(strip, paths[0]), _animate(frames, paths[1], PROGRESS_MS, pause_ms=PAUSE_MS)]
+    return [save(strip, paths[0]), animate(frames, paths[1], PROGRESS_MS, pause_ms=PAUSE_MS)]
 
 
 def _progress(options: Options) -> list[Path]:
     """Write a GIF of the grids that the run drew during training."""
     frames = progress_frames(options.run)
-    path = _target(options, "progress", ".gif")
-    return [_animate(frames, path, PROGRESS_MS, pause_ms=PAUSE_MS)]
+    path = target(options, "progress", ".gif")
+    return [animate(frames, path, PROGRESS_MS, pause_ms=PAUSE_MS)]
+
+
+def _mixing(options: Options) -> list[Path]:
+    """Write one PNG whose images have some styles of their row, and the others of their column."""
+    picture = style_pictures.mixing(options, _load(options), _num_images(options, 5))
+    return [save(picture, target(options, named(options, "mixing"), ".png"))]
+
+
+def _directions(options: Options) -> list[Path]:
+    """Write one PNG with a row for each direction that changes the styles most."""
+    picture = style_pictures.directions(options, _stepping(options), _num_images(options, 8))
+    return [save(picture, target(options, named(options, "directions"), ".png"))]
+
+
+def _project(options: Options) -> list[Path]:
+    """Write a picture beside its nearest image as a PNG, and the style of the image as .pt."""
+    return style_pictures.projection(options, _load(options))
 
 
 def _load(options: Options) -> TrainedModel:
@@ -218,20 +245,27 @@ def _num_images(options: Options, default: int) -> int:
 
 def _model_and_codes(options: Options, num_codes: int) -> tuple[TrainedModel, np.ndarray]:
     """Return the model and the codes of its first samples, for a walk through latent space."""
-    if options.num_steps < 2:
-        raise UserError(f"num_steps={options.num_steps}: must be 2 or more.")
-    model = _load(options)
+    model = _stepping(options)
     if options.mode == "steps":
         check_paints(model)
-    codes = _truncated(model.latents(num_codes, seed=options.seed), options)
-    if model.is_conditional and set(chosen(options).values()) == {None}:
-        what = "one text: text=..." if model.reads_text else "a class, such as labels=[0]."
-        raise UserError(f"mode={options.mode} of a conditional model needs {what}")
+    codes = model.latents(num_codes, seed=options.seed)
+    if options.truncation is not None and not model.has_styles:
+        codes *= options.truncation
+    check_condition(options, model)
     return model, codes
 
 
-def _truncated(codes: np.ndarray, options: Options) -> np.ndarray:
-    return codes if options.truncation is None else options.truncation * codes
+def _stepping(options: Options) -> TrainedModel:
+    """Return the model of a mode whose pictures have `num_steps` columns."""
+    if options.num_steps < 2:
+        raise UserError(f"num_steps={options.num_steps}: must be 2 or more.")
+    return _load(options)
+
+
+def _chosen(options: Options, model: TrainedModel) -> dict[str, Any]:
+    """Return the class or text of a walk, and the truncation of styles instead of its codes."""
+    styles = {"truncation": options.truncation} if model.has_styles else {}
+    return chosen(options) | styles
 
 
 def _num_frames(options: Options) -> int:
@@ -239,59 +273,6 @@ def _num_frames(options: Options) -> int:
     return (options.num_steps - 1) * SMOOTHNESS + 1
 
 
-def _name(options: Options, what: str, usual: int = 64) -> str:
-    """Return a file name that contains the settings of the picture."""
-    parts = [what]
-    if what == "samples":
-        parts.append(str(_num_images(options, usual)))
-    parts.append(f"seed_{options.seed}")
-    if options.labels is not None:
-        parts.append("labels_" + "-".join(map(str, options.labels[:10])))
-    parts += in_name(options)
-    if options.truncation is not None:
-        parts.append(f"truncation_{options.truncation:g}")
-    if options.checkpoint is not None:
-        parts.append(options.checkpoint)
-    return "_".join(parts)
-
-
-def _target(options: Options, name: str, suffix: str) -> Path:
-    """Return the path in `to`, or else `name` in the run folder (in . for models of the hub)."""
-    if options.to is None:
-        here = options.run.startswith(hub.SCHEME)
-        return (Path() if here else Path(options.run).expanduser()) / f"{name}{suffix}"
-    path = Path(options.to).expanduser()
-    if suffix and path.suffix != suffix:
-        raise UserError(f"to={options.to}: mode={options.mode} writes a {suffix} file.")
-    return path
-
-
-def _strip_and_gif(options: Options, name: str) -> tuple[Path, Path]:
-    """Return the paths of the strip and the GIF; `to` may name either, or have no ending."""
-    stem = _target(options, name, "")
-    if stem.suffix in (".png", ".gif") and options.to is not None:
-        stem = stem.with_suffix("")
-    return stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.gif")
-
-
-def _save(picture: Image.Image, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
-    return path
-
-
-def _strip_and_film(
-    strip: Image.Image, frames: list[Image.Image], paths: tuple[Path, Path]
-) -> list[Path]:
-    return [_save(strip, paths[0]), _animate(frames, paths[1], FRAME_MS)]
-
-
-def _animate(
-    frames: Iterable[Image.Image], path: Path, frame_ms: int, *, pause_ms: int | None = None
-) -> Path:
-    """Write an endless GIF whose last frame may last longer, and return its path."""
-    first, *others = frames
-    path.parent.mkdir(parents=True, exist_ok=True)
-    durations = [frame_ms] * len(others) + [frame_ms if pause_ms is None else pause_ms]
-    first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
-    return path
+def _samples(options: Options, usual: int) -> str:
+    """Return the file name of samples."""
+    return named(options, "samples", str(_num_images(options, usual)))

@@ -1,7 +1,9 @@
 """Texts in `limner sample`: which texts the images have, and pictures with their texts."""
 
 __all__ = [
+    "check_condition",
     "chosen",
+    "chosen_for_each",
     "drawn",
     "image_grid",
     "in_name",
@@ -67,13 +69,25 @@ def chosen(options: Options) -> dict[str, Any]:
     }
 
 
-def drawn(options: Options, model: TrainedModel, num_images: int) -> Iterator[np.ndarray]:
-    """Yield batches of the images that the options ask for."""
+def chosen_for_each(options: Options) -> dict[str, Any]:
+    """Return the class or the text of all images, or of each image, as `chosen` does."""
     one, texts = chosen(options), texts_of(options)
     several = {"labels": options.labels if one["label"] is None else None}
     several |= {"text": texts} if len(texts) > 1 else {}
+    return one | several
+
+
+def check_condition(options: Options, model: TrainedModel) -> None:
+    """Raise `UserError` unless a conditional model has one class or one text for all images."""
+    if model.is_conditional and set(chosen(options).values()) == {None}:
+        what = "one text: text=..." if model.reads_text else "a class, such as labels=[0]."
+        raise UserError(f"mode={options.mode} of a conditional model needs {what}")
+
+
+def drawn(options: Options, model: TrainedModel, num_images: int) -> Iterator[np.ndarray]:
+    """Yield batches of the images that the options ask for."""
     of = {"seed": options.seed, "truncation": options.truncation}
-    return model.batches(num_images, **of, **(one | several))
+    return model.batches(num_images, **of, **chosen_for_each(options))
 
 
 def usual_number(options: Options, default: int) -> int:

@@ -55,7 +55,10 @@ class TextGenerator(nn.Module):
         return self.network(z, labels=codes)
 
     def read(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the network reads: z (B, latent_dim) and codes (B, code_dim)."""
+        """Return what the network reads: codes z (B, latent_dim), and codes of the texts.
+
+        One text may stand for all z. Without conditioning augmentation, it has one code.
+        """
         codes = self.encoder(labels).detach()
         if self.weight is not None:
             mean, logvar = self.gaussian(codes).chunk(2, dim=1)

@@ -6,6 +6,7 @@ model has them. Batches have one size, so that image i of a seed does not depend
 
 __all__ = ["TrainedModel"]
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -15,16 +16,15 @@ from torch import Tensor, nn
 
 from limner.errors import UserError
 from limner.files.printable import printable
-from limner.interfaces import DrawsCodes, Encodes, Generates, Reconstructs, Samples, label_kwargs
-from limner.models.conditions import drawn_labels, is_conditional
+from limner.interfaces import Encodes, Generates, Reconstructs, Samples
+from limner.models.conditions import is_conditional
 from limner.pretrained.arrays import to_numpy, to_tensor
 from limner.pretrained.chosen_labels import chosen_condition
 from limner.pretrained.code_paths import linear, spherical
+from limner.pretrained.draws import BATCH, Draws
 from limner.pretrained.picture_transform import TILE, PictureTransform, Transforms, transformed
+from limner.pretrained.styles import Styles
 from limner.pretrained.video_transform import PredictsFrames, predicted
-from limner.randomness import generator_for
-
-BATCH = 64  # number of images in a batch
 
 
 class TrainedModel:
@@ -46,7 +46,7 @@ class TrainedModel:
         self.num_classes: int = config["data"]["num_classes"]
         self.reads_frames: bool = getattr(module, "reads_frames", False)
         self.reads_text: bool = getattr(module, "reads_text", False)
-        self._transforms: dict[str, PictureTransform] = {}
+        self._draws, self._transforms = Draws(module), dict[str, PictureTransform]()
 
     def __repr__(self) -> str:
         channels, height, width = self.image_shape
@@ -80,7 +80,8 @@ class TrainedModel:
             text: Text of all images, or of each image, for a model that reads texts. Without it,
                 texts are drawn from 256 training captions. A warning names unknown words.
             truncation: Factor of the latent codes, at least 0. With a factor below 1, samples are
-                better, less varied and closer to the average image.
+                better, less varied and closer to the average image. For a style generator, it is
+                the factor of each style's distance to the mean style of its class.
 
         Returns:
             Images, uint8 (num_images, H, W, C).
@@ -110,15 +111,18 @@ class TrainedModel:
             _at_least("truncation", truncation, 0)
             self._needs(Generates, "no latent codes to truncate")
         given = self._given(num_images, label=label, labels=labels, text=text)
-        return self._drawn(num_images, seed, given[0] if given else None, truncation)
+        batches = self._draws.batches(num_images, seed, given[0] if given else None, truncation)
+        return (to_numpy(images.cpu()) for images in batches)
 
     def latents(self, num_images: int, *, seed: int = 0) -> np.ndarray:
-        """Return the codes that `sample` draws, float32 (num_images, latent_dim)."""
+        """Return the codes that `sample` draws, float32 (num_images, latent_dim).
+
+        The noise inputs of a style generator are not part of the codes, and zero in `decode`.
+        """
         self._needs(Generates, "no latent codes")
         _at_least("num_images", num_images, 1)
         _at_least("seed", seed, 0)
-        blocks = [self._latents(seed, i)[0] for i in range(-(-num_images // BATCH))]
-        return torch.cat(blocks)[:num_images].numpy()
+        return self._draws.latents(num_images, seed).numpy()
 
     def decode(
         self,
@@ -127,12 +131,14 @@ class TrainedModel:
         label: int | None = None,
         labels: Sequence[int] | None = None,
         text: str | Sequence[str] | None = None,
+        truncation: float | None = None,
     ) -> np.ndarray:
-        """Return uint8 images (N, H, W, C) of codes (N, latent_dim).
+        """Return uint8 images (N, H, W, C) of codes (N, latent_dim), truncated as in `sample`.
 
         A conditional model needs `label`, `labels` or `text`.
         """
         self._needs(Generates, "no latent codes")
+        _at_least("truncation", 1 if truncation is None else truncation, 0)
         codes = torch.as_tensor(np.asarray(latents, np.float32))
         if codes.ndim != 2 or codes.shape[1] != self.module.latent_dim:
             raise UserError(
@@ -143,7 +149,8 @@ class TrainedModel:
         if not more and self.is_conditional:
             needed = "a text: it reads texts." if self.reads_text else "labels: it is conditional."
             raise UserError(f"Codes of this {self._name} need {needed}")
-        return to_numpy(self._by_batch(self.module.generate, codes, *more))
+        generate = functools.partial(self._draws.images, truncation=truncation)
+        return to_numpy(self._by_batch(generate, codes, *more))
 
     def encode(self, images: np.ndarray, **condition: Any) -> np.ndarray:
         """Return mean codes (N, latent_dim) of images, given `label`, `labels` or `text`."""
@@ -200,6 +207,7 @@ class TrainedModel:
         mode: Literal["linear", "spherical"] = "linear",
         label: int | None = None,
         text: str | None = None,
+        truncation: float | None = None,
     ) -> np.ndarray:
         """Return images that interpolate between `a` and `b`, both ends included.
 
@@ -212,6 +220,7 @@ class TrainedModel:
                 a sphere.
             label: Class of all images, which a conditional model needs.
             text: Text of all images, which a model that reads texts needs.
+            truncation: Factor of the codes or the styles, as in `sample`.
 
         Returns:
             Images, uint8 (num_steps, H, W, C).
@@ -222,12 +231,22 @@ class TrainedModel:
         ends = [self._code(end, label=label, text=text) for end in (a, b)]
         path = linear if mode == "linear" else spherical
         codes = path(*ends, np.linspace(0, 1, num_steps)[:, None])
-        return self.decode(codes, label=label, text=text)
+        return self.decode(codes, label=label, text=text, truncation=truncation)
 
     @property
     def is_conditional(self) -> bool:
         """Whether the model takes the class or the text of an image."""
         return is_conditional(self.module)
+
+    @property
+    def has_styles(self) -> bool:
+        """Whether the model's generator maps codes to styles, as network=stylegan2 does."""
+        return self._draws.styles is not None
+
+    @property
+    def styles(self) -> Styles:
+        """The styles of a model with a style generator; raises `UserError` for other models."""
+        return Styles(self._draws, self.config["data"])
 
     @property
     def _name(self) -> str:
@@ -249,32 +268,6 @@ class TrainedModel:
         if not isinstance(self.module, protocol):
             changes = isinstance(self.module, Transforms)
             raise UserError(f"{self._name} has {lack}{self.instead if changes else ''}.")
-
-    def _latents(self, seed: int, block: int) -> tuple[Tensor, Tensor | None]:
-        """Draw codes, and classes of a conditional model, as `sample` of the module does."""
-        generator = generator_for(seed, "samples", block)
-        if isinstance(self.module, DrawsCodes):
-            codes = self.module.sample_codes(BATCH, generator=generator).cpu()
-        else:
-            codes = torch.randn(BATCH, self.module.latent_dim, generator=generator)
-        return codes, drawn_labels(self.module, BATCH, generator=generator)
-
-    def _drawn(
-        self, num_images: int, seed: int, labels: Tensor | None, truncation: float | None
-    ) -> Iterator[np.ndarray]:
-        for block, start in enumerate(range(0, num_images, BATCH)):
-            size = min(BATCH, num_images - start)
-            given = None if labels is None else labels[start : start + size]
-            if isinstance(self.module, Generates):
-                z, drawn = self._latents(seed, block)
-                z = z[:size] if truncation is None else truncation * z[:size]
-                if given is None and drawn is not None:
-                    given = drawn[:size].to(self._device)
-                images = self.module.generate(z.to(self._device), **label_kwargs(given))
-            else:
-                generator = generator_for(seed, "samples", block)
-                images = self.module.sample(size, generator=generator, **label_kwargs(given))
-            yield to_numpy(images.cpu())
 
     def _given(self, num_images: int, **condition: Any) -> list[Tensor]:
         """Return the classes or texts of images on the device, in a list; [] if none are given."""
