@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from limner.config.schema import CONFIG_DIR
 
 NETWORKS = sorted({path.stem for path in (CONFIG_DIR / "network").glob("*.yaml")} - {"none"})
-GAN_NETWORKS = ["dcgan", "mlp", "resnet", "resnet_large"]
+GAN_NETWORKS = ["dcgan", "mlp", "resnet", "resnet_large", "r3gan"]
 OF_TEXTS = {"text", "text_vae"}
 CONDITIONS = sorted(
     {path.stem for path in (CONFIG_DIR / "model" / "condition").glob("*.yaml")} - OF_TEXTS
@@ -60,7 +60,7 @@ def test_network_values_stand_in_yaml_and_not_in_python(network):
 def test_every_network_accepts_every_condition(composed, network, condition):
     more = (
         ["network.generator_condition=concat"]
-        if (network, condition) == ("mlp", "projection")
+        if network in ("mlp", "r3gan") and condition == "projection"
         else []
     )
     made = composed("model=gan", f"network={network}", f"model/condition={condition}", *more)

@@ -2,16 +2,20 @@
 
 import torch
 
-from limner.networks import conv, dcgan, mlp, resnet
+from limner.networks import conv, dcgan, mlp, r3gan, resnet
 
-GAN_MODULES = {"dcgan": dcgan, "mlp": mlp, "resnet": resnet}
+GAN_MODULES = {"dcgan": dcgan, "mlp": mlp, "r3gan": r3gan, "resnet": resnet}
 VAE_MODULES = {"conv": conv, "mlp": mlp}
 SIZES = {
     "dcgan": {"width": 8, "max_width": 16},
     "conv": {"width": 8, "max_width": 16},
+    "r3gan": {
+        "width": 4, "max_width": 8, "num_blocks": 1, "expansion": 2, "group_size": 4,
+        "half_precision_stages": 1,
+    },
     "resnet": {"width": 6, "max_width": 8},
     "mlp": {"hidden_dims": [16, 12]},
-}
+}  # fmt: skip
 DIM, CLASSES = 5, 3
 
 
@@ -25,8 +29,10 @@ def generator(name, shape, condition="none", **more):
 def discriminator(name, shape, condition="none", *, norm="none", **more):
     """Return a discriminator without a norm, with 3 classes unless the condition is none."""
     num_classes = None if condition == "none" else CLASSES
-    options = {"num_classes": num_classes, "condition": condition, "spectral_norm": False}
-    if name != "mlp":
+    options = {"num_classes": num_classes, "condition": condition}
+    if name != "r3gan":
+        options["spectral_norm"] = False
+    if name not in ("mlp", "r3gan"):
         options["norm"] = norm
     if name == "resnet":
         options |= {"smallest": 7, "num_flat_blocks": 2}

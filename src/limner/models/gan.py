@@ -20,6 +20,7 @@ from limner.interfaces import (
     AuxiliaryLoss,
     Batch,
     OptimizerFactory,
+    Schedule,
     label_kwargs,
 )
 from limner.losses.diagnostics import means
@@ -41,7 +42,7 @@ class GAN(L.LightningModule):
 
     Args:
         generator: Network from z (B, latent_dim), and labels (B,) if conditional, to images
-            (B, C, H, W) in [-1, 1].
+            (B, C, H, W); samples are clamped to [-1, 1].
         discriminator: Network from images, and labels if conditional, to logits (B,), large for
             real images. With an `auxiliary` loss the logits are (B, 1 + num_classes), the class
             logits last. With logits (B, K) of K heads, the mean of their losses is minimised.
@@ -58,7 +59,7 @@ class GAN(L.LightningModule):
         discriminator_lr: Learning rate of D; None for the optimizer's learning rate.
         gradients: Options of gradient accumulation and clipping, for each player.
         ema_half_life: Number of images after which an old weight of G counts half in the average
-            that samples and scores use; None for no average.
+            that samples and scores use, or a schedule of this number; None for no average.
         ema_ramp: Largest half-life as a share of the images seen so far; None for no bound.
         num_standing_batches: Number of batches over which batch norm's statistics are averaged for
             sampling, see `StandingStatistics`; None for the running averages of training.
@@ -83,7 +84,7 @@ class GAN(L.LightningModule):
         optimizer: OptimizerFactory,
         discriminator_lr: float | None,
         gradients: Gradients,
-        ema_half_life: float | None,
+        ema_half_life: float | Schedule | None,
         ema_ramp: float | None,
         num_standing_batches: int | None,
     ) -> None:
@@ -186,4 +187,4 @@ class GAN(L.LightningModule):
 
     def _generate(self, network: nn.Module, z: Tensor, labels: Tensor | None) -> Tensor:
         labels = None if labels is None else labels.to(self.device)
-        return network(z.to(self.device, self.dtype), **label_kwargs(labels))
+        return network(z.to(self.device, self.dtype), **label_kwargs(labels)).clamp(-1, 1)
