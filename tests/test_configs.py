@@ -83,7 +83,8 @@ COMBINATIONS = [
     ("gan", "resnet", "loss=least_squares penalty=r1 condition=projection augmentation=ada"),
     ("gan", "resnet_large", "loss=hinge penalty=consistency condition=auxiliary"),
     slow("gan", "dcgan", "loss=wasserstein penalty=gradient"),
-    ("gan", "dcgan", "loss=relativistic penalty=r1_r2"),
+    ("gan", "r3gan", "loss=relativistic penalty=r1_r2 condition=concat augmentation=transforms"),
+    slow("gan", "dcgan", "loss=relativistic penalty=r1_r2"),
     slow("gan", "dcgan", "penalty=r2"),
     slow("cgan", "dcgan", "augmentation=diffaugment"),
     ("cgan", "resnet", "augmentation=ada"),
@@ -93,6 +94,7 @@ COMBINATIONS = [
     ("gan", "dcgan", "condition=text loss=hinge"),
     slow("gan", "mlp", "condition=text loss=relativistic penalty=r1 augmentation=diffaugment"),
     slow("gan", "resnet", "condition=text penalty=lecam"),
+    slow("gan", "r3gan", "condition=text loss=relativistic"),
     ("vae", "mlp", "condition=text_vae text=words"),
     slow("vae", "conv", "condition=text_vae objective=iwae"),
     ("classifier", "cnn", ""),
@@ -142,7 +144,7 @@ SHARED = {
     "revision", "subset", "train_split", "image_column", "group_column", "input_column",
 }  # fmt: skip
 """Keys of data that serve only other keys of data."""
-OTHERS = ("callbacks", "logger", "lr_schedule", "metrics")
+OTHERS = ("beta2_schedule", "callbacks", "logger", "lr_schedule", "metrics")
 """Groups whose options fit any model and data; metrics=auto is completed later."""
 ALONE = (
     "accelerator=cpu", "logger=none", "~callbacks.progress", "~callbacks.pictures",

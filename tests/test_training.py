@@ -129,6 +129,11 @@ RESUMED = {
         "model.augmentation.images_per_unit=2000", "model.ema_ramp=0.05", "lr_schedule=cosine",
         "lr_schedule.last=20", "gradients.accumulate=2", "metrics=none",
     ],
+    "r3gan": [
+        "experiment=r3gan_cifar10", "data=digits", "network.width=8", "network.max_width=8",
+        "network.num_blocks=1", "lr_schedule.last=12", "trainer.precision=32-true", "logger=csv",
+        "metrics=none",
+    ],
     "schedule": [
         "model=classifier", "lr_schedule=linear", "lr_schedule.last=30", "gradients.accumulate=4",
     ],
@@ -145,6 +150,7 @@ RESUMED = {
     ("name", "stops"),
     [
         ("vae", (4, 5)), ("gan", (2, 4)), slow("penalties", (5,)), slow("ada", (3,)),
+        ("r3gan", (3,)),
         slow("schedule", (2,)), slow("classifier", (4,)), ("shapes", (4,)),
     ],
 )  # fmt: skip

@@ -28,6 +28,7 @@ TITLES = {
     "hydra/launcher": "where the jobs of a sweep run",
     "logger": "loggers",
     "lr_schedule": "learning-rate schedules",
+    "beta2_schedule": "schedules of Adam's second beta",
     "metrics": "scores during training",
     "metrics/features": "feature networks of scores",
     "model": "models",

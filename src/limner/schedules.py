@@ -1,4 +1,7 @@
-"""Schedules: factors of learning rates, factors of the KL and weights of penalties.
+"""Schedules: numbers that change over training.
+
+The learning rate and the KL are multiplied by a schedule. The weight of a penalty, Adam's second
+beta, the half-life of averaged weights and the probability of an augmentation may be a schedule.
 
 A schedule is a function of the number of earlier updates only (see `limner.interfaces.Schedule`),
 so a resumed run continues the schedule exactly. `Linear` and `Cosine` keep `start` until update

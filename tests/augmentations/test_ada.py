@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from limner.augmentations.ada import ADA
+from limner.augmentations.ada import ADA, Transforms
+from limner.schedules import Linear
 from support.waiting import no_waiting
 
 SETTINGS = {"image_shape": [3, 8, 8], "target": 0.6, "images_per_unit": 1000, "every": 4}
@@ -95,3 +96,44 @@ def test_ada_does_not_wait_for_the_device():
 def test_ada_refuses_invalid_values(changed, message):
     with pytest.raises(ValueError, match=message):
         ADA(**(SETTINGS | changed))
+
+
+def test_transforms_change_images_as_ada_with_the_same_p():
+    images, ada = torch.rand(40, 3, 8, 8) * 2 - 1, ADA(**SETTINGS)
+    uniform = torch.rand(40, ada.num_draws)
+    for p in (0.0, 0.4, 1.0):
+        ada.p.fill_(p)
+        fixed = Transforms(image_shape=[3, 8, 8], p=p)
+        assert fixed.num_draws == ada.num_draws
+        assert torch.equal(fixed(images, uniform=uniform), ada(images, uniform=uniform))
+        fixed.observe(Seen(1.0), step=0, num_images=40)
+        assert fixed.p == ada.p
+
+
+def test_transforms_p_follows_its_schedule_and_is_saved():
+    """Step 0 of D has the first value; what is observed after step n is for step n + 1."""
+    schedule = Linear(start=0.1, end=0.5, first=0, last=4)
+    changed, again = (Transforms(image_shape=[1, 8, 8], p=schedule) for _ in range(2))
+    found = [changed.p.item()]
+    for step in range(6):
+        changed.observe(Seen(0.9), step=step, num_images=8)
+        found.append(changed.p.item())
+    assert found == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5])
+    again.load_state_dict(changed.state_dict())
+    assert torch.equal(again.p, changed.p)
+
+
+@pytest.mark.parametrize(
+    "p",
+    [
+        -0.1,
+        1.5,
+        Linear(start=0.0, end=1.2, first=0, last=9),
+        Linear(start=-1, end=0, first=0, last=9),
+    ],
+)
+def test_transforms_refuse_values_that_are_no_probability(p):
+    with pytest.raises(ValueError, match=r"model\.augmentation\.p=.*must be in \[0, 1\]"):
+        Transforms(image_shape=[3, 8, 8], p=p)
+    with pytest.raises(ValueError, match=r"transforms changes .* 1 or 3 channels, not 2"):
+        Transforms(image_shape=[2, 8, 8], p=0.5)

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from limner.models.ema import EMA, best, evaluating, follow, make_ema
+from limner.schedules import Linear
 
 
 def test_ema_weights_count_half_after_the_half_life():
@@ -52,6 +53,18 @@ def test_ema_half_life_grows_with_the_images_seen():
     network.weight.data.fill_(2.0)
     bounded.update(network, num_images=1000, update=10**7)
     assert bounded.network.weight.item() - 1 == pytest.approx(1 - 0.5**1e-3, rel=1e-3)
+
+
+def test_ema_half_life_follows_its_schedule_from_0():
+    """With a half-life of 0 the average equals the weights."""
+    network = nn.Linear(1, 1, bias=False)
+    half_life = Linear(start=0, end=200, first=1000, last=1002)
+    ema = EMA(network, half_life=half_life, ramp=None)
+    for update, kept in ((1000, 0.0), (1001, 0.5), (1002, 0.5**0.5), (5000, 0.5**0.5)):
+        ema.network.weight.data.fill_(0.0)
+        network.weight.data.fill_(1.0)
+        ema.update(network, num_images=100, update=update)
+        assert ema.network.weight.item() == pytest.approx(1 - kept)
 
 
 def test_ema_copies_buffers_and_trains_nothing():

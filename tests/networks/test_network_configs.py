@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from limner.config.schema import CONFIG_DIR
 
 NETWORKS = sorted({path.stem for path in (CONFIG_DIR / "network").glob("*.yaml")} - {"none"})
-GAN_NETWORKS = ["dcgan", "mlp", "resnet", "resnet_large", "stylegan2"]
+GAN_NETWORKS = ["dcgan", "mlp", "r3gan", "resnet", "resnet_large", "stylegan2"]
 OF_TEXTS = {"text", "text_vae"}
 CONDITIONS = sorted(
     {path.stem for path in (CONFIG_DIR / "model" / "condition").glob("*.yaml")} - OF_TEXTS
@@ -58,7 +58,7 @@ def test_network_values_stand_in_yaml_and_not_in_python(network):
     ],
 )
 def test_every_network_accepts_every_condition(composed, network, condition):
-    has_norm = network not in ("mlp", "stylegan2")
+    has_norm = network not in ("mlp", "r3gan", "stylegan2")
     more = (
         ["network.generator_condition=concat"]
         if condition == "projection" and not has_norm

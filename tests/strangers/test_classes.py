@@ -45,7 +45,7 @@ def test_foreign_classes_accepts_only_plain_values_in_a_trainer():
         assert foreign_classes({"trainer": trainer | more}, trust=[])
 
 
-GROUPS = ["model", "data", "metrics", "lr_schedule", "optimizer"]
+GROUPS = ["model", "data", "metrics", "lr_schedule", "beta2_schedule", "optimizer"]
 OPTIONS = {
     group: sorted(file.stem for file in (CONFIG_DIR / group).glob("*.yaml")) for group in GROUPS
 }

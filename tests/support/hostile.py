@@ -30,6 +30,7 @@ TARGETS = (
 )
 """Targets that no key of a run folder may build."""
 PLACES = (
+    "beta2_schedule",
     "callbacks.pictures",
     "data",
     "data.augmentation",

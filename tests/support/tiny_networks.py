@@ -2,13 +2,19 @@
 
 import torch
 
-from limner.networks import conv, dcgan, mlp, resnet, stylegan2
+from limner.networks import conv, dcgan, mlp, r3gan, resnet, stylegan2
 
-GAN_MODULES = {"dcgan": dcgan, "mlp": mlp, "resnet": resnet, "stylegan2": stylegan2}
+GAN_MODULES = {
+    "dcgan": dcgan, "mlp": mlp, "r3gan": r3gan, "resnet": resnet, "stylegan2": stylegan2,
+}  # fmt: skip
 VAE_MODULES = {"conv": conv, "mlp": mlp}
 SIZES = {
     "dcgan": {"width": 8, "max_width": 16},
     "conv": {"width": 8, "max_width": 16},
+    "r3gan": {
+        "width": 4, "max_width": 8, "num_blocks": 1, "expansion": 2, "group_size": 4,
+        "half_precision_stages": 1,
+    },
     "resnet": {"width": 6, "max_width": 8},
     "mlp": {"hidden_dims": [16, 12]},
     "stylegan2": {
@@ -33,9 +39,9 @@ def discriminator(name, shape, condition="none", *, norm="none", **more):
     options = {"num_classes": num_classes, "condition": condition}
     if name == "stylegan2":
         options |= {"residual": True, "group_size": 2}
-    else:
+    elif name != "r3gan":
         options["spectral_norm"] = False
-    if name not in ("mlp", "stylegan2"):
+    if name not in ("mlp", "r3gan", "stylegan2"):
         options["norm"] = norm
     if name == "resnet":
         options |= {"smallest": 7, "num_flat_blocks": 2}

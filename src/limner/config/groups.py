@@ -13,7 +13,7 @@ OBJECTS = ("trainer", "model", "data", "optimizer", "gradients")
 """Keys that every run needs, each a mapping with a `_target_`."""
 NAMED = ("logger", "callbacks")
 """Keys of mappings from a name to an object."""
-OPTIONAL = ("network", "lr_schedule", "metrics", *NAMED)
+OPTIONAL = ("network", "lr_schedule", "beta2_schedule", "metrics", *NAMED)
 
 
 def check_groups(config: DictConfig) -> None:

@@ -39,6 +39,7 @@ class RunConfig:
     data: Any = None
     optimizer: Any = None
     lr_schedule: Any = None
+    beta2_schedule: Any = None
     gradients: Any = None
     metrics: Any = None
     logger: Any = None

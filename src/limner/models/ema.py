@@ -11,6 +11,8 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from limner.interfaces import Schedule
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -18,17 +20,21 @@ class EMA(nn.Module):
     """Frozen copy of a network with averaged weights: w_ema <- d w_ema + (1 - d) w.
 
     d = min(2^(-images / half_life), (1 + update) / (10 + update)). With the second term, the
-    average of the first updates forgets the random initial weights. Buffers (the statistics of
-    batch norm) are copied. With a ramp, the half-life is min(half_life, ramp * images seen
-    before), as in Karras et al. (2020), https://arxiv.org/abs/2006.06676.
+    average of the first updates forgets the random initial weights. With a half-life of 0 the
+    average equals w. Buffers (the statistics of batch norm) are copied. With a ramp, the half-life
+    is min(half_life, ramp * images seen before), as in Karras et al. (2020),
+    https://arxiv.org/abs/2006.06676.
 
     Args:
         network: Network to average.
-        half_life: Number of images, above 0, after which an old weight counts half.
+        half_life: Number of images, above 0, after which an old weight counts half; or a schedule
+            of this number, which may begin at 0.
         ramp: Largest half-life as a share of the images seen, above 0; None for no bound.
     """
 
-    def __init__(self, network: nn.Module, *, half_life: float, ramp: float | None) -> None:
+    def __init__(
+        self, network: nn.Module, *, half_life: float | Schedule, ramp: float | None
+    ) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         self.half_life, self.ramp = half_life, ramp
@@ -43,7 +49,9 @@ class EMA(nn.Module):
             num_images: Number of images of the update.
             update: Number of the update, from 0.
         """
-        decay = min(0.5 ** (num_images / self.half_life), (1 + update) / (10 + update))
+        half_life = self.half_life(update) if callable(self.half_life) else self.half_life
+        kept = 0.5 ** (num_images / half_life) if half_life > 0 else 0.0
+        decay = min(kept, (1 + update) / (10 + update))
         if self.ramp is not None:  # num_images / (ramp * update * num_images)
             decay = min(decay, 0.0 if update == 0 else 0.5 ** (1 / (self.ramp * update)))
         if self._pairs is None:  # listing the tensors takes longer than averaging small networks
@@ -71,7 +79,9 @@ class EMA(nn.Module):
         return super().train(False)
 
 
-def make_ema(network: nn.Module, half_life: float | None, *, ramp: float | None) -> EMA | None:
+def make_ema(
+    network: nn.Module, half_life: float | Schedule | None, *, ramp: float | None
+) -> EMA | None:
     """Return an EMA of `network`, or None if `half_life` is None.
 
     Raises:
@@ -84,9 +94,10 @@ def make_ema(network: nn.Module, half_life: float | None, *, ramp: float | None)
         )
     if half_life is None:
         return None
-    if half_life <= 0:
+    if not callable(half_life) and half_life <= 0:
         raise ValueError(
-            f"model.ema_half_life={half_life}: must be above 0 (images), or null for no average."
+            f"model.ema_half_life={half_life}: must be above 0 (images), a schedule, or null for "
+            "no average."
         )
     return EMA(network, half_life=half_life, ramp=ramp)
 

@@ -20,6 +20,7 @@ from limner.interfaces import (
     AuxiliaryLoss,
     Batch,
     OptimizerFactory,
+    Schedule,
     label_kwargs,
     trait,
 )
@@ -61,7 +62,7 @@ class GAN(L.LightningModule):
         discriminator_lr: Learning rate of D; None for the optimizer's learning rate.
         gradients: Options of gradient accumulation and clipping, for each player.
         ema_half_life: Number of images after which an old weight of G counts half in the average
-            that samples and scores use; None for no average.
+            that samples and scores use, or a schedule of this number; None for no average.
         ema_ramp: Largest half-life as a share of the images seen so far; None for no bound.
         num_standing_batches: Number of batches over which batch norm's statistics are averaged for
             sampling, see `StandingStatistics`; None for the running averages of training.
@@ -89,7 +90,7 @@ class GAN(L.LightningModule):
         optimizer: OptimizerFactory,
         discriminator_lr: float | None,
         gradients: Gradients,
-        ema_half_life: float | None,
+        ema_half_life: float | Schedule | None,
         ema_ramp: float | None,
         num_standing_batches: int | None,
     ) -> None:

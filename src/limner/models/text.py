@@ -117,9 +117,9 @@ def with_texts(
     name, head = type(discriminator).__name__, getattr(discriminator, "classify", None)
     if not hasattr(discriminator, "features") or not isinstance(head, nn.Linear):
         raise ValueError(
-            f"model/condition=text needs a discriminator with features(images) and a last layer "
-            f"`classify`;\n{name} has none: choose network=dcgan, mlp, resnet, resnet_large or "
-            "stylegan2."
+            "model/condition=text needs a discriminator with features(images) and a last layer "
+            f"`classify`;\n{name} has none: choose network=dcgan, mlp, resnet, resnet_large, "
+            "stylegan2 or r3gan."
         )
     if getattr(head, "condition", "projection") != "projection":
         raise ValueError(

@@ -105,7 +105,9 @@ class Generator(nn.Module):
             layers = _blocks(each, num_blocks, expansion, group_size)
             if i + 1 < len(channels):
                 layers = [*_change(channels[i + 1], each), _Double(), *layers]
-            self.stages.append(_Stage(layers, in_half=i < half_precision_stages))
+            self.stages.append(
+                _Stage(layers, number=i, half_precision_stages=half_precision_stages)
+            )
         self.to_image = nn.Conv2d(channels[0], image_shape[0], 1)
         _init(self, num_blocks=len(channels) * num_blocks)
 
@@ -164,7 +166,9 @@ class Discriminator(nn.Module):
             layers = _blocks(each, num_blocks, expansion, group_size)
             if i + 1 < len(channels):
                 layers += [_Halve(), *_change(each, channels[i + 1])]
-            self.stages.append(_Stage(layers, in_half=i < half_precision_stages))
+            self.stages.append(
+                _Stage(layers, number=i, half_precision_stages=half_precision_stages)
+            )
         std = 1 / math.sqrt(height * width_)
         self.basis = nn.Parameter(std * torch.randn(channels[-1], height, width_))
         self.classify = Head(channels[-1], num_classes=num_classes, condition=condition)
@@ -187,12 +191,19 @@ class _Stage(nn.Sequential):
 
     Args:
         layers: Layers in their order.
-        in_half: Whether autocast may compute the layers in half precision.
+        number: Number of the stage, where 0 is the finest.
+        half_precision_stages: Number of finest stages that autocast may compute in half precision.
     """
 
-    def __init__(self, layers: Sequence[nn.Module], *, in_half: bool) -> None:
+    def __init__(
+        self, layers: Sequence[nn.Module], *, number: int, half_precision_stages: int
+    ) -> None:
+        if half_precision_stages < 0:
+            raise ValueError(
+                f"network.half_precision_stages={half_precision_stages}: must be 0 or more."
+            )
         super().__init__(*layers)
-        self.in_half = in_half
+        self.in_half = number < half_precision_stages
 
     def forward(self, x: Tensor) -> Tensor:
         if self.in_half:

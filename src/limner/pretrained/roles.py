@@ -115,7 +115,7 @@ ROLES = (
     ),
     Role(r"data\.(augmentation|degradation)(\W.*)?", ("limner.augmentations",), _is_part, _never),
     Role("optimizer", ("torch.optim",), _is_optimizer, _always),
-    Role("lr_schedule", ("limner.schedules",), _is_part, _never),
+    Role("(lr|beta2)_schedule", ("limner.schedules",), _is_part, _never),
     Role(_METRICS, _OF_METRICS, _is(Callback), _never),
     Role(rf"{_METRICS}\.perceptual(\W.*)?", _OF_MODELS, _is_part, _never),
     Role(rf"{_METRICS}\.distances", ("limner.metrics",), _has("between"), _never),

@@ -12,7 +12,7 @@ from limner.callbacks.checkpoint_io import AtomicCheckpointIO
 from limner.callbacks.clipping import Clipping
 from limner.callbacks.epochs import TrackEpochEnd
 from limner.callbacks.heartbeat import Heartbeat
-from limner.callbacks.learning_rates import LearningRates
+from limner.callbacks.learning_rates import LearningRates, SecondBetas
 from limner.callbacks.measured import Measured
 from limner.callbacks.process_counts import ProcessCounts
 from limner.callbacks.provenance import Provenance
@@ -104,7 +104,7 @@ def _our_callbacks(
     config: DictConfig, folder: RunFolder, status: StatusFile, past: Sequence[Rollback]
 ) -> list[L.Callback]:
     """Make the callbacks that every run has, for any config."""
-    schedule = build(config, "lr_schedule")
+    rates, betas = (build(config, f"{name}_schedule") for name in ("lr", "beta2"))
     return [
         SeedPerUpdate(seed=seed_after(config.seed, len(past))),
         Provenance(num_updates=config.num_updates),
@@ -114,7 +114,8 @@ def _our_callbacks(
         Rollbacks(past),
         Measured(),
         TrackEpochEnd(),
-        *([] if schedule is None else [LearningRates(schedule)]),
+        *([] if rates is None else [LearningRates(rates)]),
+        *([] if betas is None else [SecondBetas(betas)]),
     ]
 
 
