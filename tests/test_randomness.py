@@ -9,14 +9,7 @@ import torch
 
 from limner.data.batches import TrainingBatches
 from limner.data.store import MemoryStore
-from limner.randomness import (
-    NUM_SEEDS,
-    Noise,
-    generator_for,
-    normal_numbers,
-    seed_for,
-    seed_torch,
-)
+from limner.randomness import Noise, generator_for, seed_for, seed_torch
 
 CPU = torch.device("cpu")
 
@@ -129,28 +122,6 @@ def test_seed_torch_equals_torch_manual_seed():
     torch.manual_seed(0)
     seed_torch(123456789, CPU)
     assert torch.equal(torch.rand(5), expected)
-
-
-def test_normal_numbers_are_independent_normal_numbers():
-    numbers = normal_numbers(torch.rand(500, NUM_SEEDS), (2, 10, 20))
-    assert numbers.shape == (500, 2, 10, 20)
-    assert numbers.isfinite().all()
-    flat = numbers.flatten(1)
-    for power, moment in ((1, 0), (2, 1), (3, 0), (4, 3)):
-        assert flat.pow(power).mean().item() == pytest.approx(moment, abs=0.06)
-    for rows in (flat, flat.T):  # between images, and between places
-        others = torch.corrcoef(rows).fill_diagonal_(0)
-        assert others.abs().max() < 6 / rows.shape[1] ** 0.5
-
-
-def test_normal_numbers_of_an_image_depend_on_its_uniform_numbers_only():
-    uniform = torch.rand(4, NUM_SEEDS)
-    numbers = normal_numbers(uniform, (3, 5))
-    assert torch.equal(normal_numbers(uniform[2:].double(), (3, 5)), numbers[2:])
-    for column in range(NUM_SEEDS):
-        changed = uniform.clone()
-        changed[:, column] = (changed[:, column] + 0.5) % 1
-        assert not torch.isclose(normal_numbers(changed, (3, 5)), numbers).any()
 
 
 @pytest.mark.gpu

@@ -8,21 +8,17 @@ depend on the rank.
 """
 
 __all__ = [
-    "NUM_SEEDS", "Noise", "PictureNoise", "generator_for", "hashed", "normal_numbers", "seed_for",
-    "seed_torch", "uniform_labels",
+    "Noise", "PictureNoise", "generator_for", "hashed", "seed_for", "seed_torch",
+    "uniform_labels",
 ]  # fmt: skip
 
-import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-
-NUM_SEEDS = 2
-"""Number of uniform numbers per image that `normal_numbers` reads."""
 
 
 class Noise:
@@ -193,22 +189,6 @@ def hashed(numbers: Tensor) -> Tensor:
     x = (x ^ _shifted(x, 30)) * _signed(0xBF58476D1CE4E5B9)
     x = (x ^ _shifted(x, 27)) * _signed(0x94D049BB133111EB)
     return _shifted(x, 40)
-
-
-def normal_numbers(uniform: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return N(0, 1) numbers float32 (B, *shape) that are a function of a few uniform numbers.
-
-    A part that gets few random numbers for each image can so draw noise as large as the image.
-
-    Args:
-        uniform: Numbers (B, NUM_SEEDS) from U[0, 1).
-        shape: Shape of the numbers for one image.
-    """
-    high, low = (uniform.float() * 2**24).long().unbind(1)
-    first = ((high << 24) + low) * _signed(0xD1342543DE82EF95)  # far apart, as the factor is odd
-    numbers = torch.arange(math.prod(shape), device=uniform.device)
-    bits = 2 * hashed(first[:, None] + numbers) + 1 - 2**24  # odd, so exact in float32
-    return (math.sqrt(2) * torch.erfinv(bits.float() / 2**24)).unflatten(1, tuple(shape))
 
 
 def _shifted(x: Tensor, places: int) -> Tensor:

@@ -8,8 +8,8 @@ __all__ = ["R1", "R2", "GradientPenalty"]
 import torch
 from torch import Tensor
 
+from limner.losses.pair_noise import NUM_SEEDS, normal_noise
 from limner.losses.penalty import Discriminator, Pairs
-from limner.randomness import NUM_SEEDS, normal_numbers
 
 
 class GradientPenalty:
@@ -68,7 +68,7 @@ class R1:
         if self.approximate is None:
             return 0.5 * _gradient(logits, images).square().sum(1)
         images = images.detach()
-        noise = normal_numbers(uniform, images.shape[1:]).to(images)
+        noise = normal_noise(uniform, images.shape[1:]).to(images)
         near = d(images + self.approximate * noise)
         change = near.to(images) - logits.to(images)  # autocast may give bfloat16
         return 0.5 * (change.reshape(len(images), -1).mean(1) / self.approximate).square()
