@@ -6,7 +6,8 @@ Each image counts for the class with its largest logit. With n_k of N images in 
     mode_kl = sum_k p_k log(p_k K),  p_k = n_k / N     (KL from the uniform distribution, in nats)
 
 Lin et al. (2018), section 4.2, https://arxiv.org/abs/1712.04086, with a classifier of stacked
-digits and N = 26,000. Even N images of the uniform distribution have a KL of about (K - 1) / (2 N).
+digits and N = 26,000. N images of the uniform distribution itself have a KL of about
+(K - 1) / (2 N).
 """
 
 __all__ = ["ModeCounts", "mode_coverage"]
