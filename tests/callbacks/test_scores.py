@@ -105,7 +105,7 @@ def test_second_run_reads_no_real_image_for_its_scores(run, monkeypatch):
         ({"objective.name": "val/fid_ink"}, "val/fid_ink is not computed"),
         ({"objective.name": "val/fid"}, "val/fid is not computed"),
         ({"objective.name": "val/fid_classifie"}, "val/fid_classifie is not computed"),
-        ({"scores": ["fad"]}, "choose from fid, inception_score, kid, prdc"),
+        ({"scores": ["fad"]}, "choose from fid, inception_score, kid, modes, prdc"),
         ({"num_samples": 9}, "inception_score needs 10 images or more"),
         ({"scores": ["fid", "kid"]}, "metrics.num_samples=150: kid needs 1000 images or more"),
     ],
@@ -122,7 +122,7 @@ def test_scores_that_cannot_be_computed_are_refused_before_training(composed, ch
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["metrics.scores=[fad]"], "choose from fid, inception_score, kid, prdc"),
+        (["metrics.scores=[fad]"], "choose from fid, inception_score, kid, modes, prdc"),
         (["metrics.reference_split=[train,validation]"], "choose train or test"),
         (
             [

@@ -24,10 +24,13 @@ from limner.losses.penalty import Pairs, Penalties, Weighted
 BATCH, LATENT_DIM, DEVIATION = 128, 8, 0.05
 ANGLES = torch.arange(8) * math.pi / 4
 CENTRES = torch.stack([ANGLES.cos(), ANGLES.sin()], 1)
-ZERO_CENTRED = {
-    "r1": Weighted(function=R1(), weight=0.1, every=1),
-    "r2": Weighted(function=R2(), weight=0.1, every=1),
-}
+ZERO_CENTRED, APPROXIMATE = (
+    {
+        "r1": Weighted(function=R1(approximate=sigma), weight=0.1, every=1),
+        "r2": Weighted(function=R2(approximate=sigma), weight=0.1, every=1),
+    }
+    for sigma in (None, 0.01)
+)
 ONE_CENTRED = {"gradient": Weighted(function=GradientPenalty(), weight=1.0, every=1)}
 
 slow = partial(pytest.param, marks=pytest.mark.slow)
@@ -106,6 +109,7 @@ class Game:
         slow(Minimax(), None, 1, id="minimax"),
         slow(Hinge(), None, 1, id="hinge"),
         slow(Relativistic(), ZERO_CENTRED, 1, id="relativistic"),
+        slow(Relativistic(), APPROXIMATE, 1, id="relativistic_with_approximate_penalties"),
         # With one step of D per update, this loss finds at most one mode.
         slow(Wasserstein(), ONE_CENTRED, 3, id="wasserstein"),
     ],

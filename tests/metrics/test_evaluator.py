@@ -97,7 +97,7 @@ def test_evaluator_scores_real_images_better_than_noise():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"scores": ["fad"]}, "choose from fid, inception_score, kid, prdc"),
+        ({"scores": ["fad"]}, "choose from fid, inception_score, kid, modes, prdc"),
         ({"scores": []}, "choose from"),
         ({"num_splits": 0}, "metrics.num_splits=0: must be 1 or more"),
         ({"max_features": 10}, "metrics.max_features=10: kid needs 50 images or more"),

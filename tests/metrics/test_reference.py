@@ -82,6 +82,7 @@ def test_reference_reads_no_image_in_another_process():
         {"about": {"data": "fake", "split": "test"}},
         {"request": REQUEST._replace(max_features=41)},
         {"request": REQUEST._replace(gaussian=False)},
+        {"request": REQUEST._replace(modes=True)},
     ],
 )
 def test_reference_key_includes_everything_that_changes_the_statistics(monkeypatch, changes):
@@ -124,6 +125,7 @@ def test_key_of_a_network_of_limner_is_unchanged(monkeypatch):
     monkeypatch.setattr(module, "cached_folder", lambda kind, key, build: keys.append(key))
     made()
     assert keys[0].keys() == {"images", "indices", "about", "network", "wanted"}
+    assert keys[0]["wanted"] == {"gaussian": True, "max_features": 40, "num_splits": None}
 
 
 def truncate(folder):

@@ -12,7 +12,7 @@ from limner.metrics import statistics
 from limner.metrics.statistics import StatisticsRequest, compute_statistics
 from support.fakes import PixelFeatures, Store
 
-NUM, REQUEST = 205, StatisticsRequest(gaussian=True, max_features=50, num_splits=7)
+NUM, REQUEST = 205, StatisticsRequest(gaussian=True, max_features=50, num_splits=7, modes=True)
 
 
 def collected(store, batch_size=20, request=REQUEST, network=None):
@@ -43,6 +43,7 @@ def same(a, b):
     torch.testing.assert_close(tuple(a.gaussian), tuple(b.gaussian), rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(a.features, b.features, rtol=1e-6, atol=1e-6)
     assert a.inception_score == pytest.approx(b.inception_score, rel=1e-6)
+    assert torch.equal(a.counts, b.counts)
 
 
 def process(rank, folder, num_images):
@@ -52,8 +53,8 @@ def process(rank, folder, num_images):
     )
     network = PixelFeatures()
     found = collected(Store(num_images), network=network)
-    result = (tuple(found.gaussian), found.features, found.inception_score, network.num_seen)
-    torch.save(result, f"{folder}/{rank}.pt")
+    results = found.features, found.inception_score, found.counts, network.num_seen
+    torch.save((tuple(found.gaussian), *results), f"{folder}/{rank}.pt")
     distributed.destroy_process_group()
 
 
@@ -65,9 +66,9 @@ def test_two_processes_find_the_statistics_of_one(tmp_path, num_images):
     alone = collected(Store(num_images))
     seen = 0
     for rank in range(2):
-        gaussian, features, score, count = torch.load(tmp_path / f"{rank}.pt")
+        gaussian, *found, count = torch.load(tmp_path / f"{rank}.pt")
         seen += count
-        same(type(alone)(type(alone.gaussian)(*gaussian), features, score), alone)
+        same(type(alone)(type(alone.gaussian)(*gaussian), *found), alone)
     assert seen == num_images, "nothing is counted twice"
 
 
@@ -84,7 +85,8 @@ def test_one_pass_reads_each_image_once():
 
 def test_statistics_keep_only_what_was_requested():
     found = collected(Store(NUM), request=StatisticsRequest(False, None, None))
-    assert (found.gaussian, found.features, found.inception_score) == (None, None, None)
+    kept = (found.gaussian, found.features, found.inception_score, found.counts)
+    assert kept == (None, None, None, None)
 
 
 @pytest.mark.parametrize("limit", [50, NUM, 1000])

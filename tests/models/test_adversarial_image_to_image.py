@@ -205,7 +205,7 @@ def test_augmentation_that_cannot_change_the_input_is_refused_before_training():
 
 
 def test_penalty_enters_the_loss_of_the_discriminator():
-    penalty = {"r1": Weighted(function=R1(), weight=10.0, every=1)}
+    penalty = {"r1": Weighted(function=R1(approximate=None), weight=10.0, every=1)}
     model = made(penalty=penalty)
     values, _ = trained(model, pair(scale=1))
     assert values["train/penalty_r1"] > 0

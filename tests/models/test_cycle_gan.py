@@ -22,7 +22,8 @@ from limner.randomness import seed_for
 from support.two_domains import Domains, Patches, Recolour, batch, images
 
 PENALTIES = {
-    "gradient": GradientPenalty, "r1": R1, "r2": R2, "lecam": lambda: LeCam(decay=0.9),
+    "gradient": GradientPenalty, "r1": lambda: R1(approximate=None),
+    "r2": lambda: R2(approximate=0.1), "lecam": lambda: LeCam(decay=0.9),
     "consistency": lambda: Consistency(augmentation=Translation(max_fraction=0.25)),
 }  # fmt: skip
 DIFFAUGMENT = Chain(

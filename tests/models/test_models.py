@@ -83,7 +83,7 @@ def test_discriminator_may_have_a_separate_learning_rate(made):
             1,
             "model/penalty=it is a penalty",
         ),
-        (NonSaturating(), R1(), nn.BatchNorm2d(1), 1, "must not have batch norm"),
+        (NonSaturating(), R1(approximate=None), nn.BatchNorm2d(1), 1, "must not have batch norm"),
     ],
 )
 def test_models_refuse_invalid_values(loss, penalty, discriminator, steps, message):

@@ -49,7 +49,7 @@ class Scores(L.Callback):
 
     Args:
         features: Network that computes the features to compare.
-        scores: Names of scores out of "fid", "inception_score", "kid" and "prdc".
+        scores: Names of scores out of "fid", "inception_score", "kid", "modes" and "prdc".
         num_samples: Number of generated images for a score.
         batch_size: Number of images in a batch.
         every_num_epochs: Smallest number of epochs between scores, at least 1; "auto" for 20, or

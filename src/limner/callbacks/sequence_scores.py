@@ -121,8 +121,8 @@ class SequenceScores(Scores):
 
     def check_scores(self, scores: Sequence[str]) -> None:
         """Raise `UserError` for a score that reads single images."""
-        if "inception_score" in scores:
+        if single := [name for name in scores if name in ("inception_score", "modes")]:
             raise UserError(
-                "metrics.scores: inception_score reads classes of single images;\n"
+                f"metrics.scores: {single[0]} reads classes of single images;\n"
                 "metrics=sequences has fid, kid and prdc."
             )

@@ -20,6 +20,7 @@ from limner.data.shape_edges import ShapeEdges
 from limner.data.shape_styles import ShapeStyle, ShapeStyles
 from limner.data.shapes import Shapes
 from limner.data.sources import Digits, ImageFolder
+from limner.data.stacked_digits import StackedDigits
 from limner.data.torchvision_source import TorchvisionSource
 from limner.data.unpaired_module import UnpairedDataModule
 
@@ -28,5 +29,5 @@ __all__ = [
     "FrameFolders", "HuggingFace", "HuggingFacePairs", "ImageDataModule", "ImageFolder",
     "MovingDigits", "MovingShapes", "MultiViewDataModule", "PairedDataModule", "PairedFolder",
     "PictureDataModule", "PictureFolder", "SequenceDataModule", "ShapeEdges", "ShapeStyle",
-    "ShapeStyles", "Shapes", "TorchvisionSource", "UnpairedDataModule",
+    "ShapeStyles", "Shapes", "StackedDigits", "TorchvisionSource", "UnpairedDataModule",
 ]  # fmt: skip

@@ -6,7 +6,6 @@ number of the sequence), rendered when it is read. Where digits overlap, the bri
 
 __all__ = ["MovingDigits"]
 
-import dataclasses
 import hashlib
 import json
 import math
@@ -17,14 +16,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from limner.data.checked_pictures import checked_pictures
+from limner.data.digit_splits import digit_splits
 from limner.data.moving_paths import MOST, bouncing, path_draws
 from limner.data.published_sequences import published_sequences
 from limner.data.sequence_store import OpenedSequences, SequenceSettings, SequenceStore
-from limner.data.shapes import SPLITS, STRIDE
-from limner.data.sources import Pictures, Source
-from limner.data.splits import cut
-from limner.data.store import open_store
+from limner.data.shapes import STRIDE
+from limner.data.sources import Source
 from limner.errors import UserError
 from limner.randomness import seed_for
 
@@ -85,7 +82,13 @@ class MovingDigits:
                 f"data.image_size={height}: must be above {self.digit_size}, the size of a digit."
             )
         stores: dict[str, SequenceStore] = {}
-        for number, (split, (digits, fingerprint)) in enumerate(self._digits(settings).items()):
+        splits = digit_splits(
+            self.digits, size=self.digit_size, with_labels=False,
+            validation_fraction=settings.validation_fraction,
+            test_fraction=settings.validation_fraction, split_seed=settings.split_seed,
+            background=settings.background,
+        )  # fmt: skip
+        for number, (split, (digits, _, fingerprint)) in enumerate(splits.items()):
             stores[split] = MovingDigitsStore(
                 digits, num_digits=self.num_digits, step=self.step,
                 frame_shape=settings.image_shape, num_frames=settings.num_frames,
@@ -100,40 +103,6 @@ class MovingDigits:
         if self.test_file is not None:
             stores["test"] = published_sequences(Path(self.test_file).expanduser(), settings)
         return OpenedSequences(stores, stores["train"].fingerprint, None)
-
-    def _digits(self, settings: SequenceSettings) -> dict[str, tuple[Tensor, str]]:
-        """Return the digits of each split, uint8 (N, D, D), and their fingerprint."""
-        pictures: dict[str, Pictures] = {
-            split: dataclasses.replace(
-                found,
-                labels=None,
-                classes=[],
-                label_problem=None,
-                fingerprint=[found.fingerprint, "no labels"],
-            )
-            for split, found in checked_pictures(self.digits).items()
-        }
-        shape = [1, self.digit_size, self.digit_size]
-        stores = {
-            split: open_store(
-                found, shape, kind="memory", memory_limit_gib=math.inf, on_corrupt="error",
-                background=settings.background,
-            )
-            for split, found in pictures.items()
-        }  # fmt: skip
-        splits = cut(
-            {split: len(store) for split, store in stores.items()},
-            validation_fraction=settings.validation_fraction,
-            test_fraction=0.0 if "test" in stores else settings.validation_fraction,
-            seed=settings.split_seed,
-        )
-        found = {}
-        for split in SPLITS:
-            source, indices = splits[split]
-            chosen = hashlib.sha256(indices.numpy().tobytes()).hexdigest()
-            digits = stores[source].gather(indices)[:, 0]
-            found[split] = digits, f"{stores[source].fingerprint} {chosen}"
-        return found
 
 
 class MovingDigitsStore:

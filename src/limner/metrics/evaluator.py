@@ -15,6 +15,7 @@ from limner.interfaces import FeatureExtractor, ImageStore, missing_members
 from limner.metrics.floor import halves
 from limner.metrics.frechet import FewImages, distance_of_few, frechet_distance
 from limner.metrics.kid import kernel_distance, subsets_for
+from limner.metrics.modes import mode_coverage
 from limner.metrics.prdc import prdc
 from limner.metrics.reference import Reference, reference
 from limner.metrics.statistics import (
@@ -29,6 +30,7 @@ SCORES = {
     "fid": ("fid",),
     "inception_score": ("inception_score",),
     "kid": ("kid",),
+    "modes": ("modes", "mode_kl"),
     "prdc": ("precision", "recall", "density", "coverage"),
 }
 """Name of a request in `metrics.scores`, and the names of the scores that it gives."""
@@ -51,7 +53,7 @@ class Evaluator:
 
     Args:
         features: Feature network; call its `prepare` before it is used.
-        scores: Scores to compute, from "fid", "inception_score", "kid" and "prdc".
+        scores: Scores to compute, from "fid", "inception_score", "kid", "modes" and "prdc".
         batch_size: Number of images per chunk.
         max_features: Largest number of images of each set that KID and PRDC compare; a fixed
             shuffle chooses the images.
@@ -79,11 +81,9 @@ class Evaluator:
         if not scores or set(scores) - SCORES.keys():
             raise UserError(f"metrics.scores={list(scores)}: choose from {', '.join(SCORES)}.")
         counts = {
-            "batch_size": batch_size,
-            "num_splits": num_splits,
-            "kid_num_subsets": kid_num_subsets,
-            "num_neighbours": num_neighbours,
-        }
+            "batch_size": batch_size, "num_splits": num_splits,
+            "kid_num_subsets": kid_num_subsets, "num_neighbours": num_neighbours,
+        }  # fmt: skip
         for name, count in counts.items():
             if count < 1:
                 raise UserError(f"metrics.{name}={count}: must be 1 or more.")
@@ -119,6 +119,7 @@ class Evaluator:
                 2 if self.kid_subset_size == "auto" else max(2, self.kid_subset_size),
                 f"as metrics.kid_subset_size={self.kid_subset_size}",
             ),
+            "modes": (1, "to see a mode"),
             "prdc": (self.num_neighbours + 1, f"as metrics.num_neighbours={self.num_neighbours}"),
         }
         for name in self.scores:
@@ -184,8 +185,8 @@ class Evaluator:
         def scores(other: Reference) -> dict[str, float]:
             return {n: v for n, (v, *_) in self._compare(other.statistics, made[0]).items()}
 
-        named = zip(parts, _names_of(parts), strict=True)
-        made = [statistics(store, part, half) for part, half in named]
+        names = [{"half": "first of two"}, {"half": "second of two"}] if parts[1:] else [{}]
+        made = [statistics(store, *each) for each in zip(parts, names, strict=True)]
         beside = {
             name: scores(statistics(changed, parts[-1], {"baseline": name}))
             for name, changed in baselines.items()
@@ -240,6 +241,9 @@ class Evaluator:
         found, other = {}, real.statistics
         if "fid" in self.scores:
             found["fid"] = (self._fid(generated, other), None, {})
+        if "modes" in self.scores:
+            options = {"num_modes": len(generated.counts)}
+            found |= {n: (v, None, options) for n, v in mode_coverage(generated.counts).items()}
         if generated.features is not None:
             sizes = {"generated": len(generated.features), "reference": len(other.features)}
             compared = {"images_compared": sizes}
@@ -270,6 +274,7 @@ class Evaluator:
             gaussian="fid" in self.scores,
             max_features=self.max_features if vectors else None,
             num_splits=self.num_splits if "inception_score" in self.scores else None,
+            modes="modes" in self.scores,
         )
 
 
@@ -292,8 +297,3 @@ def check_features(features: FeatureExtractor, key: str) -> None:
             "of its scores\nand must begin with an underscore, such as "
             f"{'_' + str(suffix)!r}: val/fid_{suffix}."
         )
-
-
-def _names_of(parts: Sequence[Tensor]) -> list[dict[str, str]]:
-    """Return the entries of the protocol that distinguish the halves of the real images."""
-    return [{}] if len(parts) == 1 else [{"half": "first of two"}, {"half": "second of two"}]

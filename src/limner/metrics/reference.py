@@ -78,12 +78,15 @@ def reference(
         device: Device of the network.
         pause: Function called between chunks, or None.
     """
+    wanted = request._asdict()
+    if not wanted["modes"]:
+        del wanted["modes"]  # keeps the key of entries from earlier versions
     key = {
         "images": store.fingerprint,
         "indices": hashlib.sha256(indices.numpy().tobytes()).hexdigest(),
         "about": about,
         "network": network.protocol(),
-        "wanted": request._asdict(),  # keeps the key of entries from earlier versions
+        "wanted": wanted,
     }
     if code := own_code(network):  # limner's networks state all that matters in protocol()
         key["code"] = code
@@ -110,6 +113,7 @@ def reference(
 def _save(made: Statistics, into: Path) -> None:
     mean, covariance = made.gaussian or (None, None)
     tensors = {"mean": mean, "covariance": covariance, "features": made.features}
+    tensors["counts"] = made.counts
     path = into / "statistics.pt"
     torch.save({name: t for name, t in tensors.items() if t is not None}, path)
     (into / "about.json").write_text(json.dumps({"format": FORMAT, "sha256": _sha256(path)}))
@@ -128,7 +132,7 @@ def _load(key: dict[str, Any]) -> Statistics | None:
             gaussian = (
                 FeatureMoments(saved["mean"], saved["covariance"]) if "mean" in saved else None
             )
-            return Statistics(gaussian, saved.get("features"), None)
+            return Statistics(gaussian, saved.get("features"), None, saved.get("counts"))
         problem = "damaged" if version == FORMAT else f"of format {version}, not {FORMAT}"
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         problem = f"damaged ({type(error).__name__})"

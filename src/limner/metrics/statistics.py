@@ -15,6 +15,7 @@ from limner.interfaces import FeatureExtractor, Features
 from limner.metrics.feature_buffer import FeatureBuffer
 from limner.metrics.frechet import FeatureMoments, Moments
 from limner.metrics.inception_score import InceptionScore
+from limner.metrics.modes import ModeCounts
 from limner.processes import rank, world_size
 
 ImagesAt = Callable[[int, int], Tensor]
@@ -31,6 +32,8 @@ class StatisticsRequest(NamedTuple):
     max_features: int | None
     num_splits: int | None
     """Number of parts of the inception score."""
+    modes: bool = False
+    """Whether to count the images of each class."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,15 @@ class Statistics:
     """float32 (min(N, max_features), D): feature vectors in the order of the images."""
     inception_score: tuple[float, float] | None
     """Mean and standard deviation over the parts of the images."""
+    counts: Tensor | None = None
+    """float64 (K,): number of images of each class."""
 
     def to(self, device: torch.device) -> "Statistics":
         """Return a copy on a device."""
         gaussian = self.gaussian and FeatureMoments(*(part.to(device) for part in self.gaussian))
         features = None if self.features is None else self.features.to(device)
-        return Statistics(gaussian, features, self.inception_score)
+        counts = None if self.counts is None else self.counts.to(device)
+        return Statistics(gaussian, features, self.inception_score, counts)
 
 
 @torch.no_grad()
@@ -80,7 +86,7 @@ def compute_statistics(
     """
     # The metrics keep only sums. torchmetrics gathers lists element by element, so processes with
     # different numbers of chunks would hang (test_devices_setting_alone_starts_several_processes).
-    at, moments, kept, score = sums_device(device), None, None, None
+    at, moments, kept, score, modes = sums_device(device), None, None, None, None
     if request.gaussian:
         moments = Moments(num_features=network.num_features).to(at)
     if request.max_features is not None:
@@ -93,6 +99,9 @@ def compute_statistics(
         score = InceptionScore(
             num_images=num_images, num_classes=network.num_logits, num_splits=request.num_splits
         ).to(at)
+    if request.modes:
+        modes = ModeCounts(num_classes=network.num_logits).to(at)
+    has_logits = score is not None or modes is not None
     starts = range(0, num_images, batch_size)
     mine = _share()
     everybodys = len(starts) // (mine.step or 1)  # some processes have one chunk more
@@ -102,18 +111,21 @@ def compute_statistics(
                 pause()
             positions = torch.arange(start, min(start + batch_size, num_images))
             seen = network(images(start, start + len(positions)).to(device))
-            _check_widths(seen, network, len(positions), has_logits=score is not None)
+            _check_widths(seen, network, len(positions), has_logits=has_logits)
             if moments is not None:
                 moments.update(seen.features.to(at))
             if kept is not None:
                 kept.update(seen.features.to(at), positions)
             if score is not None:
                 score.update(seen.logits.to(at), positions)
+            if modes is not None:
+                modes.update(seen.logits.to(at))
             bar.update(start + len(positions))
     return Statistics(
         gaussian=None if moments is None else moments.compute(),
         features=None if kept is None else kept.compute(),
         inception_score=None if score is None else tuple(v.item() for v in score.compute()),
+        counts=None if modes is None else modes.compute(),
     )
 
 

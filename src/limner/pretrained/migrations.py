@@ -36,6 +36,8 @@ ADDED: dict[str, dict[str, Any]] = {
     },
     "limner.models.GAN": {"text": None},
     "limner.models.SequenceVAE": {"text": None},
+    "limner.losses.gradient_penalty.R1": {"approximate": None},
+    "limner.losses.gradient_penalty.R2": {"approximate": None},
     "limner.networks.conv.Encoder": {"num_classes": None},
     "limner.networks.conv.Decoder": {"num_classes": None, "params_per_value": 1},
     "limner.networks.mlp.Encoder": {"num_classes": None},
