@@ -100,7 +100,7 @@ def test_largest_difference_is_relative_to_the_largest_value():
 
 def test_families_contain_every_model_and_name_the_first_stages():
     assert set(families.MODELS) == {path.stem for path in (CONFIG_DIR / "model").glob("*.yaml")}
-    assert families.FAMILIES == [*families.MODELS, *families.VARIANTS]
+    assert [*families.MODELS, *families.VARIANTS] == families.FAMILIES
     needing = {
         family
         for family in families.MODELS

@@ -31,9 +31,10 @@ from limner.randomness import Noise
 
 VARIANTS = {
     "stylegan2": (
-        "model=gan", "network=stylegan2", "model/penalty=[r1,path_length]",
-        "model.penalty.r1.weight=auto", "model/augmentation=ada",
+        "model=gan", "network=stylegan2", "model/penalty=r1", "model.penalty.r1.weight=auto",
+        "model/augmentation=ada",
     ),
+    "path_length": ("model=gan", "network=stylegan2", "model/penalty=path_length"),
 }  # fmt: skip
 """Networks with layers of their own that are checked like families, and their words."""
 MODELS = sorted(path.stem for path in (CONFIG_DIR / "model").glob("*.yaml"))
