@@ -134,6 +134,13 @@ RESUMED = {
         "network.num_blocks=1", "lr_schedule.last=12", "trainer.precision=32-true", "logger=csv",
         "metrics=none",
     ],
+    "stylegan2": [
+        "model=gan", "network=stylegan2", "model/penalty=[r1,path_length]",
+        "model.penalty.r1.every=3", "model/condition=concat", "gradients.accumulate=2",
+        "network.generator.width=8", "network.generator.max_width=8",
+        "network.discriminator.width=8", "network.discriminator.max_width=8",
+        "network.generator.style_dim=16", "metrics=none",
+    ],
     "schedule": [
         "model=classifier", "lr_schedule=linear", "lr_schedule.last=30", "gradients.accumulate=4",
     ],
@@ -150,7 +157,7 @@ RESUMED = {
     ("name", "stops"),
     [
         ("vae", (4, 5)), ("gan", (2, 4)), slow("penalties", (5,)), slow("ada", (3,)),
-        ("r3gan", (3,)),
+        ("r3gan", (3,)), slow("stylegan2", (4,)),
         slow("schedule", (2,)), slow("classifier", (4,)), ("shapes", (4,)),
     ],
 )  # fmt: skip
