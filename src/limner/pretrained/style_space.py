@@ -14,7 +14,8 @@ __all__ = ["StyleSpace", "style_generator"]
 import torch
 from torch import Tensor, nn
 
-from limner.interfaces import StyleGenerator, label_kwargs
+from limner.interfaces import label_kwargs
+from limner.models.style_generator import StyleGenerator
 from limner.models.text import TextGenerator
 from limner.randomness import generator_for
 
