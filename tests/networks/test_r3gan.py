@@ -158,7 +158,9 @@ def test_channels_last_changes_only_the_memory_order():
 
 def test_networks_for_cifar10_have_the_sizes_of_the_paper(composed):
     """4 stages of 2 blocks, 768 channels, 96 groups of 16; no 1x1 convolution between stages."""
-    config = composed("model=gan", "network=r3gan", "data=cifar10", "model/loss=relativistic")
+    config = composed(
+        "experiment=r3gan_cifar10", "model/condition=none", "network.generator_condition=none"
+    )
     nodes = OmegaConf.to_container(config.network, resolve=True)
     with torch.device("meta"):
         networks = instantiate(nodes["generator"]), instantiate(nodes["discriminator"])
