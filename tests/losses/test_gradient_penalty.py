@@ -192,6 +192,23 @@ def test_approximate_penalty_of_several_heads_uses_their_mean(images):
     assert torch.allclose(penalty(heads, judged(heads, *images), uniform=uniform), 4 * one)
 
 
+@pytest.mark.parametrize("penalty", [R1(approximate=0.1), R2(approximate=0.1)])
+def test_approximate_penalty_is_compiled_as_one_graph_with_equal_gradients(penalty, images):
+    d, uniform = small_network(), torch.rand(5, penalty.num_draws)
+
+    def gradients(function):
+        d.zero_grad()
+        function(*images).mean().backward()
+        return [each.grad.clone() for each in d.parameters() if each.grad is not None]
+
+    def loss(real, fake):
+        return penalty(d, Pairs(real, fake, d(real), d(fake)), uniform=uniform)
+
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    for found, expected in zip(gradients(compiled), gradients(loss), strict=True):
+        assert torch.allclose(found, expected)
+
+
 @pytest.mark.parametrize("sigma", [0.0, -0.1])
 def test_r1_refuses_a_sigma_that_is_not_positive(sigma):
     with pytest.raises(ValueError, match="approximate"):
