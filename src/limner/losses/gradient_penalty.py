@@ -12,7 +12,7 @@ from limner.losses.pair_noise import NUM_SEEDS, normal_noise
 from limner.losses.penalty import Discriminator, Pairs
 
 AUTO_WEIGHT = 2e-4
-"""Gamma of weight=auto is this number * H * W / (images of a step); the paper rounds it."""
+"""Gamma of weight=auto for images of one pixel and steps of one image, see `Weighted.fit_to`."""
 
 
 class GradientPenalty:
