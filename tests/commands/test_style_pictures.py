@@ -119,9 +119,9 @@ def test_directions_are_rows_around_the_sample(sample, run_dir):
     assert np.abs(images[:, 2].astype(int) - own).max() <= 1
     directions, _ = styles.directions()
     start = styles.draw(1, seed=2, truncation=0.7)[0]
-    end = styles.walk(start, directions[1:2], [3.0])[0, 0, ..., 0]
+    end = styles.walk(start, directions[1:2], [1.0])[0, 0, ..., 0]
     assert np.abs(images[1, 4].astype(int) - end).max() <= 1
-    few = sample(*words, "layers=[0]", "reach=2", "to=few.png")[0]
+    few = sample(*words, "layers=[0]", "reach=0.5", "to=few.png")[0]
     assert not np.array_equal(images_in(few), images)
 
 

@@ -61,9 +61,9 @@ def test_directions_read_the_chosen_layers(styles):
     assert not np.allclose(directions, styles.directions(layers=[1])[0])
 
 
-def test_walk_moves_the_chosen_layers_by_standard_deviations(styles):
+def test_walk_moves_the_chosen_layers_by_usual_distances_from_the_mean(styles):
     w, (directions, _) = styles.draw(4096, seed=0), styles.directions()
-    unit = np.sqrt(w.var(0).mean())
+    unit = np.sqrt(np.square(w - w.mean(0)).sum(1).mean())
     images = styles.walk(w[0], directions[:2], [-1.0, 0.0, 2.0], layers=[1])
     assert images.shape == (2, 3, *SHAPE[1:], 1)
     moved = np.repeat(w[:1, None], LAYERS, axis=1)

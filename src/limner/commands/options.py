@@ -103,10 +103,11 @@ class Sample:
         "below 1, pictures are nearer to the average; null: 1",
     )
     interpolation: str = option("spherical", "the path between codes: spherical or linear")
-    reach: float = option(
-        3.0,
-        "the largest distance of traverse from code 0, or of directions from the sample, in "
-        "standard deviations",
+    reach: float | None = option(
+        None,
+        "mode=traverse: the largest distance from code 0, in standard deviations (3); "
+        "mode=directions: the largest distance from the sample (1), where 1 is the usual "
+        "distance of a style from the mean style",
     )
     layers: list[int] | None = option(
         None,

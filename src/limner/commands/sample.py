@@ -181,7 +181,7 @@ def _traverse(options: Options) -> list[Path]:
     num_steps = options.num_steps if model.reads_frames else _num_frames(options)
     rows = traversal(
         model, codes[0], num_steps, num_directions=num_directions,
-        reach=options.reach, **_chosen(options, model),
+        reach=3.0 if options.reach is None else options.reach, **_chosen(options, model),
     )  # fmt: skip
     if model.reads_frames:
         return write_rows(rows, paths)

@@ -25,6 +25,9 @@ from limner.files.printable import printable
 from limner.pretrained.styles import Styles
 from limner.pretrained.trained_model import TrainedModel
 
+REACH = 1.0
+"""Usual largest distance of `mode=directions` from the sample."""
+
 
 def mixing(options: Options, model: TrainedModel, num_samples: int) -> Image.Image:
     """Return a grid in which each image has some styles of its row, and the others of its column.
@@ -55,15 +58,16 @@ def directions(options: Options, model: TrainedModel, num_directions: int) -> Im
     styles, of = _styles(options, model), _condition(options, model)
     found, shares = styles.directions(layers=options.layers)
     number = min(num_directions, len(found))
-    distances = np.linspace(-options.reach, options.reach, options.num_steps)
+    reach = REACH if options.reach is None else options.reach
+    distances = np.linspace(-reach, reach, options.num_steps)
     (start,) = styles.draw(1, seed=options.seed, truncation=options.truncation, **of)
     rows = styles.walk(start, found[:number], distances, layers=options.layers, **of)
     layers = "all layers" if options.layers is None else _named(options.layers)
     return with_labels(
         image_grid(np.concatenate(list(rows)), columns=len(distances)),
         title=f"Directions of styles, seed {options.seed}",
-        about=f"In {layers}. Distances are in standard deviations of a number of w; percentages "
-        "are shares of the sum over all directions.",
+        about=f"In {layers}. Distance 1 is the usual distance of a style from the mean style; "
+        "percentages are shares of the sum over all directions.",
         rows=[f"{i}: {100 * share:.1f} %" for i, share in enumerate(shares[:number], 1)],
         columns=[f"{distance:+.2g}" if distance else "0" for distance in distances],
     )

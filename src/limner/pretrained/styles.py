@@ -10,7 +10,6 @@ generator, (num_styles, style_dim), the coarsest first. Noise inputs are zero.
 
 __all__ = ["Styles"]
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -143,13 +142,12 @@ class Styles:
         Args:
             start: Style (style_dim,), or a style for each layer (num_layers, style_dim).
             directions: Directions (K, style_dim) of length 1.
-            distances: Distances in standard deviations of a number of w.
+            distances: Distances; 1 is the root mean square distance of a style from the mean.
             layers: Layers whose styles move; None for all layers.
-            condition: Class or text whose standard deviation is the unit.
+            condition: Class or text whose styles have the distance 1 from their mean.
         """
         chosen = self.layers(range(self.num_layers) if layers is None else layers)
-        spread = self._space.spread(self._needed(1, **condition)).item()
-        unit = spread / math.sqrt(self._style_dim)
+        unit = self._space.spread(self._needed(1, **condition)).item()
         rows = []
         for direction in directions:
             w = np.broadcast_to(start, (len(distances), self.num_layers, self._style_dim)).copy()
