@@ -122,7 +122,8 @@ RESUMED = {
     ],
     "penalties": [
         "model=gan", "model/loss=wasserstein", "network=mlp", "data/augmentation=flip",
-        "model/penalty=[gradient,lecam]", "model.penalty.gradient.every=3", "metrics=none",
+        "model/penalty=[gradient,r2,lecam]", "model.penalty.gradient.every=3", "metrics=none",
+        "model.penalty.r2.function.approximate=0.1",
     ],
     "ada": [
         "model=gan", "model/condition=projection", "model/augmentation=ada",
