@@ -77,9 +77,12 @@ def logged(folder: Path) -> list[dict[str, float]]:
 
 
 def assert_equal(before: list[dict[str, float]], after: list[dict[str, float]]) -> None:
-    """Assert that all values are equal up to rounding."""
+    """Assert that all values are equal up to rounding, which the second update enlarges.
+
+    On a processor without AVX-512 a norm of a gradient differed by 2.4e-4 of its value.
+    """
     for first, other in zip(before, after, strict=True):
-        assert other == pytest.approx(first, rel=1e-4, abs=1e-4)
+        assert other == pytest.approx(first, rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize(("model", "network", "choices"), [row(*r) for r in [*SOME, *EXTRA]])
