@@ -104,7 +104,9 @@ def _our_callbacks(
     config: DictConfig, folder: RunFolder, status: StatusFile, past: Sequence[Rollback]
 ) -> list[L.Callback]:
     """Make the callbacks that every run has, for any config."""
-    rates, betas = (build(config, f"{name}_schedule") for name in ("lr", "beta2"))
+    rates = build(config, "lr_schedule")
+    # runs of earlier versions have no such key
+    betas = build(config, "beta2_schedule") if config.get("beta2_schedule") is not None else None
     return [
         SeedPerUpdate(seed=seed_after(config.seed, len(past))),
         Provenance(num_updates=config.num_updates),
