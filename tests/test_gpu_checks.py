@@ -99,10 +99,11 @@ def test_largest_difference_is_relative_to_the_largest_value():
 
 
 def test_families_contain_every_model_and_name_the_first_stages():
-    assert set(families.FAMILIES) == {path.stem for path in (CONFIG_DIR / "model").glob("*.yaml")}
+    assert set(families.MODELS) == {path.stem for path in (CONFIG_DIR / "model").glob("*.yaml")}
+    assert [*families.MODELS, *families.VARIANTS] == families.FAMILIES
     needing = {
         family
-        for family in families.FAMILIES
+        for family in families.MODELS
         if OmegaConf.is_missing(compose([f"model={family}"]).model, "first_stage")
     }
     assert needing == set(families.FIRST_STAGES)

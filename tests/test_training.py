@@ -129,6 +129,13 @@ RESUMED = {
         "model.augmentation.images_per_unit=2000", "model.ema_ramp=0.05", "lr_schedule=cosine",
         "lr_schedule.last=20", "gradients.accumulate=2", "metrics=none",
     ],
+    "stylegan2": [
+        "model=gan", "network=stylegan2", "model/penalty=[r1,path_length]",
+        "model.penalty.r1.every=3", "model/condition=concat", "gradients.accumulate=2",
+        "network.generator.width=8", "network.generator.max_width=8",
+        "network.discriminator.width=8", "network.discriminator.max_width=8",
+        "network.generator.style_dim=16", "metrics=none",
+    ],
     "schedule": [
         "model=classifier", "lr_schedule=linear", "lr_schedule.last=30", "gradients.accumulate=4",
     ],
@@ -145,6 +152,7 @@ RESUMED = {
     ("name", "stops"),
     [
         ("vae", (4, 5)), ("gan", (2, 4)), slow("penalties", (5,)), slow("ada", (3,)),
+        slow("stylegan2", (4,)),
         slow("schedule", (2,)), slow("classifier", (4,)), ("shapes", (4,)),
     ],
 )  # fmt: skip

@@ -38,7 +38,7 @@ TITLES = {
     "model/loss": "losses of a GAN",
     "model/losses": "losses of models that change pictures",
     "model/objective": "objectives of a VAE",
-    "model/penalty": "penalties of a discriminator",
+    "model/penalty": "penalties of a discriminator or generator",
     "model/prior": "priors of latent codes",
     "model/scheduled_sampling": "when training reads true frames",
     "model/text": "encoders of texts",

@@ -22,6 +22,12 @@ NUM_CLASSES = 10
 PARTS = {"VAE": ("encoder", "decoder"), "GAN": ("generator", "discriminator")}
 """The networks of each model, in the order in which limner makes them."""
 WIDE = ("width=128", "max_width=1024")
+STYLEGAN2 = (
+    "model=gan", "network=stylegan2", "network.generator.width=512",
+    "network.discriminator.width=512", "network.generator.num_mapping_layers=2",
+    "network.generator.mixing=0.0", "model.latent_dim=512",
+)  # fmt: skip
+"""The networks of experiment=stylegan2_cifar10, with the penalty and augmentation left out."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,7 @@ CASES = [
     Case("vae_mlp_28", ("model=vae", "network=mlp"), (1, 28, 28), 128, tutorial_target=2.0),
     Case("vae_conv_32", ("model=vae",), (3, 32, 32), 128),
     Case("gan_dcgan_32", ("model=gan",), (3, 32, 32), 64, tutorial_target=1.2),
+    Case("gan_stylegan2_32", STYLEGAN2, (3, 32, 32), 64, on_cpu=False),
     *(c for size in (32, 128) for precision in ("32-true", "bf16-mixed")
       for c in _large(size, precision)),
 ]  # fmt: skip

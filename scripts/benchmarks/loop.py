@@ -121,7 +121,7 @@ class GANLoop:
     @torch.no_grad()
     def draw(self, num_images: int) -> Tensor:
         """Draw images in [-1, 1] with the averaged weights."""
-        return self.ema(self._noise(num_images))
+        return self.ema(self._noise(num_images)).clamp(-1, 1)
 
     def state(self) -> dict[str, Any]:
         """Return the state that resuming needs."""
@@ -129,7 +129,9 @@ class GANLoop:
         return {str(number): part.state_dict() for number, part in enumerate(parts)}
 
     def _noise(self, num_images: int) -> Tensor:
-        return torch.randn(num_images, self.setup.values["latent_dim"], device=self.setup.device)
+        """Draw z, and the further numbers of a generator with noise inputs."""
+        size = self.setup.values["latent_dim"] + getattr(self.generator, "num_draws", 0)
+        return torch.randn(num_images, size, device=self.setup.device)
 
 
 class _Log:

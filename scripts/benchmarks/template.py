@@ -94,10 +94,11 @@ class GANTemplate(L.LightningModule):
     @torch.no_grad()
     def sample(self, num_images: int) -> Tensor:
         """Draw images in [-1, 1] with the averaged weights."""
-        return self.ema(self._noise(num_images))
+        return self.ema(self._noise(num_images)).clamp(-1, 1)
 
     def _noise(self, num_images: int) -> Tensor:
-        return torch.randn(num_images, self.numbers.values["latent_dim"], device=self.device)
+        size = self.numbers.values["latent_dim"] + getattr(self.generator, "num_draws", 0)
+        return torch.randn(num_images, size, device=self.device)
 
 
 def fit(setup: Setup, model: L.LightningModule, callback: L.Callback) -> L.Trainer:

@@ -175,7 +175,7 @@ class GANTutorial:
     @torch.no_grad()
     def draw(self, num_images: int) -> Tensor:
         """Draw images in [-1, 1] with the averaged weights."""
-        return self.ema(self._noise(num_images))
+        return self.ema(self._noise(num_images)).clamp(-1, 1)
 
     def state(self) -> dict[str, Any]:
         """Return the state that resuming needs."""
@@ -183,7 +183,8 @@ class GANTutorial:
         return {str(number): part.state_dict() for number, part in enumerate(parts)}
 
     def _noise(self, num_images: int) -> Tensor:
-        return torch.randn(num_images, self.setup.values["latent_dim"], device=self.device)
+        size = self.setup.values["latent_dim"] + getattr(self.netG, "num_draws", 0)
+        return torch.randn(num_images, size, device=self.device)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.setup.bf16)

@@ -1,6 +1,9 @@
 """Every model family trains, and its first losses agree with the CPU's losses in float32."""
 
-__all__ = ["FAMILIES", "FIRST_STAGES", "TOLERANCES", "compiled", "eager", "family_words"]
+__all__ = [
+    "FAMILIES", "FIRST_STAGES", "MODELS", "TOLERANCES", "VARIANTS", "compiled", "eager",
+    "family_words",
+]  # fmt: skip
 
 import math
 import shutil
@@ -26,8 +29,17 @@ from gpu_checks.trainings import (
 from limner.config.schema import CONFIG_DIR
 from limner.randomness import Noise
 
-FAMILIES = sorted(path.stem for path in (CONFIG_DIR / "model").glob("*.yaml"))
-"""Names of all model families: a new file in conf/model joins by itself."""
+VARIANTS = {
+    "stylegan2": (
+        "model=gan", "network=stylegan2", "model/penalty=r1", "model.penalty.r1.weight=auto",
+        "model/augmentation=ada",
+    ),
+    "path_length": ("model=gan", "network=stylegan2", "model/penalty=path_length"),
+}  # fmt: skip
+"""Networks with layers of their own that are checked like families, and their words."""
+MODELS = sorted(path.stem for path in (CONFIG_DIR / "model").glob("*.yaml"))
+"""Names of all models: a new file in conf/model joins by itself."""
+FAMILIES = [*MODELS, *VARIANTS]
 FIRST_STAGES = {"code_prior": "vqvae", "latent_prior": "rae"}
 """Model of the first stage that a family builds on."""
 OF_PICTURES = {
@@ -109,7 +121,8 @@ def family_words(family: str, context: Context) -> list[str]:
         ]  # fmt: skip
     else:
         data = data_words(context)
-    words = [f"model={family}", *data, *QUIET, *OTHER_WORDS.get(family, ())]
+    chosen = VARIANTS.get(family, (f"model={family}",))
+    words = [*chosen, *data, *QUIET, *OTHER_WORDS.get(family, ())]
     if family in FIRST_STAGES:
         words.append(f"model.first_stage='{_first_stage(FIRST_STAGES[family], context)}'")
     return [*words, *narrow(words, context.scale.width)]

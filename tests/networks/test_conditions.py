@@ -35,7 +35,7 @@ DISCRIMINATORS = [
 @pytest.mark.parametrize(("name", "condition"), GENERATORS)
 def test_conditional_generator_draws_each_class_differently(name, condition, shape):
     network = shaken(generator(name, shape, condition)).eval()
-    z = torch.randn(1, DIM).expand(len(LABELS), DIM)
+    z = torch.randn(1, DIM + getattr(network, "num_draws", 0)).expand(len(LABELS), -1)
     images = network(z, LABELS)
     assert images.shape == (len(LABELS), *shape)
     assert torch.allclose(images[1], images[3], atol=1e-5), "the same z and class"

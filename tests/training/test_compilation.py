@@ -73,7 +73,7 @@ def logged(folder: Path) -> list[dict[str, float]]:
         rows = [row for row in csv.DictReader(file) if row["train/images_seen"]]
     assert len(rows) == NUM_UPDATES
     names = [name for name, value in rows[0].items() if name.startswith("train/") and value]
-    return [{name: float(row[name]) for name in names} for row in rows]
+    return [{name: float(row[name]) for name in names if row[name]} for row in rows]
 
 
 def assert_equal(before: list[dict[str, float]], after: list[dict[str, float]]) -> None:

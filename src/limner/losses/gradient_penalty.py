@@ -11,7 +11,7 @@ from torch import Tensor
 from limner.losses.penalty import Discriminator, Pairs
 
 AUTO_WEIGHT = 2e-4
-"""Gamma of weight=auto is this number * H * W / (images of a step); the paper rounds it."""
+"""Gamma of weight=auto for images of one pixel and steps of one image, see `Weighted.fit_to`."""
 
 
 class GradientPenalty:

@@ -114,8 +114,7 @@ class GAN(L.LightningModule):
         self.batches_per_update, self.gradients = num_discriminator_steps, gradients
         self.optimizer, self.discriminator_lr = optimizer, discriminator_lr
         self.ema = make_ema(generator, ema_half_life, ramp=ema_ramp)
-        self.standing = make_standing_statistics(num_standing_batches)
-        self.noise = Noise()
+        self.standing, self.noise = make_standing_statistics(num_standing_batches), Noise()
 
     def setup(self, stage: str) -> None:
         load_pretrained(self.discriminator)

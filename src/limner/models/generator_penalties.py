@@ -56,12 +56,11 @@ class GeneratorPenalties:
             return {}
         means = {}
         for name, (value, seen) in self.values(part, self._normal.pop(0), self._factors).items():
-            if torch.isfinite(value):
-                self._seen.setdefault(name, []).append(seen)
-                means[f"penalty_{name}"] = value
-            else:
-                means[f"penalty_{name}"] = torch.zeros_like(value.detach())
+            if not torch.isfinite(value):
+                value, seen = torch.zeros_like(value.detach()), torch.full_like(seen, torch.nan)
                 self._warn(name)
+            self._seen.setdefault(name, []).append(seen)
+            means[f"penalty_{name}"] = value
         return means
 
     def values(
@@ -84,8 +83,10 @@ class GeneratorPenalties:
 
     def finish(self) -> None:
         """Pass what the penalties observe, of all micro-batches and processes, to them."""
-        for name, seen in self._seen.items():
-            self.penalties[name].function.observe(from_all_processes(torch.cat(seen)))
+        for name, parts in self._seen.items():
+            seen = from_all_processes(torch.cat(parts))
+            if len(finite := seen[seen.isfinite()]) > 0:
+                self.penalties[name].function.observe(finite)
 
     def _warn(self, name: str) -> None:
         if not self._said:
