@@ -98,7 +98,7 @@ def test_folder_lock_is_shared_by_all_paths_to_a_folder(tmp_path):
         thread.start()
         thread.join(timeout=0.3)
         assert not ended
-    thread.join(timeout=20)
+    thread.join(timeout=120)
     assert ended
     assert not list(folder.iterdir())
 

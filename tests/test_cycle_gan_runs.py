@@ -94,7 +94,7 @@ def test_two_processes_train_like_one_and_one_process_resumes_their_run(run, tmp
     ended = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *words, "accelerator=ddp_cpu",
          "data.batch_size=2", "trainer.max_steps=3"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     one = [*words[:-1], "data.batch_size=4", "trainer.max_steps=5", "hydra.run.dir=one"]

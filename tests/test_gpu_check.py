@@ -27,7 +27,7 @@ from gpu_checks.runner import run_check
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "scripts" / "README.md").read_text()
-LONG = 100
+LONG = 600
 """Seconds that no check of a test reaches, because it is killed before."""
 
 

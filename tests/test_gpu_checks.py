@@ -26,7 +26,7 @@ from gpu_checks.trainings import compose, narrow
 from limner.config.schema import CONFIG_DIR
 from limner.randomness import Noise
 
-LONG = 100
+LONG = 600
 """Seconds that no check of a test reaches."""
 
 

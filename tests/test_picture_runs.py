@@ -123,7 +123,7 @@ def test_two_processes_equal_one(run, tmp_path, folder, kind):
     ended = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *words, "accelerator=ddp_cpu",
          "hydra.run.dir=two"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert run(*words, "data.batch_size=8", "hydra.run.dir=one").code == 0

@@ -67,7 +67,7 @@ def test_two_processes_equal_one(run, tmp_path):
     ended = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *words, "data.batch_size=2",
          "accelerator=ddp_cpu", "hydra.run.dir=two"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert run(*words, "hydra.run.dir=one").code == 0

@@ -36,7 +36,7 @@ def command(*arguments: str) -> list[str]:
 def execute(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run a command in a separate process, since it starts others or handles signals."""
     return subprocess.run(
-        command(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        command(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
     )
 
 
@@ -317,14 +317,14 @@ def test_signal_stops_after_the_batch_and_resume_continues(tmp_path, run, model,
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     file = tmp_path / "stopped" / "metrics.csv"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not (file.exists() and len(file.read_text().splitlines()) > 5):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert "stopped is being trained right now" in run("resume=stopped").err
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "To resume: python train.py resume=stopped" in err
     assert "Traceback" not in err
@@ -530,7 +530,7 @@ def test_console_script_starts_ddp_processes_with_the_same_words(tmp_path):
     own = ["--config-dir", "mine", "experiment=mine"]
     result = subprocess.run(
         [str(script), "train", *own, *ON_TWO[:3], "trainer.max_steps=3", "metrics=none"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
         env={k: v for k, v in os.environ.items() if k != "LOCAL_RANK"},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

@@ -79,7 +79,7 @@ def test_scores_of_two_processes_are_those_of_one(run, tmp_path, kind):
     ended = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *words, "accelerator=ddp_cpu",
          "data.batch_size=2", "hydra.run.dir=two"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert run(*words, "data.batch_size=4", "hydra.run.dir=one").code == 0

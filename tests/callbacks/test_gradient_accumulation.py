@@ -53,7 +53,7 @@ def test_micro_batches_and_processes_train_like_the_whole_batch(tmp_path, run, m
     two = [*common, "accelerator=ddp_cpu", "data.batch_size=16", "gradients.accumulate=2"]
     result = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *two, "hydra.run.dir=two"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert difference("whole", "parts") < 1e-5

@@ -57,7 +57,7 @@ def decode(path, on_corrupt="error"):
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(timeout=20)
+    thread.join(timeout=120)
     assert result, "it hangs"
     if isinstance(result[0], BaseException):
         raise result[0]

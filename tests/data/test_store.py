@@ -146,7 +146,7 @@ def test_only_one_of_several_processes_builds_the_store():
     processes = [context.Process(target=_open_in_process, args=arguments) for _ in range(3)]
     for process in processes:
         process.start()
-    assert len({queue.get(timeout=15) for _ in processes}) == 1
+    assert len({queue.get(timeout=120) for _ in processes}) == 1
 
 
 def test_killed_process_leaves_no_incomplete_store():

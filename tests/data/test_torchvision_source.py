@@ -110,7 +110,7 @@ def test_mnist_is_refused_when_its_files_are_not_regular(tmp_path, name, kind):
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(timeout=20)
+    thread.join(timeout=120)
     assert ended
 
 

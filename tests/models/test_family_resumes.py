@@ -69,7 +69,7 @@ def test_two_processes_train_like_one(run, tmp_path, kind, words):
     ended = subprocess.run(
         [sys.executable, str(TRAIN), *common, "accelerator=ddp_cpu", "data.batch_size=4",
          "hydra.run.dir=two"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     one = [*common, "accelerator=cpu", "data.batch_size=8"]

@@ -101,7 +101,7 @@ def test_two_processes_train_like_one(tmp_path, run):
     two = subprocess.run(
         [*train, "accelerator=ddp_cpu", "trainer.devices=2", "data.batch_size=8",
          "hydra.run.dir=two"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert two.returncode == 0, two.stderr
     assert run(*words, "hydra.run.dir=one").code == 0

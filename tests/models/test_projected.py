@@ -135,7 +135,7 @@ def test_two_processes_have_the_mixing_of_one(tmp_path, run):
     two = subprocess.run(
         [*train, "accelerator=ddp_cpu", "trainer.devices=2", "trainer.max_steps=2",
          "hydra.run.dir=two"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert two.returncode == 0, two.stderr
     assert run(*QUICK, "trainer.max_steps=2", "hydra.run.dir=one").code == 0

@@ -114,7 +114,7 @@ def test_two_processes_resume_the_run_that_auto_found(run, tmp_path):
     result = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *COMMON, "trainer.max_steps=5", "resume=auto",
          "data.batch_size=32", "hydra.run.dir=run", "trainer.devices=2"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env=environment,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False, env=environment,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("resuming run") == 1
@@ -129,7 +129,7 @@ def test_torchrun_with_another_number_of_processes_is_refused(tmp_path):
     result = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2",
          str(ROOT / "train.py"), *COMMON],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert result.returncode != 0
     assert "torchrun started 2 processes, but trainer.num_nodes=1 x trainer.devices=1 make 1." in (

@@ -104,7 +104,7 @@ def test_two_nodes_of_torchrun_train_as_one_process(tmp_path, run):
         words = ["data.batch_size=32", f"trainer.max_steps={steps}", f"hydra.run.dir={name}"]
         assert run(*COMMON, *words).code == 0
     for node in nodes:
-        out, _ = node.communicate(timeout=100)
+        out, _ = node.communicate(timeout=600)
         assert node.returncode == 0, out
     (folder,) = tmp_path.glob("outputs/*/*")
     assert alike(folder, tmp_path / "one", 1e-5)

@@ -95,5 +95,5 @@ def _call(method: str, address: str, content: dict[str, Any] | None = None) -> A
     request = urllib.request.Request(address, data=data, method=method)
     request.add_header("Content-Type", "application/json")
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(request, timeout=60) as answer:
+    with direct.open(request, timeout=600) as answer:
         return json.load(answer)["value"]

@@ -160,7 +160,7 @@ def test_two_processes_roll_back_together(tmp_path):
         [sys.executable, str(tests.parent / "train.py"), "--config-dir", "mine",
          "optimizer=stumbling", *RUN, "accelerator=ddp_cpu", "data.batch_size=32",
          "hydra.run.dir=run"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

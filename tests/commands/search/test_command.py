@@ -212,7 +212,7 @@ def test_search_completes_when_one_of_three_workers_is_killed(search, storage, m
         while not (busy := next(filter(has_a_trial, workers), None)):
             time.sleep(0.02)
         busy.send_signal(signal.SIGKILL)
-        codes = sorted(worker.wait(timeout=200) for worker in workers)
+        codes = sorted(worker.wait(timeout=600) for worker in workers)
         assert codes == [-signal.SIGKILL, 0, 0]
     finally:
         for worker in workers:

@@ -240,7 +240,7 @@ def test_job_of_a_real_slurm_that_gets_signals_ends_like_an_uninterrupted_job(tm
     process = sweep()
     wait_for(lambda: len(list(folder.glob(".jobs/*.slurm"))) == 2)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=600)
     assert process.returncode == 1, out
     assert "limner: Stopped." in out
     jobs = sorted(folder.glob("*num_images=*"))
