@@ -34,8 +34,8 @@ class Evaluate:
     checkpoint: str | None = option(None, f"checkpoint of the run: {CHECKPOINT}")
     metrics: str | None = option(
         None,
-        "inception, classifier, lite0, captions, pictures, sequences or auto; null: those of "
-        "the run",
+        "inception, classifier, lite0, captions, modes, pictures, sequences or auto; null: those "
+        "of the run",
     )
     image_shape: list[int] | None = option(
         None, "the size to which pictures of folders are resized", form="[C,H,W]"
