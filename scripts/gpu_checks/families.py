@@ -34,6 +34,7 @@ VARIANTS = {
         "model=gan", "network=stylegan2", "model/penalty=r1", "model.penalty.r1.weight=auto",
         "model/augmentation=ada",
     ),
+    "r3gan": ("model=gan", "network=r3gan", "model/loss=relativistic"),
     "path_length": ("model=gan", "network=stylegan2", "model/penalty=path_length"),
 }  # fmt: skip
 """Networks with layers of their own that are checked like families, and their words."""
