@@ -16,8 +16,9 @@ class PathLength(nn.Module):
     fixed size in w should change the image by a fixed amount, whatever w and the direction. a is
     the moving average of the lengths | J^T y | of earlier steps. After t steps, it is updated by
     a <- c a + (1 - c) mean, c = min(1 - decay, t / (t + 1)), so that the average of the first
-    steps is the plain mean. The first step compares with the mean of its own lengths. J^T y is a
-    gradient, so the penalty needs a gradient of a gradient. Written from the paper.
+    steps is the plain mean. The first step has no average yet: its penalty is 0, so that several
+    processes train like one. J^T y is a gradient, so the penalty needs a gradient of a gradient.
+    Written from the paper.
 
     Args:
         decay: Share of a new mean in the average, in (0, 1]; 0.01 in the paper.
@@ -55,7 +56,7 @@ class PathLength(nn.Module):
         (product,) = torch.autograd.grad((paint(w).float() * y).sum(), w, create_graph=True)
         lengths = product.float().square().sum(1).sqrt()
         own = lengths.detach()
-        average = torch.where(self.num_steps == 0, own.mean(), self.mean)
+        average = torch.where(self.num_steps == 0, own, self.mean)
         return (lengths - average).square(), own
 
     @torch.no_grad()
