@@ -79,10 +79,11 @@ def logged(folder: Path) -> list[dict[str, float]]:
 def assert_equal(before: list[dict[str, float]], after: list[dict[str, float]]) -> None:
     """Assert that all values are equal up to rounding, which the second update enlarges.
 
-    On a processor without AVX-512 a norm of a gradient differed by 2.4e-4 of its value.
+    On a processor without AVX-512 a norm of a gradient differed by 2.4e-4 of its value, and a
+    loss near 0, the mean of larger logits, by 2.3e-4.
     """
     for first, other in zip(before, after, strict=True):
-        assert other == pytest.approx(first, rel=1e-3, abs=1e-4)
+        assert other == pytest.approx(first, rel=1e-3, abs=1e-3)
 
 
 @pytest.mark.parametrize(("model", "network", "choices"), [row(*r) for r in [*SOME, *EXTRA]])

@@ -124,10 +124,11 @@ def _length(
         last = min(ends)
         share = f", {counted(last / in_epoch, 'epoch')}" if in_epoch else ""
         told = f"{counted(last, 'update')}{share}"
+    what = "sequence" if getattr(data, "has_frames", False) else "image"
+    told += f" of {counted(batch, what)} an update"
     if (most := trainer.get("max_time")) is not None:
         told += f", max_time {most}"
-    what = "sequence" if getattr(data, "has_frames", False) else "image"
-    return f"{told} of {counted(batch, what)} an update"
+    return told
 
 
 def _limited(limit: float | None, num_images: int, per_update: int) -> int:
