@@ -64,7 +64,7 @@ def test_resumed_run_writes_the_scores_of_the_uninterrupted_run(run, kind):
     found, _ = measured(["run=whole", "to=again", "checkpoint=last"])
     for name, entry in found.items():
         saved = scores("whole")[f"val/{name}"]
-        assert entry["value"] == pytest.approx(saved["value"], rel=1e-4), name
+        assert entry["value"] == pytest.approx(saved["value"], rel=5e-3), name
         assert entry.get("baselines") == saved.get("baselines"), name
         assert entry["protocol"] == saved["protocol"]
     assert {f"val/{name}" for name in found} >= EXPECTED[kind]
