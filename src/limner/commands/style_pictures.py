@@ -76,7 +76,7 @@ def directions(options: Options, model: TrainedModel, num_directions: int) -> Im
 def projection(options: Options, model: TrainedModel) -> list[Path]:
     """Write a picture and its nearest image side by side, and the style as a .pt file.
 
-    Print the perceptual distance and the PSNR, beside those of the mean style's image.
+    Print the perceptual distance and the PSNR, also for the mean style's image.
     """
     styles, of = _styles(options, model), _condition(options, model)
     if options.input is None:

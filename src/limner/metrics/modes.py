@@ -41,7 +41,7 @@ class ModeCounts(Metric):
 
 
 def mode_coverage(counts: Tensor) -> dict[str, float]:
-    """Return `modes` and `mode_kl` of counts (K,) of images, of which there is one or more."""
+    """Return `modes` and `mode_kl` of the counts (K,) of one or more images."""
     counts = counts.double()
     p = counts / counts.sum()
     kl = torch.special.xlogy(p, p * len(p)).sum()

@@ -23,8 +23,9 @@ NUM_TEST, BATCH = 2000, 250
 class StackedDigitFeatures:
     """The features and class logits of each channel of an image, by a classifier of digits.
 
-    Features of an image are those of its C channels. Its K^C logits belong to the combinations of
-    the channels' K classes, the first channel first: log p(a, b, c | x) = sum of log p of each.
+    An image has the features of its C channels, one behind the other. Its K^C logits belong to the
+    combinations of the channels' K classes, the first channel first: log p(a, b, c | x) = sum of
+    log p of each.
 
     The classifier is trained once on the digits of real training images, and kept in the cache.
 

@@ -32,7 +32,7 @@ class GeneratorPenalties:
 
     Args:
         generator: Generator of the model; a `StyleGenerator`, or one behind an encoder of texts.
-        penalties: Penalties of both players; those of D are not used here.
+        penalties: Penalties of both players; the penalties of D are not used here.
     """
 
     def __init__(self, generator: nn.Module, penalties: Penalties) -> None:

@@ -4,7 +4,7 @@
     image = sum over sizes of the doubled image of the size before + 1x1(h, w)
 
 The generator (skip connections, figure 7b of the paper) begins with a learned map, usually 4x4.
-Each further size has two layers, of which the first doubles the map. The image is the sum of what
+Each further size has two layers; the first one doubles the map. The image is the sum of what
 each size contributes. The discriminator has residual blocks (figure 7c): 3x3, 3x3 that halves, and
 a 1x1 convolution of the halved input beside them. `limner.networks.modulation`, `.fir` and
 `.equalised` define the layers. For sizes other than 4 * 2^n the first map is larger, and the

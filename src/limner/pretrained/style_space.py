@@ -3,7 +3,7 @@
     w = f(z, y)                        style code of a latent code z and a class y
     w' = mean_y + psi (w - mean_y)     truncation: Karras et al. (2019), appendix B,
                                        https://arxiv.org/abs/1812.04948
-    image = g(w_1, ..., w_L, noise)    L layers, each of which reads a style
+    image = g(w_1, ..., w_L, noise)    L layers; each reads a style
 
 mean_y is the mean of f(z, y) over 4,096 codes z of a fixed seed. The noise inputs are multiplied
 by psi, too, so that psi = 0 gives one image for each class. In the paper they are not.
