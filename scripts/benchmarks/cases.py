@@ -29,6 +29,9 @@ STYLEGAN2 = (
 )  # fmt: skip
 """The networks of experiment=stylegan2_cifar10, with the penalty and augmentation left out."""
 
+R3GAN = ("model=gan", "network=r3gan", "network.width=768", "network.max_width=768")
+"""The networks of experiment=r3gan_cifar10, with the penalties and augmentation left out."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -104,6 +107,7 @@ CASES = [
     Case("vae_conv_32", ("model=vae",), (3, 32, 32), 128),
     Case("gan_dcgan_32", ("model=gan",), (3, 32, 32), 64, tutorial_target=1.2),
     Case("gan_stylegan2_32", STYLEGAN2, (3, 32, 32), 64, on_cpu=False),
+    Case("gan_r3gan_32", R3GAN, (3, 32, 32), 64, on_cpu=False),
     *(c for size in (32, 128) for precision in ("32-true", "bf16-mixed")
       for c in _large(size, precision)),
 ]  # fmt: skip

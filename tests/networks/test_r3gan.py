@@ -172,6 +172,8 @@ def test_networks_for_cifar10_have_the_sizes_of_the_paper(composed):
     for network, end in zip(networks, ends, strict=True):
         assert {each.mix.groups for each in blocks(network)} == {96}
         assert sum(p.numel() for p in network.parameters()) == 8 * block + end
+    images = networks[0](torch.randn(2, 64, device="meta"))  # a device without autocast
+    assert networks[1](images).shape == (2,)
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ class _Stage(nn.Sequential):
         self.in_half = number < half_precision_stages
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.in_half:
+        if self.in_half or not torch.amp.is_autocast_available(x.device.type):
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x.to(next(self.parameters()).dtype))
