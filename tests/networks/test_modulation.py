@@ -36,7 +36,7 @@ def test_modulated_convolution_equals_weights_for_each_image(demodulates):
 
 
 def test_noise_has_no_effect_until_its_strength_is_learned():
-    layer = Painting(4, 5, style_dim=8, doubles=True)
+    layer = Painting(4, 5, style_dim=8, doubles=True, noise=True)
     h, w, noise = torch.randn(2, 4, 3, 3), torch.randn(2, 8), torch.randn(2, 1, 6, 6)
     torch.testing.assert_close(layer(h, w, noise), layer(h, w, None))
     layer(h, w, noise).sum().backward()

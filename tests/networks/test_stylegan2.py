@@ -33,8 +33,9 @@ def test_generator_for_1024_pixels_has_the_layers_and_parameters_of_the_paper():
     mapped = {"num_mapping_layers": 8, "mapping_multiplier": 0.01, "num_classes": None}
     with torch.device("meta"):
         g = stylegan2.Generator(
-            latent_dim=512, style_dim=512, mixing=0.9, condition="none", **shape, **mapped
-        )
+            latent_dim=512, style_dim=512, mixing=0.9, noise=True, condition="none", **shape,
+            **mapped,
+        )  # fmt: skip
         d = stylegan2.Discriminator(
             residual=True, group_size=4, condition="none", **shape, **mapped
         )
@@ -83,6 +84,18 @@ def test_code_without_noise_paints_the_styles_with_noise_of_zeros():
     torch.testing.assert_close(network(torch.cat([z, zeros], dim=1)), expected)
     noise = torch.randn(4, network.num_noise)
     assert not torch.allclose(network.paint(network.styles(z), noise), expected)
+
+
+def test_generator_without_noise_inputs_reads_styles_and_mixing_only():
+    network = made(noise=False)
+    assert network.num_noise == 0
+    assert not [n for n, _ in network.named_parameters() if "noise" in n]
+    assert made(noise=False, mixing=0.0).num_draws == 0
+    codes = codes_for(network)
+    assert codes.shape[1] == 2 * DIM + 2
+    z = codes[:, :DIM]
+    torch.testing.assert_close(network.eval()(codes), network.paint(network.styles(z)))
+    assert not torch.allclose(network.train()(codes), network(z))
 
 
 def test_style_for_all_layers_equals_one_style_for_each_layer():

@@ -29,7 +29,7 @@ def generator(name, shape, condition="none", **more):
     num_classes = None if condition == "none" else CLASSES
     options = {"num_classes": num_classes, "condition": condition, **SIZES[name]}
     if name == "stylegan2":
-        options |= {"style_dim": 7, "mixing": 0.9}
+        options |= {"style_dim": 7, "mixing": 0.9, "noise": True}
     return GAN_MODULES[name].Generator(latent_dim=DIM, image_shape=shape, **(options | more))
 
 

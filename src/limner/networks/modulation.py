@@ -121,16 +121,22 @@ class Painting(nn.Module):
         after: Number of channels of the outputs.
         style_dim: Size of w.
         doubles: Whether the outputs have twice the height and width.
+        noise: Whether the layer has a noise input, and learns its strength.
     """
 
-    def __init__(self, before: int, after: int, *, style_dim: int, doubles: bool) -> None:
+    def __init__(
+        self, before: int, after: int, *, style_dim: int, doubles: bool, noise: bool
+    ) -> None:
         super().__init__()
         self.conv = ModulatedConv2d(before, after, 3, style_dim=style_dim, doubles=doubles)
-        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
         self.bias = nn.Parameter(torch.zeros(after))
 
     def forward(self, h: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-        """Return maps (B, after, ...) for styles (B, style_dim) and noise (B, 1, ...) or None."""
+        """Return maps (B, after, ...) for styles (B, style_dim) and noise (B, 1, ...).
+
+        None is for noise of zeros, and for a layer without noise input.
+        """
         h = self.conv(h, w)
         if noise is not None:
             h = h + (noise * self.noise_strength).to(h)

@@ -42,7 +42,7 @@ class Generator(nn.Module):
 
     Codes are z (B, latent_dim), or z and `num_draws` further numbers from N(0, 1). The further
     numbers are the noise inputs, of each layer and place, and the numbers of style mixing.
-    Without them the noise inputs are 0.
+    If the codes are z alone, the noise inputs are 0.
 
     Args:
         latent_dim: Size of z.
@@ -53,6 +53,7 @@ class Generator(nn.Module):
         mixing: Probability, in [0, 1], that an image in training has the styles of a second z
             from a random layer on: Karras et al. (2019), section 3.1,
             https://arxiv.org/abs/1812.04948.
+        noise: Whether the layers have noise inputs, as in the paper.
         width: Number of channels of the finest maps. Each coarser map has twice as many, up to
             `max_width`.
         max_width: Largest number of channels of a map.
@@ -69,6 +70,7 @@ class Generator(nn.Module):
         num_mapping_layers: int,
         mapping_multiplier: float,
         mixing: float,
+        noise: bool,
         width: int,
         max_width: int,
         num_classes: int | None,
@@ -90,19 +92,18 @@ class Generator(nn.Module):
         channels = [*channels, min(2 * channels[-1], max_width)][::-1]
         self.constant = nn.Parameter(torch.randn(channels[0], height, width_))
         pairs = [(before, after) for before, after in itertools.pairwise(channels)]
-        self.layers = nn.ModuleList(
-            [Painting(channels[0], channels[0], style_dim=style_dim, doubles=False)]
-        )
+        own = {"style_dim": style_dim, "noise": noise}
+        self.layers = nn.ModuleList([Painting(channels[0], channels[0], doubles=False, **own)])
         for before, after in pairs:
-            self.layers.append(Painting(before, after, style_dim=style_dim, doubles=True))
-            self.layers.append(Painting(after, after, style_dim=style_dim, doubles=False))
+            self.layers.append(Painting(before, after, doubles=True, **own))
+            self.layers.append(Painting(after, after, doubles=False, **own))
         self.to_image = nn.ModuleList(_ToImage(c, image_shape[0], style_dim) for c in channels)
         self.image_filter = Filter(image_shape[0])
         self.num_styles = len(self.layers) + 1
         self._sizes = [
             (height << -(-k // 2), width_ << -(-k // 2)) for k in range(len(self.layers))
         ]
-        self.num_noise = sum(h * w for h, w in self._sizes)
+        self.num_noise = sum(h * w for h, w in self._sizes) if noise else 0
         self.num_draws = self.num_noise + (latent_dim + 2 if mixing > 0 else 0)
 
     def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -129,6 +130,8 @@ class Generator(nn.Module):
                 behind it.
             noise: Noise inputs (B, num_noise) from N(0, 1); None for zeros.
         """
+        if noise is not None and noise.shape[1] == 0:
+            noise = None
         styles = [w] * self.num_styles if w.ndim == 2 else w.unbind(1)
         fields = [None] * len(self.layers) if noise is None else self._fields(noise)
         h, images = self.constant.expand(len(w), -1, -1, -1), None
