@@ -69,6 +69,13 @@ def test_linear_warmup_is_the_fraction_of_its_updates(num_updates):
     assert [schedule(u) for u in updates] == [min(1.0, u / num_updates) for u in updates]
 
 
+@pytest.mark.parametrize(("start", "end"), [(-1, 1), (1, -1e-9), (float("nan"), 1)])
+@pytest.mark.parametrize("schedule", [Linear, Cosine])
+def test_schedule_refuses_numbers_below_0(schedule, start, end):
+    with pytest.raises(ValueError, match=f"start={start} to end={end}: must be 0 or more"):
+        schedule(start=start, end=end, first=0, last=2)
+
+
 def test_linear_warmup_grows_to_one():
     weights = [LinearWarmup(num_updates=4)(update) for update in range(7)]
     assert weights == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0]

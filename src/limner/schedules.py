@@ -27,8 +27,8 @@ class Linear:
     start + (end - start) s,  s = (update - first) / (last - first)  clamped to [0, 1]
 
     Args:
-        start: Value up to update `first`.
-        end: Value from update `last` on.
+        start: Value up to update `first`, at least 0.
+        end: Value from update `last` on, at least 0.
         first: Update at which the change begins, at least 0.
         last: Update at which the change ends, above `first`.
     """
@@ -39,6 +39,8 @@ class Linear:
                 f"A schedule from update first={first} to last={last}: must have 0 <= first < "
                 "last. By default a schedule ends with training (last: ${num_updates})."
             )
+        if not (start >= 0 and end >= 0):  # true for nan too
+            raise ValueError(f"A schedule from start={start} to end={end}: must be 0 or more.")
         self.start, self.end, self.first, self.last = start, end, first, last
 
     def __call__(self, update: int) -> float:

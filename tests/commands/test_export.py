@@ -22,6 +22,12 @@ from limner.errors import UserError
 from support.hub import TOKEN, serving
 from support.runs import trained
 
+NARROW = [
+    *(f"network.{part}.{key}=8" for part in ("generator", "discriminator")
+      for key in ("width", "max_width")),
+    "network.generator.style_dim=8", "network.generator.num_mapping_layers=1",
+]  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
@@ -159,10 +165,16 @@ def test_onnx_model_draws_the_same_images_as_torch(finished, export, name):
 
 
 @pytest.mark.slow
-def test_onnx_model_takes_labels_when_it_is_conditional(tmp_path):
+@pytest.mark.parametrize(
+    "words",
+    [["network=mlp"], ["network=stylegan2", *NARROW], ["network=r3gan", "network.width=16"]],
+    ids=lambda words: words[0],
+)
+def test_onnx_model_takes_labels_when_it_is_conditional(tmp_path, words):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    model = limner.load(trained(tmp_path, "model=cgan", "network=mlp"), device="cpu")
+    words = ["model=gan", "model/condition=concat", *words]
+    model = limner.load(trained(tmp_path, *words), device="cpu")
     onnx.export(model, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     z, labels = torch.randn(6, model.module.latent_dim), torch.arange(6)

@@ -29,7 +29,7 @@ def test_steps_are_a_row_of_a_strip_and_the_frames_of_a_film(
 ):
     monkeypatch.chdir(tmp_path)
     words = [f"run={painter}", "device=cpu", "mode=steps", "num_images=2", "to=s.png"]
-    with pytest.raises(UserError, match="needs a class"):
+    with pytest.raises(UserError, match="needs one class"):
         sample_command.run(words)
     assert sample_command.run([*words, "labels=[3]"]) == 0
     strip, film = map(Path, capsys.readouterr().out.split())

@@ -224,6 +224,12 @@ def test_build_and_open_data_give_parts_for_another_trainer():
         limner.open_data("digit")
 
 
+def test_build_replaces_what_follows_from_the_data():
+    words = ["model/penalty=r1", "model.penalty.r1.weight=auto", "data.batch_size=32"]
+    model, _ = limner.build("model=gan", "network=mlp", *words)
+    assert model.penalty["r1"].weight == pytest.approx(2e-4 * 64 / 32)
+
+
 def test_names_of_the_package_are_listed_and_import_torch_only_when_used():
     assert set(limner.__all__) <= set(dir(limner))
     assert all(getattr(limner, name) is not None for name in limner.__all__)

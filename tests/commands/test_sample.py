@@ -84,7 +84,7 @@ def test_sample_grid_has_one_row_per_class_and_one_column_per_code(sample, condi
 
 
 def test_sample_passes_the_class_of_an_interpolation_to_a_conditional_model(sample, conditional):
-    with pytest.raises(UserError, match="needs a class"):
+    with pytest.raises(UserError, match="needs one class"):
         sample("mode=traverse", run=conditional)
     walk = ["num_images=2", "num_steps=3", "truncation=0.5", "to=walk.png"]
     for mode in ("traverse", "interpolate"):

@@ -146,7 +146,7 @@ def test_projection_of_a_picture_writes_both_and_the_style(sample, run_dir, tmp_
 def test_projection_of_a_conditional_model_needs_a_class(sample, conditional):
     Image.new("L", (8, 8), 99).save("grey.png")
     words = ["mode=project", "input=grey.png", "num_updates=2"]
-    with pytest.raises(UserError, match="mode=project of a conditional model needs a class"):
+    with pytest.raises(UserError, match="mode=project of a conditional model needs one class"):
         sample(*words, run=conditional)
     lines = sample(*words, "labels=[3]", "to=three.png", run=conditional)
     assert lines[1:] == ["three.png", "three.pt"]
@@ -198,11 +198,17 @@ def test_model_without_styles_is_refused_in_one_line(sample, plain, mode):
     [
         (["mode=mixing", "layers=[99]"], r"layers=\[99\]: must be"),
         (["mode=directions", "layers=[]"], r"layers=\[\]: must be"),
+        (["mode=mixing", "num_images=65"], "num_images=65: mode=mixing draws 64 rows at most"),
+        (["mode=directions", "num_images=99"], "num_images=99: styles have .* directions"),
+        (["mode=directions", "reach=nan"], "reach=nan: must be a finite number"),
+        (["mode=mixing", "num_steps=4"], "num_steps has no effect on mode=mixing; mode=interpol"),
+        (["mode=project", "layers=[0]"], "mode=mixing and directions read it"),
+        (["mode=grid", "input=good.png"], "mode=project reads it"),
         (["mode=directions", "num_steps=1"], "num_steps=1: must be 2 or more"),
         (["mode=mixing", "truncation=-1"], "truncation=-1.0: must be 0 or more"),
         (["mode=project"], "needs a picture: input=FILE"),
         (["mode=project", "input=absent.png"], "input=absent.png cannot be read"),
-        (["mode=project", "input=text.png"], "input=text.png cannot be read"),
+        (["mode=project", "input=text.png"], "input=text.png is no whole picture"),
         (["mode=project", "input=good.png", "lr=0"], "lr=0.0: must be above 0"),
         (["mode=project", "input=good.png", "num_updates=-1"], "num_updates=-1: must be 0"),
     ],

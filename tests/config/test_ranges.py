@@ -101,6 +101,13 @@ def test_check_optimizer_names_the_argument_that_is_refused():
     check_optimizer("optimizer", torch.optim.Adam, given | {"betas": [0.9, 0.99]})
 
 
+def test_betas_may_be_whole_numbers(composed):
+    config = composed("optimizer=adam", "optimizer.betas=[0,0.99]")
+    check(config, only=["optimizer"])
+    optimizer = build(config, "optimizer")([torch.nn.Parameter(torch.zeros(1))])
+    assert optimizer.defaults["betas"] == (0.0, 0.99)
+
+
 @pytest.mark.parametrize(
     "override",
     ["trainer.num_nodes=0", "trainer.num_nodes=1.5", "trainer.devices=0", "trainer.devices=abc",

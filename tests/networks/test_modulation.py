@@ -35,6 +35,16 @@ def test_modulated_convolution_equals_weights_for_each_image(demodulates):
     torch.testing.assert_close(layer(h, w), torch.cat(expected), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_modulated_convolution_has_the_precision_of_its_weights(dtype):
+    layer = ModulatedConv2d(5, 7, 3, style_dim=8)
+    h, w = torch.randn(4, 5, 6, 6), torch.randn(4, 8)
+    expected, found = layer(h, w), layer.to(dtype)(h.to(dtype), w.to(dtype))
+    assert found.dtype == dtype
+    tolerance = 0.1 if dtype == torch.bfloat16 else 1e-5
+    torch.testing.assert_close(found.float(), expected, atol=tolerance, rtol=tolerance)
+
+
 def test_noise_has_no_effect_until_its_strength_is_learned():
     layer = Painting(4, 5, style_dim=8, doubles=True, noise=True)
     h, w, noise = torch.randn(2, 4, 3, 3), torch.randn(2, 8), torch.randn(2, 1, 6, 6)

@@ -182,6 +182,7 @@ def test_networks_for_cifar10_have_the_sizes_of_the_paper(composed):
         ({"num_blocks": 0}, r"network\.num_blocks=0: must be 1 or more"),
         ({"group_size": 3}, r"network\.group_size=3 must divide the (8|16) hidden channels"),
         ({"group_size": 0}, r"network\.group_size=0 must divide"),
+        ({"expansion": 0}, r"network\.expansion=0: must be 1 or more"),
         ({"half_precision_stages": -1}, r"half_precision_stages=-1: must be 0 or more"),
     ],
 )

@@ -1,5 +1,7 @@
 """Styles of a loaded model as numpy arrays."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -102,6 +104,19 @@ def test_projection_returns_styles_images_and_their_distances(styles):
         (lambda s: s.project(np.zeros((1, 4, 4, 1), np.uint8), lr=0.0), "lr=0.0: must be above 0"),
         (lambda s: s.project(np.zeros((1, 5, 4, 1), np.uint8)), "Images for this model"),
         (lambda s: s.mean(label=1), "trained without labels"),
+        (lambda s: s.draw(1, truncation=math.nan), "truncation=nan: must be a finite number"),
+        (lambda s: s.draw(1, truncation="half"), "truncation=half: must be a finite number"),
+        (lambda s: s.paint(np.full((1, STYLE), np.nan)), "numbers that are not finite"),
+        (
+            lambda s: s.mix(np.zeros((2, STYLE)), np.zeros((3, STYLE))),
+            r"not \(2, 5\) and \(3, 5\)",
+        ),
+        (lambda s: s.walk(np.zeros(3), np.zeros((1, STYLE)), [0]), r"not \(3,\)"),
+        (lambda s: s.walk(np.zeros(STYLE), np.zeros((0, STYLE)), [0]), "at least one each"),
+        (
+            lambda s: s.project(np.zeros((1, 4, 4, 1), np.uint8), num_updates=2.5),
+            "num_updates=2.5: must be a whole number",
+        ),
     ],
 )
 def test_styles_refuse_what_does_not_fit(styles, call, message):

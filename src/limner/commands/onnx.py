@@ -184,8 +184,12 @@ def _check(network: nn.Module, path: Path, inputs: dict[str, Tensor]) -> None:
     """Raise UserError, and remove the file, if ONNX's images differ from torch's."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (images,) = session.run(None, {name: each.numpy() for name, each in inputs.items()})
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        (images,) = session.run(None, {name: each.numpy() for name, each in inputs.items()})
+    except Exception as error:  # onnxruntime's exceptions share no other base class
+        path.unlink()
+        raise UserError(f"onnx=true: onnxruntime cannot run the file: {error}") from error
     with torch.no_grad():
         expected = network(**inputs)
     difference = (torch.from_numpy(images) - expected).abs().max().item()

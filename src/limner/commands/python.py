@@ -106,8 +106,8 @@ def build(*words: str, config_dir: str | Path | None = None) -> Parts:
     `trainer.callback_metrics` as `train/NAME`.
 
     Args:
-        words: Overrides, as for `train`. Overrides of the trainer, the loggers and the callbacks
-            have no effect.
+        words: Overrides, as for `train`. Overrides of the trainer, the loggers, the callbacks, and
+            the schedules of the optimizer have no effect.
         config_dir: Folder with config files and modules of your own; None for none.
 
     Raises:
@@ -117,6 +117,8 @@ def build(*words: str, config_dir: str | Path | None = None) -> Parts:
 
     from limner.pretrained.first_stage import adopt, check_shape
     from limner.pretrained.initial_weights import read_initial_weights, start_from
+    from limner.training.auto_weights import fit_weights
+    from limner.training.style_pictures import read_style_pictures
 
     words = _words(words, config_dir)
     with alone("limner.build"), undisturbed(), messages_as_errors():
@@ -133,6 +135,8 @@ def build(*words: str, config_dir: str | Path | None = None) -> Parts:
             model.first_stage.load_state_dict(first_stage.module.state_dict())
         if (initial := read_initial_weights(config)) is not None:
             start_from(initial, model, config)
+        read_style_pictures(model)
+        fit_weights(model, data, num_processes=1)
         return Parts(model, data)
 
 

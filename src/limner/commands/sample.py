@@ -50,6 +50,14 @@ MODES = (
     "grid", "classes", "captions", "folder", "npz", "interpolate", "traverse", "steps",
     "progress", "mixing", "directions", "project",
 )  # fmt: skip
+DRAWN = tuple(mode for mode in MODES if mode not in ("progress", "project"))
+READ_BY = {
+    "num_images": DRAWN, "seed": DRAWN, "truncation": DRAWN,
+    "num_steps": ("interpolate", "traverse", "directions"), "interpolation": ("interpolate",),
+    "reach": ("traverse", "directions"), "layers": ("mixing", "directions"),
+    "input": ("project",), "num_updates": ("project",), "lr": ("project",),
+}  # fmt: skip
+"""Keys that only some modes read, and these modes."""
 SMOOTHNESS = 4  # number of GIF steps for each step of the strip
 PROGRESS_MS = 250
 SEQUENCES = 16  # usual number of sequences
@@ -65,6 +73,7 @@ def run(words: Sequence[str]) -> int:
     options = parse(words, Options)
     if options.mode not in MODES:
         raise UserError(f"mode={options.mode}: choose one of {', '.join(MODES)}.")
+    _refuse_unread(words, options.mode)
     make = {
         "grid": _grid, "classes": _classes, "captions": _captions, "folder": _folder, "npz": _npz,
         "interpolate": _interpolate, "traverse": _traverse, "steps": _steps, "progress": _progress,
@@ -74,6 +83,18 @@ def run(words: Sequence[str]) -> int:
         near = path.resolve().is_relative_to(Path.cwd())
         say(printable(os.path.relpath(path) if near else path))
     return 0
+
+
+def _refuse_unread(words: Sequence[str], mode: str) -> None:
+    """Raise UserError for a key that the mode does not read."""
+    for key in (word.partition("=")[0] for word in words):
+        if mode not in READ_BY.get(key, MODES):
+            raise UserError(f"{key} has no effect on mode={mode}; {_readers(READ_BY[key])}.")
+
+
+def _readers(modes: Sequence[str]) -> str:
+    first = ", ".join(modes[:-1])
+    return f"mode={first} and {modes[-1]} read it" if first else f"mode={modes[0]} reads it"
 
 
 def _grid(options: Options) -> list[Path]:

@@ -1,7 +1,8 @@
 """Files of `limner sample`: their names, and writing pictures and GIFs."""
 
 __all__ = [
-    "animate", "named", "save", "strip_and_film", "strip_and_gif", "target", "with_endings",
+    "animate", "named", "save", "settings", "strip_and_film", "strip_and_gif", "target",
+    "with_endings",
 ]  # fmt: skip
 
 from collections.abc import Iterable
@@ -21,15 +22,24 @@ FRAME_MS = 80
 
 def named(options: Options, *what: str) -> str:
     """Return a file name that begins with `what` and contains the settings of the picture."""
-    parts = [*what, f"seed_{options.seed}"]
+    return "_".join([*what, f"seed_{options.seed}", *settings(options)])
+
+
+def settings(options: Options) -> list[str]:
+    """Return the parts of a file name that state the chosen classes, texts, and other settings."""
+    parts = []
     if options.labels is not None:
         parts.append("labels_" + "-".join(map(str, options.labels[:10])))
     parts += in_name(options)
     if options.truncation is not None:
         parts.append(f"truncation_{options.truncation:g}")
+    if options.layers is not None:
+        parts.append("layers_" + "-".join(map(str, options.layers)))
+    if options.reach is not None:
+        parts.append(f"reach_{options.reach:g}")
     if options.checkpoint is not None:
         parts.append(options.checkpoint)
-    return "_".join(parts)
+    return parts
 
 
 def target(options: Options, name: str, suffix: str) -> Path:

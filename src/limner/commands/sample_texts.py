@@ -80,7 +80,7 @@ def chosen_for_each(options: Options) -> dict[str, Any]:
 def check_condition(options: Options, model: TrainedModel) -> None:
     """Raise `UserError` unless a conditional model has one class or one text for all images."""
     if model.is_conditional and set(chosen(options).values()) == {None}:
-        what = "one text: text=..." if model.reads_text else "a class, such as labels=[0]."
+        what = "one text: text=..." if model.reads_text else "one class, such as labels=[0]."
         raise UserError(f"mode={options.mode} of a conditional model needs {what}")
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from limner.callbacks.picture_labels import with_labels
 from limner.commands.options import Sample as Options
-from limner.commands.sample_files import save, with_endings
+from limner.commands.sample_files import save, settings, with_endings
 from limner.commands.sample_texts import check_condition, chosen, chosen_for_each, image_grid
 from limner.config.options import with_options
 from limner.console import Bar, say
@@ -19,14 +19,16 @@ from limner.data.backgrounds import WHITE
 from limner.data.decode import to_array
 from limner.errors import UserError
 from limner.files.atomic import atomic_file
-from limner.files.pictures import MAX_BYTES, open_picture
-from limner.files.plain import read_bytes
+from limner.files.pictures import load_picture
+from limner.files.plain import NotPlainError
 from limner.files.printable import printable
 from limner.pretrained.styles import Styles
 from limner.pretrained.trained_model import TrainedModel
 
 REACH = 1.0
 """Usual largest distance of `mode=directions` from the sample."""
+MAX_MIXED = 64
+"""Largest number of rows of `mode=mixing`, since the number of images is its square."""
 
 
 def mixing(options: Options, model: TrainedModel, num_samples: int) -> Image.Image:
@@ -36,6 +38,8 @@ def mixing(options: Options, model: TrainedModel, num_samples: int) -> Image.Ima
     https://arxiv.org/abs/1812.04948.
     """
     styles = _styles(options, model)
+    if num_samples > MAX_MIXED:
+        raise UserError(f"num_images={num_samples}: mode=mixing draws {MAX_MIXED} rows at most.")
     of = chosen_for_each(options)
     w = styles.draw(2 * num_samples, seed=options.seed, truncation=options.truncation, **of)
     rows, columns = w[:num_samples], w[num_samples:]
@@ -57,18 +61,19 @@ def directions(options: Options, model: TrainedModel, num_directions: int) -> Im
     """Return a picture with a row for each direction that changes styles most, strongest first."""
     styles, of = _styles(options, model), _condition(options, model)
     found, shares = styles.directions(layers=options.layers)
-    number = min(num_directions, len(found))
+    if num_directions > len(found):
+        raise UserError(f"num_images={num_directions}: styles have {len(found)} directions.")
     reach = REACH if options.reach is None else options.reach
     distances = np.linspace(-reach, reach, options.num_steps)
     (start,) = styles.draw(1, seed=options.seed, truncation=options.truncation, **of)
-    rows = styles.walk(start, found[:number], distances, layers=options.layers, **of)
+    rows = styles.walk(start, found[:num_directions], distances, layers=options.layers, **of)
     layers = "all layers" if options.layers is None else _named(options.layers)
     return with_labels(
         image_grid(np.concatenate(list(rows)), columns=len(distances)),
         title=f"Directions of styles, seed {options.seed}",
         about=f"In {layers}. Distance 1 is the usual distance of a style from the mean style; "
         "percentages are shares of the sum over all directions.",
-        rows=[f"{i}: {100 * share:.1f} %" for i, share in enumerate(shares[:number], 1)],
+        rows=[f"{i}: {100 * share:.1f} %" for i, share in enumerate(shares[:num_directions], 1)],
         columns=[f"{distance:+.2g}" if distance else "0" for distance in distances],
     )
 
@@ -82,7 +87,7 @@ def projection(options: Options, model: TrainedModel) -> list[Path]:
     if options.input is None:
         raise UserError("mode=project needs a picture: input=FILE")
     path = Path(options.input).expanduser()
-    name = f"projection_{path.stem}"
+    name = "_".join([f"projection_{path.stem}", *settings(options)])
     picture_path, style_path = with_endings(options, name, ".png", ".pt")
     target = _picture(path, model)
     start = styles.project(target, num_updates=0, lr=options.lr, **of)
@@ -130,11 +135,9 @@ def _picture(path: Path, model: TrainedModel) -> np.ndarray:
             f"mode=project compares images of 1 or 3 channels, not {model.image_shape[0]}."
         )
     try:
-        picture = open_picture(read_bytes(path, max_bytes=MAX_BYTES))
-        array = to_array(picture, model.image_shape, background=WHITE)
-    except Exception as error:  # PIL raises a dozen exception types for broken files
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"input={printable(path)} cannot be read ({reason}).") from error
+        array = to_array(load_picture(path), model.image_shape, background=WHITE)
+    except NotPlainError as error:
+        raise UserError(f"input={printable(path)} {error}.") from error
     return array.transpose(1, 2, 0)[None]
 
 

@@ -32,7 +32,7 @@ from limner.config.error_messages import must_be_given, shortened
 from limner.config.facts import FACTS, refuse_missing_facts, unfit_network, with_placeholders
 from limner.config.groups import check_groups
 from limner.config.own_code import OwnModuleError, is_from_library
-from limner.config.ranges import check_finite, check_optimizer, check_range
+from limner.config.ranges import check_finite, check_optimizer, check_range, with_float_betas
 from limner.config.similar import similar
 from limner.config.types import check_type
 from limner.errors import UserError
@@ -159,7 +159,8 @@ def _plain(config: DictConfig, key: str) -> Any:
     value = config[key]
     if not OmegaConf.is_config(value):
         return value
-    return OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+    plain = OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+    return with_float_betas(plain) if key == "optimizer" else plain
 
 
 def _read_keys(node: Any) -> set[str]:

@@ -14,6 +14,7 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from limner.config.build import similar
+from limner.config.ranges import check_finite
 from limner.errors import UserError
 from limner.files.printable import printable
 
@@ -80,7 +81,10 @@ def parse(words: Sequence[str], options: type[T]) -> T:
     for name in fields:
         if OmegaConf.is_missing(merged, name):
             raise UserError(f"{name} must be given: {name}=...")
-    return OmegaConf.to_object(merged)
+    found = OmegaConf.to_object(merged)
+    for name in fields:
+        check_finite(name, getattr(found, name))
+    return found
 
 
 def at_home(text: str) -> str:

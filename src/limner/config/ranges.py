@@ -4,7 +4,7 @@ The rules depend on the kind of a parameter (a seed, a size, a learning rate, a 
 they apply to classes that are added later as well.
 """
 
-__all__ = ["check_finite", "check_optimizer", "check_range", "check_seed"]
+__all__ = ["check_finite", "check_optimizer", "check_range", "check_seed", "with_float_betas"]
 
 import math
 import re
@@ -19,7 +19,7 @@ SIZE = re.compile(
     r"(?!pool_size$)(.*_)?(dims?|width|size|heads|channels|length|period)"
     r"|params_per_value|max_features|every.*|patch"
     r"|(.*_)?num_(samples|images|updates|epochs|components|codes|neighbours|splits|subsets"
-    r"|features|heads|operators|discriminator_steps|inputs|targets|frames|views|sequences)"
+    r"|features|heads|operators|mapping_layers|discriminator_steps|inputs|targets|frames|views|sequences)"
 )
 """Names of whole numbers that must be 1 or more; a pool of images may have the size 0."""
 COUNT = re.compile(r"(.*_)?num_|first_update$|pool_size$|.*_gib$")
@@ -102,6 +102,14 @@ def check_optimizer(path: str, target: Any, given: Mapping[str, Any]) -> None:
                 f"{path}.{key}={value}: {target.__name__} refuses it: {refusal}"
             ) from refusal
     raise UserError(f"{path}: {target.__name__} refuses its arguments: {refusal}") from refusal
+
+
+def with_float_betas(optimizer: dict[str, Any]) -> dict[str, Any]:
+    """Return an optimizer's node whose betas are floats; torch refuses [0, 0.99]."""
+    betas = optimizer.get("betas")
+    if not isinstance(betas, list):
+        return optimizer
+    return optimizer | {"betas": [float(b) if type(b) is int else b for b in betas]}
 
 
 def _refusal(target: Any, given: Mapping[str, Any]) -> Exception | None:

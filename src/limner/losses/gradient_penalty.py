@@ -44,18 +44,18 @@ class R1:
     (2025), https://arxiv.org/abs/2501.08316, which leaves out the factor 1 / (2 sigma^2).
 
     Args:
-        approximate: sigma, above 0, in the units of the images, which are in [-1, 1]; None for the
-            exact penalty. Rounding errors of the logits are divided by sigma too.
+        approximate: sigma, in [1e-5, 10], in the units of the images, which are in [-1, 1]; None
+            for the exact penalty. Rounding errors of the logits are divided by sigma too.
     """
 
     auto_weight = AUTO_WEIGHT
     forbids_batch_norm = True
 
     def __init__(self, *, approximate: float | None) -> None:
-        if approximate is not None and approximate <= 0:
+        if approximate is not None and not 1e-5 <= approximate <= 10:
             raise ValueError(
-                f"model.penalty...function.approximate={approximate}: must be above 0, or null "
-                "for the exact penalty."
+                f"model.penalty...function.approximate={approximate}: must be in [1e-5, 10], or "
+                "null for the exact penalty."
             )
         self.approximate = approximate
 

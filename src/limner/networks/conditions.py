@@ -178,8 +178,8 @@ def check_condition(
     check_classes(num_classes)
     if num_classes is None and condition != "none":
         raise ValueError(
-            f"{key} needs the number of classes: set network.num_classes=N, or network.{role}"
-            "_condition=none."
+            f"{key} needs the number of classes, which model/condition=concat, projection or "
+            "auxiliary sets for both networks."
         )
 
 

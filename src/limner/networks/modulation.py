@@ -109,8 +109,9 @@ class ModulatedConv2d(nn.Module):
             h = self.filter.after_doubling(h)
         if not self.demodulates:
             return h
-        power = style.float().square() @ self.weight.square().sum((2, 3)).T
-        return h * (power.float() + EPSILON).rsqrt()[..., None, None].to(h)
+        wide = torch.promote_types(self.weight.dtype, torch.float32)
+        power = style.to(wide).square() @ self.weight.to(wide).square().sum((2, 3)).T
+        return h * (power.to(wide) + EPSILON).rsqrt()[..., None, None].to(h)
 
 
 class Painting(nn.Module):

@@ -261,7 +261,9 @@ def _blocks(
         raise ValueError(
             f"network.num_blocks={num_blocks}: must be 1 or more (blocks of a stage)."
         )
-    if group_size < 1 or expansion < 1 or expansion * num_channels % group_size != 0:
+    if expansion < 1:
+        raise ValueError(f"network.expansion={expansion}: must be 1 or more.")
+    if group_size < 1 or expansion * num_channels % group_size != 0:
         raise ValueError(
             f"network.group_size={group_size} must divide the {expansion * num_channels} hidden "
             f"channels of a block: network.expansion={expansion} times {num_channels} channels, "

@@ -109,11 +109,9 @@ class Generator(nn.Module):
     def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return images (B, C, H, W) of codes (B, latent_dim) or (B, latent_dim + num_draws)."""
         z, further = codes[:, : self.latent_dim], codes[:, self.latent_dim :]
-        w = self.styles(z, labels)
-        if further.shape[1] == 0:
-            return self.paint(w)
         noise, for_mixing = further[:, : self.num_noise], further[:, self.num_noise :]
-        if self.training and self.mixing > 0:
+        w = self.styles(z, labels)
+        if self.training and for_mixing.shape[1] > 0:
             w = self._mixed(w, for_mixing, labels)
         return self.paint(w, noise)
 
@@ -130,11 +128,10 @@ class Generator(nn.Module):
                 behind it.
             noise: Noise inputs (B, num_noise) from N(0, 1); None for zeros.
         """
-        if noise is not None and noise.shape[1] == 0:
-            noise = None
         styles = [w] * self.num_styles if w.ndim == 2 else w.unbind(1)
-        fields = [None] * len(self.layers) if noise is None else self._fields(noise)
-        h, images = self.constant.expand(len(w), -1, -1, -1), None
+        has_noise = noise is not None and noise.shape[1] > 0
+        fields = self._fields(noise) if has_noise else [None] * len(self.layers)
+        h, images = self.constant.expand(w.shape[0], -1, -1, -1), None
         for k, (layer, field) in enumerate(zip(self.layers, fields, strict=True)):
             h = layer(h, styles[k], field)
             if k % 2 == 0:

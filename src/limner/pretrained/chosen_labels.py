@@ -1,7 +1,9 @@
-"""Checks of the classes and texts that a user chooses for images."""
+"""Checks of the classes, texts and numbers that a user chooses for images."""
 
-__all__ = ["chosen_condition", "chosen_labels"]
+__all__ = ["check_number", "chosen_condition", "chosen_labels"]
 
+import math
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +14,14 @@ from torch import Tensor, nn
 from limner.errors import UserError
 from limner.models.conditions import is_conditional
 from limner.pretrained.chosen_texts import chosen_texts
+
+
+def check_number(name: str, value: float, least: int) -> None:
+    """Raise UserError unless an argument is a finite number of at least `least`."""
+    if not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise UserError(f"{name}={value}: must be a finite number.")
+    if value < least:
+        raise UserError(f"{name}={value}: must be {least} or more.")
 
 
 def chosen_condition(

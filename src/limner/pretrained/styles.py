@@ -10,6 +10,7 @@ generator, (num_styles, style_dim), the coarsest first. Noise inputs are zero.
 
 __all__ = ["Styles"]
 
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from limner.errors import UserError
 from limner.metrics.image_similarity import psnr
 from limner.models.conditions import is_conditional
 from limner.pretrained.arrays import to_numpy, to_tensor
-from limner.pretrained.chosen_labels import chosen_condition
+from limner.pretrained.chosen_labels import check_number, chosen_condition
 from limner.pretrained.draws import BATCH, Draws
 from limner.pretrained.projection import Projection, perceptual_distance, project
 from limner.pretrained.semantic_directions import semantic_directions
@@ -87,7 +88,11 @@ class Styles:
         return self._space.mean(self._needed(1, **condition))[0].cpu().numpy()
 
     def paint(self, styles: np.ndarray) -> np.ndarray:
-        """Return images, uint8 (N, H, W, C), of styles (N, style_dim) or one for each layer."""
+        """Return images, uint8 (N, H, W, C), of styles (N, style_dim) or one for each layer.
+
+        Raises:
+            UserError: If the shape is another one, or a number is not finite.
+        """
         given = torch.as_tensor(np.asarray(styles, np.float32))
         dim = self._style_dim
         if given.shape[1:] not in ((dim,), (self.num_layers, dim)) or len(given) == 0:
@@ -95,6 +100,8 @@ class Styles:
                 f"Styles of this model are (N, {dim}) or (N, {self.num_layers}, {dim}), not "
                 f"{tuple(given.shape)}."
             )
+        if not given.isfinite().all():
+            raise UserError("Styles have numbers that are not finite.")
         with torch.no_grad():
             parts = [
                 self._space.generator.paint(part.to(self._device)).float().cpu()
@@ -113,8 +120,14 @@ class Styles:
             layers: Layers that read `styles`; None for the coarser half.
         """
         chosen = self.layers(range(self.num_layers // 2) if layers is None else layers)
-        mixed = np.repeat(np.asarray(others)[:, None], self.num_layers, axis=1)
-        mixed[:, chosen] = np.asarray(styles)[:, None]
+        styles, others = np.asarray(styles), np.asarray(others)
+        shapes = [each.shape for each in (styles, others)]
+        if shapes[0] != shapes[1] or shapes[0][1:] != (self._style_dim,):
+            raise UserError(
+                f"Styles to mix are (N, {self._style_dim}) twice, not {shapes[0]} and {shapes[1]}."
+            )
+        mixed = np.repeat(others[:, None], self.num_layers, axis=1)
+        mixed[:, chosen] = styles[:, None]
         return mixed
 
     def directions(self, *, layers: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -148,6 +161,17 @@ class Styles:
         """
         chosen = self.layers(range(self.num_layers) if layers is None else layers)
         unit = self._space.spread(self._needed(1, **condition)).item()
+        start, directions = np.asarray(start), np.asarray(directions)
+        dim = self._style_dim
+        if start.shape not in ((dim,), (self.num_layers, dim)):
+            raise UserError(
+                f"A style of this model is ({dim},) or ({self.num_layers}, {dim}), not "
+                f"{start.shape}."
+            )
+        if directions.shape[1:] != (dim,) or len(directions) == 0 or len(distances) == 0:
+            raise UserError(
+                f"A walk needs directions (K, {dim}) and distances, at least one each."
+            )
         rows = []
         for direction in directions:
             w = np.broadcast_to(start, (len(distances), self.num_layers, self._style_dim)).copy()
@@ -175,9 +199,11 @@ class Styles:
             progress: Function that gets the number of completed updates.
             condition: Class or text of the pictures, for a conditional model.
         """
-        if num_updates < 0:
-            raise UserError(f"num_updates={num_updates}: must be 0 or more.")
-        if not lr > 0:
+        if not isinstance(num_updates, numbers.Integral):
+            raise UserError(f"num_updates={num_updates}: must be a whole number.")
+        check_number("num_updates", num_updates, 0)
+        check_number("lr", lr, 0)
+        if lr == 0:
             raise UserError(f"lr={lr}: must be above 0.")
         pictures = to_tensor(images, self._data["image_shape"]).to(self._device)
         labels = self._needed(len(pictures), **condition)
@@ -234,8 +260,6 @@ class Styles:
 
 def _check(*, num_images: int, seed: int = 0, truncation: float | None) -> None:
     """Raise UserError unless there is an image, and the other numbers are at least 0."""
-    if num_images < 1:
-        raise UserError(f"num_images={num_images}: must be 1 or more.")
-    for name, value in (("seed", seed), ("truncation", truncation or 0)):
-        if value < 0:
-            raise UserError(f"{name}={value}: must be 0 or more.")
+    check_number("num_images", num_images, 1)
+    check_number("seed", seed, 0)
+    check_number("truncation", 0 if truncation is None else truncation, 0)

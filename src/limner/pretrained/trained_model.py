@@ -19,7 +19,7 @@ from limner.files.printable import printable
 from limner.interfaces import Encodes, Generates, Reconstructs, Samples
 from limner.models.conditions import is_conditional
 from limner.pretrained.arrays import to_numpy, to_tensor
-from limner.pretrained.chosen_labels import chosen_condition
+from limner.pretrained.chosen_labels import check_number, chosen_condition
 from limner.pretrained.code_paths import linear, spherical
 from limner.pretrained.draws import BATCH, Draws
 from limner.pretrained.picture_transform import TILE, PictureTransform, Transforms, transformed
@@ -103,12 +103,12 @@ class TrainedModel:
         truncation: float | None = None,
     ) -> Iterator[np.ndarray]:
         """Yield the images of `sample` in batches, for more images than fit in memory."""
-        _at_least("num_images", num_images, 1)
-        _at_least("seed", seed, 0)
+        check_number("num_images", num_images, 1)
+        check_number("seed", seed, 0)
         if not isinstance(self.module, Samples):
             raise UserError(f"{self._name} draws no images{self.instead}.")
         if truncation is not None:
-            _at_least("truncation", truncation, 0)
+            check_number("truncation", truncation, 0)
             self._needs(Generates, "no latent codes to truncate")
         given = self._given(num_images, label=label, labels=labels, text=text)
         batches = self._draws.batches(num_images, seed, given[0] if given else None, truncation)
@@ -120,8 +120,8 @@ class TrainedModel:
         The noise inputs of a style generator are not part of the codes, and zero in `decode`.
         """
         self._needs(Generates, "no latent codes")
-        _at_least("num_images", num_images, 1)
-        _at_least("seed", seed, 0)
+        check_number("num_images", num_images, 1)
+        check_number("seed", seed, 0)
         return self._draws.latents(num_images, seed).numpy()
 
     def decode(
@@ -138,7 +138,7 @@ class TrainedModel:
         A conditional model needs `label`, `labels` or `text`.
         """
         self._needs(Generates, "no latent codes")
-        _at_least("truncation", 1 if truncation is None else truncation, 0)
+        check_number("truncation", 1 if truncation is None else truncation, 0)
         codes = torch.as_tensor(np.asarray(latents, np.float32))
         if codes.ndim != 2 or codes.shape[1] != self.module.latent_dim:
             raise UserError(
@@ -225,7 +225,7 @@ class TrainedModel:
         Returns:
             Images, uint8 (num_steps, H, W, C).
         """
-        _at_least("num_steps", num_steps, 2)
+        check_number("num_steps", num_steps, 2)
         if mode not in ("linear", "spherical"):
             raise UserError(f"mode={mode}: choose linear or spherical.")
         ends = [self._code(end, label=label, text=text) for end in (a, b)]
@@ -285,8 +285,3 @@ class TrainedModel:
     def _by_batch(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         batches = zip(*(each.to(self._device).split(BATCH) for each in inputs), strict=True)
         return torch.cat([function(*batch).float().cpu() for batch in batches])
-
-
-def _at_least(name: str, value: float, least: int) -> None:
-    if value < least:
-        raise UserError(f"{name}={value}: must be {least} or more.")

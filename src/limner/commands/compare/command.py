@@ -4,6 +4,7 @@ __all__ = ["Options", "run"]
 
 import csv
 import json
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -138,7 +139,10 @@ def _notes(runs: Sequence[Run], groups: Sequence[Group], ignore: Sequence[str]) 
         yield "± is the standard deviation over the seeds."
     scored = [run for group in groups for run in group.runs]
     if floors := _floors(scored):
-        yield f"The same scores of real images: {', '.join(floors)}"
+        yield textwrap.fill(
+            f"The same scores of real images: {', '.join(floors)}", 80, break_long_words=False,
+            break_on_hyphens=False,
+        )  # fmt: skip
     apart = {difference.key for difference in differences(scored, ignore)}
     if mixed := {difference.key: 0 for difference in differences(scored)}.keys() - apart:
         yield f"These keys differ, but are ignored: {', '.join(map(label, sorted(mixed)))}"
