@@ -91,6 +91,8 @@ COMBINATIONS = [
     ("gan", "projected", "loss=hinge augmentation=diffaugment condition=projection penalty=r1"),
     ("gan", "stylegan2", "loss=non_saturating penalty=[r1,path_length] condition=auxiliary"),
     slow("gan", "stylegan2", "condition=text penalty=[r1,path_length] augmentation=ada"),
+    slow("gan", "stylegan2_256", "penalty=[r1,path_length] condition=concat"),
+    slow("gan", "stylegan2_cifar", "penalty=r1 augmentation=ada"),
     ("gan", "dcgan", "condition=text loss=hinge"),
     slow("gan", "mlp", "condition=text loss=relativistic penalty=r1 augmentation=diffaugment"),
     slow("gan", "resnet", "condition=text penalty=lecam"),

@@ -22,11 +22,7 @@ NUM_CLASSES = 10
 PARTS = {"VAE": ("encoder", "decoder"), "GAN": ("generator", "discriminator")}
 """The networks of each model, in the order in which limner makes them."""
 WIDE = ("width=128", "max_width=1024")
-STYLEGAN2 = (
-    "model=gan", "network=stylegan2", "network.generator.width=512",
-    "network.discriminator.width=512", "network.generator.num_mapping_layers=2",
-    "network.generator.mixing=0.0", "model.latent_dim=512",
-)  # fmt: skip
+STYLEGAN2 = ("model=gan", "network=stylegan2_cifar", "model.latent_dim=512")
 """The networks of experiment=stylegan2_cifar10, with the penalty and augmentation left out."""
 
 R3GAN = ("model=gan", "network=r3gan", "network.width=768", "network.max_width=768")

@@ -79,7 +79,13 @@ def test_cfg_job_shows_the_comment_of_every_key_of_train_yaml(run):
             "minimax | non_saturating | least_squares | hinge | wasserstein | relativistic",
         ),
         ("  discriminator_norm", "batch | layer | none; a gradient penalty sets layer"),
-        ("network", "dcgan | mlp | resnet | resnet_large | projected | stylegan2 | r3gan"),
+        (
+            "network",
+            (
+                "dcgan | mlp | resnet | resnet_large | projected | stylegan2 | stylegan2_cifar | "
+                "stylegan2_256 | r3gan"
+            ),
+        ),
         ("  kid_num_subsets", "number of subsets over which kid is averaged"),
         ("  num_splits", "number of parts of the samples that inception_score averages"),
         ("    seed", "not the seed of the run: one network scores all runs on a data set"),

@@ -10,7 +10,10 @@ from omegaconf import OmegaConf
 from limner.config.schema import CONFIG_DIR
 
 NETWORKS = sorted({path.stem for path in (CONFIG_DIR / "network").glob("*.yaml")} - {"none"})
-GAN_NETWORKS = ["dcgan", "mlp", "r3gan", "resnet", "resnet_large", "stylegan2"]
+GAN_NETWORKS = [
+    "dcgan", "mlp", "r3gan", "resnet", "resnet_large", "stylegan2", "stylegan2_256",
+    "stylegan2_cifar",
+]  # fmt: skip
 OF_TEXTS = {"text", "text_vae"}
 CONDITIONS = sorted(
     {path.stem for path in (CONFIG_DIR / "model" / "condition").glob("*.yaml")} - OF_TEXTS
@@ -42,7 +45,11 @@ def test_network_values_stand_in_yaml_and_not_in_python(network):
     nodes = OmegaConf.load(CONFIG_DIR / "network" / f"{network}.yaml")
     parts = [nodes, *(nodes.get(role, {}) for role in ROLES)]
     found = [part for part in parts if "_target_" in part]
-    assert found or nodes.defaults in (["resnet", "_self_"], ["johnson", "_self_"])
+    assert found or nodes.defaults in (
+        ["resnet", "_self_"],
+        ["johnson", "_self_"],
+        ["stylegan2", "_self_"],
+    )
     for node in found:
         parameters = inspect.signature(get_object(node["_target_"])).parameters
         assert set(node) - {"_target_"} == set(parameters)
@@ -58,7 +65,7 @@ def test_network_values_stand_in_yaml_and_not_in_python(network):
     ],
 )
 def test_every_network_accepts_every_condition(composed, network, condition):
-    has_norm = network not in ("mlp", "r3gan", "stylegan2")
+    has_norm = network not in ("mlp", "r3gan") and not network.startswith("stylegan2")
     more = (
         ["network.generator_condition=concat"]
         if condition == "projection" and not has_norm
