@@ -19,7 +19,8 @@ SIZE = re.compile(
     r"(?!pool_size$)(.*_)?(dims?|width|size|heads|channels|length|period)"
     r"|params_per_value|max_features|every.*|patch"
     r"|(.*_)?num_(samples|images|updates|epochs|components|codes|neighbours|splits|subsets"
-    r"|features|heads|operators|mapping_layers|discriminator_steps|inputs|targets|frames|views|sequences)"
+    r"|features|heads|operators|mapping_layers|discriminator_steps|inputs|targets|frames|views"
+    r"|sequences)"
 )
 """Names of whole numbers that must be 1 or more; a pool of images may have the size 0."""
 COUNT = re.compile(r"(.*_)?num_|first_update$|pool_size$|.*_gib$")
