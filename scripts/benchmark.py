@@ -45,7 +45,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     cases = [case for case in CASES if case.name in options.cases] if options.cases else [
-        case for case in CASES if case.on_cpu or device == "cuda"
+        case for case in CASES
+        if (case.on_cpu or device == "cuda") and (case.is_quick or not options.quick)
     ]  # fmt: skip
     folder = Path(options.to or f"outputs/benchmark/{time.strftime('%Y-%m-%d_%H-%M-%S')}")
     folder.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,19 @@ STYLEGAN2 = ("model=gan", "network=stylegan2_cifar", "model.latent_dim=512")
 R3GAN = ("model=gan", "network=r3gan", "network.width=768", "network.max_width=768")
 """The networks of experiment=r3gan_cifar10, with the penalties and augmentation left out."""
 
+STYLEGAN2_SMALL = (
+    "model=gan", "network=stylegan2", "network.generator.style_dim=128",
+    "network.generator.num_mapping_layers=2", "network.generator.mixing=0.0",
+    *(f"network.{part}.{key}" for part in ("generator", "discriminator")
+      for key in ("width=16", "max_width=128")),
+)  # fmt: skip
+"""The networks of experiment=stylegan2_cifar10_small, with noise inputs, without penalties."""
+R3GAN_SMALL = (
+    "model=gan", "network=r3gan", "network.width=16", "network.max_width=128",
+    "network.num_blocks=1",
+)  # fmt: skip
+"""The networks of experiment=r3gan_small, with the penalties left out."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -42,6 +55,8 @@ class Case:
     precision: str = "32-true"
     on_cpu: bool = True
     """Whether a CPU trains the case in an acceptable time."""
+    is_quick: bool = True
+    """Whether `--quick` measures the case."""
     averages: bool = True
     """Whether limner and the other programs average the weights."""
     loop_target: float = 1.05
@@ -102,6 +117,8 @@ CASES = [
     Case("vae_mlp_28", ("model=vae", "network=mlp"), (1, 28, 28), 128, tutorial_target=2.0),
     Case("vae_conv_32", ("model=vae",), (3, 32, 32), 128),
     Case("gan_dcgan_32", ("model=gan",), (3, 32, 32), 64, tutorial_target=1.2),
+    Case("gan_stylegan2_small_32", STYLEGAN2_SMALL, (3, 32, 32), 16, is_quick=False),
+    Case("gan_r3gan_small_32", R3GAN_SMALL, (3, 32, 32), 16, is_quick=False),
     Case("gan_stylegan2_32", STYLEGAN2, (3, 32, 32), 64, on_cpu=False),
     Case("gan_r3gan_32", R3GAN, (3, 32, 32), 64, on_cpu=False),
     *(c for size in (32, 128) for precision in ("32-true", "bf16-mixed")

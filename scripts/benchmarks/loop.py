@@ -114,7 +114,8 @@ class GANLoop:
 
             if _averages(setup):
                 torch._foreach_lerp_(averages, weights, 1 - _decay(setup, update))
-                torch._foreach_copy_(copies, buffers)
+                if copies:
+                    torch._foreach_copy_(copies, buffers)
             log.write(update, generator_loss=loss, discriminator_loss=discriminator_loss)
             yield
 
