@@ -129,7 +129,7 @@ def test_transforms_p_follows_its_schedule_and_is_saved():
         -0.1,
         1.5,
         Linear(start=0.0, end=1.2, first=0, last=9),
-        Linear(start=-1, end=0, first=0, last=9),
+        Linear(start=2.0, end=0.0, first=0, last=9),
     ],
 )
 def test_transforms_refuse_values_that_are_no_probability(p):

@@ -109,7 +109,7 @@ def test_validation_scores_predictions_of_the_input_frames_only():
 
 
 def test_scheduled_sampling_refuses_what_is_no_probability():
-    for name, value in (("start", 1.5), ("end", -1.0)):
+    for name, value in (("start", 1.5), ("end", 1.5)):
         schedule = Linear(**{"start": 1.0, "end": 0.0, "first": 0, "last": 9, name: value})
         with pytest.raises(ValueError, match=rf"scheduled_sampling\.{name}={value}: .*0, 1"):
             prediction(sampling=schedule)
